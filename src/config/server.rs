@@ -1,0 +1,228 @@
+//! `[server]`, `[dns]` and `[log]`.
+
+use std::net::{IpAddr, SocketAddr};
+use std::path::PathBuf;
+use std::time::Duration;
+
+use ipnet::IpNet;
+use serde::{Serialize, Serializer};
+
+use crate::config::reader::Reader;
+use crate::config::value::serialize_duration;
+
+const NONE: Duration = Duration::ZERO;
+const TICK: Duration = Duration::from_millis(1);
+
+/// `[server]`: the process.
+///
+/// **Defaults**: one worker per core, no drain delay, 30 s drain timeout.
+#[derive(Clone, Debug, Serialize)]
+pub struct Server {
+    /// Worker threads. 0, the default, is one per core.
+    pub workers: usize,
+    /// How long accepting goes on after the drain began. Default 0 s.
+    #[serde(serialize_with = "serialize_duration")]
+    pub drain_delay: Duration,
+    /// How long running requests may take to finish after that. Default 30 s; 0 cuts at once.
+    #[serde(serialize_with = "serialize_duration")]
+    pub drain_timeout: Duration,
+}
+
+impl Server {
+    pub(crate) fn read(reader: &Reader<'_>) -> Self {
+        let workers = reader.count("workers").unwrap_or(0);
+        if workers > 1024 {
+            reader.error("workers", "must be at most 1024", None);
+        }
+        Self {
+            workers,
+            drain_delay: reader.duration("drain_delay", NONE, NONE),
+            drain_timeout: reader.duration("drain_timeout", Duration::from_secs(30), NONE),
+        }
+    }
+}
+
+/// Which addresses are asked for.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
+#[serde(rename_all = "lowercase")]
+pub enum Family {
+    /// A records.
+    Ipv4,
+    /// AAAA records.
+    Ipv6,
+    /// Both.
+    Both,
+}
+
+/// `[dns]`: how endpoint names are resolved.
+///
+/// **Defaults**: the system's name servers, IPv4, 5 s to 60 s between resolutions, 1 h stale, 2 s
+/// timeout, nothing allowed beyond what OSS endpoints have.
+#[derive(Clone, Debug, Serialize)]
+pub struct Dns {
+    /// Name servers. Empty, the default: those of `/etc/resolv.conf`.
+    pub servers: Vec<SocketAddr>,
+    /// Default IPv4.
+    pub family: Family,
+    /// Shortest time between two resolutions of a name, whatever its TTL. Default 5 s, at least 1 s.
+    #[serde(serialize_with = "serialize_duration")]
+    pub min_ttl: Duration,
+    /// Longest time between two resolutions. Default 60 s; not below `min_ttl`.
+    #[serde(serialize_with = "serialize_duration")]
+    pub max_ttl: Duration,
+    /// How long the last good answer serves while DNS fails. Default 1 h.
+    #[serde(serialize_with = "serialize_duration")]
+    pub stale: Duration,
+    /// Longest wait for one name server. Default 2 s.
+    #[serde(serialize_with = "serialize_duration")]
+    pub timeout: Duration,
+    /// Ranges whose addresses may be used although an OSS endpoint would not have them. Default none.
+    pub allow: Vec<IpNet>,
+}
+
+impl Dns {
+    pub(crate) fn read(reader: &Reader<'_>) -> Self {
+        let servers = reader
+            .texts("servers")
+            .into_iter()
+            .filter_map(|text| {
+                let server = text
+                    .value
+                    .parse::<IpAddr>()
+                    .map(|ip| SocketAddr::new(ip, 53))
+                    .or_else(|_| text.value.parse());
+                if server.is_err() {
+                    let message = format!(
+                        "`{}` is not a name server; write `ip` or `ip:port`",
+                        text.value
+                    );
+                    reader.error_at(text.span, "servers", message, None);
+                }
+                server.ok()
+            })
+            .collect();
+        let allow = reader
+            .texts("allow")
+            .into_iter()
+            .filter_map(|text| {
+                let net = text.value.parse::<IpNet>();
+                if net.is_err() {
+                    let message = format!(
+                        "`{}` is not an address range such as `10.0.0.0/8`",
+                        text.value
+                    );
+                    reader.error_at(text.span, "allow", message, None);
+                }
+                net.ok()
+            })
+            .collect();
+        let words = [
+            ("ipv4", Family::Ipv4),
+            ("ipv6", Family::Ipv6),
+            ("both", Family::Both),
+        ];
+        let dns = Self {
+            servers,
+            family: reader.word("family", &words).unwrap_or(Family::Ipv4),
+            min_ttl: reader.duration("min_ttl", Duration::from_secs(5), Duration::from_secs(1)),
+            max_ttl: reader.duration("max_ttl", Duration::from_secs(60), Duration::from_secs(1)),
+            stale: reader.duration("stale", Duration::from_secs(3600), NONE),
+            timeout: reader.duration("timeout", Duration::from_secs(2), TICK),
+            allow,
+        };
+        if dns.max_ttl < dns.min_ttl {
+            reader.error("max_ttl", "must not be below `min_ttl`", None);
+        }
+        dns
+    }
+}
+
+/// Least important event that is logged.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
+#[serde(rename_all = "lowercase")]
+pub enum Level {
+    /// What needs a person.
+    Error,
+    /// What may need one.
+    Warn,
+    /// What has changed.
+    Info,
+    /// What happens to single connections.
+    Debug,
+    /// Everything.
+    Trace,
+}
+
+/// Form of the access lines.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
+#[serde(rename_all = "lowercase")]
+pub enum AccessFormat {
+    /// One JSON object per line.
+    Json,
+    /// nginx's `combined`.
+    Combined,
+    /// No access log.
+    Off,
+}
+
+/// A log's destination.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Sink {
+    /// `-`: standard output for access lines, standard error for events.
+    Standard,
+    /// A file, opened for appending and reopened on SIGUSR1.
+    File(PathBuf),
+}
+
+impl Serialize for Sink {
+    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        match self {
+            Self::Standard => serializer.serialize_str("-"),
+            Self::File(path) => serializer.collect_str(&path.display()),
+        }
+    }
+}
+
+/// `[log]`: events and access lines.
+///
+/// **Defaults**: events of level info to standard error, access lines in JSON to standard output.
+#[derive(Clone, Debug, Serialize)]
+pub struct Log {
+    /// Default info.
+    pub level: Level,
+    /// Default JSON.
+    pub access: AccessFormat,
+    /// Default standard output.
+    pub access_file: Sink,
+    /// Default standard error.
+    pub error_file: Sink,
+}
+
+impl Log {
+    pub(crate) fn read(reader: &Reader<'_>) -> Self {
+        let levels = [
+            ("error", Level::Error),
+            ("warn", Level::Warn),
+            ("info", Level::Info),
+            ("debug", Level::Debug),
+            ("trace", Level::Trace),
+        ];
+        let formats = [
+            ("json", AccessFormat::Json),
+            ("combined", AccessFormat::Combined),
+            ("off", AccessFormat::Off),
+        ];
+        let sink = |key| match reader.text(key) {
+            Some(text) if text.value != "-" => Sink::File(reader.base().join(text.value)),
+            Some(_) | None => Sink::Standard,
+        };
+        Self {
+            level: reader.word("level", &levels).unwrap_or(Level::Info),
+            access: reader
+                .word("access", &formats)
+                .unwrap_or(AccessFormat::Json),
+            access_file: sink("access_file"),
+            error_file: sink("error_file"),
+        }
+    }
+}

@@ -1,0 +1,226 @@
+//! The layer around the router: request id, timings, and one record when the answer has ended.
+//!
+//! It wraps the router rather than a route, so unknown hosts and refusals are recorded too. The
+//! record is handed to the [`Recorder`] when the body is dropped: then the bytes really sent and
+//! an early end are known. It does not format or write anything.
+
+use std::convert::Infallible;
+use std::future::Future;
+use std::pin::Pin;
+use std::sync::Arc;
+use std::task::{Context, Poll, ready};
+
+use bytes::Bytes;
+use http::header;
+use http_body::{Body, Frame, SizeHint};
+use tokio::time::Instant;
+use tower::Service;
+
+use crate::http::context::{ConnectionInfo, LineText, RequestContext, RequestId};
+use crate::http::respond;
+use crate::http::{BodyError, Request, Response, ResponseBody};
+
+/// Takes the finished records. Called on the worker thread: it must not block.
+pub trait Recorder: Send + Sync + std::fmt::Debug {
+    /// One request has ended.
+    fn record(&self, context: Arc<RequestContext>);
+}
+
+/// Adds the access layer for one connection.
+#[derive(Clone, Debug)]
+pub struct AccessLayer {
+    recorder: Option<Arc<dyn Recorder>>,
+    seed: u64,
+}
+
+impl AccessLayer {
+    /// `recorder`: none when no access log is written. `seed` keeps the request ids of two processes
+    /// apart.
+    #[must_use]
+    pub fn new(recorder: Option<Arc<dyn Recorder>>, seed: u64) -> Self {
+        Self { recorder, seed }
+    }
+
+    /// The service for one client connection.
+    pub fn layer<S>(&self, inner: S, connection: Arc<ConnectionInfo>) -> Access<S> {
+        Access {
+            inner,
+            connection,
+            layer: self.clone(),
+        }
+    }
+}
+
+/// The service the layer makes.
+#[derive(Clone, Debug)]
+pub struct Access<S> {
+    inner: S,
+    connection: Arc<ConnectionInfo>,
+    layer: AccessLayer,
+}
+
+impl<S> Access<S> {
+    fn context(&self, request: &Request) -> RequestContext {
+        let headers = request.headers();
+        let text = |name| {
+            headers
+                .get(name)
+                .map_or(&b""[..], |value: &http::HeaderValue| value.as_bytes())
+        };
+        let host = match request.uri().authority() {
+            Some(authority) => authority.as_str().as_bytes(),
+            None => text(header::HOST),
+        };
+        let text = if self.layer.recorder.is_some() {
+            let target = request
+                .uri()
+                .path_and_query()
+                .map_or("", |target| target.as_str());
+            LineText::new([
+                target.as_bytes(),
+                host,
+                text(header::REFERER),
+                text(header::USER_AGENT),
+            ])
+        } else {
+            LineText::new([b"", host, b"", b""])
+        };
+        let prefers_html = headers
+            .get(header::ACCEPT)
+            .is_some_and(|accept| accept.as_bytes().starts_with(b"text/html"));
+        RequestContext::new(
+            RequestId::next(self.layer.seed),
+            Arc::clone(&self.connection),
+            Instant::now(),
+            request.method().clone(),
+            request.version(),
+            prefers_html,
+            text,
+        )
+    }
+}
+
+impl<S> Service<Request> for Access<S>
+where
+    S: Service<Request, Response = Response, Error = Infallible>,
+    S::Future: Unpin,
+{
+    type Response = http::Response<AccessBody>;
+    type Error = Infallible;
+    type Future = AccessFuture<S::Future>;
+
+    fn poll_ready(&mut self, cx: &mut Context<'_>) -> Poll<Result<(), Infallible>> {
+        self.inner.poll_ready(cx)
+    }
+
+    fn call(&mut self, mut request: Request) -> Self::Future {
+        let context = Arc::new(self.context(&request));
+        request.extensions_mut().insert(Arc::clone(&context));
+        AccessFuture {
+            inner: self.inner.call(request),
+            record: Some(Record {
+                context,
+                recorder: self.layer.recorder.clone(),
+            }),
+        }
+    }
+}
+
+/// Hands the context to the recorder when dropped: at the end of the answer, or when the client
+/// went away before.
+#[derive(Debug)]
+struct Record {
+    context: Arc<RequestContext>,
+    recorder: Option<Arc<dyn Recorder>>,
+}
+
+impl Drop for Record {
+    fn drop(&mut self) {
+        if let Some(recorder) = &self.recorder {
+            let total = self.context.start.elapsed();
+            let mut outcome = self.context.outcome();
+            outcome.total = total;
+            outcome.is_aborted |= outcome.status.is_none();
+            drop(outcome);
+            recorder.record(Arc::clone(&self.context));
+        }
+    }
+}
+
+/// The future of [`Access`].
+#[derive(Debug)]
+pub struct AccessFuture<F> {
+    inner: F,
+    record: Option<Record>,
+}
+
+impl<F> Future for AccessFuture<F>
+where
+    F: Future<Output = Result<Response, Infallible>> + Unpin,
+{
+    type Output = Result<http::Response<AccessBody>, Infallible>;
+
+    fn poll(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Self::Output> {
+        let this = self.get_mut();
+        let Ok(mut response) = ready!(Pin::new(&mut this.inner).poll(cx));
+        let record = this.record.take();
+        if let Some(record) = &record {
+            response
+                .headers_mut()
+                .insert(respond::REQUEST_ID, record.context.id.to_header());
+            record.context.outcome().status = Some(response.status());
+        }
+        Poll::Ready(Ok(response.map(|inner| AccessBody {
+            inner,
+            bytes_out: 0,
+            record,
+        })))
+    }
+}
+
+/// Counts the bytes of an answer.
+#[derive(Debug)]
+pub struct AccessBody {
+    inner: ResponseBody,
+    bytes_out: u64,
+    record: Option<Record>,
+}
+
+impl Body for AccessBody {
+    type Data = Bytes;
+    type Error = BodyError;
+
+    #[inline]
+    fn poll_frame(
+        mut self: Pin<&mut Self>,
+        cx: &mut Context<'_>,
+    ) -> Poll<Option<Result<Frame<Bytes>, BodyError>>> {
+        let frame = ready!(Pin::new(&mut self.inner).poll_frame(cx));
+        if let Some(Ok(frame)) = &frame
+            && let Some(data) = frame.data_ref()
+        {
+            self.bytes_out = self
+                .bytes_out
+                .saturating_add(u64::try_from(data.len()).unwrap_or(u64::MAX));
+        }
+        Poll::Ready(frame)
+    }
+
+    fn is_end_stream(&self) -> bool {
+        self.inner.is_end_stream()
+    }
+
+    fn size_hint(&self) -> SizeHint {
+        self.inner.size_hint()
+    }
+}
+
+impl Drop for AccessBody {
+    fn drop(&mut self) {
+        if let Some(record) = &self.record {
+            let mut outcome = record.context.outcome();
+            outcome.bytes_out = self.bytes_out;
+            outcome.is_aborted = !self.inner.is_end_stream();
+        }
+    }
+}

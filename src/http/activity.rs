@@ -1,0 +1,123 @@
+//! What is going on on one client connection, for the deadlines hyper does not have.
+//!
+//! The connection's socket wrapper, its service and its bodies write here; the connection task
+//! reads it on a slow tick. Plain relaxed loads and stores: all writers run on the connection's own
+//! worker thread, and a value that is one step old only moves a deadline by one tick.
+
+use std::sync::atomic::{AtomicBool, AtomicU32, AtomicU64, Ordering::Relaxed};
+
+/// Shared by everything that belongs to one client connection.
+#[derive(Debug, Default)]
+pub struct Activity {
+    in_flight: AtomicU32,
+    requests: AtomicU64,
+    has_head_bytes: AtomicBool,
+    waiting_bodies: AtomicU32,
+    progress: AtomicU64,
+    is_write_blocked: AtomicBool,
+    is_read_drained: AtomicBool,
+    has_unread_body: AtomicBool,
+}
+
+impl Activity {
+    /// Requests whose answer has not ended.
+    #[must_use]
+    pub fn in_flight(&self) -> u32 {
+        self.in_flight.load(Relaxed)
+    }
+
+    /// A request began.
+    pub fn begin(&self) {
+        self.in_flight
+            .store(self.in_flight().saturating_add(1), Relaxed);
+        self.requests
+            .store(self.requests().wrapping_add(1), Relaxed);
+        self.bump();
+    }
+
+    /// Requests so far.
+    #[must_use]
+    pub fn requests(&self) -> u64 {
+        self.requests.load(Relaxed)
+    }
+
+    /// A request's answer ended, or was given up.
+    pub fn end(&self) {
+        self.in_flight
+            .store(self.in_flight().saturating_sub(1), Relaxed);
+        self.has_head_bytes.store(false, Relaxed);
+        self.bump();
+    }
+
+    /// Something moved.
+    pub fn bump(&self) {
+        self.progress
+            .store(self.progress().wrapping_add(1), Relaxed);
+    }
+
+    /// A number that changes whenever something moves.
+    #[must_use]
+    pub fn progress(&self) -> u64 {
+        self.progress.load(Relaxed)
+    }
+
+    /// A request body starts or stops waiting for the client's bytes.
+    pub fn set_body_waiting(&self, was: &mut bool, is: bool) {
+        if *was != is {
+            let count = self.waiting_bodies.load(Relaxed);
+            let count = if is {
+                count.saturating_add(1)
+            } else {
+                count.saturating_sub(1)
+            };
+            self.waiting_bodies.store(count, Relaxed);
+            *was = is;
+        }
+    }
+
+    /// The socket took no more bytes (`true`) or took some (`false`).
+    pub fn set_write_blocked(&self, is: bool) {
+        self.is_write_blocked.store(is, Relaxed);
+    }
+
+    /// The last read found nothing (`true`) or something (`false`).
+    pub fn set_read_drained(&self, is: bool) {
+        self.is_read_drained.store(is, Relaxed);
+        if !is && self.in_flight() == 0 {
+            self.has_head_bytes.store(true, Relaxed);
+        }
+    }
+
+    /// Whether a part of a request's head has come, and not yet the whole of it.
+    #[must_use]
+    pub fn has_partial_head(&self) -> bool {
+        self.in_flight() == 0 && self.has_head_bytes.load(Relaxed)
+    }
+
+    /// A request was answered before its body had been read.
+    pub fn note_unread_body(&self) {
+        self.has_unread_body.store(true, Relaxed);
+    }
+
+    /// Whether some request was answered before its body had been read.
+    #[must_use]
+    pub fn has_unread_body(&self) -> bool {
+        self.has_unread_body.load(Relaxed)
+    }
+
+    /// Whether the client holds up the connection: it does not take bytes, or does not send the
+    /// body it announced.
+    #[must_use]
+    pub fn waits_for_client(&self) -> bool {
+        self.is_write_blocked.load(Relaxed) || self.waiting_bodies.load(Relaxed) > 0
+    }
+
+    /// Whether nothing is in flight, buffered for writing or left unread.
+    #[must_use]
+    pub fn is_quiet(&self) -> bool {
+        self.in_flight() == 0
+            && !self.has_head_bytes.load(Relaxed)
+            && !self.is_write_blocked.load(Relaxed)
+            && self.is_read_drained.load(Relaxed)
+    }
+}

@@ -1,0 +1,157 @@
+//! The one rule for which host a request is for.
+//!
+//! An authority is a registered name, an IPv4 address or a bracketed IPv6 address, with an optional
+//! port. Everything else is refused rather than interpreted: userinfo, lists, percent signs, empty
+//! labels, ports that are not numbers (RFC 9110 section 7.2, RFC 9112 section 3.2). Policies, the
+//! log and the origin all see the host this module returns.
+
+use std::net::{Ipv4Addr, Ipv6Addr};
+
+/// A checked authority, borrowed from the request.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Authority<'a> {
+    /// Host without port; brackets and one trailing dot removed. Case is as received.
+    pub host: &'a str,
+    /// The port, when one was given.
+    pub port: Option<u16>,
+    /// Whether the host is an IP literal.
+    pub is_ip: bool,
+}
+
+/// Reads an authority; `None` when it is not exactly one host and an optional port.
+#[must_use]
+pub fn parse(text: &str) -> Option<Authority<'_>> {
+    if let Some(rest) = text.strip_prefix('[') {
+        let (inside, after) = rest.split_once(']')?;
+        inside.parse::<Ipv6Addr>().ok()?;
+        let port = match after.strip_prefix(':') {
+            Some(port) => Some(parse_port(port)?),
+            None if after.is_empty() => None,
+            None => return None,
+        };
+        return Some(Authority {
+            host: inside,
+            port,
+            is_ip: true,
+        });
+    }
+    let (host, port) = match text.split_once(':') {
+        Some((host, port)) => (host, Some(parse_port(port)?)),
+        None => (text, None),
+    };
+    let host = host.strip_suffix('.').unwrap_or(host);
+    if !is_name(host) {
+        return None;
+    }
+    let is_ip = host.parse::<Ipv4Addr>().is_ok();
+    // A name whose last label is a number is some spelling of an IPv4 address (`127.1`, `0x7f.1`)
+    // or a mistake; only the canonical spelling is accepted.
+    if !is_ip && host.rsplit('.').next().is_some_and(is_numeric_label) {
+        return None;
+    }
+    Some(Authority { host, port, is_ip })
+}
+
+fn is_numeric_label(label: &str) -> bool {
+    label.bytes().all(|b| b.is_ascii_digit())
+        || label
+            .strip_prefix("0x")
+            .or_else(|| label.strip_prefix("0X"))
+            .is_some_and(|hex| hex.bytes().all(|b| b.is_ascii_hexdigit()))
+}
+
+fn parse_port(text: &str) -> Option<u16> {
+    if text.is_empty() || text.len() > 5 || !text.bytes().all(|b| b.is_ascii_digit()) {
+        return None;
+    }
+    text.parse().ok().filter(|port| *port != 0)
+}
+
+fn is_name(host: &str) -> bool {
+    let bytes = host.as_bytes();
+    if bytes.is_empty() || bytes.len() > 253 {
+        return false;
+    }
+    let mut label = 0_usize;
+    for byte in bytes {
+        match byte {
+            b'.' if label == 0 => return false,
+            b'.' => label = 0,
+            b'a'..=b'z' | b'A'..=b'Z' | b'0'..=b'9' | b'-' | b'_' => {
+                label += 1;
+                if label > 63 {
+                    return false;
+                }
+            }
+            _ => return false,
+        }
+    }
+    label != 0
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn one_host_with_an_optional_port_is_accepted() {
+        for (text, host, port, is_ip) in [
+            ("img.example.com", "img.example.com", None, false),
+            ("Img.Example.com:8443", "Img.Example.com", Some(8443), false),
+            ("img.example.com.", "img.example.com", None, false),
+            ("203.0.113.7", "203.0.113.7", None, true),
+            ("203.0.113.7:80", "203.0.113.7", Some(80), true),
+            ("[::1]", "::1", None, true),
+            ("[2001:db8::1]:443", "2001:db8::1", Some(443), true),
+            ("localhost", "localhost", None, false),
+            (
+                "old_bucket.example.com",
+                "old_bucket.example.com",
+                None,
+                false,
+            ),
+        ] {
+            assert_eq!(parse(text), Some(Authority { host, port, is_ip }), "{text}");
+        }
+    }
+
+    #[test]
+    fn everything_else_is_refused() {
+        for text in [
+            "",
+            ".",
+            "..",
+            "a..b",
+            ".a",
+            "a:b",
+            "a:",
+            "a:0",
+            "a:65536",
+            "a:-1",
+            "a:+80",
+            "a:80:80",
+            "user@a",
+            "a,b",
+            "a b",
+            "a/b",
+            "a%00",
+            "a#b",
+            "a?b",
+            "[::1",
+            "[::1]x",
+            "[zz]",
+            "::1",
+            "127.1",
+            "0x7f.0x1",
+            "2130706433",
+            "a\u{e9}",
+            "a\\b",
+            "a;b",
+            "a'b",
+            "*",
+            "a*",
+        ] {
+            assert_eq!(parse(text), None, "{text}");
+        }
+    }
+}

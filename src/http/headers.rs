@@ -1,0 +1,166 @@
+//! Header fields that belong to one connection and must not be forwarded (RFC 9110 section 7.6.1).
+//!
+//! Only removes; everything that stays keeps its bytes, its order and its repeats.
+
+use http::header::{self, HeaderMap, HeaderName};
+
+const KEEP_ALIVE: HeaderName = HeaderName::from_static("keep-alive");
+const PROXY_CONNECTION: HeaderName = HeaderName::from_static("proxy-connection");
+
+/// Fields a `Connection` header may not name: without them the request would mean something else,
+/// so a request that asks for their removal is an attack or a mistake.
+fn is_protected(name: &[u8]) -> bool {
+    const PROTECTED: [&str; 18] = [
+        "host",
+        "content-length",
+        "content-type",
+        "content-md5",
+        "content-encoding",
+        "authorization",
+        "cookie",
+        "date",
+        "expect",
+        "range",
+        "if-match",
+        "if-none-match",
+        "if-modified-since",
+        "if-unmodified-since",
+        "if-range",
+        "origin",
+        "referer",
+        "forwarded",
+    ];
+    let has_prefix = |prefix: &str| {
+        name.get(..prefix.len())
+            .is_some_and(|start| start.eq_ignore_ascii_case(prefix.as_bytes()))
+    };
+    PROTECTED
+        .iter()
+        .any(|field| name.eq_ignore_ascii_case(field.as_bytes()))
+        || has_prefix("x-oss-")
+        || has_prefix("x-forwarded-")
+}
+
+/// A `Connection` header named a field that must reach the origin.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct ProtectedFieldNamed;
+
+/// Removes the hop-by-hop fields of a request.
+///
+/// # Errors
+///
+/// [`ProtectedFieldNamed`] when `Connection` names a field that is not hop-by-hop and that changes
+/// the meaning of the request; nothing may be forwarded then.
+pub fn strip_request(headers: &mut HeaderMap) -> Result<(), ProtectedFieldNamed> {
+    if headers.contains_key(header::CONNECTION) {
+        for name in nominated(headers) {
+            if is_protected(name.as_str().as_bytes()) {
+                return Err(ProtectedFieldNamed);
+            }
+            headers.remove(&name);
+        }
+        headers.remove(header::CONNECTION);
+    }
+    for name in [
+        &KEEP_ALIVE,
+        &PROXY_CONNECTION,
+        &header::PROXY_AUTHORIZATION,
+        &header::TE,
+        &header::TRAILER,
+        &header::TRANSFER_ENCODING,
+        &header::UPGRADE,
+    ] {
+        headers.remove(name);
+    }
+    Ok(())
+}
+
+/// Removes the hop-by-hop fields of an answer. A field the origin nominates is removed unless the
+/// client needs it to read the answer.
+pub fn strip_response(headers: &mut HeaderMap) {
+    if headers.contains_key(header::CONNECTION) {
+        for name in nominated(headers) {
+            if !is_protected(name.as_str().as_bytes()) {
+                headers.remove(&name);
+            }
+        }
+        headers.remove(header::CONNECTION);
+    }
+    for name in [
+        &KEEP_ALIVE,
+        &PROXY_CONNECTION,
+        &header::PROXY_AUTHENTICATE,
+        &header::TE,
+        &header::TRAILER,
+        &header::TRANSFER_ENCODING,
+        &header::UPGRADE,
+    ] {
+        headers.remove(name);
+    }
+}
+
+/// The fields `Connection` names, besides its own options.
+fn nominated(headers: &HeaderMap) -> Vec<HeaderName> {
+    headers
+        .get_all(header::CONNECTION)
+        .iter()
+        .flat_map(|value| value.as_bytes().split(|byte| *byte == b','))
+        .map(|name| name.trim_ascii())
+        .filter(|name| {
+            !name.eq_ignore_ascii_case(b"close") && !name.eq_ignore_ascii_case(b"keep-alive")
+        })
+        .filter_map(|name| HeaderName::from_bytes(name).ok())
+        .collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use http::HeaderValue;
+
+    fn map(fields: &[(&'static str, &'static str)]) -> HeaderMap {
+        fields
+            .iter()
+            .map(|(name, value)| {
+                (
+                    HeaderName::from_static(name),
+                    HeaderValue::from_static(value),
+                )
+            })
+            .collect()
+    }
+
+    #[test]
+    fn hop_by_hop_fields_go_and_the_rest_stays() {
+        let mut headers = map(&[
+            ("connection", "close, X-Custom"),
+            ("x-custom", "1"),
+            ("keep-alive", "5"),
+            ("te", "trailers"),
+            ("upgrade", "h2c"),
+            ("proxy-authorization", "Basic eA=="),
+            ("x-oss-meta-a", "1"),
+        ]);
+        assert_eq!(strip_request(&mut headers), Ok(()));
+        assert_eq!(headers, map(&[("x-oss-meta-a", "1")]));
+    }
+
+    #[test]
+    fn a_connection_header_cannot_remove_what_the_request_means() {
+        for name in [
+            "Host",
+            "content-length",
+            "Authorization",
+            "x-oss-date",
+            "X-Forwarded-For",
+        ] {
+            let mut headers = HeaderMap::new();
+            headers.insert(header::CONNECTION, HeaderValue::from_static(name));
+            assert_eq!(
+                strip_request(&mut headers),
+                Err(ProtectedFieldNamed),
+                "{name}"
+            );
+        }
+    }
+}

@@ -1,0 +1,355 @@
+//! One client connection, from the accepted socket to its close.
+//!
+//! TLS first, then HTTP/1.1 or HTTP/2 by ALPN or, on plain text, by the HTTP/2 preface. An HTTP/1.1
+//! connection on which nothing happens is parked: hyper's state and buffers are dropped and only the
+//! socket (and rustls's state) is kept until bytes arrive, so that ten thousand idle clients cost
+//! little. The large states are boxed for the same reason: a parked task must not carry them.
+
+use std::convert::Infallible;
+use std::future::{Future, poll_fn};
+use std::pin::Pin;
+use std::sync::Arc;
+use std::task::Poll;
+use std::time::Duration;
+
+use bytes::{Bytes, BytesMut};
+use http_body::Body;
+use hyper::server::conn::{http1, http2};
+use hyper_util::rt::TokioIo;
+use tokio::io::{AsyncReadExt, AsyncWriteExt};
+use tokio::time::{Instant, Sleep};
+use tower::Service;
+
+use crate::http::Request;
+use crate::http::activity::Activity;
+use crate::http::context::ConnectionInfo;
+use crate::listener::deadline::{Deadlines, TICK, Verdict};
+use crate::listener::io::{ClientIo, Socket, Stream};
+use crate::listener::service::ConnectionService;
+use crate::listener::{MakeService, Shared};
+use crate::shutdown::{Phase, Shutdown};
+
+/// What a client sends first to speak HTTP/2 without TLS (RFC 9113 section 3.4).
+const PREFACE: &[u8] = b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n";
+/// Streams a client may have open at once.
+const STREAMS: u32 = 128;
+/// Flow-control windows: a stream's bounds what one upload may have in memory, the connection's all
+/// of a client's uploads together.
+const STREAM_WINDOW: u32 = 512 * 1024;
+const CONNECTION_WINDOW: u32 = 2 * 1024 * 1024;
+/// Most bytes of an answer that wait in one stream for a slow client.
+const SEND_BUFFER: usize = 128 * 1024;
+/// A connection closed under a client that is still sending is read on for this long, so that the
+/// answer is not lost to a reset.
+const LINGER: Duration = Duration::from_secs(2);
+const LINGER_BYTES: usize = 1024 * 1024;
+
+/// Serves one accepted socket to its end.
+pub async fn serve<M, B>(
+    socket: Socket,
+    peer: Option<std::net::SocketAddr>,
+    shared: Arc<Shared>,
+    make: M,
+    shutdown: Shutdown,
+) where
+    M: MakeService<B>,
+    B: Body<Data = Bytes> + Send + Unpin + 'static,
+    B::Error: std::error::Error + Send + Sync,
+{
+    let mut stopping = shutdown.clone();
+    let inner = async move {
+        let activity = Arc::new(Activity::default());
+        // Boxed: a handshake is short and its state large.
+        let Some((mut io, info, mut is_http2)) =
+            Box::pin(greet(socket, peer, &shared, &activity)).await
+        else {
+            return;
+        };
+        if !shared.is_tls() && shared.has_http2 {
+            match Box::pin(sniff(&mut io, shared.timeouts.header)).await {
+                Some(is) => is_http2 = is,
+                None => return,
+            }
+        }
+        let service = make.make(Arc::new(info));
+        let outcome = if is_http2 {
+            Box::pin(serve_http2(io, service, activity, &shared, shutdown)).await
+        } else {
+            serve_http1(io, service, activity, &shared, shutdown).await
+        };
+        if let Err(why) = outcome {
+            tracing::debug!(?peer, %why, "client connection ended early");
+        }
+    };
+    tokio::select! {
+        () = inner => {}
+        () = stopping.reached(Phase::Stopping) => {}
+    }
+}
+
+/// TLS and what it tells about the client; `None` when the handshake failed.
+async fn greet(
+    socket: Socket,
+    peer: Option<std::net::SocketAddr>,
+    shared: &Shared,
+    activity: &Arc<Activity>,
+) -> Option<(ClientIo, ConnectionInfo, bool)> {
+    let mut info = ConnectionInfo {
+        listener: Arc::clone(&shared.label),
+        peer,
+        tls: None,
+        sni: None,
+    };
+    let Some(acceptor) = &shared.tls else {
+        return Some((
+            ClientIo::new(Stream::Plain(socket), Arc::clone(activity)),
+            info,
+            false,
+        ));
+    };
+    let handshake = tokio::time::timeout(shared.timeouts.tls_handshake, acceptor.accept(socket));
+    let stream = match handshake.await {
+        Ok(Ok(stream)) => stream,
+        Ok(Err(error)) => {
+            tracing::debug!(?peer, %error, "tls handshake failed");
+            return None;
+        }
+        Err(_elapsed) => {
+            tracing::debug!(?peer, "tls handshake timed out");
+            return None;
+        }
+    };
+    let (_, session) = stream.get_ref();
+    info.tls = session.protocol_version().map(|version| match version {
+        rustls::ProtocolVersion::TLSv1_3 => "TLSv1.3",
+        _ => "TLSv1.2",
+    });
+    info.sni = session.server_name().map(Into::into);
+    let is_http2 = session.alpn_protocol() == Some(b"h2");
+    Some((
+        ClientIo::new(Stream::Tls(Box::new(stream)), Arc::clone(activity)),
+        info,
+        is_http2,
+    ))
+}
+
+/// Reads until it is clear whether the client speaks HTTP/2; what was read is put back.
+async fn sniff(io: &mut ClientIo, limit: Duration) -> Option<bool> {
+    let mut read = BytesMut::with_capacity(PREFACE.len());
+    let decide = async {
+        loop {
+            let mut room = [0; PREFACE.len()];
+            let room = room.get_mut(read.len()..)?;
+            let length = io.read(room).await.ok().filter(|length| *length > 0)?;
+            read.extend_from_slice(room.get(..length)?);
+            if read.as_ref() == PREFACE {
+                return Some(true);
+            }
+            if !PREFACE.starts_with(&read) {
+                return Some(false);
+            }
+        }
+    };
+    let decided = tokio::time::timeout(limit, decide).await.ok().flatten()?;
+    io.put_back(read.freeze());
+    Some(decided)
+}
+
+enum End {
+    Done(Result<(), hyper::Error>),
+    Quiet,
+    Late(&'static str),
+}
+
+async fn serve_http1<S, B>(
+    mut io: ClientIo,
+    service: S,
+    activity: Arc<Activity>,
+    shared: &Shared,
+    mut shutdown: Shutdown,
+) -> Result<(), String>
+where
+    S: Service<Request, Response = http::Response<B>, Error = Infallible> + Send + Unpin,
+    S::Future: Unpin,
+    B: Body<Data = Bytes> + Unpin + 'static,
+    B::Error: std::error::Error + Send + Sync,
+{
+    let mut builder = http1::Builder::new();
+    builder
+        .half_close(false)
+        .max_headers(shared.limits.headers)
+        .max_header_size(shared.limits.header_bytes)
+        // The deadlines of `Deadlines` cover what this timer would, without a timer per request.
+        .header_read_timeout(None);
+    let mut service = ConnectionService::new(service, Arc::clone(&activity), true);
+    let mut deadlines = Deadlines::new(&shared.timeouts, Instant::now());
+    loop {
+        // Boxed: dropped while parked.
+        let mut connection = Box::new(builder.serve_connection(TokioIo::new(io), service));
+        let end = {
+            let mut draining = Box::pin(shutdown.reached(Phase::Draining));
+            let mut tick = Box::pin(tokio::time::sleep(TICK));
+            let mut is_draining = false;
+            poll_fn(|cx| {
+                if !is_draining && draining.as_mut().poll(cx).is_ready() {
+                    is_draining = true;
+                    Pin::new(&mut *connection).graceful_shutdown();
+                }
+                if let Poll::Ready(result) = connection.poll_without_shutdown(cx) {
+                    return Poll::Ready(End::Done(result));
+                }
+                poll_tick(tick.as_mut(), &mut deadlines, &activity, cx)
+            })
+            .await
+        };
+        let parts = connection.into_parts();
+        io = parts.io.into_inner();
+        match end {
+            End::Done(Ok(())) => {
+                close(&mut io, activity.has_unread_body()).await;
+                return Ok(());
+            }
+            End::Done(Err(error)) => {
+                // A refused request was answered by hyper; the client must get to read it.
+                if error.is_parse() {
+                    close(&mut io, true).await;
+                }
+                return Err(error.to_string());
+            }
+            End::Late(what) => return Err(format!("{what} timeout")),
+            End::Quiet => {}
+        }
+        service = parts.service;
+        io.put_back(parts.read_buf);
+        let limit = deadlines.parked_limit(Instant::now());
+        let is_readable = tokio::select! {
+            readable = io.readable() => readable.is_ok(),
+            () = tokio::time::sleep(limit) => false,
+            () = shutdown.reached(Phase::Draining) => false,
+        };
+        if !is_readable {
+            close(&mut io, false).await;
+            return Ok(());
+        }
+        deadlines.unpark(Instant::now());
+    }
+}
+
+fn poll_tick(
+    mut tick: Pin<&mut Sleep>,
+    deadlines: &mut Deadlines,
+    activity: &Activity,
+    cx: &mut std::task::Context<'_>,
+) -> Poll<End> {
+    while tick.as_mut().poll(cx).is_ready() {
+        let now = Instant::now();
+        match deadlines.check(activity, now) {
+            Verdict::GoOn => {}
+            Verdict::Quiet => return Poll::Ready(End::Quiet),
+            Verdict::Late(what) => return Poll::Ready(End::Late(what)),
+        }
+        tick.as_mut().reset(now + TICK);
+    }
+    Poll::Pending
+}
+
+/// Ends a connection from our side. `lingers`: the client may still be sending, and closing under it
+/// would turn the answer it has not read yet into a reset.
+async fn close(io: &mut ClientIo, lingers: bool) {
+    let closing = async {
+        if io.shutdown().await.is_err() || !lingers {
+            return;
+        }
+        let mut scratch = vec![0; 16 * 1024];
+        let mut total = 0;
+        while total < LINGER_BYTES {
+            match io.read(&mut scratch).await {
+                Ok(0) | Err(_) => return,
+                Ok(length) => total += length,
+            }
+        }
+    };
+    // Late or not, the connection is over.
+    drop(tokio::time::timeout(LINGER, closing).await);
+}
+
+/// Runs hyper's HTTP/2 streams as tasks of this worker.
+#[derive(Clone, Debug)]
+struct Spawner;
+
+impl<F> hyper::rt::Executor<F> for Spawner
+where
+    F: Future + Send + 'static,
+    F::Output: Send + 'static,
+{
+    fn execute(&self, stream: F) {
+        tokio::spawn(stream);
+    }
+}
+
+async fn serve_http2<S, B>(
+    io: ClientIo,
+    service: S,
+    activity: Arc<Activity>,
+    shared: &Shared,
+    mut shutdown: Shutdown,
+) -> Result<(), String>
+where
+    S: Service<Request, Response = http::Response<B>, Error = Infallible>,
+    S::Future: Unpin + Send + 'static,
+    B: Body<Data = Bytes> + Send + Unpin + 'static,
+    B::Error: std::error::Error + Send + Sync,
+{
+    let header_bytes = u32::try_from(shared.limits.header_bytes).unwrap_or(u32::MAX);
+    let service = ConnectionService::new(service, Arc::clone(&activity), false);
+    let mut connection = std::pin::pin!(
+        http2::Builder::new(Spawner)
+            .max_concurrent_streams(STREAMS)
+            .initial_stream_window_size(STREAM_WINDOW)
+            .initial_connection_window_size(CONNECTION_WINDOW)
+            .max_send_buf_size(SEND_BUFFER)
+            .max_header_list_size(header_bytes)
+            .serve_connection(TokioIo::new(io), service)
+    );
+    let mut draining = std::pin::pin!(shutdown.reached(Phase::Draining));
+    let mut tick = Box::pin(tokio::time::sleep(TICK));
+    let mut deadlines = Deadlines::new(&shared.timeouts, Instant::now());
+    let mut quiet_since = Instant::now();
+    let mut closing_since: Option<Instant> = None;
+    poll_fn(|cx| {
+        if closing_since.is_none() && draining.as_mut().poll(cx).is_ready() {
+            closing_since = Some(Instant::now());
+            connection.as_mut().graceful_shutdown();
+        }
+        loop {
+            if let Poll::Ready(result) = connection.as_mut().poll(cx) {
+                return Poll::Ready(result.map_err(|error| error.to_string()));
+            }
+            match poll_tick(tick.as_mut(), &mut deadlines, &activity, cx) {
+                Poll::Pending => return Poll::Pending,
+                Poll::Ready(End::Late(what)) => return Poll::Ready(Err(format!("{what} timeout"))),
+                Poll::Ready(End::Done(_) | End::Quiet) => {}
+            }
+            let now = Instant::now();
+            tick.as_mut().reset(now + TICK);
+            if activity.in_flight() > 0 {
+                quiet_since = now;
+            }
+            match closing_since {
+                None if now.saturating_duration_since(quiet_since) >= shared.timeouts.idle => {
+                    closing_since = Some(now);
+                    connection.as_mut().graceful_shutdown();
+                }
+                // The peer has not answered the GOAWAY of an idle connection.
+                Some(since)
+                    if activity.in_flight() == 0
+                        && now.saturating_duration_since(since) >= LINGER =>
+                {
+                    return Poll::Ready(Ok(()));
+                }
+                None | Some(_) => return Poll::Pending.map(Ok),
+            }
+        }
+    })
+    .await
+}

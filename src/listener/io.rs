@@ -1,0 +1,232 @@
+//! A client's socket as hyper sees it: TCP or unix, plain or TLS, after some bytes already read.
+//!
+//! It reports what moves to the connection's [`Activity`], from which the deadlines are taken.
+
+use std::io;
+use std::pin::Pin;
+use std::sync::Arc;
+use std::task::{Context, Poll};
+
+use bytes::{Buf, Bytes};
+use tokio::io::{AsyncRead, AsyncWrite, Interest, ReadBuf};
+use tokio::net::{TcpStream, UnixStream};
+use tokio_rustls::server::TlsStream;
+
+use crate::http::activity::Activity;
+
+/// An accepted socket.
+#[derive(Debug)]
+pub enum Socket {
+    /// TCP.
+    Tcp(TcpStream),
+    /// A unix socket.
+    Unix(UnixStream),
+}
+
+/// Hands a call on to whichever variant it is.
+macro_rules! each {
+    ($self:ident { $($variant:path),+ } $io:ident => $call:expr) => {
+        match $self.get_mut() { $($variant($io) => $call,)+ }
+    };
+}
+
+impl AsyncRead for Socket {
+    #[inline]
+    fn poll_read(
+        self: Pin<&mut Self>,
+        cx: &mut Context<'_>,
+        buf: &mut ReadBuf<'_>,
+    ) -> Poll<io::Result<()>> {
+        each!(self { Self::Tcp, Self::Unix } io => Pin::new(io).poll_read(cx, buf))
+    }
+}
+
+impl AsyncWrite for Socket {
+    #[inline]
+    fn poll_write(
+        self: Pin<&mut Self>,
+        cx: &mut Context<'_>,
+        buf: &[u8],
+    ) -> Poll<io::Result<usize>> {
+        each!(self { Self::Tcp, Self::Unix } io => Pin::new(io).poll_write(cx, buf))
+    }
+
+    #[inline]
+    fn poll_write_vectored(
+        self: Pin<&mut Self>,
+        cx: &mut Context<'_>,
+        bufs: &[io::IoSlice<'_>],
+    ) -> Poll<io::Result<usize>> {
+        each!(self { Self::Tcp, Self::Unix } io => Pin::new(io).poll_write_vectored(cx, bufs))
+    }
+
+    fn is_write_vectored(&self) -> bool {
+        true
+    }
+
+    fn poll_flush(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
+        each!(self { Self::Tcp, Self::Unix } io => Pin::new(io).poll_flush(cx))
+    }
+
+    fn poll_shutdown(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
+        each!(self { Self::Tcp, Self::Unix } io => Pin::new(io).poll_shutdown(cx))
+    }
+}
+
+/// The socket with or without TLS.
+#[derive(Debug)]
+pub enum Stream {
+    /// No TLS.
+    Plain(Socket),
+    /// TLS. Boxed: most of a TLS connection's memory is rustls's state, and a plain one must not
+    /// reserve it.
+    Tls(Box<TlsStream<Socket>>),
+}
+
+/// A client connection's bytes.
+#[derive(Debug)]
+pub struct ClientIo {
+    stream: Stream,
+    /// Bytes read before hyper got the socket.
+    prefix: Bytes,
+    activity: Arc<Activity>,
+}
+
+impl ClientIo {
+    /// Wraps a socket.
+    #[must_use]
+    pub fn new(stream: Stream, activity: Arc<Activity>) -> Self {
+        Self {
+            stream,
+            prefix: Bytes::new(),
+            activity,
+        }
+    }
+
+    /// Puts bytes back in front of what the socket will give.
+    pub fn put_back(&mut self, bytes: Bytes) {
+        if self.prefix.is_empty() {
+            self.prefix = bytes;
+        } else if !bytes.is_empty() {
+            let mut joined = Vec::with_capacity(bytes.len() + self.prefix.len());
+            joined.extend_from_slice(&bytes);
+            joined.extend_from_slice(&self.prefix);
+            self.prefix = joined.into();
+        }
+    }
+
+    /// Waits until the socket has something to read, holding no buffer. Cancel-safe.
+    ///
+    /// # Errors
+    ///
+    /// When the event loop is gone.
+    pub async fn readable(&self) -> io::Result<()> {
+        if !self.prefix.is_empty() {
+            return Ok(());
+        }
+        let socket = match &self.stream {
+            Stream::Plain(socket) => socket,
+            Stream::Tls(stream) => stream.get_ref().0,
+        };
+        match socket {
+            Socket::Tcp(socket) => socket.ready(Interest::READABLE).await.map(drop),
+            Socket::Unix(socket) => socket.ready(Interest::READABLE).await.map(drop),
+        }
+    }
+}
+
+impl AsyncRead for ClientIo {
+    #[inline]
+    fn poll_read(
+        self: Pin<&mut Self>,
+        cx: &mut Context<'_>,
+        buf: &mut ReadBuf<'_>,
+    ) -> Poll<io::Result<()>> {
+        let this = self.get_mut();
+        if !this.prefix.is_empty() {
+            let length = this.prefix.len().min(buf.remaining());
+            buf.put_slice(this.prefix.get(..length).unwrap_or_default());
+            this.prefix.advance(length);
+            this.activity.set_read_drained(false);
+            return Poll::Ready(Ok(()));
+        }
+        let before = buf.filled().len();
+        let polled = match &mut this.stream {
+            Stream::Plain(io) => Pin::new(io).poll_read(cx, buf),
+            Stream::Tls(io) => Pin::new(&mut **io).poll_read(cx, buf),
+        };
+        let is_drained = buf.filled().len() == before;
+        this.activity.set_read_drained(is_drained);
+        if !is_drained {
+            this.activity.bump();
+        }
+        polled
+    }
+}
+
+impl ClientIo {
+    #[inline]
+    fn note_write<T>(&self, polled: &Poll<io::Result<T>>) {
+        self.activity.set_write_blocked(polled.is_pending());
+        if polled.is_ready() {
+            self.activity.bump();
+        }
+    }
+}
+
+impl AsyncWrite for ClientIo {
+    #[inline]
+    fn poll_write(
+        self: Pin<&mut Self>,
+        cx: &mut Context<'_>,
+        buf: &[u8],
+    ) -> Poll<io::Result<usize>> {
+        let this = self.get_mut();
+        let polled = match &mut this.stream {
+            Stream::Plain(io) => Pin::new(io).poll_write(cx, buf),
+            Stream::Tls(io) => Pin::new(&mut **io).poll_write(cx, buf),
+        };
+        this.note_write(&polled);
+        polled
+    }
+
+    #[inline]
+    fn poll_write_vectored(
+        self: Pin<&mut Self>,
+        cx: &mut Context<'_>,
+        bufs: &[io::IoSlice<'_>],
+    ) -> Poll<io::Result<usize>> {
+        let this = self.get_mut();
+        let polled = match &mut this.stream {
+            Stream::Plain(io) => Pin::new(io).poll_write_vectored(cx, bufs),
+            Stream::Tls(io) => Pin::new(&mut **io).poll_write_vectored(cx, bufs),
+        };
+        this.note_write(&polled);
+        polled
+    }
+
+    fn is_write_vectored(&self) -> bool {
+        true
+    }
+
+    #[inline]
+    fn poll_flush(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
+        let this = self.get_mut();
+        match &mut this.stream {
+            Stream::Plain(io) => Pin::new(io).poll_flush(cx),
+            Stream::Tls(io) => {
+                // TLS holds encrypted bytes of its own back; a plain socket has nothing to flush.
+                let polled = Pin::new(&mut **io).poll_flush(cx);
+                this.activity.set_write_blocked(polled.is_pending());
+                polled
+            }
+        }
+    }
+
+    fn poll_shutdown(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
+        match &mut self.get_mut().stream {
+            Stream::Plain(io) => Pin::new(io).poll_shutdown(cx),
+            Stream::Tls(io) => Pin::new(&mut **io).poll_shutdown(cx),
+        }
+    }
+}

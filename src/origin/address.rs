@@ -1,0 +1,438 @@
+//! The address set of one endpoint: which addresses there are, how each is doing, which to try.
+//!
+//! The set is the union of recent DNS answers, each address with its own expiry, because OSS often
+//! shows only some of its addresses in one answer. Addresses of the latest answer come first for new
+//! connections; the others keep serving their idle ones. An address that fails is ejected for a
+//! growing time and then tried by one request at a time; when all are ejected, all are used.
+//! Knows no DNS: [`super::dns`] feeds it.
+
+use std::net::{IpAddr, SocketAddr};
+use std::sync::atomic::{AtomicU32, AtomicU64, AtomicUsize, Ordering::Relaxed};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::time::Duration;
+
+use tokio::sync::{Notify, Semaphore};
+use tokio::time::Instant;
+
+use crate::origin::error::DnsFailure;
+
+/// First ejection; doubles with each failure in a row.
+const EJECT_FIRST: Duration = Duration::from_secs(1);
+/// Longest ejection: a dead address costs one probe in this time.
+const EJECT_LONGEST: Duration = Duration::from_secs(60);
+/// Addresses one connect may try.
+pub(crate) const ATTEMPTS: usize = 3;
+
+/// One upstream address and its health, shared by all workers.
+#[derive(Debug)]
+pub struct Address {
+    /// Where to connect.
+    pub socket: SocketAddr,
+    /// Places for requests in flight; absent without `max_per_address`.
+    pub(crate) places: Option<Arc<Semaphore>>,
+    failures: AtomicU32,
+    ejected_until: AtomicU64,
+    born: Instant,
+}
+
+impl Address {
+    fn new(socket: SocketAddr, max_busy: usize, now: Instant) -> Self {
+        Self {
+            socket,
+            places: (max_busy > 0).then(|| Arc::new(Semaphore::new(max_busy))),
+            failures: AtomicU32::new(0),
+            ejected_until: AtomicU64::new(0),
+            born: now,
+        }
+    }
+
+    fn millis(&self, at: Instant) -> u64 {
+        u64::try_from(at.saturating_duration_since(self.born).as_millis()).unwrap_or(u64::MAX)
+    }
+
+    /// A connect or an exchange on a fresh connection failed.
+    pub fn note_failure(&self, now: Instant) {
+        let failures = self.failures.fetch_add(1, Relaxed).min(16);
+        let pause = EJECT_FIRST.saturating_mul(1 << failures).min(EJECT_LONGEST);
+        self.ejected_until.store(self.millis(now + pause), Relaxed);
+    }
+
+    /// The address works.
+    pub fn note_success(&self) {
+        if self.failures.load(Relaxed) != 0 {
+            self.failures.store(0, Relaxed);
+            self.ejected_until.store(0, Relaxed);
+        }
+    }
+
+    /// Whether the address is ejected at `now`, or waits for its probe.
+    #[must_use]
+    pub fn is_ejected(&self) -> bool {
+        self.failures.load(Relaxed) != 0
+    }
+
+    /// Whether this request may probe an ejected address: the ejection is over, and no other request
+    /// took the probe within the last [`EJECT_FIRST`]. A time rather than a flag, because a request
+    /// can be cancelled with the probe in its hands.
+    fn takes_probe(&self, now: Instant) -> bool {
+        let until = self.ejected_until.load(Relaxed);
+        self.is_ejected()
+            && self.millis(now) >= until
+            && self
+                .ejected_until
+                .compare_exchange(until, self.millis(now + EJECT_FIRST), Relaxed, Relaxed)
+                .is_ok()
+    }
+}
+
+/// The addresses at one moment: those of the latest answer first, then the others still held.
+#[derive(Debug, Default)]
+pub struct Snapshot {
+    addresses: Vec<Arc<Address>>,
+    fresh: usize,
+}
+
+impl Snapshot {
+    /// All addresses.
+    #[must_use]
+    pub fn addresses(&self) -> &[Arc<Address>] {
+        &self.addresses
+    }
+
+    /// The addresses a new connection should try, best first, at most [`ATTEMPTS`].
+    #[must_use]
+    pub fn candidates(&self, now: Instant, rotation: usize) -> Vec<Arc<Address>> {
+        let (fresh, held) = self
+            .addresses
+            .split_at(self.fresh.min(self.addresses.len()));
+        let mut chosen = Vec::with_capacity(ATTEMPTS);
+        if let Some(probe) = self
+            .addresses
+            .iter()
+            .find(|address| address.takes_probe(now))
+        {
+            chosen.push(Arc::clone(probe));
+        }
+        for group in [fresh, held] {
+            let turn = rotation.checked_rem(group.len()).unwrap_or(0);
+            let (tail, head) = group.split_at(turn);
+            let healthy = head
+                .iter()
+                .chain(tail)
+                .filter(|address| !address.is_ejected());
+            chosen.extend(healthy.take(ATTEMPTS - chosen.len().min(ATTEMPTS)).cloned());
+        }
+        if chosen.is_empty() {
+            let turn = rotation.checked_rem(self.addresses.len()).unwrap_or(0);
+            let (tail, head) = self.addresses.split_at(turn);
+            chosen.extend(head.iter().chain(tail).take(ATTEMPTS).cloned());
+        }
+        chosen
+    }
+}
+
+struct Member {
+    address: Arc<Address>,
+    expires: Instant,
+    is_fresh: bool,
+}
+
+struct State {
+    members: Vec<Member>,
+    snapshot: Arc<Snapshot>,
+    failure: Option<DnsFailure>,
+    last_good: Option<Instant>,
+}
+
+/// The address set of one endpoint, shared by all workers and its DNS task.
+pub struct AddressSet {
+    /// The endpoint's host name, or its address.
+    pub name: Box<str>,
+    /// The port of every address.
+    pub port: u16,
+    max_busy: usize,
+    state: Mutex<State>,
+    generation: AtomicU64,
+    /// Resolutions so far, good or failed.
+    answers: AtomicU64,
+    is_fixed: bool,
+    rotation: AtomicUsize,
+    /// Told when the set or the failure changed.
+    changed: Notify,
+    /// Tells the DNS task to resolve now.
+    kick: Arc<Notify>,
+}
+
+impl std::fmt::Debug for AddressSet {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("AddressSet")
+            .field("name", &self.name)
+            .field("port", &self.port)
+            .finish_non_exhaustive()
+    }
+}
+
+impl AddressSet {
+    /// An empty set. `max_busy`: requests in flight to one address; 0 is no limit.
+    #[must_use]
+    pub fn new(name: &str, port: u16, max_busy: usize) -> Self {
+        Self {
+            name: name.into(),
+            port,
+            max_busy,
+            state: Mutex::new(State {
+                members: Vec::new(),
+                snapshot: Arc::default(),
+                failure: Some(DnsFailure::Pending),
+                last_good: None,
+            }),
+            generation: AtomicU64::new(0),
+            answers: AtomicU64::new(0),
+            is_fixed: false,
+            rotation: AtomicUsize::new(0),
+            changed: Notify::new(),
+            kick: Arc::new(Notify::new()),
+        }
+    }
+
+    /// A set of one literal address, which never expires.
+    #[must_use]
+    pub fn fixed(ip: IpAddr, port: u16, max_busy: usize, now: Instant) -> Self {
+        let mut set = Self::new(&ip.to_string(), port, max_busy);
+        set.is_fixed = true;
+        // A century: `Instant` has no "never", and adding more can overflow.
+        set.publish(&[ip], Duration::from_secs(3_153_600_000), now);
+        set
+    }
+
+    fn state(&self) -> MutexGuard<'_, State> {
+        self.state.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// Changes whenever [`AddressSet::snapshot`] would give something else.
+    #[must_use]
+    pub fn generation(&self) -> u64 {
+        self.generation.load(Relaxed)
+    }
+
+    /// The addresses now.
+    #[must_use]
+    pub fn snapshot(&self) -> Arc<Snapshot> {
+        Arc::clone(&self.state().snapshot)
+    }
+
+    /// A number to start the choice at, another one each time.
+    pub fn next_rotation(&self) -> usize {
+        self.rotation.fetch_add(1, Relaxed)
+    }
+
+    /// Why the latest resolution failed; `None` after a good one.
+    #[must_use]
+    pub fn failure(&self) -> Option<DnsFailure> {
+        self.state().failure
+    }
+
+    /// Takes a good answer in: its addresses are fresh and stay for `hold`; others stay until their
+    /// own expiry. An equal set is not a change.
+    pub fn publish(&self, ips: &[IpAddr], hold: Duration, now: Instant) {
+        let mut state = self.state();
+        state.failure = None;
+        state.last_good = Some(now);
+        for member in &mut state.members {
+            member.is_fresh = ips.contains(&member.address.socket.ip());
+            if member.is_fresh {
+                member.expires = now + hold;
+            }
+        }
+        for ip in ips {
+            let socket = SocketAddr::new(*ip, self.port);
+            if !state
+                .members
+                .iter()
+                .any(|member| member.address.socket == socket)
+            {
+                state.members.push(Member {
+                    address: Arc::new(Address::new(socket, self.max_busy, now)),
+                    expires: now + hold,
+                    is_fresh: true,
+                });
+            }
+        }
+        state.members.retain(|member| member.expires > now);
+        self.refresh_snapshot(&mut state);
+        drop(state);
+        self.answers.fetch_add(1, Relaxed);
+        self.changed.notify_waiters();
+    }
+
+    /// Takes a failed resolution in: the set stays, for `stale` after the last good answer.
+    pub fn note_failure(&self, failure: DnsFailure, stale: Duration, now: Instant) {
+        let mut state = self.state();
+        state.failure = Some(failure);
+        if state.last_good.is_none_or(|good| now > good + stale) {
+            state.members.clear();
+            self.refresh_snapshot(&mut state);
+        }
+        drop(state);
+        self.answers.fetch_add(1, Relaxed);
+        self.changed.notify_waiters();
+    }
+
+    fn refresh_snapshot(&self, state: &mut State) {
+        let members = &mut state.members;
+        members.sort_by_key(|member| (!member.is_fresh, member.address.socket));
+        let fresh = members.iter().filter(|member| member.is_fresh).count();
+        let is_same = state.snapshot.fresh == fresh
+            && state.snapshot.addresses.len() == members.len()
+            && members
+                .iter()
+                .zip(&state.snapshot.addresses)
+                .all(|(member, known)| Arc::ptr_eq(&member.address, known));
+        if !is_same {
+            state.snapshot = Arc::new(Snapshot {
+                addresses: members
+                    .iter()
+                    .map(|member| Arc::clone(&member.address))
+                    .collect(),
+                fresh,
+            });
+            self.generation.fetch_add(1, Relaxed);
+        }
+    }
+
+    /// Asks for a resolution now; the DNS task limits how often that happens.
+    pub fn ask_refresh(&self) {
+        self.kick.notify_one();
+    }
+
+    /// What [`AddressSet::ask_refresh`] tells.
+    pub(crate) fn kick(&self) -> Arc<Notify> {
+        Arc::clone(&self.kick)
+    }
+
+    /// Asks DNS again and waits for its answer, until `deadline`; whether the set has changed. A
+    /// literal address has nothing to ask.
+    pub async fn learns_more(&self, deadline: Instant) -> bool {
+        if self.is_fixed {
+            return false;
+        }
+        let (generation, answers) = (self.generation(), self.answers.load(Relaxed));
+        self.ask_refresh();
+        self.wait_until(deadline, |set| set.answers.load(Relaxed) != answers)
+            .await;
+        self.generation() != generation
+    }
+
+    /// Waits until `is_done` holds for the set or `deadline` passes; looks again at every answer.
+    pub async fn wait_until(&self, deadline: Instant, is_done: impl Fn(&Self) -> bool) {
+        loop {
+            let changed = self.changed.notified();
+            tokio::pin!(changed);
+            changed.as_mut().enable();
+            if is_done(self) {
+                return;
+            }
+            if tokio::time::timeout_at(deadline, changed).await.is_err() {
+                return;
+            }
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const HOLD: Duration = Duration::from_secs(30);
+
+    fn ip(last: u8) -> IpAddr {
+        IpAddr::from([100, 64, 0, last])
+    }
+
+    fn lasts(candidates: &[Arc<Address>]) -> Vec<u8> {
+        candidates
+            .iter()
+            .map(|address| match address.socket.ip() {
+                IpAddr::V4(ip) => ip.octets()[3],
+                IpAddr::V6(_) => 0,
+            })
+            .collect()
+    }
+
+    #[test]
+    fn the_set_is_the_union_of_recent_answers_each_with_its_own_expiry() {
+        let set = AddressSet::new("e", 443, 0);
+        let start = Instant::now();
+        set.publish(&[ip(1), ip(2)], HOLD, start);
+        set.publish(&[ip(3)], HOLD, start + Duration::from_secs(10));
+        assert_eq!(set.snapshot().addresses().len(), 3);
+        assert_eq!(
+            lasts(&set.snapshot().candidates(start, 0)),
+            [3, 1, 2],
+            "the latest answer first"
+        );
+        set.publish(&[ip(3)], HOLD, start + Duration::from_secs(31));
+        assert_eq!(lasts(set.snapshot().addresses()), [3]);
+    }
+
+    #[test]
+    fn an_equal_answer_is_not_a_change() {
+        let set = AddressSet::new("e", 443, 0);
+        let start = Instant::now();
+        set.publish(&[ip(1), ip(2)], HOLD, start);
+        let before = set.generation();
+        set.publish(&[ip(2), ip(1)], HOLD, start);
+        assert_eq!(set.generation(), before);
+    }
+
+    #[test]
+    fn a_failed_resolution_keeps_the_set_for_the_stale_time() {
+        let set = AddressSet::new("e", 443, 0);
+        let start = Instant::now();
+        let stale = Duration::from_secs(3600);
+        set.publish(&[ip(1)], HOLD, start);
+        set.note_failure(
+            DnsFailure::Timeout,
+            stale,
+            start + Duration::from_secs(3599),
+        );
+        assert_eq!(set.snapshot().addresses().len(), 1);
+        assert_eq!(set.failure(), Some(DnsFailure::Timeout));
+        set.note_failure(
+            DnsFailure::Timeout,
+            stale,
+            start + Duration::from_secs(3601),
+        );
+        assert!(set.snapshot().addresses().is_empty());
+    }
+
+    #[test]
+    fn a_failed_address_is_ejected_then_probed_by_one_request_at_a_time() {
+        let set = AddressSet::new("e", 443, 0);
+        let start = Instant::now();
+        set.publish(&[ip(1), ip(2)], HOLD, start);
+        let snapshot = set.snapshot();
+        let Some(first) = snapshot.addresses().first() else {
+            panic!("empty")
+        };
+        first.note_failure(start);
+        assert_eq!(lasts(&snapshot.candidates(start, 0)), [2]);
+        let later = start + Duration::from_secs(2);
+        assert_eq!(lasts(&snapshot.candidates(later, 0)), [1, 2], "the probe");
+        assert_eq!(lasts(&snapshot.candidates(later, 0)), [2], "one at a time");
+        first.note_success();
+        assert_eq!(lasts(&snapshot.candidates(later, 0)), [1, 2]);
+    }
+
+    #[test]
+    fn when_all_are_ejected_all_are_used() {
+        let set = AddressSet::new("e", 443, 0);
+        let start = Instant::now();
+        set.publish(&[ip(1), ip(2)], HOLD, start);
+        let snapshot = set.snapshot();
+        for address in snapshot.addresses() {
+            address.note_failure(start);
+        }
+        assert_eq!(lasts(&snapshot.candidates(start, 1)), [2, 1]);
+    }
+}

@@ -1,0 +1,79 @@
+//! The buckets of an origin and the upstream host each one lives on.
+//!
+//! Named buckets get their upstream when the config is built. Under a pattern the names are not
+//! known before they are asked for; their upstreams are made then, and at most [`MOST`] are kept, so
+//! that a client walking through names cannot make the proxy grow.
+
+use std::collections::HashMap;
+use std::sync::{Arc, Mutex, PoisonError};
+
+use crate::origin::upstream::Upstream;
+
+/// Upstreams kept for names that only a pattern covers.
+const MOST: usize = 1024;
+
+/// A bucket and where it lives.
+#[derive(Clone, Debug)]
+pub struct Bucket {
+    /// The bucket's name.
+    pub name: Arc<str>,
+    /// The host it is reached at.
+    pub upstream: Arc<Upstream>,
+}
+
+/// Makes the upstream of a bucket; `None` for a name that makes no host.
+pub type MakeUpstream = Box<dyn Fn(&str) -> Option<Arc<Upstream>> + Send + Sync>;
+
+/// Finds the [`Bucket`] of a name the config allows.
+pub struct BucketTable {
+    named: HashMap<Box<str>, Bucket>,
+    others: Mutex<HashMap<Box<str>, Bucket>>,
+    make: MakeUpstream,
+}
+
+impl std::fmt::Debug for BucketTable {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("BucketTable")
+            .field("named", &self.named)
+            .finish_non_exhaustive()
+    }
+}
+
+impl BucketTable {
+    /// A table with `names` ready.
+    pub fn new<'a>(names: impl IntoIterator<Item = &'a str>, make: MakeUpstream) -> Self {
+        let named = names
+            .into_iter()
+            .filter_map(|name| Some((name.into(), bucket(name, &make)?)))
+            .collect();
+        Self {
+            named,
+            others: Mutex::default(),
+            make,
+        }
+    }
+
+    /// The bucket called `name`, which the caller has checked against the config.
+    pub fn get(&self, name: &str) -> Option<Bucket> {
+        if let Some(bucket) = self.named.get(name) {
+            return Some(bucket.clone());
+        }
+        let mut others = self.others.lock().unwrap_or_else(PoisonError::into_inner);
+        if let Some(bucket) = others.get(name) {
+            return Some(bucket.clone());
+        }
+        if others.len() >= MOST {
+            others.clear();
+        }
+        let bucket = bucket(name, &self.make)?;
+        others.insert(name.into(), bucket.clone());
+        Some(bucket)
+    }
+}
+
+fn bucket(name: &str, make: &MakeUpstream) -> Option<Bucket> {
+    Some(Bucket {
+        name: name.into(),
+        upstream: make(name)?,
+    })
+}

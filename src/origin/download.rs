@@ -1,0 +1,148 @@
+//! The answer's body on its way from OSS.
+//!
+//! It owns the upstream connection: polling the body polls the connection, so no task and no channel
+//! stands between the two sockets. When the body has ended cleanly the connection goes back to the
+//! pool; when it is dropped before, the connection is closed with it. A body that breaks ends with
+//! an error, so that what the client receives never looks complete.
+
+use std::future::Future;
+use std::pin::Pin;
+use std::sync::Arc;
+use std::task::{Context, Poll, Waker, ready};
+use std::time::Duration;
+
+use bytes::Bytes;
+use http_body::{Body, Frame, SizeHint};
+use hyper::body::Incoming;
+use tokio::time::{Instant, Sleep};
+
+use crate::http::BodyError;
+use crate::http::body::poll_data;
+use crate::origin::pool::{self, Connection};
+use crate::origin::upload::Upload;
+
+/// An answer's body together with the connection it is read from.
+pub struct Download {
+    inner: Incoming,
+    connection: Option<Connection>,
+    /// The upstream the connection goes back to.
+    pool: u64,
+    /// The request's body, if it was still on its way when the answer began.
+    upload: Option<Arc<Upload>>,
+    idle: Duration,
+    /// Armed at the first wait: a small answer needs no timer.
+    timer: Option<Pin<Box<Sleep>>>,
+    last_frame: Option<Instant>,
+    has_failed: bool,
+}
+
+impl std::fmt::Debug for Download {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("Download")
+            .field("connection", &self.connection)
+            .finish_non_exhaustive()
+    }
+}
+
+impl Download {
+    /// `idle`: longest silence inside the body.
+    #[must_use]
+    pub fn new(
+        inner: Incoming,
+        connection: Connection,
+        pool: u64,
+        upload: Option<Arc<Upload>>,
+        idle: Duration,
+    ) -> Self {
+        Self {
+            inner,
+            connection: Some(connection),
+            pool,
+            upload,
+            idle,
+            timer: None,
+            last_frame: None,
+            has_failed: false,
+        }
+    }
+
+    fn poll_body(&mut self, cx: &mut Context<'_>) -> Poll<Option<Result<Frame<Bytes>, BodyError>>> {
+        let Some(connection) = &mut self.connection else {
+            return poll_data(Pin::new(&mut self.inner), cx);
+        };
+        // The connection below wakes this task; the channel between it and the body need not.
+        let mut quiet = Context::from_waker(Waker::noop());
+        if let Poll::Ready(frame) = poll_data(Pin::new(&mut self.inner), &mut quiet) {
+            return Poll::Ready(frame);
+        }
+        if connection.driver.as_mut().poll(cx).is_ready() {
+            self.connection = None;
+            return poll_data(Pin::new(&mut self.inner), cx);
+        }
+        poll_data(Pin::new(&mut self.inner), &mut quiet)
+    }
+
+    fn poll_silence(&mut self, cx: &mut Context<'_>) -> Poll<()> {
+        let now = Instant::now();
+        let since = *self.last_frame.get_or_insert(now);
+        let idle = self.idle;
+        let timer = self
+            .timer
+            .get_or_insert_with(|| Box::pin(tokio::time::sleep_until(since + idle)));
+        ready!(timer.as_mut().poll(cx));
+        if now < since + idle {
+            // Frames came since the timer was set: wait for the rest only.
+            timer.as_mut().reset(since + idle);
+            return timer.as_mut().poll(cx);
+        }
+        Poll::Ready(())
+    }
+}
+
+impl Body for Download {
+    type Data = Bytes;
+    type Error = BodyError;
+
+    fn poll_frame(
+        self: Pin<&mut Self>,
+        cx: &mut Context<'_>,
+    ) -> Poll<Option<Result<Frame<Bytes>, BodyError>>> {
+        let this = self.get_mut();
+        match this.poll_body(cx) {
+            Poll::Ready(frame) => {
+                if this.timer.is_some() {
+                    this.last_frame = Some(Instant::now());
+                }
+                this.has_failed |= matches!(frame, Some(Err(_)));
+                Poll::Ready(frame)
+            }
+            Poll::Pending => {
+                ready!(this.poll_silence(cx));
+                this.has_failed = true;
+                this.connection = None;
+                Poll::Ready(Some(Err(BodyError::OriginStalled)))
+            }
+        }
+    }
+
+    fn is_end_stream(&self) -> bool {
+        self.inner.is_end_stream() && !self.has_failed
+    }
+
+    fn size_hint(&self) -> SizeHint {
+        self.inner.size_hint()
+    }
+}
+
+impl Drop for Download {
+    fn drop(&mut self) {
+        let is_upload_over = self.upload.as_ref().is_none_or(|upload| upload.is_done());
+        if let Some(connection) = self.connection.take()
+            && self.inner.is_end_stream()
+            && is_upload_over
+            && !self.has_failed
+        {
+            pool::check_in(self.pool, connection);
+        }
+    }
+}

@@ -1,0 +1,224 @@
+//! Why OSS could not be asked, or did not answer.
+//!
+//! Every variant knows its status, the code in the answer's XML, the kind in logs and metrics, and
+//! whether another attempt may help; the texts say whose fault it is and whether OSS was reached.
+
+#![deny(clippy::wildcard_enum_match_arm)]
+
+use std::fmt;
+
+use http::StatusCode;
+
+/// Why the last resolution of an endpoint gave no usable address.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum DnsFailure {
+    /// Nothing has been asked yet, or no answer yet.
+    Pending,
+    /// The name does not exist.
+    NxDomain,
+    /// The name server failed or refused.
+    ServerFailure,
+    /// No name server answered in time.
+    Timeout,
+    /// The name exists and has no address of the configured family.
+    Empty,
+    /// Every address in the answer is one an endpoint of this kind must not have.
+    Forbidden,
+}
+
+impl fmt::Display for DnsFailure {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(match self {
+            Self::Pending => "no answer from DNS yet",
+            Self::NxDomain => "the endpoint name does not exist",
+            Self::ServerFailure => "the name server failed",
+            Self::Timeout => "no name server answered",
+            Self::Empty => "the endpoint name has no address",
+            Self::Forbidden => "DNS gave only addresses an endpoint of this kind must not have",
+        })
+    }
+}
+
+/// Why a request was not answered by OSS.
+#[derive(Debug)]
+pub enum Error {
+    /// The request's first path segment or host label is not a served bucket.
+    NoSuchBucket,
+    /// The request names no bucket: it would list all of them.
+    NoBucket,
+    /// The endpoint has no known address.
+    Dns(DnsFailure),
+    /// Every tried address refused the connection, or could not be reached at once.
+    ConnectRefused(std::io::Error),
+    /// No tried address accepted a connection in time.
+    ConnectTimeout,
+    /// TLS to the endpoint failed: name, trust, clock or protocol.
+    Tls(std::io::Error),
+    /// The connection ended before the first byte of the answer.
+    Reset(hyper::Error),
+    /// What came back is not HTTP that can be passed on.
+    BadAnswer(&'static str),
+    /// The request was sent and no answer began in time.
+    FirstByteTimeout,
+    /// OSS stopped taking the request body.
+    UploadStalled,
+    /// The client's request body broke off.
+    ClientBody,
+    /// `max_per_address` requests are already on their way to every address.
+    Busy,
+    /// The rewritten request is not valid HTTP.
+    Rewrite(http::Error),
+}
+
+impl Error {
+    /// HTTP status of the answer.
+    #[must_use]
+    pub fn status(&self) -> StatusCode {
+        match self {
+            Self::NoSuchBucket => StatusCode::NOT_FOUND,
+            Self::NoBucket => StatusCode::FORBIDDEN,
+            Self::Dns(_)
+            | Self::ConnectRefused(_)
+            | Self::Tls(_)
+            | Self::Reset(_)
+            | Self::BadAnswer(_) => StatusCode::BAD_GATEWAY,
+            Self::ConnectTimeout | Self::FirstByteTimeout | Self::UploadStalled => {
+                StatusCode::GATEWAY_TIMEOUT
+            }
+            Self::ClientBody | Self::Rewrite(_) => StatusCode::BAD_REQUEST,
+            Self::Busy => StatusCode::SERVICE_UNAVAILABLE,
+        }
+    }
+
+    /// The fixed word for logs, metrics and `x-ossgate-error`.
+    #[must_use]
+    pub fn kind(&self) -> &'static str {
+        match self {
+            Self::NoSuchBucket => "no_such_bucket",
+            Self::NoBucket => "no_bucket",
+            Self::Dns(DnsFailure::Forbidden) => "upstream_address_forbidden",
+            Self::Dns(_) => "upstream_dns",
+            Self::ConnectRefused(_) => "upstream_connect_refused",
+            Self::ConnectTimeout => "upstream_connect_timeout",
+            Self::Tls(_) => "upstream_tls",
+            Self::Reset(_) => "upstream_reset",
+            Self::BadAnswer(_) => "upstream_bad_answer",
+            Self::FirstByteTimeout | Self::UploadStalled => "upstream_timeout",
+            Self::ClientBody => "client_body",
+            Self::Busy => "proxy_busy",
+            Self::Rewrite(_) => "bad_request",
+        }
+    }
+
+    /// `Code` in the answer's XML.
+    #[must_use]
+    pub fn code(&self) -> &'static str {
+        match self {
+            Self::NoSuchBucket => "NoSuchBucket",
+            Self::NoBucket => "ProxyAccessDenied",
+            Self::Dns(DnsFailure::Forbidden) => "UpstreamAddressForbidden",
+            Self::Dns(_) => "UpstreamDnsFailure",
+            Self::ConnectRefused(_) => "UpstreamConnectRefused",
+            Self::ConnectTimeout => "UpstreamConnectTimeout",
+            Self::Tls(_) => "UpstreamTlsFailure",
+            Self::Reset(_) => "UpstreamReset",
+            Self::BadAnswer(_) => "UpstreamBadAnswer",
+            Self::FirstByteTimeout | Self::UploadStalled => "UpstreamTimeout",
+            Self::ClientBody | Self::Rewrite(_) => "ProxyBadRequest",
+            Self::Busy => "ProxyBusy",
+        }
+    }
+
+    /// Whether another attempt of the same request may succeed soon.
+    #[must_use]
+    pub fn is_retryable(&self) -> bool {
+        match self {
+            Self::Dns(_)
+            | Self::ConnectRefused(_)
+            | Self::ConnectTimeout
+            | Self::Reset(_)
+            | Self::FirstByteTimeout
+            | Self::Busy => true,
+            Self::NoSuchBucket
+            | Self::NoBucket
+            | Self::Tls(_)
+            | Self::BadAnswer(_)
+            | Self::UploadStalled
+            | Self::ClientBody
+            | Self::Rewrite(_) => false,
+        }
+    }
+
+    /// The message for the client: what happened, whose fault it is, whether OSS was reached.
+    #[must_use]
+    pub fn message(&self) -> String {
+        match self {
+            Self::NoSuchBucket => "The request names a bucket this proxy does not serve. OSS was not asked.".into(),
+            Self::NoBucket => "The request names no bucket, and this proxy does not list buckets. OSS was not asked.".into(),
+            Self::Dns(failure) => format!(
+                "The proxy cannot resolve the OSS endpoint: {failure}. Check the endpoint and the name servers of the \
+                 proxy. OSS was not reached."
+            ),
+            Self::ConnectRefused(_) => "The OSS endpoint refused the proxy's connection. Check the port, and that an \
+                 internal endpoint is of the proxy's own region. OSS was not reached."
+                .into(),
+            Self::ConnectTimeout => "The proxy could not connect to the OSS endpoint in time. Check the security group \
+                 and routes of the proxy. OSS was not reached."
+                .into(),
+            Self::Tls(_) => "The TLS handshake between the proxy and the OSS endpoint failed. Check the endpoint name, \
+                 the trusted CAs and the clock of the proxy. The request was not sent."
+                .into(),
+            Self::Reset(_) => "OSS closed the connection before it answered. It may or may not have acted on the request."
+                .into(),
+            Self::BadAnswer(what) => {
+                format!("The endpoint answered with something that cannot be passed on: {what}. The fault is not the client's.")
+            }
+            Self::FirstByteTimeout => {
+                "The request was sent and OSS did not answer in time. It may or may not have acted on it.".into()
+            }
+            Self::UploadStalled => "OSS stopped taking the request body. No object is created by an incomplete upload.".into(),
+            Self::ClientBody => "The request body ended before its announced end. The fault is the client's or its network's.".into(),
+            Self::Busy => "The proxy has as many requests on their way to OSS as it is allowed. OSS was not asked.".into(),
+            Self::Rewrite(_) => "The request target cannot be sent to OSS. OSS was not asked.".into(),
+        }
+    }
+}
+
+impl fmt::Display for Error {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::NoSuchBucket => f.write_str("bucket is not served"),
+            Self::NoBucket => f.write_str("request names no bucket"),
+            Self::Dns(failure) => write!(f, "endpoint not resolved: {failure}"),
+            Self::ConnectRefused(error) => write!(f, "connect failed: {error}"),
+            Self::ConnectTimeout => f.write_str("connect timed out"),
+            Self::Tls(error) => write!(f, "tls handshake failed: {error}"),
+            Self::Reset(error) => write!(f, "connection ended before the answer: {error}"),
+            Self::BadAnswer(what) => write!(f, "bad answer: {what}"),
+            Self::FirstByteTimeout => f.write_str("no answer in time"),
+            Self::UploadStalled => f.write_str("origin stopped reading the body"),
+            Self::ClientBody => f.write_str("client's body broke off"),
+            Self::Busy => f.write_str("too many requests in flight"),
+            Self::Rewrite(error) => write!(f, "request cannot be rewritten: {error}"),
+        }
+    }
+}
+
+impl std::error::Error for Error {
+    fn source(&self) -> Option<&(dyn std::error::Error + 'static)> {
+        match self {
+            Self::ConnectRefused(error) | Self::Tls(error) => Some(error),
+            Self::Reset(error) => Some(error),
+            Self::Rewrite(error) => Some(error),
+            Self::NoSuchBucket
+            | Self::NoBucket
+            | Self::Dns(_)
+            | Self::ConnectTimeout
+            | Self::BadAnswer(_)
+            | Self::FirstByteTimeout
+            | Self::UploadStalled
+            | Self::ClientBody
+            | Self::Busy => None,
+        }
+    }
+}

@@ -1,0 +1,204 @@
+//! One request and the head of its answer on one upstream connection.
+//!
+//! The connection is polled here, by the request that uses it. Deadlines: while the body is on its
+//! way, only a side that does not move is cut off (`idle`; the client's side has its own deadline at
+//! the listener); from its end on, the answer must begin within `first_byte`. An answer that begins
+//! before the body has ended is taken at once, and a refusal stops the body.
+
+use std::future::{Future, poll_fn};
+use std::pin::{Pin, pin};
+use std::sync::Arc;
+use std::task::{Context, Poll, Waker};
+use std::time::Duration;
+
+use http::Request;
+use hyper::body::Incoming;
+use hyper::client::conn::TrySendError;
+use tokio::time::{Instant, Sleep};
+
+use crate::origin::error::Error;
+use crate::origin::pool::Connection;
+use crate::origin::upload::{Upload, UploadBody};
+
+/// How long a body is held back for an origin that does not answer `Expect: 100-continue`: what
+/// clients themselves wait (curl, the Go SDK).
+const CONTINUE_WAIT: Duration = Duration::from_secs(1);
+
+/// Deadlines of one exchange.
+#[derive(Clone, Copy, Debug)]
+pub struct Deadlines {
+    /// From the end of the request to the first byte of the answer.
+    pub first_byte: Duration,
+    /// Longest time OSS takes no byte of the body.
+    pub idle: Duration,
+}
+
+/// An exchange without an answer.
+#[derive(Debug)]
+pub struct Failure {
+    /// Why.
+    pub error: Error,
+    /// The request, when hyper is sure that nothing of it was written.
+    pub unsent: Option<Request<UploadBody>>,
+}
+
+/// Sends `request` and waits for the head of the answer.
+///
+/// # Errors
+///
+/// A [`Failure`]; the connection must not be used again then.
+pub async fn exchange(
+    connection: &mut Connection,
+    request: Request<UploadBody>,
+    upload: Option<&Arc<Upload>>,
+    deadlines: Deadlines,
+) -> Result<http::Response<Incoming>, Failure> {
+    let answer = connection.sender.try_send_request(request);
+    let mut answer = pin!(answer);
+    let driver = &mut connection.driver;
+    let mut watch = Watch::new(upload, deadlines);
+    let outcome = poll_fn(|cx| {
+        loop {
+            let was_held = watch.is_held();
+            let is_over = driver.as_mut().poll(cx).is_ready();
+            // The driver wakes this task; the channel to the answer need not.
+            let mut quiet = Context::from_waker(Waker::noop());
+            if let Poll::Ready(answer) = answer.as_mut().poll(if is_over { cx } else { &mut quiet })
+            {
+                return Poll::Ready(Outcome::Answer(answer));
+            }
+            if was_held && !watch.is_held() {
+                continue;
+            }
+            return match watch.poll(cx) {
+                Poll::Ready(Verdict::GoOn) => continue,
+                Poll::Ready(Verdict::Late(error)) => Poll::Ready(Outcome::Late(error)),
+                Poll::Pending => Poll::Pending,
+            };
+        }
+    })
+    .await;
+    match outcome {
+        Outcome::Answer(Ok(answer)) => {
+            if let Some(upload) = upload
+                && !upload.is_done()
+                && !answer.status().is_success()
+            {
+                upload.freeze();
+            }
+            Ok(answer)
+        }
+        Outcome::Answer(Err(failure)) => Err(explain(failure, upload)),
+        Outcome::Late(error) => Err(Failure {
+            error,
+            unsent: None,
+        }),
+    }
+}
+
+#[expect(
+    clippy::large_enum_variant,
+    reason = "lives for one poll, in one place"
+)]
+enum Outcome {
+    Answer(Result<http::Response<Incoming>, TrySendError<Request<UploadBody>>>),
+    Late(Error),
+}
+
+fn explain(
+    mut failure: TrySendError<Request<UploadBody>>,
+    upload: Option<&Arc<Upload>>,
+) -> Failure {
+    let unsent = failure.take_message();
+    let error = failure.into_error();
+    let error = if upload.is_some_and(|upload| upload.has_failed()) {
+        Error::ClientBody
+    } else if error.is_parse() {
+        Error::BadAnswer("not valid HTTP")
+    } else {
+        Error::Reset(error)
+    };
+    Failure { error, unsent }
+}
+
+enum Verdict {
+    /// Something changed for the connection: poll it again.
+    GoOn,
+    Late(Error),
+}
+
+/// The deadlines of a running exchange. One timer serves them all; it is made at the first wait and
+/// looks, when it fires, at what the exchange waits for by then.
+struct Watch<'a> {
+    upload: Option<&'a Arc<Upload>>,
+    deadlines: Deadlines,
+    timer: Option<Pin<Box<Sleep>>>,
+    phase_began: Instant,
+    sent: u64,
+    is_sending: bool,
+}
+
+impl<'a> Watch<'a> {
+    fn new(upload: Option<&'a Arc<Upload>>, deadlines: Deadlines) -> Self {
+        Self {
+            upload,
+            deadlines,
+            timer: None,
+            phase_began: Instant::now(),
+            sent: 0,
+            is_sending: upload.is_some(),
+        }
+    }
+
+    fn is_held(&self) -> bool {
+        self.upload.is_some_and(|upload| upload.is_held())
+    }
+
+    /// How long the present phase may last.
+    fn limit(&self) -> Duration {
+        if self.is_held() {
+            CONTINUE_WAIT
+        } else if self.is_sending {
+            self.deadlines.idle
+        } else {
+            self.deadlines.first_byte
+        }
+    }
+
+    fn poll(&mut self, cx: &mut Context<'_>) -> Poll<Verdict> {
+        if self.is_sending && self.upload.is_none_or(|upload| upload.is_done()) {
+            self.is_sending = false;
+            self.restart();
+        }
+        loop {
+            let limit = self.limit();
+            let timer = self.timer.get_or_insert_with(|| {
+                Box::pin(tokio::time::sleep_until(self.phase_began + limit))
+            });
+            if timer.as_mut().poll(cx).is_pending() {
+                return Poll::Pending;
+            }
+            let Some(upload) = self.upload.filter(|_| self.is_sending) else {
+                return Poll::Ready(Verdict::Late(Error::FirstByteTimeout));
+            };
+            if upload.is_held() {
+                upload.open_gate();
+                self.restart();
+                return Poll::Ready(Verdict::GoOn);
+            }
+            if !upload.waits_for_client() && upload.sent() == self.sent {
+                return Poll::Ready(Verdict::Late(Error::UploadStalled));
+            }
+            self.sent = upload.sent();
+            self.restart();
+        }
+    }
+
+    fn restart(&mut self) {
+        self.phase_began = Instant::now();
+        let until = self.phase_began + self.limit();
+        if let Some(timer) = &mut self.timer {
+            timer.as_mut().reset(until);
+        }
+    }
+}

@@ -1,0 +1,325 @@
+//! The innermost service: an OSS endpoint over the network.
+//!
+//! A request becomes a request of OSS ([`request`]), takes a connection ([`pool`], [`connect`]) to
+//! one of the endpoint's addresses ([`dns`], [`address`]), and is sent ([`exchange`]); its answer's
+//! body carries the connection until it ends ([`download`]). Failures are typed ([`error`]); this
+//! module makes no answers of its own.
+//!
+//! # What is sent twice
+//!
+//! A connect that fails costs nothing, so any request goes on to the next address. On a kept-alive
+//! connection that ended before the first byte of the answer, a request is sent again, once, on a
+//! fresh connection: always when hyper is sure that it was not written; else only when its method is
+//! idempotent and none of its body has been read.
+
+pub mod address;
+pub mod buckets;
+pub mod connect;
+pub mod dns;
+pub mod download;
+pub mod error;
+pub mod exchange;
+pub mod pool;
+pub mod request;
+pub mod upload;
+pub mod upstream;
+
+use std::future::Future;
+use std::pin::Pin;
+use std::sync::Arc;
+use std::task::{Context, Poll};
+use std::time::Duration;
+
+use http::header;
+use http::uri::PathAndQuery;
+use http::{Method, StatusCode, Uri, Version};
+use http_body::Body;
+use hyper::body::Incoming;
+use tower::Service;
+
+use crate::http::context::{RequestContext, ShortText};
+use crate::http::headers;
+use crate::http::{Request, Response, ResponseBody};
+use crate::origin::buckets::{Bucket, BucketTable};
+use crate::origin::download::Download;
+use crate::origin::error::Error;
+use crate::origin::exchange::{Deadlines, Failure, exchange};
+use crate::origin::pool::Connection;
+use crate::origin::request::Rewrite;
+use crate::origin::upload::{Upload, UploadBody};
+
+/// A request OSS did not answer, with what is needed to tell the client so.
+#[derive(Debug)]
+pub struct Failed {
+    /// Why.
+    pub error: Error,
+    /// The request's context.
+    pub context: Arc<RequestContext>,
+}
+
+/// The service of one route's origin.
+#[derive(Clone, Debug)]
+pub struct Origin {
+    shared: Arc<Shared>,
+}
+
+#[derive(Debug)]
+struct Shared {
+    rewrite: Rewrite,
+    buckets: BucketTable,
+    deadlines: Deadlines,
+    idle: Duration,
+}
+
+impl Origin {
+    /// `idle` is the longest silence inside an answer's body.
+    #[must_use]
+    pub fn new(
+        rewrite: Rewrite,
+        buckets: BucketTable,
+        deadlines: Deadlines,
+        idle: Duration,
+    ) -> Self {
+        Self {
+            shared: Arc::new(Shared {
+                rewrite,
+                buckets,
+                deadlines,
+                idle,
+            }),
+        }
+    }
+}
+
+impl Service<Request> for Origin {
+    type Response = Response;
+    type Error = Failed;
+    // Boxed: the future of an async block has no name, and its size stays out of the layers above.
+    type Future = Pin<Box<dyn Future<Output = Result<Response, Failed>> + Send>>;
+
+    fn poll_ready(&mut self, _cx: &mut Context<'_>) -> Poll<Result<(), Failed>> {
+        Poll::Ready(Ok(()))
+    }
+
+    fn call(&mut self, mut request: Request) -> Self::Future {
+        let shared = Arc::clone(&self.shared);
+        Box::pin(async move {
+            let context = match request.extensions_mut().remove::<Arc<RequestContext>>() {
+                Some(context) => context,
+                None => Arc::new(RequestContext::detached(&request)),
+            };
+            match shared.forward(request, &context).await {
+                Ok(response) => Ok(response),
+                Err(error) => Err(Failed { error, context }),
+            }
+        })
+    }
+}
+
+/// A request rewritten for OSS.
+struct Prepared {
+    head: http::request::Parts,
+    upload: Option<Arc<Upload>>,
+    bucket: Bucket,
+}
+
+impl Prepared {
+    fn build(&self, head: http::request::Parts) -> http::Request<UploadBody> {
+        let body = match &self.upload {
+            None => UploadBody::Empty,
+            Some(upload) => UploadBody::Stream(Arc::clone(upload)),
+        };
+        let mut request = http::Request::from_parts(head, body);
+        if let Some(upload) = self.upload.as_ref().filter(|upload| upload.is_held()) {
+            let upload = Arc::clone(upload);
+            hyper::ext::on_informational(&mut request, move |answer| {
+                if answer.status() == StatusCode::CONTINUE {
+                    upload.open_gate();
+                }
+            });
+        }
+        request
+    }
+}
+
+impl Shared {
+    async fn forward(&self, request: Request, context: &RequestContext) -> Result<Response, Error> {
+        let prepared = self.prepare(request, context)?;
+        let result = self.send(&prepared, context).await;
+        if let Some(upload) = &prepared.upload {
+            context.outcome().bytes_in = upload.sent();
+        }
+        let (answer, connection) = result?;
+        context.outcome().first_byte = Some(context.start.elapsed());
+        self.accept(answer, connection, prepared, context)
+    }
+
+    fn prepare(&self, request: Request, context: &RequestContext) -> Result<Prepared, Error> {
+        let (mut head, body) = request.into_parts();
+        let (bucket, target) = {
+            let host = request_host(&head);
+            let target = head.uri.path_and_query().map_or("/", PathAndQuery::as_str);
+            let mapped = self.rewrite.map(host, target)?;
+            let bucket = self
+                .buckets
+                .get(&mapped.bucket)
+                .ok_or(Error::NoSuchBucket)?;
+            let is_same =
+                mapped.target.as_ptr() == target.as_ptr() && mapped.target.len() == target.len();
+            let target = if is_same {
+                None
+            } else {
+                Some(
+                    PathAndQuery::try_from(mapped.target.as_ref())
+                        .map_err(|error| Error::Rewrite(error.into()))?,
+                )
+            };
+            (bucket, target)
+        };
+        let target = target
+            .or_else(|| head.uri.path_and_query().cloned())
+            .unwrap_or_else(|| PathAndQuery::from_static("/"));
+        head.uri = Uri::from(target);
+        let had_expect = head.headers.contains_key(header::EXPECT);
+        let is_old = head.version < Version::HTTP_11;
+        head.version = Version::HTTP_11;
+        head.extensions.clear();
+        head.headers
+            .insert(header::HOST, bucket.upstream.host.clone());
+        let has_body = !body.is_end_stream();
+        let is_held = had_expect && has_body && !is_old;
+        if had_expect && !is_held {
+            head.headers.remove(header::EXPECT);
+        }
+        {
+            let mut outcome = context.outcome();
+            outcome.bucket = Some(Arc::clone(&bucket.name));
+            outcome.endpoint = Some(Arc::clone(&bucket.upstream.endpoint));
+        }
+        Ok(Prepared {
+            head,
+            upload: has_body.then(|| Upload::new(body, is_held)),
+            bucket,
+        })
+    }
+
+    async fn send(
+        &self,
+        prepared: &Prepared,
+        context: &RequestContext,
+    ) -> Result<(http::Response<Incoming>, Connection), Error> {
+        let upstream = &prepared.bucket.upstream;
+        let is_idempotent = is_idempotent(&prepared.head.method);
+        // What cannot be sent twice must not be sent into a connection that is closing.
+        let is_sure = prepared.upload.is_some() || !is_idempotent;
+        let mut attempt = 0_u32;
+        loop {
+            let is_retry = attempt > 0;
+            let mut connection = upstream.connection(context, is_retry, is_sure).await?;
+            {
+                let mut outcome = context.outcome();
+                outcome.upstream = Some(connection.address.socket);
+                outcome.reused = connection.is_reused;
+                outcome.retries = attempt;
+            }
+            let request = prepared.build(prepared.head.clone());
+            let failure = match exchange(
+                &mut connection,
+                request,
+                prepared.upload.as_ref(),
+                self.deadlines,
+            )
+            .await
+            {
+                Ok(answer) => {
+                    upstream.earn_retry();
+                    return Ok((answer, connection));
+                }
+                Err(failure) => failure,
+            };
+            if !connection.is_reused && matches!(failure.error, Error::Reset(_)) {
+                connection.address.note_failure(tokio::time::Instant::now());
+            }
+            if is_retry
+                || !may_repeat(&failure, &connection, prepared, is_idempotent)
+                || !upstream.take_retry()
+            {
+                return Err(failure.error);
+            }
+            tracing::debug!(address = %connection.address.socket, error = %failure.error, "sending again");
+            attempt += 1;
+        }
+    }
+
+    /// Makes the answer one that can be passed on.
+    fn accept(
+        &self,
+        answer: http::Response<Incoming>,
+        connection: Connection,
+        prepared: Prepared,
+        context: &RequestContext,
+    ) -> Result<Response, Error> {
+        let (mut head, body) = answer.into_parts();
+        if head.status == StatusCode::SWITCHING_PROTOCOLS {
+            return Err(Error::BadAnswer("an upgrade nobody asked for"));
+        }
+        let has_coding = head.headers.contains_key(header::TRANSFER_ENCODING);
+        if has_coding && head.headers.contains_key(header::CONTENT_LENGTH) {
+            return Err(Error::BadAnswer(
+                "both Content-Length and Transfer-Encoding",
+            ));
+        }
+        headers::strip_response(&mut head.headers);
+        head.version = Version::HTTP_11;
+        {
+            let mut outcome = context.outcome();
+            outcome.oss_request_id = ShortText::new(head.headers.get("x-oss-request-id"));
+            outcome.oss_ec = ShortText::new(head.headers.get("x-oss-ec"));
+        }
+        let id = prepared.bucket.upstream.id;
+        let upload = prepared.upload.filter(|upload| !upload.is_done());
+        let body = if body.is_end_stream() && upload.is_none() {
+            pool::check_in(id, connection);
+            ResponseBody::Empty
+        } else {
+            ResponseBody::Stream(Box::pin(Download::new(
+                body, connection, id, upload, self.idle,
+            )))
+        };
+        Ok(Response::from_parts(head, body))
+    }
+}
+
+fn request_host(head: &http::request::Parts) -> &str {
+    let text = match head.uri.authority() {
+        Some(authority) => authority.as_str(),
+        None => head
+            .headers
+            .get(header::HOST)
+            .and_then(|host| host.to_str().ok())
+            .unwrap_or_default(),
+    };
+    crate::http::authority::parse(text).map_or("", |authority| authority.host)
+}
+
+fn is_idempotent(method: &Method) -> bool {
+    matches!(
+        *method,
+        Method::GET | Method::HEAD | Method::OPTIONS | Method::PUT | Method::DELETE
+    )
+}
+
+fn may_repeat(
+    failure: &Failure,
+    connection: &Connection,
+    prepared: &Prepared,
+    is_idempotent: bool,
+) -> bool {
+    let is_body_whole = prepared
+        .upload
+        .as_ref()
+        .is_none_or(|upload| upload.is_untouched() && !upload.has_failed());
+    let is_unsent = failure.unsent.is_some();
+    let was_cut = connection.is_reused && matches!(failure.error, Error::Reset(_));
+    is_body_whole && (is_unsent || (was_cut && is_idempotent))
+}

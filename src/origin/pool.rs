@@ -1,0 +1,269 @@
+//! Idle upstream connections, kept per worker thread.
+//!
+//! Two requests may share a connection only if address, TLS name and scheme are the same: the
+//! [`Upstream`](super::upstream::Upstream) they belong to fixes TLS name, trust and scheme, and
+//! within it connections are kept apart by address. With less, a request could reach a host whose
+//! certificate was never checked, or an address that has left DNS could not be retired on its own.
+//!
+//! A connection in the pool is not polled. Taking one out polls it once, which notices a peer that
+//! has closed; an address that has left the set, or is ejected, gives none out.
+
+use std::cell::RefCell;
+use std::collections::HashMap;
+use std::future::{Future, poll_fn};
+use std::pin::Pin;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering::Relaxed};
+use std::task::Poll;
+use std::time::Duration;
+
+use hyper::client::conn::http1;
+use hyper_util::rt::TokioIo;
+use tokio::sync::OwnedSemaphorePermit;
+use tokio::time::Instant;
+
+use crate::origin::address::{Address, AddressSet, Snapshot};
+use crate::origin::connect::UpstreamIo;
+use crate::origin::upload::UploadBody;
+
+/// hyper's half of an upstream connection; polled by the request that uses it.
+pub type Driver = http1::Connection<TokioIo<UpstreamIo>, UploadBody>;
+
+/// One upstream connection with a request on it, or ready for one.
+pub struct Connection {
+    /// Where it leads.
+    pub address: Arc<Address>,
+    /// Accepts requests.
+    pub sender: http1::SendRequest<UploadBody>,
+    /// Does the reading and writing. Boxed: it moves between the pool, the request and the body.
+    pub driver: Pin<Box<Driver>>,
+    /// See [`UpstreamIo::asks_kernel`].
+    pub asks_kernel: Arc<AtomicBool>,
+    /// Whether it has served a request before.
+    pub is_reused: bool,
+    /// Its place under `max_per_address`.
+    pub permit: Option<OwnedSemaphorePermit>,
+}
+
+impl std::fmt::Debug for Connection {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("Connection")
+            .field("address", &self.address.socket)
+            .field("is_reused", &self.is_reused)
+            .finish_non_exhaustive()
+    }
+}
+
+/// Limits of one upstream's idle connections.
+#[derive(Clone, Copy, Debug)]
+pub struct Limits {
+    /// Most idle connections to one address on one worker.
+    pub idle_per_address: usize,
+    /// Longest time a connection stays idle.
+    pub idle: Duration,
+}
+
+struct Idle {
+    connection: Connection,
+    since: Instant,
+}
+
+struct Lane {
+    address: Arc<Address>,
+    idle: Vec<Idle>,
+}
+
+/// The idle connections of one upstream on this worker.
+struct Lanes {
+    generation: u64,
+    snapshot: Arc<Snapshot>,
+    lanes: Vec<Lane>,
+    /// The lane used last: the newest connection is the least likely to have been closed.
+    latest: usize,
+    limits: Limits,
+    /// Grows by one with each request, up to a ceiling; a retry takes five. So retries stay under
+    /// a fifth of the requests and cannot multiply the load of a failing origin.
+    retry_credit: u32,
+}
+
+const RETRY_COST: u32 = 5;
+const RETRY_CREDIT_START: u32 = 50;
+const RETRY_CREDIT_MOST: u32 = 1000;
+
+thread_local! {
+    static POOL: RefCell<HashMap<u64, Lanes>> = RefCell::new(HashMap::new());
+}
+
+impl Lanes {
+    fn new(set: &AddressSet, limits: Limits) -> Self {
+        Self {
+            generation: set.generation(),
+            snapshot: set.snapshot(),
+            lanes: Vec::new(),
+            latest: 0,
+            limits,
+            retry_credit: RETRY_CREDIT_START,
+        }
+    }
+
+    /// Follows the address set: lanes of addresses that have left it are dropped, which closes
+    /// their idle connections at once.
+    fn follow(&mut self, set: &AddressSet) {
+        let generation = set.generation();
+        if self.generation != generation {
+            self.generation = generation;
+            self.snapshot = set.snapshot();
+            let snapshot = &self.snapshot;
+            self.lanes.retain(|lane| offers(snapshot, &lane.address));
+            self.latest = 0;
+        }
+    }
+
+    fn pop(&mut self, now: Instant) -> Option<Connection> {
+        let lanes = self.lanes.len();
+        for step in 0..lanes {
+            let index = (self.latest + step) % lanes;
+            let Some(lane) = self.lanes.get_mut(index) else {
+                break;
+            };
+            if lane.idle.is_empty() || lane.address.is_ejected() {
+                continue;
+            }
+            let permit = match &lane.address.places {
+                None => None,
+                Some(places) => match Arc::clone(places).try_acquire_owned() {
+                    Ok(permit) => Some(permit),
+                    Err(_full) => continue,
+                },
+            };
+            let Some(idle) = lane.idle.pop() else {
+                continue;
+            };
+            if now.saturating_duration_since(idle.since) > self.limits.idle {
+                // The others in the lane are older still.
+                lane.idle.clear();
+                continue;
+            }
+            let mut connection = idle.connection;
+            connection.permit = permit;
+            self.latest = index;
+            return Some(connection);
+        }
+        None
+    }
+
+    fn push(&mut self, connection: Connection, now: Instant) {
+        if !offers(&self.snapshot, &connection.address) {
+            return;
+        }
+        let found = self
+            .lanes
+            .iter()
+            .position(|lane| Arc::ptr_eq(&lane.address, &connection.address));
+        let index = found.unwrap_or_else(|| {
+            self.lanes.push(Lane {
+                address: Arc::clone(&connection.address),
+                idle: Vec::new(),
+            });
+            self.lanes.len() - 1
+        });
+        if let Some(lane) = self.lanes.get_mut(index)
+            && lane.idle.len() < self.limits.idle_per_address
+        {
+            self.latest = index;
+            lane.idle.push(Idle {
+                connection,
+                since: now,
+            });
+        }
+    }
+}
+
+fn offers(snapshot: &Snapshot, address: &Arc<Address>) -> bool {
+    snapshot
+        .addresses()
+        .iter()
+        .any(|known| Arc::ptr_eq(known, address))
+}
+
+/// Takes a live idle connection of upstream `id`, newest first. `is_sure` asks the kernel whether
+/// the peer has closed, for requests that could not be sent twice.
+pub async fn check_out(
+    id: u64,
+    set: &AddressSet,
+    limits: Limits,
+    is_sure: bool,
+) -> Option<Connection> {
+    let now = Instant::now();
+    loop {
+        let popped = POOL.with_borrow_mut(|pool| {
+            let lanes = pool.entry(id).or_insert_with(|| Lanes::new(set, limits));
+            lanes.follow(set);
+            lanes.pop(now)
+        });
+        let mut connection = popped?;
+        connection.asks_kernel.store(is_sure, Relaxed);
+        let driver = &mut connection.driver;
+        let is_over = poll_fn(|cx| Poll::Ready(driver.as_mut().poll(cx).is_ready())).await;
+        if is_over || !connection.sender.is_ready() {
+            continue;
+        }
+        connection.is_reused = true;
+        return Some(connection);
+    }
+}
+
+/// Puts a connection back that has finished its request cleanly.
+pub fn check_in(id: u64, mut connection: Connection) {
+    connection.permit = None;
+    if connection.sender.is_closed() {
+        return;
+    }
+    let now = Instant::now();
+    // `try_with`: a body can be dropped while its worker thread is being torn down.
+    let _kept = POOL.try_with(|pool| {
+        if let Ok(mut pool) = pool.try_borrow_mut()
+            && let Some(lanes) = pool.get_mut(&id)
+        {
+            lanes.push(connection, now);
+        }
+    });
+}
+
+/// Counts one request of upstream `id` towards its retries.
+pub fn earn_retry(id: u64, set: &AddressSet, limits: Limits) {
+    POOL.with_borrow_mut(|pool| {
+        let lanes = pool.entry(id).or_insert_with(|| Lanes::new(set, limits));
+        lanes.retry_credit = lanes.retry_credit.saturating_add(1).min(RETRY_CREDIT_MOST);
+    });
+}
+
+/// Whether upstream `id` may retry once more; takes the cost.
+pub fn take_retry(id: u64) -> bool {
+    POOL.with_borrow_mut(|pool| {
+        let Some(lanes) = pool.get_mut(&id) else {
+            return false;
+        };
+        let left = lanes.retry_credit.checked_sub(RETRY_COST);
+        lanes.retry_credit = left.unwrap_or(lanes.retry_credit);
+        left.is_some()
+    })
+}
+
+/// Closes connections of this worker that have been idle too long. Called about once a second.
+pub fn sweep(now: Instant) {
+    POOL.with_borrow_mut(|pool| {
+        for lanes in pool.values_mut() {
+            let limit = lanes.limits.idle;
+            for lane in &mut lanes.lanes {
+                lane.idle
+                    .retain(|idle| now.saturating_duration_since(idle.since) <= limit);
+            }
+        }
+    });
+}
+
+/// Drops every idle connection of this worker, at its end.
+pub fn clear() {
+    POOL.with_borrow_mut(HashMap::clear);
+}

@@ -1,0 +1,286 @@
+//! From a client's request to the bucket it is for and the target OSS is sent.
+//!
+//! Pure. The rules are those of path style, virtual-host style and bare IP; a bucket is only ever one
+//! the config names, and path and query stay the bytes the client sent, between an optional prefix
+//! in front and the route's path taken off.
+
+use std::borrow::Cow;
+
+use crate::config::{Addressing, BucketPattern, Buckets};
+use crate::origin::error::Error;
+use crate::oss::addressing::{PathRest, is_bucket_name, label_before, split_path_style};
+
+/// How a route's requests are rewritten.
+#[derive(Clone, Debug)]
+pub struct Rewrite {
+    /// The served bucket or buckets.
+    pub buckets: Buckets,
+    /// Suffixes of the route's wildcard hosts: `*.oss.example.com` is kept as `oss.example.com`.
+    pub suffixes: Vec<String>,
+    /// Style of the target OSS is sent.
+    pub addressing: Addressing,
+    /// Put before every key.
+    pub prefix: String,
+    /// The route's path, when it is taken off.
+    pub strip: Option<String>,
+}
+
+/// What a request becomes.
+#[derive(Debug, PartialEq, Eq)]
+pub struct Target<'a> {
+    /// The bucket.
+    pub bucket: Cow<'a, str>,
+    /// Path and query for OSS; borrowed whole when it is the client's own.
+    pub target: Cow<'a, str>,
+}
+
+impl Rewrite {
+    /// Maps the request for `host` (without port) with path and query `target`.
+    ///
+    /// # Errors
+    ///
+    /// [`Error::NoSuchBucket`] for a bucket the route does not serve, [`Error::NoBucket`] when the
+    /// request names none.
+    pub fn map<'a>(&'a self, host: &'a str, target: &'a str) -> Result<Target<'a>, Error> {
+        let target = match &self.strip {
+            None => target,
+            Some(path) => {
+                let path = path.strip_suffix('/').unwrap_or(path);
+                target.strip_prefix(path).unwrap_or(target)
+            }
+        };
+        let target = if target.starts_with('/') {
+            Cow::Borrowed(target)
+        } else {
+            Cow::Owned(format!("/{target}"))
+        };
+        let (bucket, target) = match &self.buckets {
+            Buckets::One(bucket) => (Cow::Borrowed(bucket.as_str()), target),
+            Buckets::Many(patterns) => self.choose(patterns, host, target)?,
+        };
+        let target = if self.prefix.is_empty() {
+            target
+        } else {
+            Cow::Owned(format!(
+                "/{}{}",
+                self.prefix,
+                target.strip_prefix('/').unwrap_or(&target)
+            ))
+        };
+        let target = match self.addressing {
+            Addressing::VirtualHost => target,
+            Addressing::Path => Cow::Owned(format!("/{bucket}{target}")),
+        };
+        Ok(Target { bucket, target })
+    }
+
+    fn choose<'a>(
+        &self,
+        patterns: &[BucketPattern],
+        host: &'a str,
+        target: Cow<'a, str>,
+    ) -> Result<(Cow<'a, str>, Cow<'a, str>), Error> {
+        let label = self
+            .suffixes
+            .iter()
+            .find_map(|suffix| label_before(host, suffix));
+        if let Some(label) = label {
+            let bucket = if label.bytes().any(|byte| byte.is_ascii_uppercase()) {
+                Cow::Owned(label.to_ascii_lowercase())
+            } else {
+                Cow::Borrowed(label)
+            };
+            return if is_served(patterns, &bucket) {
+                Ok((bucket, target))
+            } else {
+                Err(Error::NoSuchBucket)
+            };
+        }
+        // The rest must outlive `target`, which is borrowed except after an unusual strip.
+        let (bucket, rest) = match target {
+            Cow::Borrowed(target) => {
+                let (bucket, rest) = split_path_style(target).ok_or(Error::NoBucket)?;
+                let rest = match rest {
+                    PathRest::Piece(rest) => Cow::Borrowed(rest),
+                    PathRest::Root { query } => Cow::Owned(format!("/{query}")),
+                };
+                (Cow::Borrowed(bucket), rest)
+            }
+            Cow::Owned(target) => {
+                let (bucket, rest) = split_path_style(&target).ok_or(Error::NoBucket)?;
+                let rest = match rest {
+                    PathRest::Piece(rest) => rest.to_owned(),
+                    PathRest::Root { query } => format!("/{query}"),
+                };
+                (Cow::Owned(bucket.to_owned()), Cow::Owned(rest))
+            }
+        };
+        if is_served(patterns, &bucket) {
+            Ok((bucket, rest))
+        } else {
+            Err(Error::NoSuchBucket)
+        }
+    }
+}
+
+fn is_served(patterns: &[BucketPattern], bucket: &str) -> bool {
+    is_bucket_name(bucket) && patterns.iter().any(|pattern| pattern.matches(bucket))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn single() -> Rewrite {
+        Rewrite {
+            buckets: Buckets::One("examplebucket".into()),
+            suffixes: Vec::new(),
+            addressing: Addressing::VirtualHost,
+            prefix: String::new(),
+            strip: None,
+        }
+    }
+
+    fn gateway() -> Rewrite {
+        Rewrite {
+            buckets: Buckets::Many(vec![
+                BucketPattern::Exact("examplebucket".into()),
+                BucketPattern::Glob {
+                    prefix: "team-".into(),
+                    suffix: String::new(),
+                },
+            ]),
+            suffixes: vec!["proxy.example.com".into()],
+            ..single()
+        }
+    }
+
+    const IP: &str = "203.0.113.7";
+
+    fn mapped(
+        rewrite: &Rewrite,
+        host: &str,
+        target: &str,
+    ) -> Result<(String, String), &'static str> {
+        rewrite
+            .map(host, target)
+            .map(|mapped| (mapped.bucket.into_owned(), mapped.target.into_owned()))
+            .map_err(|error| error.kind())
+    }
+
+    /// The rewriting table of the OSS documentation, row by row. Rows 11 and 12 (a bound domain) are
+    /// row 1 here: the domain only changes the Host OSS is sent.
+    #[test]
+    fn every_style_leads_to_the_bucket_and_keeps_the_bytes() {
+        let ok = |bucket: &str, target: &str| Ok((bucket.to_owned(), target.to_owned()));
+        let eb = "examplebucket";
+        for (row, rewrite, host, target, expected) in [
+            (1, single(), IP, "/a/b.jpg", ok(eb, "/a/b.jpg")),
+            (
+                2,
+                gateway(),
+                IP,
+                "/examplebucket/a/b.jpg",
+                ok(eb, "/a/b.jpg"),
+            ),
+            (3, gateway(), IP, "/examplebucket/", ok(eb, "/")),
+            (4, gateway(), IP, "/examplebucket", ok(eb, "/")),
+            (5, gateway(), IP, "/", Err("no_bucket")),
+            (
+                6,
+                single(),
+                IP,
+                "/examplebucket%2Fa.jpg",
+                ok(eb, "/examplebucket%2Fa.jpg"),
+            ),
+            (7, single(), IP, "/a//b/../c", ok(eb, "/a//b/../c")),
+            (
+                7,
+                gateway(),
+                IP,
+                "/examplebucket/a//b/../c",
+                ok(eb, "/a//b/../c"),
+            ),
+            (8, single(), IP, "/a%2Fb", ok(eb, "/a%2Fb")),
+            (9, gateway(), IP, "/other/a.jpg", Err("no_such_bucket")),
+            (
+                10,
+                gateway(),
+                "examplebucket.proxy.example.com",
+                "/k",
+                ok(eb, "/k"),
+            ),
+            (11, single(), "img.example.com", "/k", ok(eb, "/k")),
+            (
+                13,
+                Rewrite {
+                    addressing: Addressing::Path,
+                    ..single()
+                },
+                IP,
+                "/k",
+                ok(eb, "/examplebucket/k"),
+            ),
+        ] {
+            assert_eq!(mapped(&rewrite, host, target), expected, "row {row}");
+        }
+    }
+
+    #[test]
+    fn queries_and_patterns_are_kept_and_matched() {
+        assert_eq!(
+            mapped(&gateway(), IP, "/examplebucket?uploads"),
+            Ok(("examplebucket".into(), "/?uploads".into()))
+        );
+        assert_eq!(
+            mapped(&gateway(), IP, "/team-a/k?x=/y"),
+            Ok(("team-a".into(), "/k?x=/y".into()))
+        );
+        assert_eq!(
+            mapped(&gateway(), "EXAMPLEBUCKET.proxy.example.com", "/k"),
+            Ok(("examplebucket".into(), "/k".into()))
+        );
+    }
+
+    #[test]
+    fn no_path_or_label_leads_to_another_host() {
+        for target in [
+            "/evil@host/k",
+            "/team-a:80/k",
+            "/../k",
+            "/team-%00/k",
+            "/team-a%2e/k",
+            "/TEAM-A/k",
+            "/team-a.evil.com/k",
+            "//examplebucket/k",
+            "/team-a#/k",
+            "/./examplebucket/k",
+        ] {
+            assert!(mapped(&gateway(), IP, target).is_err(), "{target}");
+        }
+        for host in [
+            "a.b.proxy.example.com",
+            "evil.proxy.example.com",
+            ".proxy.example.com",
+        ] {
+            assert!(mapped(&gateway(), host, "/k").is_err(), "{host}");
+        }
+    }
+
+    #[test]
+    fn prefix_and_strip_change_the_front_only() {
+        let rewrite = Rewrite {
+            prefix: "site/".into(),
+            strip: Some("/img/".into()),
+            ..single()
+        };
+        assert_eq!(
+            mapped(&rewrite, IP, "/img/a//b?x"),
+            Ok(("examplebucket".into(), "/site/a//b?x".into()))
+        );
+        assert_eq!(
+            mapped(&rewrite, IP, "/img"),
+            Ok(("examplebucket".into(), "/site/".into()))
+        );
+    }
+}

@@ -1,0 +1,167 @@
+//! One host of OSS as the pool and the connector see it.
+//!
+//! Scheme, TLS name, trust, port and endpoint name are fixed here, once, when the config is built;
+//! a request only picks one. That is why no part of a request can lead to another host.
+
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering::Relaxed};
+use std::time::Duration;
+
+use http::HeaderValue;
+use hyper::client::conn::http1;
+use hyper_util::rt::TokioIo;
+use tokio::sync::OwnedSemaphorePermit;
+use tokio::time::Instant;
+
+use crate::http::context::RequestContext;
+use crate::origin::address::{Address, AddressSet};
+use crate::origin::connect::{self, Tls};
+use crate::origin::error::{DnsFailure, Error};
+use crate::origin::pool::{self, Connection, Limits};
+
+/// One upstream host.
+#[derive(Debug)]
+pub struct Upstream {
+    /// Names this upstream in every worker's pool; never used twice in a process.
+    pub(crate) id: u64,
+    /// The endpoint's name for logs.
+    pub(crate) endpoint: Arc<str>,
+    /// The `Host` OSS is sent.
+    pub(crate) host: HeaderValue,
+    /// Its addresses.
+    pub(crate) addresses: Arc<AddressSet>,
+    /// TLS settings; absent for plain HTTP.
+    pub(crate) tls: Option<Tls>,
+    /// Longest time for one connect with its TLS handshake.
+    pub(crate) connect_timeout: Duration,
+    /// Limits of the idle connections.
+    pub(crate) limits: Limits,
+}
+
+impl Upstream {
+    /// A number no other upstream of this process has.
+    pub(crate) fn next_id() -> u64 {
+        static NEXT: AtomicU64 = AtomicU64::new(0);
+        NEXT.fetch_add(1, Relaxed)
+    }
+
+    /// Counts an answered request towards the retries of this worker.
+    pub(crate) fn earn_retry(&self) {
+        pool::earn_retry(self.id, &self.addresses, self.limits);
+    }
+
+    /// Whether one more retry is within bounds; takes its cost.
+    pub(crate) fn take_retry(&self) -> bool {
+        pool::take_retry(self.id)
+    }
+
+    /// An idle connection, unless `is_fresh` asks for a new one; else a new one.
+    ///
+    /// # Errors
+    ///
+    /// When no address is known or none can be connected to.
+    pub(crate) async fn connection(
+        &self,
+        context: &RequestContext,
+        is_fresh: bool,
+        is_sure: bool,
+    ) -> Result<Connection, Error> {
+        if !is_fresh
+            && let Some(connection) =
+                pool::check_out(self.id, &self.addresses, self.limits, is_sure).await
+        {
+            return Ok(connection);
+        }
+        let start = Instant::now();
+        let deadline = start + self.connect_timeout;
+        let result = match self.open(context, start, deadline).await {
+            // The addresses may have moved since the last resolution: ask again, once.
+            Err(Error::ConnectRefused(_) | Error::ConnectTimeout)
+                if self.addresses.learns_more(deadline).await =>
+            {
+                self.open(context, start, deadline).await
+            }
+            other => other,
+        };
+        if let Err(error) = &result {
+            tracing::warn!(endpoint = %self.endpoint, %error, "no upstream connection");
+        }
+        result
+    }
+
+    async fn open(
+        &self,
+        context: &RequestContext,
+        start: Instant,
+        deadline: Instant,
+    ) -> Result<Connection, Error> {
+        if self.addresses.snapshot().addresses().is_empty() {
+            self.addresses.ask_refresh();
+            self.addresses
+                .wait_until(deadline, |set| {
+                    !set.snapshot().addresses().is_empty()
+                        || set
+                            .failure()
+                            .is_some_and(|failure| failure != DnsFailure::Pending)
+                })
+                .await;
+        }
+        let candidates = self
+            .addresses
+            .snapshot()
+            .candidates(Instant::now(), self.addresses.next_rotation());
+        if candidates.is_empty() {
+            return Err(Error::Dns(
+                self.addresses.failure().unwrap_or(DnsFailure::Pending),
+            ));
+        }
+        let (candidates, permit) = self.reserve(candidates, deadline).await?;
+        let waited = start.elapsed();
+        let connected =
+            connect::connect(&candidates, self.tls.as_ref(), self.connect_timeout).await?;
+        let asks_kernel = connected.io.asks_kernel();
+        let (sender, driver) = http1::Builder::new()
+            .handshake(TokioIo::new(connected.io))
+            .await
+            .map_err(Error::Reset)?;
+        {
+            let mut outcome = context.outcome();
+            outcome.wait += waited;
+            outcome.connect += connected.connect;
+            outcome.tls += connected.tls;
+        }
+        Ok(Connection {
+            address: connected.address,
+            sender,
+            driver: Box::pin(driver),
+            asks_kernel,
+            is_reused: false,
+            permit,
+        })
+    }
+
+    /// Under `max_per_address`: a place at one of the candidates, which is then the only one.
+    async fn reserve(
+        &self,
+        candidates: Vec<Arc<Address>>,
+        deadline: Instant,
+    ) -> Result<(Vec<Arc<Address>>, Option<OwnedSemaphorePermit>), Error> {
+        let mut fullest = None;
+        for address in &candidates {
+            let Some(places) = &address.places else {
+                return Ok((candidates, None));
+            };
+            match Arc::clone(places).try_acquire_owned() {
+                Ok(permit) => return Ok((vec![Arc::clone(address)], Some(permit))),
+                Err(_full) => fullest = Some((Arc::clone(address), Arc::clone(places))),
+            }
+        }
+        let Some((address, places)) = fullest else {
+            return Err(Error::Busy);
+        };
+        match tokio::time::timeout_at(deadline, places.acquire_owned()).await {
+            Ok(Ok(permit)) => Ok((vec![address], Some(permit))),
+            Ok(Err(_)) | Err(_) => Err(Error::Busy),
+        }
+    }
+}

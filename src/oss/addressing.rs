@@ -1,0 +1,140 @@
+//! How a request names a bucket and an object: virtual-host, path and bare-IP style.
+//!
+//! Paths are handled as the bytes the client sent. Nothing is decoded, collapsed or re-encoded:
+//! `..`, `//` and `%2F` are ordinary parts of a key, and a signature covers them. A bucket name is
+//! only ever compared with configured names, so no path can lead to a host the config does not name.
+
+/// Whether `name` can be a bucket: 3 to 63 of `a-z 0-9 -`, first and last not `-`. Some old buckets
+/// have `_` inside, which is accepted too.
+#[must_use]
+pub fn is_bucket_name(name: &str) -> bool {
+    let bytes = name.as_bytes();
+    let is_end = |byte: &u8| byte.is_ascii_lowercase() || byte.is_ascii_digit();
+    (3..=63).contains(&bytes.len())
+        && bytes.first().is_some_and(is_end)
+        && bytes.last().is_some_and(is_end)
+        && bytes
+            .iter()
+            .all(|byte| is_end(byte) || matches!(byte, b'-' | b'_'))
+}
+
+/// Splits a path-style target into its first segment and the rest, which begins with `/`.
+/// `None` when there is no first segment: the target is the service itself.
+///
+/// `/b/k?x` gives `b` and `/k?x`; `/b` and `/b/` give `b` and `/`; `/b?x` gives `b` and `/?x`.
+/// The second part is `None` where the rest is not a piece of the target (`/b`, `/b?x`).
+#[must_use]
+pub fn split_path_style(target: &str) -> Option<(&str, PathRest<'_>)> {
+    let inside = target.strip_prefix('/')?;
+    let end = inside.find(['/', '?']).unwrap_or(inside.len());
+    let (bucket, rest) = inside.split_at_checked(end)?;
+    if bucket.is_empty() {
+        return None;
+    }
+    Some((
+        bucket,
+        if rest.starts_with('/') {
+            PathRest::Piece(rest)
+        } else {
+            PathRest::Root { query: rest }
+        },
+    ))
+}
+
+/// What follows the bucket in a path-style target.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum PathRest<'a> {
+    /// Begins with `/`, as received.
+    Piece(&'a str),
+    /// The bucket itself, without a slash; `query` is empty or begins with `?`.
+    Root {
+        /// Query as received.
+        query: &'a str,
+    },
+}
+
+/// The label before `.suffix` in `host`, compared without case; `None` unless there is exactly one.
+#[must_use]
+pub fn label_before<'a>(host: &'a str, suffix: &str) -> Option<&'a str> {
+    let dot = host.len().checked_sub(suffix.len() + 1)?;
+    let (label, rest) = host.split_at_checked(dot)?;
+    let rest = rest.strip_prefix('.')?;
+    (rest.eq_ignore_ascii_case(suffix) && !label.is_empty() && !label.contains('.'))
+        .then_some(label)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn bucket_names() {
+        for name in [
+            "abc",
+            "examplebucket",
+            "a-b-c",
+            "old_one",
+            "0a0",
+            &"a".repeat(63),
+            "oss-cn-hangzhou",
+        ] {
+            assert!(is_bucket_name(name), "{name}");
+        }
+        for name in [
+            "",
+            "ab",
+            "-ab",
+            "ab-",
+            "Abc",
+            "a.b",
+            "a/b",
+            "a@b",
+            "a:b",
+            "a%b",
+            "..",
+            &"a".repeat(64),
+            "a b",
+        ] {
+            assert!(!is_bucket_name(name), "{name}");
+        }
+    }
+
+    #[test]
+    fn path_style_splits_without_decoding() {
+        use PathRest::{Piece, Root};
+        for (target, expected) in [
+            ("/b/k?x", Some(("b", Piece("/k?x")))),
+            ("/b/", Some(("b", Piece("/")))),
+            ("/b", Some(("b", Root { query: "" }))),
+            ("/b?x=/y", Some(("b", Root { query: "?x=/y" }))),
+            ("/b//k/../l", Some(("b", Piece("//k/../l")))),
+            ("/b%2Fk", Some(("b%2Fk", Root { query: "" }))),
+            ("/", None),
+            ("/?x", None),
+            ("//b/k", None),
+        ] {
+            assert_eq!(split_path_style(target), expected, "{target}");
+        }
+    }
+
+    #[test]
+    fn exactly_one_label_stands_before_a_suffix() {
+        assert_eq!(
+            label_before("b.oss.example.com", "oss.example.com"),
+            Some("b")
+        );
+        assert_eq!(
+            label_before("B.OSS.example.com", "oss.example.com"),
+            Some("B")
+        );
+        for host in [
+            "oss.example.com",
+            "a.b.oss.example.com",
+            ".oss.example.com",
+            "boss.example.com",
+            "example.com",
+        ] {
+            assert_eq!(label_before(host, "oss.example.com"), None, "{host}");
+        }
+    }
+}

@@ -1,0 +1,222 @@
+//! Routes from their config: which origin, through which stack.
+//!
+//! Runs at start, off the request path. Everything a request can be sent to is fixed here.
+
+use std::sync::Arc;
+
+use http::HeaderValue;
+use rustls::ClientConfig;
+use rustls::RootCertStore;
+use rustls::client::Resumption;
+use rustls::crypto::CryptoProvider;
+use rustls::pki_types::ServerName;
+use tokio::time::Instant;
+use tokio_rustls::TlsConnector;
+
+use crate::config::{self, Addressing, BucketPattern, Buckets, Config, EndpointHost, HostPattern};
+use crate::origin::Origin;
+use crate::origin::address::AddressSet;
+use crate::origin::buckets::BucketTable;
+use crate::origin::connect::Tls;
+use crate::origin::dns::{AddressRule, Engine};
+use crate::origin::exchange::Deadlines;
+use crate::origin::pool::Limits;
+use crate::origin::request::Rewrite;
+use crate::origin::upstream::Upstream;
+use crate::route::stack::Stack;
+use crate::route::table::Table;
+use crate::route::{Route, Router};
+
+/// TLS sessions kept for resumption, per origin: one per upstream name is needed, tickets make more.
+const SESSIONS: usize = 64;
+
+/// The router of `config`.
+///
+/// # Errors
+///
+/// When a route's origin cannot be set up; the text names the route.
+pub fn router(
+    config: &Config,
+    engine: &Arc<Engine>,
+    provider: &Arc<CryptoProvider>,
+) -> Result<Router, String> {
+    let mut table = Table::default();
+    for route in &config.routes {
+        let origin = origin(config, route, engine, provider)
+            .map_err(|error| format!("route `{}`: {error}", route.name))?;
+        let built = Arc::new(Route {
+            name: route.name.as_str().into(),
+            methods: route.methods.clone(),
+            stack: Stack::new(origin),
+        });
+        table.insert(&route.hosts, &route.path, &built);
+    }
+    Ok(Router { table })
+}
+
+fn origin(
+    config: &Config,
+    route: &config::Route,
+    engine: &Arc<Engine>,
+    provider: &Arc<CryptoProvider>,
+) -> Result<Origin, String> {
+    let settings = &route.origin;
+    let suffixes = route
+        .hosts
+        .iter()
+        .filter_map(|host| match host {
+            HostPattern::Wildcard(suffix) => Some(suffix.clone()),
+            HostPattern::Exact(_) => None,
+        })
+        .collect();
+    let rewrite = Rewrite {
+        buckets: settings.buckets.clone(),
+        suffixes,
+        addressing: settings.addressing,
+        prefix: settings.prefix.clone(),
+        strip: settings.strip_path.then(|| route.path.clone()),
+    };
+    let maker = Maker {
+        origin: Arc::clone(settings),
+        engine: Arc::clone(engine),
+        rule: AddressRule::new(settings.endpoint.network, &config.dns),
+        connector: if settings.tls {
+            Some(connector(settings, provider)?)
+        } else {
+            None
+        },
+    };
+    let names: Vec<&str> = match &settings.buckets {
+        Buckets::One(bucket) => vec![bucket],
+        Buckets::Many(patterns) => patterns
+            .iter()
+            .filter_map(|pattern| match pattern {
+                BucketPattern::Exact(bucket) => Some(bucket.as_str()),
+                BucketPattern::Glob { .. } => None,
+            })
+            .collect(),
+    };
+    // Where the bucket is in the path there is one host for all of them.
+    let shared = match settings.addressing {
+        Addressing::Path => Some(Arc::new(maker.upstream("any")?)),
+        Addressing::VirtualHost => None,
+    };
+    // Says at start what a request would find out.
+    maker.upstream(names.first().copied().unwrap_or("any"))?;
+    let make = Box::new(move |bucket: &str| match &shared {
+        Some(shared) => Some(Arc::clone(shared)),
+        None => maker.upstream(bucket).map(Arc::new).ok(),
+    });
+    Ok(Origin::new(
+        rewrite,
+        BucketTable::new(names, make),
+        Deadlines {
+            first_byte: settings.timeouts.first_byte,
+            idle: settings.timeouts.idle,
+        },
+        settings.timeouts.idle,
+    ))
+}
+
+/// Makes upstreams for one origin.
+struct Maker {
+    origin: Arc<config::Origin>,
+    engine: Arc<Engine>,
+    rule: AddressRule,
+    connector: Option<TlsConnector>,
+}
+
+impl Maker {
+    /// The name the endpoint is resolved under and reached by, for `bucket`.
+    fn endpoint(&self, bucket: &str) -> String {
+        match (&self.origin.endpoint.host, self.origin.addressing) {
+            (EndpointHost::Ip(ip), _) => ip.to_string(),
+            (EndpointHost::Name(name), Addressing::Path) => name.clone(),
+            (EndpointHost::Name(name), Addressing::VirtualHost) => format!("{bucket}.{name}"),
+        }
+    }
+
+    fn upstream(&self, bucket: &str) -> Result<Upstream, String> {
+        let endpoint = &self.origin.endpoint;
+        let name = self.endpoint(bucket);
+        let default_port = if self.origin.tls { 443 } else { 80 };
+        let bracketed = match endpoint.host {
+            EndpointHost::Ip(std::net::IpAddr::V6(_)) => format!("[{name}]"),
+            EndpointHost::Ip(std::net::IpAddr::V4(_)) | EndpointHost::Name(_) => name.clone(),
+        };
+        let host = match &self.origin.host {
+            Some(host) => host.clone(),
+            None if endpoint.port == default_port => bracketed,
+            None => format!("{bracketed}:{}", endpoint.port),
+        };
+        let host = HeaderValue::from_str(&host).map_err(|_| format!("`{host}` is not a Host"))?;
+        let tls = match &self.connector {
+            None => None,
+            Some(connector) => {
+                let name = self
+                    .origin
+                    .server_name
+                    .clone()
+                    .unwrap_or_else(|| name.clone());
+                Some(Tls {
+                    connector: connector.clone(),
+                    name: ServerName::try_from(name.clone())
+                        .map_err(|_| format!("`{name}` is not a TLS name"))?,
+                })
+            }
+        };
+        let busy = self.origin.pool.max_per_address;
+        let addresses = match endpoint.host {
+            EndpointHost::Ip(ip) => {
+                Arc::new(AddressSet::fixed(ip, endpoint.port, busy, Instant::now()))
+            }
+            EndpointHost::Name(_) => self
+                .engine
+                .addresses(&name, endpoint.port, busy, &self.rule),
+        };
+        Ok(Upstream {
+            id: Upstream::next_id(),
+            endpoint: name.into(),
+            host,
+            addresses,
+            tls,
+            connect_timeout: self.origin.timeouts.connect,
+            limits: Limits {
+                idle_per_address: self.origin.pool.idle_per_address,
+                idle: self.origin.pool.idle,
+            },
+        })
+    }
+}
+
+/// Verified TLS to OSS: the operator's CA, or the system's roots with the bundled ones where the
+/// system has none.
+fn connector(
+    origin: &config::Origin,
+    provider: &Arc<CryptoProvider>,
+) -> Result<TlsConnector, String> {
+    let mut roots = RootCertStore::empty();
+    match &origin.ca {
+        Some(certificates) => {
+            for certificate in certificates {
+                roots
+                    .add(certificate.clone())
+                    .map_err(|error| format!("a certificate of `ca` cannot be trusted: {error}"))?;
+            }
+        }
+        None => {
+            let (_added, _ignored) =
+                roots.add_parsable_certificates(rustls_native_certs::load_native_certs().certs);
+            if roots.is_empty() {
+                roots.extend(webpki_roots::TLS_SERVER_ROOTS.iter().cloned());
+            }
+        }
+    }
+    let mut config = ClientConfig::builder_with_provider(Arc::clone(provider))
+        .with_safe_default_protocol_versions()
+        .map_err(|error| error.to_string())?
+        .with_root_certificates(roots)
+        .with_no_client_auth();
+    config.resumption = Resumption::in_memory_sessions(SESSIONS);
+    Ok(TlsConnector::from(Arc::new(config)))
+}

@@ -1,0 +1,129 @@
+//! Which route serves a host and a path. Pure.
+//!
+//! An exact host goes before a wildcard, a wildcard before "every host"; within one host the longest
+//! path prefix wins. A prefix matches whole segments: `/img` serves `/img` and `/img/a`, not
+//! `/image`. Paths are compared as received, because the origin gets them as received.
+
+use std::collections::HashMap;
+
+use crate::config::HostPattern;
+
+/// Finds routes by host and path.
+#[derive(Debug)]
+pub struct Table<T> {
+    exact: HashMap<Box<str>, Paths<T>>,
+    wildcard: HashMap<Box<str>, Paths<T>>,
+    every: Paths<T>,
+}
+
+/// Routes of one host, longest path first.
+#[derive(Debug)]
+struct Paths<T>(Vec<(Box<str>, T)>);
+
+impl<T> Default for Paths<T> {
+    fn default() -> Self {
+        Self(Vec::new())
+    }
+}
+
+impl<T> Paths<T> {
+    fn insert(&mut self, path: &str, route: T) {
+        self.0.push((path.into(), route));
+        self.0
+            .sort_by_key(|(path, _)| std::cmp::Reverse(path.len()));
+    }
+
+    fn find(&self, path: &str) -> Option<&T> {
+        self.0
+            .iter()
+            .find(|(prefix, _)| serves(prefix, path))
+            .map(|(_, route)| route)
+    }
+}
+
+fn serves(prefix: &str, path: &str) -> bool {
+    let bare = prefix.strip_suffix('/').unwrap_or(prefix);
+    match path.strip_prefix(bare) {
+        None => false,
+        Some(rest) => {
+            rest.starts_with('/')
+                || (rest.is_empty() && (bare.len() == prefix.len() || bare.is_empty()))
+        }
+    }
+}
+
+impl<T> Default for Table<T> {
+    fn default() -> Self {
+        Self {
+            exact: HashMap::new(),
+            wildcard: HashMap::new(),
+            every: Paths::default(),
+        }
+    }
+}
+
+impl<T: Clone> Table<T> {
+    /// Adds a route; no `hosts` means every host.
+    pub fn insert(&mut self, hosts: &[HostPattern], path: &str, route: &T) {
+        if hosts.is_empty() {
+            self.every.insert(path, route.clone());
+        }
+        for host in hosts {
+            let (group, name) = match host {
+                HostPattern::Exact(name) => (&mut self.exact, name),
+                HostPattern::Wildcard(suffix) => (&mut self.wildcard, suffix),
+            };
+            group
+                .entry(name.as_str().into())
+                .or_default()
+                .insert(path, route.clone());
+        }
+    }
+
+    /// The route for `host` (without port; empty when the request names none) and `path`.
+    #[must_use]
+    pub fn find(&self, host: &str, path: &str) -> Option<&T> {
+        if host.bytes().any(|byte| byte.is_ascii_uppercase()) {
+            return self.find_lower(&host.to_ascii_lowercase(), path);
+        }
+        self.find_lower(host, path)
+    }
+
+    fn find_lower(&self, host: &str, path: &str) -> Option<&T> {
+        let exact = || self.exact.get(host)?.find(path);
+        let wildcard = || self.wildcard.get(host.split_once('.')?.1)?.find(path);
+        exact().or_else(wildcard).or_else(|| self.every.find(path))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_most_specific_route_serves() {
+        let mut table = Table::default();
+        let exact = HostPattern::Exact("img.example.com".into());
+        let wildcard = HostPattern::Wildcard("example.com".into());
+        table.insert(std::slice::from_ref(&exact), "/", &"exact");
+        table.insert(std::slice::from_ref(&exact), "/thumbs/", &"thumbs");
+        table.insert(std::slice::from_ref(&wildcard), "/", &"wildcard");
+        table.insert(&[], "/only", &"every");
+        for (host, path, expected) in [
+            ("img.example.com", "/a", Some("exact")),
+            ("IMG.Example.com", "/a", Some("exact")),
+            ("img.example.com", "/thumbs/a", Some("thumbs")),
+            ("img.example.com", "/thumbs", Some("exact")),
+            ("img.example.com", "/thumbsx", Some("exact")),
+            ("b.example.com", "/a", Some("wildcard")),
+            ("a.b.example.com", "/a", None),
+            ("example.com", "/a", None),
+            ("other.org", "/only/a", Some("every")),
+            ("other.org", "/only", Some("every")),
+            ("other.org", "/onlyx", None),
+            ("", "/only", Some("every")),
+        ] {
+            assert_eq!(table.find(host, path).copied(), expected, "{host}{path}");
+        }
+    }
+}

@@ -1,0 +1,37 @@
+//! The worker threads: one single-threaded event loop each, nothing shared on the request path.
+//!
+//! Control work (DNS, signals) runs on a runtime of its own and reaches the workers by channels.
+
+use std::future::Future;
+use std::io;
+use std::num::NonZeroUsize;
+use std::thread::JoinHandle;
+
+/// How many workers `configured` means: 0 is one per core the process may use.
+#[must_use]
+pub fn worker_count(configured: usize) -> usize {
+    if configured > 0 {
+        return configured;
+    }
+    std::thread::available_parallelism().map_or(1, NonZeroUsize::get)
+}
+
+/// Runs the future `make` makes on a thread and an event loop of its own.
+///
+/// # Errors
+///
+/// When the thread or its event loop cannot be made.
+pub fn spawn_worker<F>(
+    name: String,
+    make: impl FnOnce() -> F + Send + 'static,
+) -> io::Result<JoinHandle<()>>
+where
+    F: Future<Output = ()>,
+{
+    let runtime = tokio::runtime::Builder::new_current_thread()
+        .enable_all()
+        .build()?;
+    std::thread::Builder::new()
+        .name(name)
+        .spawn(move || runtime.block_on(async { make().await }))
+}

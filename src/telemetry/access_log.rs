@@ -1,0 +1,159 @@
+//! Brings finished requests from the workers to the log without holding them up.
+//!
+//! A worker collects records in a batch of its own and hands whole batches over a bounded channel to
+//! one writer thread, which formats and writes them. When the writer cannot keep up the channel is
+//! full, the batch is dropped, and its records are counted: the writer says so with its next event.
+
+use std::cell::RefCell;
+use std::io::Write;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering::Relaxed};
+use std::sync::mpsc::{Receiver, SyncSender, TrySendError, sync_channel};
+use std::thread::JoinHandle;
+use std::time::{Duration, SystemTime};
+
+use tokio::time::Instant;
+
+use crate::config::AccessFormat;
+use crate::http::access::Recorder;
+use crate::http::context::RequestContext;
+use crate::telemetry::line;
+use crate::telemetry::sink::SharedSink;
+
+/// Records a worker collects before it hands them over.
+const BATCH: usize = 64;
+/// Batches that may wait for the writer: about 65 000 requests, some 30 MiB, a second or more of
+/// the busiest machine.
+const WAITING: usize = 1024;
+
+type Batch = Vec<Arc<RequestContext>>;
+
+thread_local! {
+    static PENDING: RefCell<Batch> = const { RefCell::new(Vec::new()) };
+}
+
+/// The workers' end.
+#[derive(Debug)]
+pub struct AccessLog {
+    batches: SyncSender<Batch>,
+    lost: Arc<AtomicU64>,
+}
+
+/// The writer's end.
+#[derive(Debug)]
+pub struct Writer {
+    thread: JoinHandle<()>,
+}
+
+/// Starts the writer thread; `None` when no access log is wanted.
+///
+/// # Errors
+///
+/// When the thread cannot be started.
+pub fn start(
+    format: AccessFormat,
+    sink: SharedSink,
+) -> std::io::Result<Option<(Arc<AccessLog>, Writer)>> {
+    if format == AccessFormat::Off {
+        return Ok(None);
+    }
+    let (batches, receiver) = sync_channel(WAITING);
+    let lost = Arc::new(AtomicU64::new(0));
+    let counter = Arc::clone(&lost);
+    let thread = std::thread::Builder::new()
+        .name("access-log".into())
+        .spawn(move || write(&receiver, format, sink, &counter))?;
+    Ok(Some((
+        Arc::new(AccessLog { batches, lost }),
+        Writer { thread },
+    )))
+}
+
+impl Writer {
+    /// Waits until everything handed over is written. Every [`AccessLog`] must be dropped before.
+    pub fn finish(self) {
+        if self.thread.join().is_err() {
+            tracing::error!("the access log writer panicked");
+        }
+    }
+}
+
+impl Recorder for AccessLog {
+    fn record(&self, context: Arc<RequestContext>) {
+        // `try_with`: a body can be dropped while its worker thread is being torn down.
+        let pushed = PENDING.try_with(|pending| {
+            let mut pending = pending.borrow_mut();
+            pending.push(context);
+            if pending.len() >= BATCH {
+                self.send(std::mem::take(&mut *pending));
+            }
+        });
+        if pushed.is_err() {
+            self.lost.fetch_add(1, Relaxed);
+        }
+    }
+}
+
+impl AccessLog {
+    /// Hands over what this worker has collected. Called a few times a second and at its end.
+    pub fn flush(&self) {
+        PENDING.with_borrow_mut(|pending| {
+            if !pending.is_empty() {
+                self.send(std::mem::take(pending));
+            }
+        });
+    }
+
+    fn send(&self, batch: Batch) {
+        match self.batches.try_send(batch) {
+            Ok(()) => {}
+            Err(TrySendError::Full(batch) | TrySendError::Disconnected(batch)) => {
+                self.lost
+                    .fetch_add(u64::try_from(batch.len()).unwrap_or(u64::MAX), Relaxed);
+            }
+        }
+    }
+}
+
+#[expect(
+    clippy::disallowed_methods,
+    reason = "the one reading of the wall clock for the log"
+)]
+fn wall_clock() -> SystemTime {
+    SystemTime::now()
+}
+
+fn write(batches: &Receiver<Batch>, format: AccessFormat, mut sink: SharedSink, lost: &AtomicU64) {
+    let mut text = Vec::new();
+    let mut is_failing = false;
+    while let Ok(batch) = batches.recv() {
+        text.clear();
+        let (now, wall) = (Instant::now(), wall_clock());
+        for context in &batch {
+            let total = context.outcome().total;
+            let ended = wall
+                .checked_sub(now.saturating_duration_since(context.start + total))
+                .and_then(|ended| ended.duration_since(SystemTime::UNIX_EPOCH).ok())
+                .unwrap_or(Duration::ZERO);
+            let millis = u64::try_from(ended.as_millis()).unwrap_or(u64::MAX);
+            match format {
+                AccessFormat::Json => line::append_json(&mut text, context, millis),
+                AccessFormat::Combined => line::append_combined(&mut text, context, millis),
+                AccessFormat::Off => {}
+            }
+        }
+        match sink.write_all(&text).and_then(|()| sink.flush()) {
+            Ok(()) => is_failing = false,
+            Err(error) => {
+                lost.fetch_add(u64::try_from(batch.len()).unwrap_or(u64::MAX), Relaxed);
+                if !std::mem::replace(&mut is_failing, true) {
+                    tracing::error!(%error, "cannot write the access log");
+                }
+            }
+        }
+        let lines = lost.swap(0, Relaxed);
+        if lines > 0 {
+            tracing::warn!(lines, "access log lines lost");
+        }
+    }
+}

@@ -1,0 +1,341 @@
+//! One access line: JSON, or nginx's `combined` byte for byte.
+//!
+//! Pure: a finished request and the wall-clock time of its end in, bytes out. Field names are a
+//! contract; users' scripts depend on them. Path and Referer are masked ([`super::mask`]).
+
+use std::io::Write;
+use std::time::Duration;
+
+use http::Version;
+
+use crate::http::context::{Outcome, RequestContext};
+use crate::telemetry::mask::append_masked;
+
+/// Status of a request whose client went away before an answer, as nginx writes it.
+const CLIENT_GONE: u16 = 499;
+
+/// Appends the JSON line of `context`; `unix_millis` is when the request ended.
+pub fn append_json(line: &mut Vec<u8>, context: &RequestContext, unix_millis: u64) {
+    let outcome = context.outcome();
+    let mut json = Json {
+        line,
+        is_first: true,
+    };
+    json.line.push(b'{');
+    json.text("time", rfc3339(unix_millis).as_bytes());
+    json.text("request_id", context.id.as_str().as_bytes());
+    let client = context
+        .connection
+        .peer
+        .map(|peer| peer.ip().to_canonical().to_string());
+    json.optional("client", client.as_deref().unwrap_or_default().as_bytes());
+    let peer = context.connection.peer.map(|peer| peer.to_string());
+    json.optional("peer", peer.as_deref().unwrap_or_default().as_bytes());
+    json.text("listener", context.connection.listener.as_bytes());
+    json.optional("tls", context.connection.tls.unwrap_or_default().as_bytes());
+    json.optional(
+        "sni",
+        context
+            .connection
+            .sni
+            .as_deref()
+            .unwrap_or_default()
+            .as_bytes(),
+    );
+    json.text("http", version(context.version).as_bytes());
+    json.text("host", context.text.host());
+    json.text("method", context.method.as_str().as_bytes());
+    json.masked("path", context.text.path());
+    json.number("status", u64::from(status(&outcome)));
+    json.optional("error", outcome.error.unwrap_or_default().as_bytes());
+    json.number("bytes_in", outcome.bytes_in);
+    json.number("bytes_out", outcome.bytes_out);
+    json.optional(
+        "route",
+        outcome.route.as_deref().unwrap_or_default().as_bytes(),
+    );
+    json.optional(
+        "bucket",
+        outcome.bucket.as_deref().unwrap_or_default().as_bytes(),
+    );
+    json.optional(
+        "endpoint",
+        outcome.endpoint.as_deref().unwrap_or_default().as_bytes(),
+    );
+    let upstream = outcome.upstream.map(|upstream| upstream.to_string());
+    json.optional(
+        "upstream",
+        upstream.as_deref().unwrap_or_default().as_bytes(),
+    );
+    json.raw("reused", if outcome.reused { b"true" } else { b"false" });
+    json.number("retries", u64::from(outcome.retries));
+    json.optional_masked("referer", context.text.referer());
+    json.optional("user_agent", context.text.user_agent());
+    json.optional("oss_request_id", outcome.oss_request_id.as_bytes());
+    json.optional("oss_ec", outcome.oss_ec.as_bytes());
+    json.millis("ms_total", Some(outcome.total));
+    json.millis("ms_wait", Some(outcome.wait));
+    json.millis("ms_connect", Some(outcome.connect));
+    json.millis("ms_tls", Some(outcome.tls));
+    json.millis("ms_first_byte", outcome.first_byte);
+    json.raw(
+        "aborted",
+        if outcome.is_aborted {
+            b"true"
+        } else {
+            b"false"
+        },
+    );
+    line.extend_from_slice(b"}\n");
+}
+
+/// Appends the `combined` line of `context`.
+pub fn append_combined(line: &mut Vec<u8>, context: &RequestContext, unix_millis: u64) {
+    let outcome = context.outcome();
+    match context.connection.peer {
+        Some(peer) => append(line, format_args!("{}", peer.ip().to_canonical())),
+        None => line.extend_from_slice(b"unix:"),
+    }
+    append(
+        line,
+        format_args!(" - - [{}] \"{} ", clf(unix_millis), context.method),
+    );
+    let mut path = Vec::new();
+    append_masked(&mut path, context.text.path());
+    append_nginx(line, &path);
+    append(
+        line,
+        format_args!(
+            " {}\" {} {} \"",
+            version(context.version),
+            status(&outcome),
+            outcome.bytes_out
+        ),
+    );
+    let mut referer = Vec::new();
+    append_masked(&mut referer, context.text.referer());
+    append_nginx(line, if referer.is_empty() { b"-" } else { &referer });
+    line.extend_from_slice(b"\" \"");
+    let agent = context.text.user_agent();
+    append_nginx(line, if agent.is_empty() { b"-" } else { agent });
+    line.extend_from_slice(b"\"\n");
+}
+
+fn append(line: &mut Vec<u8>, text: std::fmt::Arguments<'_>) {
+    // Writing to memory does not fail.
+    drop(line.write_fmt(text));
+}
+
+/// nginx's default escape: `"`, `\` and everything outside printable ASCII as `\xHH`.
+fn append_nginx(line: &mut Vec<u8>, text: &[u8]) {
+    for byte in text {
+        match byte {
+            b'"' | b'\\' | 0..=0x1f | 0x7f..=0xff => append(line, format_args!("\\x{byte:02X}")),
+            _ => line.push(*byte),
+        }
+    }
+}
+
+fn status(outcome: &Outcome) -> u16 {
+    outcome.status.map_or(CLIENT_GONE, |status| status.as_u16())
+}
+
+fn version(version: Version) -> &'static str {
+    match version {
+        Version::HTTP_10 => "HTTP/1.0",
+        Version::HTTP_2 => "HTTP/2.0",
+        _ => "HTTP/1.1",
+    }
+}
+
+struct Json<'a> {
+    line: &'a mut Vec<u8>,
+    is_first: bool,
+}
+
+impl Json<'_> {
+    fn name(&mut self, name: &str) {
+        if !std::mem::replace(&mut self.is_first, false) {
+            self.line.push(b',');
+        }
+        self.line.push(b'"');
+        self.line.extend_from_slice(name.as_bytes());
+        self.line.extend_from_slice(b"\":");
+    }
+
+    fn raw(&mut self, name: &str, value: &[u8]) {
+        self.name(name);
+        self.line.extend_from_slice(value);
+    }
+
+    fn number(&mut self, name: &str, value: u64) {
+        self.name(name);
+        append(self.line, format_args!("{value}"));
+    }
+
+    fn millis(&mut self, name: &str, value: Option<Duration>) {
+        if let Some(value) = value {
+            self.name(name);
+            append(
+                self.line,
+                format_args!("{}.{:03}", value.as_millis(), value.subsec_micros() % 1000),
+            );
+        }
+    }
+
+    fn text(&mut self, name: &str, value: &[u8]) {
+        self.name(name);
+        self.line.push(b'"');
+        for chunk in value.utf8_chunks() {
+            for character in chunk.valid().chars() {
+                match character {
+                    '"' => self.line.extend_from_slice(b"\\\""),
+                    '\\' => self.line.extend_from_slice(b"\\\\"),
+                    '\0'..='\x1f' | '\x7f' => {
+                        append(self.line, format_args!("\\u{:04x}", u32::from(character)))
+                    }
+                    _ => self
+                        .line
+                        .extend_from_slice(character.encode_utf8(&mut [0; 4]).as_bytes()),
+                }
+            }
+            for byte in chunk.invalid() {
+                // Bytes that are no UTF-8 have no JSON form; their escape shows which they were.
+                append(self.line, format_args!("\\\\x{byte:02x}"));
+            }
+        }
+        self.line.push(b'"');
+    }
+
+    /// An absent field is left out.
+    fn optional(&mut self, name: &str, value: &[u8]) {
+        if !value.is_empty() {
+            self.text(name, value);
+        }
+    }
+
+    fn masked(&mut self, name: &str, target: &[u8]) {
+        let mut masked = Vec::with_capacity(target.len());
+        append_masked(&mut masked, target);
+        self.text(name, &masked);
+    }
+
+    fn optional_masked(&mut self, name: &str, target: &[u8]) {
+        if !target.is_empty() {
+            self.masked(name, target);
+        }
+    }
+}
+
+/// Year, month, day of a day count since 1970-01-01 (proleptic Gregorian calendar).
+fn civil(days: u64) -> (u64, u64, u64) {
+    // Counted from 0000-03-01, so that the leap day ends a year: 400 years are 146 097 days.
+    let shifted = days + 719_468;
+    let era = shifted / 146_097;
+    let day_of_era = shifted % 146_097;
+    let year_of_era =
+        (day_of_era - day_of_era / 1460 + day_of_era / 36_524 - day_of_era / 146_096) / 365;
+    let day_of_year = day_of_era - (365 * year_of_era + year_of_era / 4 - year_of_era / 100);
+    let month_from_march = (5 * day_of_year + 2) / 153;
+    let day = day_of_year - (153 * month_from_march + 2) / 5 + 1;
+    let month = if month_from_march < 10 {
+        month_from_march + 3
+    } else {
+        month_from_march - 9
+    };
+    (era * 400 + year_of_era + u64::from(month <= 2), month, day)
+}
+
+fn rfc3339(unix_millis: u64) -> String {
+    let (seconds, millis) = (unix_millis / 1000, unix_millis % 1000);
+    let (year, month, day) = civil(seconds / 86_400);
+    let of_day = seconds % 86_400;
+    format!(
+        "{year:04}-{month:02}-{day:02}T{:02}:{:02}:{:02}.{millis:03}Z",
+        of_day / 3600,
+        of_day / 60 % 60,
+        of_day % 60
+    )
+}
+
+fn clf(unix_millis: u64) -> String {
+    const MONTHS: [&str; 12] = [
+        "Jan", "Feb", "Mar", "Apr", "May", "Jun", "Jul", "Aug", "Sep", "Oct", "Nov", "Dec",
+    ];
+    let seconds = unix_millis / 1000;
+    let (year, month, day) = civil(seconds / 86_400);
+    let name = usize::try_from(month)
+        .ok()
+        .and_then(|month| MONTHS.get(month.checked_sub(1)?))
+        .copied()
+        .unwrap_or("Jan");
+    let of_day = seconds % 86_400;
+    format!(
+        "{day:02}/{name}/{year:04}:{:02}:{:02}:{:02} +0000",
+        of_day / 3600,
+        of_day / 60 % 60,
+        of_day % 60
+    )
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::http::context::{ConnectionInfo, LineText, RequestId};
+    use std::sync::Arc;
+
+    fn context(target: &str) -> RequestContext {
+        let connection = ConnectionInfo {
+            listener: "0.0.0.0:80".into(),
+            peer: Some("198.51.100.7:5000".parse().unwrap()),
+            tls: None,
+            sni: None,
+        };
+        RequestContext::new(
+            RequestId::next(1),
+            Arc::new(connection),
+            tokio::time::Instant::now(),
+            http::Method::GET,
+            Version::HTTP_11,
+            false,
+            LineText::new([target.as_bytes(), b"img.example.com", b"", b"cu\"rl\xff"]),
+        )
+    }
+
+    #[test]
+    fn json_is_valid_and_holds_no_secret() {
+        let context = context("/a%20b?Signature=s3cret&x=1");
+        context.outcome().status = Some(http::StatusCode::OK);
+        let mut line = Vec::new();
+        append_json(&mut line, &context, 1_735_787_045_123);
+        let value: serde_json::Value = serde_json::from_slice(&line).unwrap();
+        assert_eq!(value["time"], "2025-01-02T03:04:05.123Z");
+        assert_eq!(value["path"], "/a%20b?Signature=*&x=1");
+        assert_eq!(value["user_agent"], "cu\"rl\\xff");
+        assert_eq!(value["status"], 200);
+        assert_eq!(value["client"], "198.51.100.7");
+    }
+
+    #[test]
+    fn combined_is_nginx_s() {
+        let context = context("/k?x");
+        {
+            let mut outcome = context.outcome();
+            outcome.status = Some(http::StatusCode::NOT_FOUND);
+            outcome.bytes_out = 153;
+        }
+        let mut line = Vec::new();
+        append_combined(&mut line, &context, 1_735_787_045_123);
+        assert_eq!(
+            String::from_utf8(line).unwrap(),
+            "198.51.100.7 - - [02/Jan/2025:03:04:05 +0000] \"GET /k?x HTTP/1.1\" 404 153 \"-\" \"cu\\x22rl\\xFF\"\n"
+        );
+    }
+
+    #[test]
+    fn days_become_dates() {
+        assert_eq!(civil(0), (1970, 1, 1));
+        assert_eq!(civil(19_782), (2024, 2, 29));
+        assert_eq!(civil(20_089), (2025, 1, 1));
+    }
+}
