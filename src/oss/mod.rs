@@ -6,3 +6,5 @@
 pub mod addressing;
 pub mod endpoint;
 pub mod error;
+pub mod signature;
+pub mod subresource;
