@@ -46,10 +46,11 @@ fn raw_query(pairs: &Value) -> Option<String> {
 }
 
 fn case(vector: &Value) -> Case {
-    let url = text(&vector["signed_url"])
-        .or_else(|| text(&vector["url"]))
-        .unwrap();
-    let query = url.split_once('?').map(|(_, query)| query.to_owned());
+    let url = text(&vector["signed_url"]).or_else(|| text(&vector["url"]));
+    let query = match url {
+        Some(url) => url.split_once('?').map(|(_, query)| query.to_owned()),
+        None => raw_query(&vector["query_in"]),
+    };
     let mut headers = HeaderMap::new();
     for group in ["headers_in", "headers_out"] {
         for (name, value) in vector[group].as_object().into_iter().flatten() {
