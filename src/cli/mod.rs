@@ -1,10 +1,14 @@
 //! What a person types: arguments, texts and exit codes.
 
+pub mod check;
 pub mod run;
+pub mod show;
 
 use std::path::PathBuf;
 
-use clap::{Args, Parser, Subcommand};
+use clap::{Args, CommandFactory, Parser, Subcommand};
+
+use crate::cli::check::Format;
 
 /// Exit code of a config that cannot be served (sysexits `EX_CONFIG`).
 pub const BAD_CONFIG: u8 = 78;
@@ -47,18 +51,61 @@ impl ConfigFile {
 
 #[derive(Debug, Subcommand)]
 enum Command {
-    /// Serve.
+    /// Serve until told to stop.
     Run,
+    /// Check the config: all problems at once, with their places.
+    Check {
+        /// Form of the result.
+        #[arg(long, value_enum, default_value = "text")]
+        format: Format,
+    },
+    /// Print the effective config, defaults included.
+    Show,
+    /// Print the JSON Schema of the config, for editors.
+    Schema,
+    /// Print a commented config for one bucket.
+    Init {
+        /// The bucket.
+        #[arg(long)]
+        bucket: String,
+        /// Its region, such as `cn-hangzhou`.
+        #[arg(long)]
+        region: String,
+        /// `internal` on an ECS instance of the region, else `public`.
+        #[arg(long, default_value = "internal")]
+        network: String,
+    },
 }
 
 /// Runs the command line; the exit code.
 #[must_use]
 pub fn main() -> u8 {
     let arguments = Arguments::parse();
-    match arguments.command {
-        Some(Command::Run) => run::run(&arguments.file.path()),
-        None => 2,
-    }
+    let path = arguments.file.path();
+    let mut out = std::io::stdout().lock();
+    let written = match arguments.command {
+        Some(Command::Run) if arguments.test => check::check(&path, Format::Text, &env, &mut out),
+        Some(Command::Run) => {
+            drop(out);
+            return run::run(&path);
+        }
+        Some(Command::Check { format }) => check::check(&path, format, &env, &mut out),
+        Some(Command::Show) => show::show(&path, &env, &mut out),
+        Some(Command::Schema) => show::schema(&mut out),
+        Some(Command::Init {
+            bucket,
+            region,
+            network,
+        }) => show::init(&bucket, &region, &network, &mut out),
+        None if arguments.test => check::check(&path, Format::Text, &env, &mut out),
+        None => {
+            // Nothing can be done about a closed output.
+            let _printed = Arguments::command().print_help();
+            return 2;
+        }
+    };
+    // A closed output, as of `| head`, is not a failure worth words.
+    written.unwrap_or(1)
 }
 
 /// Looks up an environment variable for the config.
