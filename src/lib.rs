@@ -22,6 +22,7 @@
 //! | joins the parts | [`app`] |
 //! | network in, choice of route | [`listener`], [`route`] |
 //! | network out | [`origin`] |
+//! | the origin of the demo and the tests | [`demo`] |
 //! | shared by all | [`http`], [`telemetry`], [`shutdown`], [`runtime`] |
 //! | what the operator wrote | [`config`] |
 //! | facts about OSS | [`oss`] |
@@ -31,6 +32,7 @@
 pub mod app;
 pub mod cli;
 pub mod config;
+pub mod demo;
 pub mod http;
 pub mod listener;
 pub mod origin;

@@ -1,3 +1,13 @@
 //! The one integration binary: a module per capability.
 
+#![allow(
+    clippy::string_slice,
+    reason = "tests cut texts they have written themselves"
+)]
+
+mod config;
+mod forward;
+mod layers;
+mod limits;
 mod signature;
+mod support;

@@ -1,6 +1,7 @@
 //! What a person types: arguments, texts and exit codes.
 
 pub mod check;
+pub mod demo;
 pub mod run;
 pub mod show;
 
@@ -59,6 +60,12 @@ enum Command {
         #[arg(long, value_enum, default_value = "text")]
         format: Format,
     },
+    /// Run the proxy in front of an OSS-like origin: no account, no root, loopback only.
+    Demo {
+        /// Try everything once and exit: 0 when all of it works.
+        #[arg(long)]
+        once: bool,
+    },
     /// Print the effective config, defaults included.
     Show,
     /// Print the JSON Schema of the config, for editors.
@@ -90,6 +97,7 @@ pub fn main() -> u8 {
             return run::run(&path);
         }
         Some(Command::Check { format }) => check::check(&path, format, &env, &mut out),
+        Some(Command::Demo { once }) => demo::demo(once, &mut out),
         Some(Command::Show) => show::show(&path, &env, &mut out),
         Some(Command::Schema) => show::schema(&mut out),
         Some(Command::Init {

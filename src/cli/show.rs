@@ -4,7 +4,7 @@ use std::io::{self, Write};
 use std::path::Path;
 
 use crate::cli::BAD_CONFIG;
-use crate::config::{self, Env, spec};
+use crate::config::{self, Env, schema};
 
 /// Writes the effective config at `path`, defaults included; the exit code. Files are named, never
 /// shown: certificates and keys appear as paths.
@@ -32,7 +32,7 @@ pub fn show(path: &Path, env: Env<'_>, out: &mut dyn Write) -> io::Result<u8> {
 ///
 /// When `out` cannot be written.
 pub fn schema(out: &mut dyn Write) -> io::Result<u8> {
-    let text = serde_json::to_string_pretty(&spec::json_schema()).map_err(io::Error::other)?;
+    let text = serde_json::to_string_pretty(&schema::json_schema()).map_err(io::Error::other)?;
     writeln!(out, "{text}")?;
     Ok(0)
 }

@@ -4,11 +4,14 @@
 //! once. Nothing else in the crate is used here but the facts of [`crate::oss`]: a region or a bucket
 //! name can then be checked at its place in the file.
 
+pub mod endpoint;
+mod interpolate;
 pub mod listener;
 pub mod origin;
 pub mod problem;
 mod reader;
 pub mod route;
+pub mod schema;
 pub mod server;
 pub mod spec;
 pub mod value;
@@ -19,8 +22,9 @@ use std::path::Path;
 use serde::Serialize;
 use toml::de::DeTable;
 
+pub use endpoint::{Endpoint, EndpointHost};
 pub use listener::{Address, Certificate, Limits, Listener, Timeouts};
-pub use origin::{Addressing, Buckets, Endpoint, EndpointHost, Origin, OriginTimeouts, Pool};
+pub use origin::{Addressing, Buckets, Origin, OriginTimeouts, Pool};
 pub use problem::{Problem, Problems, Source};
 pub use reader::Env;
 pub use route::Route;

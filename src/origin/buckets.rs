@@ -26,6 +26,8 @@ pub type MakeUpstream = Box<dyn Fn(&str) -> Option<Arc<Upstream>> + Send + Sync>
 
 /// Finds the [`Bucket`] of a name the config allows.
 pub struct BucketTable {
+    /// The first named bucket: most origins have one, and comparing is cheaper than hashing.
+    first: Option<Bucket>,
     named: HashMap<Box<str>, Bucket>,
     others: Mutex<HashMap<Box<str>, Bucket>>,
     make: MakeUpstream,
@@ -42,11 +44,12 @@ impl std::fmt::Debug for BucketTable {
 impl BucketTable {
     /// A table with `names` ready.
     pub fn new<'a>(names: impl IntoIterator<Item = &'a str>, make: MakeUpstream) -> Self {
-        let named = names
+        let named: HashMap<Box<str>, Bucket> = names
             .into_iter()
             .filter_map(|name| Some((name.into(), bucket(name, &make)?)))
             .collect();
         Self {
+            first: named.values().next().cloned(),
             named,
             others: Mutex::default(),
             make,
@@ -55,6 +58,9 @@ impl BucketTable {
 
     /// The bucket called `name`, which the caller has checked against the config.
     pub fn get(&self, name: &str) -> Option<Bucket> {
+        if let Some(first) = self.first.as_ref().filter(|first| &*first.name == name) {
+            return Some(first.clone());
+        }
         if let Some(bucket) = self.named.get(name) {
             return Some(bucket.clone());
         }

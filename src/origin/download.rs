@@ -14,7 +14,7 @@ use std::time::Duration;
 use bytes::Bytes;
 use http_body::{Body, Frame, SizeHint};
 use hyper::body::Incoming;
-use tokio::time::{Instant, Sleep};
+use tokio::time::Instant;
 
 use crate::http::BodyError;
 use crate::http::body::poll_data;
@@ -30,9 +30,9 @@ pub struct Download {
     /// The request's body, if it was still on its way when the answer began.
     upload: Option<Arc<Upload>>,
     idle: Duration,
-    /// Armed at the first wait: a small answer needs no timer.
-    timer: Option<Pin<Box<Sleep>>>,
-    last_frame: Option<Instant>,
+    /// When the head or the last frame came.
+    last_frame: Instant,
+    has_waited: bool,
     has_failed: bool,
 }
 
@@ -53,6 +53,7 @@ impl Download {
         pool: u64,
         upload: Option<Arc<Upload>>,
         idle: Duration,
+        now: Instant,
     ) -> Self {
         Self {
             inner,
@@ -60,8 +61,8 @@ impl Download {
             pool,
             upload,
             idle,
-            timer: None,
-            last_frame: None,
+            last_frame: now,
+            has_waited: false,
             has_failed: false,
         }
     }
@@ -83,19 +84,23 @@ impl Download {
     }
 
     fn poll_silence(&mut self, cx: &mut Context<'_>) -> Poll<()> {
-        let now = Instant::now();
-        let since = *self.last_frame.get_or_insert(now);
-        let idle = self.idle;
-        let timer = self
-            .timer
-            .get_or_insert_with(|| Box::pin(tokio::time::sleep_until(since + idle)));
-        ready!(timer.as_mut().poll(cx));
-        if now < since + idle {
-            // Frames came since the timer was set: wait for the rest only.
-            timer.as_mut().reset(since + idle);
-            return timer.as_mut().poll(cx);
+        let Some(connection) = &mut self.connection else {
+            return Poll::Pending;
+        };
+        self.has_waited = true;
+        let due = self.last_frame + self.idle;
+        let timer = &mut connection.timer;
+        loop {
+            if timer.deadline() > due {
+                timer.as_mut().reset(due);
+            }
+            ready!(timer.as_mut().poll(cx));
+            if Instant::now() >= due {
+                return Poll::Ready(());
+            }
+            // Set for an earlier wait.
+            timer.as_mut().reset(due);
         }
-        Poll::Ready(())
     }
 }
 
@@ -110,8 +115,8 @@ impl Body for Download {
         let this = self.get_mut();
         match this.poll_body(cx) {
             Poll::Ready(frame) => {
-                if this.timer.is_some() {
-                    this.last_frame = Some(Instant::now());
+                if this.has_waited {
+                    this.last_frame = Instant::now();
                 }
                 this.has_failed |= matches!(frame, Some(Err(_)));
                 Poll::Ready(frame)
@@ -142,7 +147,7 @@ impl Drop for Download {
             && is_upload_over
             && !self.has_failed
         {
-            pool::check_in(self.pool, connection);
+            pool::check_in(self.pool, connection, self.last_frame);
         }
     }
 }

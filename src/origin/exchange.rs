@@ -52,11 +52,12 @@ pub async fn exchange(
     request: Request<UploadBody>,
     upload: Option<&Arc<Upload>>,
     deadlines: Deadlines,
+    now: Instant,
 ) -> Result<http::Response<Incoming>, Failure> {
     let answer = connection.sender.try_send_request(request);
     let mut answer = pin!(answer);
     let driver = &mut connection.driver;
-    let mut watch = Watch::new(upload, deadlines);
+    let mut watch = Watch::new(upload, deadlines, connection.timer.as_mut(), now);
     let outcome = poll_fn(|cx| {
         loop {
             let was_held = watch.is_held();
@@ -127,24 +128,29 @@ enum Verdict {
     Late(Error),
 }
 
-/// The deadlines of a running exchange. One timer serves them all; it is made at the first wait and
-/// looks, when it fires, at what the exchange waits for by then.
+/// The deadlines of a running exchange. The connection's timer serves them all; when it fires, the
+/// watch looks at what the exchange waits for by then.
 struct Watch<'a> {
     upload: Option<&'a Arc<Upload>>,
     deadlines: Deadlines,
-    timer: Option<Pin<Box<Sleep>>>,
+    timer: Pin<&'a mut Sleep>,
     phase_began: Instant,
     sent: u64,
     is_sending: bool,
 }
 
 impl<'a> Watch<'a> {
-    fn new(upload: Option<&'a Arc<Upload>>, deadlines: Deadlines) -> Self {
+    fn new(
+        upload: Option<&'a Arc<Upload>>,
+        deadlines: Deadlines,
+        timer: Pin<&'a mut Sleep>,
+        now: Instant,
+    ) -> Self {
         Self {
             upload,
             deadlines,
-            timer: None,
-            phase_began: Instant::now(),
+            timer,
+            phase_began: now,
             sent: 0,
             is_sending: upload.is_some(),
         }
@@ -171,12 +177,17 @@ impl<'a> Watch<'a> {
             self.restart();
         }
         loop {
-            let limit = self.limit();
-            let timer = self.timer.get_or_insert_with(|| {
-                Box::pin(tokio::time::sleep_until(self.phase_began + limit))
-            });
-            if timer.as_mut().poll(cx).is_pending() {
+            let due = self.phase_began + self.limit();
+            if self.timer.deadline() > due {
+                self.timer.as_mut().reset(due);
+            }
+            if self.timer.as_mut().poll(cx).is_pending() {
                 return Poll::Pending;
+            }
+            if Instant::now() < due {
+                // Set for an earlier request or phase.
+                self.timer.as_mut().reset(due);
+                continue;
             }
             let Some(upload) = self.upload.filter(|_| self.is_sending) else {
                 return Poll::Ready(Verdict::Late(Error::FirstByteTimeout));
@@ -196,9 +207,5 @@ impl<'a> Watch<'a> {
 
     fn restart(&mut self) {
         self.phase_began = Instant::now();
-        let until = self.phase_began + self.limit();
-        if let Some(timer) = &mut self.timer {
-            timer.as_mut().reset(until);
-        }
     }
 }

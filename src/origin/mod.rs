@@ -35,6 +35,7 @@ use http::uri::PathAndQuery;
 use http::{Method, StatusCode, Uri, Version};
 use http_body::Body;
 use hyper::body::Incoming;
+use tokio::time::Instant;
 use tower::Service;
 
 use crate::http::context::{RequestContext, ShortText};
@@ -43,7 +44,7 @@ use crate::http::{Request, Response, ResponseBody};
 use crate::origin::buckets::{Bucket, BucketTable};
 use crate::origin::download::Download;
 use crate::origin::error::Error;
-use crate::origin::exchange::{Deadlines, Failure, exchange};
+use crate::origin::exchange::{Deadlines, exchange};
 use crate::origin::pool::Connection;
 use crate::origin::request::Rewrite;
 use crate::origin::upload::{Upload, UploadBody};
@@ -118,7 +119,8 @@ impl Service<Request> for Origin {
 
 /// A request rewritten for OSS.
 struct Prepared {
-    head: http::request::Parts,
+    /// Taken by the first attempt.
+    head: Option<http::request::Parts>,
     upload: Option<Arc<Upload>>,
     bucket: Bucket,
 }
@@ -144,14 +146,15 @@ impl Prepared {
 
 impl Shared {
     async fn forward(&self, request: Request, context: &RequestContext) -> Result<Response, Error> {
-        let prepared = self.prepare(request, context)?;
-        let result = self.send(&prepared, context).await;
+        let mut prepared = self.prepare(request, context)?;
+        let result = self.send(&mut prepared, context).await;
         if let Some(upload) = &prepared.upload {
             context.outcome().bytes_in = upload.sent();
         }
         let (answer, connection) = result?;
-        context.outcome().first_byte = Some(context.start.elapsed());
-        self.accept(answer, connection, prepared, context)
+        let now = Instant::now();
+        context.outcome().first_byte = Some(now.saturating_duration_since(context.start));
+        self.accept(answer, connection, prepared, context, now)
     }
 
     fn prepare(&self, request: Request, context: &RequestContext) -> Result<Prepared, Error> {
@@ -197,7 +200,7 @@ impl Shared {
             outcome.endpoint = Some(Arc::clone(&bucket.upstream.endpoint));
         }
         Ok(Prepared {
-            head,
+            head: Some(head),
             upload: has_body.then(|| Upload::new(body, is_held)),
             bucket,
         })
@@ -205,15 +208,19 @@ impl Shared {
 
     async fn send(
         &self,
-        prepared: &Prepared,
+        prepared: &mut Prepared,
         context: &RequestContext,
     ) -> Result<(http::Response<Incoming>, Connection), Error> {
-        let upstream = &prepared.bucket.upstream;
-        let is_idempotent = is_idempotent(&prepared.head.method);
+        let upstream = Arc::clone(&prepared.bucket.upstream);
+        let is_idempotent = prepared
+            .head
+            .as_ref()
+            .is_some_and(|head| is_idempotent(&head.method));
         // What cannot be sent twice must not be sent into a connection that is closing.
         let is_sure = prepared.upload.is_some() || !is_idempotent;
+        let mut head = prepared.head.take();
         let mut attempt = 0_u32;
-        loop {
+        while let Some(parts) = head.take() {
             let is_retry = attempt > 0;
             let mut connection = upstream.connection(context, is_retry, is_sure).await?;
             {
@@ -222,33 +229,38 @@ impl Shared {
                 outcome.reused = connection.is_reused;
                 outcome.retries = attempt;
             }
-            let request = prepared.build(prepared.head.clone());
-            let failure = match exchange(
-                &mut connection,
-                request,
-                prepared.upload.as_ref(),
-                self.deadlines,
-            )
-            .await
-            {
-                Ok(answer) => {
-                    upstream.earn_retry();
-                    return Ok((answer, connection));
-                }
-                Err(failure) => failure,
+            // Only a kept-alive connection can fail in a way that allows another attempt.
+            let copy = (connection.is_reused && is_idempotent).then(|| parts.clone());
+            let now = if connection.is_reused {
+                context.start
+            } else {
+                Instant::now()
             };
-            if !connection.is_reused && matches!(failure.error, Error::Reset(_)) {
-                connection.address.note_failure(tokio::time::Instant::now());
+            let request = prepared.build(parts);
+            let upload = prepared.upload.as_ref();
+            let failure =
+                match exchange(&mut connection, request, upload, self.deadlines, now).await {
+                    Ok(answer) => return Ok((answer, connection)),
+                    Err(failure) => failure,
+                };
+            let is_reset = matches!(failure.error, Error::Reset(_));
+            if !connection.is_reused && is_reset {
+                connection.address.note_failure(Instant::now());
             }
-            if is_retry
-                || !may_repeat(&failure, &connection, prepared, is_idempotent)
-                || !upstream.take_retry()
-            {
+            let is_body_whole =
+                upload.is_none_or(|upload| upload.is_untouched() && !upload.has_failed());
+            head = match failure.unsent {
+                Some(request) => Some(request.into_parts().0),
+                None => copy.filter(|_| is_reset),
+            };
+            if is_retry || !is_body_whole || head.is_none() || !upstream.take_retry() {
                 return Err(failure.error);
             }
             tracing::debug!(address = %connection.address.socket, error = %failure.error, "sending again");
             attempt += 1;
         }
+        // The head is there at the start of every round.
+        Err(Error::Busy)
     }
 
     /// Makes the answer one that can be passed on.
@@ -258,6 +270,7 @@ impl Shared {
         connection: Connection,
         prepared: Prepared,
         context: &RequestContext,
+        now: Instant,
     ) -> Result<Response, Error> {
         let (mut head, body) = answer.into_parts();
         if head.status == StatusCode::SWITCHING_PROTOCOLS {
@@ -279,11 +292,11 @@ impl Shared {
         let id = prepared.bucket.upstream.id;
         let upload = prepared.upload.filter(|upload| !upload.is_done());
         let body = if body.is_end_stream() && upload.is_none() {
-            pool::check_in(id, connection);
+            pool::check_in(id, connection, now);
             ResponseBody::Empty
         } else {
             ResponseBody::Stream(Box::pin(Download::new(
-                body, connection, id, upload, self.idle,
+                body, connection, id, upload, self.idle, now,
             )))
         };
         Ok(Response::from_parts(head, body))
@@ -307,19 +320,4 @@ fn is_idempotent(method: &Method) -> bool {
         *method,
         Method::GET | Method::HEAD | Method::OPTIONS | Method::PUT | Method::DELETE
     )
-}
-
-fn may_repeat(
-    failure: &Failure,
-    connection: &Connection,
-    prepared: &Prepared,
-    is_idempotent: bool,
-) -> bool {
-    let is_body_whole = prepared
-        .upload
-        .as_ref()
-        .is_none_or(|upload| upload.is_untouched() && !upload.has_failed());
-    let is_unsent = failure.unsent.is_some();
-    let was_cut = connection.is_reused && matches!(failure.error, Error::Reset(_));
-    is_body_whole && (is_unsent || (was_cut && is_idempotent))
 }

@@ -11,6 +11,7 @@
 use std::cell::RefCell;
 use std::collections::HashMap;
 use std::future::{Future, poll_fn};
+use std::hash::{BuildHasherDefault, Hasher};
 use std::pin::Pin;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering::Relaxed};
@@ -20,7 +21,7 @@ use std::time::Duration;
 use hyper::client::conn::http1;
 use hyper_util::rt::TokioIo;
 use tokio::sync::OwnedSemaphorePermit;
-use tokio::time::Instant;
+use tokio::time::{Instant, Sleep};
 
 use crate::origin::address::{Address, AddressSet, Snapshot};
 use crate::origin::connect::UpstreamIo;
@@ -41,6 +42,10 @@ pub struct Connection {
     pub asks_kernel: Arc<AtomicBool>,
     /// Whether it has served a request before.
     pub is_reused: bool,
+    /// Serves every deadline of every request on this connection. It is never moved forward for a
+    /// request: whoever sees it fire looks whether anything is late by then, and sets it anew.
+    /// Arming a timer per request would cost more than the pool does.
+    pub timer: Pin<Box<Sleep>>,
     /// Its place under `max_per_address`.
     pub permit: Option<OwnedSemaphorePermit>,
 }
@@ -90,8 +95,31 @@ const RETRY_COST: u32 = 5;
 const RETRY_CREDIT_START: u32 = 50;
 const RETRY_CREDIT_MOST: u32 = 1000;
 
+/// Upstream ids are small numbers the proxy itself hands out: they need no hashing.
+#[derive(Clone, Copy, Default)]
+struct IdHasher(u64);
+
+type ById = BuildHasherDefault<IdHasher>;
+
+impl Hasher for IdHasher {
+    fn finish(&self) -> u64 {
+        self.0
+    }
+
+    fn write(&mut self, bytes: &[u8]) {
+        for byte in bytes {
+            self.0 = (self.0 << 8) | u64::from(*byte);
+        }
+    }
+
+    fn write_u64(&mut self, id: u64) {
+        // The table takes its bucket from the low bits and its tag from the high ones.
+        self.0 = id | (id << 57);
+    }
+}
+
 thread_local! {
-    static POOL: RefCell<HashMap<u64, Lanes>> = RefCell::new(HashMap::new());
+    static POOL: RefCell<HashMap<u64, Lanes, ById>> = RefCell::default();
 }
 
 impl Lanes {
@@ -186,19 +214,21 @@ fn offers(snapshot: &Snapshot, address: &Arc<Address>) -> bool {
         .any(|known| Arc::ptr_eq(known, address))
 }
 
-/// Takes a live idle connection of upstream `id`, newest first. `is_sure` asks the kernel whether
+/// Takes a live idle connection of upstream `id`, newest first, and
+/// counts the request towards the retries. `is_sure` asks the kernel whether
 /// the peer has closed, for requests that could not be sent twice.
 pub async fn check_out(
     id: u64,
     set: &AddressSet,
     limits: Limits,
+    now: Instant,
     is_sure: bool,
 ) -> Option<Connection> {
-    let now = Instant::now();
     loop {
         let popped = POOL.with_borrow_mut(|pool| {
             let lanes = pool.entry(id).or_insert_with(|| Lanes::new(set, limits));
             lanes.follow(set);
+            lanes.retry_credit = lanes.retry_credit.saturating_add(1).min(RETRY_CREDIT_MOST);
             lanes.pop(now)
         });
         let mut connection = popped?;
@@ -214,12 +244,11 @@ pub async fn check_out(
 }
 
 /// Puts a connection back that has finished its request cleanly.
-pub fn check_in(id: u64, mut connection: Connection) {
+pub fn check_in(id: u64, mut connection: Connection, now: Instant) {
     connection.permit = None;
     if connection.sender.is_closed() {
         return;
     }
-    let now = Instant::now();
     // `try_with`: a body can be dropped while its worker thread is being torn down.
     let _kept = POOL.try_with(|pool| {
         if let Ok(mut pool) = pool.try_borrow_mut()
@@ -227,14 +256,6 @@ pub fn check_in(id: u64, mut connection: Connection) {
         {
             lanes.push(connection, now);
         }
-    });
-}
-
-/// Counts one request of upstream `id` towards its retries.
-pub fn earn_retry(id: u64, set: &AddressSet, limits: Limits) {
-    POOL.with_borrow_mut(|pool| {
-        let lanes = pool.entry(id).or_insert_with(|| Lanes::new(set, limits));
-        lanes.retry_credit = lanes.retry_credit.saturating_add(1).min(RETRY_CREDIT_MOST);
     });
 }
 

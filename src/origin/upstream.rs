@@ -45,11 +45,6 @@ impl Upstream {
         NEXT.fetch_add(1, Relaxed)
     }
 
-    /// Counts an answered request towards the retries of this worker.
-    pub(crate) fn earn_retry(&self) {
-        pool::earn_retry(self.id, &self.addresses, self.limits);
-    }
-
     /// Whether one more retry is within bounds; takes its cost.
     pub(crate) fn take_retry(&self) -> bool {
         pool::take_retry(self.id)
@@ -67,11 +62,22 @@ impl Upstream {
         is_sure: bool,
     ) -> Result<Connection, Error> {
         if !is_fresh
-            && let Some(connection) =
-                pool::check_out(self.id, &self.addresses, self.limits, is_sure).await
+            && let Some(connection) = pool::check_out(
+                self.id,
+                &self.addresses,
+                self.limits,
+                context.start,
+                is_sure,
+            )
+            .await
         {
             return Ok(connection);
         }
+        // Boxed: connecting is rare, and its state must not ride in every request's future.
+        Box::pin(self.fresh(context)).await
+    }
+
+    async fn fresh(&self, context: &RequestContext) -> Result<Connection, Error> {
         let start = Instant::now();
         let deadline = start + self.connect_timeout;
         let result = match self.open(context, start, deadline).await {
@@ -135,6 +141,7 @@ impl Upstream {
             sender,
             driver: Box::pin(driver),
             asks_kernel,
+            timer: Box::pin(tokio::time::sleep(self.connect_timeout)),
             is_reused: false,
             permit,
         })

@@ -258,6 +258,14 @@ fn rfc3339(unix_millis: u64) -> String {
     )
 }
 
+/// `YYYYMMDDTHHMMSSZ` of a time in seconds since 1970, as signatures write it.
+#[must_use]
+pub fn basic_time(unix_seconds: u64) -> String {
+    let text = rfc3339(unix_seconds * 1000);
+    let digits = text.split('.').next().unwrap_or_default();
+    format!("{}Z", digits.replace(['-', ':'], ""))
+}
+
 fn clf(unix_millis: u64) -> String {
     const MONTHS: [&str; 12] = [
         "Jan", "Feb", "Mar", "Apr", "May", "Jun", "Jul", "Aug", "Sep", "Oct", "Nov", "Dec",

@@ -1,0 +1,237 @@
+//! The parts of the demo: an OSS-like origin on two loopback addresses, a DNS that says which one is
+//! the right one, and the real proxy in front.
+//!
+//! The proxy is built from a config file like any other, by the same [`app::build`]; that file stays
+//! in a temporary directory until the demo ends.
+
+use std::net::{IpAddr, Ipv4Addr, SocketAddr};
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+use std::time::SystemTime;
+
+use bytes::Bytes;
+use rustls::pki_types::pem::PemObject;
+use rustls::pki_types::{CertificateDer, PrivateKeyDer};
+use tokio::net::TcpListener;
+
+use crate::app::{self, Running};
+use crate::config;
+use crate::demo::ca::{Ca, Leaf};
+use crate::demo::dns::{Answer, Dns};
+use crate::demo::net::{self, Served};
+use crate::demo::origin::{Acl, BucketOptions, Keyring, Options, Origin};
+use crate::listener::tls;
+use crate::oss::signature::Keys;
+use crate::telemetry::sink::SharedSink;
+
+/// The demo's access key.
+pub(crate) const KEY_ID: &str = "DemoAccessKeyId";
+pub(crate) const KEY_SECRET: &str = "DemoAccessKeySecret";
+const STS_ID: &str = "STS.DemoAccessKeyId";
+const STS_SECRET: &str = "DemoStsSecret";
+const STS_TOKEN: &str = "DemoSecurityToken/+=";
+/// The bucket everything happens in.
+pub(crate) const BUCKET: &str = "examplebucket";
+/// The origin's region.
+pub(crate) const REGION: &str = "cn-hangzhou";
+/// The endpoint the scripted DNS knows.
+const ENDPOINT: &str = "oss-demo.example";
+/// Where the origin serves: two addresses, as OSS has many.
+pub(crate) const ORIGINS: [Ipv4Addr; 2] = [Ipv4Addr::new(127, 0, 0, 2), Ipv4Addr::new(127, 0, 0, 3)];
+
+/// Anything that keeps the demo from starting, in words.
+pub(crate) type Fault = Box<dyn std::error::Error + Send + Sync>;
+
+/// The running demo.
+pub(crate) struct World {
+    pub(crate) origin: Origin,
+    pub(crate) dns: Dns,
+    pub(crate) proxy: Running,
+    pub(crate) http: SocketAddr,
+    pub(crate) https: SocketAddr,
+    /// The origin without TLS and without proxy, to compare with.
+    pub(crate) direct: SocketAddr,
+    pub(crate) directory: PathBuf,
+    pub(crate) ca_pem: String,
+    _served: Vec<Served>,
+}
+
+fn origin() -> Origin {
+    let key = |id: &str, secret: &str, token: Option<&str>| Keys {
+        access_key_id: id.to_owned(),
+        access_key_secret: secret.to_owned(),
+        security_token: token.map(str::to_owned),
+    };
+    let keys = vec![
+        key(KEY_ID, KEY_SECRET, None),
+        key(STS_ID, STS_SECRET, Some(STS_TOKEN)),
+    ];
+    let now = Arc::new(wall_clock);
+    let keyring = Keyring::new(keys, Some(REGION.to_owned()), Arc::clone(&now) as _);
+    let mut options = Options::new(Arc::new(keyring), now);
+    options.region = REGION.to_owned();
+    options.endpoints = vec![ENDPOINT.to_owned()];
+    let mut bucket = BucketOptions::new(BUCKET);
+    bucket.acl = Acl::PublicRead;
+    bucket.domains = vec!["img.example.test".to_owned()];
+    bucket.generated = true;
+    bucket.sink_above = Some(256 << 20);
+    options.buckets = vec![bucket];
+    let origin = Origin::new(options);
+    let objects: [(&str, &str, &[u8]); 4] = [
+        ("hello.txt", "text/plain", b"Hello from the other side of a fixed IP.\n"),
+        ("index.html", "text/html", b"<!doctype html><title>demo</title><h1>It works</h1>\n"),
+        ("data/a+b c.json", "application/json", b"{\"plus\":\"+\",\"space\":\" \"}\n"),
+        ("data//two slashes", "text/plain", b"An ordinary key.\n"),
+    ];
+    for (name, kind, body) in objects {
+        origin.put(BUCKET, name.as_bytes(), Some(kind), Bytes::from_static(body));
+    }
+    origin
+}
+
+#[expect(clippy::disallowed_methods, reason = "the demo's one reading of the wall clock")]
+pub(crate) fn wall_clock() -> SystemTime {
+    SystemTime::now()
+}
+
+impl World {
+    /// Starts everything on loopback, on free ports.
+    pub(crate) async fn start() -> Result<Self, Fault> {
+        let origin = origin();
+        let ca = Ca::generate()?;
+        let wildcard = format!("*.{ENDPOINT}");
+        let origin_leaf = ca.leaf(&[wildcard.as_str(), ENDPOINT, "img.example.test"])?;
+        let tls = server_tls(&origin_leaf)?;
+        let (first, second) = two_listeners().await?;
+        let port = first.local_addr()?.port();
+        let plain = TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).await?;
+        let direct = plain.local_addr()?;
+        let served = vec![
+            net::serve(first, Some(Arc::clone(&tls)), origin.clone()),
+            net::serve(second, Some(tls), origin.clone()),
+            net::serve(plain, None, origin.clone()),
+        ];
+        let dns = Dns::bind(SocketAddr::from((Ipv4Addr::LOCALHOST, 0))).await?;
+        dns.set(answer(0));
+        let directory = temporary_directory()?;
+        let proxy_leaf = ca.leaf(&["localhost", "*.localhost", "127.0.0.1"])?;
+        for (name, text) in [
+            ("ca.pem", ca.certificate()),
+            ("proxy.pem", proxy_leaf.chain.as_str()),
+            ("proxy-key.pem", proxy_leaf.key.as_str()),
+            ("ossgate.toml", &config_text(dns.addr(), port)),
+        ] {
+            std::fs::write(directory.join(name), text)?;
+        }
+        let config = config::load(&directory.join("ossgate.toml"), &|_| None)?.config;
+        let proxy = app::build(config, log_sink(&directory)?, u64::from(std::process::id()))?.start()?;
+        let address = |index: usize| proxy.addresses().get(index).copied().flatten().ok_or("no address");
+        Ok(Self {
+            http: address(0)?,
+            https: address(1)?,
+            ca_pem: ca.certificate().to_owned(),
+            origin,
+            dns,
+            proxy,
+            direct,
+            directory,
+            _served: served,
+        })
+    }
+
+    /// Lets DNS answer with the origin's address `index` from now on.
+    pub(crate) fn point_dns_at(&self, index: usize) {
+        self.dns.set(answer(index));
+    }
+
+    /// Stops the proxy and removes the demo's files.
+    pub(crate) fn stop(self) {
+        self.proxy.stop();
+        // Left-over files in a temporary directory are not worth a failure.
+        drop(std::fs::remove_dir_all(&self.directory));
+    }
+}
+
+fn answer(index: usize) -> Answer {
+    let ip = ORIGINS.get(index % ORIGINS.len()).copied().unwrap_or(Ipv4Addr::LOCALHOST);
+    Answer::Addresses {
+        ips: vec![IpAddr::V4(ip)],
+        ttl: 1,
+    }
+}
+
+/// The same free port on both origin addresses.
+async fn two_listeners() -> Result<(TcpListener, TcpListener), Fault> {
+    let [one, other] = ORIGINS;
+    for _ in 0..16 {
+        let first = TcpListener::bind((one, 0)).await?;
+        if let Ok(second) = TcpListener::bind((other, first.local_addr()?.port())).await {
+            return Ok((first, second));
+        }
+    }
+    Err("no port is free on both 127.0.0.2 and 127.0.0.3".into())
+}
+
+fn server_tls(leaf: &Leaf) -> Result<Arc<rustls::ServerConfig>, Fault> {
+    let chain = CertificateDer::pem_slice_iter(leaf.chain.as_bytes()).collect::<Result<Vec<_>, _>>()?;
+    let key = PrivateKeyDer::from_pem_slice(leaf.key.as_bytes())?;
+    let config = rustls::ServerConfig::builder_with_provider(Arc::new(tls::provider()))
+        .with_safe_default_protocol_versions()?
+        .with_no_client_auth()
+        .with_single_cert(chain, key)?;
+    Ok(Arc::new(config))
+}
+
+/// The proxy's access lines go to a file, so that they do not run into what the demo prints.
+fn log_sink(directory: &Path) -> Result<SharedSink, Fault> {
+    Ok(SharedSink::file(directory.join("access.log"))?)
+}
+
+fn temporary_directory() -> Result<PathBuf, Fault> {
+    let directory = std::env::temp_dir().join(format!("ossgate-demo-{}", std::process::id()));
+    std::fs::create_dir_all(&directory)?;
+    Ok(directory)
+}
+
+fn config_text(dns: SocketAddr, port: u16) -> String {
+    format!(
+        "# The demo's own configuration; a real one names a region instead of an endpoint.\n\
+         [dns]\n\
+         servers = [\"{dns}\"]\n\
+         min_ttl = \"1s\"\n\
+         \n\
+         [[listener]]\n\
+         address = \"127.0.0.1:0\"\n\
+         \n\
+         [[listener]]\n\
+         address = \"127.0.0.1:0\"\n\
+         tls = true\n\
+         \n\
+         [[certificate]]\n\
+         cert = \"proxy.pem\"\n\
+         key = \"proxy-key.pem\"\n\
+         \n\
+         # A domain bound to the bucket: the whole path is the key.\n\
+         [[route]]\n\
+         hosts = [\"img.example.test\"]\n\
+         origin = {{ bucket = \"{BUCKET}\", endpoint = \"{ENDPOINT}:{port}\", ca = \"ca.pem\" }}\n\
+         \n\
+         # Virtual-host style: the first label is the bucket.\n\
+         [[route]]\n\
+         hosts = [\"*.oss.example.test\"]\n\
+         origin = {{ buckets = [\"{BUCKET}\", \"team-*\"], endpoint = \"{ENDPOINT}:{port}\", ca = \"ca.pem\" }}\n\
+         \n\
+         # Everything else, the bare IP included: the first path segment is the bucket.\n\
+         [[route]]\n\
+         name = \"sdk\"\n\
+         origin = {{ buckets = [\"{BUCKET}\", \"team-*\"], endpoint = \"{ENDPOINT}:{port}\", ca = \"ca.pem\" }}\n"
+    )
+}
+
+/// What the SDKs need to sign, one `name=value` a line.
+pub(crate) fn credentials() -> String {
+    format!(
+        "key-id={KEY_ID}\nkey-secret={KEY_SECRET}\nsts-id={STS_ID}\nsts-secret={STS_SECRET}\nsts-token={STS_TOKEN}\n"
+    )
+}

@@ -1,0 +1,92 @@
+//! [`Verify`] by the same signature code as the rest of the crate.
+
+use std::fmt;
+use std::time::{Duration, UNIX_EPOCH};
+
+use http::{HeaderMap, Method};
+
+use crate::demo::origin::options::{Clock, Denial, Verify};
+use crate::oss::signature::{Failure, Identity, Keys, Resource, Verifier};
+
+/// A fixed set of access keys, temporary ones among them.
+pub struct Keyring {
+    keys: Vec<Keys>,
+    region: Option<String>,
+    now: Clock,
+}
+
+impl Keyring {
+    /// Accepts `keys`, in V4 scopes of `region`, or of any region when that is absent.
+    #[must_use]
+    pub fn new(keys: Vec<Keys>, region: Option<String>, now: Clock) -> Self {
+        Self { keys, region, now }
+    }
+
+    fn find(&self, access_key_id: &str) -> Option<&Keys> {
+        self.keys
+            .iter()
+            .find(|keys| keys.access_key_id == access_key_id)
+    }
+}
+
+impl fmt::Debug for Keyring {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Keyring")
+            .field("keys", &self.keys)
+            .field("region", &self.region)
+            .finish_non_exhaustive()
+    }
+}
+
+impl Verify for Keyring {
+    fn verify(
+        &self,
+        method: &Method,
+        raw_query: Option<&str>,
+        headers: &HeaderMap,
+        bucket: Option<&str>,
+        key: &[u8],
+    ) -> Result<Option<String>, Denial> {
+        let find = |id: &str| self.find(id).cloned();
+        let verifier = Verifier {
+            keys: &find,
+            region: self.region.as_deref(),
+            now: (self.now)()
+                .duration_since(UNIX_EPOCH)
+                .unwrap_or(Duration::ZERO)
+                .as_secs(),
+        };
+        match verifier.verify(method, raw_query, headers, Resource { bucket, key }) {
+            Ok(Identity::Anonymous) => Ok(None),
+            Ok(Identity::Signed { access_key_id }) => Ok(Some(access_key_id)),
+            Err(failure) => Err(denial(&failure)),
+        }
+    }
+
+    fn secret(&self, access_key_id: &str) -> Option<String> {
+        self.find(access_key_id)
+            .map(|keys| keys.access_key_secret.clone())
+    }
+}
+
+fn denial(failure: &Failure) -> Denial {
+    let mut extra = Vec::new();
+    if let Failure::Mismatch { string_to_sign } = failure {
+        let bytes: Vec<String> = string_to_sign
+            .iter()
+            .map(|byte| format!("{byte:02X}"))
+            .collect();
+        extra.push((
+            String::from("StringToSign"),
+            String::from_utf8_lossy(string_to_sign).into_owned(),
+        ));
+        extra.push((String::from("StringToSignBytes"), bytes.join(" ")));
+    }
+    Denial {
+        status: failure.status(),
+        code: failure.code().to_owned(),
+        ec: failure.ec().map(str::to_owned),
+        message: failure.to_string(),
+        extra,
+    }
+}

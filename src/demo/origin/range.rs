@@ -1,0 +1,133 @@
+//! Which bytes a `Range` header selects, by OSS's rules and not by RFC 9110's.
+//!
+//! By default OSS ignores a range that reaches past the end and answers the whole object with 200.
+//! With `x-oss-range-behavior: standard` it cuts such a range, or answers 416. Several ranges and
+//! other units select the whole object either way.
+
+/// What is to be sent.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Selection {
+    /// 200 and everything.
+    Whole,
+    /// 206 and these bytes, both inclusive.
+    Part {
+        /// First byte.
+        first: u64,
+        /// Last byte.
+        last: u64,
+    },
+    /// 416 `InvalidRange`.
+    Unsatisfiable,
+}
+
+/// Judges `header` for an object of `length` bytes.
+pub(super) fn select(header: Option<&[u8]>, length: u64, is_standard: bool) -> Selection {
+    let Some((first, last)) = header
+        .and_then(|value| std::str::from_utf8(value).ok())
+        .and_then(|value| value.trim().strip_prefix("bytes="))
+        .and_then(|range| range.split_once('-'))
+    else {
+        return Selection::Whole;
+    };
+    let (first, last) = match (number(first), number(last)) {
+        (Number::Is(first), Number::Is(last)) if first <= last => (first, last),
+        (Number::Is(first), Number::Absent) => (first, u64::MAX),
+        (Number::Absent, Number::Is(suffix)) => {
+            return select_suffix(suffix, length, is_standard);
+        }
+        _ => return Selection::Whole,
+    };
+    let is_open = last == u64::MAX;
+    let end = length.saturating_sub(1);
+    match (first < length, is_open || last < length, is_standard) {
+        (true, true, _) | (true, false, true) => Selection::Part {
+            first,
+            last: last.min(end),
+        },
+        (false, _, true) => Selection::Unsatisfiable,
+        (true, false, false) | (false, _, false) => Selection::Whole,
+    }
+}
+
+/// The last `suffix` bytes.
+fn select_suffix(suffix: u64, length: u64, is_standard: bool) -> Selection {
+    match (suffix == 0 || length == 0, suffix <= length, is_standard) {
+        (true, _, true) => Selection::Unsatisfiable,
+        (false, true, _) | (false, false, true) => Selection::Part {
+            first: length.saturating_sub(suffix),
+            last: length.saturating_sub(1),
+        },
+        (true, _, false) | (false, false, false) => Selection::Whole,
+    }
+}
+
+enum Number {
+    Absent,
+    Is(u64),
+    Bad,
+}
+
+fn number(text: &str) -> Number {
+    if text.is_empty() {
+        Number::Absent
+    } else if text.bytes().all(|byte| byte.is_ascii_digit()) {
+        text.parse().map_or(Number::Bad, Number::Is)
+    } else {
+        Number::Bad
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::Selection::{Part, Unsatisfiable, Whole};
+    use super::*;
+
+    #[test]
+    fn ranges_of_a_thousand_bytes() {
+        let part = |first, last| Part { first, last };
+        for (header, default, standard) in [
+            ("bytes=0-499", part(0, 499), part(0, 499)),
+            ("bytes=500-", part(500, 999), part(500, 999)),
+            ("bytes=-500", part(500, 999), part(500, 999)),
+            ("bytes=500-2000", Whole, part(500, 999)),
+            ("bytes=0-1000", Whole, part(0, 999)),
+            ("bytes=0-999", part(0, 999), part(0, 999)),
+            ("bytes=999-999", part(999, 999), part(999, 999)),
+            ("bytes=1000-", Whole, Unsatisfiable),
+            ("bytes=1000-2000", Whole, Unsatisfiable),
+            ("bytes=-2000", Whole, part(0, 999)),
+            ("bytes=-0", Whole, Unsatisfiable),
+            ("byte=0-499", Whole, Whole),
+            ("bytes=0-1,4-5", Whole, Whole),
+            ("bytes=5-4", Whole, Whole),
+            ("bytes=-", Whole, Whole),
+            ("bytes=a-b", Whole, Whole),
+            ("bytes=+1-2", Whole, Whole),
+            ("bytes=99999999999999999999-", Whole, Whole),
+        ] {
+            assert_eq!(
+                select(Some(header.as_bytes()), 1000, false),
+                default,
+                "{header}"
+            );
+            assert_eq!(
+                select(Some(header.as_bytes()), 1000, true),
+                standard,
+                "{header}, standard"
+            );
+        }
+        assert_eq!(select(None, 1000, true), Whole);
+    }
+
+    #[test]
+    fn an_empty_object_has_no_range() {
+        for header in ["bytes=0-", "bytes=0-0", "bytes=-1"] {
+            assert_eq!(select(Some(header.as_bytes()), 0, false), Whole, "{header}");
+            assert_eq!(
+                select(Some(header.as_bytes()), 0, true),
+                Unsatisfiable,
+                "{header}"
+            );
+        }
+    }
+}

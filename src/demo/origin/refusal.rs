@@ -1,0 +1,232 @@
+//! Every error of the origin, with the status, code and EC that OSS gives it.
+
+use std::fmt;
+
+use crate::demo::origin::options::Denial;
+
+/// Why a request is answered with an error document.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(super) enum Refusal {
+    /// An anonymous request for something that needs a signature.
+    AccessDenied,
+    AnonymousOverride,
+    BucketAlreadyExists(String),
+    BucketNotEmpty(String),
+    ContentTypeOverride,
+    CorsForbidden,
+    /// Decided by the signature check.
+    Denied(Denial),
+    EntityTooLarge,
+    EntityTooSmall,
+    FileAlreadyExists,
+    IncompleteBody,
+    InvalidArgument {
+        name: &'static str,
+        value: String,
+    },
+    InvalidBucketName(String),
+    InvalidDigest,
+    InvalidObjectName,
+    InvalidPart,
+    InvalidPartOrder,
+    InvalidRange(u64),
+    MalformedForm(&'static str),
+    MalformedXml,
+    MethodNotAllowed(String),
+    MissingArgument(&'static str),
+    MissingContentLength,
+    NoSuchBucket(String),
+    /// A bucket setting that was never made; the code names it.
+    NoSuchSetting(&'static str),
+    NoSuchKey(Vec<u8>),
+    NoSuchUpload(String),
+    NotImplemented(&'static str),
+    ObjectNotAppendable,
+    PolicyNotMet(String),
+    PositionNotEqualToLength(u64),
+    PreconditionFailed(&'static str),
+    /// Ordered by the script.
+    Scripted(u16),
+    SymlinkTargetNotExist(Vec<u8>),
+}
+
+/// Status, code, EC and message.
+pub(super) type Parts = (u16, String, Option<String>, String);
+
+impl Refusal {
+    /// What the error document says.
+    pub(super) fn parts(&self) -> Parts {
+        if let Self::Denied(denial) = self {
+            return (
+                denial.status,
+                denial.code.clone(),
+                denial.ec.clone(),
+                denial.message.clone(),
+            );
+        }
+        let (status, code, ec) = self.code();
+        (
+            status,
+            code.to_owned(),
+            (!ec.is_empty()).then(|| ec.to_owned()),
+            self.to_string(),
+        )
+    }
+
+    fn code(&self) -> (u16, &'static str, &'static str) {
+        match self {
+            // Replaced by `parts`, which every caller goes through.
+            Self::Denied(_) => (403, "AccessDenied", ""),
+            Self::AccessDenied => (403, "AccessDenied", "0003-00000001"),
+            Self::AnonymousOverride => (400, "InvalidRequest", ""),
+            Self::BucketAlreadyExists(_) => (409, "BucketAlreadyExists", ""),
+            Self::BucketNotEmpty(_) => (409, "BucketNotEmpty", ""),
+            Self::ContentTypeOverride => (400, "InvalidRequest", "0017-00000902"),
+            Self::CorsForbidden => (403, "AccessForbidden", ""),
+            Self::EntityTooLarge => (400, "EntityTooLarge", ""),
+            Self::EntityTooSmall => (400, "EntityTooSmall", ""),
+            Self::FileAlreadyExists => (409, "FileAlreadyExists", "0026-00000002"),
+            Self::IncompleteBody => (400, "IncompleteBody", ""),
+            Self::InvalidArgument { .. } => (400, "InvalidArgument", ""),
+            Self::InvalidBucketName(_) => (400, "InvalidBucketName", "0015-00000001"),
+            Self::InvalidDigest => (400, "InvalidDigest", ""),
+            Self::InvalidObjectName => (400, "InvalidObjectName", ""),
+            Self::InvalidPart => (400, "InvalidPart", ""),
+            Self::InvalidPartOrder => (400, "InvalidPartOrder", ""),
+            Self::InvalidRange(_) => (416, "InvalidRange", ""),
+            Self::MalformedForm(_) => (400, "MalformedPOSTRequest", ""),
+            Self::MalformedXml => (400, "MalformedXML", "0031-00000001"),
+            Self::MethodNotAllowed(_) => (405, "MethodNotAllowed", ""),
+            Self::MissingArgument(_) => (400, "MissingArgument", "0016-00000502"),
+            Self::MissingContentLength => (411, "MissingContentLength", "0017-00000101"),
+            Self::NoSuchBucket(_) => (404, "NoSuchBucket", "0015-00000101"),
+            Self::NoSuchSetting(code) => (404, code, ""),
+            Self::NoSuchKey(_) => (404, "NoSuchKey", "0026-00000001"),
+            Self::NoSuchUpload(_) => (404, "NoSuchUpload", ""),
+            Self::NotImplemented(_) => (400, "NotImplemented", ""),
+            Self::ObjectNotAppendable => (409, "ObjectNotAppendable", ""),
+            Self::PolicyNotMet(_) => (403, "AccessDenied", ""),
+            Self::PositionNotEqualToLength(_) => (409, "PositionNotEqualToLength", ""),
+            Self::PreconditionFailed(_) => (412, "PreconditionFailed", ""),
+            Self::Scripted(status) => (
+                *status,
+                match status {
+                    403 => "AccessDenied",
+                    404 => "NoSuchKey",
+                    500 => "InternalError",
+                    503 => "ServiceUnavailable",
+                    _ => "Scripted",
+                },
+                "",
+            ),
+            Self::SymlinkTargetNotExist(_) => (404, "SymlinkTargetNotExist", ""),
+        }
+    }
+
+    /// Elements that only this error has.
+    pub(super) fn extra(&self) -> Vec<(String, String)> {
+        let one = |name: &str, value: String| vec![(name.to_owned(), value)];
+        let lossy = |bytes: &[u8]| String::from_utf8_lossy(bytes).into_owned();
+        match self {
+            Self::Denied(denial) => denial.extra.clone(),
+            Self::BucketAlreadyExists(name)
+            | Self::BucketNotEmpty(name)
+            | Self::InvalidBucketName(name)
+            | Self::NoSuchBucket(name) => one("BucketName", name.clone()),
+            Self::InvalidArgument { name, value } => vec![
+                (String::from("ArgumentName"), (*name).to_owned()),
+                (String::from("ArgumentValue"), value.clone()),
+            ],
+            Self::InvalidRange(length) => one("ActualObjectSize", length.to_string()),
+            Self::MethodNotAllowed(method) => one("Method", method.clone()),
+            Self::MissingArgument(name) => one("ArgumentName", (*name).to_owned()),
+            Self::NoSuchKey(key) => one("Key", lossy(key)),
+            Self::NoSuchUpload(id) => one("UploadId", id.clone()),
+            Self::PreconditionFailed(condition) => one("Condition", (*condition).to_owned()),
+            Self::SymlinkTargetNotExist(key) => one("SymlinkTarget", lossy(key)),
+            Self::AccessDenied
+            | Self::AnonymousOverride
+            | Self::ContentTypeOverride
+            | Self::CorsForbidden
+            | Self::EntityTooLarge
+            | Self::EntityTooSmall
+            | Self::FileAlreadyExists
+            | Self::IncompleteBody
+            | Self::InvalidDigest
+            | Self::InvalidObjectName
+            | Self::InvalidPart
+            | Self::InvalidPartOrder
+            | Self::MalformedForm(_)
+            | Self::MalformedXml
+            | Self::MissingContentLength
+            | Self::NoSuchSetting(_)
+            | Self::NotImplemented(_)
+            | Self::ObjectNotAppendable
+            | Self::PolicyNotMet(_)
+            | Self::PositionNotEqualToLength(_)
+            | Self::Scripted(_) => Vec::new(),
+        }
+    }
+}
+
+impl fmt::Display for Refusal {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        // The texts are OSS's messages, which are sentences.
+        f.write_str(match self {
+            Self::Denied(denial) => return fmt::Display::fmt(denial, f),
+            Self::InvalidArgument { name, .. } => {
+                return write!(f, "The argument {name} is not valid.");
+            }
+            Self::MissingArgument(name) => return write!(f, "The argument {name} is missing."),
+            Self::NotImplemented(what) => {
+                return write!(f, "The sample origin does not do this: {what}.");
+            }
+            Self::MalformedForm(why) => return write!(f, "The form is not well-formed: {why}."),
+            Self::PolicyNotMet(why) => {
+                return write!(f, "Invalid according to Policy: {why}");
+            }
+            Self::PositionNotEqualToLength(length) => {
+                return write!(f, "Position is not equal to file length {length}.");
+            }
+            Self::Scripted(status) => return write!(f, "Scripted answer {status}."),
+            Self::AccessDenied => {
+                "You have no right to access this object because of bucket acl."
+            }
+            Self::AnonymousOverride => "Can not override response header for an anonymous user.",
+            Self::BucketAlreadyExists(_) => "The requested bucket name is not available.",
+            Self::BucketNotEmpty(_) => "The bucket you tried to delete is not empty.",
+            Self::ContentTypeOverride => "Can not override response header on content-type.",
+            Self::CorsForbidden => "CORSResponse: This CORS request is not allowed.",
+            Self::EntityTooLarge => "Your proposed upload exceeds the maximum allowed size.",
+            Self::EntityTooSmall => "Your proposed upload is smaller than the minimum allowed size.",
+            Self::FileAlreadyExists => "The object you specified already exists.",
+            Self::IncompleteBody => "The body ended before its announced length.",
+            Self::InvalidBucketName(_) => "The specified bucket is not valid.",
+            Self::InvalidDigest => "The Content-MD5 you specified was invalid.",
+            Self::InvalidObjectName => "The specified object is not valid.",
+            Self::InvalidPart => {
+                "One or more of the specified parts could not be found or have another ETag."
+            }
+            Self::InvalidPartOrder => "The list of parts was not in ascending order.",
+            Self::InvalidRange(_) => "The requested range cannot be satisfied.",
+            Self::MalformedXml => {
+                "The XML you provided was not well-formed or did not validate against our schema."
+            }
+            Self::MethodNotAllowed(_) => {
+                "The specified method is not allowed against this resource."
+            }
+            Self::MissingContentLength => "You must provide the Content-Length HTTP header.",
+            Self::NoSuchBucket(_) => "The specified bucket does not exist.",
+            Self::NoSuchSetting(_) => "The bucket does not have this configuration.",
+            Self::NoSuchKey(_) => "The specified key does not exist.",
+            Self::NoSuchUpload(_) => "The specified upload does not exist.",
+            Self::ObjectNotAppendable => "The object is not appendable.",
+            Self::PreconditionFailed(_) => {
+                "At least one of the pre-conditions you specified did not hold."
+            }
+            Self::SymlinkTargetNotExist(_) => "The symlink target object does not exist.",
+        })
+    }
+}
+
+impl std::error::Error for Refusal {}

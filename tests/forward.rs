@@ -1,0 +1,281 @@
+//! What passes through: bytes of path, query, header values and bodies, both ways, and the framing
+//! around them.
+//!
+//! Rows: HTTP/1.1 requests with and without bodies; early and broken answers; reuse and repetition of
+//! upstream connections. Left out: TLS and HTTP/2 (see `tls`), the SDKs (see `tests/sdk`).
+
+use tokio::io::{AsyncReadExt, AsyncWriteExt};
+use tokio::net::TcpStream;
+
+use crate::support::origin::{RawOrigin, Reply, ok};
+use crate::support::proxy::{Proxy, bucket_at, one_route, status};
+
+async fn pair(
+    script: impl Fn(&crate::support::origin::Received) -> Reply + Send + Sync + 'static,
+) -> (RawOrigin, Proxy) {
+    let origin = RawOrigin::start(script).await;
+    let proxy = Proxy::start(&one_route(&bucket_at(origin.address)));
+    (origin, proxy)
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn every_byte_of_path_and_query_arrives_as_sent() {
+    let (origin, proxy) = pair(|_| ok("x")).await;
+    let targets = [
+        "/a//b/../c/./d",
+        "/a%2Fb%2f%00%25?x=%2F+y&&=&a=b=c",
+        "/%E7%9B%AE/~!$&'()*+,;=:@|\"{}",
+        "/?acl",
+        "/a?",
+        "/a/?prefix=a%2Fb&delimiter=/",
+    ];
+    for target in targets {
+        assert_eq!(
+            status(&proxy.get("x.example", target).await),
+            200,
+            "{target}"
+        );
+    }
+    let lines: Vec<String> = origin
+        .received()
+        .iter()
+        .map(super::support::origin::Received::line)
+        .collect();
+    let expected: Vec<String> = targets
+        .iter()
+        .map(|target| format!("GET {target} HTTP/1.1"))
+        .collect();
+    assert_eq!(lines, expected);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn header_values_arrive_as_bytes_in_order_and_hop_by_hop_fields_do_not() {
+    let (origin, proxy) = pair(|_| ok("x")).await;
+    let request = b"GET /k HTTP/1.1\r\nHost: x.example\r\nx-oss-meta-a: \xe7\x9b\xae\xff\r\nx-oss-meta-b: 1\r\n\
+        x-oss-meta-b: 2\r\nConnection: close, x-hop\r\nx-hop: 1\r\nKeep-Alive: 5\r\nTE: trailers\r\nUpgrade: h2c\r\n\
+        Proxy-Authorization: Basic eA==\r\nAuthorization: OSS a:b=\r\nDate: Thu, 02 Jan 2025 03:04:05 GMT\r\n\r\n";
+    proxy.raw(request).await;
+    let received = origin.received();
+    let got = &received[0];
+    assert_eq!(got.header("x-oss-meta-a"), [b"\xe7\x9b\xae\xff".to_vec()]);
+    assert_eq!(got.header("x-oss-meta-b"), [b"1".to_vec(), b"2".to_vec()]);
+    assert_eq!(got.header("authorization"), [b"OSS a:b=".to_vec()]);
+    assert_eq!(
+        got.header("date"),
+        [b"Thu, 02 Jan 2025 03:04:05 GMT".to_vec()]
+    );
+    assert_eq!(got.header("host"), [b"examplebucket.oss.test".to_vec()]);
+    for gone in [
+        "connection",
+        "x-hop",
+        "keep-alive",
+        "te",
+        "upgrade",
+        "proxy-authorization",
+    ] {
+        assert!(got.header(gone).is_empty(), "{gone}");
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn the_answer_comes_back_unchanged_with_the_proxys_id() {
+    let (_origin, proxy) = pair(|_| {
+        Reply::Bytes(
+            b"HTTP/1.1 206 Partial Content\r\nServer: AliyunOSS\r\nETag: \"5B3C\"\r\nx-oss-request-id: 5C3D9175B6FC201293AD0001\r\n\
+              x-oss-meta-raw: \xff\xe7\r\nContent-Range: bytes 0-3/10\r\nContent-Length: 4\r\nConnection: keep-alive\r\n\r\nbody"
+                .to_vec(),
+        )
+    })
+    .await;
+    let answer = proxy
+        .raw(b"GET /k HTTP/1.1\r\nhost: x\r\nconnection: close\r\n\r\n")
+        .await;
+    let text = String::from_utf8_lossy(&answer).to_lowercase();
+    for part in [
+        "206 partial content",
+        "server: aliyunoss",
+        "etag: \"5b3c\"",
+        "x-ossgate-request-id: og-",
+        "\r\n\r\nbody",
+    ] {
+        assert!(text.contains(part), "{part}: {text}");
+    }
+    assert!(answer.windows(2).any(|window| window == b"\xff\xe7"));
+    let lines = proxy.stop();
+    assert_eq!(lines[0]["oss_request_id"], "5C3D9175B6FC201293AD0001");
+    assert_eq!(lines[0]["status"], 206);
+    assert_eq!(lines[0]["bytes_out"], 4);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn bodies_keep_their_framing() {
+    let (origin, proxy) = pair(|_| ok("")).await;
+    proxy
+        .text("PUT /k HTTP/1.1\r\nhost: x\r\ncontent-length: 5\r\nconnection: close\r\n\r\nhello")
+        .await;
+    proxy
+        .text("PUT /k HTTP/1.1\r\nhost: x\r\ncontent-length: 0\r\nconnection: close\r\n\r\n")
+        .await;
+    let chunked = "PUT /k HTTP/1.1\r\nhost: x\r\ntransfer-encoding: chunked\r\n\r\n5\r\nhello\r\n0\r\nx-trailer: 1\r\n\r\n";
+    let answer = proxy.text(chunked).await;
+    let received = origin.received();
+    assert_eq!(received[0].body, b"hello");
+    assert_eq!(received[1].header("content-length"), [b"0".to_vec()]);
+    assert_eq!(
+        received[2].header("transfer-encoding"),
+        [b"chunked".to_vec()]
+    );
+    assert!(
+        received[2].body.starts_with(b"5\r\nhello\r\n0\r\n\r\n"),
+        "trailers are dropped"
+    );
+    assert!(answer.contains("connection: close"), "{answer}");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_client_that_waits_for_100_gets_it_when_the_origin_does() {
+    let (_origin, proxy) = pair(|_| ok("done")).await;
+    let mut socket = TcpStream::connect(proxy.address).await.unwrap();
+    let head = b"PUT /k HTTP/1.1\r\nhost: x\r\ncontent-length: 5\r\nexpect: 100-continue\r\nconnection: close\r\n\r\n";
+    socket.write_all(head).await.unwrap();
+    let mut first = [0; 25];
+    socket.read_exact(&mut first).await.unwrap();
+    assert_eq!(&first, b"HTTP/1.1 100 Continue\r\n\r\n");
+    socket.write_all(b"hello").await.unwrap();
+    let mut rest = String::new();
+    socket.read_to_string(&mut rest).await.unwrap();
+    assert!(rest.ends_with("done"), "{rest}");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_refusal_reaches_a_client_that_waits_or_still_sends() {
+    let refusal =
+        b"HTTP/1.1 403 Forbidden\r\ncontent-length: 2\r\nconnection: close\r\n\r\nno".to_vec();
+    let (_origin, proxy) = pair(move |_| Reply::Early(refusal.clone())).await;
+    let waiting = "PUT /k HTTP/1.1\r\nhost: x\r\ncontent-length: 5\r\nexpect: 100-continue\r\n\r\n";
+    let answer = proxy.text(waiting).await;
+    assert!(answer.starts_with("HTTP/1.1 403"), "{answer}");
+    let mut socket = TcpStream::connect(proxy.address).await.unwrap();
+    socket
+        .write_all(b"PUT /k HTTP/1.1\r\nhost: x\r\ncontent-length: 1000000\r\n\r\n")
+        .await
+        .unwrap();
+    socket.write_all(&vec![b'x'; 100_000]).await.unwrap();
+    let mut answer = String::new();
+    let _end = socket.read_to_string(&mut answer).await;
+    assert!(
+        answer.starts_with("HTTP/1.1 403") && answer.ends_with("no"),
+        "{answer}"
+    );
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_body_that_breaks_never_looks_complete() {
+    for head in ["content-length: 100", "transfer-encoding: chunked"] {
+        let (_origin, proxy) = pair(move |_| {
+            Reply::Close(format!("HTTP/1.1 200 OK\r\n{head}\r\n\r\n5\r\nhello\r\n").into_bytes())
+        })
+        .await;
+        let answer = proxy.get("x", "/k").await;
+        let body = answer.split_once("\r\n\r\n").map_or("", |(_, body)| body);
+        assert!(body.len() < 100, "{answer}");
+        assert!(!answer.ends_with("0\r\n\r\n"), "{answer}");
+        let lines = proxy.stop();
+        assert_eq!(lines[0]["aborted"], true, "{lines:?}");
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn answers_that_could_be_read_in_two_ways_are_refused() {
+    for answer in [
+        "HTTP/1.1 200 OK\r\ncontent-length: 5\r\ntransfer-encoding: chunked\r\n\r\n0\r\n\r\n",
+        "HTTP/1.1 200 OK\r\ncontent-length: 5\r\ncontent-length: 6\r\n\r\nhello!",
+        "HTTP/1.1 200 OK\r\ncontent-length: -1\r\n\r\n",
+        "HTTP/1.1 101 Switching Protocols\r\nupgrade: x\r\nconnection: upgrade\r\n\r\n",
+        "not http at all\r\n\r\n",
+    ] {
+        let (_origin, proxy) = pair(move |_| Reply::Close(answer.as_bytes().to_vec())).await;
+        let got = proxy.get("x", "/k").await;
+        assert_eq!(status(&got), 502, "{answer}: {got}");
+        assert!(got.contains("x-ossgate-error: upstream_"), "{got}");
+        assert!(!got.to_lowercase().contains("x-oss-request-id"), "{got}");
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn upstream_connections_are_reused() {
+    let (origin, proxy) = pair(|_| ok("x")).await;
+    for _ in 0..20 {
+        assert_eq!(status(&proxy.get("x", "/k").await), 200);
+    }
+    assert_eq!(origin.connections(), 1);
+}
+
+/// A kept-alive connection that the origin closes just as a request is sent on it: the request is
+/// sent again, once, when that cannot do harm.
+#[tokio::test(flavor = "multi_thread")]
+async fn a_request_on_a_connection_that_was_closed_is_sent_again_once() {
+    let (origin, proxy) = pair(|request| {
+        // The second request of every connection is cut off without an answer.
+        let text = String::from_utf8_lossy(&request.head).into_owned();
+        if text.contains("second") && request.connection == 0 {
+            Reply::Close(Vec::new())
+        } else {
+            ok("x")
+        }
+    })
+    .await;
+    assert_eq!(status(&proxy.get("x", "/first").await), 200);
+    assert_eq!(status(&proxy.get("x", "/second").await), 200);
+    let requests = origin.received();
+    assert_eq!(requests.len(), 3);
+    assert_eq!(proxy.stop()[1]["retries"], 1);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_post_is_never_sent_twice() {
+    let (origin, proxy) = pair(|request| {
+        if request.line().starts_with("POST") {
+            Reply::Close(Vec::new())
+        } else {
+            ok("x")
+        }
+    })
+    .await;
+    assert_eq!(status(&proxy.get("x", "/first").await), 200);
+    let post = "POST /k?append&position=0 HTTP/1.1\r\nhost: x\r\ncontent-length: 5\r\nconnection: close\r\n\r\nhello";
+    let answer = proxy.text(post).await;
+    assert_eq!(status(&answer), 502, "{answer}");
+    assert!(answer.contains("UpstreamReset"), "{answer}");
+    let posts = origin
+        .received()
+        .iter()
+        .filter(|request| request.line().starts_with("POST"))
+        .count();
+    assert_eq!(posts, 1);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn an_origin_that_cannot_be_reached_is_told_apart_from_one_that_is_silent() {
+    let closed = {
+        let listener = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
+        listener.local_addr().unwrap()
+    };
+    let proxy = Proxy::start(&one_route(&bucket_at(closed)));
+    let answer = proxy.get("x", "/k").await;
+    assert_eq!(status(&answer), 502);
+    assert!(
+        answer.contains("<Code>UpstreamConnectRefused</Code>"),
+        "{answer}"
+    );
+    let origin = RawOrigin::start(|_| Reply::Silent).await;
+    let route = bucket_at(origin.address).replace(
+        "tls = false",
+        "tls = false, timeouts = { first_byte = \"200ms\" }",
+    );
+    let proxy = Proxy::start(&one_route(&route));
+    let answer = proxy.get("x", "/k").await;
+    assert_eq!(status(&answer), 504);
+    assert!(answer.contains("<Code>UpstreamTimeout</Code>"), "{answer}");
+    assert_eq!(proxy.stop()[0]["error"], "upstream_timeout");
+}

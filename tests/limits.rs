@@ -1,0 +1,212 @@
+//! Requests that must never reach the origin, and what of them does when it may.
+//!
+//! Rows: every ambiguous framing, every odd Host and target, floods of headers; unknown hosts and
+//! buckets. Each is refused with an answer of the proxy's own and a closed connection, and the origin
+//! sees nothing. Left out: HTTP/2 frames.
+
+use crate::support::origin::{RawOrigin, ok};
+use crate::support::proxy::{Proxy, bucket_at, one_route, status};
+
+async fn pair() -> (RawOrigin, Proxy) {
+    let origin = RawOrigin::start(|_| ok("x")).await;
+    let proxy = Proxy::start(&one_route(&bucket_at(origin.address)));
+    (origin, proxy)
+}
+
+/// A second request follows each of these: it must not be answered, for nobody can know whether it
+/// is one.
+const NEXT: &str = "GET /next HTTP/1.1\r\nhost: x\r\nconnection: close\r\n\r\n";
+
+#[tokio::test(flavor = "multi_thread")]
+async fn ambiguous_requests_are_refused_and_the_connection_closes() {
+    let (origin, proxy) = pair().await;
+    let get = |fields: &str| format!("GET /k HTTP/1.1\r\n{fields}\r\n\r\n");
+    let post =
+        |fields: &str, body: &str| format!("POST /k HTTP/1.1\r\nhost: x\r\n{fields}\r\n\r\n{body}");
+    for request in [
+        get("content-length: 0"),
+        get("host:"),
+        get("host: a\r\nhost: a"),
+        get("host: a\r\nhost: b"),
+        get("host: a, b"),
+        get("host: a b"),
+        get("host: user@a"),
+        get("host: a:b"),
+        get("host: a:0"),
+        get("host: a:65536"),
+        get("host: a:80:80"),
+        get("host: [::1"),
+        get("host: a/b"),
+        get("host: a%00"),
+        get("host: a#b"),
+        get("host: 127.1"),
+        get("host : a"),
+        get("host: a\r\nx y: 1"),
+        get("host: a\r\n : 1"),
+        get("host: a\r\nx: a\0b"),
+        get("host: a\r\nx: a\x01b"),
+        get("host: a\r\nx: a\rb"),
+        get("host: a\r\nconnection: host"),
+        get("host: a\r\nconnection: close, content-length\r\ncontent-length: 0"),
+        get("host: a\r\nconnection: authorization\r\nauthorization: OSS a:b"),
+        get("host: a\r\nexpect: 200-ok"),
+        post("content-length: 1\r\ncontent-length: 2", "ab"),
+        post("content-length: 1, 2", "ab"),
+        post("content-length: +1", "a"),
+        post("content-length: -1", "a"),
+        post("content-length: 0x1", "a"),
+        post("content-length: 99999999999999999999", "a"),
+        post("transfer-encoding: gzip", "0\r\n\r\n"),
+        post("transfer-encoding: chunked, chunked", "0\r\n\r\n"),
+        post("transfer-encoding: gzip, chunked", "0\r\n\r\n"),
+        post(
+            "transfer-encoding: chunked\r\ntransfer-encoding: chunked",
+            "0\r\n\r\n",
+        ),
+        post("transfer-encoding: chunked, identity", "0\r\n\r\n"),
+        post("transfer-encoding: xchunked", "0\r\n\r\n"),
+        "GET http://b/k HTTP/1.1\r\nhost: a\r\n\r\n".into(),
+        "GET http://u@a/k HTTP/1.1\r\nhost: a\r\n\r\n".into(),
+        "GET ftp://a/k HTTP/1.1\r\nhost: a\r\n\r\n".into(),
+        "GET k HTTP/1.1\r\nhost: a\r\n\r\n".into(),
+        "OPTIONS * HTTP/1.1\r\nhost: a\r\n\r\n".into(),
+        "TRACE /k HTTP/1.1\r\nhost: a\r\n\r\n".into(),
+        "CONNECT a:443 HTTP/1.1\r\nhost: a:443\r\n\r\n".into(),
+        "GET /k HTTP/1.1 \r\nhost: a\r\n\r\n".into(),
+        "GET  /k HTTP/1.1\r\nhost: a\r\n\r\n".into(),
+        "GET /k HTTP/3.0\r\nhost: a\r\n\r\n".into(),
+        "GET /k\r\n\r\n".into(),
+        "G\0T /k HTTP/1.1\r\nhost: a\r\n\r\n".into(),
+        "POST /k HTTP/1.0\r\nhost: a\r\ntransfer-encoding: chunked\r\n\r\n0\r\n\r\n".into(),
+    ] {
+        let answer = proxy.text(&format!("{request}{NEXT}")).await;
+        let code = status(&answer);
+        assert!((400..500).contains(&code), "{request:?}: {answer}");
+        assert_eq!(
+            answer.matches("HTTP/1.1 ").count(),
+            1,
+            "{request:?}: {answer}"
+        );
+        assert!(
+            origin.received().is_empty(),
+            "{request:?} reached the origin"
+        );
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_bad_chunk_ends_the_connection_without_a_second_request() {
+    let (origin, proxy) = pair().await;
+    for body in [
+        "xyz\r\n",
+        "5\rhello\r\n0\r\n\r\n",
+        "-1\r\n",
+        "5 hello",
+        "ffffffffffffffffff\r\n",
+        "5\r\nhelloX0\r\n\r\n",
+    ] {
+        let request =
+            format!("PUT /k HTTP/1.1\r\nhost: x\r\ntransfer-encoding: chunked\r\n\r\n{body}{NEXT}");
+        let answer = proxy.text(&request).await;
+        assert!(!answer.starts_with("HTTP/1.1 2"), "{body:?}: {answer}");
+        let lines: Vec<String> = origin
+            .received()
+            .iter()
+            .map(super::support::origin::Received::line)
+            .collect();
+        assert!(
+            !lines.iter().any(|line| line.contains("/next")),
+            "{body:?}: {lines:?}"
+        );
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn what_may_be_read_leniently_reaches_the_origin_in_one_form() {
+    let (origin, proxy) = pair().await;
+    let both = "PUT /k HTTP/1.1\r\nhost: x\r\ncontent-length: 3\r\ntransfer-encoding: chunked\r\n\r\n5\r\nhello\r\n0\r\n\r\n";
+    let answer = proxy.text(&format!("{both}{NEXT}")).await;
+    assert_eq!(
+        answer.matches("HTTP/1.1 ").count(),
+        1,
+        "the connection closes: {answer}"
+    );
+    let received = origin.received();
+    assert_eq!(received.len(), 1);
+    assert!(received[0].header("content-length").is_empty());
+    assert_eq!(received[0].header("transfer-encoding").len(), 1);
+    let answer = proxy
+        .text("GET /k HTTP/1.1\nhost: x\nconnection: close\n\n")
+        .await;
+    assert_eq!(status(&answer), 200);
+    assert!(
+        !origin.received()[1]
+            .head
+            .windows(2)
+            .any(|pair| pair[1] == b'\n' && pair[0] != b'\r')
+    );
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn floods_of_headers_are_refused_and_large_real_ones_pass() {
+    let (origin, proxy) = pair().await;
+    let many: String = (0..300)
+        .map(|number| format!("x-{number}: 1\r\n"))
+        .collect();
+    let answer = proxy
+        .text(&format!("GET /k HTTP/1.1\r\nhost: x\r\n{many}\r\n"))
+        .await;
+    assert_eq!(status(&answer), 431, "{answer}");
+    let large = "a".repeat(300 * 1024);
+    let answer = proxy
+        .text(&format!("GET /k HTTP/1.1\r\nhost: x\r\nx: {large}\r\n\r\n"))
+        .await;
+    assert_eq!(status(&answer), 431, "{answer}");
+    assert!(origin.received().is_empty());
+    let metadata: String = (0..60)
+        .map(|number| format!("x-oss-meta-{number}: {}\r\n", "v".repeat(130)))
+        .collect();
+    let target = format!("/k?x={}", "q".repeat(4000));
+    let request =
+        format!("GET {target} HTTP/1.1\r\nhost: x\r\n{metadata}connection: close\r\n\r\n");
+    assert_eq!(status(&proxy.text(&request).await), 200);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn unknown_hosts_and_buckets_are_answered_and_never_forwarded() {
+    let origin = RawOrigin::start(|_| ok("x")).await;
+    let text = format!(
+        "[[listener]]\naddress = \"127.0.0.1:0\"\n\
+         [[route]]\nhosts = [\"img.example.com\"]\n{bucket}\n\
+         [[route]]\nhosts = [\"*.oss.example.com\"]\norigin = {{ buckets = [\"team-*\"], endpoint = \"{address}\", tls = false }}\n",
+        bucket = bucket_at(origin.address),
+        address = origin.address
+    );
+    let proxy = Proxy::start(&text);
+    for (host, target, code, expected) in [
+        ("other.example.com", "/k", 404, "UnknownHost"),
+        ("127.0.0.1", "/k", 404, "UnknownHost"),
+        ("img.example.com.evil.org", "/k", 404, "UnknownHost"),
+        ("evil.oss.example.com", "/k", 404, "NoSuchBucket"),
+        ("a.team-a.oss.example.com", "/k", 404, "UnknownHost"),
+    ] {
+        let answer = proxy.get(host, target).await;
+        assert_eq!(status(&answer), code, "{host}: {answer}");
+        assert!(
+            answer.contains(&format!("<Code>{expected}</Code>")),
+            "{host}: {answer}"
+        );
+        assert!(answer.contains("x-ossgate-error"), "{answer}");
+        assert!(origin.received().is_empty(), "{host}");
+    }
+    assert_eq!(status(&proxy.get("IMG.example.com:80", "/k").await), 200);
+    assert_eq!(
+        status(&proxy.get("team-a.oss.example.com", "/k").await),
+        200
+    );
+    assert_eq!(
+        origin.received()[1].line(),
+        "GET /team-a/k HTTP/1.1",
+        "path style to a bare address"
+    );
+}

@@ -1,0 +1,13 @@
+//! What the integration tests share.
+
+#![allow(
+    clippy::unwrap_used,
+    clippy::expect_used,
+    clippy::panic,
+    dead_code,
+    reason = "test support fails loudly, and not every module uses all of it"
+)]
+
+pub(crate) mod certificates;
+pub(crate) mod origin;
+pub(crate) mod proxy;

@@ -1,0 +1,227 @@
+//! An origin that shows the bytes it gets and answers the bytes it is told to.
+//!
+//! It reads one request after another from each connection (by Content-Length or chunked), records
+//! it raw, and asks its script for the answer. A script may also cut the connection.
+
+use std::net::SocketAddr;
+use std::sync::atomic::{AtomicUsize, Ordering};
+use std::sync::{Arc, Mutex};
+
+use tokio::io::{AsyncReadExt, AsyncWriteExt};
+use tokio::net::{TcpListener, TcpStream};
+
+/// One request as it came.
+#[derive(Clone, Debug)]
+pub(crate) struct Received {
+    /// Request line and header lines, without the empty line.
+    pub(crate) head: Vec<u8>,
+    pub(crate) body: Vec<u8>,
+    /// Number of the connection it came on, from 0.
+    pub(crate) connection: usize,
+}
+
+impl Received {
+    pub(crate) fn line(&self) -> String {
+        let line = self.head.split(|byte| *byte == b'\r').next().unwrap();
+        String::from_utf8_lossy(line).into_owned()
+    }
+
+    /// Values of a header, as bytes.
+    pub(crate) fn header(&self, name: &str) -> Vec<Vec<u8>> {
+        self.head
+            .split(|byte| *byte == b'\n')
+            .skip(1)
+            .filter_map(|line| {
+                let colon = line.iter().position(|byte| *byte == b':')?;
+                let (found, value) = line.split_at(colon);
+                found
+                    .eq_ignore_ascii_case(name.as_bytes())
+                    .then(|| value[1..].trim_ascii().to_vec())
+            })
+            .collect()
+    }
+}
+
+/// What the origin does with a request.
+#[derive(Clone, Debug)]
+pub(crate) enum Reply {
+    /// Writes these bytes and goes on.
+    Bytes(Vec<u8>),
+    /// Writes these bytes and closes.
+    Close(Vec<u8>),
+    /// Writes these bytes before the body is read, and closes.
+    Early(Vec<u8>),
+    /// Says nothing until the connection ends.
+    Silent,
+}
+
+/// 200 with a body.
+pub(crate) fn ok(body: &str) -> Reply {
+    Reply::Bytes(
+        format!(
+            "HTTP/1.1 200 OK\r\ncontent-length: {}\r\n\r\n{body}",
+            body.len()
+        )
+        .into_bytes(),
+    )
+}
+
+type Script = Arc<dyn Fn(&Received) -> Reply + Send + Sync>;
+
+/// The origin; dropping it closes its listener, not its connections.
+pub(crate) struct RawOrigin {
+    pub(crate) address: SocketAddr,
+    received: Arc<Mutex<Vec<Received>>>,
+    connections: Arc<AtomicUsize>,
+    accepting: tokio::task::JoinHandle<()>,
+}
+
+impl RawOrigin {
+    /// Serves on a free port of `ip`.
+    pub(crate) async fn start_on(
+        ip: &str,
+        script: impl Fn(&Received) -> Reply + Send + Sync + 'static,
+    ) -> Self {
+        let listener = TcpListener::bind(format!("{ip}:0")).await.unwrap();
+        Self::serve(listener, script)
+    }
+
+    pub(crate) async fn start(script: impl Fn(&Received) -> Reply + Send + Sync + 'static) -> Self {
+        Self::start_on("127.0.0.1", script).await
+    }
+
+    pub(crate) fn serve(
+        listener: TcpListener,
+        script: impl Fn(&Received) -> Reply + Send + Sync + 'static,
+    ) -> Self {
+        let address = listener.local_addr().unwrap();
+        let received: Arc<Mutex<Vec<Received>>> = Arc::default();
+        let connections: Arc<AtomicUsize> = Arc::default();
+        let (log, count, script) = (
+            Arc::clone(&received),
+            Arc::clone(&connections),
+            Arc::new(script) as Script,
+        );
+        let accepting = tokio::spawn(async move {
+            loop {
+                let (socket, _) = listener.accept().await.unwrap();
+                let number = count.fetch_add(1, Ordering::SeqCst);
+                let (log, script) = (Arc::clone(&log), Arc::clone(&script));
+                tokio::spawn(async move {
+                    // A connection that breaks off is what some tests are about.
+                    let _ended = talk(socket, number, &log, &script).await;
+                });
+            }
+        });
+        Self {
+            address,
+            received,
+            connections,
+            accepting,
+        }
+    }
+
+    /// All requests so far.
+    pub(crate) fn received(&self) -> Vec<Received> {
+        self.received.lock().unwrap().clone()
+    }
+
+    /// Connections so far.
+    pub(crate) fn connections(&self) -> usize {
+        self.connections.load(Ordering::SeqCst)
+    }
+}
+
+impl Drop for RawOrigin {
+    fn drop(&mut self) {
+        self.accepting.abort();
+    }
+}
+
+async fn talk(
+    mut socket: TcpStream,
+    number: usize,
+    log: &Mutex<Vec<Received>>,
+    script: &Script,
+) -> std::io::Result<()> {
+    let mut buffer = Vec::new();
+    loop {
+        let end = loop {
+            if let Some(at) = find(&buffer, b"\r\n\r\n") {
+                break at;
+            }
+            if socket.read_buf(&mut buffer).await? == 0 {
+                return Ok(());
+            }
+        };
+        let head = buffer[..end].to_vec();
+        buffer.drain(..end + 4);
+        let mut request = Received {
+            head,
+            body: Vec::new(),
+            connection: number,
+        };
+        if let Reply::Early(bytes) = script(&request) {
+            log.lock().unwrap().push(request);
+            socket.write_all(&bytes).await?;
+            socket.shutdown().await?;
+            // Reads on, so that the close is no reset.
+            while socket.read_buf(&mut buffer).await? > 0 {
+                buffer.clear();
+            }
+            return Ok(());
+        }
+        if request
+            .header("expect")
+            .first()
+            .is_some_and(|value| value == b"100-continue")
+        {
+            socket.write_all(b"HTTP/1.1 100 Continue\r\n\r\n").await?;
+        }
+        read_body(&mut socket, &mut buffer, &mut request).await?;
+        let reply = script(&request);
+        log.lock().unwrap().push(request);
+        match reply {
+            Reply::Bytes(bytes) => socket.write_all(&bytes).await?,
+            Reply::Close(bytes) | Reply::Early(bytes) => {
+                socket.write_all(&bytes).await?;
+                return Ok(());
+            }
+            Reply::Silent => {
+                while socket.read_buf(&mut buffer).await? > 0 {}
+                return Ok(());
+            }
+        }
+    }
+}
+
+async fn read_body(
+    socket: &mut TcpStream,
+    buffer: &mut Vec<u8>,
+    request: &mut Received,
+) -> std::io::Result<()> {
+    if let Some(length) = request.header("content-length").first() {
+        let length: usize = String::from_utf8_lossy(length).parse().unwrap();
+        while buffer.len() < length {
+            if socket.read_buf(buffer).await? == 0 {
+                return Err(std::io::ErrorKind::UnexpectedEof.into());
+            }
+        }
+        request.body = buffer.drain(..length).collect();
+    } else if !request.header("transfer-encoding").is_empty() {
+        while find(buffer, b"0\r\n\r\n").is_none() {
+            if socket.read_buf(buffer).await? == 0 {
+                return Err(std::io::ErrorKind::UnexpectedEof.into());
+            }
+        }
+        let end = find(buffer, b"0\r\n\r\n").unwrap() + 5;
+        request.body = buffer.drain(..end).collect();
+    }
+    Ok(())
+}
+
+fn find(haystack: &[u8], needle: &[u8]) -> Option<usize> {
+    haystack
+        .windows(needle.len())
+        .position(|window| window == needle)
+}

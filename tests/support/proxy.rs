@@ -1,0 +1,100 @@
+//! The real app, from a TOML text, on free ports; and raw clients for it.
+
+use std::net::SocketAddr;
+use std::path::Path;
+
+use ossgate::app::{self, Running};
+use ossgate::config;
+use ossgate::telemetry::sink::SharedSink;
+use tokio::io::{AsyncReadExt, AsyncWriteExt};
+use tokio::net::TcpStream;
+
+/// A running proxy; stopped when dropped.
+pub(crate) struct Proxy {
+    running: Option<Running>,
+    pub(crate) address: SocketAddr,
+    pub(crate) addresses: Vec<Option<SocketAddr>>,
+    log: tempfile::NamedTempFile,
+}
+
+/// A plain listener in front of one route; `route` is the inside of `[[route]]`.
+pub(crate) fn one_route(route: &str) -> String {
+    format!("[server]\nworkers = 1\n[[listener]]\naddress = \"127.0.0.1:0\"\n[[route]]\n{route}\n")
+}
+
+/// The origin table for a bucket behind a literal address.
+pub(crate) fn bucket_at(address: SocketAddr) -> String {
+    format!(
+        "origin = {{ bucket = \"examplebucket\", endpoint = \"{address}\", host = \"examplebucket.oss.test\", tls = false }}"
+    )
+}
+
+impl Proxy {
+    pub(crate) fn start(text: &str) -> Self {
+        let loaded = config::from_str("test.toml", text, Path::new("/"), &|_| None);
+        let loaded = loaded.unwrap_or_else(|problems| panic!("{problems}"));
+        let log = tempfile::NamedTempFile::new().unwrap();
+        let sink = SharedSink::file(log.path().to_owned()).unwrap();
+        let running = app::build(loaded.config, sink, 1).unwrap().start().unwrap();
+        Self {
+            address: running.addresses()[0].unwrap_or_else(|| SocketAddr::from(([0, 0, 0, 0], 0))),
+            addresses: running.addresses().to_vec(),
+            running: Some(running),
+            log,
+        }
+    }
+
+    /// Stops the proxy and gives its access lines.
+    pub(crate) fn stop(mut self) -> Vec<serde_json::Value> {
+        self.running.take().unwrap().stop();
+        let text = std::fs::read_to_string(self.log.path()).unwrap();
+        text.lines()
+            .map(|line| serde_json::from_str(line).unwrap())
+            .collect()
+    }
+
+    /// Drains, as the first SIGTERM does.
+    pub(crate) async fn drain(&mut self) {
+        self.running.as_mut().unwrap().drain().await;
+    }
+
+    /// Sends raw bytes on a connection of its own and reads to its end.
+    pub(crate) async fn raw(&self, request: &[u8]) -> Vec<u8> {
+        let mut socket = TcpStream::connect(self.address).await.unwrap();
+        socket.write_all(request).await.unwrap();
+        let mut answer = Vec::new();
+        // A connection closed under unread bytes may end in a reset; what came before counts.
+        let _end = socket.read_to_end(&mut answer).await;
+        answer
+    }
+
+    /// [`Proxy::raw`] as text.
+    pub(crate) async fn text(&self, request: &str) -> String {
+        String::from_utf8_lossy(&self.raw(request.as_bytes()).await).into_owned()
+    }
+
+    /// GET of a target on a connection of its own.
+    pub(crate) async fn get(&self, host: &str, target: &str) -> String {
+        self.text(&format!(
+            "GET {target} HTTP/1.1\r\nhost: {host}\r\nconnection: close\r\n\r\n"
+        ))
+        .await
+    }
+}
+
+impl Drop for Proxy {
+    fn drop(&mut self) {
+        if let Some(running) = self.running.take() {
+            running.stop();
+        }
+    }
+}
+
+/// Status of a raw answer.
+pub(crate) fn status(answer: &str) -> u16 {
+    answer
+        .split(' ')
+        .nth(1)
+        .and_then(|code| code.parse().ok())
+        .unwrap_or(0)
+}
