@@ -9,5 +9,6 @@ mod config;
 mod forward;
 mod layers;
 mod limits;
+mod resolve;
 mod signature;
 mod support;
