@@ -12,3 +12,4 @@ mod limits;
 mod resolve;
 mod signature;
 mod support;
+mod tls;

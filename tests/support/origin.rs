@@ -68,7 +68,7 @@ pub(crate) fn ok(body: &str) -> Reply {
 
 type Script = Arc<dyn Fn(&Received) -> Reply + Send + Sync>;
 
-/// The origin; dropping it closes its listener, not its connections.
+/// The origin; dropping it closes its listener and its connections.
 pub(crate) struct RawOrigin {
     pub(crate) address: SocketAddr,
     received: Arc<Mutex<Vec<Received>>>,
@@ -103,11 +103,12 @@ impl RawOrigin {
             Arc::new(script) as Script,
         );
         let accepting = tokio::spawn(async move {
+            let mut talking = tokio::task::JoinSet::new();
             loop {
                 let (socket, _) = listener.accept().await.unwrap();
                 let number = count.fetch_add(1, Ordering::SeqCst);
                 let (log, script) = (Arc::clone(&log), Arc::clone(&script));
-                tokio::spawn(async move {
+                talking.spawn(async move {
                     // A connection that breaks off is what some tests are about.
                     let _ended = talk(socket, number, &log, &script).await;
                 });
@@ -161,7 +162,8 @@ async fn talk(
             body: Vec::new(),
             connection: number,
         };
-        if let Reply::Early(bytes) = script(&request) {
+        let reply = script(&request);
+        if let Reply::Early(bytes) = reply {
             log.lock().unwrap().push(request);
             socket.write_all(&bytes).await?;
             socket.shutdown().await?;
@@ -179,7 +181,6 @@ async fn talk(
             socket.write_all(b"HTTP/1.1 100 Continue\r\n\r\n").await?;
         }
         read_body(&mut socket, &mut buffer, &mut request).await?;
-        let reply = script(&request);
         log.lock().unwrap().push(request);
         match reply {
             Reply::Bytes(bytes) => socket.write_all(&bytes).await?,
