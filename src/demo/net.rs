@@ -56,13 +56,22 @@ impl Drop for Served {
 
 /// Serves `origin` on `listener`, over TLS when `tls` is given. Must be called inside a runtime.
 #[must_use]
-pub fn serve(listener: TcpListener, tls: Option<Arc<rustls::ServerConfig>>, origin: Origin) -> Served {
+pub fn serve(
+    listener: TcpListener,
+    tls: Option<Arc<rustls::ServerConfig>>,
+    origin: Origin,
+) -> Served {
     let (life, lives) = watch::channel(Life::Open);
     tokio::spawn(accept(listener, tls.map(TlsAcceptor::from), origin, lives));
     Served { life }
 }
 
-async fn accept(listener: TcpListener, tls: Option<TlsAcceptor>, origin: Origin, mut life: watch::Receiver<Life>) {
+async fn accept(
+    listener: TcpListener,
+    tls: Option<TlsAcceptor>,
+    origin: Origin,
+    mut life: watch::Receiver<Life>,
+) {
     let lives = life.clone();
     loop {
         let accepted = tokio::select! {
@@ -124,13 +133,21 @@ struct Silencer<S> {
 const CONTINUE: &[u8] = b"HTTP/1.1 100 Continue\r\n\r\n";
 
 impl<S: AsyncRead + Unpin> AsyncRead for Silencer<S> {
-    fn poll_read(mut self: Pin<&mut Self>, cx: &mut Context<'_>, buf: &mut ReadBuf<'_>) -> Poll<io::Result<()>> {
+    fn poll_read(
+        mut self: Pin<&mut Self>,
+        cx: &mut Context<'_>,
+        buf: &mut ReadBuf<'_>,
+    ) -> Poll<io::Result<()>> {
         Pin::new(&mut self.inner).poll_read(cx, buf)
     }
 }
 
 impl<S: AsyncWrite + Unpin> AsyncWrite for Silencer<S> {
-    fn poll_write(mut self: Pin<&mut Self>, cx: &mut Context<'_>, buf: &[u8]) -> Poll<io::Result<usize>> {
+    fn poll_write(
+        mut self: Pin<&mut Self>,
+        cx: &mut Context<'_>,
+        buf: &[u8],
+    ) -> Poll<io::Result<usize>> {
         if buf == CONTINUE && self.switch.take() {
             return Poll::Ready(Ok(buf.len()));
         }

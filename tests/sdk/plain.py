@@ -45,6 +45,10 @@ def described(status, data):
     return {"code": element("Code"), "ec": element("EC"), "message": element("Message")}
 
 
+def b64md5(data):
+    return base64.b64encode(hashlib.md5(data).digest()).decode()
+
+
 def form_url(style, port, bucket):
     return {
         "path": f"http://127.0.0.1:{port}/{bucket}/",

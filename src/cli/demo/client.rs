@@ -34,7 +34,9 @@ pub(crate) async fn send(
                 .with_root_certificates(roots)
                 .with_no_client_auth();
             let name = ServerName::try_from("localhost")?;
-            let stream = TlsConnector::from(Arc::new(config)).connect(name, socket).await?;
+            let stream = TlsConnector::from(Arc::new(config))
+                .connect(name, socket)
+                .await?;
             exchange(stream, request).await
         }
     }

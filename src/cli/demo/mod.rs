@@ -22,7 +22,9 @@ const FLIP: Duration = Duration::from_secs(20);
 /// When `out` cannot be written.
 pub fn demo(once: bool, out: &mut dyn Write) -> io::Result<u8> {
     telemetry::init(crate::config::Level::Error, SharedSink::stderr());
-    let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
+    let runtime = tokio::runtime::Builder::new_current_thread()
+        .enable_all()
+        .build()?;
     let result = runtime.block_on(async {
         let world = World::start().await?;
         let all_passed = if once {
@@ -44,7 +46,10 @@ pub fn demo(once: bool, out: &mut dyn Write) -> io::Result<u8> {
 }
 
 async fn try_all(world: &World, out: &mut dyn Write) -> Result<bool, Fault> {
-    writeln!(out, "ossgate in front of an OSS-like origin on two addresses, by way of a scripted DNS:\n")?;
+    writeln!(
+        out,
+        "ossgate in front of an OSS-like origin on two addresses, by way of a scripted DNS:\n"
+    )?;
     let tries = tries::all(world).await;
     let mut failed = 0;
     for one in &tries {
@@ -81,7 +86,11 @@ async fn serve(world: &World, out: &mut dyn Write) -> Result<bool, Fault> {
             }
         }
     }
-    writeln!(out, "\n{} requests reached the origin. Bye.", world.origin.requests())?;
+    writeln!(
+        out,
+        "\n{} requests reached the origin. Bye.",
+        world.origin.requests()
+    )?;
     Ok(true)
 }
 

@@ -26,19 +26,40 @@ pub(crate) async fn all(world: &World) -> Vec<Try> {
     note("the same over TLS", get_tls(world).await);
     note("a byte range", range(world).await);
     note("keys with `//`, `+` and blanks", odd_keys(world).await);
-    note("upload and read back by presigned URLs", presigned(world).await);
-    note("a changed signature is refused by OSS, not by the proxy", wrong_signature(world).await);
-    note("a bucket that is not served is never asked for", other_bucket(world).await);
-    note("a Host that names two hosts is refused", two_hosts(world).await);
-    note("OSS moves to another address: 200 requests, none lost", flip(world).await);
-    note("DNS dies: the last good addresses go on serving", dns_dead(world).await);
+    note(
+        "upload and read back by presigned URLs",
+        presigned(world).await,
+    );
+    note(
+        "a changed signature is refused by OSS, not by the proxy",
+        wrong_signature(world).await,
+    );
+    note(
+        "a bucket that is not served is never asked for",
+        other_bucket(world).await,
+    );
+    note(
+        "a Host that names two hosts is refused",
+        two_hosts(world).await,
+    );
+    note(
+        "OSS moves to another address: 200 requests, none lost",
+        flip(world).await,
+    );
+    note(
+        "DNS dies: the last good addresses go on serving",
+        dns_dead(world).await,
+    );
     tries
 }
 
 fn request(method: Method, host: &str, target: &str) -> Result<http::request::Builder, Fault> {
     // Checked here, because the builder keeps its errors to itself until the end.
     let target: http::Uri = target.parse()?;
-    Ok(Request::builder().method(method).uri(target).header("host", host))
+    Ok(Request::builder()
+        .method(method)
+        .uri(target)
+        .header("host", host))
 }
 
 fn empty(builder: http::request::Builder) -> Result<Request<Full<Bytes>>, Fault> {
@@ -50,35 +71,56 @@ fn expect(is_so: bool, what: impl FnOnce() -> String) -> Result<(), Fault> {
 }
 
 async fn fetch(world: &World, target: &str) -> Result<http::Response<Bytes>, Fault> {
-    send(world.http, None, empty(request(Method::GET, "127.0.0.1", target)?)?).await
+    send(
+        world.http,
+        None,
+        empty(request(Method::GET, "127.0.0.1", target)?)?,
+    )
+    .await
 }
 
 async fn get(world: &World) -> Result<(), Fault> {
     let answer = fetch(world, "/examplebucket/hello.txt").await?;
-    expect(answer.status() == StatusCode::OK && answer.body().starts_with(b"Hello"), || {
-        format!("answered {}", answer.status())
-    })?;
-    expect(answer.headers().contains_key("x-oss-request-id"), || "OSS was not reached".into())
+    expect(
+        answer.status() == StatusCode::OK && answer.body().starts_with(b"Hello"),
+        || format!("answered {}", answer.status()),
+    )?;
+    expect(answer.headers().contains_key("x-oss-request-id"), || {
+        "OSS was not reached".into()
+    })
 }
 
 async fn get_tls(world: &World) -> Result<(), Fault> {
-    let asked = empty(request(Method::GET, "localhost", "/examplebucket/hello.txt")?)?;
+    let asked = empty(request(
+        Method::GET,
+        "localhost",
+        "/examplebucket/hello.txt",
+    )?)?;
     let answer = send(world.https, Some(&world.ca_pem), asked).await?;
-    expect(answer.body().starts_with(b"Hello"), || format!("answered {}", answer.status()))
-}
-
-async fn range(world: &World) -> Result<(), Fault> {
-    let asked = request(Method::GET, "127.0.0.1", "/examplebucket/hello.txt")?.header("range", "bytes=0-4");
-    let answer = send(world.http, None, empty(asked)?).await?;
-    expect(answer.status() == StatusCode::PARTIAL_CONTENT && answer.body() == "Hello", || {
+    expect(answer.body().starts_with(b"Hello"), || {
         format!("answered {}", answer.status())
     })
 }
 
+async fn range(world: &World) -> Result<(), Fault> {
+    let asked =
+        request(Method::GET, "127.0.0.1", "/examplebucket/hello.txt")?.header("range", "bytes=0-4");
+    let answer = send(world.http, None, empty(asked)?).await?;
+    expect(
+        answer.status() == StatusCode::PARTIAL_CONTENT && answer.body() == "Hello",
+        || format!("answered {}", answer.status()),
+    )
+}
+
 async fn odd_keys(world: &World) -> Result<(), Fault> {
-    for target in ["/examplebucket/data//two%20slashes", "/examplebucket/data/a%2Bb%20c.json"] {
+    for target in [
+        "/examplebucket/data//two%20slashes",
+        "/examplebucket/data/a%2Bb%20c.json",
+    ] {
         let answer = fetch(world, target).await?;
-        expect(answer.status() == StatusCode::OK, || format!("{target}: answered {}", answer.status()))?;
+        expect(answer.status() == StatusCode::OK, || {
+            format!("{target}: answered {}", answer.status())
+        })?;
     }
     Ok(())
 }
@@ -90,7 +132,9 @@ fn presign(method: &Method, key: &str) -> Result<String, Fault> {
         access_key_secret: KEY_SECRET.to_owned(),
         security_token: None,
     };
-    let seconds = wall_clock().duration_since(std::time::UNIX_EPOCH)?.as_secs();
+    let seconds = wall_clock()
+        .duration_since(std::time::UNIX_EPOCH)?
+        .as_secs();
     let time = basic_time(seconds);
     let scope = Scope {
         date: time.split('T').next().unwrap_or_default(),
@@ -107,9 +151,14 @@ fn presign(method: &Method, key: &str) -> Result<String, Fault> {
         bucket: Some(BUCKET),
         key: key.as_bytes(),
     };
-    let canonical = v4_canonical_request(&Signable::new(method, Some(&query), &headers, resource), &[]);
+    let canonical = v4_canonical_request(
+        &Signable::new(method, Some(&query), &headers, resource),
+        &[],
+    );
     let signature = v4_signature(&keys, &scope, &v4_string_to_sign(&time, &scope, &canonical));
-    Ok(format!("/{BUCKET}/{key}?{query}&x-oss-signature={signature}"))
+    Ok(format!(
+        "/{BUCKET}/{key}?{query}&x-oss-signature={signature}"
+    ))
 }
 
 async fn presigned(world: &World) -> Result<(), Fault> {
@@ -118,32 +167,50 @@ async fn presigned(world: &World) -> Result<(), Fault> {
     let put = put.body(Full::new(body.clone()))?;
     let answer = send(world.http, None, put).await?;
     expect(answer.status() == StatusCode::OK, || {
-        format!("PUT answered {}: {}", answer.status(), String::from_utf8_lossy(answer.body()))
+        format!(
+            "PUT answered {}: {}",
+            answer.status(),
+            String::from_utf8_lossy(answer.body())
+        )
     })?;
     let answer = fetch(world, &presign(&Method::GET, "new.txt")?).await?;
-    expect(answer.body() == &body, || format!("GET answered {}", answer.status()))
+    expect(answer.body() == &body, || {
+        format!("GET answered {}", answer.status())
+    })
 }
 
 async fn wrong_signature(world: &World) -> Result<(), Fault> {
     let answer = fetch(world, &format!("{}0", presign(&Method::GET, "hello.txt")?)).await?;
     let text = String::from_utf8_lossy(answer.body()).into_owned();
-    let is_refused = answer.status() == StatusCode::FORBIDDEN && text.contains("SignatureDoesNotMatch");
-    expect(is_refused && answer.headers().contains_key("x-oss-request-id"), || {
-        format!("answered {}: {text}", answer.status())
-    })
+    let is_refused =
+        answer.status() == StatusCode::FORBIDDEN && text.contains("SignatureDoesNotMatch");
+    expect(
+        is_refused && answer.headers().contains_key("x-oss-request-id"),
+        || format!("answered {}: {text}", answer.status()),
+    )
 }
 
 async fn other_bucket(world: &World) -> Result<(), Fault> {
     let before = world.origin.requests();
     let answer = fetch(world, "/somebody-elses/hello.txt").await?;
-    expect(answer.status() == StatusCode::NOT_FOUND, || format!("answered {}", answer.status()))?;
-    expect(world.origin.requests() == before, || "the origin was asked".into())
+    expect(answer.status() == StatusCode::NOT_FOUND, || {
+        format!("answered {}", answer.status())
+    })?;
+    expect(world.origin.requests() == before, || {
+        "the origin was asked".into()
+    })
 }
 
 async fn two_hosts(world: &World) -> Result<(), Fault> {
-    let asked = empty(request(Method::GET, "a.example, b.example", "/examplebucket/hello.txt")?)?;
+    let asked = empty(request(
+        Method::GET,
+        "a.example, b.example",
+        "/examplebucket/hello.txt",
+    )?)?;
     let answer = send(world.http, None, asked).await?;
-    expect(answer.status() == StatusCode::BAD_REQUEST, || format!("answered {}", answer.status()))
+    expect(answer.status() == StatusCode::BAD_REQUEST, || {
+        format!("answered {}", answer.status())
+    })
 }
 
 async fn many(world: &World, count: usize) -> Result<(), Fault> {

@@ -37,7 +37,8 @@ pub(crate) const REGION: &str = "cn-hangzhou";
 /// The endpoint the scripted DNS knows.
 const ENDPOINT: &str = "oss-demo.example";
 /// Where the origin serves: two addresses, as OSS has many.
-pub(crate) const ORIGINS: [Ipv4Addr; 2] = [Ipv4Addr::new(127, 0, 0, 2), Ipv4Addr::new(127, 0, 0, 3)];
+pub(crate) const ORIGINS: [Ipv4Addr; 2] =
+    [Ipv4Addr::new(127, 0, 0, 2), Ipv4Addr::new(127, 0, 0, 3)];
 
 /// Anything that keeps the demo from starting, in words.
 pub(crate) type Fault = Box<dyn std::error::Error + Send + Sync>;
@@ -79,18 +80,38 @@ fn origin() -> Origin {
     options.buckets = vec![bucket];
     let origin = Origin::new(options);
     let objects: [(&str, &str, &[u8]); 4] = [
-        ("hello.txt", "text/plain", b"Hello from the other side of a fixed IP.\n"),
-        ("index.html", "text/html", b"<!doctype html><title>demo</title><h1>It works</h1>\n"),
-        ("data/a+b c.json", "application/json", b"{\"plus\":\"+\",\"space\":\" \"}\n"),
+        (
+            "hello.txt",
+            "text/plain",
+            b"Hello from the other side of a fixed IP.\n",
+        ),
+        (
+            "index.html",
+            "text/html",
+            b"<!doctype html><title>demo</title><h1>It works</h1>\n",
+        ),
+        (
+            "data/a+b c.json",
+            "application/json",
+            b"{\"plus\":\"+\",\"space\":\" \"}\n",
+        ),
         ("data//two slashes", "text/plain", b"An ordinary key.\n"),
     ];
     for (name, kind, body) in objects {
-        origin.put(BUCKET, name.as_bytes(), Some(kind), Bytes::from_static(body));
+        origin.put(
+            BUCKET,
+            name.as_bytes(),
+            Some(kind),
+            Bytes::from_static(body),
+        );
     }
     origin
 }
 
-#[expect(clippy::disallowed_methods, reason = "the demo's one reading of the wall clock")]
+#[expect(
+    clippy::disallowed_methods,
+    reason = "the demo's one reading of the wall clock"
+)]
 pub(crate) fn wall_clock() -> SystemTime {
     SystemTime::now()
 }
@@ -125,8 +146,16 @@ impl World {
             std::fs::write(directory.join(name), text)?;
         }
         let config = config::load(&directory.join("ossgate.toml"), &|_| None)?.config;
-        let proxy = app::build(config, log_sink(&directory)?, u64::from(std::process::id()))?.start()?;
-        let address = |index: usize| proxy.addresses().get(index).copied().flatten().ok_or("no address");
+        let proxy =
+            app::build(config, log_sink(&directory)?, u64::from(std::process::id()))?.start()?;
+        let address = |index: usize| {
+            proxy
+                .addresses()
+                .get(index)
+                .copied()
+                .flatten()
+                .ok_or("no address")
+        };
         Ok(Self {
             http: address(0)?,
             https: address(1)?,
@@ -154,7 +183,10 @@ impl World {
 }
 
 fn answer(index: usize) -> Answer {
-    let ip = ORIGINS.get(index % ORIGINS.len()).copied().unwrap_or(Ipv4Addr::LOCALHOST);
+    let ip = ORIGINS
+        .get(index % ORIGINS.len())
+        .copied()
+        .unwrap_or(Ipv4Addr::LOCALHOST);
     Answer::Addresses {
         ips: vec![IpAddr::V4(ip)],
         ttl: 1,
@@ -174,7 +206,8 @@ async fn two_listeners() -> Result<(TcpListener, TcpListener), Fault> {
 }
 
 fn server_tls(leaf: &Leaf) -> Result<Arc<rustls::ServerConfig>, Fault> {
-    let chain = CertificateDer::pem_slice_iter(leaf.chain.as_bytes()).collect::<Result<Vec<_>, _>>()?;
+    let chain =
+        CertificateDer::pem_slice_iter(leaf.chain.as_bytes()).collect::<Result<Vec<_>, _>>()?;
     let key = PrivateKeyDer::from_pem_slice(leaf.key.as_bytes())?;
     let config = rustls::ServerConfig::builder_with_provider(Arc::new(tls::provider()))
         .with_safe_default_protocol_versions()?

@@ -11,7 +11,7 @@ use crate::demo::origin::respond::Reply;
 use crate::demo::origin::seen::Entry;
 use crate::demo::origin::target::Query;
 use crate::demo::origin::{Shared, attributes, bucket, copy, delete_many, list};
-use crate::demo::origin::{multipart, multipart_list, post_form, read, write};
+use crate::demo::origin::{multipart, multipart_list, read, write};
 use crate::oss::addressing::is_bucket_name;
 
 /// The longest key, in bytes.
@@ -45,12 +45,6 @@ impl Call<'_> {
         self.headers.get(name).map(http::HeaderValue::as_bytes)
     }
 
-    /// The value of a header that OSS takes from the query of a presigned URL too.
-    pub(super) fn header_or_query(&self, name: &str) -> Option<String> {
-        self.header(name)
-            .or_else(|| self.query.get(name).map(str::to_owned))
-    }
-
     /// Refuses a write to something that cannot be a key.
     pub(super) fn check_key(&self) -> Result<(), Refusal> {
         let is_good = !self.key.is_empty()
@@ -67,8 +61,7 @@ impl Call<'_> {
     /// The answer to this request.
     pub(super) async fn answer(&self, body: Incoming<'_>) -> Result<Reply, Refusal> {
         if self.is_form() {
-            let bucket = self.bucket.as_deref().unwrap_or_default();
-            return post_form::post(self, bucket, body).await;
+            return Err(Refusal::NotImplemented("uploads by form"));
         }
         if *self.method == Method::OPTIONS {
             return Err(Refusal::CorsForbidden);
@@ -125,7 +118,7 @@ impl Call<'_> {
     fn check_anonymous(&self, bucket: &str) -> Result<(), Refusal> {
         // Anything that names a sub-resource needs a signature; these do not name one.
         let is_plain = self.query.names().all(|name| {
-            !crate::oss::subresource::is_subresource(name)
+            !crate::oss::subresource::is_subresource(name.as_bytes())
                 || matches!(name, "x-oss-process" | "versionId" | "x-oss-traffic-limit")
                 || name.starts_with("response-")
         });

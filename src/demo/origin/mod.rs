@@ -6,19 +6,16 @@
 //! (`x-oss-process` on GET answers the object unchanged) and compression.
 
 mod attributes;
-mod authority;
 mod body;
 mod bucket;
 mod call;
 mod copy;
 mod delete_many;
-mod form;
 mod keyring;
 mod list;
 mod multipart;
 mod multipart_list;
 mod options;
-mod post_form;
 mod range;
 mod read;
 mod receive;
@@ -31,9 +28,6 @@ mod target;
 mod time;
 mod write;
 mod xml;
-
-#[cfg(test)]
-mod tests;
 
 use std::fmt;
 use std::sync::Arc;
@@ -210,15 +204,16 @@ impl Origin {
         let host = target::host_of(&parts.uri, &parts.headers);
         let entry = shared.seen.push(&parts, &host);
         let name = target::name_of(&host);
-        let place = shared
-            .store
-            .bound(&name)
-            .map_or_else(
-                || target::place_of(&name, &shared.options.endpoints),
-                target::Place::Bucket,
-            );
+        let place = shared.store.bound(&name).map_or_else(
+            || target::place_of(&name, &shared.options.endpoints),
+            target::Place::Bucket,
+        );
         let (bucket, key) = target::split(parts.uri.path(), place);
-        let request_id = format!("{:016X}{:08X}", shared.epoch, shared.next_id() & 0xffff_ffff);
+        let request_id = format!(
+            "{:016X}{:08X}",
+            shared.epoch,
+            shared.next_id() & 0xffff_ffff
+        );
         let faults = shared.script.take(&key);
         let call = Call {
             shared,

@@ -141,7 +141,11 @@ fn describe(reply: &mut Reply, object: &Object, is_link: bool) {
     }
     set_validators(reply, object);
     reply.set("accept-ranges", "bytes");
-    let kind = if is_link { "Symlink" } else { object.kind.as_str() };
+    let kind = if is_link {
+        "Symlink"
+    } else {
+        object.kind.as_str()
+    };
     reply.set("x-oss-object-type", kind);
     reply.set("x-oss-storage-class", &object.storage_class);
     reply.set("x-oss-hash-crc64ecma", &object.crc.to_string());

@@ -69,7 +69,7 @@ pub(super) fn hex(bytes: &[u8]) -> String {
     use std::fmt::Write;
     bytes.iter().fold(String::new(), |mut text, byte| {
         // Writing to a string does not fail.
-        drop(write!(text, "{byte:02X}"));
+        let _written = write!(text, "{byte:02X}");
         text
     })
 }

@@ -10,7 +10,6 @@ pub(super) enum Refusal {
     /// An anonymous request for something that needs a signature.
     AccessDenied,
     AnonymousOverride,
-    BucketAlreadyExists(String),
     BucketNotEmpty(String),
     ContentTypeOverride,
     CorsForbidden,
@@ -30,7 +29,6 @@ pub(super) enum Refusal {
     InvalidPart,
     InvalidPartOrder,
     InvalidRange(u64),
-    MalformedForm(&'static str),
     MalformedXml,
     MethodNotAllowed(String),
     MissingArgument(&'static str),
@@ -42,7 +40,6 @@ pub(super) enum Refusal {
     NoSuchUpload(String),
     NotImplemented(&'static str),
     ObjectNotAppendable,
-    PolicyNotMet(String),
     PositionNotEqualToLength(u64),
     PreconditionFailed(&'static str),
     /// Ordered by the script.
@@ -79,7 +76,6 @@ impl Refusal {
             Self::Denied(_) => (403, "AccessDenied", ""),
             Self::AccessDenied => (403, "AccessDenied", "0003-00000001"),
             Self::AnonymousOverride => (400, "InvalidRequest", ""),
-            Self::BucketAlreadyExists(_) => (409, "BucketAlreadyExists", ""),
             Self::BucketNotEmpty(_) => (409, "BucketNotEmpty", ""),
             Self::ContentTypeOverride => (400, "InvalidRequest", "0017-00000902"),
             Self::CorsForbidden => (403, "AccessForbidden", ""),
@@ -94,7 +90,6 @@ impl Refusal {
             Self::InvalidPart => (400, "InvalidPart", ""),
             Self::InvalidPartOrder => (400, "InvalidPartOrder", ""),
             Self::InvalidRange(_) => (416, "InvalidRange", ""),
-            Self::MalformedForm(_) => (400, "MalformedPOSTRequest", ""),
             Self::MalformedXml => (400, "MalformedXML", "0031-00000001"),
             Self::MethodNotAllowed(_) => (405, "MethodNotAllowed", ""),
             Self::MissingArgument(_) => (400, "MissingArgument", "0016-00000502"),
@@ -105,7 +100,6 @@ impl Refusal {
             Self::NoSuchUpload(_) => (404, "NoSuchUpload", ""),
             Self::NotImplemented(_) => (400, "NotImplemented", ""),
             Self::ObjectNotAppendable => (409, "ObjectNotAppendable", ""),
-            Self::PolicyNotMet(_) => (403, "AccessDenied", ""),
             Self::PositionNotEqualToLength(_) => (409, "PositionNotEqualToLength", ""),
             Self::PreconditionFailed(_) => (412, "PreconditionFailed", ""),
             Self::Scripted(status) => (
@@ -129,8 +123,7 @@ impl Refusal {
         let lossy = |bytes: &[u8]| String::from_utf8_lossy(bytes).into_owned();
         match self {
             Self::Denied(denial) => denial.extra.clone(),
-            Self::BucketAlreadyExists(name)
-            | Self::BucketNotEmpty(name)
+            Self::BucketNotEmpty(name)
             | Self::InvalidBucketName(name)
             | Self::NoSuchBucket(name) => one("BucketName", name.clone()),
             Self::InvalidArgument { name, value } => vec![
@@ -156,13 +149,11 @@ impl Refusal {
             | Self::InvalidObjectName
             | Self::InvalidPart
             | Self::InvalidPartOrder
-            | Self::MalformedForm(_)
             | Self::MalformedXml
             | Self::MissingContentLength
             | Self::NoSuchSetting(_)
             | Self::NotImplemented(_)
             | Self::ObjectNotAppendable
-            | Self::PolicyNotMet(_)
             | Self::PositionNotEqualToLength(_)
             | Self::Scripted(_) => Vec::new(),
         }
@@ -181,24 +172,19 @@ impl fmt::Display for Refusal {
             Self::NotImplemented(what) => {
                 return write!(f, "The sample origin does not do this: {what}.");
             }
-            Self::MalformedForm(why) => return write!(f, "The form is not well-formed: {why}."),
-            Self::PolicyNotMet(why) => {
-                return write!(f, "Invalid according to Policy: {why}");
-            }
             Self::PositionNotEqualToLength(length) => {
                 return write!(f, "Position is not equal to file length {length}.");
             }
             Self::Scripted(status) => return write!(f, "Scripted answer {status}."),
-            Self::AccessDenied => {
-                "You have no right to access this object because of bucket acl."
-            }
+            Self::AccessDenied => "You have no right to access this object because of bucket acl.",
             Self::AnonymousOverride => "Can not override response header for an anonymous user.",
-            Self::BucketAlreadyExists(_) => "The requested bucket name is not available.",
             Self::BucketNotEmpty(_) => "The bucket you tried to delete is not empty.",
             Self::ContentTypeOverride => "Can not override response header on content-type.",
             Self::CorsForbidden => "CORSResponse: This CORS request is not allowed.",
             Self::EntityTooLarge => "Your proposed upload exceeds the maximum allowed size.",
-            Self::EntityTooSmall => "Your proposed upload is smaller than the minimum allowed size.",
+            Self::EntityTooSmall => {
+                "Your proposed upload is smaller than the minimum allowed size."
+            }
             Self::FileAlreadyExists => "The object you specified already exists.",
             Self::IncompleteBody => "The body ended before its announced length.",
             Self::InvalidBucketName(_) => "The specified bucket is not valid.",

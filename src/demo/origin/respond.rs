@@ -33,9 +33,10 @@ impl Reply {
     /// 200 with an XML document.
     pub(super) fn xml(document: String) -> Self {
         let mut reply = Self::new(StatusCode::OK);
-        reply
-            .headers
-            .insert(header::CONTENT_TYPE, HeaderValue::from_static("application/xml"));
+        reply.headers.insert(
+            header::CONTENT_TYPE,
+            HeaderValue::from_static("application/xml"),
+        );
         reply.body = OriginBody::full(Bytes::from(document));
         reply
     }

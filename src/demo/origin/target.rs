@@ -59,8 +59,8 @@ pub(super) fn split(path: &str, place: Place) -> (Option<String>, Vec<u8>) {
         Place::Bucket(bucket) => (Some(bucket), decode(inside)),
         Place::Service => {
             let (bucket, key) = inside.split_once('/').unwrap_or((inside, ""));
-            let bucket = (!bucket.is_empty())
-                .then(|| String::from_utf8_lossy(&decode(bucket)).into_owned());
+            let bucket =
+                (!bucket.is_empty()).then(|| String::from_utf8_lossy(&decode(bucket)).into_owned());
             (bucket, decode(key))
         }
     }
@@ -124,7 +124,12 @@ mod tests {
         let endpoints = [String::from("oss.example.com")];
         for (host, path, bucket, key) in [
             ("b-1.oss.example.com:80", "/k", Some("b-1"), "k"),
-            ("b-1.anything.example", "/a//b/../c/", Some("b-1"), "a//b/../c/"),
+            (
+                "b-1.anything.example",
+                "/a//b/../c/",
+                Some("b-1"),
+                "a//b/../c/",
+            ),
             ("B-1.OSS.EXAMPLE.COM.", "/a%2Fb%2520", Some("b-1"), "a/b%20"),
             ("oss.example.com", "/b-1/a+b", Some("b-1"), "a+b"),
             ("127.0.0.1:8080", "/b-1", Some("b-1"), ""),

@@ -91,22 +91,13 @@ pub(super) fn forbids_overwrite(call: &Call<'_>) -> bool {
 }
 
 /// `PUT /key`.
-pub(super) async fn put(
-    call: &Call<'_>,
-    name: &str,
-    body: Incoming<'_>,
-) -> Result<Reply, Refusal> {
+pub(super) async fn put(call: &Call<'_>, name: &str, body: Incoming<'_>) -> Result<Reply, Refusal> {
     let sink_above = call
         .shared
         .store
         .with(name, |bucket| Ok(bucket.options.sink_above))?;
     let received = receive(body, call.headers, sink_above, call.entry).await?;
-    let mut object = object_of(
-        received,
-        Kind::Normal,
-        call.now,
-        kept_headers(call.headers),
-    );
+    let mut object = object_of(received, Kind::Normal, call.now, kept_headers(call.headers));
     apply_attributes(call, &mut object);
     call.shared.store.with(name, |bucket| {
         if forbids_overwrite(call) && bucket.object(&call.key).is_some() {

@@ -31,6 +31,10 @@ impl Xml {
         self.0.push('>');
     }
 
+    pub(super) fn text(&mut self, text: &str) {
+        escape(&mut self.0, text);
+    }
+
     pub(super) fn leaf(&mut self, name: &str, text: &str) {
         self.open(name);
         escape(&mut self.0, text);
@@ -136,7 +140,7 @@ pub(super) fn parse(body: &[u8]) -> Option<Node> {
 }
 
 fn local(name: quick_xml::name::LocalName<'_>) -> String {
-    String::from_utf8_lossy(name.as_ref()).into_owned()
+    name.as_ref().to_owned()
 }
 
 #[cfg(test)]

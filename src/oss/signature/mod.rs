@@ -266,9 +266,7 @@ impl Verifier<'_> {
             }
             None => return Ok(Identity::Anonymous),
         };
-        Ok(Identity::Signed {
-            access_key_id: id.to_owned(),
-        })
+        Ok(Identity::Signed { access_key_id: id })
     }
 
     fn find(&self, id: &str) -> Result<Keys, Failure> {
