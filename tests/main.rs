@@ -2,7 +2,10 @@
 
 #![allow(
     clippy::string_slice,
-    reason = "tests cut texts they have written themselves"
+    clippy::unwrap_used,
+    clippy::expect_used,
+    clippy::panic,
+    reason = "a test fails loudly, and cuts texts it has written itself"
 )]
 
 mod config;
