@@ -1,4 +1,6 @@
 //! `ossgate check`: every problem of a config, or what it would serve.
+//!
+//! Files are opened, names are not resolved and nothing is connected to.
 
 use std::io::{self, Write};
 use std::path::Path;
@@ -6,7 +8,7 @@ use std::path::Path;
 use clap::ValueEnum;
 
 use crate::cli::BAD_CONFIG;
-use crate::config::{self, Config, Env, Problems};
+use crate::config::{self, Buckets, Config, Env, Problems, Route};
 
 /// Form of the result.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
@@ -28,7 +30,14 @@ pub fn check(path: &Path, format: Format, env: Env<'_>, out: &mut dyn Write) -> 
         Err(problems) => (problems, None),
     };
     match format {
-        Format::Json => writeln!(out, "{}", problems.to_json())?,
+        Format::Json => {
+            let result = serde_json::json!({
+                "file": path.display().to_string(),
+                "ok": config.is_some(),
+                "problems": problems.to_json(),
+            });
+            writeln!(out, "{result}")?;
+        }
         Format::Text => write_text(path, &problems, config.as_ref(), out)?,
     }
     Ok(if config.is_some() { 0 } else { BAD_CONFIG })
@@ -46,9 +55,10 @@ fn write_text(
             .iter()
             .filter(|problem| !problem.is_warning)
             .count();
+        let plural = if errors == 1 { "" } else { "s" };
         return writeln!(
             out,
-            "{}: {errors} problem(s); nothing was started",
+            "{}: {errors} error{plural}; this would not start",
             path.display()
         );
     };
@@ -58,19 +68,31 @@ fn write_text(
         writeln!(out, "  listens on {} ({protocol})", listener.address)?;
     }
     for route in &config.routes {
-        let hosts: Vec<String> = route.hosts.iter().map(ToString::to_string).collect();
-        let hosts = if hosts.is_empty() {
-            "every host".to_owned()
-        } else {
-            hosts.join(", ")
-        };
-        let endpoint = serde_json::to_value(&route.origin.endpoint).unwrap_or_default();
-        let endpoint = endpoint.as_str().unwrap_or_default();
-        writeln!(
-            out,
-            "  route `{}`: {hosts}, path {} -> {endpoint}",
-            route.name, route.path
-        )?;
+        write_route(route, out)?;
     }
     Ok(())
+}
+
+fn write_route(route: &Route, out: &mut dyn Write) -> io::Result<()> {
+    let hosts = if route.hosts.is_empty() {
+        "every host".to_owned()
+    } else {
+        listed(&route.hosts)
+    };
+    let origin = &route.origin;
+    let buckets = match &origin.buckets {
+        Buckets::One(bucket) => format!("bucket {bucket}"),
+        Buckets::Many(patterns) => format!("buckets {}", listed(patterns)),
+    };
+    let scheme = if origin.tls { "https" } else { "http" };
+    writeln!(
+        out,
+        "  route `{}`: {hosts}, path {} -> {buckets} at {scheme}://{}",
+        route.name, route.path, origin.endpoint
+    )
+}
+
+fn listed(items: &[impl ToString]) -> String {
+    let items: Vec<String> = items.iter().map(ToString::to_string).collect();
+    items.join(", ")
 }

@@ -1,4 +1,6 @@
 //! `ossgate show`, `schema` and `init`: configs as text.
+//!
+//! What `show` and `init` write is a config again, and `check` accepts it.
 
 use std::io::{self, Write};
 use std::path::Path;

@@ -1,11 +1,15 @@
-//! The endpoint of an origin: from `endpoint`, or from `region` and `network`.
+//! The endpoint of an origin: from region and network, or as written.
+//!
+//! Nothing is resolved here. What can only be a mistake or an attack (the address of the metadata
+//! service, a bucket inside the endpoint) is refused at its place in the file.
 
-use std::net::{IpAddr, Ipv4Addr};
+use std::fmt;
+use std::net::{IpAddr, Ipv4Addr, SocketAddr};
 
 use serde::{Serialize, Serializer};
 
-use crate::config::interpolate::hint_for;
 use crate::config::reader::Reader;
+use crate::config::suggest::nearest;
 use crate::config::value::host_name;
 use crate::oss::endpoint::{self, HostKind, Network};
 
@@ -31,113 +35,171 @@ pub struct Endpoint {
     pub region: Option<String>,
 }
 
-impl Serialize for Endpoint {
-    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+impl fmt::Display for Endpoint {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match &self.host {
-            EndpointHost::Name(name) => {
-                serializer.collect_str(&format_args!("{name}:{}", self.port))
-            }
-            EndpointHost::Ip(ip) => {
-                serializer.collect_str(&std::net::SocketAddr::new(*ip, self.port))
-            }
+            EndpointHost::Name(name) => write!(f, "{name}:{}", self.port),
+            EndpointHost::Ip(ip) => write!(f, "{}", SocketAddr::new(*ip, self.port)),
         }
     }
 }
 
-pub(crate) fn read_endpoint(reader: &Reader<'_>, tls: bool) -> Option<Endpoint> {
-    let default_port = if tls { 443 } else { 80 };
-    let networks = [
-        ("internal", Network::Internal),
-        ("public", Network::Public),
-        ("accelerate", Network::Accelerate),
-        ("accelerate-overseas", Network::AccelerateOverseas),
-        ("dualstack", Network::DualStack),
-    ];
-    if reader.has("endpoint") {
+impl Serialize for Endpoint {
+    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        serializer.collect_str(self)
+    }
+}
+
+const NETWORKS: [(&str, Network); 5] = [
+    ("internal", Network::Internal),
+    ("public", Network::Public),
+    ("accelerate", Network::Accelerate),
+    ("accelerate-overseas", Network::AccelerateOverseas),
+    ("dualstack", Network::DualStack),
+];
+
+impl Endpoint {
+    pub(crate) fn read(reader: &Reader<'_>, tls: bool) -> Option<Self> {
+        let default_port = if tls { 443 } else { 80 };
+        let network = reader.word("network", &NETWORKS);
+        if !reader.has("endpoint") {
+            return from_region(reader, network, default_port);
+        }
         for key in ["region", "network"] {
             if reader.has(key) {
-                reader.error(
-                    key,
-                    "cannot stand beside `endpoint`, which already says where OSS is",
-                    None,
-                );
+                let message = "cannot stand beside `endpoint`, which already says where OSS is";
+                reader.error(key, message, Some("keep one of the two"));
             }
         }
-        return parse_endpoint(reader, default_port);
+        as_written(reader, default_port)
     }
-    let network = reader.word("network", &networks);
+
+    /// The kind of OSS host it is; `None` for an address and for any other host.
+    pub(crate) fn kind(&self) -> Option<HostKind> {
+        match &self.host {
+            EndpointHost::Name(name) => endpoint::classify(name).map(|known| known.kind),
+            EndpointHost::Ip(_) => None,
+        }
+    }
+}
+
+fn from_region(
+    reader: &Reader<'_>,
+    network: Option<Network>,
+    default_port: u16,
+) -> Option<Endpoint> {
     if !reader.has("region") {
-        reader.error(
-            "region",
-            "is missing; name a `region` or an `endpoint`",
-            None,
-        );
+        let (key, message) = if reader.has("network") {
+            ("network", "needs a `region` beside it")
+        } else {
+            ("region", "is missing")
+        };
+        let hint = "name a `region`, such as \"cn-hangzhou\", or an `endpoint`";
+        reader.error(key, message, Some(hint));
         return None;
     }
     let text = reader.text("region")?;
     let Some(region) = endpoint::region(&text.value) else {
-        let ids: Vec<&str> = endpoint::regions().iter().map(|region| region.id).collect();
-        let message = format!("`{}` is not a region of OSS", text.value);
-        reader.error_at(
-            text.span,
-            "region",
-            message,
-            hint_for(text.value.trim_start_matches("oss-"), &ids),
-        );
+        let hint = nearest_region(&text.written);
+        reader.refuse("region", &text, "is not a region of OSS", hint);
         return None;
     };
-    let network = network.unwrap_or(Network::Internal);
-    let Some(host) = region.endpoint(network) else {
-        reader.error(
-            "network",
-            format!("region `{}` has no such endpoint", region.id),
-            None,
+    let network_or_default = network.unwrap_or(Network::Internal);
+    let Some(host) = region.endpoint(network_or_default) else {
+        let name = |network: Network| {
+            let found = NETWORKS.iter().find(|(_, known)| *known == network);
+            found.map_or("", |(name, _)| name)
+        };
+        let offered: Vec<&str> = NETWORKS
+            .iter()
+            .filter(|(_, network)| region.endpoint(*network).is_some())
+            .map(|(name, _)| *name)
+            .collect();
+        let message = format!(
+            "this region has no endpoint on network `{}`",
+            name(network_or_default)
         );
+        let hint = format!("it has: {}", offered.join(", "));
+        let key = if network.is_some() {
+            "network"
+        } else {
+            "region"
+        };
+        reader.error(key, message, Some(&hint));
         return None;
     };
     Some(Endpoint {
         host: EndpointHost::Name(host.to_owned()),
         port: default_port,
-        network: Some(network),
+        network: Some(network_or_default),
         region: Some(region.id.to_owned()),
     })
 }
 
-fn parse_endpoint(reader: &Reader<'_>, default_port: u16) -> Option<Endpoint> {
+fn nearest_region(written: &str) -> Option<String> {
+    let ids: Vec<&str> = endpoint::regions().iter().map(|region| region.id).collect();
+    let bare = written.strip_prefix("oss-").unwrap_or(written);
+    let bare = bare.strip_suffix("-internal").unwrap_or(bare);
+    nearest(bare, &ids)
+}
+
+fn as_written(reader: &Reader<'_>, default_port: u16) -> Option<Endpoint> {
+    const FORMS: &str = "write `host`, `host:port` or `ip:port`, without scheme, bucket and path";
     let text = reader.text("endpoint")?;
-    let fail = |message: String| {
-        let hint =
-            "write `host`, `host:port` or `ip:port`, without scheme, bucket and path".to_owned();
-        reader.error_at(text.span.clone(), "endpoint", message, Some(hint));
+    let refuse = |reason: &str| {
+        reader.refuse("endpoint", &text, reason, Some(FORMS.to_owned()));
         None
     };
     let Some((host, port)) = split_port(&text.value) else {
-        return fail(format!("`{}` is not an endpoint", text.value));
+        return refuse(if text.value.contains("://") {
+            "has a scheme; `tls` says whether it is HTTPS"
+        } else if text.value.contains('@') {
+            "has a user in it"
+        } else if text.value.contains(['/', '?', '#']) {
+            "has a path in it"
+        } else {
+            "is not an endpoint"
+        });
     };
+    let port = port.unwrap_or(default_port);
     if let Ok(ip) = host.parse::<IpAddr>() {
-        let is_metadata = match ip.to_canonical() {
-            IpAddr::V4(ip) => {
-                ip == Ipv4Addr::new(100, 100, 100, 200) || ip.is_link_local() || ip.is_unspecified()
-            }
-            IpAddr::V6(ip) => ip.is_unspecified(),
-        };
-        if is_metadata {
-            return fail(format!(
-                "`{ip}` is the metadata service or no host at all, and is never proxied"
-            ));
+        if !is_host(ip) {
+            return refuse("is the metadata service or no single host, and is never proxied");
         }
         return Some(Endpoint {
             host: EndpointHost::Ip(ip),
-            port: port.unwrap_or(default_port),
+            port,
             network: None,
             region: None,
         });
     }
     let known = endpoint::classify(&host);
-    let network = known.as_ref().and_then(|known| match known.kind {
+    if known.as_ref().is_some_and(|known| known.bucket.is_some()) {
+        return refuse("has a bucket in it");
+    }
+    let region = known
+        .as_ref()
+        .and_then(|known| known.region.as_deref().map(str::to_owned));
+    if let Some(region) = &region
+        && endpoint::region(region).is_none()
+    {
+        let message = "is of a region that is not known here";
+        reader.warn("endpoint", message, nearest_region(region).as_deref());
+    }
+    Some(Endpoint {
+        network: known.and_then(|known| network_of(known.kind, known.is_internal)),
+        host: EndpointHost::Name(host),
+        port,
+        region,
+    })
+}
+
+fn network_of(kind: HostKind, is_internal: bool) -> Option<Network> {
+    match kind {
         HostKind::Acceleration => Some(Network::Accelerate),
         HostKind::AccelerationOverseas => Some(Network::AccelerateOverseas),
         HostKind::DualStack => Some(Network::DualStack),
+        // Addresses of the operator's own network: no range can be said.
         HostKind::PrivateLink | HostKind::CloudBox => None,
         HostKind::Regional
         | HostKind::ServiceRoot
@@ -145,18 +207,26 @@ fn parse_endpoint(reader: &Reader<'_>, default_port: u16) -> Option<Endpoint> {
         | HostKind::AccessPointAlias
         | HostKind::AccessPoint
         | HostKind::ObjectProcess
-        | HostKind::Legacy => Some(if known.is_internal {
+        | HostKind::Legacy => Some(if is_internal {
             Network::Internal
         } else {
             Network::Public
         }),
-    });
-    Some(Endpoint {
-        region: known.and_then(|known| known.region.map(std::borrow::Cow::into_owned)),
-        host: EndpointHost::Name(host),
-        port: port.unwrap_or(default_port),
-        network,
-    })
+    }
+}
+
+/// Whether a request may be sent to `ip` at all: the metadata service hands out credentials.
+fn is_host(ip: IpAddr) -> bool {
+    match ip.to_canonical() {
+        IpAddr::V4(ip) => {
+            !(ip == Ipv4Addr::new(100, 100, 100, 200)
+                || ip.is_link_local()
+                || ip.is_unspecified()
+                || ip.is_multicast()
+                || ip.is_broadcast())
+        }
+        IpAddr::V6(ip) => !(ip.is_unspecified() || ip.is_multicast() || ip.is_unicast_link_local()),
+    }
 }
 
 /// Host in canonical form and port of `host`, `host:port`, `[v6]:port`.
@@ -165,6 +235,9 @@ pub(crate) fn split_port(text: &str) -> Option<(String, Option<u16>)> {
         return Some((host, None));
     }
     let (host, port) = text.rsplit_once(':')?;
+    if !port.bytes().all(|byte| byte.is_ascii_digit()) {
+        return None;
+    }
     let port = port.parse().ok().filter(|port| *port != 0)?;
     Some((host_name(host)?, Some(port)))
 }

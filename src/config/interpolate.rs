@@ -1,63 +1,114 @@
-//! Strings of the config: what is filled into them, and what was probably meant.
+//! Fills environment variables and files into strings.
+//!
+//! This happens after the document was parsed, so nothing a secret contains can break it. What was
+//! filled in is never part of an error.
 
-use std::collections::HashMap;
+use std::fmt;
+use std::fs::File;
+use std::io::{self, Read};
 use std::path::Path;
 
-use crate::config::reader::Env;
+/// Looks up an environment variable.
+pub type Env<'a> = &'a dyn Fn(&str) -> Option<String>;
 
-/// "did you mean", or the list of what is possible.
-pub(crate) fn hint_for(name: &str, known: &[&str]) -> Option<String> {
-    let nearest = known
-        .iter()
-        .map(|candidate| (strsim::jaro_winkler(name, candidate), candidate))
-        .max_by(|left, right| left.0.total_cmp(&right.0))?;
-    if nearest.0 > 0.75 {
-        Some(format!("did you mean `{}`?", nearest.1))
-    } else if known.len() <= 16 {
-        Some(format!("possible here: {}", quoted(known)))
-    } else {
-        None
+/// Longest file that is filled in: far above any token or key, and an end for `/dev/zero`.
+const LONGEST_FILE: u64 = 64 << 10;
+
+/// Why a string could not be filled in.
+#[derive(Debug)]
+pub(crate) enum Unfilled {
+    /// `${` without `}`.
+    Open,
+    /// Neither a variable's name nor a file.
+    Name(String),
+    /// The variable is not set and has no default.
+    Unset(String),
+    /// The file cannot be read.
+    File(String, io::Error),
+}
+
+impl fmt::Display for Unfilled {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Open => f.write_str("`${` has no `}`"),
+            Self::Name(name) => write!(f, "`${{{name}}}` names neither a variable nor a file"),
+            Self::Unset(name) => write!(f, "environment variable `{name}` is not set"),
+            Self::File(path, error) => write!(f, "cannot read `{path}`: {error}"),
+        }
     }
 }
 
-/// The names in backticks, joined by commas.
-pub(crate) fn quoted(names: &[&str]) -> String {
-    let quoted: Vec<String> = names.iter().map(|name| format!("`{name}`")).collect();
-    quoted.join(", ")
+impl Unfilled {
+    /// What to do about it.
+    pub(crate) fn hint(&self) -> String {
+        match self {
+            Self::Open | Self::Name(_) => {
+                "write `${NAME}`, `${NAME:-default}` or `${file:/path}`".to_owned()
+            }
+            Self::Unset(name) => format!("set it, or give a default: `${{{name}:-default}}`"),
+            Self::File(..) => "a relative path is relative to the config file".to_owned(),
+        }
+    }
 }
 
-/// Fills `${NAME}`, `${NAME:-default}` and `${file:/path}` in.
-pub(crate) fn interpolate(text: &str, env: Env<'_>, base: &Path) -> Result<String, String> {
+/// Fills `${NAME}`, `${NAME:-default}` (for a variable that is unset or empty) and `${file:/path}`
+/// (without the line end at its end) in.
+///
+/// # Errors
+///
+/// The first place that cannot be filled in.
+pub(crate) fn interpolate(text: &str, env: Env<'_>, base: &Path) -> Result<String, Unfilled> {
     let mut result = String::with_capacity(text.len());
     let mut rest = text;
-    // A file may be named more than once.
-    let mut files: HashMap<&str, String> = HashMap::new();
     while let Some((before, after)) = rest.split_once("${") {
         result.push_str(before);
-        let (inside, after) = after.split_once('}').ok_or(
-            "`${` without its `}`; only ${NAME}, ${NAME:-default} and ${file:/path} are filled in",
-        )?;
+        let (inside, after) = after.split_once('}').ok_or(Unfilled::Open)?;
         rest = after;
         if let Some(path) = inside.strip_prefix("file:") {
-            if !files.contains_key(path) {
-                let content = std::fs::read_to_string(base.join(path))
-                    .map_err(|error| format!("cannot read `{path}`: {error}"))?;
-                files.insert(path, content.trim_end_matches(['\r', '\n']).to_owned());
-            }
-            result.push_str(files.get(path).map_or("", String::as_str));
-        } else {
-            let (name, default) = match inside.split_once(":-") {
-                Some((name, default)) => (name, Some(default)),
-                None => (inside, None),
-            };
-            match env(name).or_else(|| default.map(str::to_owned)) {
-                Some(value) => result.push_str(&value),
-                None => return Err(format!("environment variable `{name}` is not set")),
-            }
+            let content =
+                read(&base.join(path)).map_err(|error| Unfilled::File(path.to_owned(), error))?;
+            result.push_str(content.trim_end_matches(['\r', '\n']));
+            continue;
+        }
+        let (name, default) = match inside.split_once(":-") {
+            Some((name, default)) => (name, Some(default)),
+            None => (inside, None),
+        };
+        if !is_name(name) {
+            return Err(Unfilled::Name(inside.to_owned()));
+        }
+        match (env(name), default) {
+            (Some(value), None) => result.push_str(&value),
+            (Some(value), Some(_)) if !value.is_empty() => result.push_str(&value),
+            (_, Some(default)) => result.push_str(default),
+            (None, None) => return Err(Unfilled::Unset(name.to_owned())),
         }
     }
     result.push_str(rest);
     Ok(result)
+}
+
+fn is_name(name: &str) -> bool {
+    name.bytes()
+        .all(|byte| byte.is_ascii_alphanumeric() || byte == b'_')
+        && name
+            .bytes()
+            .next()
+            .is_some_and(|byte| !byte.is_ascii_digit())
+}
+
+fn read(path: &Path) -> io::Result<String> {
+    let mut content = String::new();
+    let read = File::open(path)?
+        .take(LONGEST_FILE + 1)
+        .read_to_string(&mut content)?;
+    if u64::try_from(read).is_ok_and(|read| read > LONGEST_FILE) {
+        return Err(io::Error::new(
+            io::ErrorKind::FileTooLarge,
+            "longer than 64KiB",
+        ));
+    }
+    Ok(content)
 }
 
 #[cfg(test)]
@@ -65,22 +116,50 @@ mod tests {
     use super::*;
 
     #[test]
-    fn strings_are_filled_in_from_the_environment() {
-        let env = |name: &str| (name == "A").then(|| "x\"y".to_owned());
-        let base = Path::new("/");
-        assert_eq!(interpolate("a${A}b", &env, base).unwrap(), "ax\"yb");
-        assert_eq!(interpolate("${B:-d}", &env, base).unwrap(), "d");
-        assert_eq!(interpolate("plain $A", &env, base).unwrap(), "plain $A");
-        assert!(
-            interpolate("${B}", &env, base)
-                .unwrap_err()
-                .contains("`B` is not set")
-        );
-        assert!(interpolate("${A", &env, base).is_err());
-        assert!(
-            interpolate("${file:/nonexistent}", &env, base)
-                .unwrap_err()
-                .contains("cannot read")
-        );
+    fn strings_are_filled_in_after_parsing() {
+        let env = |name: &str| match name {
+            "A" => Some("x\"y".to_owned()),
+            "EMPTY" => Some(String::new()),
+            _ => None,
+        };
+        for (text, expected) in [
+            ("a${A}b", "ax\"yb"),
+            ("${A}${A}", "x\"yx\"y"),
+            ("${B:-d}", "d"),
+            ("${B:-}", ""),
+            ("${A:-d}", "x\"y"),
+            ("${EMPTY:-d}", "d"),
+            ("${EMPTY}", ""),
+            ("plain $A {A}", "plain $A {A}"),
+        ] {
+            assert_eq!(interpolate(text, &env, Path::new("/")).unwrap(), expected);
+        }
+        for (text, expected) in [
+            ("${B}", "environment variable `B` is not set"),
+            ("${A", "`${` has no `}`"),
+            ("${}", "`${}` names neither a variable nor a file"),
+            ("${1A}", "`${1A}` names neither a variable nor a file"),
+            ("${A-b}", "`${A-b}` names neither a variable nor a file"),
+            (
+                "${file:/nonexistent}",
+                "cannot read `/nonexistent`: No such file or directory (os error 2)",
+            ),
+            (
+                "${file:/dev/zero}",
+                "cannot read `/dev/zero`: longer than 64KiB",
+            ),
+        ] {
+            let error = interpolate(text, &env, Path::new("/")).unwrap_err();
+            assert_eq!(error.to_string(), expected, "{text}");
+            assert!(!error.hint().is_empty());
+        }
+    }
+
+    #[test]
+    fn a_file_is_filled_in_without_its_last_line_end() {
+        let directory = tempfile::tempdir().unwrap();
+        std::fs::write(directory.path().join("token"), "abc\r\n").unwrap();
+        let filled = interpolate("<${file:token}>", &|_| None, directory.path()).unwrap();
+        assert_eq!(filled, "<abc>");
     }
 }

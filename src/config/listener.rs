@@ -1,20 +1,16 @@
-//! `[[listener]]` and `[[certificate]]`.
+//! `[[listener]]`: addresses clients connect to.
+//!
+//! Nothing is bound here; that two listeners cannot have one address is checked with the whole
+//! config.
 
 use std::fmt;
 use std::net::SocketAddr;
 use std::path::PathBuf;
-use std::sync::Arc;
 use std::time::Duration;
 
-use rustls::crypto::aws_lc_rs;
-use rustls::pki_types::pem::PemObject;
-use rustls::pki_types::{CertificateDer, PrivateKeyDer};
-use rustls::sign::CertifiedKey;
 use serde::{Serialize, Serializer};
-use x509_parser::extensions::GeneralName;
 
 use crate::config::reader::Reader;
-use crate::config::spec::Spec;
 use crate::config::value::{serialize_duration, serialize_size};
 
 /// Where a listener listens.
@@ -52,7 +48,8 @@ pub struct Listener {
     pub tls: bool,
     /// Whether HTTP/2 is offered: by ALPN with TLS, by its preface without. Default true.
     pub http2: bool,
-    /// Most client connections at a time. 0, the default: half the descriptor limit.
+    /// Most client connections at a time, at most 10 million. 0, the default: half the descriptor
+    /// limit.
     pub max_connections: usize,
     /// Deadlines towards clients.
     pub timeouts: Timeouts,
@@ -89,23 +86,16 @@ pub struct Limits {
 }
 
 impl Listener {
-    pub(crate) fn read(reader: &Reader<'_>, spec: &'static Spec) -> Option<Self> {
+    pub(crate) fn read(reader: &Reader<'_>) -> Option<Self> {
         let second = Duration::from_secs(1);
-        let timeouts = reader.table("timeouts", spec);
-        let limits = reader.table("limits", spec);
-        let header_bytes = limits.size("header_bytes", 64 << 10);
-        if !(4096..=1 << 20).contains(&header_bytes) {
-            limits.error("header_bytes", "must be from 4KiB to 1MiB", None);
-        }
-        let headers = limits.count("headers").unwrap_or(200);
-        if !(16..=2000).contains(&headers) {
-            limits.error("headers", "must be from 16 to 2000", None);
-        }
-        let listener = Self {
-            address: read_address(reader)?,
+        let timeouts = reader.table("timeouts");
+        let limits = reader.table("limits");
+        let address = read_address(reader);
+        // `address` comes last: the rest is read even when it is wrong.
+        Some(Self {
             tls: reader.flag("tls").unwrap_or(false),
             http2: reader.flag("http2").unwrap_or(true),
-            max_connections: reader.count("max_connections").unwrap_or(0),
+            max_connections: reader.count("max_connections", 0, 0..=10_000_000),
             timeouts: Timeouts {
                 tls_handshake: timeouts.duration("tls_handshake", Duration::from_secs(10), second),
                 header: timeouts.duration("header", Duration::from_secs(30), second),
@@ -113,11 +103,11 @@ impl Listener {
                 stall: timeouts.duration("stall", Duration::from_secs(60), second),
             },
             limits: Limits {
-                header_bytes,
-                headers,
+                header_bytes: limits.size("header_bytes", 64 << 10, 4096..=1 << 20),
+                headers: limits.count("headers", 200, 16..=2000),
             },
-        };
-        Some(listener)
+            address: address?,
+        })
     }
 }
 
@@ -125,147 +115,31 @@ fn read_address(reader: &Reader<'_>) -> Option<Address> {
     const FORMS: &str = "write `0.0.0.0:80`, `[::]:443` or `unix:/path`";
     let Some(text) = reader.text("address") else {
         if !reader.has("address") {
-            reader.error("address", "is missing", Some(FORMS.to_owned()));
+            reader.error("address", "is missing", Some(FORMS));
         }
         return None;
     };
     if let Some(path) = text.value.strip_prefix("unix:") {
-        if path.is_empty() {
-            reader.error_at(text.span, "address", "names no path after `unix:`", None);
+        let path = reader.base().join(path);
+        // The kernel keeps a socket's path in 108 bytes, the last of them zero.
+        if text.value == "unix:" || path.as_os_str().len() > 107 {
+            let reason = "needs a path of 1 to 107 bytes after `unix:`";
+            reader.refuse("address", &text, reason, None);
             return None;
         }
-        return Some(Address::Unix(reader.base().join(path)));
+        return Some(Address::Unix(path));
+    }
+    if text.value.starts_with("fd:") {
+        let reason = "is not supported: sockets cannot be passed in";
+        reader.refuse("address", &text, reason, Some(FORMS.to_owned()));
+        return None;
     }
     match text.value.parse() {
         Ok(address) => Some(Address::Tcp(address)),
         Err(_) => {
-            let message = format!("`{}` is not an address to listen on", text.value);
-            reader.error_at(text.span, "address", message, Some(FORMS.to_owned()));
+            let reason = "is not an address to listen on";
+            reader.refuse("address", &text, reason, Some(FORMS.to_owned()));
             None
         }
     }
-}
-
-/// `[[certificate]]`: a certificate chain and its key, opened and matched when the config is read.
-#[derive(Clone, Debug, Serialize)]
-pub struct Certificate {
-    /// PEM file with the chain, leaf first.
-    pub cert: PathBuf,
-    /// PEM file with the key.
-    pub key: PathBuf,
-    /// Whether it serves clients that name no host, or one no certificate has. Default: true for the
-    /// only certificate, else false.
-    #[serde(rename = "default")]
-    pub is_default: bool,
-    /// The names it is for, lower case.
-    #[serde(skip)]
-    pub names: Vec<String>,
-    /// Chain and key as rustls uses them.
-    #[serde(skip)]
-    pub certified: Arc<CertifiedKey>,
-    /// When it expires, in seconds since 1970.
-    #[serde(skip)]
-    pub expires: i64,
-}
-
-impl Certificate {
-    pub(crate) fn read(reader: &Reader<'_>, is_only: bool) -> Option<Self> {
-        let path = |key: &str| {
-            if !reader.has(key) {
-                reader.error(
-                    key,
-                    "is missing: a certificate needs both `cert` and `key`",
-                    None,
-                );
-            }
-            Some(reader.base().join(reader.text(key)?.value))
-        };
-        let (cert, key) = (path("cert"), path("key"));
-        let is_default = reader.flag("default").unwrap_or(is_only);
-        let (cert, key) = (cert?, key?);
-        let chain =
-            CertificateDer::pem_file_iter(&cert).and_then(Iterator::collect::<Result<Vec<_>, _>>);
-        let chain = match chain {
-            Ok(chain) if !chain.is_empty() => Some(chain),
-            Ok(_) => {
-                reader.error(
-                    "cert",
-                    format!("`{}` holds no PEM certificate", cert.display()),
-                    None,
-                );
-                None
-            }
-            Err(error) => {
-                reader.error(
-                    "cert",
-                    format!("cannot read `{}`: {error}", cert.display()),
-                    None,
-                );
-                None
-            }
-        };
-        let der = match PrivateKeyDer::from_pem_file(&key) {
-            Ok(der) => Some(der),
-            Err(error) => {
-                reader.error(
-                    "key",
-                    format!(
-                        "cannot read a private key from `{}`: {error}",
-                        key.display()
-                    ),
-                    None,
-                );
-                None
-            }
-        };
-        let (chain, der) = (chain?, der?);
-        let Some((names, expires)) = chain.first().and_then(describe) else {
-            reader.error(
-                "cert",
-                format!("`{}` is not an X.509 certificate", cert.display()),
-                None,
-            );
-            return None;
-        };
-        match CertifiedKey::from_der(chain, der, &aws_lc_rs::default_provider()) {
-            Ok(certified) => Some(Self {
-                cert,
-                key,
-                is_default,
-                names,
-                certified: Arc::new(certified),
-                expires,
-            }),
-            Err(rustls::Error::InconsistentKeys(_)) => {
-                reader.error("key", "does not belong to the certificate in `cert`", None);
-                None
-            }
-            Err(error) => {
-                reader.error(
-                    "key",
-                    format!("cannot be used with the certificate: {error}"),
-                    None,
-                );
-                None
-            }
-        }
-    }
-}
-
-/// DNS names and addresses of a certificate, and its end.
-fn describe(der: &CertificateDer<'_>) -> Option<(Vec<String>, i64)> {
-    let (_, certificate) = x509_parser::parse_x509_certificate(der).ok()?;
-    let names = match certificate.subject_alternative_name() {
-        Ok(Some(names)) => names
-            .value
-            .general_names
-            .iter()
-            .filter_map(|name| match name {
-                GeneralName::DNSName(name) => Some(name.to_ascii_lowercase()),
-                _ => None,
-            })
-            .collect(),
-        Ok(None) | Err(_) => Vec::new(),
-    };
-    Some((names, certificate.validity().not_after.timestamp()))
 }

@@ -4,6 +4,7 @@
 //! once. Nothing else in the crate is used here but the facts of [`crate::oss`]: a region or a bucket
 //! name can then be checked at its place in the file.
 
+pub mod certificate;
 pub mod endpoint;
 mod interpolate;
 pub mod listener;
@@ -14,24 +15,28 @@ pub mod route;
 pub mod schema;
 pub mod server;
 pub mod spec;
+mod suggest;
 pub mod value;
 
 use std::collections::HashMap;
 use std::path::Path;
+use std::time::{SystemTime, UNIX_EPOCH};
 
 use serde::Serialize;
 use toml::de::DeTable;
 
+pub use certificate::Certificate;
 pub use endpoint::{Endpoint, EndpointHost};
-pub use listener::{Address, Certificate, Limits, Listener, Timeouts};
+pub use interpolate::Env;
+pub use listener::{Address, Limits, Listener, Timeouts};
 pub use origin::{Addressing, Buckets, Origin, OriginTimeouts, Pool};
 pub use problem::{Problem, Problems, Source};
-pub use reader::Env;
 pub use route::Route;
 pub use server::{AccessFormat, Dns, Family, Level, Log, Server, Sink};
 pub use value::{BucketPattern, HostPattern};
 
 use reader::{Reader, Session};
+use route::Claim;
 
 /// A whole config, ready to be served.
 #[derive(Clone, Debug, Serialize)]
@@ -46,7 +51,7 @@ pub struct Config {
     #[serde(rename = "listener")]
     pub listeners: Vec<Listener>,
     /// `[[certificate]]`.
-    #[serde(rename = "certificate")]
+    #[serde(rename = "certificate", skip_serializing_if = "Vec::is_empty")]
     pub certificates: Vec<Certificate>,
     /// `[[route]]`; at least one.
     #[serde(rename = "route")]
@@ -73,10 +78,6 @@ pub fn load(path: &Path, env: Env<'_>) -> Result<Loaded, Problems> {
     match std::fs::read_to_string(path) {
         Ok(text) => from_str(&name, &text, path.parent().unwrap_or(Path::new(".")), env),
         Err(error) => {
-            let source = Source {
-                name: name.as_str().into(),
-                text: "".into(),
-            };
             let problem = Problem {
                 span: None,
                 path: String::new(),
@@ -84,7 +85,7 @@ pub fn load(path: &Path, env: Env<'_>) -> Result<Loaded, Problems> {
                 hint: None,
                 is_warning: false,
             };
-            Err(Problems::new(source, vec![problem]))
+            Err(Problems::new(Source::new(&name, ""), vec![problem]))
         }
     }
 }
@@ -96,34 +97,46 @@ pub fn load(path: &Path, env: Env<'_>) -> Result<Loaded, Problems> {
 ///
 /// All problems of the text.
 pub fn from_str(name: &str, text: &str, base: &Path, env: Env<'_>) -> Result<Loaded, Problems> {
-    let source = Source {
-        name: name.into(),
-        text: text.into(),
-    };
-    let document = match DeTable::parse(text) {
-        Ok(document) => document,
-        Err(error) => {
-            let problem = Problem {
-                span: Some(error.span().unwrap_or(0..0)),
-                path: String::new(),
-                message: error.message().trim().replace('\n', ", "),
-                hint: None,
-                is_warning: false,
-            };
-            return Err(Problems::new(source, vec![problem]));
-        }
-    };
-    let session = Session::new(env, base);
-    let config = {
-        let root = Reader::new(
-            &session,
-            document.get_ref(),
-            String::new(),
-            0..0,
-            &spec::ROOT,
-        );
-        read(&root)
-    };
+    from_str_at(name, text, base, env, wall_clock())
+}
+
+/// [`from_str`] at the time `now`, which certificates are held against.
+///
+/// # Errors
+///
+/// All problems of the text.
+pub fn from_str_at(
+    name: &str,
+    text: &str,
+    base: &Path,
+    env: Env<'_>,
+    now: SystemTime,
+) -> Result<Loaded, Problems> {
+    let source = Source::new(name, text);
+    let (document, errors) = DeTable::parse_recoverable(text);
+    if !errors.is_empty() {
+        // What a broken document seems to say is not looked at: it would be noise.
+        let problems = errors.iter().map(|error| Problem {
+            span: Some(error.span().unwrap_or(0..0)),
+            path: String::new(),
+            message: error.message().trim().replace('\n', ", "),
+            hint: None,
+            is_warning: false,
+        });
+        return Err(Problems::new(source, problems.collect()));
+    }
+    let now = now.duration_since(UNIX_EPOCH).unwrap_or_default();
+    let now = i64::try_from(now.as_secs()).unwrap_or(i64::MAX);
+    let session = Session::new(env, base, now);
+    let root = Reader::new(
+        &session,
+        document.get_ref(),
+        &spec::ROOT,
+        String::new(),
+        0..0,
+    );
+    let config = read(&root);
+    drop(root);
     let problems = Problems::new(source, session.into_problems());
     match config {
         Some(config) if !problems.has_errors() => Ok(Loaded {
@@ -134,73 +147,93 @@ pub fn from_str(name: &str, text: &str, base: &Path, env: Env<'_>) -> Result<Loa
     }
 }
 
+#[expect(
+    clippy::disallowed_methods,
+    reason = "the one place where a config meets the clock; tests pass a time"
+)]
+fn wall_clock() -> SystemTime {
+    SystemTime::now()
+}
+
+/// The whole config; `None` when a part is missing, which has been noted then.
 fn read(root: &Reader<'_>) -> Option<Config> {
-    let server = Server::read(&root.table("server", &spec::ROOT));
-    let dns = Dns::read(&root.table("dns", &spec::ROOT));
-    let log = Log::read(&root.table("log", &spec::ROOT));
+    let server = Server::read(&root.table("server"));
+    let dns = Dns::read(&root.table("dns"));
+    let log = Log::read(&root.table("log"));
     let listeners = read_listeners(root);
-    let certificate_readers = root.tables("certificate", &spec::ROOT);
-    let is_only = certificate_readers.len() == 1;
-    let certificates: Vec<Certificate> = certificate_readers
-        .iter()
-        .filter_map(|reader| Certificate::read(reader, is_only))
-        .collect();
-    let has_tls = listeners.iter().any(|listener| listener.tls);
-    if has_tls && certificate_readers.is_empty() {
-        root.error(
-            "listener",
-            "a listener with `tls = true` needs a [[certificate]]",
-            None,
-        );
+    let certificates = read_certificates(root);
+    if !listeners.is_empty()
+        && !listeners.iter().any(|listener| listener.tls)
+        && !certificates.is_empty()
+    {
+        let message = "is not used: no listener has `tls = true`";
+        root.warn("certificate", message, None);
     }
-    if !has_tls && let Some(unused) = certificate_readers.first() {
-        unused.warn("", "is not used: no listener has `tls = true`", None);
+    if !root.has("route") || root.is_empty_list("route") {
+        root.error("route", "is missing: nothing would be served", None);
     }
-    let route_readers = root.tables("route", &spec::ROOT);
-    if !root.has("route") {
-        root.error("", "has no [[route]]: nothing would be served", None);
-    }
-    let route_spec = Reader::spec_of(&spec::ROOT, "route");
-    let routes: Vec<(&Reader<'_>, Route)> = route_readers
-        .iter()
-        .filter_map(|reader| Some((reader, Route::read(reader, route_spec)?)))
-        .collect();
-    route::check_claims(&routes);
-    let is_complete =
-        routes.len() == route_readers.len() && certificates.len() == certificate_readers.len();
-    is_complete.then(|| Config {
+    let tables = root.tables("route");
+    let route_count = tables.len();
+    let claims: Vec<Claim<'_>> = tables.into_iter().filter_map(Claim::read).collect();
+    let is_complete = claims.len() == route_count;
+    let routes = route::settle(claims);
+    is_complete.then_some(Config {
         server,
         dns,
         log,
         listeners,
         certificates,
-        routes: routes.into_iter().map(|(_, route)| route).collect(),
+        routes,
     })
 }
 
 fn read_listeners(root: &Reader<'_>) -> Vec<Listener> {
-    let readers = root.tables("listener", &spec::ROOT);
-    if !root.has("listener") {
-        let hint = "add `[[listener]]` with `address = \"0.0.0.0:80\"`".to_owned();
-        root.error("", "has no [[listener]]", Some(hint));
+    let readers = root.tables("listener");
+    if !root.has("listener") || root.is_empty_list("listener") {
+        let hint = "add `[[listener]]` with `address = \"0.0.0.0:80\"`";
+        root.error(
+            "listener",
+            "is missing: nothing would be served",
+            Some(hint),
+        );
     }
-    let listener_spec = Reader::spec_of(&spec::ROOT, "listener");
+    let has_certificate = root.has("certificate");
     let mut seen: HashMap<Address, usize> = HashMap::new();
     let mut listeners = Vec::with_capacity(readers.len());
     for (index, reader) in readers.iter().enumerate() {
-        let Some(listener) = Listener::read(reader, listener_spec) else {
+        let Some(listener) = Listener::read(reader) else {
             continue;
         };
+        if listener.tls && !has_certificate {
+            reader.error("tls", "needs a `[[certificate]]`", None);
+        }
         let takes_any_port =
             matches!(&listener.address, Address::Tcp(address) if address.port() == 0);
         if !takes_any_port && let Some(other) = seen.insert(listener.address.clone(), index) {
-            let message = format!(
-                "`{}` is already the address of `listener[{other}]`",
-                listener.address
-            );
+            let message = format!("is already the address of `listener[{other}]`");
             reader.error("address", message, None);
         }
         listeners.push(listener);
     }
     listeners
+}
+
+fn read_certificates(root: &Reader<'_>) -> Vec<Certificate> {
+    let readers = root.tables("certificate");
+    let is_only = readers.len() == 1;
+    let mut default = None;
+    let mut certificates = Vec::with_capacity(readers.len());
+    for (index, reader) in readers.iter().enumerate() {
+        let Some(certificate) = Certificate::read(reader, is_only) else {
+            continue;
+        };
+        if certificate.is_default
+            && let Some(other) = default.replace(index)
+        {
+            let message = format!("`certificate[{other}]` is already the default");
+            reader.error("default", message, None);
+        }
+        certificates.push(certificate);
+    }
+    certificates
 }

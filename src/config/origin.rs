@@ -1,17 +1,20 @@
-//! `[route.origin]`: the bucket or buckets, the endpoint, and how to talk to it.
+//! `[route.origin]`: the bucket or buckets, and how to talk to their endpoint.
+//!
+//! What a request may be sent to is fixed by this table alone. Nothing is resolved or connected
+//! here; combinations OSS would refuse are noted.
 
+use std::path::PathBuf;
 use std::time::Duration;
 
 use rustls::pki_types::CertificateDer;
-use rustls::pki_types::pem::PemObject;
 use serde::{Serialize, Serializer};
 
-use crate::config::endpoint::{Endpoint, EndpointHost, read_endpoint, split_port};
+use crate::config::certificate::read_certificates;
+use crate::config::endpoint::{Endpoint, EndpointHost, split_port};
 use crate::config::reader::Reader;
-use crate::config::spec::Spec;
-use crate::config::value::{BucketPattern, host_name, serialize_duration};
+use crate::config::value::{BucketPattern, Invalid, check_encoded, host_name, serialize_duration};
 use crate::oss::addressing::is_bucket_name;
-use crate::oss::endpoint::{HostKind, classify};
+use crate::oss::endpoint::HostKind;
 
 /// Which buckets a route serves.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -50,12 +53,13 @@ pub struct OriginTimeouts {
 /// Kept-alive connections to OSS.
 #[derive(Clone, Debug, Serialize)]
 pub struct Pool {
-    /// Most idle connections per address and worker. Default 64; 0 keeps none.
+    /// Most idle connections per address and worker, at most 100000. Default 64; 0 keeps none.
     pub idle_per_address: usize,
     /// How long a connection stays idle. Default 30 s: below OSS's own limit.
     #[serde(serialize_with = "serialize_duration")]
     pub idle: Duration,
-    /// Most requests in flight per address, over all workers. 0, the default: no limit.
+    /// Most requests in flight per address, over all workers, at most a million. 0, the default: no
+    /// limit.
     pub max_per_address: usize,
 }
 
@@ -77,9 +81,11 @@ pub struct Origin {
     pub tls: bool,
     /// CAs to trust instead of the system's.
     pub ca: Option<Vec<CertificateDer<'static>>>,
+    /// The PEM file they are from.
+    pub ca_file: Option<PathBuf>,
     /// Name in the endpoint's certificate. Default: the host connected to.
     pub server_name: Option<String>,
-    /// Put before every key. Default empty.
+    /// Put before every key, percent-encoded. Default empty; does not begin with `/`.
     pub prefix: String,
     /// Whether the route's path is taken off first. Default false.
     pub strip_path: bool,
@@ -103,6 +109,9 @@ impl Serialize for Origin {
         }
         map.serialize_entry("addressing", &self.addressing)?;
         map.serialize_entry("tls", &self.tls)?;
+        if let Some(path) = &self.ca_file {
+            map.serialize_entry("ca", path)?;
+        }
         if let Some(name) = &self.server_name {
             map.serialize_entry("server_name", name)?;
         }
@@ -115,35 +124,22 @@ impl Serialize for Origin {
 }
 
 impl Origin {
-    pub(crate) fn read(reader: &Reader<'_>, spec: &'static Spec, route_path: &str) -> Option<Self> {
+    pub(crate) fn read(reader: &Reader<'_>, route_path: &str) -> Option<Self> {
         let tls = reader.flag("tls").unwrap_or(true);
         let buckets = read_buckets(reader);
-        let endpoint = read_endpoint(reader, tls);
+        let endpoint = Endpoint::read(reader, tls);
         let words = [
             ("virtual-host", Addressing::VirtualHost),
             ("path", Addressing::Path),
         ];
         let addressing = reader.word("addressing", &words);
-        let prefix = reader
-            .text("prefix")
-            .map(|text| text.value)
-            .unwrap_or_default();
-        if prefix.starts_with('/') || prefix.contains(['?', '#', ' ']) {
-            reader.error(
-                "prefix",
-                "must not begin with `/` nor hold `?`, `#` or blanks",
-                None,
-            );
-        }
+        let prefix = read_prefix(reader);
         let strip_path = reader.flag("strip_path").unwrap_or(false);
         if strip_path && route_path == "/" {
-            reader.error(
-                "strip_path",
-                "needs a route with a `path` other than `/`",
-                None,
-            );
+            let message = "needs a route with a `path` other than `/`";
+            reader.error("strip_path", message, None);
         }
-        let (timeouts, pool) = (reader.table("timeouts", spec), reader.table("pool", spec));
+        let (timeouts, pool) = (reader.table("timeouts"), reader.table("pool"));
         let tick = Duration::from_millis(1);
         let timeouts = OriginTimeouts {
             connect: timeouts.duration("connect", Duration::from_secs(3), tick),
@@ -151,40 +147,29 @@ impl Origin {
             idle: timeouts.duration("idle", Duration::from_secs(60), tick),
         };
         let pool = Pool {
-            idle_per_address: pool.count("idle_per_address").unwrap_or(64),
+            idle_per_address: pool.count("idle_per_address", 64, 0..=100_000),
             idle: pool.duration("idle", Duration::from_secs(30), tick),
-            max_per_address: pool.count("max_per_address").unwrap_or(0),
+            max_per_address: pool.count("max_per_address", 0, 0..=1_000_000),
         };
-        let (ca, server_name) = read_tls(reader, tls);
-        let host = read_host(reader, buckets.as_ref());
-        let (buckets, endpoint) = (buckets?, endpoint?);
+        let (trust, server_name) = read_tls(reader, tls);
+        let host = read_host(reader);
+        let endpoint = endpoint?;
+        let addressing = check_addressing(reader, &endpoint, addressing, host.is_some());
         let is_ip = matches!(endpoint.host, EndpointHost::Ip(_));
-        if is_ip && addressing == Some(Addressing::VirtualHost) && host.is_none() {
-            let hint = "leave `addressing` out, or set `host`".to_owned();
-            reader.error(
-                "addressing",
-                "an address as endpoint has no host to put a bucket before",
-                Some(hint),
-            );
+        if is_ip && tls && !reader.has("ca") && !reader.has("server_name") {
+            let message = "certificates of OSS name no address, so HTTPS to one will fail";
+            let hint = "set `server_name` to the endpoint's host, or `tls = false`";
+            reader.warn("endpoint", message, Some(hint));
         }
-        let wants_path = match &endpoint.host {
-            EndpointHost::Ip(_) => host.is_none(),
-            EndpointHost::Name(name) => {
-                classify(name).is_some_and(|known| known.kind == HostKind::PrivateLink)
-            }
-        };
-        let default = if wants_path {
-            Addressing::Path
-        } else {
-            Addressing::VirtualHost
-        };
+        let (ca_file, ca) = trust.unzip();
         Some(Self {
-            buckets,
+            buckets: buckets?,
             endpoint,
             host,
-            addressing: addressing.unwrap_or(default),
+            addressing,
             tls,
             ca,
+            ca_file,
             server_name,
             prefix,
             strip_path,
@@ -197,11 +182,8 @@ impl Origin {
 fn read_buckets(reader: &Reader<'_>) -> Option<Buckets> {
     match (reader.has("bucket"), reader.has("buckets")) {
         (true, true) => {
-            reader.error(
-                "buckets",
-                "cannot stand beside `bucket`",
-                Some("keep one of the two".to_owned()),
-            );
+            let hint = Some("keep one of the two");
+            reader.error("buckets", "cannot stand beside `bucket`", hint);
             None
         }
         (false, false) => {
@@ -213,96 +195,99 @@ fn read_buckets(reader: &Reader<'_>) -> Option<Buckets> {
             if is_bucket_name(&text.value) {
                 return Some(Buckets::One(text.value));
             }
-            let hint = text
-                .value
-                .contains('*')
-                .then(|| "patterns go into `buckets`".to_owned());
-            let message = format!(
-                "`{}` is not a bucket name: 3 to 63 of a-z, 0-9 and `-`",
-                text.value
-            );
-            reader.error_at(text.span, "bucket", message, hint);
+            let is_pattern = text.value.contains('*');
+            let hint = is_pattern.then(|| "patterns go into `buckets`".to_owned());
+            reader.refuse("bucket", &text, Invalid::BucketName, hint);
             None
         }
         (false, true) => {
-            let texts = reader.texts("buckets");
-            if texts.is_empty() {
+            if reader.is_empty_list("buckets") {
                 reader.error("buckets", "is empty", None);
             }
-            let mut patterns = Vec::with_capacity(texts.len());
-            for text in texts {
-                match BucketPattern::parse(&text.value) {
-                    Ok(pattern) => patterns.push(pattern),
-                    Err(message) => reader.error_at(text.span, "buckets", message, None),
-                }
-            }
+            let patterns = reader.parsed("buckets", BucketPattern::parse);
+            let patterns: Vec<_> = patterns.into_iter().map(|(pattern, _)| pattern).collect();
             (!patterns.is_empty()).then_some(Buckets::Many(patterns))
         }
     }
 }
 
-fn read_host(reader: &Reader<'_>, buckets: Option<&Buckets>) -> Option<String> {
+fn read_prefix(reader: &Reader<'_>) -> String {
+    let Some(text) = reader.text("prefix") else {
+        return String::new();
+    };
+    if text.value.starts_with('/') {
+        let hint = "a key of OSS never begins with `/`".to_owned();
+        reader.refuse("prefix", &text, "must not begin with `/`", Some(hint));
+    } else if let Err(reason) = check_encoded(&text.value) {
+        reader.refuse("prefix", &text, reason, None);
+    }
+    text.value
+}
+
+fn read_host(reader: &Reader<'_>) -> Option<String> {
     let text = reader.text("host")?;
-    if matches!(buckets, Some(Buckets::Many(_))) {
+    if reader.has("buckets") {
         reader.error("host", "cannot be one for several `buckets`", None);
         return None;
     }
     if split_port(&text.value).is_none() {
-        reader.error_at(
-            text.span,
-            "host",
-            format!("`{}` is not a host", text.value),
-            None,
-        );
+        reader.refuse("host", &text, "is not `host` or `host:port`", None);
         return None;
     }
     Some(text.value)
 }
 
-fn read_tls(
+/// Notes what OSS would refuse at this endpoint, and says where the bucket goes.
+fn check_addressing(
     reader: &Reader<'_>,
-    tls: bool,
-) -> (Option<Vec<CertificateDer<'static>>>, Option<String>) {
+    endpoint: &Endpoint,
+    written: Option<Addressing>,
+    has_host: bool,
+) -> Addressing {
+    let kind = endpoint.kind();
+    let is_private_link = kind == Some(HostKind::PrivateLink);
+    let is_ip = matches!(endpoint.host, EndpointHost::Ip(_));
+    match written {
+        Some(Addressing::VirtualHost) if is_ip && !has_host => {
+            let hint = "leave `addressing` out, or set `host`";
+            let message = "an address as endpoint has no host to put a bucket before";
+            reader.error("addressing", message, Some(hint));
+        }
+        Some(Addressing::VirtualHost) if is_private_link => {
+            let message = "a PrivateLink endpoint takes the bucket in the path only";
+            reader.error("addressing", message, Some("leave `addressing` out"));
+        }
+        Some(Addressing::Path) if kind.is_some() && !is_private_link => {
+            let message = "this endpoint answers path style with 403 SecondLevelDomainForbidden";
+            reader.warn("addressing", message, Some("leave `addressing` out"));
+        }
+        Some(Addressing::VirtualHost | Addressing::Path) | None => {}
+    }
+    let default = if is_private_link || (is_ip && !has_host) {
+        Addressing::Path
+    } else {
+        Addressing::VirtualHost
+    };
+    written.unwrap_or(default)
+}
+
+/// Certificates to trust, and the file they are from.
+type Trust = (PathBuf, Vec<CertificateDer<'static>>);
+
+fn read_tls(reader: &Reader<'_>, tls: bool) -> (Option<Trust>, Option<String>) {
     for key in ["ca", "server_name"] {
         if !tls && reader.has(key) {
             reader.error(key, "has no meaning with `tls = false`", None);
         }
     }
     let ca = reader.text("ca").and_then(|text| {
-        let path = reader.base().join(&text.value);
-        let read =
-            CertificateDer::pem_file_iter(&path).and_then(Iterator::collect::<Result<Vec<_>, _>>);
-        match read {
-            Ok(list) if !list.is_empty() => Some(list),
-            Ok(_) => {
-                reader.error_at(
-                    text.span,
-                    "ca",
-                    format!("`{}` holds no PEM certificate", path.display()),
-                    None,
-                );
-                None
-            }
-            Err(error) => {
-                reader.error_at(
-                    text.span,
-                    "ca",
-                    format!("cannot read `{}`: {error}", path.display()),
-                    None,
-                );
-                None
-            }
-        }
+        let list = read_certificates(reader, "ca", &text)?;
+        Some((reader.base().join(text.value), list))
     });
     let server_name = reader.text("server_name").and_then(|text| {
         let name = host_name(&text.value);
         if name.is_none() {
-            reader.error_at(
-                text.span,
-                "server_name",
-                format!("`{}` is not a host name", text.value),
-                None,
-            );
+            reader.refuse("server_name", &text, Invalid::Host, None);
         }
         name
     });

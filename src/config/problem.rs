@@ -22,6 +22,15 @@ pub struct Source {
 }
 
 impl Source {
+    /// `text` under `name`.
+    #[must_use]
+    pub fn new(name: &str, text: &str) -> Self {
+        Self {
+            name: name.into(),
+            text: text.into(),
+        }
+    }
+
     /// Line and column, both from 1, of a byte offset.
     #[must_use]
     pub fn place(&self, offset: usize) -> (usize, usize) {
@@ -104,17 +113,15 @@ impl Problems {
             text.push_str(&self.line(problem));
             text.push('\n');
             if let Some(span) = &problem.span {
-                let label = problem.message.as_str();
                 let snippet = Snippet::source(&*self.source.text)
-                    .path(&*self.source.name)
-                    .annotation(AnnotationKind::Primary.span(span.clone()).label(label));
+                    .annotation(AnnotationKind::Primary.span(span.clone()));
                 let level = if problem.is_warning {
                     Level::WARNING
                 } else {
                     Level::ERROR
                 };
                 let group = level.primary_title(problem.path.as_str()).element(snippet);
-                // The first line repeats what stands above.
+                // Its title repeats what stands above.
                 let rendered = renderer.render(&[group]);
                 for line in rendered.lines().skip(1) {
                     text.push_str(line);

@@ -1,50 +1,46 @@
 //! Reads typed values out of a parsed document and collects every problem on the way.
 //!
 //! A getter returns `None` when the key is absent or wrong; what is wrong has been noted by then, so
-//! reading goes on and all problems of a file are reported together. Strings are interpolated here,
-//! after parsing, so a quote in a secret cannot break the document.
+//! reading goes on and all problems of a file are reported together. Each key is read once, or its
+//! problem would be noted twice.
 
 use std::cell::RefCell;
-use std::ops::Range;
+use std::fmt;
+use std::ops::{Range, RangeInclusive};
 use std::path::Path;
 use std::time::Duration;
 
 use toml::Spanned;
 use toml::de::{DeTable, DeValue};
 
-use crate::config::interpolate::{hint_for, interpolate, quoted};
+use crate::config::interpolate::{Env, interpolate};
 use crate::config::problem::Problem;
 use crate::config::spec::{Kind, Spec};
+use crate::config::suggest::{hint_for, nearest, quoted};
 use crate::config::value;
-
-/// Looks up an environment variable.
-pub type Env<'a> = &'a dyn Fn(&str) -> Option<String>;
 
 /// What all readers of one file share.
 pub(crate) struct Session<'a> {
     env: Env<'a>,
     /// The directory relative paths are relative to.
-    pub(crate) base: &'a Path,
+    base: &'a Path,
+    /// Seconds since 1970.
+    now: i64,
     problems: RefCell<Vec<Problem>>,
 }
 
 impl<'a> Session<'a> {
     /// A session without problems.
-    pub(crate) fn new(env: Env<'a>, base: &'a Path) -> Self {
+    pub(crate) fn new(env: Env<'a>, base: &'a Path, now: i64) -> Self {
         Self {
             env,
             base,
+            now,
             problems: RefCell::default(),
         }
     }
 
-    /// Notes a problem.
-    pub(crate) fn note(&self, problem: Problem) {
-        self.problems.borrow_mut().push(problem);
-    }
-
     /// The problems so far.
-    #[must_use]
     pub(crate) fn into_problems(self) -> Vec<Problem> {
         self.problems.into_inner()
     }
@@ -54,18 +50,21 @@ impl<'a> Session<'a> {
 pub(crate) struct Reader<'s> {
     session: &'s Session<'s>,
     table: Option<&'s DeTable<'s>>,
+    spec: &'static Spec,
     /// Key path of the table, empty for the whole file.
-    pub(crate) path: String,
+    path: String,
     /// The table's place.
-    pub(crate) span: Range<usize>,
+    span: Range<usize>,
 }
 
-/// A value and its place.
+/// A string of the file.
 #[derive(Clone, Debug)]
-pub(crate) struct Located<T> {
-    /// The value.
-    pub(crate) value: T,
-    /// Its place in the file.
+pub(crate) struct Text {
+    /// What it says, filled in.
+    pub(crate) value: String,
+    /// What stands in the file: the form for messages, as it shows nothing that was filled in.
+    pub(crate) written: String,
+    /// Its place.
     pub(crate) span: Range<usize>,
 }
 
@@ -74,13 +73,14 @@ impl<'s> Reader<'s> {
     pub(crate) fn new(
         session: &'s Session<'s>,
         table: &'s DeTable<'s>,
+        spec: &'static Spec,
         path: String,
         span: Range<usize>,
-        spec: &Spec,
     ) -> Self {
         let reader = Self {
             session,
             table: Some(table),
+            spec,
             path,
             span,
         };
@@ -88,93 +88,86 @@ impl<'s> Reader<'s> {
         for key in table.keys() {
             let name = key.get_ref().as_ref();
             if !known.contains(&name) {
-                reader.error_at(
-                    key.span(),
-                    name,
-                    format!("unknown key `{name}`"),
-                    hint_for(name, &known),
-                );
+                let message = format!("unknown key `{name}`");
+                reader.note(key.span(), name, message, hint_for(name, &known), false);
             }
         }
         reader
     }
 
-    /// A reader of an absent table: every key has its default.
-    fn absent(&self, path: String) -> Self {
-        Self {
-            session: self.session,
-            table: None,
-            path,
-            span: self.span.clone(),
-        }
+    /// Seconds since 1970.
+    pub(crate) fn now(&self) -> i64 {
+        self.session.now
     }
 
-    /// The path of `key`.
-    #[must_use]
-    pub(crate) fn key_path(&self, key: &str) -> String {
-        if self.path.is_empty() {
-            key.to_owned()
-        } else if key.is_empty() {
-            self.path.clone()
-        } else {
-            format!("{}.{key}", self.path)
-        }
-    }
-
-    /// Notes an error at `key`, or at the table when the key is absent.
-    pub(crate) fn error(&self, key: &str, message: impl Into<String>, hint: Option<String>) {
-        let span = self
-            .find(key)
-            .map_or_else(|| self.span.clone(), Spanned::span);
-        self.error_at(span, key, message, hint);
-    }
-
-    /// Notes an error at a place.
-    pub(crate) fn error_at(
-        &self,
-        span: Range<usize>,
-        key: &str,
-        message: impl Into<String>,
-        hint: Option<String>,
-    ) {
-        self.session.note(Problem {
-            span: Some(span),
-            path: self.key_path(key),
-            message: message.into(),
-            hint,
-            is_warning: false,
-        });
-    }
-
-    /// Notes a warning at `key`.
-    pub(crate) fn warn(&self, key: &str, message: impl Into<String>, hint: Option<String>) {
-        let span = self
-            .find(key)
-            .map_or_else(|| self.span.clone(), Spanned::span);
-        self.session.note(Problem {
-            span: Some(span),
-            path: self.key_path(key),
-            message: message.into(),
-            hint,
-            is_warning: true,
-        });
-    }
-
-    /// The session's base directory.
-    #[must_use]
+    /// The directory relative paths are relative to.
     pub(crate) fn base(&self) -> &'s Path {
         self.session.base
     }
 
+    fn key_path(&self, key: &str) -> String {
+        match (self.path.is_empty(), key.is_empty()) {
+            (true, _) => key.to_owned(),
+            (false, true) => self.path.clone(),
+            (false, false) => format!("{}.{key}", self.path),
+        }
+    }
+
+    fn note(
+        &self,
+        span: Range<usize>,
+        key: &str,
+        message: String,
+        hint: Option<String>,
+        is_warning: bool,
+    ) {
+        self.session.problems.borrow_mut().push(Problem {
+            span: Some(span),
+            path: self.key_path(key),
+            message,
+            hint,
+            is_warning,
+        });
+    }
+
+    /// Notes an error at `key`, or at the table when the key is absent or empty.
+    pub(crate) fn error(&self, key: &str, message: impl Into<String>, hint: Option<&str>) {
+        let span = self.span_of(key);
+        self.note(span, key, message.into(), hint.map(str::to_owned), false);
+    }
+
+    /// Notes a warning there.
+    pub(crate) fn warn(&self, key: &str, message: impl Into<String>, hint: Option<&str>) {
+        let span = self.span_of(key);
+        self.note(span, key, message.into(), hint.map(str::to_owned), true);
+    }
+
+    /// Notes that `text` of `key` cannot be: what it says, then `reason`.
+    pub(crate) fn refuse(
+        &self,
+        key: &str,
+        text: &Text,
+        reason: impl fmt::Display,
+        hint: Option<String>,
+    ) {
+        let message = format!("`{}` {reason}", text.written);
+        self.note(text.span.clone(), key, message, hint, false);
+    }
+
     fn find(&self, key: &str) -> Option<&'s Spanned<DeValue<'s>>> {
+        debug_assert!(key.is_empty() || self.spec.key(key).is_some(), "{key}");
         self.table?
             .iter()
             .find(|(name, _)| name.get_ref().as_ref() == key)
             .map(|(_, value)| value)
     }
 
+    fn span_of(&self, key: &str) -> Range<usize> {
+        self.find(key)
+            .map_or_else(|| self.span.clone(), Spanned::span)
+    }
+
     /// Whether the key is there, right or wrong.
-    #[must_use]
     pub(crate) fn has(&self, key: &str) -> bool {
         self.find(key).is_some()
     }
@@ -189,41 +182,45 @@ impl<'s> Reader<'s> {
             DeValue::Array(_) => "a list",
             DeValue::Table(_) => "a table",
         };
-        self.error_at(
-            value.span(),
-            key,
-            format!("must be {wanted}, not {found}"),
-            None,
-        );
+        let message = format!("must be {wanted}, not {found}");
+        self.note(value.span(), key, message, None, false);
     }
 
-    /// A string, interpolated.
-    #[must_use]
-    pub(crate) fn text(&self, key: &str) -> Option<Located<String>> {
-        let value = self.find(key)?;
-        self.text_of(key, value)
+    /// A string, filled in.
+    pub(crate) fn text(&self, key: &str) -> Option<Text> {
+        self.text_like(key, "a string")
     }
 
-    fn text_of(&self, key: &str, value: &Spanned<DeValue<'s>>) -> Option<Located<String>> {
-        let DeValue::String(text) = value.get_ref() else {
-            self.wrong_type(key, value, "a string");
+    fn text_like(&self, key: &str, wanted: &str) -> Option<Text> {
+        self.read_text(key, self.find(key)?, wanted)
+    }
+
+    fn read_text(&self, key: &str, value: &Spanned<DeValue<'s>>, wanted: &str) -> Option<Text> {
+        let DeValue::String(written) = value.get_ref() else {
+            self.wrong_type(key, value, wanted);
             return None;
         };
-        match interpolate(text, self.session.env, self.session.base) {
-            Ok(text) => Some(Located {
-                value: text,
+        match interpolate(written, self.session.env, self.session.base) {
+            Ok(filled) => Some(Text {
+                value: filled,
+                written: written.clone().into_owned(),
                 span: value.span(),
             }),
-            Err(message) => {
-                self.error_at(value.span(), key, message, None);
+            Err(error) => {
+                self.note(
+                    value.span(),
+                    key,
+                    error.to_string(),
+                    Some(error.hint()),
+                    false,
+                );
                 None
             }
         }
     }
 
-    /// A list of strings; absent is empty.
-    #[must_use]
-    pub(crate) fn texts(&self, key: &str) -> Vec<Located<String>> {
+    /// A list of strings; absent is empty. Strings that cannot be read are left out.
+    pub(crate) fn texts(&self, key: &str) -> Vec<Text> {
         let Some(value) = self.find(key) else {
             return Vec::new();
         };
@@ -233,12 +230,34 @@ impl<'s> Reader<'s> {
         };
         items
             .iter()
-            .filter_map(|item| self.text_of(key, item))
+            .filter_map(|item| self.read_text(key, item, "a list of strings"))
             .collect()
     }
 
+    /// The strings of `key`, each read by `parse`, with what was read.
+    pub(crate) fn parsed<T, E: fmt::Display>(
+        &self,
+        key: &str,
+        parse: impl Fn(&str) -> Result<T, E>,
+    ) -> Vec<(T, Text)> {
+        let read = |text: Text| match parse(&text.value) {
+            Ok(value) => Some((value, text)),
+            Err(reason) => {
+                self.refuse(key, &text, reason, None);
+                None
+            }
+        };
+        self.texts(key).into_iter().filter_map(read).collect()
+    }
+
+    /// Whether `key` is a list of nothing.
+    pub(crate) fn is_empty_list(&self, key: &str) -> bool {
+        self.find(key).is_some_and(
+            |value| matches!(value.get_ref(), DeValue::Array(items) if items.is_empty()),
+        )
+    }
+
     /// `true` or `false`.
-    #[must_use]
     pub(crate) fn flag(&self, key: &str) -> Option<bool> {
         let value = self.find(key)?;
         if let DeValue::Boolean(flag) = value.get_ref() {
@@ -248,109 +267,108 @@ impl<'s> Reader<'s> {
         None
     }
 
-    /// A whole number from 0.
-    #[must_use]
-    pub(crate) fn count(&self, key: &str) -> Option<usize> {
-        let value = self.find(key)?;
+    /// A whole number in `range`; `default` when absent or wrong.
+    pub(crate) fn count(&self, key: &str, default: usize, range: RangeInclusive<usize>) -> usize {
+        let Some(value) = self.find(key) else {
+            return default;
+        };
         let DeValue::Integer(number) = value.get_ref() else {
             self.wrong_type(key, value, "a whole number");
-            return None;
+            return default;
         };
-        let parsed = usize::from_str_radix(number.as_str(), number.radix()).ok();
-        if parsed.is_none() {
-            self.error_at(value.span(), key, "must be a whole number from 0", None);
+        let parsed = usize::from_str_radix(number.as_str(), number.radix());
+        match parsed.ok().filter(|count| range.contains(count)) {
+            Some(count) => count,
+            None => {
+                let message = format!("must be from {} to {}", range.start(), range.end());
+                self.note(value.span(), key, message, None, false);
+                default
+            }
         }
-        parsed
     }
 
     /// A duration, at least `least`; `default` when absent or wrong.
-    #[must_use]
     pub(crate) fn duration(&self, key: &str, default: Duration, least: Duration) -> Duration {
-        let Some(text) = self.text(key) else {
+        let Some(text) = self.text_like(key, "a string such as \"30s\"") else {
             return default;
         };
         match value::parse_duration(&text.value) {
-            Ok(duration) if duration >= least => duration,
+            Ok(duration) if duration >= least => return duration,
             Ok(_) => {
                 let least = value::format_duration(least);
-                self.error_at(text.span, key, format!("must be at least {least}"), None);
-                default
+                self.refuse(key, &text, format_args!("must be at least {least}"), None);
             }
-            Err(message) => {
-                self.error_at(text.span, key, message, None);
-                default
-            }
+            Err(reason) => self.refuse(key, &text, reason, None),
         }
+        default
     }
 
-    /// A size; `default` when absent or wrong.
-    #[must_use]
-    pub(crate) fn size(&self, key: &str, default: usize) -> usize {
-        let Some(text) = self.text(key) else {
+    /// A size in `range`; `default` when absent or wrong.
+    pub(crate) fn size(&self, key: &str, default: usize, range: RangeInclusive<usize>) -> usize {
+        let Some(text) = self.text_like(key, "a string such as \"64KiB\"") else {
             return default;
         };
-        value::parse_size(&text.value).unwrap_or_else(|message| {
-            self.error_at(text.span, key, message, None);
-            default
-        })
+        match value::parse_size(&text.value) {
+            Ok(size) if range.contains(&size) => return size,
+            Ok(_) => {
+                let [least, most] =
+                    [range.start(), range.end()].map(|size| value::format_size(*size));
+                self.refuse(
+                    key,
+                    &text,
+                    format_args!("must be from {least} to {most}"),
+                    None,
+                );
+            }
+            Err(reason) => self.refuse(key, &text, reason, None),
+        }
+        default
     }
 
     /// One of a few words; `None` when absent or wrong.
-    #[must_use]
     pub(crate) fn word<T: Copy>(&self, key: &str, words: &[(&str, T)]) -> Option<T> {
         let text = self.text(key)?;
         let found = words.iter().find(|(word, _)| *word == text.value);
         if found.is_none() {
             let names: Vec<&str> = words.iter().map(|(word, _)| *word).collect();
-            let hint = hint_for(&text.value, &names);
-            self.error_at(
-                text.span,
-                key,
-                format!("must be one of {}", quoted(&names)),
-                hint,
-            );
+            let reason = format!("is none of {}", quoted(&names));
+            self.refuse(key, &text, reason, nearest(&text.written, &names));
         }
         found.map(|(_, value)| *value)
     }
 
     /// A table; a reader of defaults when it is absent or wrong.
-    #[must_use]
-    pub(crate) fn table(&self, key: &str, spec: &Spec) -> Self {
+    pub(crate) fn table(&self, key: &str) -> Self {
+        let spec = match self.spec.key(key).map(|known| known.kind) {
+            Some(Kind::Table(spec)) => spec,
+            _ => self.spec,
+        };
+        let value = self.find(key);
         let path = self.key_path(key);
-        let Some(value) = self.find(key) else {
-            return self.absent(path);
-        };
-        let Some(Kind::Table(inner)) = spec
-            .keys
-            .iter()
-            .find(|known| known.name == key)
-            .map(|known| known.kind)
-        else {
-            return self.absent(path);
-        };
-        if let DeValue::Table(table) = value.get_ref() {
-            return Self::new(self.session, table, path, value.span(), inner);
+        if let Some(value) = value {
+            if let DeValue::Table(table) = value.get_ref() {
+                return Self::new(self.session, table, spec, path, value.span());
+            }
+            self.wrong_type(key, value, "a table");
         }
-        self.wrong_type(key, value, "a table");
-        self.absent(path)
+        Self {
+            session: self.session,
+            table: None,
+            spec,
+            path,
+            span: value.map_or_else(|| self.span.clone(), Spanned::span),
+        }
     }
 
     /// A list of tables, each with its own reader.
-    #[must_use]
-    pub(crate) fn tables(&self, key: &str, spec: &Spec) -> Vec<Self> {
-        let Some(value) = self.find(key) else {
-            return Vec::new();
-        };
-        let Some(Kind::Tables(inner)) = spec
-            .keys
-            .iter()
-            .find(|known| known.name == key)
-            .map(|known| known.kind)
+    pub(crate) fn tables(&self, key: &str) -> Vec<Self> {
+        let (Some(value), Some(Kind::Tables(spec))) =
+            (self.find(key), self.spec.key(key).map(|known| known.kind))
         else {
             return Vec::new();
         };
         let DeValue::Array(items) = value.get_ref() else {
-            self.wrong_type(key, value, &format!("a list of tables; write `[[{key}]]`"));
+            self.wrong_type(key, value, &format!("a list of tables, `[[{key}]]`"));
             return Vec::new();
         };
         let mut readers = Vec::with_capacity(items.len());
@@ -358,27 +376,11 @@ impl<'s> Reader<'s> {
             let path = format!("{}[{index}]", self.key_path(key));
             match item.get_ref() {
                 DeValue::Table(table) => {
-                    readers.push(Self::new(self.session, table, path, item.span(), inner))
+                    readers.push(Self::new(self.session, table, spec, path, item.span()));
                 }
                 _ => self.wrong_type(key, item, "a table"),
             }
         }
         readers
     }
-
-    /// The spec of a table below `spec`.
-    #[must_use]
-    pub(crate) fn spec_of(spec: &Spec, key: &str) -> &'static Spec {
-        match spec
-            .keys
-            .iter()
-            .find(|known| known.name == key)
-            .map(|known| known.kind)
-        {
-            Some(Kind::Table(inner) | Kind::Tables(inner)) => inner,
-            _ => &EMPTY,
-        }
-    }
 }
-
-static EMPTY: Spec = Spec { keys: &[] };

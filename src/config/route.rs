@@ -1,4 +1,6 @@
 //! `[[route]]`: which bucket serves which host and path.
+//!
+//! One host and path belongs to one route, so the order of routes in the file means nothing.
 
 use std::collections::HashMap;
 use std::sync::Arc;
@@ -7,23 +9,27 @@ use http::Method;
 use serde::{Serialize, Serializer};
 
 use crate::config::origin::{Buckets, Origin};
-use crate::config::reader::Reader;
-use crate::config::spec::Spec;
-use crate::config::value::HostPattern;
+use crate::config::reader::{Reader, Text};
+use crate::config::value::{HostPattern, Invalid, check_encoded};
 
 /// `[[route]]`.
 ///
 /// **Defaults**: every host, every path, every method.
 #[derive(Clone, Debug, Serialize)]
 pub struct Route {
-    /// Label in logs. Default: the first host, else the bucket.
+    /// Label in logs, of this route only. Default: the first host, else the bucket; with the path
+    /// behind it where another route already has that.
     pub name: String,
     /// Hosts it serves. Empty, the default: every host no other route names, the bare IP included.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
     pub hosts: Vec<HostPattern>,
-    /// Path prefix it serves, by whole segments. Default `/`.
+    /// Path prefix it serves, by whole segments, percent-encoded. Begins with `/`; default `/`.
     pub path: String,
     /// Methods it serves. Empty, the default: all.
-    #[serde(serialize_with = "serialize_methods")]
+    #[serde(
+        serialize_with = "serialize_methods",
+        skip_serializing_if = "Vec::is_empty"
+    )]
     pub methods: Vec<Method>,
     /// The bucket or buckets behind it.
     #[serde(serialize_with = "serialize_origin")]
@@ -38,80 +44,84 @@ fn serialize_methods<S: Serializer>(methods: &[Method], serializer: S) -> Result
     serializer.collect_seq(methods.iter().map(Method::as_str))
 }
 
-impl Route {
-    pub(crate) fn read(reader: &Reader<'_>, spec: &'static Spec) -> Option<Self> {
-        let hosts = reader
-            .texts("hosts")
-            .into_iter()
-            .filter_map(|text| match HostPattern::parse(&text.value) {
-                Ok(host) => Some(host),
-                Err(message) => {
-                    reader.error_at(text.span, "hosts", message, None);
-                    None
-                }
-            })
-            .collect::<Vec<_>>();
-        if reader.has("hosts") && hosts.is_empty() && reader.texts("hosts").is_empty() {
-            reader.error(
-                "hosts",
-                "is empty",
-                Some("leave `hosts` out to serve every host".to_owned()),
-            );
+/// A route with its place in the file.
+pub(crate) struct Claim<'a> {
+    reader: Reader<'a>,
+    route: Route,
+    /// `route.hosts` as written.
+    hosts: Vec<Text>,
+    /// `route.path` as written.
+    path: String,
+    /// Whether the file names the route.
+    is_named: bool,
+}
+
+impl<'a> Claim<'a> {
+    /// Reads one `[[route]]`.
+    pub(crate) fn read(reader: Reader<'a>) -> Option<Self> {
+        if reader.is_empty_list("hosts") {
+            let hint = "leave `hosts` out to serve every host";
+            reader.error("hosts", "is empty", Some(hint));
         }
-        let path = reader
-            .text("path")
-            .map_or_else(|| "/".to_owned(), |text| text.value);
-        if !path.starts_with('/') || path.contains(['?', '#']) {
-            reader.error(
-                "path",
-                format!("`{path}` is not a path; it begins with `/`"),
-                None,
-            );
+        let parsed = reader.parsed("hosts", HostPattern::parse);
+        let (hosts, written): (Vec<_>, Vec<_>) = parsed.into_iter().unzip();
+        let (path, written_path) = read_path(&reader);
+        if reader.is_empty_list("methods") {
+            let hint = "leave `methods` out to serve all";
+            reader.error("methods", "is empty", Some(hint));
         }
-        let methods = reader
-            .texts("methods")
-            .into_iter()
-            .filter_map(|text| match text.value.as_str() {
-                "GET" | "HEAD" | "PUT" | "POST" | "DELETE" | "OPTIONS" => {
-                    Method::from_bytes(text.value.as_bytes()).ok()
-                }
-                other => {
-                    let message = format!("`{other}` is not a method of OSS");
-                    let hint = "possible here: `GET`, `HEAD`, `PUT`, `POST`, `DELETE`, `OPTIONS`"
-                        .to_owned();
-                    reader.error_at(text.span, "methods", message, Some(hint));
-                    None
-                }
-            })
-            .collect();
+        let methods = reader.parsed("methods", parse_method);
+        let methods = methods.into_iter().map(|(method, _)| method).collect();
+        let name = reader.text("name");
+        if name.as_ref().is_some_and(|name| name.value.is_empty()) {
+            reader.error("name", "is empty", None);
+        }
         if !reader.has("origin") {
-            let hint = "add `origin = { bucket = \"examplebucket\", region = \"cn-hangzhou\" }`"
-                .to_owned();
+            let hint = "add `origin = { bucket = \"examplebucket\", region = \"cn-hangzhou\" }`";
             reader.error("origin", "is missing", Some(hint));
             return None;
         }
-        let origin = Origin::read(
-            &reader.table("origin", spec),
-            Reader::spec_of(spec, "origin"),
-            &path,
-        )?;
-        let name = match reader.text("name") {
-            Some(text) if text.value.is_empty() => {
-                reader.error("name", "is empty", None);
-                text.value
-            }
-            Some(text) => text.value,
-            None => hosts
-                .first()
-                .map_or_else(|| default_name(&origin.buckets), ToString::to_string),
+        let origin = Origin::read(&reader.table("origin"), &path)?;
+        let is_named = name.is_some();
+        let name = match (name, hosts.first()) {
+            (Some(name), _) => name.value,
+            (None, Some(host)) => host.to_string(),
+            (None, None) => default_name(&origin.buckets),
         };
         Some(Self {
-            name,
-            hosts,
-            path,
-            methods,
-            origin: Arc::new(origin),
+            reader,
+            route: Route {
+                name,
+                hosts,
+                path,
+                methods,
+                origin: Arc::new(origin),
+            },
+            hosts: written,
+            path: written_path,
+            is_named,
         })
+    }
+}
+
+fn read_path(reader: &Reader<'_>) -> (String, String) {
+    let Some(text) = reader.text("path") else {
+        return ("/".to_owned(), "/".to_owned());
+    };
+    if !text.value.starts_with('/') {
+        reader.refuse("path", &text, Invalid::Path, None);
+    } else if let Err(reason) = check_encoded(&text.value) {
+        reader.refuse("path", &text, reason, None);
+    }
+    (text.value, text.written)
+}
+
+fn parse_method(text: &str) -> Result<Method, &'static str> {
+    match text {
+        "GET" | "HEAD" | "PUT" | "POST" | "DELETE" | "OPTIONS" => {
+            Method::from_bytes(text.as_bytes()).map_err(|_| "is not a method")
+        }
+        _ => Err("is not a method of OSS: `GET`, `HEAD`, `PUT`, `POST`, `DELETE` or `OPTIONS`"),
     }
 }
 
@@ -124,30 +134,71 @@ fn default_name(buckets: &Buckets) -> String {
     }
 }
 
-/// Notes routes that claim the same host and path, and names that are not unique.
-pub(crate) fn check_claims(routes: &[(&Reader<'_>, Route)]) {
-    let mut claims: HashMap<(String, &str), usize> = HashMap::new();
-    for (index, (reader, route)) in routes.iter().enumerate() {
-        let hosts: Vec<String> = if route.hosts.is_empty() {
-            vec!["every host".to_owned()]
-        } else {
-            route.hosts.iter().map(|host| format!("`{host}`")).collect()
-        };
-        for host in hosts {
-            if let Some(other) =
-                claims.insert((host.clone(), route.path.trim_end_matches('/')), index)
-            {
-                let key = if route.hosts.is_empty() { "" } else { "hosts" };
-                let message = format!(
-                    "claims {host} with path `{}`, which `route[{other}]` already serves",
-                    route.path
-                );
-                reader.error(
-                    key,
-                    message,
-                    Some("give one of them another `path` or other `hosts`".to_owned()),
-                );
+/// The routes, once no two claim the same host and path and every name is one route's own.
+pub(crate) fn settle(mut claims: Vec<Claim<'_>>) -> Vec<Route> {
+    check_hosts(&claims);
+    settle_names(&mut claims);
+    claims.into_iter().map(|claim| claim.route).collect()
+}
+
+fn check_hosts(claims: &[Claim<'_>]) {
+    let mut seen: HashMap<(Option<&HostPattern>, &str), usize> = HashMap::new();
+    for (index, claim) in claims.iter().enumerate() {
+        let path = claim.route.path.trim_end_matches('/');
+        // With `hosts` that are all wrong it is not known what the route claims.
+        if !claim.reader.has("hosts")
+            && let Some(other) = seen.insert((None, path), index)
+        {
+            let message = format!(
+                "claims every host with path `{}`, as `route[{other}]` does",
+                claim.path
+            );
+            let hint = "give one of them `hosts`, or another `path`";
+            claim.reader.error("", message, Some(hint));
+        }
+        for (host, written) in claim.route.hosts.iter().zip(&claim.hosts) {
+            match seen.insert((Some(host), path), index) {
+                None => {}
+                Some(other) if other == index => {
+                    claim
+                        .reader
+                        .refuse("hosts", written, "is listed twice", None);
+                }
+                Some(other) => {
+                    let reason = format!(
+                        "with path `{}` is already served by `route[{other}]`",
+                        claim.path
+                    );
+                    let hint = "give one of them another `path` or other `hosts`".to_owned();
+                    claim.reader.refuse("hosts", written, reason, Some(hint));
+                }
             }
         }
+    }
+}
+
+fn settle_names(claims: &mut [Claim<'_>]) {
+    let mut taken: HashMap<String, usize> = HashMap::new();
+    for (index, claim) in claims.iter().enumerate() {
+        if claim.is_named
+            && let Some(other) = taken.insert(claim.route.name.clone(), index)
+        {
+            let message = format!("is already the name of `route[{other}]`");
+            claim.reader.error("name", message, None);
+        }
+    }
+    // Names nobody chose make way: the path tells routes of one host apart.
+    for (index, claim) in claims.iter_mut().enumerate() {
+        if claim.is_named {
+            continue;
+        }
+        let route = &mut claim.route;
+        if taken.contains_key(&route.name) {
+            route.name = format!("{}{}", route.name, route.path);
+        }
+        if taken.contains_key(&route.name) {
+            route.name = format!("{}#{index}", route.name);
+        }
+        taken.insert(route.name.clone(), index);
     }
 }

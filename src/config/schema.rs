@@ -1,11 +1,19 @@
-//! The config's JSON Schema, for editors; made from the same description the reader checks against.
+//! The JSON Schema of the config, for editors.
+//!
+//! Draft-07 and without references, because the TOML plugins of editors know no more than that. It
+//! tells names, types and words; what only a whole config shows is left to `ossgate check`.
 
-use crate::config::spec::{Kind, ROOT, Spec};
+use serde_json::{Map, Value, json};
 
-/// The JSON Schema (draft-07) of the config.
+use crate::config::spec::{Fallback, Kind, ROOT, Spec};
+
+/// What stands for text that is filled in later, which may be anything.
+const FILLED_IN: &str = "\\$\\{";
+
+/// The JSON Schema of the config.
 #[must_use]
-pub fn json_schema() -> serde_json::Value {
-    let mut schema = table_schema(&ROOT);
+pub fn json_schema() -> Value {
+    let mut schema = table(&ROOT);
     if let Some(object) = schema.as_object_mut() {
         object.insert(
             "$schema".into(),
@@ -16,32 +24,65 @@ pub fn json_schema() -> serde_json::Value {
     schema
 }
 
-fn table_schema(spec: &Spec) -> serde_json::Value {
-    let properties: serde_json::Map<String, serde_json::Value> = spec
-        .keys
-        .iter()
-        .map(|key| {
-            let mut schema = kind_schema(key.kind);
-            if let Some(object) = schema.as_object_mut() {
-                object.insert("description".into(), key.doc.into());
+fn table(spec: &Spec) -> Value {
+    let mut properties = Map::new();
+    let mut required = Vec::new();
+    for key in spec.keys {
+        let mut schema = of_kind(key.kind);
+        if let Some(object) = schema.as_object_mut() {
+            object.insert("description".into(), key.doc.into());
+            match key.fallback {
+                Fallback::Required => required.push(key.name),
+                Fallback::Is(text) => {
+                    if let Some(value) = constant(text) {
+                        object.insert("default".into(), value);
+                    }
+                }
+                Fallback::Absent => {}
             }
-            (key.name.to_owned(), schema)
-        })
-        .collect();
-    serde_json::json!({ "type": "object", "additionalProperties": false, "properties": properties })
+        }
+        properties.insert(key.name.to_owned(), schema);
+    }
+    let mut schema = Map::new();
+    schema.insert("type".into(), "object".into());
+    schema.insert("additionalProperties".into(), false.into());
+    schema.insert("properties".into(), properties.into());
+    if !required.is_empty() {
+        schema.insert("required".into(), required.into());
+    }
+    if !spec.one_of.is_empty() {
+        let groups = spec.one_of.iter().map(|group| {
+            let choices: Vec<Value> = group
+                .iter()
+                .map(|key| json!({ "required": [key] }))
+                .collect();
+            json!({ "oneOf": choices })
+        });
+        schema.insert("allOf".into(), groups.collect());
+    }
+    schema.into()
 }
 
-fn kind_schema(kind: Kind) -> serde_json::Value {
-    use serde_json::json;
+/// A default as JSON: TOML and JSON spell the values that occur alike.
+fn constant(text: &str) -> Option<Value> {
+    serde_json::from_str(text).ok()
+}
+
+fn of_kind(kind: Kind) -> Value {
+    let text_like =
+        |pattern: &str| json!({ "type": "string", "pattern": format!("{pattern}|{FILLED_IN}") });
     match kind {
         Kind::Text => json!({ "type": "string" }),
-        Kind::Duration => json!({ "type": "string", "pattern": "^(0|[0-9]+(ms|s|m|h|d))$|\\$\\{" }),
-        Kind::Size => json!({ "type": "string", "pattern": "^(0|[0-9]+(B|KiB|MiB|GiB))$|\\$\\{" }),
+        Kind::Duration => text_like("^(0|[0-9]+(ms|s|m|h|d))$"),
+        Kind::Size => text_like("^(0|[0-9]+(B|KiB|MiB|GiB))$"),
         Kind::Count => json!({ "type": "integer", "minimum": 0 }),
         Kind::Flag => json!({ "type": "boolean" }),
         Kind::Texts => json!({ "type": "array", "items": { "type": "string" } }),
-        Kind::OneOf(names) => json!({ "type": "string", "enum": names }),
-        Kind::Table(spec) => table_schema(spec),
-        Kind::Tables(spec) => json!({ "type": "array", "items": table_schema(spec) }),
+        Kind::OneOf(words) => json!({
+            "type": "string",
+            "anyOf": [{ "enum": words }, { "pattern": FILLED_IN }],
+        }),
+        Kind::Table(spec) => table(spec),
+        Kind::Tables(spec) => json!({ "type": "array", "items": table(spec) }),
     }
 }

@@ -1,4 +1,6 @@
 //! `[server]`, `[dns]` and `[log]`.
+//!
+//! All three may be left out. Nothing is opened or resolved here.
 
 use std::net::{IpAddr, SocketAddr};
 use std::path::PathBuf;
@@ -8,7 +10,7 @@ use ipnet::IpNet;
 use serde::{Serialize, Serializer};
 
 use crate::config::reader::Reader;
-use crate::config::value::serialize_duration;
+use crate::config::value::{format_duration, serialize_duration};
 
 const NONE: Duration = Duration::ZERO;
 const TICK: Duration = Duration::from_millis(1);
@@ -18,7 +20,7 @@ const TICK: Duration = Duration::from_millis(1);
 /// **Defaults**: one worker per core, no drain delay, 30 s drain timeout.
 #[derive(Clone, Debug, Serialize)]
 pub struct Server {
-    /// Worker threads. 0, the default, is one per core.
+    /// Worker threads, at most 1024. 0, the default, is one per core.
     pub workers: usize,
     /// How long accepting goes on after the drain began. Default 0 s.
     #[serde(serialize_with = "serialize_duration")]
@@ -30,12 +32,8 @@ pub struct Server {
 
 impl Server {
     pub(crate) fn read(reader: &Reader<'_>) -> Self {
-        let workers = reader.count("workers").unwrap_or(0);
-        if workers > 1024 {
-            reader.error("workers", "must be at most 1024", None);
-        }
         Self {
-            workers,
+            workers: reader.count("workers", 0, 0..=1024),
             drain_delay: reader.duration("drain_delay", NONE, NONE),
             drain_timeout: reader.duration("drain_timeout", Duration::from_secs(30), NONE),
         }
@@ -82,40 +80,10 @@ pub struct Dns {
 
 impl Dns {
     pub(crate) fn read(reader: &Reader<'_>) -> Self {
-        let servers = reader
-            .texts("servers")
-            .into_iter()
-            .filter_map(|text| {
-                let server = text
-                    .value
-                    .parse::<IpAddr>()
-                    .map(|ip| SocketAddr::new(ip, 53))
-                    .or_else(|_| text.value.parse());
-                if server.is_err() {
-                    let message = format!(
-                        "`{}` is not a name server; write `ip` or `ip:port`",
-                        text.value
-                    );
-                    reader.error_at(text.span, "servers", message, None);
-                }
-                server.ok()
-            })
-            .collect();
-        let allow = reader
-            .texts("allow")
-            .into_iter()
-            .filter_map(|text| {
-                let net = text.value.parse::<IpNet>();
-                if net.is_err() {
-                    let message = format!(
-                        "`{}` is not an address range such as `10.0.0.0/8`",
-                        text.value
-                    );
-                    reader.error_at(text.span, "allow", message, None);
-                }
-                net.ok()
-            })
-            .collect();
+        let servers = reader.parsed("servers", parse_server);
+        let servers = servers.into_iter().map(|(server, _)| server).collect();
+        let allow = reader.parsed("allow", parse_range);
+        let allow = allow.into_iter().map(|(range, _)| range).collect();
         let words = [
             ("ipv4", Family::Ipv4),
             ("ipv6", Family::Ipv6),
@@ -131,10 +99,32 @@ impl Dns {
             allow,
         };
         if dns.max_ttl < dns.min_ttl {
-            reader.error("max_ttl", "must not be below `min_ttl`", None);
+            let (min, max) = (format_duration(dns.min_ttl), format_duration(dns.max_ttl));
+            if reader.has("max_ttl") {
+                let message = "must not be below `min_ttl`";
+                reader.error("max_ttl", message, Some(&format!("`min_ttl` is {min}")));
+            } else {
+                let message = "must not be above `max_ttl`";
+                reader.error("min_ttl", message, Some(&format!("`max_ttl` is {max}")));
+            }
         }
         dns
     }
+}
+
+fn parse_server(text: &str) -> Result<SocketAddr, &'static str> {
+    let address = match text.parse::<IpAddr>() {
+        Ok(ip) => Some(SocketAddr::new(ip, 53)),
+        Err(_) => text.parse().ok(),
+    };
+    address
+        .filter(|address| address.port() != 0)
+        .ok_or("is not a name server; write `ip` or `ip:port`")
+}
+
+fn parse_range(text: &str) -> Result<IpNet, &'static str> {
+    text.parse()
+        .map_err(|_| "is not an address range such as `10.0.0.0/8` or `127.0.0.1/32`")
 }
 
 /// Least important event that is logged.
@@ -213,6 +203,10 @@ impl Log {
             ("off", AccessFormat::Off),
         ];
         let sink = |key| match reader.text(key) {
+            Some(text) if text.value.is_empty() => {
+                reader.error(key, "is empty", Some("`-` is the standard stream"));
+                Sink::Standard
+            }
             Some(text) if text.value != "-" => Sink::File(reader.base().join(text.value)),
             Some(_) | None => Sink::Standard,
         };

@@ -1,8 +1,11 @@
 //! Every table and key of the config in one description.
 //!
 //! It says which keys exist (so that another one is an error), and it is what the JSON Schema and
-//! the completeness test of `config/reference.toml` are made from. Meaning, unit and range of each
-//! key are documented at the field it fills.
+//! the completeness test of `config/reference.toml` are made from. Defaults stand here as the file
+//! would spell them; a test holds them equal to what a config without the key gets.
+
+use self::Fallback::{Absent, Is, Required};
+use self::Kind::{Count, Duration, Flag, OneOf, Size, Table, Tables, Text, Texts};
 
 /// What a key takes.
 #[derive(Clone, Copy, Debug)]
@@ -27,6 +30,17 @@ pub enum Kind {
     Tables(&'static Spec),
 }
 
+/// What holds when a key is absent.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Fallback {
+    /// That is an error.
+    Required,
+    /// This value, in TOML.
+    Is(&'static str),
+    /// Something that is no constant: the key's sentence says what.
+    Absent,
+}
+
 /// One key.
 #[derive(Clone, Copy, Debug)]
 pub struct Key {
@@ -34,6 +48,8 @@ pub struct Key {
     pub name: &'static str,
     /// What it takes.
     pub kind: Kind,
+    /// What holds without it.
+    pub fallback: Fallback,
     /// One sentence for editors.
     pub doc: &'static str,
 }
@@ -43,10 +59,16 @@ pub struct Key {
 pub struct Spec {
     /// Its keys.
     pub keys: &'static [Key],
+    /// Groups of keys of which exactly one is written.
+    pub one_of: &'static [&'static [&'static str]],
 }
 
-const fn key(name: &'static str, kind: Kind, doc: &'static str) -> Key {
-    Key { name, kind, doc }
+impl Spec {
+    /// The key called `name`.
+    #[must_use]
+    pub fn key(&self, name: &str) -> Option<&'static Key> {
+        self.keys.iter().find(|key| key.name == name)
+    }
 }
 
 /// Networks an OSS endpoint can be on.
@@ -58,303 +80,121 @@ pub(crate) const NETWORKS: &[&str] = &[
     "dualstack",
 ];
 
+const FAMILIES: &[&str] = &["ipv4", "ipv6", "both"];
+const LEVELS: &[&str] = &["error", "warn", "info", "debug", "trace"];
+const ACCESS: &[&str] = &["json", "combined", "off"];
+const ADDRESSING: &[&str] = &["virtual-host", "path"];
+
+/// One line per key: name, kind, fallback, sentence.
+macro_rules! spec {
+    ($($name:literal: $kind:expr, $fallback:expr, $doc:literal;)*) => {
+        spec! { @[] $($name: $kind, $fallback, $doc;)* }
+    };
+    (one of $one_of:expr; $($name:literal: $kind:expr, $fallback:expr, $doc:literal;)*) => {
+        spec! { @$one_of $($name: $kind, $fallback, $doc;)* }
+    };
+    (@$one_of:tt $($name:literal: $kind:expr, $fallback:expr, $doc:literal;)*) => {
+        Spec {
+            keys: &[$(Key { name: $name, kind: $kind, fallback: $fallback, doc: $doc }),*],
+            one_of: &$one_of,
+        }
+    };
+}
+
 /// The whole file.
-pub static ROOT: Spec = Spec {
-    keys: &[
-        key("server", Kind::Table(&SERVER), "The process."),
-        key("dns", Kind::Table(&DNS), "How endpoint names are resolved."),
-        key("log", Kind::Table(&LOG), "Events and access lines."),
-        key(
-            "listener",
-            Kind::Tables(&LISTENER),
-            "Addresses clients connect to.",
-        ),
-        key(
-            "certificate",
-            Kind::Tables(&CERTIFICATE),
-            "Certificates for listeners with TLS.",
-        ),
-        key(
-            "route",
-            Kind::Tables(&ROUTE),
-            "Which bucket serves which host and path.",
-        ),
-    ],
+pub static ROOT: Spec = spec! {
+    "server": Table(&SERVER), Absent, "The process.";
+    "dns": Table(&DNS), Absent, "How endpoint names are resolved.";
+    "log": Table(&LOG), Absent, "Events and access lines.";
+    "listener": Tables(&LISTENER), Required, "Addresses clients connect to.";
+    "certificate": Tables(&CERTIFICATE), Absent, "Certificates for listeners with TLS.";
+    "route": Tables(&ROUTE), Required, "Which bucket serves which host and path.";
 };
 
-static SERVER: Spec = Spec {
-    keys: &[
-        key("workers", Kind::Count, "Worker threads; 0 is one per core."),
-        key(
-            "drain_delay",
-            Kind::Duration,
-            "How long accepting goes on after the drain began.",
-        ),
-        key(
-            "drain_timeout",
-            Kind::Duration,
-            "How long running requests may take to finish then.",
-        ),
-    ],
+static SERVER: Spec = spec! {
+    "workers": Count, Is("0"), "Worker threads; 0 is one per core.";
+    "drain_delay": Duration, Is("\"0s\""), "How long accepting goes on after the drain began.";
+    "drain_timeout": Duration, Is("\"30s\""), "How long running requests may take to finish then.";
 };
 
-static DNS: Spec = Spec {
-    keys: &[
-        key(
-            "servers",
-            Kind::Texts,
-            "Name servers, `ip` or `ip:port`; empty: the system's.",
-        ),
-        key(
-            "family",
-            Kind::OneOf(&["ipv4", "ipv6", "both"]),
-            "Which addresses to ask for.",
-        ),
-        key(
-            "min_ttl",
-            Kind::Duration,
-            "Shortest time between two resolutions of a name.",
-        ),
-        key(
-            "max_ttl",
-            Kind::Duration,
-            "Longest time between two resolutions of a name.",
-        ),
-        key(
-            "stale",
-            Kind::Duration,
-            "How long the last good answer serves while DNS fails.",
-        ),
-        key(
-            "timeout",
-            Kind::Duration,
-            "Longest wait for one name server.",
-        ),
-        key(
-            "allow",
-            Kind::Texts,
-            "Address ranges allowed although an OSS endpoint would not have them.",
-        ),
-    ],
+static DNS: Spec = spec! {
+    "servers": Texts, Is("[]"), "Name servers, `ip` or `ip:port`; empty: the system's.";
+    "family": OneOf(FAMILIES), Is("\"ipv4\""), "Which addresses to ask for.";
+    "min_ttl": Duration, Is("\"5s\""), "Shortest time between two resolutions of a name.";
+    "max_ttl": Duration, Is("\"60s\""), "Longest time between two resolutions of a name.";
+    "stale": Duration, Is("\"1h\""), "How long the last good answer serves while DNS fails.";
+    "timeout": Duration, Is("\"2s\""), "Longest wait for one name server.";
+    "allow": Texts, Is("[]"), "Address ranges allowed although an OSS endpoint would not have them.";
 };
 
-static LOG: Spec = Spec {
-    keys: &[
-        key(
-            "level",
-            Kind::OneOf(&["error", "warn", "info", "debug", "trace"]),
-            "Events of this level and above.",
-        ),
-        key(
-            "access",
-            Kind::OneOf(&["json", "combined", "off"]),
-            "Form of the access lines.",
-        ),
-        key(
-            "access_file",
-            Kind::Text,
-            "Where access lines go; `-` is standard output.",
-        ),
-        key(
-            "error_file",
-            Kind::Text,
-            "Where events go; `-` is standard error.",
-        ),
-    ],
+static LOG: Spec = spec! {
+    "level": OneOf(LEVELS), Is("\"info\""), "Events of this level and above.";
+    "access": OneOf(ACCESS), Is("\"json\""), "Form of the access lines.";
+    "access_file": Text, Is("\"-\""), "Where access lines go; `-` is standard output.";
+    "error_file": Text, Is("\"-\""), "Where events go; `-` is standard error.";
 };
 
-static LISTENER: Spec = Spec {
-    keys: &[
-        key(
-            "address",
-            Kind::Text,
-            "`ip:port`, `[ipv6]:port` or `unix:/path`.",
-        ),
-        key("tls", Kind::Flag, "Whether clients speak TLS here."),
-        key(
-            "http2",
-            Kind::Flag,
-            "Whether HTTP/2 is offered beside HTTP/1.1.",
-        ),
-        key(
-            "max_connections",
-            Kind::Count,
-            "Most client connections; 0: from the descriptor limit.",
-        ),
-        key(
-            "timeouts",
-            Kind::Table(&LISTENER_TIMEOUTS),
-            "Deadlines towards clients.",
-        ),
-        key(
-            "limits",
-            Kind::Table(&LISTENER_LIMITS),
-            "Limits on request heads.",
-        ),
-    ],
+static LISTENER: Spec = spec! {
+    "address": Text, Required, "`ip:port`, `[ipv6]:port` or `unix:/path`.";
+    "tls": Flag, Is("false"), "Whether clients speak TLS here.";
+    "http2": Flag, Is("true"), "Whether HTTP/2 is offered beside HTTP/1.1.";
+    "max_connections": Count, Is("0"), "Most client connections; 0: from the descriptor limit.";
+    "timeouts": Table(&LISTENER_TIMEOUTS), Absent, "Deadlines towards clients.";
+    "limits": Table(&LISTENER_LIMITS), Absent, "Limits on request heads.";
 };
 
-static LISTENER_TIMEOUTS: Spec = Spec {
-    keys: &[
-        key("tls_handshake", Kind::Duration, "For the TLS handshake."),
-        key("header", Kind::Duration, "For a whole request head."),
-        key(
-            "idle",
-            Kind::Duration,
-            "Between two requests of a connection.",
-        ),
-        key(
-            "stall",
-            Kind::Duration,
-            "For a client that neither takes nor sends a byte.",
-        ),
-    ],
+static LISTENER_TIMEOUTS: Spec = spec! {
+    "tls_handshake": Duration, Is("\"10s\""), "For the TLS handshake.";
+    "header": Duration, Is("\"30s\""), "For a whole request head.";
+    "idle": Duration, Is("\"75s\""), "Between two requests of a connection.";
+    "stall": Duration, Is("\"60s\""), "For a client that neither takes nor sends a byte.";
 };
 
-static LISTENER_LIMITS: Spec = Spec {
-    keys: &[
-        key("header_bytes", Kind::Size, "Largest request head."),
-        key("headers", Kind::Count, "Most header lines."),
-    ],
+static LISTENER_LIMITS: Spec = spec! {
+    "header_bytes": Size, Is("\"64KiB\""), "Largest request head.";
+    "headers": Count, Is("200"), "Most header lines.";
 };
 
-static CERTIFICATE: Spec = Spec {
-    keys: &[
-        key(
-            "cert",
-            Kind::Text,
-            "PEM file with the certificate chain, leaf first.",
-        ),
-        key("key", Kind::Text, "PEM file with the private key."),
-        key(
-            "default",
-            Kind::Flag,
-            "Whether it also serves clients that name no host or another one.",
-        ),
-    ],
+static CERTIFICATE: Spec = spec! {
+    "cert": Text, Required, "PEM file with the certificate chain, leaf first.";
+    "key": Text, Required, "PEM file with the private key.";
+    "default": Flag, Absent, "Whether it also serves clients that name no host or another one; default: the only one does.";
 };
 
-static ROUTE: Spec = Spec {
-    keys: &[
-        key(
-            "name",
-            Kind::Text,
-            "Label in logs; default: the first host, else the bucket.",
-        ),
-        key(
-            "hosts",
-            Kind::Texts,
-            "Hosts it serves, exact or `*.suffix`; empty: every host.",
-        ),
-        key(
-            "path",
-            Kind::Text,
-            "Path prefix it serves; the longest wins.",
-        ),
-        key("methods", Kind::Texts, "Methods it serves; empty: all."),
-        key(
-            "origin",
-            Kind::Table(&ORIGIN),
-            "The bucket or buckets behind it.",
-        ),
-    ],
+static ROUTE: Spec = spec! {
+    "name": Text, Absent, "Label in logs; default: the first host, else the bucket.";
+    "hosts": Texts, Absent, "Hosts it serves, exact or `*.suffix`; left out: every host.";
+    "path": Text, Is("\"/\""), "Path prefix it serves; the longest wins.";
+    "methods": Texts, Absent, "Methods it serves; left out: all.";
+    "origin": Table(&ORIGIN), Required, "The bucket or buckets behind it.";
 };
 
-static ORIGIN: Spec = Spec {
-    keys: &[
-        key(
-            "bucket",
-            Kind::Text,
-            "The one bucket: the whole path is the key.",
-        ),
-        key(
-            "buckets",
-            Kind::Texts,
-            "Buckets by name or pattern, chosen by path or host label.",
-        ),
-        key("region", Kind::Text, "Region id, such as `cn-hangzhou`."),
-        key(
-            "network",
-            Kind::OneOf(NETWORKS),
-            "Which endpoint of the region.",
-        ),
-        key(
-            "endpoint",
-            Kind::Text,
-            "`host`, `host:port` or `ip:port`, instead of region and network.",
-        ),
-        key(
-            "host",
-            Kind::Text,
-            "Host sent to OSS, such as a domain bound to the bucket.",
-        ),
-        key(
-            "addressing",
-            Kind::OneOf(&["virtual-host", "path"]),
-            "Where OSS finds the bucket's name.",
-        ),
-        key("tls", Kind::Flag, "Whether OSS is reached by HTTPS."),
-        key(
-            "ca",
-            Kind::Text,
-            "PEM file with the CAs to trust, instead of the system's.",
-        ),
-        key(
-            "server_name",
-            Kind::Text,
-            "Name in the endpoint's certificate, where it is not the endpoint's.",
-        ),
-        key("prefix", Kind::Text, "Put before every key."),
-        key(
-            "strip_path",
-            Kind::Flag,
-            "Whether the route's path is taken off first.",
-        ),
-        key(
-            "timeouts",
-            Kind::Table(&ORIGIN_TIMEOUTS),
-            "Deadlines towards OSS.",
-        ),
-        key("pool", Kind::Table(&POOL), "Kept-alive connections to OSS."),
-    ],
+static ORIGIN: Spec = spec! {
+    one of [&["bucket", "buckets"], &["region", "endpoint"]];
+    "bucket": Text, Absent, "The one bucket: the whole path is the key.";
+    "buckets": Texts, Absent, "Buckets by name or pattern, chosen by path or host label.";
+    "region": Text, Absent, "Region id, such as `cn-hangzhou`.";
+    "network": OneOf(NETWORKS), Is("\"internal\""), "Which endpoint of the region.";
+    "endpoint": Text, Absent, "`host`, `host:port` or `ip:port`, instead of region and network.";
+    "host": Text, Absent, "Host sent to OSS, such as a domain bound to the bucket; default: of bucket and endpoint.";
+    "addressing": OneOf(ADDRESSING), Absent, "Where OSS finds the bucket; default: path for an address and for PrivateLink, else virtual-host.";
+    "tls": Flag, Is("true"), "Whether OSS is reached by HTTPS.";
+    "ca": Text, Absent, "PEM file with the CAs to trust; default: the system's.";
+    "server_name": Text, Absent, "Name in the endpoint's certificate; default: the host connected to.";
+    "prefix": Text, Is("\"\""), "Put before every key.";
+    "strip_path": Flag, Is("false"), "Whether the route's path is taken off first.";
+    "timeouts": Table(&ORIGIN_TIMEOUTS), Absent, "Deadlines towards OSS.";
+    "pool": Table(&POOL), Absent, "Kept-alive connections to OSS.";
 };
 
-static ORIGIN_TIMEOUTS: Spec = Spec {
-    keys: &[
-        key(
-            "connect",
-            Kind::Duration,
-            "For one connect with its TLS handshake.",
-        ),
-        key(
-            "first_byte",
-            Kind::Duration,
-            "From the end of the request to the answer's first byte.",
-        ),
-        key(
-            "idle",
-            Kind::Duration,
-            "For a silence inside a body, either way.",
-        ),
-    ],
+static ORIGIN_TIMEOUTS: Spec = spec! {
+    "connect": Duration, Is("\"3s\""), "For one connect with its TLS handshake.";
+    "first_byte": Duration, Is("\"60s\""), "From the end of the request to the answer's first byte.";
+    "idle": Duration, Is("\"60s\""), "For a silence inside a body, either way.";
 };
 
-static POOL: Spec = Spec {
-    keys: &[
-        key(
-            "idle_per_address",
-            Kind::Count,
-            "Most idle connections per address and worker.",
-        ),
-        key(
-            "idle",
-            Kind::Duration,
-            "How long a connection stays idle; OSS must not close it first.",
-        ),
-        key(
-            "max_per_address",
-            Kind::Count,
-            "Most requests in flight per address; 0: no limit.",
-        ),
-    ],
+static POOL: Spec = spec! {
+    "idle_per_address": Count, Is("64"), "Most idle connections per address and worker.";
+    "idle": Duration, Is("\"30s\""), "How long a connection stays idle; OSS must not close it first.";
+    "max_per_address": Count, Is("0"), "Most requests in flight per address; 0: no limit.";
 };

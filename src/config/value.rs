@@ -1,13 +1,78 @@
-//! Values the tables share: durations, sizes, host and bucket patterns, secrets.
+//! Values the tables share: durations, sizes, paths, host and bucket patterns.
 //!
-//! Reading is strict: a unit is always written, and nothing is guessed.
+//! Reading is strict: a unit is always written, and nothing is guessed. Errors never repeat the text
+//! that was read, because it may have been filled in from a secret.
 
 use std::fmt;
+use std::net::{IpAddr, Ipv6Addr};
 use std::time::Duration;
 
 use serde::{Serialize, Serializer};
 
 use crate::oss::addressing::is_bucket_name;
+
+/// Why a text is not the value it should be; reads as the end of a sentence about it.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Invalid {
+    /// Not a duration.
+    Duration,
+    /// Not a size.
+    Size,
+    /// Neither a host name nor an address.
+    Host,
+    /// A `*` that is not the first label of a host.
+    Wildcard,
+    /// Not the name of a bucket.
+    BucketName,
+    /// Neither the name of a bucket nor one with a single `*` in it.
+    BucketPattern,
+    /// The pattern of every bucket there is.
+    OpenRelay,
+    /// Not a path.
+    Path,
+    /// A path with bytes a request cannot have.
+    Unencoded,
+}
+
+impl fmt::Display for Invalid {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(match self {
+            Self::Duration => {
+                "is not a duration; write for example \"500ms\", \"30s\", \"2m\", \"1h\""
+            }
+            Self::Size => "is not a size; write for example \"64KiB\", \"16MiB\"",
+            Self::Host => "is not a host name or address; write it without scheme, port and path",
+            Self::Wildcard => "is not a host pattern: `*` stands for exactly one first label",
+            Self::BucketName => "is not a bucket name: 3 to 63 of `a-z`, `0-9` and `-`",
+            Self::BucketPattern => {
+                "is not a bucket pattern: one `*` among the characters of a bucket name"
+            }
+            Self::OpenRelay => {
+                "would make this an open relay to every bucket of everybody in the region"
+            }
+            Self::Path => "is not a path; it begins with `/`",
+            Self::Unencoded => "has characters that are percent-encoded in a request",
+        })
+    }
+}
+
+/// Checks that a piece of a path is written as a request carries it (RFC 3986, `pchar` and `/`).
+///
+/// # Errors
+///
+/// [`Invalid::Unencoded`].
+pub(crate) fn check_encoded(path: &str) -> Result<(), Invalid> {
+    let mut bytes = path.bytes();
+    while let Some(byte) = bytes.next() {
+        let is_plain = byte.is_ascii_alphanumeric() || b"-._~!$&'()*+,;=:@/".contains(&byte);
+        let is_escape = byte == b'%'
+            && (0..2).all(|_| bytes.next().is_some_and(|digit| digit.is_ascii_hexdigit()));
+        if !is_plain && !is_escape {
+            return Err(Invalid::Unencoded);
+        }
+    }
+    Ok(())
+}
 
 /// A host a route serves.
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
@@ -23,31 +88,31 @@ impl HostPattern {
     ///
     /// # Errors
     ///
-    /// What is wrong with it, in one sentence.
-    pub fn parse(text: &str) -> Result<Self, String> {
+    /// [`Invalid::Host`] or [`Invalid::Wildcard`].
+    pub fn parse(text: &str) -> Result<Self, Invalid> {
         let lower = text.to_ascii_lowercase();
         if let Some(suffix) = lower.strip_prefix("*.") {
             return match host_name(suffix) {
-                Some(suffix) => Ok(Self::Wildcard(suffix)),
-                None => Err(format!(
-                    "`{text}` is not a host pattern: `*` stands for exactly one first label"
-                )),
+                Some(suffix) if suffix.parse::<IpAddr>().is_err() => Ok(Self::Wildcard(suffix)),
+                Some(_) | None => Err(Invalid::Wildcard),
             };
         }
-        host_name(&lower).map(Self::Exact).ok_or_else(|| {
-            format!(
-                "`{text}` is not a host name or address; write it without scheme, port and path"
-            )
-        })
+        let reason = if lower.contains('*') {
+            Invalid::Wildcard
+        } else {
+            Invalid::Host
+        };
+        host_name(&lower).map(Self::Exact).ok_or(reason)
     }
 }
 
 /// A host name or IP literal in canonical form, without port; `None` when it is neither.
 pub(crate) fn host_name(text: &str) -> Option<String> {
-    let bare = text
-        .strip_prefix('[')
-        .and_then(|rest| rest.strip_suffix(']'));
-    if let Ok(ip) = bare.unwrap_or(text).parse::<std::net::IpAddr>() {
+    if let Some(inside) = text.strip_prefix('[') {
+        let ip: Ipv6Addr = inside.strip_suffix(']')?.parse().ok()?;
+        return Some(ip.to_string());
+    }
+    if let Ok(ip) = text.parse::<IpAddr>() {
         return Some(ip.to_string());
     }
     let name = text.strip_suffix('.').unwrap_or(text);
@@ -98,19 +163,17 @@ impl BucketPattern {
     ///
     /// # Errors
     ///
-    /// What is wrong with it and why it matters.
-    pub fn parse(text: &str) -> Result<Self, String> {
+    /// [`Invalid::BucketName`], [`Invalid::BucketPattern`] or [`Invalid::OpenRelay`].
+    pub fn parse(text: &str) -> Result<Self, Invalid> {
         let Some((prefix, suffix)) = text.split_once('*') else {
             return if is_bucket_name(text) {
                 Ok(Self::Exact(text.to_owned()))
             } else {
-                Err(format!("`{text}` is not a bucket name"))
+                Err(Invalid::BucketName)
             };
         };
         if prefix.is_empty() && suffix.is_empty() {
-            return Err(
-                "a lone `*` would make this an open relay to every bucket of everybody in the region".to_owned(),
-            );
+            return Err(Invalid::OpenRelay);
         }
         let is_part = |part: &str| {
             part.bytes().all(|byte| {
@@ -118,9 +181,7 @@ impl BucketPattern {
             })
         };
         if suffix.contains('*') || !is_part(prefix) || !is_part(suffix) {
-            return Err(format!(
-                "`{text}` is not a bucket pattern: one `*` among the characters of a bucket name"
-            ));
+            return Err(Invalid::BucketPattern);
         }
         Ok(Self::Glob {
             prefix: prefix.to_owned(),
@@ -162,8 +223,8 @@ impl Serialize for BucketPattern {
 ///
 /// # Errors
 ///
-/// What a duration looks like.
-pub fn parse_duration(text: &str) -> Result<Duration, String> {
+/// [`Invalid::Duration`].
+pub fn parse_duration(text: &str) -> Result<Duration, Invalid> {
     let end = text
         .find(|c: char| !c.is_ascii_digit())
         .unwrap_or(text.len());
@@ -175,11 +236,7 @@ pub fn parse_duration(text: &str) -> Result<Duration, String> {
         "h" => 3_600_000,
         "d" => 86_400_000,
         "" if digits == "0" => 0,
-        _ => {
-            return Err(format!(
-                "`{text}` is not a duration; write for example \"500ms\", \"30s\", \"2m\", \"1h\""
-            ));
-        }
+        _ => return Err(Invalid::Duration),
     };
     digits
         .parse::<u64>()
@@ -188,11 +245,7 @@ pub fn parse_duration(text: &str) -> Result<Duration, String> {
         // A century: far beyond any use, and safe to add to any clock.
         .filter(|millis| *millis <= 3_153_600_000_000)
         .map(Duration::from_millis)
-        .ok_or_else(|| {
-            format!(
-                "`{text}` is not a duration; write for example \"500ms\", \"30s\", \"2m\", \"1h\""
-            )
-        })
+        .ok_or(Invalid::Duration)
 }
 
 /// The shortest exact form [`parse_duration`] reads.
@@ -220,8 +273,8 @@ pub fn format_duration(duration: Duration) -> String {
 ///
 /// # Errors
 ///
-/// What a size looks like.
-pub fn parse_size(text: &str) -> Result<usize, String> {
+/// [`Invalid::Size`].
+pub fn parse_size(text: &str) -> Result<usize, Invalid> {
     let end = text
         .find(|c: char| !c.is_ascii_digit())
         .unwrap_or(text.len());
@@ -232,15 +285,13 @@ pub fn parse_size(text: &str) -> Result<usize, String> {
         "MiB" => 1 << 20,
         "GiB" => 1 << 30,
         "" if digits == "0" => 0,
-        _ => 0,
+        _ => return Err(Invalid::Size),
     };
-    let is_zero = digits == "0" && unit.is_empty();
     digits
         .parse::<usize>()
         .ok()
-        .filter(|_| factor > 0 || is_zero)
         .and_then(|count| count.checked_mul(factor))
-        .ok_or_else(|| format!("`{text}` is not a size; write for example \"64KiB\", \"16MiB\""))
+        .ok_or(Invalid::Size)
 }
 
 /// The shortest exact form [`parse_size`] reads.
@@ -272,71 +323,4 @@ pub(crate) fn serialize_size<S: Serializer>(
 }
 
 #[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn durations_and_sizes_round_trip() {
-        for text in ["500ms", "30s", "2m", "1h", "365d", "1500ms", "0s"] {
-            assert_eq!(format_duration(parse_duration(text).unwrap()), text);
-        }
-        for text in ["64KiB", "16MiB", "1GiB", "100B", "0B"] {
-            assert_eq!(format_size(parse_size(text).unwrap()), text);
-        }
-        for text in [
-            "",
-            "30",
-            "s",
-            "-1s",
-            "1.5s",
-            "30 s",
-            "99999999999999999999s",
-            "1w",
-        ] {
-            assert!(parse_duration(text).is_err(), "{text}");
-        }
-        for text in ["", "64", "64KB", "-1KiB", "KiB"] {
-            assert!(parse_size(text).is_err(), "{text}");
-        }
-    }
-
-    #[test]
-    fn bucket_patterns() {
-        let team = BucketPattern::parse("team-*").unwrap();
-        assert!(team.matches("team-a"));
-        for name in [
-            "team-",
-            "teams-a",
-            "team-A",
-            "team-a.evil",
-            "xteam-a",
-            "team-a/",
-        ] {
-            assert!(!team.matches(name), "{name}");
-        }
-        for text in ["*", "a*b*c", "Team-*", "ab", "a.b", "team/*"] {
-            assert!(BucketPattern::parse(text).is_err(), "{text}");
-        }
-    }
-
-    #[test]
-    fn host_patterns() {
-        assert_eq!(
-            HostPattern::parse("Img.Example.com").unwrap(),
-            HostPattern::Exact("img.example.com".into())
-        );
-        assert_eq!(
-            HostPattern::parse("*.a.b").unwrap(),
-            HostPattern::Wildcard("a.b".into())
-        );
-        assert_eq!(
-            HostPattern::parse("[::1]").unwrap(),
-            HostPattern::Exact("::1".into())
-        );
-        for text in [
-            "", "*", "a:80", "http://a", "a/b", "*.*.a", "a.*.b", "a..b", "user@a",
-        ] {
-            assert!(HostPattern::parse(text).is_err(), "{text}");
-        }
-    }
-}
+mod tests;

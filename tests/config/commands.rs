@@ -1,0 +1,172 @@
+//! `check`, `show`, `schema` and `init`.
+
+use std::path::Path;
+
+use ossgate::cli::check::{Format, check};
+use ossgate::cli::show::{init, schema, show};
+use ossgate::config::{from_str, load};
+use ossgate::oss::endpoint::{self, Network, regions};
+
+use super::{Files, example, examples};
+
+fn text(write: impl FnOnce(&mut dyn std::io::Write) -> std::io::Result<u8>) -> (u8, String) {
+    let mut out = Vec::new();
+    let code = write(&mut out).unwrap();
+    (code, String::from_utf8(out).unwrap())
+}
+
+#[test]
+fn check_names_what_would_be_served() {
+    let files = Files::new();
+    let path = files.path("good.toml");
+    std::fs::write(&path, example("multi-bucket.toml")).unwrap();
+    let (code, out) = text(|out| check(&path, Format::Text, &|_| None, out));
+    assert_eq!(code, 0);
+    for part in [
+        "good.toml: ok",
+        "listens on 0.0.0.0:80 (http)",
+        "route `sdk-hosts`: *.oss.example.com, path / -> buckets examplebucket, team-* at \
+         https://oss-cn-hangzhou-internal.aliyuncs.com:443",
+        "route `sdk-paths`: every host",
+    ] {
+        assert!(out.contains(part), "{part}\n{out}");
+    }
+}
+
+#[test]
+fn check_shows_every_problem_with_a_caret_and_a_hint() {
+    let files = Files::new();
+    let path = files.path("bad.toml");
+    std::fs::write(&path, "[sever]\n[log]\nlevel = \"warm\"\n").unwrap();
+    let (code, out) = text(|out| check(&path, Format::Text, &|_| None, out));
+    let path = path.display();
+    assert_eq!(code, 78);
+    for part in [
+        format!("{path}:1:2: sever: unknown key `sever`\n"),
+        "1 | [sever]\n  |  ^^^^^\n".to_owned(),
+        "hint: did you mean `server`?".to_owned(),
+        format!("{path}:3:9: log.level: `warm` is none of"),
+        "3 | level = \"warm\"\n  |         ^^^^^^\n".to_owned(),
+        "hint: did you mean `warn`?".to_owned(),
+        format!("{path}: 4 errors; this would not start"),
+    ] {
+        assert!(out.contains(&part), "{part}\n{out}");
+    }
+}
+
+#[test]
+fn check_writes_json_for_programs() {
+    let files = Files::new();
+    let path = files.path("bad.toml");
+    let (code, out) = text(|out| check(&path, Format::Json, &|_| None, out));
+    let json: serde_json::Value = serde_json::from_str(&out).unwrap();
+    assert_eq!((code, json["ok"].as_bool()), (78, Some(false)));
+    assert!(json["problems"][0]["line"].is_null());
+    std::fs::write(&path, "[log]\nlevel = \"warm\"\n").unwrap();
+    let (_, out) = text(|out| check(&path, Format::Json, &|_| None, out));
+    let json: serde_json::Value = serde_json::from_str(&out).unwrap();
+    let problems = json["problems"].as_array().unwrap();
+    let problem = problems
+        .iter()
+        .find(|problem| problem["path"] == "log.level")
+        .unwrap();
+    assert_eq!(
+        (problem["line"].as_u64(), problem["column"].as_u64()),
+        (Some(2), Some(9))
+    );
+    assert_eq!(problem["level"], "error");
+    assert_eq!(problem["hint"], "did you mean `warn`?");
+}
+
+#[test]
+fn what_show_writes_is_the_same_config() {
+    let files = Files::new();
+    for (name, content) in examples() {
+        let path = files.path(&name);
+        std::fs::write(&path, files.place(&content)).unwrap();
+        let (code, first) = text(|out| show(&path, &|_| None, out));
+        assert_eq!(code, 0, "{first}");
+        let first = first.split_once('\n').unwrap().1.to_owned();
+        std::fs::write(&path, &first).unwrap();
+        let (_, second) = text(|out| show(&path, &|_| None, out));
+        assert_eq!(second.split_once('\n').unwrap().1, first, "{name}");
+    }
+}
+
+#[test]
+fn an_endpoint_written_out_is_on_the_network_it_came_from() {
+    let files = Files::new();
+    for region in regions() {
+        // An id with two endpoints stands for the first.
+        let by_id = endpoint::region(region.id);
+        if by_id.is_none_or(|first| first.internal != region.internal) {
+            continue;
+        }
+        for (name, network) in [("internal", Network::Internal), ("public", Network::Public)] {
+            let Some(host) = region.endpoint(network) else {
+                continue;
+            };
+            let head = "[[listener]]\naddress = \"127.0.0.1:80\"\n[[route]]\norigin = ";
+            let id = region.id;
+            let by_region =
+                format!("{head}{{ bucket = \"abc\", region = \"{id}\", network = \"{name}\" }}\n");
+            let by_host = format!("{head}{{ bucket = \"abc\", endpoint = \"{host}\" }}\n");
+            let [one, other] = [by_region, by_host].map(|text| {
+                let config = files
+                    .read(&text)
+                    .unwrap_or_else(|problems| panic!("{problems}"));
+                config.config.routes[0].origin.endpoint.clone()
+            });
+            assert_eq!(one, other, "{id}");
+        }
+    }
+}
+
+#[test]
+fn a_show_of_a_bad_config_says_why() {
+    let files = Files::new();
+    let (code, out) = text(|out| show(&files.path("absent.toml"), &|_| None, out));
+    assert_eq!(code, 78);
+    assert!(out.contains("cannot read the file"), "{out}");
+}
+
+#[test]
+fn what_init_writes_can_be_served() {
+    for region in regions()
+        .iter()
+        .filter(|region| !region.internal.is_empty())
+    {
+        let (code, out) = text(|out| init("examplebucket", region.id, "internal", out));
+        assert_eq!(code, 0, "{out}");
+        let loaded = from_str("new", &out, Path::new("/"), &|_| None).unwrap();
+        assert_eq!(loaded.config.routes.len(), 1);
+        assert_eq!(loaded.warnings.iter().count(), 0);
+    }
+    for (bucket, region, network) in [
+        ("Bad", "cn-hangzhou", "internal"),
+        ("examplebucket", "nowhere", "internal"),
+        ("examplebucket", "cn-hangzhou", "intern"),
+        ("a\"\n[x]\n", "cn-hangzhou", "internal"),
+        ("a\u{1b}[31m${HOME}", "cn-hangzhou", "internal"),
+    ] {
+        let (code, _) = text(|out| init(bucket, region, network, out));
+        assert_eq!(code, 78, "{bucket} {region} {network}");
+    }
+}
+
+#[test]
+fn the_schema_is_printed_as_json() {
+    let (_, out) = text(schema);
+    let json: serde_json::Value = serde_json::from_str(&out).unwrap();
+    assert_eq!(json["type"], "object");
+}
+
+#[test]
+fn relative_paths_are_relative_to_the_file() {
+    let files = Files::new();
+    let path = files.path("ossgate.toml");
+    let content = example("minimal.toml").replace("/etc/ossgate/tls/", "");
+    std::fs::write(&path, content).unwrap();
+    let config = load(&path, &|_| None).unwrap().config;
+    assert_eq!(config.certificates[0].cert, files.path("fullchain.pem"));
+}

@@ -1,0 +1,162 @@
+//! The description of all keys, held against what is read, against `reference.toml` and the schema.
+
+use std::collections::HashSet;
+
+use ossgate::config::schema::json_schema;
+use ossgate::config::spec::{Fallback, Key, Kind, ROOT, Spec};
+use ossgate::config::value::parse_duration;
+use toml::{Table, Value};
+
+use super::{Files, example};
+
+/// Every key below `spec` that is no table, with its path.
+fn leaves(spec: &Spec, path: &str, found: &mut Vec<(String, Key)>) {
+    for key in spec.keys {
+        let path = format!("{path}.{}", key.name);
+        match key.kind {
+            Kind::Table(inner) | Kind::Tables(inner) => leaves(inner, &path, found),
+            _ => found.push((path.trim_start_matches('.').to_owned(), *key)),
+        }
+    }
+}
+
+fn all_keys() -> Vec<(String, Key)> {
+    let mut found = Vec::new();
+    leaves(&ROOT, "", &mut found);
+    found
+}
+
+/// The value at `path`, in the first table of each list.
+fn value<'t>(table: &'t Table, path: &str) -> Option<&'t Value> {
+    let mut steps = path.split('.');
+    let first = table.get(steps.next()?)?;
+    steps.try_fold(first, |value, step| value.get(0).unwrap_or(value).get(step))
+}
+
+/// Whether `value` is what `default` says; durations may be spelt in another unit.
+fn is_default(value: &Value, default: &str) -> bool {
+    let default = &format!("v = {default}").parse::<Table>().unwrap()["v"];
+    let duration = |value: &Value| parse_duration(value.as_str()?).ok();
+    value == default || duration(value).is_some_and(|found| Some(found) == duration(default))
+}
+
+#[test]
+fn defaults_in_the_description_are_those_in_effect() {
+    let files = Files::new();
+    let text = "[[listener]]\naddress = \"127.0.0.1:80\"\n[[route]]\n\
+                origin = { bucket = \"examplebucket\", region = \"cn-hangzhou\" }\n";
+    let config = files.read(text).unwrap().config;
+    let effective = Table::try_from(&config).unwrap();
+    let mut checked = 0;
+    for (path, key) in all_keys() {
+        // It is shown as the endpoint it stands for.
+        if path == "route.origin.network" {
+            continue;
+        }
+        if let Fallback::Is(default) = key.fallback {
+            let value = value(&effective, &path).unwrap_or_else(|| panic!("{path}"));
+            assert!(
+                is_default(value, default),
+                "{path}: {value} is not {default}"
+            );
+            checked += 1;
+        }
+    }
+    assert!(checked > 25, "{checked}");
+}
+
+/// `reference.toml` with the keys in comments made keys.
+fn reference() -> Table {
+    let text = example("reference.toml");
+    let names: HashSet<&str> = all_keys().iter().map(|(_, key)| key.name).collect();
+    let uncommented: Vec<&str> = text
+        .lines()
+        .map(|line| match line.strip_prefix("# ") {
+            Some(rest)
+                if rest
+                    .split_once(" = ")
+                    .is_some_and(|(key, _)| names.contains(key)) =>
+            {
+                rest
+            }
+            _ => line,
+        })
+        .collect();
+    uncommented.join("\n").parse().unwrap()
+}
+
+#[test]
+fn the_reference_names_every_key_with_its_default() {
+    let reference = reference();
+    for (path, key) in all_keys() {
+        let value =
+            value(&reference, &path).unwrap_or_else(|| panic!("{path} is not in reference.toml"));
+        // Shown with another value, because the default would show nothing.
+        if path == "route.path" {
+            continue;
+        }
+        if let Fallback::Is(default) = key.fallback {
+            assert!(
+                is_default(value, default),
+                "{path}: {value} is not {default}"
+            );
+        }
+    }
+}
+
+#[test]
+fn every_key_of_the_reference_has_a_comment_above() {
+    let text = example("reference.toml");
+    let mut is_explained = false;
+    for line in text.lines() {
+        let is_key = line
+            .split_once(" = ")
+            .is_some_and(|(key, _)| !key.contains(' '));
+        // Two keys may share one comment: `min_ttl` and `max_ttl`.
+        assert!(
+            !is_key || is_explained || line.starts_with("address = ") || line == "tls = true",
+            "{line}"
+        );
+        if line.starts_with('#') {
+            is_explained = true;
+        } else if line.is_empty() || line.starts_with('[') {
+            is_explained = false;
+        }
+    }
+}
+
+#[test]
+fn the_schema_knows_every_key_and_nothing_else() {
+    fn check(schema: &serde_json::Value, spec: &Spec) {
+        assert_eq!(schema["additionalProperties"], false);
+        let properties = schema["properties"].as_object().unwrap();
+        assert_eq!(properties.len(), spec.keys.len());
+        for key in spec.keys {
+            let property = &properties[key.name];
+            assert_eq!(property["description"], key.doc);
+            let is_required = schema["required"]
+                .as_array()
+                .is_some_and(|required| required.contains(&key.name.into()));
+            assert_eq!(
+                is_required,
+                key.fallback == Fallback::Required,
+                "{}",
+                key.name
+            );
+            if matches!(key.fallback, Fallback::Is(_)) {
+                assert!(property.get("default").is_some(), "{}", key.name);
+            }
+            match key.kind {
+                Kind::Table(inner) => check(property, inner),
+                Kind::Tables(inner) => check(&property["items"], inner),
+                _ => assert!(property["type"].is_string(), "{}", key.name),
+            }
+        }
+        for name in spec.one_of.iter().copied().flatten() {
+            assert!(spec.key(name).is_some(), "{name}");
+        }
+    }
+    let schema = json_schema();
+    assert_eq!(schema["$schema"], "http://json-schema.org/draft-07/schema#");
+    check(&schema, &ROOT);
+}

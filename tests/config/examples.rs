@@ -1,0 +1,194 @@
+//! Every shipped example loads, and none still loads once a key of it is wrong.
+
+use ossgate::config::{Address, Addressing, BucketPattern, Buckets, HostPattern, Problems, Sink};
+use toml::{Table, Value};
+
+use super::{Files, example, examples, lines};
+
+#[test]
+fn every_example_loads_without_a_warning() {
+    let files = Files::new();
+    let examples = examples();
+    assert!(examples.len() >= 4);
+    for (name, text) in examples {
+        let loaded = files
+            .read(&files.place(&text))
+            .unwrap_or_else(|problems| panic!("{name}\n{problems}"));
+        assert_eq!(lines(&loaded.warnings), [""; 0], "{name}");
+    }
+}
+
+/// A step from a table to one inside it.
+#[derive(Clone, Debug)]
+enum Step {
+    Key(String),
+    Index(usize),
+}
+
+/// The way to every table in `value`, and to every key that is no table.
+fn walk(value: &Value, way: &[Step], tables: &mut Vec<Vec<Step>>, leaves: &mut Vec<Vec<Step>>) {
+    let longer = |step| [way, &[step]].concat();
+    match value {
+        Value::Table(table) => {
+            tables.push(way.to_vec());
+            for (key, value) in table {
+                walk(value, &longer(Step::Key(key.clone())), tables, leaves);
+            }
+        }
+        Value::Array(items) if items.iter().any(Value::is_table) => {
+            for (index, value) in items.iter().enumerate() {
+                walk(value, &longer(Step::Index(index)), tables, leaves);
+            }
+        }
+        _ => leaves.push(way.to_vec()),
+    }
+}
+
+fn find<'v>(value: &'v mut Value, way: &[Step]) -> &'v mut Value {
+    way.iter().fold(value, |value, step| match step {
+        Step::Key(key) => &mut value[key.as_str()],
+        Step::Index(index) => &mut value[*index],
+    })
+}
+
+fn key_path(way: &[Step]) -> String {
+    let steps = way.iter().map(|step| match step {
+        Step::Key(key) => format!(".{key}"),
+        Step::Index(index) => format!("[{index}]"),
+    });
+    let path: String = steps.collect();
+    path.trim_start_matches('.').to_owned()
+}
+
+/// The problem at `path`, which must lie on a line that holds `marker`.
+fn located(problems: &Problems, text: &str, path: &str, marker: &str) -> String {
+    let problem = problems
+        .iter()
+        .find(|problem| problem.path == path)
+        .unwrap_or_else(|| panic!("{path}\n{problems}"));
+    let line = problems.line(problem);
+    let number: usize = line.split(':').nth(1).unwrap().parse().unwrap();
+    assert!(
+        text.lines().nth(number - 1).unwrap().contains(marker),
+        "{line}\n{text}"
+    );
+    line
+}
+
+#[test]
+fn an_unknown_key_is_refused_in_every_table_of_every_example() {
+    let files = Files::new();
+    let mut count = 0;
+    for (_, text) in examples() {
+        let parsed = Value::Table(files.place(&text).parse::<Table>().unwrap());
+        let mut tables = Vec::new();
+        walk(&parsed, &[], &mut tables, &mut Vec::new());
+        for way in tables {
+            let mut mutated = parsed.clone();
+            let table = find(&mut mutated, &way).as_table_mut().unwrap();
+            table.insert("zz_unknown".into(), Value::Boolean(true));
+            let text = toml::to_string(&mutated).unwrap();
+            let problems = files.read(&text).unwrap_err();
+            let path = key_path(&[way.as_slice(), &[Step::Key("zz_unknown".into())]].concat());
+            let line = located(&problems, &text, &path, "zz_unknown");
+            assert!(line.ends_with("unknown key `zz_unknown`"), "{line}");
+            assert_eq!(problems.iter().count(), 1, "{problems}");
+            count += 1;
+        }
+    }
+    assert!(count > 30, "{count}");
+}
+
+#[test]
+fn a_value_of_another_type_is_refused_at_every_key_of_every_example() {
+    let files = Files::new();
+    for (_, text) in examples() {
+        let parsed = Value::Table(files.place(&text).parse::<Table>().unwrap());
+        let (mut tables, mut leaves) = (Vec::new(), Vec::new());
+        walk(&parsed, &[], &mut tables, &mut leaves);
+        for way in leaves
+            .iter()
+            .chain(tables.iter().filter(|way| !way.is_empty()))
+        {
+            let mut mutated = parsed.clone();
+            let key = way.iter().rev().find_map(|step| match step {
+                Step::Key(key) => Some(key.clone()),
+                Step::Index(_) => None,
+            });
+            // Items of a list are replaced together, or the list would be of mixed types.
+            let way = match way.last() {
+                Some(Step::Index(_)) => way.split_last().unwrap().1,
+                _ => way,
+            };
+            *find(&mut mutated, way) = Value::Float(1.5);
+            let text = toml::to_string(&mutated).unwrap();
+            let problems = files.read(&text).unwrap_err();
+            let line = located(&problems, &text, &key_path(way), &key.unwrap());
+            assert!(
+                line.contains(": must be ") && line.contains("not a fraction"),
+                "{line}"
+            );
+        }
+    }
+}
+
+#[test]
+fn a_file_cut_off_anywhere_gives_a_config_or_an_error() {
+    let files = Files::new();
+    let text = files.place(&example("reference.toml"));
+    for (end, _) in text.char_indices().step_by(5) {
+        if let Err(problems) = files.read(text.get(..end).unwrap()) {
+            assert!(problems.has_errors());
+            assert!(!problems.to_string().is_empty());
+        }
+    }
+}
+
+#[test]
+fn the_minimal_example_gets_the_defaults() {
+    let files = Files::new();
+    let config = files
+        .read(&files.place(&example("minimal.toml")))
+        .unwrap()
+        .config;
+    assert_eq!(config.server.workers, 0);
+    assert_eq!(config.log.access_file, Sink::Standard);
+    assert_eq!(config.listeners.len(), 2);
+    assert_eq!(
+        config.listeners[0].address,
+        Address::Tcp("0.0.0.0:80".parse().unwrap())
+    );
+    assert!(!config.listeners[0].tls && config.listeners[1].tls);
+    let certificate = &config.certificates[0];
+    assert!(certificate.is_default);
+    assert_eq!(certificate.names, ["img.example.com", "*.example.org"]);
+    let route = &config.routes[0];
+    assert_eq!(route.name, "img.example.com");
+    assert_eq!(route.hosts, [HostPattern::Exact("img.example.com".into())]);
+    assert_eq!((route.path.as_str(), route.methods.len()), ("/", 0));
+    assert_eq!(route.origin.buckets, Buckets::One("examplebucket".into()));
+    assert_eq!(route.origin.addressing, Addressing::VirtualHost);
+    let endpoint = "oss-cn-hangzhou-internal.aliyuncs.com:443";
+    assert_eq!(route.origin.endpoint.to_string(), endpoint);
+}
+
+#[test]
+fn the_multi_bucket_example_serves_names_and_patterns() {
+    let files = Files::new();
+    let config = files.read(&example("multi-bucket.toml")).unwrap().config;
+    let expected = Buckets::Many(vec![
+        BucketPattern::Exact("examplebucket".into()),
+        BucketPattern::Glob {
+            prefix: "team-".into(),
+            suffix: String::new(),
+        },
+    ]);
+    for route in &config.routes {
+        assert_eq!(route.origin.buckets, expected, "{}", route.name);
+    }
+    assert_eq!(
+        config.routes[0].hosts,
+        [HostPattern::Wildcard("oss.example.com".into())]
+    );
+    assert!(config.routes[1].hosts.is_empty());
+}

@@ -1,0 +1,186 @@
+//! One row per problem of buckets and endpoints: what is written, and the exact line that answers it.
+
+use super::Files;
+use super::problems::{LISTENER, expect, expect_rows};
+
+#[test]
+fn buckets_and_how_they_are_addressed() {
+    let endpoint = "region = \"cn-hangzhou\"\n";
+    let before = format!("[[route]]\n[route.origin]\n{endpoint}");
+    expect_rows(
+        &before,
+        LISTENER,
+        &[
+            (
+                "",
+                "2:1: route[0].origin: names no `bucket` and no `buckets`",
+            ),
+            (
+                "bucket = \"abc\"\nbuckets = [\"abc\"]",
+                "5:11: route[0].origin.buckets: cannot stand beside `bucket`",
+            ),
+            (
+                "bucket = \"a.b\"",
+                "4:10: route[0].origin.bucket: `a.b` is not a bucket name: 3 to 63 of `a-z`, `0-9` and `-`",
+            ),
+            (
+                "bucket = \"team-*\"",
+                "4:10: route[0].origin.bucket: `team-*` is not a bucket name: 3 to 63 of `a-z`, `0-9` and `-`",
+            ),
+            ("buckets = []", "4:11: route[0].origin.buckets: is empty"),
+            (
+                "buckets = [\"abc\", \"*\"]",
+                "4:19: route[0].origin.buckets: `*` would make this an open relay to every bucket of everybody in the region",
+            ),
+            (
+                "buckets = [\"a*b*c\"]",
+                "4:12: route[0].origin.buckets: `a*b*c` is not a bucket pattern: one `*` among the characters of a bucket name",
+            ),
+            (
+                "buckets = [\"Abc\"]",
+                "4:12: route[0].origin.buckets: `Abc` is not a bucket name: 3 to 63 of `a-z`, `0-9` and `-`",
+            ),
+            ("buckets = [\"abc\", \"team-*\"]", ""),
+            (
+                "buckets = [\"abc\"]\nhost = \"img.example.com\"",
+                "5:8: route[0].origin.host: cannot be one for several `buckets`",
+            ),
+            (
+                "bucket = \"abc\"\nhost = \"http://img.example.com\"",
+                "5:8: route[0].origin.host: `http://img.example.com` is not `host` or `host:port`",
+            ),
+            ("bucket = \"abc\"\nhost = \"img.example.com:8080\"", ""),
+            (
+                "bucket = \"abc\"\naddressing = \"path\"",
+                "5:14: warning: route[0].origin.addressing: this endpoint answers path style with 403 SecondLevelDomainForbidden",
+            ),
+            (
+                "bucket = \"abc\"\nprefix = \"/a\"",
+                "5:10: route[0].origin.prefix: `/a` must not begin with `/`",
+            ),
+            (
+                "bucket = \"abc\"\nprefix = \"a?b\"",
+                "5:10: route[0].origin.prefix: `a?b` has characters that are percent-encoded in a request",
+            ),
+            (
+                "bucket = \"abc\"\nstrip_path = true",
+                "5:14: route[0].origin.strip_path: needs a route with a `path` other than `/`",
+            ),
+            (
+                "bucket = \"abc\"\ntls = false\nca = \"fullchain.pem\"",
+                "6:6: route[0].origin.ca: has no meaning with `tls = false`",
+            ),
+            (
+                "bucket = \"abc\"\nca = \"fullchain.pem\"\nserver_name = \"oss.example.com\"",
+                "",
+            ),
+            (
+                "bucket = \"abc\"\nca = \"empty.pem\"",
+                "5:6: route[0].origin.ca: `empty.pem` holds no PEM certificate",
+            ),
+            (
+                "bucket = \"abc\"\nserver_name = \"a b\"",
+                "5:15: route[0].origin.server_name: `a b` is not a host name or address; write it without scheme, port and path",
+            ),
+            (
+                "bucket = \"abc\"\ntimeouts = { connect = \"0s\" }",
+                "5:24: route[0].origin.timeouts.connect: `0s` must be at least 1ms",
+            ),
+            (
+                "bucket = \"abc\"\npool = { idle = \"0s\" }",
+                "5:17: route[0].origin.pool.idle: `0s` must be at least 1ms",
+            ),
+            (
+                "bucket = \"abc\"\npool = { max_per_address = 1000001 }",
+                "5:28: route[0].origin.pool.max_per_address: must be from 0 to 1000000",
+            ),
+        ],
+    );
+}
+
+#[test]
+fn endpoints() {
+    let path = "3:12: route[0].origin.endpoint";
+    let refused =
+        |value: &str, reason: &str| (value.to_owned(), format!("{path}: `{value}` {reason}"));
+    let none_served = "is the metadata service or no single host, and is never proxied";
+    let files = Files::new();
+    for (value, expected) in [
+        refused(
+            "https://oss-cn-hangzhou.aliyuncs.com",
+            "has a scheme; `tls` says whether it is HTTPS",
+        ),
+        refused("me@oss-cn-hangzhou.aliyuncs.com", "has a user in it"),
+        refused("oss-cn-hangzhou.aliyuncs.com/b", "has a path in it"),
+        refused("oss-cn-hangzhou.aliyuncs.com:0", "is not an endpoint"),
+        refused("oss-cn-hangzhou.aliyuncs.com:+80", "is not an endpoint"),
+        refused("", "is not an endpoint"),
+        refused(
+            "examplebucket.oss-cn-hangzhou.aliyuncs.com",
+            "has a bucket in it",
+        ),
+        refused("169.254.169.254", none_served),
+        refused("169.254.0.1:80", none_served),
+        refused("100.100.100.200", none_served),
+        refused("[::ffff:100.100.100.200]:80", none_served),
+        refused("[fe80::1]:80", none_served),
+        refused("0.0.0.0:80", none_served),
+        ("oss.example.com:8443".to_owned(), String::new()),
+        ("oss-cn-hangzhou.aliyuncs.com".to_owned(), String::new()),
+        (
+            "oss-cn-hangzou.aliyuncs.com".to_owned(),
+            format!(
+                "{}: is of a region that is not known here",
+                path.replace(": ", ": warning: ")
+            ),
+        ),
+        (
+            "10.0.0.9:8443".to_owned(),
+            format!(
+                "{}: certificates of OSS name no address, so HTTPS to one will fail",
+                path.replace(": ", ": warning: ")
+            ),
+        ),
+    ] {
+        let text = format!(
+            "[[route]]\n[route.origin]\nendpoint = {value:?}\nbucket = \"abc\"\n{LISTENER}"
+        );
+        let expected: &[&str] = if expected.is_empty() {
+            &[]
+        } else {
+            &[&expected]
+        };
+        expect(&files, &text, expected);
+    }
+    expect_rows(
+        "[[route]]\n[route.origin]\nbucket = \"abc\"\n",
+        LISTENER,
+        &[
+            (
+                "region = \"cn-hangzou\"",
+                "4:10: route[0].origin.region: `cn-hangzou` is not a region of OSS",
+            ),
+            (
+                "region = \"cn-hangzhou\"\nendpoint = \"a.example.com\"",
+                "4:10: route[0].origin.region: cannot stand beside `endpoint`, which already says where OSS is",
+            ),
+            (
+                "network = \"public\"",
+                "4:11: route[0].origin.network: needs a `region` beside it",
+            ),
+            ("", "2:1: route[0].origin.region: is missing"),
+            (
+                "region = \"cn-nanjing\"\nnetwork = \"dualstack\"",
+                "5:11: route[0].origin.network: this region has no endpoint on network `dualstack`",
+            ),
+            (
+                "endpoint = \"127.0.0.1:9000\"\ntls = false\naddressing = \"virtual-host\"",
+                "6:14: route[0].origin.addressing: an address as endpoint has no host to put a bucket before",
+            ),
+            (
+                "endpoint = \"ep-a.oss.cn-hangzhou.privatelink.aliyuncs.com\"\naddressing = \"virtual-host\"",
+                "5:14: route[0].origin.addressing: a PrivateLink endpoint takes the bucket in the path only",
+            ),
+        ],
+    );
+}
