@@ -1,7 +1,8 @@
 //! Regions, their endpoints, and what a host name of OSS says.
 //!
-//! Names are matched from the right, longest suffix first, without case: a bucket may itself be named
-//! like an endpoint.
+//! Resolves no name and knows no bucket: it says what a host has the form of. Names are matched from
+//! the right, longest suffix first, without case: a bucket may itself be named like an endpoint.
+//! Whatever stands before an endpoint is one label, since OSS has no bucket with a dot.
 
 use std::borrow::Cow;
 use std::sync::OnceLock;
@@ -142,7 +143,7 @@ pub struct OssHost<'a> {
 #[must_use]
 pub fn classify(host: &str) -> Option<OssHost<'_>> {
     let (host, port) = match host.rsplit_once(':') {
-        Some((host, port)) => (host, Some(port.parse().ok()?)),
+        Some((host, port)) => (host, Some(read_port(port)?)),
         None => (host, None),
     };
     let host = host.strip_suffix('.').unwrap_or(host);
@@ -176,99 +177,137 @@ pub fn classify(host: &str) -> Option<OssHost<'_>> {
     })
 }
 
+/// A port as a host header may hold it: digits only, so no sign.
+fn read_port(text: &str) -> Option<u16> {
+    let is_digits = text.bytes().all(|byte| byte.is_ascii_digit());
+    is_digits.then(|| text.parse().ok()).flatten()
+}
+
 type Read<'a> = (HostKind, Option<&'a str>, Option<&'a str>, bool);
 
 fn read_name(host: &str) -> Option<Read<'_>> {
     let name = host.strip_suffix(".aliyuncs.com")?;
-    if let Some(rest) = name.strip_suffix(".privatelink") {
-        let (_endpoint, region) = rest.split_once(".oss.")?;
-        return Some((HostKind::PrivateLink, None, Some(region), true));
-    }
-    if let Some(rest) = name.strip_suffix(".oss-cloudbox") {
-        let mut labels = rest.rsplitn(3, '.');
-        let region = labels.next();
-        let _box = labels.next()?;
-        return Some((HostKind::CloudBox, labels.next(), region, true));
-    }
-    for (suffix, kind) in [
-        (".oss-accesspoint", HostKind::AccessPoint),
-        (".oss-object-process", HostKind::ObjectProcess),
-    ] {
-        if let Some(rest) = name.strip_suffix(suffix) {
-            let (point, endpoint) = rest.rsplit_once('.')?;
-            let (region, is_internal) = read_endpoint(endpoint)?;
-            return Some((kind, Some(point), Some(region), is_internal));
+    let read = if let Some(rest) = name.strip_suffix(".privatelink") {
+        let (point, region) = rest.rsplit_once('.')?;
+        let is_whole = is_label(point.strip_suffix(".oss")?) && is_region(region);
+        is_whole.then_some((HostKind::PrivateLink, None, Some(region), true))?
+    } else if let Some(rest) = name.strip_suffix(".oss-cloudbox") {
+        let (before, region) = rest.rsplit_once('.')?;
+        let (bucket, cloud_box) = split_last(before);
+        let is_whole = is_label(cloud_box) && is_region(region);
+        is_whole.then_some((HostKind::CloudBox, bucket, Some(region), true))?
+    } else if let Some(rest) = name.strip_suffix(".oss-accesspoint") {
+        read_point(HostKind::AccessPoint, rest)?
+    } else if let Some(rest) = name.strip_suffix(".oss-object-process") {
+        read_point(HostKind::ObjectProcess, rest)?
+    } else {
+        match split_last(name) {
+            (before, "oss") => read_second_level(before, false)?,
+            (before, "oss-internal") => read_second_level(before, true)?,
+            (before, label) => read_bucket(before, label)?,
         }
-    }
-    let (before, last) = match name.rsplit_once('.') {
+    };
+    let (_, bucket, _, _) = read;
+    bucket.is_none_or(is_label).then_some(read)
+}
+
+/// The last label, and what stands before it.
+fn split_last(name: &str) -> (Option<&str>, &str) {
+    match name.rsplit_once('.') {
         Some((before, last)) => (Some(before), last),
         None => (None, name),
+    }
+}
+
+fn read_point(kind: HostKind, rest: &str) -> Option<Read<'_>> {
+    let (point, endpoint) = rest.rsplit_once('.')?;
+    let (region, is_internal) = read_endpoint(endpoint)?;
+    Some((kind, Some(point), Some(region), is_internal))
+}
+
+/// Names ending in `.oss` or `.oss-internal`: the dual-stack form, or the old name of Hangzhou.
+fn read_second_level(before: Option<&str>, is_internal: bool) -> Option<Read<'_>> {
+    if let Some(before) = before.filter(|_| !is_internal) {
+        let (bucket, id) = split_last(before);
+        let is_dual_stack = match region(id) {
+            Some(region) => region.dual_stack.is_some(),
+            // Alone, a name that is in no table is rather a bucket of the old form.
+            None => bucket.is_some() && is_region(id),
+        };
+        if is_dual_stack {
+            return Some((HostKind::DualStack, bucket, Some(id), false));
+        }
+    }
+    Some((HostKind::Legacy, before, Some("cn-hangzhou"), is_internal))
+}
+
+fn read_bucket<'a>(before: Option<&'a str>, label: &'a str) -> Option<Read<'a>> {
+    let (kind, region, is_internal) = match label {
+        "oss-accelerate" => (HostKind::Acceleration, None, false),
+        "oss-accelerate-overseas" => (HostKind::AccelerationOverseas, None, false),
+        label => {
+            let (region, is_internal) = read_endpoint(label)?;
+            (HostKind::Regional, Some(region), is_internal)
+        }
     };
-    match last {
-        "oss-accelerate" => return Some((HostKind::Acceleration, before, None, false)),
-        "oss-accelerate-overseas" => {
-            return Some((HostKind::AccelerationOverseas, before, None, false));
-        }
-        // Either the second-level form of the dual-stack name, or the old name of Hangzhou.
-        "oss" | "oss-internal" => {
-            let is_internal = last == "oss-internal";
-            let before = before.unwrap_or_default();
-            let (bucket, region) = match before.rsplit_once('.') {
-                Some((bucket, region)) => (Some(bucket), region),
-                None => (None, before),
-            };
-            if !is_internal
-                && self::region(region).is_some_and(|region| region.dual_stack.is_some())
-            {
-                return Some((HostKind::DualStack, bucket, Some(region), false));
+    let is_alias = |name: &str| name.ends_with("-ossalias") || name.ends_with("-opapalias");
+    let (kind, bucket) = match before {
+        None if kind == HostKind::Regional => (HostKind::ServiceRoot, None),
+        None => (kind, None),
+        Some("s3") => (HostKind::S3, None),
+        Some(before) => match before.strip_suffix(".s3") {
+            Some(bucket) => (HostKind::S3, Some(bucket)),
+            None if kind == HostKind::Regional && is_alias(before) => {
+                (HostKind::AccessPointAlias, Some(before))
             }
-            let bucket = Some(before).filter(|bucket| !bucket.is_empty());
-            return Some((HostKind::Legacy, bucket, Some("cn-hangzhou"), is_internal));
-        }
-        _ => {}
-    }
-    let (region, is_internal) = read_endpoint(last)?;
-    match before {
-        None => Some((HostKind::ServiceRoot, None, Some(region), is_internal)),
-        Some("s3") => Some((HostKind::S3, None, Some(region), is_internal)),
-        Some(before) => {
-            if let Some(bucket) = before.strip_suffix(".s3") {
-                return Some((HostKind::S3, Some(bucket), Some(region), is_internal));
-            }
-            let is_alias = before.ends_with("-ossalias") || before.ends_with("-opapalias");
-            let kind = if is_alias {
-                HostKind::AccessPointAlias
-            } else {
-                HostKind::Regional
-            };
-            Some((kind, Some(before), Some(region), is_internal))
-        }
-    }
+            None => (kind, Some(before)),
+        },
+    };
+    Some((kind, bucket, region, is_internal))
 }
 
 /// Region and side of an endpoint's first label, such as `oss-cn-hangzhou-internal`.
 fn read_endpoint(label: &str) -> Option<(&str, bool)> {
-    let first = |host: &'static str| host.split('.').next().unwrap_or_default();
+    let label = label.strip_prefix("vpc100-").unwrap_or(label);
+    let name = label.strip_prefix("oss-")?;
+    // Finance zones have names that say their region only in the table.
+    let is_of = |host: &str| host.strip_suffix(".aliyuncs.com") == Some(label);
     for region in regions() {
-        if !region.internal.is_empty() && first(region.internal) == label {
+        if is_of(region.internal) {
             return Some((region.id, true));
         }
-        if first(region.public) == label {
+        if is_of(region.public) {
             return Some((region.id, false));
         }
     }
-    let label = label.strip_prefix("vpc100-").unwrap_or(label);
-    let name = label.strip_prefix("oss-")?;
+    // A region newer than the table still has the form of one.
     let (name, is_internal) = match name.strip_suffix("-internal") {
         Some(name) => (name, true),
         None => (name, false),
     };
-    // A region newer than the table still has the form of one.
-    let has_form = name.split('-').count() >= 2
-        && name
-            .bytes()
-            .all(|byte| byte.is_ascii_alphanumeric() || byte == b'-');
-    has_form.then_some((name, is_internal))
+    is_region(name).then_some((name, is_internal))
+}
+
+/// Whether `name` is one label of a host name.
+fn is_label(name: &str) -> bool {
+    let is_allowed = |byte: u8| byte.is_ascii_alphanumeric() || matches!(byte, b'-' | b'_');
+    (1..=63).contains(&name.len()) && name.bytes().all(is_allowed)
+}
+
+/// Whether `id` has the form of a region id: two letters, then words and numbers with `-` between.
+fn is_region(id: &str) -> bool {
+    let Some((area, place)) = id.split_once('-') else {
+        return false;
+    };
+    let is_word = |word: &str| {
+        !word.is_empty()
+            && word
+                .bytes()
+                .all(|byte| byte.is_ascii_lowercase() || byte.is_ascii_digit())
+    };
+    area.len() == 2
+        && area.bytes().all(|byte| byte.is_ascii_lowercase())
+        && place.split('-').all(is_word)
 }
 
 #[cfg(test)]

@@ -1,4 +1,7 @@
 //! OSS's error document, written so that every SDK reads it.
+//!
+//! Chooses no code and no status. An SDK that cannot parse the body makes up a code of its own, so
+//! every value is escaped, whatever bytes a peer sent; the names of extra elements are the caller's.
 
 /// The fields of an error document.
 #[derive(Clone, Copy, Debug)]

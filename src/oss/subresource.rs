@@ -1,7 +1,13 @@
 //! Query names that OSS's V1 signature covers, and how to tell a signed request.
+//!
+//! Judges no signature: one that is malformed, expired or wrong makes a request signed all the same.
 
 use http::HeaderMap;
 use http::header::AUTHORIZATION;
+use percent_encoding::percent_decode_str;
+
+/// What the query names of S3's signatures begin with.
+const AMZ: &str = "X-Amz-";
 
 /// Names covered by a V1 signature, sorted by their bytes.
 const SUBRESOURCES: [&str; 88] = [
@@ -97,9 +103,9 @@ const SUBRESOURCES: [&str; 88] = [
 
 /// Whether a V1 signature covers the query name `name`.
 #[must_use]
-pub fn is_subresource(name: &[u8]) -> bool {
+pub fn is_subresource(name: impl AsRef<[u8]>) -> bool {
     SUBRESOURCES
-        .binary_search_by(|known| known.as_bytes().cmp(name))
+        .binary_search_by(|known| known.as_bytes().cmp(name.as_ref()))
         .is_ok()
 }
 
@@ -111,18 +117,19 @@ pub fn is_signed(headers: &HeaderMap, raw_query: Option<&str>) -> bool {
             .iter()
             .any(|scheme| value.as_bytes().starts_with(scheme.as_bytes()))
     });
-    let names = || {
-        raw_query
-            .unwrap_or_default()
-            .split('&')
-            .filter_map(|pair| pair.split('=').next())
-    };
-    let has = |wanted: &str| names().any(|name| name == wanted);
-    by_header
-        || (has("Signature") && has("OSSAccessKeyId"))
-        || has("x-oss-signature-version")
-        || has("x-oss-signature")
-        || has("X-Amz-Signature")
+    let (mut has_key_id, mut has_signature) = (false, false);
+    let mut is_by_query = false;
+    for pair in raw_query.unwrap_or_default().split('&') {
+        let name = pair.split('=').next().unwrap_or_default();
+        // OSS reads names decoded, so `Signat%75re` is a signature too.
+        let is = |wanted: &str| percent_decode_str(name).eq(wanted.bytes());
+        has_key_id |= is("OSSAccessKeyId");
+        has_signature |= is("Signature");
+        is_by_query |= is("x-oss-signature-version")
+            || is("x-oss-signature")
+            || percent_decode_str(name).take(AMZ.len()).eq(AMZ.bytes());
+    }
+    by_header || is_by_query || (has_key_id && has_signature)
 }
 
 #[cfg(test)]
@@ -135,22 +142,52 @@ mod tests {
     }
 
     #[test]
+    fn names_are_compared_whole_and_with_case() {
+        for (name, expected) in [
+            ("acl", true),
+            ("x-oss-write-get-object-response", true),
+            ("ACL", false),
+            ("acls", false),
+            ("prefix", false),
+            ("", false),
+        ] {
+            assert_eq!(is_subresource(name), expected, "{name}");
+        }
+    }
+
+    #[test]
     fn signed_requests_are_told_from_anonymous_ones() {
-        let none = HeaderMap::new();
-        assert!(is_signed(
-            &none,
-            Some("OSSAccessKeyId=a&Expires=1&Signature=b")
-        ));
-        assert!(is_signed(
-            &none,
-            Some("x-oss-signature-version=OSS4-HMAC-SHA256")
-        ));
-        assert!(!is_signed(&none, Some("Signature=b")));
-        assert!(!is_signed(&none, None));
-        let mut headers = HeaderMap::new();
-        headers.insert(AUTHORIZATION, http::HeaderValue::from_static("OSS a:b"));
-        assert!(is_signed(&headers, None));
-        headers.insert(AUTHORIZATION, http::HeaderValue::from_static("Basic a"));
-        assert!(!is_signed(&headers, None));
+        for (query, expected) in [
+            ("OSSAccessKeyId=a&Expires=1&Signature=b", true),
+            ("OSSAccessKeyId=a&Signat%75re=b", true),
+            ("Signature=b", false),
+            ("OSSAccessKeyId=a", false),
+            ("signature=b&ossaccesskeyid=a", false),
+            ("x-oss-signature-version=OSS4-HMAC-SHA256", true),
+            ("x-oss-signature=b", true),
+            ("a=b&X-Amz-Credential=c", true),
+            ("a=x-oss-signature", false),
+            ("prefix=a", false),
+            ("", false),
+        ] {
+            assert_eq!(
+                is_signed(&HeaderMap::new(), Some(query)),
+                expected,
+                "{query}"
+            );
+        }
+        assert!(!is_signed(&HeaderMap::new(), None));
+        for (value, expected) in [
+            ("OSS a:b", true),
+            ("OSS2 a", true),
+            ("OSS4-HMAC-SHA256 Credential=a", true),
+            ("AWS4-HMAC-SHA256 Credential=a", true),
+            ("Basic a", false),
+            ("OSSIFY a", false),
+        ] {
+            let value_of_header = http::HeaderValue::from_static(value);
+            let headers = HeaderMap::from_iter([(AUTHORIZATION, value_of_header)]);
+            assert_eq!(is_signed(&headers, None), expected, "{value}");
+        }
     }
 }

@@ -2,6 +2,7 @@
 import crypto from "node:crypto";
 import dns from "node:dns";
 import fs from "node:fs";
+import http from "node:http";
 import os from "node:os";
 import path from "node:path";
 
@@ -35,10 +36,15 @@ const putAndGet = async (name, body, options) => {
   const { res } = await oss.put(name, body, options);
   return [res.status, res.headers.etag, res.headers["x-oss-hash-crc64ecma"], await get(name)];
 };
-const fetched = async (url, options) => {
-  const answer = await fetch(url.replace(/\/\/[^/:]+(?=:)/, "//127.0.0.1"), options);
-  return [answer.status, md5(Buffer.from(await answer.arrayBuffer()))];
-};
+const fetched = (url, method, body) => new Promise((done, fail) => {
+  const request = http.request(url, { method }, async (answer) => {
+    const pieces = [];
+    for await (const piece of answer) pieces.push(piece);
+    done([answer.statusCode, md5(Buffer.concat(pieces))]);
+  });
+  request.on("error", fail);
+  request.end(body);
+});
 
 const operations = {
   "put and get": () => putAndGet(key("small"), small, { mime: "text/plain", headers: { "cache-control": "no-cache" } }),
@@ -93,9 +99,7 @@ const operations = {
     const sign = (method) => ask.v4
       ? oss.signatureUrlV4(method, 600, { headers: {} }, key("signed"))
       : oss.signatureUrl(key("signed"), { method, expires: 600 });
-    const host = new URL(ask.endpoint).hostname;
-    if (host !== "127.0.0.1") return "needs the name to resolve outside the SDK";
-    return [await fetched(await sign("PUT"), { method: "PUT", body: "signed" }), await fetched(await sign("GET"))];
+    return [await fetched(await sign("PUT"), "PUT", "signed"), await fetched(await sign("GET"), "GET")];
   },
   "temporary key": async () =>
     (await client(ask.facts["sts-id"], ask.facts["sts-secret"], ask.facts["sts-token"]).put(key("sts"), small)).res.status,

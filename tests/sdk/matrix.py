@@ -94,7 +94,10 @@ def main():
                     return {name: outcome(run) for name, run in runs}
             for style in STYLES:
                 # The same keys on both ways, one after the other: the origin starts equal.
-                direct = results(style, demo.origin, "k") if style != "virtual host" else results("path by IP", demo.origin, "k")
+                # No name leads to the origin in virtual-host style; and by IP, ali-oss sends the Host of
+                # the region beside a bucket in the path, which OSS itself cannot serve.
+                own = "bound domain" if sdk.startswith("ali-oss") else "path by IP" if style == "virtual host" else style
+                direct = results(own, demo.origin, "k")
                 through = results(style, demo.proxy, "k")
                 for name, expected in direct.items():
                     got = through.get(name)

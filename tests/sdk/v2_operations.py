@@ -59,7 +59,7 @@ def operations(is_v4, where, tag, facts, directory):
 
     def symlink():
         bucket.put_symlink(oss.PutSymlinkRequest(bucket=BUCKET, key=key("link"), symlink_target=key("small")))
-        return bucket.get_symlink(oss.GetSymlinkRequest(bucket=BUCKET, key=key("link"))).symlink_target, get(key("link"))[1]
+        return bucket.get_symlink(oss.GetSymlinkRequest(bucket=BUCKET, key=key("link"))).target, get(key("link"))[1]
 
     def metadata():
         put(key("meta"), b"x", metadata={str(number): "v" * 100 for number in range(60)})
@@ -86,6 +86,8 @@ def operations(is_v4, where, tag, facts, directory):
     yield "get of nothing", lambda: get(key("nothing"))
     yield "wrong secret", lambda: client(facts["key-id"], "wrong").get_object(oss.GetObjectRequest(bucket=BUCKET, key=key("small")))
     for number, odd in enumerate(ODD_KEYS):
+        if ".." in odd:
+            continue  # the HTTP library below this SDK removes dot segments before anything is sent
         yield f"odd key {number}", lambda odd=odd: (put(f"{tag}/{odd}", odd.encode()), get(f"{tag}/{odd}"))
     yield "range", lambda: get(key("small"), range_header="bytes=3-9")
     yield "suffix range", lambda: get(key("small"), range_header="bytes=-5")

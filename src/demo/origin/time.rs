@@ -1,18 +1,17 @@
-//! Dates as OSS writes them: ISO 8601 with milliseconds in XML, RFC 9110 in headers.
+//! Dates as OSS writes them: ISO 8601 in XML, RFC 9110 in headers.
 
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
-/// `2025-01-02T03:04:05.000Z`.
+/// `2025-01-02T03:04:05.000Z`: whole seconds and three zeros; oss2 reads nothing else.
 pub(super) fn iso(time: SystemTime) -> String {
     let since = time.duration_since(UNIX_EPOCH).unwrap_or(Duration::ZERO);
     let (days, seconds) = (since.as_secs() / 86_400, since.as_secs() % 86_400);
     let (year, month, day) = civil(days);
     format!(
-        "{year:04}-{month:02}-{day:02}T{:02}:{:02}:{:02}.{:03}Z",
+        "{year:04}-{month:02}-{day:02}T{:02}:{:02}:{:02}.000Z",
         seconds / 3600,
         seconds / 60 % 60,
-        seconds % 60,
-        since.subsec_millis()
+        seconds % 60
     )
 }
 

@@ -1,4 +1,6 @@
-//! V1: HMAC-SHA1 over method, three headers, date, `x-oss-*` headers and the resource.
+//! V1: HMAC-SHA1 over method, two headers, a date, `x-oss-*` headers and the resource.
+//!
+//! Of the query only sub-resources are covered, decoded; of the body only what Content-MD5 says.
 
 use aws_lc_rs::hmac::HMAC_SHA1_FOR_LEGACY_USE_ONLY;
 use base64::Engine;

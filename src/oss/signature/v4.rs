@@ -1,4 +1,9 @@
 //! V4: HMAC-SHA256 with a key derived from date, region and product.
+//!
+//! Covers every query parameter, `x-oss-*`, `Content-Type`, `Content-MD5` and whatever other headers
+//! the signer names. Never the body: the payload line is `UNSIGNED-PAYLOAD`, and nothing else is taken.
+
+use std::borrow::Cow;
 
 use aws_lc_rs::digest;
 use aws_lc_rs::hmac::HMAC_SHA256;
@@ -7,7 +12,11 @@ use percent_encoding::{AsciiSet, NON_ALPHANUMERIC, percent_encode};
 use super::{Failure, Keys, Signable, Verifier, check_token, is_same, mac};
 
 const ALGORITHM: &str = "OSS4-HMAC-SHA256";
+const PAYLOAD_HASH: &str = "x-oss-content-sha256";
+/// The only payload hash there is.
 const UNSIGNED: &str = "UNSIGNED-PAYLOAD";
+/// OSS itself, and OSS on a cloud box.
+const PRODUCTS: [&str; 2] = ["oss", "oss-cloudbox"];
 /// Longest life of a query signature, in seconds.
 const LONGEST: u64 = 604_800;
 
@@ -43,6 +52,7 @@ pub fn canonical_request(request: &Signable<'_>, additional: &[&str]) -> Vec<u8>
         .filter(|name| !is_default(name))
         .collect();
     additional.sort_unstable();
+    additional.dedup();
     let mut text = Vec::with_capacity(512);
     text.extend_from_slice(request.method.as_str().as_bytes());
     text.extend_from_slice(b"\n/");
@@ -57,7 +67,9 @@ pub fn canonical_request(request: &Signable<'_>, additional: &[&str]) -> Vec<u8>
     let mut headers: Vec<(&str, &[u8])> = request
         .headers
         .iter()
-        .filter(|(name, _)| is_default(name.as_str()) || additional.contains(&name.as_str()))
+        .filter(|(name, _)| {
+            is_default(name.as_str()) || additional.binary_search(&name.as_str()).is_ok()
+        })
         .map(|(name, value)| (name.as_str(), value.as_bytes().trim_ascii()))
         .collect();
     headers.sort_unstable();
@@ -70,12 +82,7 @@ pub fn canonical_request(request: &Signable<'_>, additional: &[&str]) -> Vec<u8>
     text.push(b'\n');
     text.extend_from_slice(additional.join(";").as_bytes());
     text.push(b'\n');
-    let payload = request.header("x-oss-content-sha256");
-    text.extend_from_slice(if payload.is_empty() {
-        UNSIGNED.as_bytes()
-    } else {
-        payload
-    });
+    text.extend_from_slice(UNSIGNED.as_bytes());
     text
 }
 
@@ -150,7 +157,7 @@ struct Given<'a> {
     credential: &'a str,
     additional: Vec<&'a str>,
     signature: &'a str,
-    time: &'a str,
+    time: Cow<'a, str>,
     token: Option<&'a str>,
 }
 
@@ -168,22 +175,24 @@ pub(super) fn verify_header(
             Some(_) | None => return Err(Failure::Malformed("unknown field")),
         }
     }
-    match request.header("x-oss-content-sha256") {
-        b"UNSIGNED-PAYLOAD" => {}
-        b"" => return Err(Failure::Missing("`x-oss-content-sha256`")),
-        _ => return Err(Failure::PayloadHash),
+    if request.header(PAYLOAD_HASH).is_empty() {
+        return Err(Failure::Missing("`x-oss-content-sha256`"));
     }
+    let time = match request.header_text("x-oss-date") {
+        Some(time) => Some(Cow::Borrowed(time)),
+        None => match request.header_text("date") {
+            Some(date) => basic_time(date),
+            None => return Err(Failure::Missing("a date")),
+        },
+    };
     let given = Given {
         credential: credential.ok_or(Failure::Malformed("no Credential"))?,
         signature: signature.ok_or(Failure::Malformed("no Signature"))?,
         additional,
-        time: request
-            .header_text("x-oss-date")
-            .or_else(|| request.header_text("date"))
-            .ok_or(Failure::Missing("a date"))?,
+        time: time.ok_or(Failure::Missing("a valid date"))?,
         token: request.header_text("x-oss-security-token"),
     };
-    let time = read_time(given.time).ok_or(Failure::Missing("a valid date"))?;
+    let time = read_time(&given.time).ok_or(Failure::Missing("a valid date"))?;
     verifier.check_time(time)?;
     verify(verifier, request, &given)
 }
@@ -198,14 +207,14 @@ pub(super) fn verify_query(
     }
     let additional = match request.parameter("x-oss-additional-headers") {
         None => Vec::new(),
-        Some("") => return Err(Failure::Malformed("x-oss-additional-headers is empty")),
+        Some("") => return Err(Failure::NoAdditional),
         Some(names) => names.split(';').collect(),
     };
     let given = Given {
         credential: need("x-oss-credential")?,
         additional,
         signature: need("x-oss-signature")?,
-        time: need("x-oss-date")?,
+        time: Cow::Borrowed(need("x-oss-date")?),
         token: request
             .parameter("x-oss-security-token")
             .or_else(|| request.header_text("x-oss-security-token")),
@@ -215,7 +224,7 @@ pub(super) fn verify_query(
         .ok()
         .filter(|life| (1..=LONGEST).contains(life))
         .ok_or(Failure::Malformed("x-oss-expires is not from 1 to 604800"))?;
-    let time = read_time(given.time).ok_or(Failure::Malformed("x-oss-date is no time"))?;
+    let time = read_time(&given.time).ok_or(Failure::Malformed("x-oss-date is no time"))?;
     if time + life < verifier.now {
         return Err(Failure::Expired);
     }
@@ -230,6 +239,11 @@ fn verify(
     request: &Signable<'_>,
     given: &Given<'_>,
 ) -> Result<String, Failure> {
+    // It is absent from most query signatures.
+    let payload = request.header(PAYLOAD_HASH);
+    if !payload.is_empty() && payload != UNSIGNED.as_bytes() {
+        return Err(Failure::PayloadHash);
+    }
     let mut parts = given.credential.split('/');
     let mut part = || {
         parts
@@ -246,18 +260,18 @@ fn verify(
         return Err(Failure::Malformed("the credential has the wrong end"));
     }
     let is_of_here = verifier.region.is_none_or(|region| region == scope.region);
-    if !is_of_here || !given.time.starts_with(scope.date) || !scope.product.starts_with("oss") {
+    if !is_of_here || !given.time.starts_with(scope.date) || !PRODUCTS.contains(&scope.product) {
         return Err(Failure::Scope);
     }
     for name in &given.additional {
-        if !request.headers.contains_key(*name) {
-            return Err(Failure::Malformed("an additional header is absent"));
+        if name.contains('_') || !request.headers.contains_key(*name) {
+            return Err(Failure::Additional);
         }
     }
     let keys = verifier.find(id)?;
     check_token(&keys, given.token)?;
     let canonical = canonical_request(request, &given.additional);
-    let string_to_sign = string_to_sign(given.time, &scope, &canonical);
+    let string_to_sign = string_to_sign(&given.time, &scope, &canonical);
     if is_same(
         signature(&keys, &scope, &string_to_sign).as_bytes(),
         given.signature.as_bytes(),
@@ -270,11 +284,26 @@ fn verify(
     }
 }
 
-/// Seconds since 1970 of `YYYYMMDDTHHMMSSZ`, or of an HTTP date.
-fn read_time(text: &str) -> Option<u64> {
-    if let Ok(time) = httpdate::parse_http_date(text) {
-        return Some(time.duration_since(std::time::UNIX_EPOCH).ok()?.as_secs());
+const MONTHS: [&str; 12] = [
+    "Jan", "Feb", "Mar", "Apr", "May", "Jun", "Jul", "Aug", "Sep", "Oct", "Nov", "Dec",
+];
+
+/// The form that is signed, `YYYYMMDDTHHMMSSZ`, of a `Date` in that form or in one of HTTP.
+fn basic_time(date: &str) -> Option<Cow<'_, str>> {
+    if read_time(date).is_some() {
+        return Some(Cow::Borrowed(date));
     }
+    // Written again, so that the older forms of HTTP have one shape.
+    let date = httpdate::fmt_http_date(httpdate::parse_http_date(date).ok()?);
+    let mut words = date.split(' ').skip(1);
+    let (day, name, year, clock) = (words.next()?, words.next()?, words.next()?, words.next()?);
+    let month = MONTHS.iter().position(|known| *known == name)? + 1;
+    let clock = clock.replace(':', "");
+    Some(Cow::Owned(format!("{year}{month:02}{day}T{clock}Z")))
+}
+
+/// Seconds since 1970 of `YYYYMMDDTHHMMSSZ`.
+fn read_time(text: &str) -> Option<u64> {
     let rest = text.strip_suffix('Z')?;
     let (date, clock) = rest.split_once('T')?;
     let is_digits = |part: &str, length: usize| {
@@ -294,7 +323,14 @@ fn read_time(text: &str) -> Option<u64> {
         number(clock, 2..4)?,
         number(clock, 4..6)?,
     );
-    if !(1970..=9999).contains(&year) || !(1..=12).contains(&month) || !(1..=31).contains(&day) {
+    let is_leap_year = year % 4 == 0 && (year % 100 != 0 || year % 400 == 0);
+    let last = match month {
+        2 => 28 + u64::from(is_leap_year),
+        4 | 6 | 9 | 11 => 30,
+        _ => 31,
+    };
+    let is_date = year >= 1970 && (1..=12).contains(&month) && (1..=last).contains(&day);
+    if !is_date || hour > 23 || minute > 59 || second > 60 {
         return None;
     }
     // Days since 1970, counting years from March so that the leap day comes last.
@@ -317,18 +353,35 @@ mod tests {
         assert_eq!(read_time("20250102T030405Z"), Some(1_735_787_045));
         assert_eq!(read_time("19700101T000000Z"), Some(0));
         assert_eq!(read_time("20240229T000000Z"), Some(1_709_164_800));
-        assert_eq!(
-            read_time("Thu, 02 Jan 2025 03:04:05 GMT"),
-            Some(1_735_787_045)
-        );
         for text in [
             "",
             "20250102",
             "20251302T000000Z",
+            "20250132T000000Z",
+            "20250229T000000Z",
+            "20250102T240000Z",
+            "20250102T036000Z",
             "2025010aT030405Z",
             "20250102T030405",
         ] {
             assert_eq!(read_time(text), None, "{text}");
         }
+    }
+
+    #[test]
+    fn a_date_of_http_is_signed_in_the_basic_form() {
+        for date in [
+            "20250102T030405Z",
+            "Thu, 02 Jan 2025 03:04:05 GMT",
+            "Thursday, 02-Jan-25 03:04:05 GMT",
+            "Thu Jan  2 03:04:05 2025",
+        ] {
+            assert_eq!(
+                basic_time(date).as_deref(),
+                Some("20250102T030405Z"),
+                "{date}"
+            );
+        }
+        assert_eq!(basic_time("yesterday"), None);
     }
 }
