@@ -70,6 +70,9 @@ def large():
 REFUSED = {"head of nothing", "get of nothing", "wrong secret", "unknown key id", "not modified", "precondition failed",
            "content-md5 wrong", "forbid overwrite", "append at the wrong position", "standard range past the end"}
 
+# One SDK refuses to make such a URL by itself.
+NO_URL_BY_IP = "presigned put and get"
+
 def md5(data):
     return hashlib.md5(data).hexdigest()
 
@@ -100,6 +103,8 @@ def main():
                 direct = results(own, demo.origin, "k")
                 through = results(style, demo.proxy, "k")
                 for name, expected in direct.items():
+                    if name == NO_URL_BY_IP and name not in through:
+                        continue
                     got = through.get(name)
                     same = json.dumps(got, default=str) == json.dumps(expected, default=str)
                     same = same and expected[0] == ("failed" if name in REFUSED else "ok")
