@@ -103,7 +103,8 @@ impl ClientIo {
         }
     }
 
-    /// Puts bytes back in front of what the socket will give.
+    /// Puts bytes back in front of what the socket will give. An empty piece is let go: it would keep
+    /// the whole read buffer it was cut from alive while the connection is parked.
     pub fn put_back(&mut self, bytes: Bytes) {
         if self.prefix.is_empty() {
             self.prefix = bytes;
@@ -112,6 +113,9 @@ impl ClientIo {
             joined.extend_from_slice(&bytes);
             joined.extend_from_slice(&self.prefix);
             self.prefix = joined.into();
+        }
+        if self.prefix.is_empty() {
+            self.prefix = Bytes::new();
         }
     }
 
