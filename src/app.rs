@@ -211,12 +211,13 @@ impl App {
         }
         let mut threads = Vec::with_capacity(self.workers + 1);
         let (dns, mut stopping) = (self.dns, shutdown.clone());
-        let control = runtime::spawn_worker("control".into(), move || async move {
+        let control = async move {
             tokio::select! {
                 () = dns.run() => {}
                 () = stopping.reached(Phase::Stopping) => {}
             }
-        });
+        };
+        let control = runtime::spawn_worker("control".into(), move || control, || ());
         threads.push(control.map_err(StartError::System)?);
         for (index, sockets) in per_worker.into_iter().enumerate() {
             let services = Services {
@@ -225,10 +226,14 @@ impl App {
             };
             let log = self.log.as_ref().map(|(log, _)| Arc::clone(log));
             let (shutdown, alive) = (shutdown.clone(), alive.clone());
-            let worker = runtime::spawn_worker(format!("worker-{index}"), move || async move {
+            let last_lines = log.clone();
+            let worker = async move {
                 work(sockets, services, shutdown, log).await;
                 drop(alive);
-            });
+            };
+            // Requests that are cut with the event loop are logged too.
+            let finish = move || last_lines.iter().for_each(|log| log.flush());
+            let worker = runtime::spawn_worker(format!("worker-{index}"), move || worker, finish);
             threads.push(worker.map_err(StartError::System)?);
         }
         let unix_paths = self
@@ -260,6 +265,7 @@ async fn work(
     mut shutdown: Shutdown,
     log: Option<Arc<AccessLog>>,
 ) {
+    let mut stopping = shutdown.clone();
     let tasks = TaskTracker::new();
     let mut listening = JoinSet::new();
     for socket in sockets {
@@ -288,11 +294,10 @@ async fn work(
     tokio::select! {
         () = serving => {}
         () = keeping => {}
+        // Returning drops the event loop and every connection on it.
+        () = stopping.reached(Phase::Stopping) => {}
     }
     pool::clear();
-    if let Some(log) = &log {
-        log.flush();
-    }
 }
 
 impl Running {

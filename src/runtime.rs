@@ -16,7 +16,8 @@ pub fn worker_count(configured: usize) -> usize {
     std::thread::available_parallelism().map_or(1, NonZeroUsize::get)
 }
 
-/// Runs the future `make` makes on a thread and an event loop of its own.
+/// Runs the future `make` makes on a thread and an event loop of its own. When the future ends, what
+/// is left on the event loop is dropped, and then `finish` is called.
 ///
 /// # Errors
 ///
@@ -24,6 +25,7 @@ pub fn worker_count(configured: usize) -> usize {
 pub fn spawn_worker<F>(
     name: String,
     make: impl FnOnce() -> F + Send + 'static,
+    finish: impl FnOnce() + Send + 'static,
 ) -> io::Result<JoinHandle<()>>
 where
     F: Future<Output = ()>,
@@ -31,7 +33,9 @@ where
     let runtime = tokio::runtime::Builder::new_current_thread()
         .enable_all()
         .build()?;
-    std::thread::Builder::new()
-        .name(name)
-        .spawn(move || runtime.block_on(async { make().await }))
+    std::thread::Builder::new().name(name).spawn(move || {
+        runtime.block_on(async { make().await });
+        drop(runtime);
+        finish();
+    })
 }

@@ -3,6 +3,10 @@
 //! A drain is told once and never taken back. Who holds a [`Shutdown`] sees the phases; the process
 //! waits for its tasks by itself.
 
+use std::future::Future;
+use std::pin::Pin;
+use std::task::{Context, Poll};
+
 use tokio::sync::watch;
 
 /// How far the end has come.
@@ -55,5 +59,45 @@ impl Shutdown {
     pub async fn reached(&mut self, phase: Phase) {
         // An error means that the trigger is gone, which ends the wait just as well.
         drop(self.0.wait_for(|now| *now >= phase).await);
+    }
+
+    /// The same wait for a task that is polled often for other reasons.
+    #[must_use]
+    pub fn notice(&self, phase: Phase) -> Notice {
+        let mut news = self.0.clone();
+        news.mark_unchanged();
+        let mut shutdown = self.clone();
+        Notice {
+            wait: Box::pin(async move { shutdown.reached(phase).await }),
+            news,
+            is_registered: false,
+        }
+    }
+}
+
+/// A wait for a phase that costs one load per poll: the task's waker is left with the channel at the
+/// first poll and stays valid, because a task's waker does not change. So it must be polled by one
+/// task only.
+pub struct Notice {
+    wait: Pin<Box<dyn Future<Output = ()> + Send>>,
+    news: watch::Receiver<Phase>,
+    is_registered: bool,
+}
+
+impl std::fmt::Debug for Notice {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("Notice").finish_non_exhaustive()
+    }
+}
+
+impl Notice {
+    /// Whether the phase is reached. Not to be polled again after that.
+    pub fn poll(&mut self, cx: &mut Context<'_>) -> Poll<()> {
+        // An error means that the trigger is gone, which is the last phase.
+        if self.is_registered && !self.news.has_changed().unwrap_or(true) {
+            return Poll::Pending;
+        }
+        self.is_registered = true;
+        self.wait.as_mut().poll(cx)
     }
 }

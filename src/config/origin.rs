@@ -147,7 +147,7 @@ impl Origin {
             idle: timeouts.duration("idle", Duration::from_secs(60), tick),
         };
         let pool = Pool {
-            idle_per_address: pool.count("idle_per_address", 64, 0..=100_000),
+            idle_per_address: pool.count("idle_per_address", 256, 0..=100_000),
             idle: pool.duration("idle", Duration::from_secs(30), tick),
             max_per_address: pool.count("max_per_address", 0, 0..=1_000_000),
         };

@@ -194,7 +194,7 @@ static ORIGIN_TIMEOUTS: Spec = spec! {
 };
 
 static POOL: Spec = spec! {
-    "idle_per_address": Count, Is("64"), "Most idle connections per address and worker.";
+    "idle_per_address": Count, Is("256"), "Most idle connections per address and worker.";
     "idle": Duration, Is("\"30s\""), "How long a connection stays idle; OSS must not close it first.";
     "max_per_address": Count, Is("0"), "Most requests in flight per address; 0: no limit.";
 };

@@ -18,7 +18,7 @@ use tower::Service;
 
 use crate::http::context::{ConnectionInfo, LineText, RequestContext, RequestId};
 use crate::http::respond;
-use crate::http::{BodyError, Request, Response, ResponseBody};
+use crate::http::{BodyError, Received, Request, Response, ResponseBody};
 
 /// Takes the finished records. Called on the worker thread: it must not block.
 pub trait Recorder: Send + Sync + std::fmt::Debug {
@@ -60,7 +60,7 @@ pub struct Access<S> {
 }
 
 impl<S> Access<S> {
-    fn context(&self, request: &Request) -> RequestContext {
+    fn context(&self, request: &Received) -> RequestContext {
         let headers = request.headers();
         let text = |name| {
             headers
@@ -100,7 +100,7 @@ impl<S> Access<S> {
     }
 }
 
-impl<S> Service<Request> for Access<S>
+impl<S> Service<Received> for Access<S>
 where
     S: Service<Request, Response = Response, Error = Infallible>,
     S::Future: Unpin,
@@ -113,11 +113,10 @@ where
         self.inner.poll_ready(cx)
     }
 
-    fn call(&mut self, mut request: Request) -> Self::Future {
+    fn call(&mut self, request: Received) -> Self::Future {
         let context = Arc::new(self.context(&request));
-        request.extensions_mut().insert(Arc::clone(&context));
         AccessFuture {
-            inner: self.inner.call(request),
+            inner: self.inner.call(Request::new(request, Arc::clone(&context))),
             record: Some(Record {
                 context,
                 recorder: self.layer.recorder.clone(),

@@ -43,10 +43,10 @@ pub fn parse(text: &str) -> Option<Authority<'_>> {
     if !is_name(host) {
         return None;
     }
-    let is_ip = host.parse::<Ipv4Addr>().is_ok();
     // A name whose last label is a number is some spelling of an IPv4 address (`127.1`, `0x7f.1`)
     // or a mistake; only the canonical spelling is accepted.
-    if !is_ip && host.rsplit('.').next().is_some_and(is_numeric_label) {
+    let is_ip = host.rsplit('.').next().is_some_and(is_numeric_label);
+    if is_ip && host.parse::<Ipv4Addr>().is_err() {
         return None;
     }
     Some(Authority { host, port, is_ip })

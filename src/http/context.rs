@@ -1,7 +1,6 @@
 //! What travels beside a request: who asks, under which id, and what became of it.
 //!
-//! One [`RequestContext`] is made per request by the access layer and put into the request's
-//! extensions. The origin writes into its [`Outcome`]; the access layer reads it once, when the
+//! One [`RequestContext`] is made per request by the access layer. The origin writes into its [`Outcome`]; the access layer reads it once, when the
 //! answer's body has ended. It holds copies of the few strings of the access line: references into
 //! the request head would keep hyper's read buffer alive and cost an allocation on the next read.
 
@@ -62,7 +61,10 @@ impl RequestId {
     /// The id as a header value.
     #[must_use]
     pub fn to_header(&self) -> HeaderValue {
-        HeaderValue::from_bytes(&self.0).unwrap_or(HeaderValue::from_static("og-"))
+        let mut value = HeaderValue::from_bytes(&self.0).unwrap_or(HeaderValue::from_static("og-"));
+        // No two are equal, so HTTP/2 should not put it into its compression table.
+        value.set_sensitive(true);
+        value
     }
 }
 
@@ -190,26 +192,6 @@ impl RequestContext {
             text,
             outcome: Mutex::new(Outcome::default()),
         }
-    }
-
-    /// A context for a request that came through no connection, as in a test of a bare stack.
-    #[must_use]
-    pub fn detached<B>(request: &http::Request<B>) -> Self {
-        let connection = ConnectionInfo {
-            listener: "".into(),
-            peer: None,
-            tls: None,
-            sni: None,
-        };
-        Self::new(
-            RequestId::next(0),
-            Arc::new(connection),
-            Instant::now(),
-            request.method().clone(),
-            request.version(),
-            false,
-            LineText::default(),
-        )
     }
 
     /// The outcome so far. Held only for field access, never across an await; the lock is taken by

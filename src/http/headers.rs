@@ -1,11 +1,21 @@
 //! Header fields that belong to one connection and must not be forwarded (RFC 9110 section 7.6.1).
 //!
-//! Only removes; everything that stays keeps its bytes, its order and its repeats.
+//! Only removes; everything that stays keeps its bytes, its repeats and their order.
 
 use http::header::{self, HeaderMap, HeaderName};
 
-const KEEP_ALIVE: HeaderName = HeaderName::from_static("keep-alive");
-const PROXY_CONNECTION: HeaderName = HeaderName::from_static("proxy-connection");
+/// The fields that belong to one connection, [`header::CONNECTION`] first.
+const HOP_BY_HOP: [HeaderName; 9] = [
+    header::CONNECTION,
+    HeaderName::from_static("keep-alive"),
+    HeaderName::from_static("proxy-connection"),
+    header::PROXY_AUTHENTICATE,
+    header::PROXY_AUTHORIZATION,
+    header::TE,
+    header::TRAILER,
+    header::TRANSFER_ENCODING,
+    header::UPGRADE,
+];
 
 /// Fields a `Connection` header may not name: without them the request would mean something else,
 /// so a request that asks for their removal is an attack or a mistake.
@@ -45,6 +55,36 @@ fn is_protected(name: &[u8]) -> bool {
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct ProtectedFieldNamed;
 
+/// Which of the hop-by-hop fields a map has.
+#[derive(Clone, Copy)]
+struct Present(u16);
+
+impl Present {
+    /// Looks once at each name: almost always none is there, and asking the map for each of them
+    /// would cost more than forwarding the field.
+    fn in_map(headers: &HeaderMap) -> Self {
+        let mut present = 0;
+        for name in headers.keys() {
+            if let Some(place) = HOP_BY_HOP.iter().position(|hop| hop == name) {
+                present |= 1 << place;
+            }
+        }
+        Self(present)
+    }
+
+    fn has_connection(self) -> bool {
+        self.0 & 1 != 0
+    }
+
+    fn remove_from(self, headers: &mut HeaderMap) {
+        for (place, name) in HOP_BY_HOP.iter().enumerate() {
+            if self.0 & (1 << place) != 0 {
+                headers.remove(name);
+            }
+        }
+    }
+}
+
 /// Removes the hop-by-hop fields of a request.
 ///
 /// # Errors
@@ -52,51 +92,31 @@ pub struct ProtectedFieldNamed;
 /// [`ProtectedFieldNamed`] when `Connection` names a field that is not hop-by-hop and that changes
 /// the meaning of the request; nothing may be forwarded then.
 pub fn strip_request(headers: &mut HeaderMap) -> Result<(), ProtectedFieldNamed> {
-    if headers.contains_key(header::CONNECTION) {
+    let present = Present::in_map(headers);
+    if present.has_connection() {
         for name in nominated(headers) {
             if is_protected(name.as_str().as_bytes()) {
                 return Err(ProtectedFieldNamed);
             }
             headers.remove(&name);
         }
-        headers.remove(header::CONNECTION);
     }
-    for name in [
-        &KEEP_ALIVE,
-        &PROXY_CONNECTION,
-        &header::PROXY_AUTHORIZATION,
-        &header::TE,
-        &header::TRAILER,
-        &header::TRANSFER_ENCODING,
-        &header::UPGRADE,
-    ] {
-        headers.remove(name);
-    }
+    present.remove_from(headers);
     Ok(())
 }
 
 /// Removes the hop-by-hop fields of an answer. A field the origin nominates is removed unless the
 /// client needs it to read the answer.
 pub fn strip_response(headers: &mut HeaderMap) {
-    if headers.contains_key(header::CONNECTION) {
+    let present = Present::in_map(headers);
+    if present.has_connection() {
         for name in nominated(headers) {
             if !is_protected(name.as_str().as_bytes()) {
                 headers.remove(&name);
             }
         }
-        headers.remove(header::CONNECTION);
     }
-    for name in [
-        &KEEP_ALIVE,
-        &PROXY_CONNECTION,
-        &header::PROXY_AUTHENTICATE,
-        &header::TE,
-        &header::TRAILER,
-        &header::TRANSFER_ENCODING,
-        &header::UPGRADE,
-    ] {
-        headers.remove(name);
-    }
+    present.remove_from(headers);
 }
 
 /// The fields `Connection` names, besides its own options.

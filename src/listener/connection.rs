@@ -20,7 +20,7 @@ use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::time::{Instant, Sleep};
 use tower::Service;
 
-use crate::http::Request;
+use crate::http::Received;
 use crate::http::activity::Activity;
 use crate::http::context::ConnectionInfo;
 use crate::listener::deadline::{Deadlines, TICK, Verdict};
@@ -44,7 +44,7 @@ const SEND_BUFFER: usize = 128 * 1024;
 const LINGER: Duration = Duration::from_secs(2);
 const LINGER_BYTES: usize = 1024 * 1024;
 
-/// Serves one accepted socket to its end.
+/// Serves one accepted socket to its end. Dropping the future cuts the connection.
 pub async fn serve<M, B>(
     socket: Socket,
     peer: Option<std::net::SocketAddr>,
@@ -56,34 +56,27 @@ pub async fn serve<M, B>(
     B: Body<Data = Bytes> + Send + Unpin + 'static,
     B::Error: std::error::Error + Send + Sync,
 {
-    let mut stopping = shutdown.clone();
-    let inner = async move {
-        let activity = Arc::new(Activity::default());
-        // Boxed: a handshake is short and its state large.
-        let Some((mut io, info, mut is_http2)) =
-            Box::pin(greet(socket, peer, &shared, &activity)).await
-        else {
-            return;
-        };
-        if !shared.is_tls() && shared.has_http2 {
-            match Box::pin(sniff(&mut io, shared.timeouts.header)).await {
-                Some(is) => is_http2 = is,
-                None => return,
-            }
-        }
-        let service = make.make(Arc::new(info));
-        let outcome = if is_http2 {
-            Box::pin(serve_http2(io, service, activity, &shared, shutdown)).await
-        } else {
-            serve_http1(io, service, activity, &shared, shutdown).await
-        };
-        if let Err(why) = outcome {
-            tracing::debug!(?peer, %why, "client connection ended early");
-        }
+    let activity = Arc::new(Activity::default());
+    // Boxed: a handshake is short and its state large.
+    let Some((mut io, info, mut is_http2)) =
+        Box::pin(greet(socket, peer, &shared, &activity)).await
+    else {
+        return;
     };
-    tokio::select! {
-        () = inner => {}
-        () = stopping.reached(Phase::Stopping) => {}
+    if !shared.is_tls() && shared.has_http2 {
+        match Box::pin(sniff(&mut io, shared.timeouts.header)).await {
+            Some(is) => is_http2 = is,
+            None => return,
+        }
+    }
+    let service = make.make(Arc::new(info));
+    let outcome = if is_http2 {
+        Box::pin(serve_http2(io, service, activity, &shared, shutdown)).await
+    } else {
+        serve_http1(io, service, activity, &shared, shutdown).await
+    };
+    if let Err(why) = outcome {
+        tracing::debug!(?peer, %why, "client connection ended early");
     }
 }
 
@@ -169,7 +162,7 @@ async fn serve_http1<S, B>(
     mut shutdown: Shutdown,
 ) -> Result<(), String>
 where
-    S: Service<Request, Response = http::Response<B>, Error = Infallible> + Send + Unpin,
+    S: Service<Received, Response = http::Response<B>, Error = Infallible> + Send + Unpin,
     S::Future: Unpin,
     B: Body<Data = Bytes> + Unpin + 'static,
     B::Error: std::error::Error + Send + Sync,
@@ -187,11 +180,11 @@ where
         // Boxed: dropped while parked.
         let mut connection = Box::new(builder.serve_connection(TokioIo::new(io), service));
         let end = {
-            let mut draining = Box::pin(shutdown.reached(Phase::Draining));
+            let mut draining = shutdown.notice(Phase::Draining);
             let mut tick = Box::pin(tokio::time::sleep(TICK));
             let mut is_draining = false;
             poll_fn(|cx| {
-                if !is_draining && draining.as_mut().poll(cx).is_ready() {
+                if !is_draining && draining.poll(cx).is_ready() {
                     is_draining = true;
                     Pin::new(&mut *connection).graceful_shutdown();
                 }
@@ -292,10 +285,10 @@ async fn serve_http2<S, B>(
     service: S,
     activity: Arc<Activity>,
     shared: &Shared,
-    mut shutdown: Shutdown,
+    shutdown: Shutdown,
 ) -> Result<(), String>
 where
-    S: Service<Request, Response = http::Response<B>, Error = Infallible>,
+    S: Service<Received, Response = http::Response<B>, Error = Infallible>,
     S::Future: Unpin + Send + 'static,
     B: Body<Data = Bytes> + Send + Unpin + 'static,
     B::Error: std::error::Error + Send + Sync,
@@ -311,13 +304,13 @@ where
             .max_header_list_size(header_bytes)
             .serve_connection(TokioIo::new(io), service)
     );
-    let mut draining = std::pin::pin!(shutdown.reached(Phase::Draining));
+    let mut draining = shutdown.notice(Phase::Draining);
     let mut tick = Box::pin(tokio::time::sleep(TICK));
     let mut deadlines = Deadlines::new(&shared.timeouts, Instant::now());
     let mut quiet_since = Instant::now();
     let mut closing_since: Option<Instant> = None;
     poll_fn(|cx| {
-        if closing_since.is_none() && draining.as_mut().poll(cx).is_ready() {
+        if closing_since.is_none() && draining.poll(cx).is_ready() {
             closing_since = Some(Instant::now());
             connection.as_mut().graceful_shutdown();
         }

@@ -28,7 +28,7 @@ use tokio_util::task::TaskTracker;
 use tower::Service;
 
 use crate::config::{Address, Limits, Listener, Timeouts};
-use crate::http::Request;
+use crate::http::Received;
 use crate::http::context::ConnectionInfo;
 use crate::listener::io::Socket;
 use crate::shutdown::{Phase, Shutdown};
@@ -44,7 +44,7 @@ const PAUSE_LONGEST: Duration = Duration::from_secs(1);
 pub trait MakeService<B>: Clone + Send + 'static {
     /// The service.
     type Service: Service<
-            Request,
+            Received,
             Response = http::Response<B>,
             Error = Infallible,
             Future: Unpin + Send + 'static,

@@ -16,7 +16,7 @@ use tower::Service;
 
 use crate::http::activity::Activity;
 use crate::http::body::ClientBody;
-use crate::http::{Request, RequestBody};
+use crate::http::{Received, RequestBody};
 
 /// hyper's service for one connection.
 #[derive(Debug)]
@@ -41,7 +41,7 @@ impl<S> ConnectionService<S> {
 
 impl<S, B> hyper::service::Service<http::Request<Incoming>> for ConnectionService<S>
 where
-    S: Service<Request, Response = http::Response<B>, Error = Infallible>,
+    S: Service<Received, Response = http::Response<B>, Error = Infallible>,
     S::Future: Unpin,
 {
     type Response = http::Response<TrackedBody<B>>;

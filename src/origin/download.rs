@@ -71,12 +71,14 @@ impl Download {
         let Some(connection) = &mut self.connection else {
             return poll_data(Pin::new(&mut self.inner), cx);
         };
-        // The connection below wakes this task; the channel between it and the body need not.
+        let mut driver = connection.driver.turn(cx);
+        // The connection wakes this task; the channel between it and the body need not.
         let mut quiet = Context::from_waker(Waker::noop());
         if let Poll::Ready(frame) = poll_data(Pin::new(&mut self.inner), &mut quiet) {
             return Poll::Ready(frame);
         }
-        if connection.driver.as_mut().poll(cx).is_ready() {
+        if driver.poll() {
+            drop(driver);
             self.connection = None;
             return poll_data(Pin::new(&mut self.inner), cx);
         }

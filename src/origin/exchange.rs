@@ -54,14 +54,16 @@ pub async fn exchange(
     deadlines: Deadlines,
     now: Instant,
 ) -> Result<http::Response<Incoming>, Failure> {
+    // The driver is muted: it is polled below anyway.
     let answer = connection.sender.try_send_request(request);
     let mut answer = pin!(answer);
     let driver = &mut connection.driver;
     let mut watch = Watch::new(upload, deadlines, connection.timer.as_mut(), now);
     let outcome = poll_fn(|cx| {
+        let mut driver = driver.turn(cx);
         loop {
             let was_held = watch.is_held();
-            let is_over = driver.as_mut().poll(cx).is_ready();
+            let is_over = driver.poll();
             // The driver wakes this task; the channel to the answer need not.
             let mut quiet = Context::from_waker(Waker::noop());
             if let Poll::Ready(answer) = answer.as_mut().poll(if is_over { cx } else { &mut quiet })

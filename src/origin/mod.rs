@@ -17,6 +17,7 @@ pub mod buckets;
 pub mod connect;
 pub mod dns;
 pub mod download;
+pub mod driver;
 pub mod error;
 pub mod exchange;
 pub mod pool;
@@ -30,7 +31,7 @@ use std::sync::Arc;
 use std::task::{Context, Poll};
 use std::time::Duration;
 
-use http::header;
+use http::header::{self, HeaderName};
 use http::uri::PathAndQuery;
 use http::{Method, StatusCode, Uri, Version};
 use http_body::Body;
@@ -40,7 +41,7 @@ use tower::Service;
 
 use crate::http::context::{RequestContext, ShortText};
 use crate::http::headers;
-use crate::http::{Request, Response, ResponseBody};
+use crate::http::{Received, Request, Response, ResponseBody};
 use crate::origin::buckets::{Bucket, BucketTable};
 use crate::origin::download::Download;
 use crate::origin::error::Error;
@@ -48,6 +49,9 @@ use crate::origin::exchange::{Deadlines, exchange};
 use crate::origin::pool::Connection;
 use crate::origin::request::Rewrite;
 use crate::origin::upload::{Upload, UploadBody};
+
+const OSS_REQUEST_ID: HeaderName = HeaderName::from_static("x-oss-request-id");
+const OSS_EC: HeaderName = HeaderName::from_static("x-oss-ec");
 
 /// A request OSS did not answer, with what is needed to tell the client so.
 #[derive(Debug)]
@@ -102,13 +106,10 @@ impl Service<Request> for Origin {
         Poll::Ready(Ok(()))
     }
 
-    fn call(&mut self, mut request: Request) -> Self::Future {
+    fn call(&mut self, request: Request) -> Self::Future {
         let shared = Arc::clone(&self.shared);
         Box::pin(async move {
-            let context = match request.extensions_mut().remove::<Arc<RequestContext>>() {
-                Some(context) => context,
-                None => Arc::new(RequestContext::detached(&request)),
-            };
+            let (request, context) = request.into_inner();
             match shared.forward(request, &context).await {
                 Ok(response) => Ok(response),
                 Err(error) => Err(Failed { error, context }),
@@ -145,7 +146,11 @@ impl Prepared {
 }
 
 impl Shared {
-    async fn forward(&self, request: Request, context: &RequestContext) -> Result<Response, Error> {
+    async fn forward(
+        &self,
+        request: Received,
+        context: &RequestContext,
+    ) -> Result<Response, Error> {
         let mut prepared = self.prepare(request, context)?;
         let result = self.send(&mut prepared, context).await;
         if let Some(upload) = &prepared.upload {
@@ -157,12 +162,11 @@ impl Shared {
         self.accept(answer, connection, prepared, context, now)
     }
 
-    fn prepare(&self, request: Request, context: &RequestContext) -> Result<Prepared, Error> {
+    fn prepare(&self, request: Received, context: &RequestContext) -> Result<Prepared, Error> {
         let (mut head, body) = request.into_parts();
         let (bucket, target) = {
-            let host = request_host(&head);
             let target = head.uri.path_and_query().map_or("/", PathAndQuery::as_str);
-            let mapped = self.rewrite.map(host, target)?;
+            let mapped = self.rewrite.map(|| request_host(&head), target)?;
             let bucket = self
                 .buckets
                 .get(&mapped.bucket)
@@ -286,8 +290,8 @@ impl Shared {
         head.version = Version::HTTP_11;
         {
             let mut outcome = context.outcome();
-            outcome.oss_request_id = ShortText::new(head.headers.get("x-oss-request-id"));
-            outcome.oss_ec = ShortText::new(head.headers.get("x-oss-ec"));
+            outcome.oss_request_id = ShortText::new(head.headers.get(OSS_REQUEST_ID));
+            outcome.oss_ec = ShortText::new(head.headers.get(OSS_EC));
         }
         let id = prepared.bucket.upstream.id;
         let upload = prepared.upload.filter(|upload| !upload.is_done());

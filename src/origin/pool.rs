@@ -10,25 +10,19 @@
 
 use std::cell::RefCell;
 use std::collections::HashMap;
-use std::future::{Future, poll_fn};
 use std::hash::{BuildHasherDefault, Hasher};
 use std::pin::Pin;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering::Relaxed};
-use std::task::Poll;
 use std::time::Duration;
 
 use hyper::client::conn::http1;
-use hyper_util::rt::TokioIo;
 use tokio::sync::OwnedSemaphorePermit;
 use tokio::time::{Instant, Sleep};
 
 use crate::origin::address::{Address, AddressSet, Snapshot};
-use crate::origin::connect::UpstreamIo;
+use crate::origin::driver::Driver;
 use crate::origin::upload::UploadBody;
-
-/// hyper's half of an upstream connection; polled by the request that uses it.
-pub type Driver = http1::Connection<TokioIo<UpstreamIo>, UploadBody>;
 
 /// One upstream connection with a request on it, or ready for one.
 pub struct Connection {
@@ -36,8 +30,8 @@ pub struct Connection {
     pub address: Arc<Address>,
     /// Accepts requests.
     pub sender: http1::SendRequest<UploadBody>,
-    /// Does the reading and writing. Boxed: it moves between the pool, the request and the body.
-    pub driver: Pin<Box<Driver>>,
+    /// Does the reading and writing.
+    pub driver: Driver,
     /// See [`UpstreamIo::asks_kernel`].
     pub asks_kernel: Arc<AtomicBool>,
     /// Whether it has served a request before.
@@ -217,7 +211,7 @@ fn offers(snapshot: &Snapshot, address: &Arc<Address>) -> bool {
 /// Takes a live idle connection of upstream `id`, newest first, and
 /// counts the request towards the retries. `is_sure` asks the kernel whether
 /// the peer has closed, for requests that could not be sent twice.
-pub async fn check_out(
+pub fn check_out(
     id: u64,
     set: &AddressSet,
     limits: Limits,
@@ -233,9 +227,7 @@ pub async fn check_out(
         });
         let mut connection = popped?;
         connection.asks_kernel.store(is_sure, Relaxed);
-        let driver = &mut connection.driver;
-        let is_over = poll_fn(|cx| Poll::Ready(driver.as_mut().poll(cx).is_ready())).await;
-        if is_over || !connection.sender.is_ready() {
+        if connection.driver.poll_idle() || !connection.sender.is_ready() {
             continue;
         }
         connection.is_reused = true;
@@ -246,6 +238,7 @@ pub async fn check_out(
 /// Puts a connection back that has finished its request cleanly.
 pub fn check_in(id: u64, mut connection: Connection, now: Instant) {
     connection.permit = None;
+    connection.driver.mute();
     if connection.sender.is_closed() {
         return;
     }

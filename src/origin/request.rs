@@ -35,13 +35,18 @@ pub struct Target<'a> {
 }
 
 impl Rewrite {
-    /// Maps the request for `host` (without port) with path and query `target`.
+    /// Maps the request with path and query `target`; `host` gives its host without port, and is
+    /// asked only where the host can name the bucket.
     ///
     /// # Errors
     ///
     /// [`Error::NoSuchBucket`] for a bucket the route does not serve, [`Error::NoBucket`] when the
     /// request names none.
-    pub fn map<'a>(&'a self, host: &'a str, target: &'a str) -> Result<Target<'a>, Error> {
+    pub fn map<'a>(
+        &'a self,
+        host: impl FnOnce() -> &'a str,
+        target: &'a str,
+    ) -> Result<Target<'a>, Error> {
         let target = match &self.strip {
             None => target,
             Some(path) => {
@@ -56,7 +61,7 @@ impl Rewrite {
         };
         let (bucket, target) = match &self.buckets {
             Buckets::One(bucket) => (Cow::Borrowed(bucket.as_str()), target),
-            Buckets::Many(patterns) => self.choose(patterns, host, target)?,
+            Buckets::Many(patterns) => self.choose(patterns, host(), target)?,
         };
         let target = if self.prefix.is_empty() {
             target
@@ -163,7 +168,7 @@ mod tests {
         target: &str,
     ) -> Result<(String, String), &'static str> {
         rewrite
-            .map(host, target)
+            .map(|| host, target)
             .map(|mapped| (mapped.bucket.into_owned(), mapped.target.into_owned()))
             .map_err(|error| error.kind())
     }

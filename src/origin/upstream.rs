@@ -16,6 +16,7 @@ use tokio::time::Instant;
 use crate::http::context::RequestContext;
 use crate::origin::address::{Address, AddressSet};
 use crate::origin::connect::{self, Tls};
+use crate::origin::driver::Driver;
 use crate::origin::error::{DnsFailure, Error};
 use crate::origin::pool::{self, Connection, Limits};
 
@@ -69,7 +70,6 @@ impl Upstream {
                 context.start,
                 is_sure,
             )
-            .await
         {
             return Ok(connection);
         }
@@ -139,7 +139,7 @@ impl Upstream {
         Ok(Connection {
             address: connected.address,
             sender,
-            driver: Box::pin(driver),
+            driver: Driver::new(driver),
             asks_kernel,
             timer: Box::pin(tokio::time::sleep(self.connect_timeout)),
             is_reused: false,

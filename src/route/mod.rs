@@ -108,14 +108,7 @@ impl Future for RouteFuture {
 
 impl Router {
     fn serve(&self, mut request: Request) -> RouteFuture {
-        let context = match request.extensions().get::<Arc<RequestContext>>() {
-            Some(context) => Arc::clone(context),
-            None => {
-                let context = Arc::new(RequestContext::detached(&request));
-                request.extensions_mut().insert(Arc::clone(&context));
-                context
-            }
-        };
+        let context = Arc::clone(request.context());
         match self.choose(&mut request, &context) {
             Ok(route) => RouteFuture::Served(route.stack.call(request)),
             Err(response) => RouteFuture::Refused(ready(Ok(*response))),

@@ -9,7 +9,7 @@ use std::convert::Infallible;
 use std::future::Future;
 use std::pin::Pin;
 use std::sync::Arc;
-use std::task::{Context, Poll};
+use std::task::{Context, Poll, Waker};
 
 use tower::{Service, ServiceBuilder, ServiceExt};
 
@@ -56,7 +56,15 @@ impl Stack {
         S::Future: Send,
     {
         Self {
-            call: Arc::new(move |request| Box::pin(service.clone().oneshot(request))),
+            call: Arc::new(move |request| {
+                let mut service = service.clone();
+                let mut quiet = Context::from_waker(Waker::noop());
+                match service.poll_ready(&mut quiet) {
+                    // Always, unless a layer limits how much runs at a time.
+                    Poll::Ready(Ok(())) => Box::pin(service.call(request)),
+                    Poll::Pending => Box::pin(service.oneshot(request)),
+                }
+            }),
         }
     }
 
