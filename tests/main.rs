@@ -12,6 +12,7 @@ mod config;
 mod forward;
 mod layers;
 mod limits;
+mod load;
 mod resolve;
 mod signature;
 mod support;

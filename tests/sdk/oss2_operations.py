@@ -1,6 +1,6 @@
 """The operations of PyPI `oss2`, as (name, function) pairs; each function gives what is compared."""
-import base64, hashlib, os, urllib.parse, urllib.request
-import oss2
+import base64, datetime, email.utils, hashlib, hmac, json, os, socket, urllib.parse, urllib.request
+import oss2, requests
 from oss2.models import BatchDeleteObjectsResult  # noqa: F401: proves that the SDK is the real one
 from matrix import BUCKET, REGION, large as same_large, md5
 
@@ -116,6 +116,50 @@ def operations(is_v4, where, tag, facts, directory):
         except oss2.exceptions.OssError as error:
             return facts_of(done), error.status, error.code
 
+    def form():
+        """PostObject, which the SDKs leave to the browser; signed as the documentation says."""
+        policy = {"expiration": "2099-01-01T00:00:00.000Z", "conditions": [["content-length-range", 0, 1 << 20]]}
+        policy = base64.b64encode(json.dumps(policy).encode()).decode()
+        sign = lambda key, text, how=hashlib.sha256: hmac.new(key, text.encode(), how).digest()
+        if is_v4:
+            time = datetime.datetime.now(datetime.timezone.utc).strftime("%Y%m%dT%H%M%SZ")
+            signing = ("aliyun_v4" + facts["key-secret"]).encode()
+            for part in (time[:8], REGION, "oss", "aliyun_v4_request"):
+                signing = sign(signing, part)
+            signed = {"x-oss-signature-version": "OSS4-HMAC-SHA256", "x-oss-date": time, "x-oss-signature": sign(signing, policy).hex(),
+                      "x-oss-credential": f"{facts['key-id']}/{time[:8]}/{REGION}/oss/aliyun_v4_request"}
+        else:
+            signature = base64.b64encode(sign(facts["key-secret"].encode(), policy, hashlib.sha1)).decode()
+            signed = {"OSSAccessKeyId": facts["key-id"], "Signature": signature}
+        host = url.removeprefix("http://")
+        place = url if is_cname else f"http://{BUCKET}.{host}" if "example.test" in host else f"{url}/{BUCKET}"
+        def post(body, **more):
+            fields = {"key": key("form/${filename}"), "policy": policy, "x-oss-meta-a": "\u76ee", **signed, **more}
+            answer = requests.post(place + "/", data=fields, files={"file": ("a b.bin", body, "text/plain")}, allow_redirects=False)
+            return answer.status_code, answer.headers.get("etag"), answer.headers.get("location"), answer.text.count(key("form/a b.bin"))
+        return (post(small), get(key("form/a b.bin")), post(b"", success_action_status="201"), post(b"x" * (2 << 20)),
+                post(b"x", success_action_redirect="http://example.com/done"), post(b"x", **{name: "wrong" for name in signed if name.lower().endswith("signature")}))
+
+    def raw_header():
+        """Header bytes that are no UTF-8, as old clients sign and send them."""
+        value = b"caf\xe9 \xff"
+        if is_v4:
+            return "V4 signs text"
+        date = email.utils.formatdate(usegmt=True)
+        name = key("raw-header")
+        text = f"PUT\n\n\n{date}\nx-oss-meta-raw:".encode() + value + f"\n/{BUCKET}/{name}".encode()
+        signature = base64.b64encode(hmac.new(facts["key-secret"].encode(), text, hashlib.sha1).digest()).decode()
+        host = url.removeprefix("http://")
+        virtual = not is_cname and "example.test" in host
+        path = f"/{name}" if is_cname or virtual else f"/{BUCKET}/{name}"
+        address, port = host.rsplit(":", 1)
+        with socket.create_connection(("127.0.0.1", int(port))) as stream:
+            stream.sendall(f"PUT {path} HTTP/1.1\r\nHost: {BUCKET + '.' if virtual else ''}{host}\r\nDate: {date}\r\nConnection: close\r\n"
+                           f"Authorization: OSS {facts['key-id']}:{signature}\r\nContent-Length: 1\r\nx-oss-meta-raw: ".encode() + value + b"\r\n\r\nx")
+            status = stream.makefile("rb").readline()
+        back = bucket.head_object(name).resp.response.raw.headers.get("x-oss-meta-raw")
+        return status, back.encode("latin-1") == value
+
     yield "put and get", lambda: put_and_get(key("small"), small, {"content-type": "text/plain", "cache-control": "no-cache"})
     yield "zero bytes", lambda: put_and_get(key("empty"), b"")
     yield "head", lambda: (bucket.head_object(key("small")).content_length, bucket.head_object(key("small")).server_crc)
@@ -148,6 +192,8 @@ def operations(is_v4, where, tag, facts, directory):
     yield "60 metadata headers", metadata
     yield "presigned put and get", presigned
     yield "temporary key", sts
+    yield "form upload", form
+    yield "raw header bytes", raw_header
     yield "batch delete", lambda: sorted(bucket.batch_delete_objects([key("copy"), key("link"), f"{tag}/{ODD_KEYS[0]}"]).deleted_keys)
     yield "delete", lambda: bucket.delete_object(key("chunked")).status
     yield "bucket info", lambda: (bucket.get_bucket_info().name, bucket.get_bucket_location().location)

@@ -10,7 +10,7 @@ use crate::demo::origin::refusal::Refusal;
 use crate::demo::origin::respond::Reply;
 use crate::demo::origin::seen::Entry;
 use crate::demo::origin::target::Query;
-use crate::demo::origin::{Shared, attributes, bucket, copy, delete_many, list};
+use crate::demo::origin::{Shared, attributes, bucket, copy, delete_many, form, list};
 use crate::demo::origin::{multipart, multipart_list, read, write};
 use crate::oss::addressing::is_bucket_name;
 
@@ -60,8 +60,10 @@ impl Call<'_> {
 
     /// The answer to this request.
     pub(super) async fn answer(&self, body: Incoming<'_>) -> Result<Reply, Refusal> {
-        if self.is_form() {
-            return Err(Refusal::NotImplemented("uploads by form"));
+        if let Some(name) = self.bucket.as_deref()
+            && self.is_form()
+        {
+            return form::post(self, name, body).await;
         }
         if *self.method == Method::OPTIONS {
             return Err(Refusal::CorsForbidden);
@@ -108,7 +110,6 @@ impl Call<'_> {
     fn is_form(&self) -> bool {
         *self.method == Method::POST
             && self.key.is_empty()
-            && self.bucket.is_some()
             && self
                 .header("content-type")
                 .is_some_and(|kind| kind.to_ascii_lowercase().starts_with("multipart/form-data"))

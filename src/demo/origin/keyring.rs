@@ -7,6 +7,7 @@ use http::{HeaderMap, Method};
 
 use crate::demo::origin::options::{Clock, Denial, Verify};
 use crate::oss::signature::{Failure, Identity, Keys, Resource, Verifier};
+use crate::oss::signature::{v1_signature, v4_credential, v4_signature};
 
 /// A fixed set of access keys, temporary ones among them.
 pub struct Keyring {
@@ -63,9 +64,31 @@ impl Verify for Keyring {
         }
     }
 
-    fn secret(&self, access_key_id: &str) -> Option<String> {
-        self.find(access_key_id)
-            .map(|keys| keys.access_key_secret.clone())
+    fn verify_form(&self, field: &dyn Fn(&str) -> Option<String>) -> Result<bool, Denial> {
+        let policy = field("policy").unwrap_or_default();
+        let missing = |name| denial(&Failure::Missing(name));
+        let keys = |id: &str| self.find(id).ok_or_else(|| denial(&Failure::UnknownKey));
+        let (expected, given) = if let Some(credential) = field("x-oss-credential") {
+            let (id, scope) = v4_credential(&credential).map_err(|why| denial(&why))?;
+            (
+                v4_signature(keys(id)?, &scope, &policy),
+                field("x-oss-signature").ok_or_else(|| missing("x-oss-signature"))?,
+            )
+        } else if let Some(id) = field("OSSAccessKeyId") {
+            (
+                v1_signature(keys(&id)?, policy.as_bytes()),
+                field("Signature").ok_or_else(|| missing("Signature"))?,
+            )
+        } else {
+            return Ok(false);
+        };
+        if expected == given {
+            Ok(true)
+        } else {
+            Err(denial(&Failure::Mismatch {
+                string_to_sign: policy.into_bytes(),
+            }))
+        }
     }
 }
 

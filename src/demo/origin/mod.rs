@@ -11,6 +11,7 @@ mod bucket;
 mod call;
 mod copy;
 mod delete_many;
+mod form;
 mod keyring;
 mod list;
 mod multipart;

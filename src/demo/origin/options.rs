@@ -25,12 +25,13 @@ pub trait Verify: Send + Sync {
         key: &[u8],
     ) -> Result<Option<String>, Denial>;
 
-    /// The secret of an access key id. Only forms ask for it, because a form's signature is in its
-    /// body. Without it every signed form is refused.
-    fn secret(&self, access_key_id: &str) -> Option<String> {
-        let _ = access_key_id;
-        None
-    }
+    /// Whether the fields of a form are signed; `field` gives a field's text. An unsigned form is
+    /// anonymous.
+    ///
+    /// # Errors
+    ///
+    /// As [`Verify::verify`].
+    fn verify_form(&self, field: &dyn Fn(&str) -> Option<String>) -> Result<bool, Denial>;
 }
 
 /// Lets every request in as the owner, signed or not.
@@ -47,6 +48,10 @@ impl Verify for TrustAll {
         _: &[u8],
     ) -> Result<Option<String>, Denial> {
         Ok(Some(String::from("anyone")))
+    }
+
+    fn verify_form(&self, _: &dyn Fn(&str) -> Option<String>) -> Result<bool, Denial> {
+        Ok(true)
     }
 }
 

@@ -29,6 +29,7 @@ pub(super) enum Refusal {
     InvalidPart,
     InvalidPartOrder,
     InvalidRange(u64),
+    MalformedForm,
     MalformedXml,
     MethodNotAllowed(String),
     MissingArgument(&'static str),
@@ -40,6 +41,8 @@ pub(super) enum Refusal {
     NoSuchUpload(String),
     NotImplemented(&'static str),
     ObjectNotAppendable,
+    /// A form does not keep to its policy, in this way.
+    PolicyViolated(&'static str),
     PositionNotEqualToLength(u64),
     PreconditionFailed(&'static str),
     /// Ordered by the script.
@@ -90,6 +93,7 @@ impl Refusal {
             Self::InvalidPart => (400, "InvalidPart", ""),
             Self::InvalidPartOrder => (400, "InvalidPartOrder", ""),
             Self::InvalidRange(_) => (416, "InvalidRange", ""),
+            Self::MalformedForm => (400, "MalformedPOSTRequest", ""),
             Self::MalformedXml => (400, "MalformedXML", "0031-00000001"),
             Self::MethodNotAllowed(_) => (405, "MethodNotAllowed", ""),
             Self::MissingArgument(_) => (400, "MissingArgument", "0016-00000502"),
@@ -100,6 +104,7 @@ impl Refusal {
             Self::NoSuchUpload(_) => (404, "NoSuchUpload", ""),
             Self::NotImplemented(_) => (400, "NotImplemented", ""),
             Self::ObjectNotAppendable => (409, "ObjectNotAppendable", ""),
+            Self::PolicyViolated(_) => (403, "AccessDenied", ""),
             Self::PositionNotEqualToLength(_) => (409, "PositionNotEqualToLength", ""),
             Self::PreconditionFailed(_) => (412, "PreconditionFailed", ""),
             Self::Scripted(status) => (
@@ -149,11 +154,13 @@ impl Refusal {
             | Self::InvalidObjectName
             | Self::InvalidPart
             | Self::InvalidPartOrder
+            | Self::MalformedForm
             | Self::MalformedXml
             | Self::MissingContentLength
             | Self::NoSuchSetting(_)
             | Self::NotImplemented(_)
             | Self::ObjectNotAppendable
+            | Self::PolicyViolated(_)
             | Self::PositionNotEqualToLength(_)
             | Self::Scripted(_) => Vec::new(),
         }
@@ -195,6 +202,8 @@ impl fmt::Display for Refusal {
             }
             Self::InvalidPartOrder => "The list of parts was not in ascending order.",
             Self::InvalidRange(_) => "The requested range cannot be satisfied.",
+            Self::MalformedForm => "The body of the form is not well-formed.",
+            Self::PolicyViolated(how) => how,
             Self::MalformedXml => {
                 "The XML you provided was not well-formed or did not validate against our schema."
             }

@@ -332,8 +332,8 @@ fn is_same(left: &[u8], right: &[u8]) -> bool {
 
 pub use v1::{signature as v1_signature, string_to_sign as v1_string_to_sign};
 pub use v4::{
-    Scope, canonical_request as v4_canonical_request, signature as v4_signature,
-    string_to_sign as v4_string_to_sign,
+    Scope, canonical_request as v4_canonical_request, credential as v4_credential,
+    signature as v4_signature, string_to_sign as v4_string_to_sign,
 };
 
 #[cfg(test)]

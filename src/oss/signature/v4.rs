@@ -40,6 +40,30 @@ pub struct Scope<'a> {
     pub product: &'a str,
 }
 
+/// Takes a credential apart: the access key id and the scope.
+///
+/// # Errors
+///
+/// [`Failure::Malformed`] when it has not the five parts.
+pub fn credential(text: &str) -> Result<(&str, Scope<'_>), Failure> {
+    let mut parts = text.split('/');
+    let mut part = || {
+        parts
+            .next()
+            .ok_or(Failure::Malformed("the credential is incomplete"))
+    };
+    let id = part()?;
+    let scope = Scope {
+        date: part()?,
+        region: part()?,
+        product: part()?,
+    };
+    if part()? != "aliyun_v4_request" || parts.next().is_some() {
+        return Err(Failure::Malformed("the credential has the wrong end"));
+    }
+    Ok((id, scope))
+}
+
 /// The canonical request. `additional` are the names of further signed headers, lower case; names
 /// that are signed anyway are dropped from them.
 #[must_use]
@@ -244,21 +268,7 @@ fn verify(
     if !payload.is_empty() && payload != UNSIGNED.as_bytes() {
         return Err(Failure::PayloadHash);
     }
-    let mut parts = given.credential.split('/');
-    let mut part = || {
-        parts
-            .next()
-            .ok_or(Failure::Malformed("the credential is incomplete"))
-    };
-    let id = part()?;
-    let scope = Scope {
-        date: part()?,
-        region: part()?,
-        product: part()?,
-    };
-    if part()? != "aliyun_v4_request" || parts.next().is_some() {
-        return Err(Failure::Malformed("the credential has the wrong end"));
-    }
+    let (id, scope) = credential(given.credential)?;
     let is_of_here = verifier.region.is_none_or(|region| region == scope.region);
     if !is_of_here || !given.time.starts_with(scope.date) || !PRODUCTS.contains(&scope.product) {
         return Err(Failure::Scope);

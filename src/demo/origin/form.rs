@@ -1,0 +1,247 @@
+//! PostObject: an upload by an HTML form, signed by its own fields.
+//!
+//! The signature of the fields is over the base64 text of `policy`, by V1 (`OSSAccessKeyId`,
+//! `Signature`) or V4 (`x-oss-credential`, `x-oss-signature`); headers and query sign nothing here.
+//! Of the policy's conditions only `expiration` and `content-length-range` are looked at.
+
+use std::sync::Arc;
+
+use base64::Engine;
+use base64::engine::general_purpose::STANDARD;
+use bytes::Bytes;
+use http::{HeaderMap, HeaderName, HeaderValue, StatusCode};
+
+use crate::demo::origin::call::Call;
+use crate::demo::origin::options::Acl;
+use crate::demo::origin::receive::{Incoming, Received, read};
+use crate::demo::origin::refusal::Refusal;
+use crate::demo::origin::respond::Reply;
+use crate::demo::origin::store::Kind;
+use crate::demo::origin::time::iso;
+use crate::demo::origin::write::{kept_headers, object_of};
+use crate::demo::origin::xml::Xml;
+
+/// The largest form that is read.
+const FORM_LIMIT: usize = 64 * 1024 * 1024;
+
+/// Length of an ISO time up to its seconds; such texts sort by time.
+const TO_THE_SECOND: usize = "2025-01-02T03:04:05".len();
+
+/// The fields of a form, `file` last.
+struct Form<'a> {
+    fields: Vec<(String, &'a [u8])>,
+    file: &'a [u8],
+    file_name: String,
+}
+
+/// `POST /` with `multipart/form-data`.
+pub(super) async fn post(
+    call: &Call<'_>,
+    name: &str,
+    body: Incoming<'_>,
+) -> Result<Reply, Refusal> {
+    let content_type = call.header("content-type").unwrap_or_default();
+    let boundary = content_type
+        .split(';')
+        .filter_map(|part| part.trim().strip_prefix("boundary="))
+        .map(|boundary| boundary.trim_matches('"').to_owned())
+        .next()
+        .ok_or(Refusal::MalformedForm)?;
+    let bytes = read(body, FORM_LIMIT, call.entry).await?;
+    let form = Form::parse(&bytes, &boundary).ok_or(Refusal::MalformedForm)?;
+    let is_signed = call
+        .shared
+        .options
+        .verify
+        .verify_form(&|field| form.text(field))
+        .map_err(Refusal::Denied)?;
+    if is_signed {
+        check_policy(call, &form)?;
+    } else {
+        call.shared.store.with(name, |bucket| {
+            if bucket.options.acl == Acl::PublicReadWrite {
+                Ok(())
+            } else {
+                Err(Refusal::AccessDenied)
+            }
+        })?;
+    }
+    let key = form
+        .text("key")
+        .ok_or(Refusal::MissingArgument("key"))?
+        .replace("${filename}", &form.file_name)
+        .into_bytes();
+    let mut object = object_of(
+        Received::of(Bytes::copy_from_slice(form.file)),
+        Kind::Normal,
+        call.now,
+        form.headers(),
+    );
+    if let Some(acl) = form.text("x-oss-object-acl") {
+        object.acl = acl;
+    }
+    let etag = object.etag.clone();
+    call.shared.store.with(name, |bucket| {
+        bucket.objects.insert(key.clone(), Arc::new(object));
+        Ok(())
+    })?;
+    Ok(answer(call, &form, name, &key, &etag))
+}
+
+fn answer(call: &Call<'_>, form: &Form<'_>, bucket: &str, key: &[u8], etag: &str) -> Reply {
+    if let Some(target) = form.text("success_action_redirect") {
+        return Reply::new(StatusCode::SEE_OTHER).with("location", &target);
+    }
+    let quoted = format!("\"{etag}\"");
+    match form.text("success_action_status").as_deref() {
+        Some("200") => Reply::new(StatusCode::OK).with("etag", &quoted),
+        Some("201") => {
+            let key = String::from_utf8_lossy(key);
+            let mut xml = Xml::new("PostResponse");
+            xml.leaf("Bucket", bucket);
+            xml.leaf("ETag", etag);
+            xml.leaf("Key", &key);
+            xml.leaf("Location", &format!("http://{}/{key}", call.host));
+            let mut reply = Reply::xml(xml.finish("PostResponse")).with("etag", &quoted);
+            reply.status = StatusCode::CREATED;
+            reply
+        }
+        _ => Reply::new(StatusCode::NO_CONTENT).with("etag", &quoted),
+    }
+}
+
+fn check_policy(call: &Call<'_>, form: &Form<'_>) -> Result<(), Refusal> {
+    let invalid = || Refusal::InvalidArgument {
+        name: "policy",
+        value: form.text("policy").unwrap_or_default(),
+    };
+    let document = STANDARD
+        .decode(form.text("policy").unwrap_or_default())
+        .ok()
+        .and_then(|bytes| serde_json::from_slice::<serde_json::Value>(&bytes).ok())
+        .ok_or_else(invalid)?;
+    let expires = document
+        .get("expiration")
+        .and_then(|text| text.as_str())
+        .and_then(|text| text.get(..TO_THE_SECOND))
+        .ok_or_else(invalid)?;
+    if iso(call.now).get(..TO_THE_SECOND) > Some(expires) {
+        return Err(Refusal::PolicyViolated("Policy expired."));
+    }
+    let conditions = document.get("conditions").and_then(|list| list.as_array());
+    for condition in conditions.into_iter().flatten() {
+        if condition.get(0).and_then(|kind| kind.as_str()) == Some("content-length-range") {
+            let bound = |place| condition.get(place).and_then(serde_json::Value::as_u64);
+            let length = form.file.len() as u64;
+            if bound(1).is_some_and(|least| length < least)
+                || bound(2).is_some_and(|most| length > most)
+            {
+                return Err(Refusal::PolicyViolated(
+                    "Your proposed upload is outside the range of the policy.",
+                ));
+            }
+        }
+    }
+    Ok(())
+}
+
+impl<'a> Form<'a> {
+    /// Reads the parts up to `file`; what follows it is ignored, as OSS does.
+    fn parse(body: &'a [u8], boundary: &str) -> Option<Self> {
+        let delimiter = format!("--{boundary}");
+        let between = format!("\r\n{delimiter}");
+        let mut rest = body.strip_prefix(delimiter.as_bytes())?;
+        let mut fields = Vec::new();
+        loop {
+            rest = rest.strip_prefix(b"\r\n")?;
+            let head_end = find(rest, b"\r\n\r\n")?;
+            let (head, after) = (rest.get(..head_end)?, rest.get(head_end + 4..)?);
+            let length = find(after, between.as_bytes())?;
+            let value = after.get(..length)?;
+            rest = after.get(length + between.len()..)?;
+            let head = std::str::from_utf8(head).ok()?;
+            let name = parameter(head, "name")?;
+            if name == "file" {
+                return Some(Self {
+                    fields,
+                    file: value,
+                    file_name: parameter(head, "filename").unwrap_or_default(),
+                });
+            }
+            fields.push((name.to_ascii_lowercase(), value));
+        }
+    }
+
+    /// A field as text; its name in any case.
+    fn text(&self, name: &str) -> Option<String> {
+        let name = name.to_ascii_lowercase();
+        self.fields
+            .iter()
+            .find(|(found, _)| *found == name)
+            .map(|(_, value)| String::from_utf8_lossy(value).into_owned())
+    }
+
+    fn headers(&self) -> HeaderMap {
+        let mut headers = HeaderMap::new();
+        for (name, value) in &self.fields {
+            if let (Ok(name), Ok(value)) = (
+                HeaderName::from_bytes(name.as_bytes()),
+                HeaderValue::from_bytes(value),
+            ) {
+                headers.insert(name, value);
+            }
+        }
+        kept_headers(&headers)
+    }
+}
+
+/// A parameter of a part's Content-Disposition.
+fn parameter(head: &str, name: &str) -> Option<String> {
+    let line = head.lines().find(|line| {
+        line.get(..20)
+            .is_some_and(|start| start.eq_ignore_ascii_case("content-disposition:"))
+    })?;
+    let start = format!("{name}=\"");
+    line.split(';')
+        .filter_map(|part| part.trim().strip_prefix(&start))
+        .map(|value| value.trim_end_matches('"').to_owned())
+        .next()
+}
+
+fn find(bytes: &[u8], part: &[u8]) -> Option<usize> {
+    bytes
+        .windows(part.len().max(1))
+        .position(|window| window == part)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn fields_come_before_the_file_and_its_bytes_are_kept() {
+        let body =
+            b"--b\r\nContent-Disposition: form-data; name=\"Key\"\r\n\r\na/${filename}\r\n--b\r\n\
+            Content-Disposition: form-data; name=\"file\"; filename=\"x.bin\"\r\n\
+            Content-Type: text/plain\r\n\r\n\r\n--c\r\n\xff\r\n--b\r\n\
+            Content-Disposition: form-data; name=\"late\"\r\n\r\nx\r\n--b--\r\n";
+        let form = Form::parse(body, "b").unwrap();
+        assert_eq!(form.text("key").unwrap(), "a/${filename}");
+        assert_eq!(form.file, b"\r\n--c\r\n\xff");
+        assert_eq!(form.file_name, "x.bin");
+        assert_eq!(form.text("late"), None);
+    }
+
+    #[test]
+    fn a_broken_form_is_none() {
+        for body in [
+            &b""[..],
+            b"--b",
+            b"--b\r\n",
+            b"--b\r\nContent-Disposition: form-data; name=\"key\"\r\n\r\nx",
+            b"--b\r\nx\r\n\r\ny\r\n--b--",
+        ] {
+            assert!(Form::parse(body, "b").is_none(), "{body:?}");
+        }
+    }
+}

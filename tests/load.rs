@@ -1,0 +1,250 @@
+//! A constant load while OSS's addresses move: not one request fails.
+//!
+//! Rows: DNS flips between two addresses whose withdrawn one stops accepting; DNS is dead for ten
+//! times the TTL; one of two addresses swallows every connect. The load mixes kept-alive and new
+//! connections, reads and writes. `OSSGATE_TEST_FLIPS` sets the number of flips (default 6; three
+//! seconds each).
+
+use std::net::{IpAddr, Ipv4Addr, SocketAddr};
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering::Relaxed};
+use std::time::{Duration, SystemTime};
+
+use ossgate::demo::dns::{Answer, Dns};
+use ossgate::demo::net::{self, Served};
+use ossgate::demo::origin::{BucketOptions, Options, Origin, TrustAll};
+use tokio::io::{AsyncReadExt, AsyncWriteExt};
+use tokio::net::{TcpListener, TcpSocket, TcpStream};
+use tokio::time::Instant;
+
+use crate::support::origin::{RawOrigin, ok};
+use crate::support::proxy::Proxy;
+
+/// Clients, each sending a request every [`PACE`]: 240 requests a second in all.
+const CLIENTS: u64 = 24;
+const PACE: Duration = Duration::from_millis(100);
+
+fn ip(last: u8) -> Ipv4Addr {
+    Ipv4Addr::new(127, 0, 2, last)
+}
+
+fn answer(lasts: &[u8]) -> Answer {
+    Answer::Addresses {
+        ips: lasts.iter().map(|last| IpAddr::V4(ip(*last))).collect(),
+        ttl: 1,
+    }
+}
+
+async fn start(lasts: &[u8], port: u16) -> (Dns, Proxy) {
+    let dns = Dns::bind(SocketAddr::from(([127, 0, 0, 1], 0)))
+        .await
+        .unwrap();
+    dns.set(answer(lasts));
+    let proxy = Proxy::start(&format!(
+        "[server]\nworkers = 2\n[dns]\nservers = [\"{}\"]\nmin_ttl = \"1s\"\ntimeout = \"300ms\"\n\
+         [[listener]]\naddress = \"127.0.0.1:0\"\n\
+         [[route]]\norigin = {{ bucket = \"examplebucket\", endpoint = \"oss.test:{port}\", tls = false }}\n",
+        dns.addr()
+    ));
+    (dns, proxy)
+}
+
+/// One request on an open connection; `Err` says what was wrong with its answer.
+async fn ask(socket: &mut TcpStream, request: &str) -> Result<(), String> {
+    socket
+        .write_all(request.as_bytes())
+        .await
+        .map_err(|error| format!("write: {error}"))?;
+    let mut answer = Vec::new();
+    loop {
+        if let Some(end) = answer.windows(4).position(|four| four == b"\r\n\r\n") {
+            let head = String::from_utf8_lossy(&answer[..end]).to_lowercase();
+            let length: usize = head
+                .split("content-length: ")
+                .nth(1)
+                .and_then(|rest| rest.split("\r\n").next())
+                .map_or(0, |length| length.parse().unwrap());
+            let is_head = request.starts_with("HEAD");
+            if is_head || answer.len() >= end + 4 + length {
+                return if head.starts_with("http/1.1 200") {
+                    Ok(())
+                } else {
+                    Err(String::from_utf8_lossy(&answer).into_owned())
+                };
+            }
+        }
+        match socket.read_buf(&mut answer).await {
+            Ok(0) => {
+                return Err(format!(
+                    "ended after {:?}",
+                    String::from_utf8_lossy(&answer)
+                ));
+            }
+            Ok(_) => {}
+            Err(error) => return Err(format!("read: {error}")),
+        }
+    }
+}
+
+/// What a load has done.
+#[derive(Default)]
+struct Tally {
+    sent: AtomicU64,
+    failed: AtomicU64,
+    is_over: AtomicBool,
+}
+
+/// Keeps `CLIENTS` clients busy until the tally says that it is over.
+fn load(address: SocketAddr, tally: &Arc<Tally>) -> tokio::task::JoinSet<()> {
+    let mut clients = tokio::task::JoinSet::new();
+    for number in 0..CLIENTS {
+        let tally = Arc::clone(tally);
+        clients.spawn(async move {
+            let mut kept: Option<TcpStream> = None;
+            let mut pace = tokio::time::interval(PACE);
+            for turn in 0_u64.. {
+                pace.tick().await;
+                if tally.is_over.load(Relaxed) {
+                    return;
+                }
+                let request = match (number + turn) % 10 {
+                    0 => format!(
+                        "PUT /put-{number} HTTP/1.1\r\nhost: x\r\ncontent-length: 5\r\n\r\nhello"
+                    ),
+                    1 => "HEAD /k HTTP/1.1\r\nhost: x\r\n\r\n".to_owned(),
+                    _ => "GET /k HTTP/1.1\r\nhost: x\r\n\r\n".to_owned(),
+                };
+                let mut socket = match kept.take() {
+                    Some(socket) => socket,
+                    None => TcpStream::connect(address).await.unwrap(),
+                };
+                let result = ask(&mut socket, &request).await;
+                tally.sent.fetch_add(1, Relaxed);
+                if let Err(why) = &result {
+                    tally.failed.fetch_add(1, Relaxed);
+                    eprintln!("failed: {why}");
+                } else if number % 2 == 0 {
+                    kept = Some(socket);
+                }
+            }
+        });
+    }
+    clients
+}
+
+async fn finish(name: &str, tally: &Tally, mut clients: tokio::task::JoinSet<()>, begin: Instant) {
+    tally.is_over.store(true, Relaxed);
+    while let Some(ended) = clients.join_next().await {
+        ended.unwrap();
+    }
+    let (sent, failed) = (tally.sent.load(Relaxed), tally.failed.load(Relaxed));
+    let seconds = begin.elapsed().as_secs_f64();
+    #[expect(clippy::cast_precision_loss, reason = "a rate to look at")]
+    let rate = sent as f64 / seconds;
+    eprintln!("{name}: {sent} requests in {seconds:.0} s ({rate:.0}/s), {failed} failed");
+    assert_eq!(failed, 0, "of {sent}");
+    assert!(rate > 100.0, "the load was no load: {rate:.0}/s");
+}
+
+fn oss() -> Origin {
+    let origin = Origin::new(Options {
+        endpoints: vec!["oss.test".into()],
+        buckets: vec![BucketOptions::new("examplebucket")],
+        ..Options::new(Arc::new(TrustAll), Arc::new(SystemTime::now))
+    });
+    assert!(origin.put("examplebucket", b"k", None, "x".into()));
+    origin
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn flips_between_two_addresses_lose_no_request() {
+    let flips: u64 = std::env::var("OSSGATE_TEST_FLIPS").map_or(6, |flips| flips.parse().unwrap());
+    let origin = oss();
+    let first = TcpListener::bind((ip(1), 0)).await.unwrap();
+    let port = first.local_addr().unwrap().port();
+    let mut serving = net::serve(first, None, origin.clone());
+    let (dns, proxy) = start(&[1], port).await;
+    let (tally, begin) = (Arc::new(Tally::default()), Instant::now());
+    let clients = load(proxy.address, &tally);
+    // Connections of the withdrawn addresses live on: only their listeners close.
+    let mut withdrawn: Vec<Served> = Vec::new();
+    let mut clock = tokio::time::interval(Duration::from_secs(1));
+    clock.tick().await;
+    for flip in 0..flips {
+        let next = ip(if flip % 2 == 0 { 2 } else { 1 });
+        let listener = TcpListener::bind((next, port)).await.unwrap();
+        let old = std::mem::replace(&mut serving, net::serve(listener, None, origin.clone()));
+        dns.set(Answer::Addresses {
+            ips: vec![next.into()],
+            ttl: 1,
+        });
+        clock.tick().await;
+        clock.tick().await;
+        old.stop_accepting();
+        withdrawn.push(old);
+        clock.tick().await;
+    }
+    finish(&format!("{flips} flips"), &tally, clients, begin).await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_dns_dead_for_ten_times_the_ttl_loses_no_request() {
+    let listener = TcpListener::bind((ip(11), 0)).await.unwrap();
+    let port = listener.local_addr().unwrap().port();
+    let _serving = net::serve(listener, None, oss());
+    let (dns, proxy) = start(&[11], port).await;
+    let (tally, begin) = (Arc::new(Tally::default()), Instant::now());
+    let clients = load(proxy.address, &tally);
+    while tally.sent.load(Relaxed) < CLIENTS {
+        tokio::task::yield_now().await;
+    }
+    dns.set(Answer::Silent);
+    tokio::time::interval_at(Instant::now() + Duration::from_secs(10), PACE)
+        .tick()
+        .await;
+    finish("dead dns", &tally, clients, begin).await;
+}
+
+/// A socket that takes no connection and refuses none: its queue is full, so the kernel drops what
+/// asks, as a dead host does.
+fn black_hole(address: SocketAddr) -> (TcpListener, Vec<std::net::TcpStream>) {
+    let socket = TcpSocket::new_v4().unwrap();
+    socket.bind(address).unwrap();
+    let listener = socket.listen(0).unwrap();
+    let address = listener.local_addr().unwrap();
+    let mut fillers = Vec::new();
+    let patience = Duration::from_millis(200);
+    while let Ok(filler) = std::net::TcpStream::connect_timeout(&address, patience) {
+        fillers.push(filler);
+    }
+    (listener, fillers)
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn one_blackholed_address_of_two_costs_a_stagger_at_most() {
+    let (hole, _fillers) = black_hole((ip(21), 0).into());
+    let port = hole.local_addr().unwrap().port();
+    let listener = TcpListener::bind((ip(22), port)).await.unwrap();
+    let _origin = RawOrigin::serve(listener, |_| ok("x"));
+    let (_dns, proxy) = start(&[21, 22], port).await;
+    let mut times = Vec::new();
+    for _ in 0..200 {
+        let begin = Instant::now();
+        let mut socket = TcpStream::connect(proxy.address).await.unwrap();
+        ask(&mut socket, "GET /k HTTP/1.1\r\nhost: x\r\n\r\n")
+            .await
+            .unwrap();
+        times.push(begin.elapsed());
+    }
+    times.sort_unstable();
+    let slow = times
+        .iter()
+        .filter(|time| **time > Duration::from_millis(200))
+        .count();
+    eprintln!(
+        "blackhole: median {:?}, longest {:?}, {slow} of 200 waited for a stagger",
+        times[100], times[199]
+    );
+    assert!(slow <= 4, "{slow} requests waited for the dead address");
+    assert!(times[199] < Duration::from_millis(900), "{:?}", times[199]);
+}
