@@ -5,6 +5,12 @@
 //! connections, reads and writes. `OSSGATE_TEST_FLIPS` sets the number of flips (default 6; three
 //! seconds each).
 
+#![allow(
+    clippy::print_stderr,
+    clippy::disallowed_methods,
+    reason = "a load tells its figures, is sized by the environment, and its origin has a clock"
+)]
+
 use std::net::{IpAddr, Ipv4Addr, SocketAddr};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering::Relaxed};

@@ -1,22 +1,32 @@
-"""An origin that takes bodies, throws them away and answers 200 with no body, on kept-alive connections."""
+"""An origin that takes bodies, throws them away and answers 200 on kept-alive connections.
+
+usage: sink.py PORT [CERT KEY]; with a certificate it speaks TLS and answers the body's MD5.
+"""
 
 import asyncio
+import hashlib
 import re
+import ssl
 import sys
 
 LENGTH = re.compile(rb"\r\ncontent-length: *(\d+)\r\n", re.I)
 
 
 class Sink(asyncio.Protocol):
+    def __init__(self, has_digest):
+        self.has_digest = has_digest
+
     def connection_made(self, transport):
-        self.transport, self.head, self.left = transport, b"", 0
+        self.transport, self.head, self.left, self.md5 = transport, b"", 0, hashlib.md5()
 
     def data_received(self, data):
         while data:
             if self.left:
-                taken = min(self.left, len(data))
-                self.left -= taken
-                data = data[taken:]
+                taken = data[: self.left]
+                if self.has_digest:
+                    self.md5.update(taken)
+                self.left -= len(taken)
+                data = data[len(taken) :]
             else:
                 self.head += data
                 end = self.head.find(b"\r\n\r\n")
@@ -27,12 +37,19 @@ class Sink(asyncio.Protocol):
                 if self.left:
                     continue
             if not self.left:
-                self.transport.write(b"HTTP/1.1 200 OK\r\nContent-Length: 0\r\n\r\n")
+                answer = self.md5.hexdigest().encode() if self.has_digest else b""
+                self.transport.write(b"HTTP/1.1 200 OK\r\nContent-Length: %d\r\n\r\n%s" % (len(answer), answer))
+                self.md5 = hashlib.md5()
 
 
-async def main(port):
-    server = await asyncio.get_running_loop().create_server(Sink, "127.0.0.1", port, backlog=8192)
+async def main(port, *pair):
+    context = None
+    if pair:
+        context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
+        context.load_cert_chain(*pair)
+    make = lambda: Sink(bool(pair))  # noqa: E731
+    server = await asyncio.get_running_loop().create_server(make, "127.0.0.1", port, ssl=context, backlog=8192)
     await server.serve_forever()
 
 
-asyncio.run(main(int(sys.argv[1])))
+asyncio.run(main(int(sys.argv[1]), *sys.argv[2:]))
