@@ -145,7 +145,10 @@ fn bind_all(
                 address: listener.address.to_string(),
                 error,
             })?;
-        tracing::info!(address = %listener.address, tls = listener.tls, connections = most, "listening");
+        let address = one
+            .local
+            .map_or_else(|| listener.address.to_string(), |local| local.to_string());
+        tracing::info!(%address, tls = listener.tls, connections = most, "listening");
         bound.push(one);
     }
     Ok(bound)

@@ -21,7 +21,7 @@
 //! | start | [`cli`] and `main` |
 //! | joins the parts | [`app`] |
 //! | network in, choice of route | [`listener`], [`route`] |
-//! | network out | [`origin`] |
+//! | rules, and network out | [`policy`], [`origin`] |
 //! | the origin of the demo and the tests | [`demo`] |
 //! | shared by all | [`http`], [`telemetry`], [`shutdown`], [`runtime`] |
 //! | what the operator wrote | [`config`] |
@@ -37,6 +37,7 @@ pub mod http;
 pub mod listener;
 pub mod origin;
 pub mod oss;
+pub mod policy;
 pub mod route;
 pub mod runtime;
 pub mod shutdown;

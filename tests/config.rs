@@ -13,6 +13,7 @@ mod commands;
 mod description;
 mod examples;
 mod origins;
+mod policies;
 mod problems;
 mod tables;
 

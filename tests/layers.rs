@@ -7,7 +7,7 @@ use std::path::{Path, PathBuf};
 
 /// Module and layer; the longest matching prefix counts. `oss` stands below `config`: a region or a
 /// bucket name is checked at its place in the file, by the one function that knows it.
-const LAYERS: [(&str, u8); 15] = [
+const LAYERS: [(&str, u8); 16] = [
     ("oss", 0),
     ("config", 1),
     ("http", 2),
@@ -18,6 +18,7 @@ const LAYERS: [(&str, u8); 15] = [
     ("listener::deadline", 4),
     ("listener::io", 4),
     ("origin", 3),
+    ("policy", 3),
     ("demo", 3),
     ("listener", 4),
     ("route", 4),

@@ -13,6 +13,7 @@ mod forward;
 mod layers;
 mod limits;
 mod load;
+mod policy;
 mod resolve;
 mod signature;
 mod support;

@@ -5,6 +5,7 @@ pub mod demo;
 pub mod run;
 pub mod show;
 
+use std::io::Write;
 use std::path::PathBuf;
 
 use clap::{Args, CommandFactory, Parser, Subcommand};
@@ -31,7 +32,7 @@ struct Arguments {
 
 #[derive(Args, Debug)]
 struct ConfigFile {
-    /// The config file; default: `ossgate.toml`, else `/etc/ossgate/ossgate.toml`.
+    /// The config file; default: `ossgate.toml` here, else `/etc/ossgate/ossgate.toml`.
     #[arg(short = 'c', long = "config", env = "OSSGATE_CONFIG", global = true)]
     config: Option<PathBuf>,
 }
@@ -104,11 +105,15 @@ pub fn main() -> u8 {
             bucket,
             region,
             network,
-        }) => show::init(&bucket, &region, &network, &mut out),
+        }) => show::init(&bucket, &region, &network, &mut out, &mut std::io::stderr()),
         None if arguments.test => check::check(&path, Format::Text, &env, &mut out),
         None => {
             // Nothing can be done about a closed output.
             let _printed = Arguments::command().print_help();
+            let _told = writeln!(
+                std::io::stderr(),
+                "\nNo command given. To serve: `ossgate run`"
+            );
             return 2;
         }
     };

@@ -28,7 +28,7 @@ pub fn run(path: &Path) -> u8 {
     let (events, access) = match sinks {
         Ok(sinks) => sinks,
         Err(error) => {
-            eprintln!("cannot open a log file: {error}");
+            eprintln!("{error}");
             return NOT_NOW;
         }
     };
@@ -36,6 +36,12 @@ pub fn run(path: &Path) -> u8 {
     for warning in loaded.warnings.iter() {
         tracing::warn!("{}", loaded.warnings.line(warning));
     }
+    tracing::info!(
+        version = env!("CARGO_PKG_VERSION"),
+        config = %path.display(),
+        routes = config.routes.len(),
+        "starting"
+    );
     let started = app::build(config, access.clone(), seed()).and_then(app::App::start);
     let running = match started {
         Ok(running) => running,
@@ -50,7 +56,10 @@ pub fn run(path: &Path) -> u8 {
 fn open(sink: &Sink, standard: SharedSink) -> std::io::Result<SharedSink> {
     match sink {
         Sink::Standard => Ok(standard),
-        Sink::File(path) => SharedSink::file(path.clone()),
+        Sink::File(path) => SharedSink::file(path.clone()).map_err(|error| {
+            let message = format!("cannot open the log file {}: {error}", path.display());
+            std::io::Error::new(error.kind(), message)
+        }),
     }
 }
 
@@ -100,6 +109,7 @@ struct Signals {
     quit: Signal,
     interrupt: Signal,
     reopen: Signal,
+    hang_up: Signal,
 }
 
 impl Signals {
@@ -109,6 +119,7 @@ impl Signals {
             quit: signal(SignalKind::quit())?,
             interrupt: signal(SignalKind::interrupt())?,
             reopen: signal(SignalKind::user_defined1())?,
+            hang_up: signal(SignalKind::hangup())?,
         })
     }
 
@@ -119,6 +130,9 @@ impl Signals {
                 _ = self.terminate.recv() => return,
                 _ = self.quit.recv() => return,
                 _ = self.interrupt.recv() => return,
+                _ = self.hang_up.recv() => {
+                    tracing::warn!("SIGHUP: a changed config or certificate needs a restart");
+                }
                 _ = self.reopen.recv() => {
                     for log in logs {
                         if let Err(error) = log.reopen() {

@@ -39,12 +39,18 @@ pub fn schema(out: &mut dyn Write) -> io::Result<u8> {
     Ok(0)
 }
 
-/// Writes a commented config for `bucket` in `region`.
+/// Writes a commented config for `bucket` in `region`; what is wrong with the arguments goes to `errors`.
 ///
 /// # Errors
 ///
-/// When `out` cannot be written.
-pub fn init(bucket: &str, region: &str, network: &str, out: &mut dyn Write) -> io::Result<u8> {
+/// When `out` or `errors` cannot be written.
+pub fn init(
+    bucket: &str,
+    region: &str,
+    network: &str,
+    out: &mut dyn Write,
+    errors: &mut dyn Write,
+) -> io::Result<u8> {
     let text = format!(
         "# ossgate: {bucket} in {region}. Check with `ossgate check -c FILE`, serve with `ossgate run -c FILE`.\n\
          \n\
@@ -66,7 +72,11 @@ pub fn init(bucket: &str, region: &str, network: &str, out: &mut dyn Write) -> i
     );
     // What is written must be what `check` accepts; so the arguments are checked by it.
     if let Err(problems) = config::from_str("the new config", &text, Path::new("."), &|_| None) {
-        write!(out, "{problems}")?;
+        // Not to `out`, which is usually a file by now; and by argument, as no file was written.
+        for problem in problems.iter() {
+            let argument = problem.path.rsplit('.').next().unwrap_or_default();
+            writeln!(errors, "--{argument}: {}", problem.message)?;
+        }
         return Ok(BAD_CONFIG);
     }
     write!(out, "{text}")?;

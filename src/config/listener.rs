@@ -8,9 +8,11 @@ use std::net::SocketAddr;
 use std::path::PathBuf;
 use std::time::Duration;
 
+use ipnet::IpNet;
 use serde::{Serialize, Serializer};
 
 use crate::config::reader::Reader;
+use crate::config::server::parse_range;
 use crate::config::value::{serialize_duration, serialize_size};
 
 /// Where a listener listens.
@@ -51,6 +53,8 @@ pub struct Listener {
     /// Most client connections at a time, at most 10 million. 0, the default: half the descriptor
     /// limit.
     pub max_connections: usize,
+    /// Addresses of proxies in front, whose `X-Forwarded-Proto` is believed. Default: none.
+    pub trusted_proxies: Vec<IpNet>,
     /// Deadlines towards clients.
     pub timeouts: Timeouts,
     /// Limits on request heads.
@@ -96,6 +100,11 @@ impl Listener {
             tls: reader.flag("tls").unwrap_or(false),
             http2: reader.flag("http2").unwrap_or(true),
             max_connections: reader.count("max_connections", 0, 0..=10_000_000),
+            trusted_proxies: reader
+                .parsed("trusted_proxies", parse_range)
+                .into_iter()
+                .map(|(net, _)| net)
+                .collect(),
             timeouts: Timeouts {
                 tls_handshake: timeouts.duration("tls_handshake", Duration::from_secs(10), second),
                 header: timeouts.duration("header", Duration::from_secs(30), second),

@@ -9,6 +9,7 @@ pub mod endpoint;
 mod interpolate;
 pub mod listener;
 pub mod origin;
+pub mod policy;
 pub mod problem;
 mod reader;
 pub mod route;
@@ -30,6 +31,7 @@ pub use endpoint::{Endpoint, EndpointHost};
 pub use interpolate::Env;
 pub use listener::{Address, Limits, Listener, Timeouts};
 pub use origin::{Addressing, Buckets, Origin, OriginTimeouts, Pool};
+pub use policy::Policies;
 pub use problem::{Problem, Problems, Source};
 pub use route::Route;
 pub use server::{AccessFormat, Dns, Family, Level, Log, Server, Sink};
@@ -82,7 +84,9 @@ pub fn load(path: &Path, env: Env<'_>) -> Result<Loaded, Problems> {
                 span: None,
                 path: String::new(),
                 message: format!("cannot read the file: {error}"),
-                hint: None,
+                hint: (error.kind() == std::io::ErrorKind::NotFound).then(|| {
+                    "name another one with `-c`, or write one with `ossgate init`".to_owned()
+                }),
                 is_warning: false,
             };
             Err(Problems::new(Source::new(&name, ""), vec![problem]))
@@ -127,7 +131,7 @@ pub fn from_str_at(
     }
     let now = now.duration_since(UNIX_EPOCH).unwrap_or_default();
     let now = i64::try_from(now.as_secs()).unwrap_or(i64::MAX);
-    let session = Session::new(env, base, now);
+    let session = Session::new(text, env, base, now);
     let root = Reader::new(
         &session,
         document.get_ref(),

@@ -21,6 +21,7 @@ use crate::config::value;
 
 /// What all readers of one file share.
 pub(crate) struct Session<'a> {
+    text: &'a str,
     env: Env<'a>,
     /// The directory relative paths are relative to.
     base: &'a Path,
@@ -31,8 +32,9 @@ pub(crate) struct Session<'a> {
 
 impl<'a> Session<'a> {
     /// A session without problems.
-    pub(crate) fn new(env: Env<'a>, base: &'a Path, now: i64) -> Self {
+    pub(crate) fn new(text: &'a str, env: Env<'a>, base: &'a Path, now: i64) -> Self {
         Self {
+            text,
             env,
             base,
             now,
@@ -100,6 +102,12 @@ impl<'s> Reader<'s> {
         self.session.now
     }
 
+    /// The line of a place, from 1.
+    pub(crate) fn line(&self, span: &Range<usize>) -> usize {
+        let before = self.session.text.get(..span.start).unwrap_or_default();
+        before.bytes().filter(|byte| *byte == b'\n').count() + 1
+    }
+
     /// The directory relative paths are relative to.
     pub(crate) fn base(&self) -> &'s Path {
         self.session.base
@@ -152,6 +160,12 @@ impl<'s> Reader<'s> {
     ) {
         let message = format!("`{}` {reason}", text.written);
         self.note(text.span.clone(), key, message, hint, false);
+    }
+
+    /// Notes a doubt about `text` of `key`: what it says, then `reason`.
+    pub(crate) fn doubt(&self, key: &str, text: &Text, reason: &str) {
+        let message = format!("`{}` {reason}", text.written);
+        self.note(text.span.clone(), key, message, None, true);
     }
 
     fn find(&self, key: &str) -> Option<&'s Spanned<DeValue<'s>>> {

@@ -9,6 +9,7 @@ use http::Method;
 use serde::{Serialize, Serializer};
 
 use crate::config::origin::{Buckets, Origin};
+use crate::config::policy::Policies;
 use crate::config::reader::{Reader, Text};
 use crate::config::value::{HostPattern, Invalid, check_encoded};
 
@@ -34,6 +35,9 @@ pub struct Route {
     /// The bucket or buckets behind it.
     #[serde(serialize_with = "serialize_origin")]
     pub origin: Arc<Origin>,
+    /// Its rules.
+    #[serde(flatten)]
+    pub policies: Policies,
 }
 
 fn serialize_origin<S: Serializer>(origin: &Arc<Origin>, serializer: S) -> Result<S::Ok, S::Error> {
@@ -72,6 +76,7 @@ impl<'a> Claim<'a> {
         }
         let methods = reader.parsed("methods", parse_method);
         let methods = methods.into_iter().map(|(method, _)| method).collect();
+        let policies = Policies::read(&reader);
         let name = reader.text("name");
         if name.as_ref().is_some_and(|name| name.value.is_empty()) {
             reader.error("name", "is empty", None);
@@ -96,6 +101,7 @@ impl<'a> Claim<'a> {
                 path,
                 methods,
                 origin: Arc::new(origin),
+                policies,
             },
             hosts: written,
             path: written_path,

@@ -122,9 +122,11 @@ fn parse_server(text: &str) -> Result<SocketAddr, &'static str> {
         .ok_or("is not a name server; write `ip` or `ip:port`")
 }
 
-fn parse_range(text: &str) -> Result<IpNet, &'static str> {
+pub(crate) fn parse_range(text: &str) -> Result<IpNet, &'static str> {
+    let address = || text.parse().map(|address: IpAddr| address.into());
     text.parse()
-        .map_err(|_| "is not an address range such as `10.0.0.0/8` or `127.0.0.1/32`")
+        .or_else(|_| address())
+        .map_err(|_| "is not an address, or a range such as `10.0.0.0/8`")
 }
 
 /// Least important event that is logged.
@@ -207,7 +209,14 @@ impl Log {
                 reader.error(key, "is empty", Some("`-` is the standard stream"));
                 Sink::Standard
             }
-            Some(text) if text.value != "-" => Sink::File(reader.base().join(text.value)),
+            Some(text) if text.value != "-" => {
+                let path = reader.base().join(&text.value);
+                if !path.parent().is_some_and(std::path::Path::is_dir) {
+                    let reason = "cannot be opened: its directory does not exist";
+                    reader.refuse(key, &text, reason, None);
+                }
+                Sink::File(path)
+            }
             Some(_) | None => Sink::Standard,
         };
         Self {

@@ -4,6 +4,8 @@
 //! the completeness test of `config/reference.toml` are made from. Defaults stand here as the file
 //! would spell them; a test holds them equal to what a config without the key gets.
 
+use crate::config::policy::{guard, https, referer, website};
+
 use self::Fallback::{Absent, Is, Required};
 use self::Kind::{Count, Duration, Flag, OneOf, Size, Table, Tables, Text, Texts};
 
@@ -139,6 +141,7 @@ static LISTENER: Spec = spec! {
     "tls": Flag, Is("false"), "Whether clients speak TLS here.";
     "http2": Flag, Is("true"), "Whether HTTP/2 is offered beside HTTP/1.1.";
     "max_connections": Count, Is("0"), "Most client connections; 0: from the descriptor limit.";
+    "trusted_proxies": Texts, Is("[]"), "Addresses of proxies in front, whose `X-Forwarded-Proto` is believed.";
     "timeouts": Table(&LISTENER_TIMEOUTS), Absent, "Deadlines towards clients.";
     "limits": Table(&LISTENER_LIMITS), Absent, "Limits on request heads.";
 };
@@ -167,6 +170,62 @@ static ROUTE: Spec = spec! {
     "path": Text, Is("\"/\""), "Path prefix it serves; the longest wins.";
     "methods": Texts, Absent, "Methods it serves; left out: all.";
     "origin": Table(&ORIGIN), Required, "The bucket or buckets behind it.";
+    "https": Table(&HTTPS), Absent, "What becomes of requests without TLS.";
+    "cors": Table(&CORS), Absent, "Which pages of other origins may read answers; absent: what OSS says.";
+    "guard": Table(&GUARD), Absent, "Which operations are let through; absent: all.";
+    "referer": Table(&REFERER), Absent, "Which sites may show the objects.";
+    "website": Table(&WEBSITE), Absent, "Index and error documents.";
+    "preview": Table(&PREVIEW), Absent, "What becomes of forced downloads.";
+};
+
+static HTTPS: Spec = spec! {
+    "mode": OneOf(https::MODES), Is("\"redirect\""), "What a request without TLS gets.";
+    "port": Count, Is("443"), "Port of the address redirected to.";
+    "hsts": Table(&HSTS), Absent, "Strict-Transport-Security on every answer over TLS.";
+};
+
+static HSTS: Spec = spec! {
+    "max_age": Duration, Is("\"365d\""), "How long browsers remember.";
+    "include_subdomains": Flag, Is("false"), "Whether it is for all names below the host, too.";
+    "preload": Flag, Is("false"), "Whether the host may go into the lists browsers ship.";
+};
+
+static CORS: Spec = spec! {
+    "rules": Tables(&CORS_RULE), Required, "The first rule that matches decides.";
+    "vary_origin": Flag, Is("true"), "Whether every answer says `Vary: Origin`.";
+};
+
+static CORS_RULE: Spec = spec! {
+    "origins": Texts, Required, "Origins, each with at most one `*`.";
+    "methods": Texts, Required, "Methods: `GET`, `PUT`, `DELETE`, `POST`, `HEAD`.";
+    "headers": Texts, Is("[]"), "Headers a preflight may ask for, each with at most one `*`.";
+    "expose": Texts, Is("[]"), "Headers a page may read.";
+    "max_age": Duration, Absent, "How long a browser remembers a preflight; absent: its own default.";
+};
+
+static GUARD: Spec = spec! {
+    "preset": OneOf(guard::PRESETS), Is("\"data-plane\""), "Which operations are let through.";
+};
+
+static REFERER: Spec = spec! {
+    "allow": Texts, Absent, "Patterns that are allowed; none: all that are not denied.";
+    "deny": Texts, Absent, "Patterns that are refused.";
+    "allow_empty": Flag, Is("true"), "Whether a request without Referer is allowed.";
+    "truncate_query": Flag, Is("true"), "Whether the query of the Referer is dropped first.";
+    "truncate_path": Flag, Is("false"), "Whether its path is dropped, too.";
+    "strict_host": Flag, Is("false"), "Whether a pattern must end where the host ends.";
+    "mode": OneOf(referer::MODES), Is("\"enforce\""), "Whether refusals are answered or only logged.";
+};
+
+static WEBSITE: Spec = spec! {
+    "index": Text, Is("\"index.html\""), "Name of the index document.";
+    "subdirectories": OneOf(website::SUBDIRECTORIES), Is("\"off\""), "Whether directories have an index, and what a path without `/` gets.";
+    "error": Text, Absent, "Key of the document answered for a missing object.";
+    "error_status": Count, Is("404"), "Its status, 404 or 200.";
+};
+
+static PREVIEW: Spec = spec! {
+    "strip_force_download": Flag, Is("false"), "Whether forced downloads are turned into previews.";
 };
 
 static ORIGIN: Spec = spec! {

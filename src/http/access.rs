@@ -11,14 +11,16 @@ use std::sync::Arc;
 use std::task::{Context, Poll, ready};
 
 use bytes::Bytes;
-use http::header;
+use http::header::{self, HeaderName};
 use http_body::{Body, Frame, SizeHint};
 use tokio::time::Instant;
 use tower::Service;
 
-use crate::http::context::{ConnectionInfo, LineText, RequestContext, RequestId};
+use crate::http::context::{Asked, ConnectionInfo, LineText, RequestContext, RequestId};
 use crate::http::respond;
 use crate::http::{BodyError, Received, Request, Response, ResponseBody};
+
+const X_FORWARDED_PROTO: HeaderName = HeaderName::from_static("x-forwarded-proto");
 
 /// Takes the finished records. Called on the worker thread: it must not block.
 pub trait Recorder: Send + Sync + std::fmt::Debug {
@@ -71,6 +73,9 @@ impl<S> Access<S> {
             Some(authority) => authority.as_str().as_bytes(),
             None => text(header::HOST),
         };
+        let is_https = self.connection.tls.is_some()
+            || (self.connection.is_trusted
+                && text(X_FORWARDED_PROTO).eq_ignore_ascii_case(b"https"));
         let text = if self.layer.recorder.is_some() {
             let target = request
                 .uri()
@@ -92,9 +97,12 @@ impl<S> Access<S> {
             RequestId::next(self.layer.seed),
             Arc::clone(&self.connection),
             Instant::now(),
-            request.method().clone(),
-            request.version(),
-            prefers_html,
+            Asked {
+                method: request.method().clone(),
+                version: request.version(),
+                is_https,
+                prefers_html,
+            },
             text,
         )
     }

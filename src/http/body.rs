@@ -142,6 +142,20 @@ pub(crate) fn poll_data(
     }
 }
 
+/// Reads the rest of a short body and drops it, so that its connection can be used again; a long one
+/// is dropped as it is.
+pub async fn discard(mut body: ResponseBody) {
+    const LONG: usize = 64 * 1024;
+    let mut length = 0;
+    while length < LONG && !body.is_end_stream() {
+        let frame = std::future::poll_fn(|cx| Pin::new(&mut body).poll_frame(cx)).await;
+        match frame {
+            Some(Ok(frame)) => length += frame.data_ref().map_or(0, Bytes::len),
+            Some(Err(_)) | None => return,
+        }
+    }
+}
+
 /// A streamed body whose concrete type is known only to the part that made it.
 pub type Stream = Pin<Box<dyn Body<Data = Bytes, Error = BodyError> + Send>>;
 

@@ -12,6 +12,8 @@ use std::time::Duration;
 use http::{HeaderValue, Method, StatusCode, Version};
 use tokio::time::Instant;
 
+use crate::http::authority::{self, Authority};
+
 /// What is the same for every request of a client's connection.
 #[derive(Debug)]
 pub struct ConnectionInfo {
@@ -23,6 +25,8 @@ pub struct ConnectionInfo {
     pub tls: Option<&'static str>,
     /// The server name the client asked for, lower case.
     pub sni: Option<Box<str>>,
+    /// Whether the peer's `X-Forwarded-Proto` is believed.
+    pub is_trusted: bool,
 }
 
 /// The id of one request: `og-` and sixteen hex digits, which no OSS request id can look like.
@@ -150,6 +154,19 @@ impl ShortText {
     }
 }
 
+/// How a request was asked.
+#[derive(Clone, Debug)]
+pub struct Asked {
+    /// See [`RequestContext::method`].
+    pub method: Method,
+    /// See [`RequestContext::version`].
+    pub version: Version,
+    /// See [`RequestContext::is_https`].
+    pub is_https: bool,
+    /// See [`RequestContext::prefers_html`].
+    pub prefers_html: bool,
+}
+
 /// One request's facts, from its head to the end of its answer.
 #[derive(Debug)]
 pub struct RequestContext {
@@ -163,6 +180,8 @@ pub struct RequestContext {
     pub method: Method,
     /// The client's HTTP version.
     pub version: Version,
+    /// Whether it came over TLS: to this proxy, or to a trusted one that says so.
+    pub is_https: bool,
     /// Whether the client would rather read HTML than XML.
     pub prefers_html: bool,
     /// Strings for the access line and the proxy's own answers.
@@ -177,21 +196,34 @@ impl RequestContext {
         id: RequestId,
         connection: Arc<ConnectionInfo>,
         start: Instant,
-        method: Method,
-        version: Version,
-        prefers_html: bool,
+        asked: Asked,
         text: LineText,
     ) -> Self {
+        let Asked {
+            method,
+            version,
+            is_https,
+            prefers_html,
+        } = asked;
         Self {
             id,
             connection,
             start,
             method,
             version,
+            is_https,
             prefers_html,
             text,
             outcome: Mutex::new(Outcome::default()),
         }
+    }
+
+    /// The host it is for; `None` when it names none, or none that could be one.
+    #[must_use]
+    pub fn authority(&self) -> Option<Authority<'_>> {
+        std::str::from_utf8(self.text.host())
+            .ok()
+            .and_then(authority::parse)
     }
 
     /// The outcome so far. Held only for field access, never across an await; the lock is taken by

@@ -44,6 +44,23 @@ impl Request {
         &self.context
     }
 
+    /// The host it is for, without port; empty when it names none.
+    #[must_use]
+    pub fn host(&self) -> &str {
+        self.context
+            .authority()
+            .map_or("", |authority| authority.host)
+    }
+
+    /// Path and query, as received.
+    #[must_use]
+    pub fn target(&self) -> &str {
+        self.inner
+            .uri()
+            .path_and_query()
+            .map_or("/", |target| target.as_str())
+    }
+
     /// Takes the two apart.
     #[must_use]
     pub fn into_inner(self) -> (Received, Arc<RequestContext>) {

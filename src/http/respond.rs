@@ -29,10 +29,25 @@ pub struct Reason<'a> {
     pub kind: &'static str,
     /// What happened, whose fault it is, whether OSS was reached.
     pub message: &'a str,
+    /// OSS's number for the same refusal, for the body only.
+    pub ec: Option<&'a str>,
     /// Seconds for `Retry-After`.
     pub retry_after: Option<u16>,
     /// Whether the client's connection ends with this answer.
     pub closes: bool,
+}
+
+impl Reason<'_> {
+    /// What is the same in most answers.
+    pub const DEFAULT: Self = Reason {
+        status: StatusCode::INTERNAL_SERVER_ERROR,
+        code: "ProxyError",
+        kind: "error",
+        message: "",
+        ec: None,
+        retry_after: None,
+        closes: false,
+    };
 }
 
 /// The answer for `reason`.
@@ -42,12 +57,13 @@ pub fn error(context: &RequestContext, reason: &Reason<'_>) -> Response {
     let (kind_of_text, text) = if context.prefers_html {
         ("text/html; charset=utf-8", html(context, reason))
     } else {
+        let ec = reason.ec.map(|ec| [("EC", ec)]);
         let xml = ErrorXml {
             code: reason.code,
             message: reason.message,
             request_id: context.id.as_str(),
             host_id: &host,
-            extra: &[],
+            extra: ec.as_ref().map_or(&[], |extra| &extra[..]),
         };
         ("application/xml", Bytes::from(xml.to_bytes()))
     };
@@ -93,8 +109,8 @@ pub fn malformed(context: &RequestContext, why: Malformed) -> Response {
             code: "ProxyBadRequest",
             kind: "bad_request",
             message: why.message(),
-            retry_after: None,
             closes: true,
+            ..Reason::DEFAULT
         },
     )
 }
@@ -109,29 +125,7 @@ pub fn unknown_host(context: &RequestContext) -> Response {
             code: "UnknownHost",
             kind: "unknown_host",
             message: "This proxy serves no bucket under the requested host and path. OSS was not asked.",
-            retry_after: None,
-            closes: false,
+            ..Reason::DEFAULT
         },
     )
-}
-
-/// The route does not serve this method.
-#[must_use]
-pub fn method_not_allowed(context: &RequestContext, allowed: &[Method]) -> Response {
-    let mut response = error(
-        context,
-        &Reason {
-            status: StatusCode::METHOD_NOT_ALLOWED,
-            code: "MethodNotAllowed",
-            kind: "method_not_allowed",
-            message: "This route of the proxy does not serve the request method. OSS was not asked.",
-            retry_after: None,
-            closes: false,
-        },
-    );
-    let names: Vec<&str> = allowed.iter().map(Method::as_str).collect();
-    if let Ok(value) = HeaderValue::from_str(&names.join(", ")) {
-        response.headers_mut().insert(header::ALLOW, value);
-    }
-    response
 }

@@ -92,6 +92,7 @@ async fn greet(
         peer,
         tls: None,
         sni: None,
+        is_trusted: peer.is_some_and(|peer| shared.trusts(peer.ip())),
     };
     let Some(acceptor) = &shared.tls else {
         return Some((

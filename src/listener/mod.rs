@@ -65,6 +65,7 @@ pub struct Shared {
     has_http2: bool,
     tls: Option<TlsAcceptor>,
     permits: Arc<Semaphore>,
+    trusted: Vec<ipnet::IpNet>,
 }
 
 impl std::fmt::Debug for Shared {
@@ -76,6 +77,13 @@ impl std::fmt::Debug for Shared {
 }
 
 impl Shared {
+    /// Whether a peer with this address says who its clients are.
+    #[must_use]
+    pub fn trusts(&self, peer: std::net::IpAddr) -> bool {
+        let peer = peer.to_canonical();
+        self.trusted.iter().any(|range| range.contains(&peer))
+    }
+
     /// Whether clients speak TLS here.
     #[must_use]
     pub fn is_tls(&self) -> bool {
@@ -116,45 +124,68 @@ pub fn bind(
     workers: usize,
     max_connections: usize,
 ) -> std_io::Result<BoundListener> {
+    let (local, sockets) = bind_each(&config.address, workers)?;
+    // With port 0 the config does not say where.
+    let label = local.map_or_else(|| config.address.to_string(), |local| local.to_string());
     let shared = Arc::new(Shared {
-        label: config.address.to_string().into(),
+        label: label.into(),
         timeouts: config.timeouts.clone(),
         limits: config.limits.clone(),
         has_http2: config.http2,
         tls: tls.map(TlsAcceptor::from),
+        trusted: config.trusted_proxies.clone(),
         permits: Arc::new(Semaphore::new(max_connections.min(Semaphore::MAX_PERMITS))),
     });
-    let mut bound = BoundListener {
-        local: None,
-        workers: Vec::with_capacity(workers),
+    let worker = |socket| WorkerListener {
+        shared: Arc::clone(&shared),
+        socket,
     };
-    match &config.address {
+    Ok(BoundListener {
+        local,
+        workers: sockets.into_iter().map(worker).collect(),
+    })
+}
+
+/// One socket per worker, and where they are bound; that is absent on a unix socket.
+fn bind_each(
+    address: &Address,
+    workers: usize,
+) -> std_io::Result<(Option<SocketAddr>, Vec<Bound>)> {
+    let mut sockets = Vec::with_capacity(workers);
+    match address {
         Address::Tcp(address) => {
+            refuse_shared(*address)?;
             let mut address = *address;
             for _ in 0..workers {
                 let socket = bind_tcp(address)?;
                 // With port 0 the first socket decides and the others share its port.
                 address = socket.local_addr()?;
-                bound.workers.push(WorkerListener {
-                    shared: Arc::clone(&shared),
-                    socket: Bound::Tcp(socket),
-                });
+                sockets.push(Bound::Tcp(socket));
             }
-            bound.local = Some(address);
+            Ok((Some(address), sockets))
         }
         Address::Unix(path) => {
             remove_stale(path)?;
             let socket = std::os::unix::net::UnixListener::bind(path)?;
             socket.set_nonblocking(true)?;
             for _ in 0..workers {
-                bound.workers.push(WorkerListener {
-                    shared: Arc::clone(&shared),
-                    socket: Bound::Unix(socket.try_clone()?),
-                });
+                sockets.push(Bound::Unix(socket.try_clone()?));
             }
+            Ok((None, sockets))
         }
     }
-    Ok(bound)
+}
+
+/// Fails when another process listens there. Workers share an address by SO_REUSEPORT, which would
+/// let a second ossgate take half of the first one's connections without a word.
+fn refuse_shared(address: SocketAddr) -> std_io::Result<()> {
+    let socket = RawSocket::new(Domain::for_address(address), Type::STREAM, None)?;
+    if address.is_ipv6() {
+        socket.set_only_v6(true)?;
+    }
+    socket.set_reuse_address(true)?;
+    socket.bind(&address.into())?;
+    socket.listen(1)
 }
 
 fn bind_tcp(address: SocketAddr) -> std_io::Result<std::net::TcpListener> {

@@ -34,7 +34,7 @@ impl fmt::Display for DnsFailure {
             Self::ServerFailure => "the name server failed",
             Self::Timeout => "no name server answered",
             Self::Empty => "the endpoint name has no address",
-            Self::Forbidden => "DNS gave only addresses an endpoint of this kind must not have",
+            Self::Forbidden => "DNS gave only addresses an endpoint of this kind must not have; `dns.allow` permits more",
         })
     }
 }

@@ -63,9 +63,67 @@ pub fn label_before<'a>(host: &'a str, suffix: &str) -> Option<&'a str> {
         .then_some(label)
 }
 
+/// Where in a request the key begins.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Layout {
+    /// Path that belongs to the proxy and not to the key; absent or `/`: none.
+    pub strip: Option<String>,
+    /// Suffixes of hosts whose first label is the bucket. Absent: one bucket, which is named nowhere.
+    pub suffixes: Option<Vec<String>>,
+}
+
+impl Layout {
+    /// The key with the query behind it, as received and without the `/` in front: empty or beginning
+    /// with `?` for the bucket itself. `None` when the request names no bucket: the service itself.
+    /// `host`, without port, is asked for only where it can name the bucket.
+    #[must_use]
+    pub fn key<'t, 'h>(&self, host: impl FnOnce() -> &'h str, target: &'t str) -> Option<&'t str> {
+        let target = match &self.strip {
+            None => target,
+            Some(path) => target
+                .strip_prefix(path.strip_suffix('/').unwrap_or(path))
+                .unwrap_or(target),
+        };
+        let is_in_path = self.suffixes.as_ref().is_some_and(|all| {
+            let host = if all.is_empty() { "" } else { host() };
+            !all.iter().any(|one| label_before(host, one).is_some())
+        });
+        if !is_in_path {
+            return Some(target.strip_prefix('/').unwrap_or(target));
+        }
+        match split_path_style(target)?.1 {
+            PathRest::Piece(rest) => rest.strip_prefix('/'),
+            PathRest::Root { query } => Some(query),
+        }
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn the_key_begins_behind_what_names_the_bucket() {
+        let one = Layout::default();
+        let many = Layout {
+            strip: Some("/oss/".into()),
+            suffixes: Some(vec!["gate.cn".into()]),
+        };
+        for (layout, host, target, key) in [
+            (&one, "a.cn", "/k/l?x", Some("k/l?x")),
+            (&one, "a.cn", "/", Some("")),
+            (&one, "a.cn", "/?acl", Some("?acl")),
+            (&one, "a.cn", "//k", Some("/k")),
+            (&many, "1.2.3.4", "/oss/abc/k?x", Some("k?x")),
+            (&many, "1.2.3.4", "/oss/abc", Some("")),
+            (&many, "1.2.3.4", "/oss/abc?acl", Some("?acl")),
+            (&many, "1.2.3.4", "/oss/", None),
+            (&many, "abc.gate.cn", "/oss/k", Some("k")),
+            (&many, "abc.gate.cn", "/oss/", Some("")),
+        ] {
+            assert_eq!(layout.key(|| host, target), key, "{host}{target}");
+        }
+    }
 
     #[test]
     fn bucket_names() {

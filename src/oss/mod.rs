@@ -4,7 +4,12 @@
 //! function. Uses nothing else of the crate.
 
 pub mod addressing;
+pub mod cors;
 pub mod endpoint;
 pub mod error;
+pub mod glob;
+pub mod guard;
+pub mod referer;
 pub mod signature;
 pub mod subresource;
+pub mod website;

@@ -23,7 +23,16 @@ use crate::origin::exchange::Deadlines;
 use crate::origin::pool::Limits;
 use crate::origin::request::Rewrite;
 use crate::origin::upstream::Upstream;
-use crate::route::stack::Stack;
+use crate::oss::addressing::Layout;
+use crate::oss::glob::TooLarge;
+use crate::oss::guard::Preset;
+use crate::policy::cors::Cors;
+use crate::policy::guard::Guard;
+use crate::policy::https::Https;
+use crate::policy::preview::Preview;
+use crate::policy::referer::Referer;
+use crate::policy::website::Website;
+use crate::route::stack::{Policies, Stack};
 use crate::route::table::Table;
 use crate::route::{Route, Router};
 
@@ -44,14 +53,77 @@ pub fn router(
     for route in &config.routes {
         let origin = origin(config, route, engine, provider)
             .map_err(|error| format!("route `{}`: {error}", route.name))?;
+        let policies =
+            policies(route).map_err(|error| format!("route `{}`: {error}", route.name))?;
         let built = Arc::new(Route {
             name: route.name.as_str().into(),
-            methods: route.methods.clone(),
-            stack: Stack::new(origin),
+            stack: Stack::new(policies.clone(), origin),
+            policies,
         });
         table.insert(&route.hosts, &route.path, &built);
     }
     Ok(Router { table })
+}
+
+/// The rules of a route, compiled.
+fn policies(route: &config::Route) -> Result<Policies, String> {
+    let rules = &route.policies;
+    let layout = Layout {
+        strip: route.origin.strip_path.then(|| route.path.clone()),
+        suffixes: match route.origin.buckets {
+            Buckets::One(_) => None,
+            Buckets::Many(_) => Some(suffixes(route)),
+        },
+    };
+    let preset = rules
+        .guard
+        .as_ref()
+        .map_or(Preset::Full, |guard| guard.preset);
+    let has_guard = preset != Preset::Full || !route.methods.is_empty();
+    let referer = match &rules.referer {
+        None => None,
+        Some(referer) => Some(Arc::new(
+            Referer::new(referer, layout.clone(), rules.website.is_some())
+                .map_err(|TooLarge| "the lists of `referer` are too large".to_owned())?,
+        )),
+    };
+    Ok(Policies {
+        https: rules
+            .https
+            .as_ref()
+            .map(|https| Arc::new(Https::new(https))),
+        cors: rules.cors.as_ref().map(|cors| Arc::new(Cors::new(cors))),
+        guard: has_guard.then(|| {
+            Arc::new(Guard {
+                methods: route.methods.clone(),
+                preset,
+                layout: layout.clone(),
+            })
+        }),
+        referer,
+        website: rules
+            .website
+            .as_ref()
+            .map(|website| Arc::new(Website::new(website, layout))),
+        preview: Arc::new(Preview::new(
+            rules
+                .preview
+                .as_ref()
+                .is_some_and(|preview| preview.strip_force_download),
+        )),
+    })
+}
+
+/// What the wildcard hosts of a route have behind their first label.
+fn suffixes(route: &config::Route) -> Vec<String> {
+    route
+        .hosts
+        .iter()
+        .filter_map(|host| match host {
+            HostPattern::Wildcard(suffix) => Some(suffix.clone()),
+            HostPattern::Exact(_) => None,
+        })
+        .collect()
 }
 
 fn origin(
@@ -61,17 +133,9 @@ fn origin(
     provider: &Arc<CryptoProvider>,
 ) -> Result<Origin, String> {
     let settings = &route.origin;
-    let suffixes = route
-        .hosts
-        .iter()
-        .filter_map(|host| match host {
-            HostPattern::Wildcard(suffix) => Some(suffix.clone()),
-            HostPattern::Exact(_) => None,
-        })
-        .collect();
     let rewrite = Rewrite {
         buckets: settings.buckets.clone(),
-        suffixes,
+        suffixes: suffixes(route),
         addressing: settings.addressing,
         prefix: settings.prefix.clone(),
         strip: settings.strip_path.then(|| route.path.clone()),

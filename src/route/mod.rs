@@ -13,7 +13,6 @@ use std::pin::Pin;
 use std::sync::Arc;
 use std::task::{Context, Poll};
 
-use http::Method;
 use tokio::sync::watch;
 use tower::Service;
 
@@ -21,7 +20,7 @@ use crate::http::context::RequestContext;
 use crate::http::framing::{self, Malformed};
 use crate::http::headers;
 use crate::http::{Request, Response, respond};
-use crate::route::stack::Stack;
+use crate::route::stack::{Policies, Stack};
 use crate::route::table::Table;
 
 /// One route, ready to serve.
@@ -29,8 +28,8 @@ use crate::route::table::Table;
 pub struct Route {
     /// Label in logs and metrics.
     pub name: Arc<str>,
-    /// Methods it serves; empty: all.
-    pub methods: Vec<Method>,
+    /// Its rules.
+    pub policies: Policies,
     /// What a request goes through.
     pub stack: Stack,
 }
@@ -133,12 +132,6 @@ impl Router {
         headers::strip_request(request.headers_mut())
             .map_err(|headers::ProtectedFieldNamed| refuse(Malformed::ProtectedFieldNamed))?;
         context.outcome().route = Some(Arc::clone(&route.name));
-        if !route.methods.is_empty() && !route.methods.contains(request.method()) {
-            return Err(Box::new(respond::method_not_allowed(
-                context,
-                &route.methods,
-            )));
-        }
         Ok(route)
     }
 }

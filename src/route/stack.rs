@@ -16,6 +16,12 @@ use tower::{Service, ServiceBuilder, ServiceExt};
 use crate::http::respond::{self, Reason};
 use crate::http::{Request, Response};
 use crate::origin::{Failed, Origin};
+use crate::policy::cors::{Cors, CorsService};
+use crate::policy::guard::{Guard, GuardService};
+use crate::policy::https::{Https, HttpsService};
+use crate::policy::preview::{Preview, PreviewService};
+use crate::policy::referer::{Referer, RefererService};
+use crate::policy::website::{Website, WebsiteService};
 
 /// The answer of a stack.
 pub type Answer = Pin<Box<dyn Future<Output = Result<Response, Infallible>> + Send>>;
@@ -32,11 +38,49 @@ impl std::fmt::Debug for Stack {
     }
 }
 
+/// The rules of a route, compiled; what is absent does nothing. `ossgate explain` asks them, too.
+#[derive(Clone, Debug)]
+pub struct Policies {
+    /// HTTPS enforcement.
+    pub https: Option<Arc<Https>>,
+    /// Cross-origin rules.
+    pub cors: Option<Arc<Cors>>,
+    /// Methods and operations.
+    pub guard: Option<Arc<Guard>>,
+    /// Hotlink protection.
+    pub referer: Option<Arc<Referer>>,
+    /// Index and error documents.
+    pub website: Option<Arc<Website>>,
+    /// Forced downloads.
+    pub preview: Arc<Preview>,
+}
+
 impl Stack {
     /// Builds the stack of a route.
     #[must_use]
-    pub fn new(origin: Origin) -> Self {
+    pub fn new(policies: Policies, origin: Origin) -> Self {
+        let Policies {
+            https,
+            cors,
+            guard,
+            referer,
+            website,
+            preview,
+        } = policies;
         let service = ServiceBuilder::new()
+            // Nothing else may answer over clear text.
+            .layer_fn(move |inner| HttpsService::new(https.clone(), inner))
+            // A preflight is answered without the rules below, and their refusals still get the
+            // headers that let a script read them.
+            .layer_fn(move |inner| CorsService::new(cors.clone(), inner))
+            // What the route does not serve costs nothing more.
+            .layer_fn(move |inner| GuardService::new(guard.clone(), inner))
+            // Refuses before anything is asked for.
+            .layer_fn(move |inner| RefererService::new(referer.clone(), inner))
+            // Turns a directory into a key and a 404 into a document.
+            .layer_fn(move |inner| WebsiteService::new(website.clone(), inner))
+            // Looks at what OSS answered, document by document.
+            .layer_fn(move |inner| PreviewService::new(Arc::clone(&preview), inner))
             // Below the policies, so that an answer about a failed origin gets what they add to
             // every other answer.
             .layer_fn(Rescue::new)
@@ -128,6 +172,7 @@ fn rescue(result: Result<Response, Failed>) -> Result<Response, Infallible> {
                 code: error.code(),
                 kind: error.kind(),
                 message: &error.message(),
+                ec: None,
                 retry_after: (status == http::StatusCode::SERVICE_UNAVAILABLE).then_some(1),
                 closes: false,
             };

@@ -289,7 +289,7 @@ fn clf(unix_millis: u64) -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::http::context::{ConnectionInfo, LineText, RequestId};
+    use crate::http::context::{Asked, ConnectionInfo, LineText, RequestId};
     use std::sync::Arc;
 
     fn context(target: &str) -> RequestContext {
@@ -298,14 +298,18 @@ mod tests {
             peer: Some("198.51.100.7:5000".parse().unwrap()),
             tls: None,
             sni: None,
+            is_trusted: false,
         };
         RequestContext::new(
             RequestId::next(1),
             Arc::new(connection),
             tokio::time::Instant::now(),
-            http::Method::GET,
-            Version::HTTP_11,
-            false,
+            Asked {
+                method: http::Method::GET,
+                version: Version::HTTP_11,
+                is_https: false,
+                prefers_html: false,
+            },
             LineText::new([target.as_bytes(), b"img.example.com", b"", b"cu\"rl\xff"]),
         )
     }

@@ -136,7 +136,15 @@ fn what_init_writes_can_be_served() {
         .iter()
         .filter(|region| !region.internal.is_empty())
     {
-        let (code, out) = text(|out| init("examplebucket", region.id, "internal", out));
+        let (code, out) = text(|out| {
+            init(
+                "examplebucket",
+                region.id,
+                "internal",
+                out,
+                &mut std::io::sink(),
+            )
+        });
         assert_eq!(code, 0, "{out}");
         let loaded = from_str("new", &out, Path::new("/"), &|_| None).unwrap();
         assert_eq!(loaded.config.routes.len(), 1);
@@ -149,8 +157,11 @@ fn what_init_writes_can_be_served() {
         ("a\"\n[x]\n", "cn-hangzhou", "internal"),
         ("a\u{1b}[31m${HOME}", "cn-hangzhou", "internal"),
     ] {
-        let (code, _) = text(|out| init(bucket, region, network, out));
+        let mut errors = Vec::new();
+        let (code, out) = text(|out| init(bucket, region, network, out, &mut errors));
         assert_eq!(code, 78, "{bucket} {region} {network}");
+        assert_eq!(out, "", "what is wrong must not end up in the new file");
+        assert!(errors.starts_with(b"--"), "{bucket} {region} {network}");
     }
 }
 

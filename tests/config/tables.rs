@@ -37,8 +37,8 @@ fn process_and_dns() {
                 "2:12: dns.servers: `127.0.0.1:0` is not a name server; write `ip` or `ip:port`",
             ),
             (
-                "[dns]\nallow = [\"10.0.0.0/8\", \"10.0.0.0\"]",
-                "2:24: dns.allow: `10.0.0.0` is not an address range such as `10.0.0.0/8` or `127.0.0.1/32`",
+                "[dns]\nallow = [\"10.0.0.0/8\", \"10.0.0.1\", \"10.0.0\"]",
+                "2:36: dns.allow: `10.0.0` is not an address, or a range such as `10.0.0.0/8`",
             ),
             (
                 "[dns]\nmax_ttl = \"2s\"",
@@ -232,8 +232,8 @@ fn routes() {
         ),
         ("name = \"\"".to_owned(), "3:8: route[0].name: is empty"),
         (
-            "website = {}".to_owned(),
-            "3:1: route[0].website: unknown key `website`",
+            "webdav = {}".to_owned(),
+            "3:1: route[0].webdav: unknown key `webdav`",
         ),
         (two("path = \"/a\"", "path = \"/b\""), ""),
         (

@@ -112,7 +112,7 @@ fn welcome(world: &World) -> String {
            curl http://{http}/other/hello.txt                            a bucket that is not served\n\
          \n\
          proxy    http://{http}\n\
-         origin   http://{direct}\n\
+         origin   http://{direct}   (in a config of your own: endpoint = \"{direct}\", tls = false)\n\
          config   {directory}/ossgate.toml\n\
          log      {directory}/access.log\n\
          \n\

@@ -1,0 +1,84 @@
+//! The rules of a route: one table each, absent when the rule is not wanted.
+
+pub mod cors;
+pub mod guard;
+pub mod https;
+pub mod preview;
+pub mod referer;
+pub mod website;
+
+use serde::{Serialize, Serializer};
+
+use crate::config::reader::{Reader, Text};
+
+pub use cors::{Cors, CorsRule};
+pub use guard::{Guard, Preset};
+pub use https::{Hsts, Https, HttpsMode};
+pub use preview::Preview;
+pub use referer::{Referer, RefererMode};
+pub use website::{Subdirectories, Website};
+
+/// The rules of one route. What is absent does nothing.
+#[derive(Clone, Debug, Default, Serialize)]
+pub struct Policies {
+    /// `[route.https]`.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub https: Option<Https>,
+    /// `[route.cors]`.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub cors: Option<Cors>,
+    /// `[route.guard]`.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub guard: Option<Guard>,
+    /// `[route.referer]`.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub referer: Option<Referer>,
+    /// `[route.website]`.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub website: Option<Website>,
+    /// `[route.preview]`.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub preview: Option<Preview>,
+}
+
+impl Policies {
+    /// Reads the rules of a `[[route]]`.
+    pub(crate) fn read(route: &Reader<'_>) -> Self {
+        Self {
+            https: present(route, "https", Https::read),
+            cors: present(route, "cors", Cors::read),
+            guard: present(route, "guard", Guard::read),
+            referer: present(route, "referer", Referer::read),
+            website: present(route, "website", Website::read),
+            preview: present(route, "preview", Preview::read),
+        }
+    }
+}
+
+fn present<T>(route: &Reader<'_>, key: &str, read: impl Fn(&Reader<'_>) -> T) -> Option<T> {
+    route.has(key).then(|| read(&route.table(key)))
+}
+
+/// A text of the file with its line, so that what a rule decides can be traced to it.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Located {
+    /// The text.
+    pub text: String,
+    /// Line in the file, from 1.
+    pub line: usize,
+}
+
+impl Located {
+    pub(crate) fn new(reader: &Reader<'_>, text: Text) -> Self {
+        Self {
+            line: reader.line(&text.span),
+            text: text.value,
+        }
+    }
+}
+
+impl Serialize for Located {
+    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        serializer.serialize_str(&self.text)
+    }
+}

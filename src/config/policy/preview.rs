@@ -1,0 +1,29 @@
+//! `[route.preview]`: what becomes of the forced download of the default domains.
+
+use serde::Serialize;
+
+use crate::config::reader::Reader;
+
+/// `[route.preview]`.
+#[derive(Clone, Debug, Serialize)]
+pub struct Preview {
+    /// Whether `x-oss-force-download` and its `Content-Disposition` are taken off. Default false. The
+    /// policy of OSS's default domains is worked round then, and the operator answers for it.
+    pub strip_force_download: bool,
+}
+
+impl Preview {
+    pub(crate) fn read(reader: &Reader<'_>) -> Self {
+        let strip_force_download = reader.flag("strip_force_download").unwrap_or(false);
+        if strip_force_download {
+            let message =
+                "works round a policy of OSS's default domains; you answer for what is shown";
+            let hint =
+                "the way OSS means it: bind a domain to the bucket and set `origin.host` to it";
+            reader.warn("strip_force_download", message, Some(hint));
+        }
+        Self {
+            strip_force_download,
+        }
+    }
+}

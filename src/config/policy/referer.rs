@@ -1,0 +1,118 @@
+//! `[route.referer]`: which sites may show the objects.
+
+use serde::Serialize;
+
+use crate::config::policy::Located;
+use crate::config::reader::{Reader, Text};
+use crate::oss::referer::Switches;
+
+/// What becomes of a request the rules refuse.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum RefererMode {
+    /// 403.
+    Enforce,
+    /// It is served, and the log says what would have been.
+    Report,
+}
+
+/// Words of `mode`.
+pub(crate) const MODES: &[&str] = &["enforce", "report"];
+
+/// Longest pattern, in bytes.
+const LONGEST: usize = 1024;
+
+/// `[route.referer]`.
+#[derive(Clone, Debug, Serialize)]
+pub struct Referer {
+    /// Patterns that are allowed. Empty, the default: all that are not denied.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub allow: Vec<Located>,
+    /// Patterns that are refused before `allow` is looked at.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub deny: Vec<Located>,
+    /// Whether a request without Referer is allowed. Default true.
+    pub allow_empty: bool,
+    /// Whether the query of the Referer is dropped first. Default true.
+    pub truncate_query: bool,
+    /// Whether its path is dropped, too. Default false.
+    pub truncate_path: bool,
+    /// Whether a pattern that ends inside a host must end where the host ends. Default false, as OSS.
+    pub strict_host: bool,
+    /// Default `enforce`.
+    pub mode: RefererMode,
+}
+
+impl Referer {
+    pub(crate) fn read(reader: &Reader<'_>) -> Self {
+        let modes = [
+            ("enforce", RefererMode::Enforce),
+            ("report", RefererMode::Report),
+        ];
+        let list = |key| {
+            let parsed = reader.parsed(key, pattern);
+            let located = |(_, text): (String, Text)| {
+                if let Some(doubt) = doubt(&text.value) {
+                    reader.doubt(key, &text, doubt);
+                }
+                Located::new(reader, text)
+            };
+            parsed.into_iter().map(located).collect::<Vec<_>>()
+        };
+        let referer = Self {
+            allow: list("allow"),
+            deny: list("deny"),
+            allow_empty: reader.flag("allow_empty").unwrap_or(true),
+            truncate_query: reader.flag("truncate_query").unwrap_or(true),
+            truncate_path: reader.flag("truncate_path").unwrap_or(false),
+            strict_host: reader.flag("strict_host").unwrap_or(false),
+            mode: reader.word("mode", &modes).unwrap_or(RefererMode::Enforce),
+        };
+        if referer.truncate_path && !referer.truncate_query {
+            let hint = "a path cannot be dropped without the query behind it";
+            reader.error("truncate_path", "needs `truncate_query = true`", Some(hint));
+        }
+        if referer.allow.is_empty() && !referer.allow_empty {
+            let message = "has no effect without `allow`, as at OSS";
+            reader.warn("allow_empty", message, None);
+        }
+        referer
+    }
+
+    /// The switches as the algorithm takes them.
+    #[must_use]
+    pub fn switches(&self) -> Switches {
+        Switches {
+            allow_empty: self.allow_empty,
+            truncate_query: self.truncate_query,
+            truncate_path: self.truncate_path,
+            strict_host: self.strict_host,
+        }
+    }
+}
+
+fn pattern(text: &str) -> Result<String, &'static str> {
+    if text.trim().is_empty() {
+        Err("is empty; `allow_empty` is about requests without Referer")
+    } else if text.len() > LONGEST {
+        Err("is longer than 1024 bytes")
+    } else {
+        Ok(text.to_owned())
+    }
+}
+
+/// Why a pattern will hardly do what was meant.
+fn doubt(text: &str) -> Option<&'static str> {
+    let is_start = |scheme: &str| text.starts_with(scheme);
+    if !text.starts_with(['*', '?'])
+        && !is_start("http:")
+        && !is_start("https:")
+        && !is_start("http?:")
+        && !is_start("http*")
+    {
+        return Some(
+            "matches no browser: a Referer begins with `http://` or `https://`; begin with `*`",
+        );
+    }
+    None
+}

@@ -1,0 +1,90 @@
+//! `[route.website]`: index and error documents.
+
+use serde::Serialize;
+
+use crate::config::reader::{Reader, Text};
+use crate::config::value::check_encoded;
+
+/// What a missing object whose key could be a directory gets.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum Subdirectories {
+    /// Only the root has an index: it also answers for every path that ends in `/`.
+    Off,
+    /// Each directory has an index; without the `/` at the end a 302 adds it.
+    Redirect,
+    /// Each directory has an index; without the `/` it is not found.
+    NotFound,
+    /// Each directory has an index; without the `/` it is answered all the same.
+    Index,
+}
+
+/// Words of `subdirectories`.
+pub(crate) const SUBDIRECTORIES: &[&str] = &["off", "redirect", "not-found", "index"];
+
+/// `[route.website]`.
+#[derive(Clone, Debug, Serialize)]
+pub struct Website {
+    /// Name of the index document, percent-encoded, without `/`. Default `index.html`.
+    pub index: String,
+    /// Default `off`.
+    pub subdirectories: Subdirectories,
+    /// Key of the document answered when an object is missing, percent-encoded. Absent: what OSS
+    /// answers.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub error: Option<String>,
+    /// Its status: 404, the default, or 200, which single-page apps want.
+    pub error_status: usize,
+}
+
+impl Website {
+    pub(crate) fn read(reader: &Reader<'_>) -> Self {
+        let words = [
+            ("off", Subdirectories::Off),
+            ("redirect", Subdirectories::Redirect),
+            ("not-found", Subdirectories::NotFound),
+            ("index", Subdirectories::Index),
+        ];
+        let index = reader.text("index");
+        if let Some(text) = &index {
+            if text.value.is_empty() || text.value.contains('/') {
+                let reason = "is not a name: it is put behind every path that ends in `/`";
+                reader.refuse("index", text, reason, None);
+            }
+            check(reader, "index", text);
+        }
+        let error = reader.text("error");
+        if let Some(text) = &error {
+            if text.value.is_empty() || text.value.starts_with('/') {
+                reader.refuse(
+                    "error",
+                    text,
+                    "is not a key; a key does not begin with `/`",
+                    None,
+                );
+            }
+            check(reader, "error", text);
+        }
+        let error_status = reader.count("error_status", 404, 200..=404);
+        if error_status != 404 && error_status != 200 {
+            reader.error("error_status", "must be 404 or 200", None);
+        }
+        if error.is_none() && reader.has("error_status") {
+            reader.error("error_status", "needs `error`", None);
+        }
+        Self {
+            index: index.map_or_else(|| "index.html".to_owned(), |text| text.value),
+            subdirectories: reader
+                .word("subdirectories", &words)
+                .unwrap_or(Subdirectories::Off),
+            error: error.map(|text| text.value),
+            error_status,
+        }
+    }
+}
+
+fn check(reader: &Reader<'_>, key: &str, text: &Text) {
+    if let Err(reason) = check_encoded(&text.value) {
+        reader.refuse(key, text, reason, None);
+    }
+}

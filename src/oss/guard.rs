@@ -1,0 +1,216 @@
+//! Which operations of OSS a request is, as far as letting it through is concerned.
+//!
+//! An operation is named by method, level (service, bucket, object) and the sub-resources in the
+//! query. What is not known to move objects is taken for administration.
+
+use std::borrow::Cow;
+
+use percent_encoding::percent_decode_str;
+
+use crate::oss::subresource::is_subresource;
+
+/// How much is let through.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Preset {
+    /// Everything.
+    Full,
+    /// Reading, listing, writing and deleting objects; no ACLs, policies or settings, no buckets.
+    DataPlane,
+    /// Reading and listing objects.
+    ReadOnly,
+}
+
+impl Preset {
+    /// As the config spells it.
+    #[must_use]
+    pub fn as_str(self) -> &'static str {
+        match self {
+            Self::Full => "full",
+            Self::DataPlane => "data-plane",
+            Self::ReadOnly => "read-only",
+        }
+    }
+}
+
+/// Why a request is not let through.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Refused<'q> {
+    /// The preset has nothing with this method at this level.
+    Method,
+    /// It has the method, but not with this sub-resource.
+    SubResource(Cow<'q, str>),
+}
+
+/// Names that change how an object is read, not what is done.
+const READING: [&str; 7] = [
+    "objectMeta",
+    "symlink",
+    "versionId",
+    "x-oss-process",
+    "x-oss-traffic-limit",
+    "x-oss-request-payer",
+    "security-token",
+];
+/// Names of listings.
+const LISTING: [&str; 2] = ["continuation-token", "versions"];
+/// Names of writing an object.
+const WRITING: [&str; 15] = [
+    "append",
+    "asyncFetch",
+    "callback",
+    "callback-var",
+    "partNumber",
+    "position",
+    "restore",
+    "sequential",
+    "symlink",
+    "tagging",
+    "uploadId",
+    "uploads",
+    "versionId",
+    "x-oss-process",
+    "x-oss-async-process",
+];
+/// Of these, those that are read, too.
+const READ_BY_WRITERS: [&str; 3] = ["tagging", "uploadId", "uploads"];
+
+/// Whether `preset` lets a request through: `key` is the key with the query behind it, `None` for the
+/// service itself.
+///
+/// # Errors
+///
+/// Why not.
+pub fn check<'q>(
+    preset: Preset,
+    method: &http::Method,
+    key: Option<&'q str>,
+) -> Result<(), Refused<'q>> {
+    if preset == Preset::Full || method == http::Method::OPTIONS {
+        return Ok(());
+    }
+    let key = key.ok_or(Refused::Method)?;
+    let (key, query) = key.split_once('?').unwrap_or((key, ""));
+    let is_bucket = key.is_empty();
+    let is_read = method == http::Method::GET || method == http::Method::HEAD;
+    let writes = preset == Preset::DataPlane;
+    let is_known = |name: &str| {
+        let is_in = |list: &[&str]| list.contains(&name);
+        let is_common = name.starts_with("response-")
+            || is_in(&[
+                "x-oss-request-payer",
+                "security-token",
+                "x-oss-traffic-limit",
+            ]);
+        is_common
+            || match (is_bucket, is_read) {
+                (true, true) => is_in(&LISTING) || (writes && name == "uploads"),
+                (true, false) => name == "delete",
+                (false, true) => is_in(&READING) || (writes && is_in(&READ_BY_WRITERS)),
+                (false, false) => is_in(&WRITING),
+            }
+    };
+    let mut deletes_many = false;
+    for pair in query.split('&').filter(|pair| !pair.is_empty()) {
+        let (name, value) = pair.split_once('=').unwrap_or((pair, ""));
+        let name = percent_decode_str(name).decode_utf8_lossy();
+        deletes_many |= name == "delete";
+        // A bare name that nobody knows could be a setting that is newer than this list.
+        let is_setting =
+            is_subresource(name.as_bytes()) || (is_bucket && value.is_empty() && !is_plain(&name));
+        if is_setting && !is_known(&name) {
+            return Err(Refused::SubResource(name));
+        }
+    }
+    let is_allowed = is_read
+        || (writes
+            && match (is_bucket, method) {
+                // A form, or the deletion of several objects.
+                (true, &http::Method::POST) => query.is_empty() || deletes_many,
+                (true, _) => false,
+                (false, method) => {
+                    method == http::Method::PUT
+                        || method == http::Method::POST
+                        || method == http::Method::DELETE
+                }
+            });
+    if is_allowed {
+        Ok(())
+    } else {
+        Err(Refused::Method)
+    }
+}
+
+/// Names a listing takes that may be empty.
+fn is_plain(name: &str) -> bool {
+    [
+        "delimiter",
+        "encoding-type",
+        "fetch-owner",
+        "key-marker",
+        "list-type",
+        "marker",
+        "max-keys",
+        "prefix",
+        "start-after",
+        "upload-id-marker",
+        "version-id-marker",
+    ]
+    .contains(&name)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use http::Method;
+
+    #[test]
+    fn presets_let_through_what_they_say() {
+        // Method, key and query, allowed by data-plane, allowed by read-only.
+        for (method, key, data, read) in [
+            ("GET", Some("k"), true, true),
+            ("HEAD", Some("k?x-oss-process=image/resize,w_1"), true, true),
+            (
+                "GET",
+                Some("k?versionId=1&response-expires=x&v=2&plain"),
+                true,
+                true,
+            ),
+            (
+                "GET",
+                Some("?prefix=&delimiter=/&max-keys=3&list-type=2"),
+                true,
+                true,
+            ),
+            ("GET", Some(""), true, true),
+            ("GET", Some("?uploads"), true, false),
+            ("GET", Some("k?tagging"), true, false),
+            ("PUT", Some("k"), true, false),
+            ("POST", Some("k?append&position=0"), true, false),
+            ("POST", Some("k?uploads"), true, false),
+            ("PUT", Some("k?partNumber=1&uploadId=2"), true, false),
+            ("DELETE", Some("k"), true, false),
+            ("POST", Some("?delete"), true, false),
+            ("POST", Some(""), true, false),
+            ("PUT", Some("k?acl"), false, false),
+            ("GET", Some("k?acl"), false, false),
+            ("GET", Some("k?a%63l"), false, false),
+            ("GET", Some("?acl"), false, false),
+            ("GET", Some("?policy"), false, false),
+            ("PUT", Some("?lifecycle"), false, false),
+            ("GET", Some("?someNewSetting"), false, false),
+            ("PUT", Some(""), false, false),
+            ("DELETE", Some(""), false, false),
+            ("DELETE", Some("?delete"), false, false),
+            ("POST", Some("?metaQuery"), false, false),
+            ("GET", None, false, false),
+            ("PATCH", Some("k"), false, false),
+            ("OPTIONS", Some("k"), true, true),
+        ] {
+            let method = Method::from_bytes(method.as_bytes()).unwrap();
+            let is = |preset| check(preset, &method, key).is_ok();
+            assert_eq!(is(Preset::DataPlane), data, "data-plane {method} {key:?}");
+            assert_eq!(is(Preset::ReadOnly), read, "read-only {method} {key:?}");
+            assert!(is(Preset::Full));
+        }
+    }
+}

@@ -1,0 +1,117 @@
+//! Explains forced downloads, and takes them off where the operator says so.
+//!
+//! On its default domains OSS answers web types with `x-oss-force-download` and a
+//! `Content-Disposition` that makes a browser save the file. A domain bound to the bucket does not.
+
+use std::collections::HashSet;
+use std::convert::Infallible;
+use std::future::Future;
+use std::pin::Pin;
+use std::sync::{Arc, Mutex, PoisonError};
+use std::task::{Context, Poll, ready};
+
+use http::header::{self, HeaderName};
+use tower::Service;
+
+use crate::http::context::RequestContext;
+use crate::http::{Request, Response};
+
+const FORCED: HeaderName = HeaderName::from_static("x-oss-force-download");
+const EC: HeaderName = HeaderName::from_static("x-oss-ec");
+
+/// The rule, and the buckets that have been warned about.
+#[derive(Debug)]
+pub struct Preview {
+    strips: bool,
+    /// Locked only for answers that force a download.
+    warned: Mutex<HashSet<Arc<str>>>,
+}
+
+impl Preview {
+    /// `strips`: whether forced downloads are taken off.
+    #[must_use]
+    pub fn new(strips: bool) -> Self {
+        Self {
+            strips,
+            warned: Mutex::default(),
+        }
+    }
+
+    fn apply(&self, context: &RequestContext, response: &mut Response) {
+        if !response.headers().contains_key(FORCED) {
+            return;
+        }
+        let headers = response.headers_mut();
+        if self.strips {
+            headers.remove(FORCED);
+            headers.remove(header::CONTENT_DISPOSITION);
+            return;
+        }
+        let bucket = context.outcome().bucket.clone().unwrap_or_default();
+        let mut warned = self.warned.lock().unwrap_or_else(PoisonError::into_inner);
+        if warned.insert(Arc::clone(&bucket)) {
+            let ec = headers.get(EC);
+            tracing::warn!(
+                %bucket, ?ec,
+                "OSS forces downloads on the domain that is sent to it; for previews bind a domain to the bucket and set `origin.host` to it"
+            );
+        }
+    }
+}
+
+/// Applies the rule.
+#[derive(Clone, Debug)]
+pub struct PreviewService<S> {
+    policy: Arc<Preview>,
+    inner: S,
+}
+
+impl<S> PreviewService<S> {
+    /// In front of `inner`.
+    pub fn new(policy: Arc<Preview>, inner: S) -> Self {
+        Self { policy, inner }
+    }
+}
+
+impl<S> Service<Request> for PreviewService<S>
+where
+    S: Service<Request, Response = Response, Error = Infallible>,
+    S::Future: Unpin,
+{
+    type Response = Response;
+    type Error = Infallible;
+    type Future = PreviewFuture<S::Future>;
+
+    fn poll_ready(&mut self, cx: &mut Context<'_>) -> Poll<Result<(), Infallible>> {
+        self.inner.poll_ready(cx)
+    }
+
+    fn call(&mut self, request: Request) -> Self::Future {
+        PreviewFuture {
+            policy: Arc::clone(&self.policy),
+            context: Arc::clone(request.context()),
+            inner: self.inner.call(request),
+        }
+    }
+}
+
+/// The future of [`PreviewService`].
+#[derive(Debug)]
+pub struct PreviewFuture<F> {
+    policy: Arc<Preview>,
+    context: Arc<RequestContext>,
+    inner: F,
+}
+
+impl<F> Future for PreviewFuture<F>
+where
+    F: Future<Output = Result<Response, Infallible>> + Unpin,
+{
+    type Output = Result<Response, Infallible>;
+
+    fn poll(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Self::Output> {
+        let Ok(mut response) = ready!(Pin::new(&mut self.inner).poll(cx));
+        self.policy.apply(&self.context, &mut response);
+        Poll::Ready(Ok(response))
+    }
+}

@@ -1,0 +1,144 @@
+//! Hotlink protection: every case of the table, and what is not looked at.
+
+use std::collections::HashMap;
+
+use super::{header, list, proxy, rows};
+use crate::support::origin::{RawOrigin, ok};
+use crate::support::proxy::{Proxy, status};
+
+const CASES: &str = include_str!("../data/oss-referer-cases.tsv");
+
+#[tokio::test(flavor = "multi_thread")]
+async fn every_case_of_the_table_is_decided_as_oss_does() {
+    let origin = RawOrigin::start(|_| ok("the object")).await;
+    let mut proxies: HashMap<String, Proxy> = HashMap::new();
+    let mut checked = 0;
+    for row in rows(CASES) {
+        let [
+            id,
+            empty,
+            query,
+            path,
+            allow,
+            deny,
+            referer,
+            request,
+            decision,
+            _,
+            ec,
+            ..,
+        ] = row[..]
+        else {
+            panic!("{row:?}");
+        };
+        let texts = |json: &str| list(&serde_json::from_str::<Vec<String>>(json).unwrap());
+        let rules = format!(
+            "referer = {{ allow = {}, deny = {}, allow_empty = {empty}, truncate_query = {query}, truncate_path = {path} }}",
+            texts(allow),
+            texts(deny)
+        );
+        let proxy = proxies
+            .entry(rules.clone())
+            .or_insert_with(|| proxy(origin.address, &rules));
+        let referer = match referer {
+            "(absent)" => String::new(),
+            json => format!(
+                "referer: {}\r\n",
+                serde_json::from_str::<String>(json).unwrap()
+            ),
+        };
+        let target = if request.starts_with("presigned") {
+            "/a.jpg?OSSAccessKeyId=a&Expires=9999999999&Signature=b"
+        } else {
+            "/a.jpg"
+        };
+        let answer = proxy
+            .text(&format!(
+                "GET {target} HTTP/1.1\r\nhost: x\r\nconnection: close\r\n{referer}\r\n"
+            ))
+            .await;
+        if decision == "allow" {
+            assert_eq!(status(&answer), 200, "case {id}: {answer}");
+        } else {
+            assert_eq!(status(&answer), 403, "case {id}: {answer}");
+            let is_named = answer.contains("<Code>AccessDenied</Code>")
+                && answer.contains("You are denied by bucket referer policy.")
+                && answer.contains(&format!("<EC>{ec}</EC>"));
+            assert!(is_named, "case {id}: {answer}");
+            // OSS was not asked, so nothing may look as if it had been.
+            assert!(
+                header(&answer, "x-oss-ec").is_empty()
+                    && header(&answer, "x-oss-request-id").is_empty()
+            );
+            assert_eq!(header(&answer, "x-ossgate-error"), ["referer_refused"]);
+        }
+        checked += 1;
+    }
+    eprintln!("{checked} referer cases through the proxy");
+    assert_eq!(checked, 52);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn signed_requests_forms_preflights_and_the_bucket_are_not_looked_at() {
+    let origin = RawOrigin::start(|_| ok("x")).await;
+    let rules = "referer = { allow = [\"https://good.example\"], allow_empty = false }";
+    let proxy = proxy(origin.address, rules);
+    for (request, expected) in [
+        ("GET /k HTTP/1.1\r\nauthorization: OSS a:b\r\n", 200),
+        ("OPTIONS /k HTTP/1.1\r\n", 200),
+        (
+            "POST / HTTP/1.1\r\ncontent-type: multipart/form-data; boundary=b\r\ncontent-length: 0\r\n",
+            200,
+        ),
+        ("GET /?acl HTTP/1.1\r\n", 200),
+        ("GET / HTTP/1.1\r\n", 200),
+        ("GET /k HTTP/1.1\r\n", 403),
+        ("HEAD /k HTTP/1.1\r\n", 403),
+        (
+            "GET /k HTTP/1.1\r\nreferer: https://good.example/page\r\n",
+            200,
+        ),
+        (
+            "GET /k HTTP/1.1\r\nreferer: https://evil.example/https://good.example\r\n",
+            403,
+        ),
+    ] {
+        let answer = proxy
+            .text(&format!("{request}host: x\r\nconnection: close\r\n\r\n"))
+            .await;
+        assert_eq!(status(&answer), expected, "{request}: {answer}");
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn with_a_website_the_root_is_an_object() {
+    let origin = RawOrigin::start(|_| ok("x")).await;
+    let rules =
+        "referer = { allow = [\"https://good.example\"], allow_empty = false }\nwebsite = {}";
+    let answer = proxy(origin.address, rules).get("x", "/").await;
+    assert_eq!(status(&answer), 403, "{answer}");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn report_refuses_nothing() {
+    let origin = RawOrigin::start(|_| ok("x")).await;
+    let rules =
+        "referer = { allow = [\"https://good.example\"], allow_empty = false, mode = \"report\" }";
+    let answer = proxy(origin.address, rules).get("x", "/k").await;
+    assert_eq!(status(&answer), 200, "{answer}");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_refusal_is_logged_with_its_kind() {
+    let origin = RawOrigin::start(|_| ok("x")).await;
+    let rules = "referer = { deny = [\"*evil*\"] }";
+    let proxy = proxy(origin.address, rules);
+    let request =
+        "GET /k HTTP/1.1\r\nhost: x\r\nreferer: http://evil.example/\r\nconnection: close\r\n\r\n";
+    assert_eq!(status(&proxy.text(request).await), 403);
+    let lines = proxy.stop();
+    assert_eq!(lines[0]["error"], "referer_refused");
+    assert_eq!(lines[0]["status"], 403);
+    assert_eq!(lines[0]["route"], "examplebucket");
+    assert_eq!(origin.connections(), 0);
+}

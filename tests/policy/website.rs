@@ -1,0 +1,191 @@
+//! Website hosting: the worked examples of OSS's documentation, against an OSS-like origin.
+//!
+//! Left out: example 26, a private bucket, which needs requests signed by the proxy; and what only
+//! OSS's own routing rules do.
+
+use std::sync::Arc;
+use std::time::{Duration, SystemTime};
+
+use ossgate::demo::net::{self, Served};
+use ossgate::demo::origin::{Acl, BucketOptions, Keyring, Options, Origin};
+use tokio::net::TcpListener;
+
+use super::{header, proxy};
+use crate::support::proxy::{Proxy, status};
+
+/// The bucket of the examples, readable by everybody.
+async fn bucket() -> (Origin, Served, std::net::SocketAddr) {
+    let now = Arc::new(|| SystemTime::UNIX_EPOCH + Duration::from_secs(1_764_000_000));
+    let mut options = Options::new(Arc::new(Keyring::new(Vec::new(), None, now.clone())), now);
+    options.endpoints = vec!["oss.test".into()];
+    options.buckets = vec![BucketOptions {
+        acl: Acl::PublicRead,
+        ..BucketOptions::new("examplebucket")
+    }];
+    let origin = Origin::new(options);
+    for (key, text) in [
+        ("index.html", "root index"),
+        ("error.html", "error page"),
+        ("a.txt", "text"),
+        ("docs/index.html", "docs index"),
+        ("img/x.png", "image"),
+        ("目录/index.html", "chinese index"),
+    ] {
+        assert!(origin.put(
+            "examplebucket",
+            key.as_bytes(),
+            Some("text/html"),
+            text.into()
+        ));
+    }
+    let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+    let address = listener.local_addr().unwrap();
+    (origin.clone(), net::serve(listener, None, origin), address)
+}
+
+fn body(answer: &str) -> &str {
+    answer.split_once("\r\n\r\n").map_or("", |(_, body)| body)
+}
+
+async fn ask(proxy: &Proxy, method: &str, target: &str, more: &str) -> String {
+    proxy
+        .text(&format!(
+            "{method} {target} HTTP/1.1\r\nhost: img.example.com\r\nconnection: close\r\n{more}\r\n"
+        ))
+        .await
+}
+
+const NO_SUCH_KEY: &str = "<Code>NoSuchKey</Code>";
+
+#[tokio::test(flavor = "multi_thread")]
+async fn the_worked_examples_come_out_as_documented() {
+    let (_origin, _served, address) = bucket().await;
+    let error = "error = \"error.html\"";
+    let app = "error = \"index.html\", error_status = 200";
+    let missing = "error = \"missing.html\"";
+    let mut checked = 0;
+    // Number, subdirectories, error document, request, status, what the body holds or the Location.
+    for (number, directories, error, target, expected, holds) in [
+        (1, "off", "", "/", 200, "root index"),
+        (2, "off", "", "/docs/", 200, "root index"),
+        (3, "off", "", "/docs", 404, NO_SUCH_KEY),
+        (4, "off", error, "/docs", 404, "error page"),
+        (5, "off", app, "/app/route/1", 200, "root index"),
+        (6, "off", missing, "/none", 404, NO_SUCH_KEY),
+        (7, "redirect", "", "/docs/", 200, "docs index"),
+        (8, "redirect", "", "/docs", 302, "/docs/"),
+        (9, "redirect", error, "/img", 404, "error page"),
+        (10, "redirect", error, "/img/", 404, "error page"),
+        (11, "not-found", "", "/docs", 404, NO_SUCH_KEY),
+        (12, "not-found", error, "/docs", 404, "error page"),
+        (13, "index", "", "/docs", 200, "docs index"),
+        (14, "index", error, "/img", 404, "error page"),
+        (
+            15,
+            "redirect",
+            "",
+            "/%E7%9B%AE%E5%BD%95",
+            302,
+            "/%E7%9B%AE%E5%BD%95/",
+        ),
+        (16, "index", "", "/a.txt", 200, "text"),
+        (17, "redirect", "", "/a.txt/", 404, NO_SUCH_KEY),
+        (19, "off", "", "/?x=1", 200, "root index"),
+        (20, "off", "", "/?acl", 403, "<Code>AccessDenied</Code>"),
+        (
+            24,
+            "off",
+            "error = \"error.html\", error_status = 200",
+            "/none.js",
+            200,
+            "error page",
+        ),
+        (25, "redirect", "", "/docs?v=2", 302, "/docs/?v=2"),
+    ] {
+        let comma = if error.is_empty() { "" } else { ", " };
+        let rules = format!("website = {{ subdirectories = \"{directories}\"{comma}{error} }}");
+        let answer = ask(&proxy(address, &rules), "GET", target, "").await;
+        assert_eq!(status(&answer), expected, "example {number}: {answer}");
+        if expected == 302 {
+            assert_eq!(header(&answer, "location"), [holds], "example {number}");
+        } else {
+            assert!(body(&answer).contains(holds), "example {number}: {answer}");
+        }
+        checked += 1;
+    }
+    // 18: whoever signs asks for the bucket itself; this signature is nobody's.
+    let rules = "website = {}";
+    let answer = ask(
+        &proxy(address, rules),
+        "GET",
+        "/",
+        "authorization: OSS a:b\r\n",
+    )
+    .await;
+    assert!(
+        !body(&answer).contains("root index"),
+        "example 18: {answer}"
+    );
+    // 21 and 22: without the table nothing is a page.
+    let answer = ask(&proxy(address, ""), "GET", "/", "").await;
+    assert_eq!(status(&answer), 403, "example 22: {answer}");
+    // 23.
+    let rules = format!("website = {{ {app} }}");
+    let answer = ask(&proxy(address, &rules), "HEAD", "/app/route/1", "").await;
+    assert_eq!(status(&answer), 200, "example 23: {answer}");
+    assert_eq!(header(&answer, "content-length"), ["10"], "example 23");
+    assert_eq!(body(&answer), "");
+    eprintln!("{} website examples through the proxy", checked + 3);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn ranges_and_conditions_hold_for_an_index_and_not_for_a_404() {
+    let (_origin, _served, address) = bucket().await;
+    let site = proxy(address, "website = { error = \"error.html\" }");
+    let index = ask(&site, "GET", "/", "").await;
+    let etag = header(&index, "etag")[0];
+    let same = ask(&site, "GET", "/", &format!("if-none-match: {etag}\r\n")).await;
+    assert_eq!(status(&same), 304, "{same}");
+    let part = ask(&site, "GET", "/", "range: bytes=0-3\r\n").await;
+    assert_eq!((status(&part), body(&part)), (206, "root"));
+    let missing = ask(&site, "GET", "/none", "range: bytes=0-3\r\n").await;
+    assert_eq!((status(&missing), body(&missing)), (404, "error page"));
+    let etag = header(&missing, "etag")[0];
+    let missing = ask(&site, "GET", "/none", &format!("if-none-match: {etag}\r\n")).await;
+    assert_eq!((status(&missing), body(&missing)), (404, "error page"));
+    // A single-page app is served with 200, so its document is one like others.
+    let app = proxy(
+        address,
+        "website = { error = \"index.html\", error_status = 200 }",
+    );
+    let etag = header(&index, "etag")[0];
+    let same = ask(
+        &app,
+        "GET",
+        "/deep/link",
+        &format!("if-none-match: {etag}\r\n"),
+    )
+    .await;
+    assert_eq!(status(&same), 304, "{same}");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn the_connection_of_a_missing_object_is_used_again() {
+    let (origin, _served, address) = bucket().await;
+    let site = proxy(
+        address,
+        "website = { subdirectories = \"redirect\", error = \"error.html\" }",
+    );
+    for _ in 0..10 {
+        assert_eq!(status(&ask(&site, "GET", "/none", "").await), 404);
+    }
+    // One request asks three times, two of them while the first answer is kept.
+    assert!(origin.connections() <= 3, "{}", origin.connections());
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn an_error_of_the_proxy_is_not_a_missing_page() {
+    let gone = bucket().await.2;
+    let site = proxy(gone, "website = { error = \"error.html\" }");
+    assert_eq!(status(&ask(&site, "GET", "/none", "").await), 502);
+}
