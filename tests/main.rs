@@ -10,6 +10,7 @@
 
 mod config;
 mod forward;
+mod http2;
 mod layers;
 mod limits;
 mod load;

@@ -2,6 +2,7 @@
 
 pub mod check;
 pub mod demo;
+pub mod explain;
 pub mod run;
 pub mod show;
 
@@ -11,6 +12,7 @@ use std::path::PathBuf;
 use clap::{Args, CommandFactory, Parser, Subcommand};
 
 use crate::cli::check::Format;
+use crate::cli::explain::Question;
 
 /// Exit code of a config that cannot be served (sysexits `EX_CONFIG`).
 pub const BAD_CONFIG: u8 = 78;
@@ -67,6 +69,18 @@ enum Command {
         #[arg(long)]
         once: bool,
     },
+    /// Tell what would become of a request, and which rule says so. Nothing is sent. Exit 0: served,
+    /// 3: refused.
+    Explain {
+        /// `http://` or `https://`, host, path and query, as a client would ask.
+        url: String,
+        /// The method.
+        #[arg(short = 'X', long, default_value = "GET")]
+        method: String,
+        /// A header, `Name: value`; repeatable.
+        #[arg(short = 'H', long = "header")]
+        headers: Vec<String>,
+    },
     /// Print the effective config, defaults included.
     Show,
     /// Print the JSON Schema of the config, for editors.
@@ -99,6 +113,18 @@ pub fn main() -> u8 {
         }
         Some(Command::Check { format }) => check::check(&path, format, &env, &mut out),
         Some(Command::Demo { once }) => demo::demo(once, &mut out),
+        Some(Command::Explain {
+            url,
+            method,
+            headers,
+        }) => {
+            let question = Question {
+                url: &url,
+                method: &method,
+                headers: &headers,
+            };
+            explain::explain_request(&path, &question, &env, &mut out)
+        }
         Some(Command::Show) => show::show(&path, &env, &mut out),
         Some(Command::Schema) => show::schema(&mut out),
         Some(Command::Init {

@@ -15,6 +15,7 @@ mod reader;
 pub mod route;
 pub mod schema;
 pub mod server;
+mod session;
 pub mod spec;
 mod suggest;
 pub mod value;
@@ -37,8 +38,9 @@ pub use route::Route;
 pub use server::{AccessFormat, Dns, Family, Level, Log, Server, Sink};
 pub use value::{BucketPattern, HostPattern};
 
-use reader::{Reader, Session};
+use reader::Reader;
 use route::Claim;
+use session::Session;
 
 /// A whole config, ready to be served.
 #[derive(Clone, Debug, Serialize)]

@@ -4,7 +4,6 @@
 //! reading goes on and all problems of a file are reported together. Each key is read once, or its
 //! problem would be noted twice.
 
-use std::cell::RefCell;
 use std::fmt;
 use std::ops::{Range, RangeInclusive};
 use std::path::Path;
@@ -13,40 +12,12 @@ use std::time::Duration;
 use toml::Spanned;
 use toml::de::{DeTable, DeValue};
 
-use crate::config::interpolate::{Env, interpolate};
+use crate::config::interpolate::interpolate;
 use crate::config::problem::Problem;
+use crate::config::session::Session;
 use crate::config::spec::{Kind, Spec};
 use crate::config::suggest::{hint_for, nearest, quoted};
 use crate::config::value;
-
-/// What all readers of one file share.
-pub(crate) struct Session<'a> {
-    text: &'a str,
-    env: Env<'a>,
-    /// The directory relative paths are relative to.
-    base: &'a Path,
-    /// Seconds since 1970.
-    now: i64,
-    problems: RefCell<Vec<Problem>>,
-}
-
-impl<'a> Session<'a> {
-    /// A session without problems.
-    pub(crate) fn new(text: &'a str, env: Env<'a>, base: &'a Path, now: i64) -> Self {
-        Self {
-            text,
-            env,
-            base,
-            now,
-            problems: RefCell::default(),
-        }
-    }
-
-    /// The problems so far.
-    pub(crate) fn into_problems(self) -> Vec<Problem> {
-        self.problems.into_inner()
-    }
-}
 
 /// One table being read.
 pub(crate) struct Reader<'s> {
@@ -106,6 +77,11 @@ impl<'s> Reader<'s> {
     pub(crate) fn line(&self, span: &Range<usize>) -> usize {
         let before = self.session.text.get(..span.start).unwrap_or_default();
         before.bytes().filter(|byte| *byte == b'\n').count() + 1
+    }
+
+    /// The table's own line, from 1.
+    pub(crate) fn own_line(&self) -> usize {
+        self.line(&self.span)
     }
 
     /// The directory relative paths are relative to.

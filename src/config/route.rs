@@ -18,6 +18,9 @@ use crate::config::value::{HostPattern, Invalid, check_encoded};
 /// **Defaults**: every host, every path, every method.
 #[derive(Clone, Debug, Serialize)]
 pub struct Route {
+    /// Line in the file, from 1.
+    #[serde(skip)]
+    pub line: usize,
     /// Label in logs, of this route only. Default: the first host, else the bucket; with the path
     /// behind it where another route already has that.
     pub name: String,
@@ -93,9 +96,11 @@ impl<'a> Claim<'a> {
             (None, Some(host)) => host.to_string(),
             (None, None) => default_name(&origin.buckets),
         };
+        let line = reader.own_line();
         Some(Self {
             reader,
             route: Route {
+                line,
                 name,
                 hosts,
                 path,

@@ -17,6 +17,7 @@ pub struct Activity {
     is_write_blocked: AtomicBool,
     is_read_drained: AtomicBool,
     has_unread_body: AtomicBool,
+    is_multiplexed: AtomicBool,
 }
 
 impl Activity {
@@ -83,9 +84,15 @@ impl Activity {
     /// The last read found nothing (`true`) or something (`false`).
     pub fn set_read_drained(&self, is: bool) {
         self.is_read_drained.store(is, Relaxed);
-        if !is && self.in_flight() == 0 {
+        if !is && self.in_flight() == 0 && !self.is_multiplexed.load(Relaxed) {
             self.has_head_bytes.store(true, Relaxed);
         }
+    }
+
+    /// The connection has streams: bytes on it need not be a request's head, and what a client does not
+    /// take is not seen on the socket.
+    pub fn set_multiplexed(&self) {
+        self.is_multiplexed.store(true, Relaxed);
     }
 
     /// Whether a part of a request's head has come, and not yet the whole of it.
@@ -109,7 +116,8 @@ impl Activity {
     /// body it announced.
     #[must_use]
     pub fn waits_for_client(&self) -> bool {
-        self.is_write_blocked.load(Relaxed) || self.waiting_bodies.load(Relaxed) > 0
+        self.is_write_blocked.load(Relaxed)
+            || (self.waiting_bodies.load(Relaxed) > 0 && !self.is_multiplexed.load(Relaxed))
     }
 
     /// Whether nothing is in flight, buffered for writing or left unread.

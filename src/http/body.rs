@@ -55,21 +55,30 @@ pub enum RequestBody {
     Incoming(ClientBody),
 }
 
+/// Is told whether a request's body waits for its client.
+pub trait Waits: Send + Sync + fmt::Debug {
+    /// It does, or something has moved.
+    fn set_waiting(&self, is: bool);
+}
+
 /// A body read from a client's connection, which tells that connection when it waits for bytes.
 #[derive(Debug)]
 pub struct ClientBody {
     inner: Incoming,
     activity: Arc<Activity>,
+    /// The stream it comes on; absent on HTTP/1.1.
+    stream: Option<Arc<dyn Waits>>,
     is_waiting: bool,
 }
 
 impl ClientBody {
     /// Wraps hyper's body.
     #[must_use]
-    pub fn new(inner: Incoming, activity: Arc<Activity>) -> Self {
+    pub fn new(inner: Incoming, activity: Arc<Activity>, stream: Option<Arc<dyn Waits>>) -> Self {
         Self {
             inner,
             activity,
+            stream,
             is_waiting: false,
         }
     }
@@ -77,6 +86,11 @@ impl ClientBody {
 
 impl Drop for ClientBody {
     fn drop(&mut self) {
+        if let Some(stream) = &self.stream
+            && self.is_waiting
+        {
+            stream.set_waiting(false);
+        }
         self.activity.set_body_waiting(&mut self.is_waiting, false);
         if !self.inner.is_end_stream() {
             self.activity.note_unread_body();
@@ -86,7 +100,7 @@ impl Drop for ClientBody {
 
 impl From<Incoming> for RequestBody {
     fn from(body: Incoming) -> Self {
-        Self::Incoming(ClientBody::new(body, Arc::new(Activity::default())))
+        Self::Incoming(ClientBody::new(body, Arc::default(), None))
     }
 }
 
@@ -105,6 +119,9 @@ impl Body for RequestBody {
                 let polled = poll_data(Pin::new(&mut body.inner), cx);
                 body.activity
                     .set_body_waiting(&mut body.is_waiting, polled.is_pending());
+                if let Some(stream) = &body.stream {
+                    stream.set_waiting(polled.is_pending());
+                }
                 polled
             }
         }

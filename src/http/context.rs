@@ -27,6 +27,8 @@ pub struct ConnectionInfo {
     pub sni: Option<Box<str>>,
     /// Whether the peer's `X-Forwarded-Proto` is believed.
     pub is_trusted: bool,
+    /// Most header fields of a request. hyper holds HTTP/1.1 to it by itself.
+    pub max_headers: usize,
 }
 
 /// The id of one request: `og-` and sixteen hex digits, which no OSS request id can look like.

@@ -31,6 +31,8 @@ pub enum Malformed {
     BadExpectation,
     /// `TRACE` or `CONNECT`.
     BadMethod,
+    /// More header fields than the listener takes.
+    TooManyFields,
 }
 
 impl Malformed {
@@ -53,6 +55,7 @@ impl Malformed {
             }
             Self::BadExpectation => "The request expects something other than 100-continue.",
             Self::BadMethod => "The request method cannot be proxied.",
+            Self::TooManyFields => "The request has more header fields than this listener takes.",
         }
     }
 
@@ -61,6 +64,7 @@ impl Malformed {
     pub fn status(self) -> http::StatusCode {
         match self {
             Self::BadMethod => http::StatusCode::METHOD_NOT_ALLOWED,
+            Self::TooManyFields => http::StatusCode::REQUEST_HEADER_FIELDS_TOO_LARGE,
             Self::BadExpectation => http::StatusCode::EXPECTATION_FAILED,
             Self::MissingHost
             | Self::RepeatedHost
@@ -86,8 +90,9 @@ pub fn check<B>(request: &http::Request<B>) -> Result<Option<Authority<'_>>, Mal
     check_target(request)?;
     let headers = request.headers();
     check_transfer_encoding(headers)?;
-    if let Some(expect) = headers.get(header::EXPECT)
-        && !expect.as_bytes().eq_ignore_ascii_case(b"100-continue")
+    let mut expects = headers.get_all(header::EXPECT).iter();
+    if let Some(expect) = expects.next()
+        && (expects.next().is_some() || !expect.as_bytes().eq_ignore_ascii_case(b"100-continue"))
     {
         return Err(Malformed::BadExpectation);
     }

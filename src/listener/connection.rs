@@ -9,7 +9,7 @@ use std::convert::Infallible;
 use std::future::{Future, poll_fn};
 use std::pin::Pin;
 use std::sync::Arc;
-use std::task::Poll;
+use std::task::{Poll, ready};
 use std::time::Duration;
 
 use bytes::{Bytes, BytesMut};
@@ -26,6 +26,7 @@ use crate::http::context::ConnectionInfo;
 use crate::listener::deadline::{Deadlines, TICK, Verdict};
 use crate::listener::io::{ClientIo, Socket, Stream};
 use crate::listener::service::ConnectionService;
+use crate::listener::streams::{StreamSpawner, Streams};
 use crate::listener::{MakeService, Shared};
 use crate::shutdown::{Phase, Shutdown};
 
@@ -93,6 +94,7 @@ async fn greet(
         tls: None,
         sni: None,
         is_trusted: peer.is_some_and(|peer| shared.trusts(peer.ip())),
+        max_headers: shared.limits.headers,
     };
     let Some(acceptor) = &shared.tls else {
         return Some((
@@ -175,7 +177,7 @@ where
         .max_header_size(shared.limits.header_bytes)
         // The deadlines of `Deadlines` cover what this timer would, without a timer per request.
         .header_read_timeout(None);
-    let mut service = ConnectionService::new(service, Arc::clone(&activity), true);
+    let mut service = ConnectionService::http1(service, Arc::clone(&activity));
     let mut deadlines = Deadlines::new(&shared.timeouts, Instant::now());
     loop {
         // Boxed: dropped while parked.
@@ -207,6 +209,10 @@ where
                 // A refused request was answered by hyper; the client must get to read it.
                 if error.is_parse() {
                     close(&mut io, true).await;
+                } else if error.is_user() {
+                    // The answer's body broke. Where the end of the connection is the end of the
+                    // body (HTTP/1.0), an orderly one would make it look complete.
+                    io.reset_on_close();
                 }
                 return Err(error.to_string());
             }
@@ -267,20 +273,6 @@ async fn close(io: &mut ClientIo, lingers: bool) {
     drop(tokio::time::timeout(LINGER, closing).await);
 }
 
-/// Runs hyper's HTTP/2 streams as tasks of this worker.
-#[derive(Clone, Debug)]
-struct Spawner;
-
-impl<F> hyper::rt::Executor<F> for Spawner
-where
-    F: Future + Send + 'static,
-    F::Output: Send + 'static,
-{
-    fn execute(&self, stream: F) {
-        tokio::spawn(stream);
-    }
-}
-
 async fn serve_http2<S, B>(
     io: ClientIo,
     service: S,
@@ -295,9 +287,13 @@ where
     B::Error: std::error::Error + Send + Sync,
 {
     let header_bytes = u32::try_from(shared.limits.header_bytes).unwrap_or(u32::MAX);
-    let service = ConnectionService::new(service, Arc::clone(&activity), false);
+    let streams = Arc::new(Streams::default());
+    // What stalls is a stream, and bytes on the connection do not show it.
+    activity.set_multiplexed();
+    let service = ConnectionService::http2(service, Arc::clone(&activity), Arc::clone(&streams));
+    let stall_ticks = u32::try_from(shared.timeouts.stall.as_secs()).unwrap_or(u32::MAX);
     let mut connection = std::pin::pin!(
-        http2::Builder::new(Spawner)
+        http2::Builder::new(StreamSpawner)
             .max_concurrent_streams(STREAMS)
             .initial_stream_window_size(STREAM_WINDOW)
             .initial_connection_window_size(CONNECTION_WINDOW)
@@ -319,13 +315,17 @@ where
             if let Poll::Ready(result) = connection.as_mut().poll(cx) {
                 return Poll::Ready(result.map_err(|error| error.to_string()));
             }
-            match poll_tick(tick.as_mut(), &mut deadlines, &activity, cx) {
-                Poll::Pending => return Poll::Pending,
-                Poll::Ready(End::Late(what)) => return Poll::Ready(Err(format!("{what} timeout"))),
-                Poll::Ready(End::Done(_) | End::Quiet) => {}
-            }
+            ready!(tick.as_mut().poll(cx));
             let now = Instant::now();
+            // Polled again in the next round, which leaves the waker with it.
             tick.as_mut().reset(now + TICK);
+            if let Verdict::Late(what) = deadlines.check(&activity, now) {
+                return Poll::Ready(Err(format!("{what} timeout")));
+            }
+            let late = streams.tick(stall_ticks);
+            if late > 0 {
+                tracing::debug!(late, "streams reset: their client takes and sends nothing");
+            }
             if activity.in_flight() > 0 {
                 quiet_since = now;
             }
@@ -341,7 +341,7 @@ where
                 {
                     return Poll::Ready(Ok(()));
                 }
-                None | Some(_) => return Poll::Pending.map(Ok),
+                None | Some(_) => {}
             }
         }
     })

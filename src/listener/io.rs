@@ -6,8 +6,10 @@ use std::io;
 use std::pin::Pin;
 use std::sync::Arc;
 use std::task::{Context, Poll};
+use std::time::Duration;
 
 use bytes::{Buf, Bytes};
+use socket2::SockRef;
 use tokio::io::{AsyncRead, AsyncWrite, Interest, ReadBuf};
 use tokio::net::{TcpStream, UnixStream};
 use tokio_rustls::server::TlsStream;
@@ -116,6 +118,19 @@ impl ClientIo {
         }
         if self.prefix.is_empty() {
             self.prefix = Bytes::new();
+        }
+    }
+
+    /// Makes the close a reset, which no client takes for the end of a body.
+    pub fn reset_on_close(&self) {
+        let socket = match &self.stream {
+            Stream::Plain(socket) => socket,
+            Stream::Tls(stream) => stream.get_ref().0,
+        };
+        if let Socket::Tcp(socket) = socket
+            && let Err(error) = SockRef::from(socket).set_linger(Some(Duration::ZERO))
+        {
+            tracing::debug!(%error, "cannot reset a connection");
         }
     }
 

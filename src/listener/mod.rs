@@ -9,6 +9,7 @@ pub mod connection;
 pub mod deadline;
 pub mod io;
 pub mod service;
+pub mod streams;
 pub mod tls;
 
 use std::convert::Infallible;
@@ -36,6 +37,8 @@ use crate::shutdown::{Phase, Shutdown};
 /// Connections that wait in the kernel for one worker; above `net.core.somaxconn` the kernel's own
 /// limit holds.
 const BACKLOG: i32 = 8192;
+/// Most bytes of a client's connection that wait in the kernel before the first is sent.
+const UNSENT: u32 = 256 * 1024;
 /// Pause after an accept that failed for lack of descriptors or memory; doubles to a second.
 const PAUSE_FIRST: Duration = Duration::from_millis(10);
 const PAUSE_LONGEST: Duration = Duration::from_secs(1);
@@ -296,6 +299,9 @@ async fn accept(listener: &AsyncListener, permits: &Arc<Semaphore>) -> std_io::R
 
 fn tune(socket: &tokio::net::TcpStream) -> std_io::Result<()> {
     socket.set_nodelay(true)?;
+    // Else the kernel takes megabytes for a client, and one that reads slowly but steadily would
+    // look as if it had stopped.
+    SockRef::from(socket).set_tcp_notsent_lowat(UNSENT)?;
     // Finds clients that have vanished without a word, such as behind a dropped NAT entry.
     SockRef::from(socket).set_tcp_keepalive(&TcpKeepalive::new().with_time(Duration::from_secs(60)))
 }

@@ -15,8 +15,9 @@ use hyper::body::Incoming;
 use tower::Service;
 
 use crate::http::activity::Activity;
-use crate::http::body::ClientBody;
+use crate::http::body::{ClientBody, Waits};
 use crate::http::{Received, RequestBody};
+use crate::listener::streams::{StreamState, Streams};
 
 /// hyper's service for one connection.
 #[derive(Debug)]
@@ -25,16 +26,26 @@ pub struct ConnectionService<S> {
     /// touch reference counts that all workers share. hyper never calls while it is being called.
     inner: RefCell<S>,
     activity: Arc<Activity>,
-    is_http1: bool,
+    /// The streams of an HTTP/2 connection; absent on HTTP/1.1.
+    streams: Option<Arc<Streams>>,
 }
 
 impl<S> ConnectionService<S> {
-    /// Wraps the service of one connection.
-    pub fn new(inner: S, activity: Arc<Activity>, is_http1: bool) -> Self {
+    /// Wraps the service of one HTTP/1.1 connection.
+    pub fn http1(inner: S, activity: Arc<Activity>) -> Self {
         Self {
             inner: RefCell::new(inner),
             activity,
-            is_http1,
+            streams: None,
+        }
+    }
+
+    /// Wraps the service of one HTTP/2 connection.
+    pub fn http2(inner: S, activity: Arc<Activity>, streams: Arc<Streams>) -> Self {
+        Self {
+            inner: RefCell::new(inner),
+            activity,
+            streams: Some(streams),
         }
     }
 }
@@ -52,19 +63,21 @@ where
         // RFC 9112 section 6.1: a connection that brought both Content-Length and chunked should
         // close after the answer. hyper has already dropped the length, so every chunked request
         // is treated so.
-        let closes = self.is_http1 && request.headers().contains_key(header::TRANSFER_ENCODING);
+        let stream = self.streams.as_ref().map(|streams| streams.open());
+        let closes = stream.is_none() && request.headers().contains_key(header::TRANSFER_ENCODING);
         let request = request.map(|body| {
             if body.is_end_stream() {
                 RequestBody::Empty
             } else {
-                RequestBody::Incoming(ClientBody::new(body, Arc::clone(&self.activity)))
+                let waits = stream.clone().map(|stream| stream as Arc<dyn Waits>);
+                RequestBody::Incoming(ClientBody::new(body, Arc::clone(&self.activity), waits))
             }
         });
         self.activity.begin();
         TrackedFuture {
             guard: Some(Guard(Arc::clone(&self.activity))),
             inner: self.inner.borrow_mut().call(request),
-            is_http1: self.is_http1,
+            stream,
             closes,
         }
     }
@@ -85,7 +98,7 @@ impl Drop for Guard {
 pub struct TrackedFuture<F> {
     guard: Option<Guard>,
     inner: F,
-    is_http1: bool,
+    stream: Option<Arc<StreamState>>,
     closes: bool,
 }
 
@@ -97,18 +110,26 @@ where
 
     fn poll(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Self::Output> {
         let this = self.get_mut();
+        if let Some(stream) = &this.stream {
+            stream.tie();
+        }
         let Ok(mut response) = ready!(Pin::new(&mut this.inner).poll(cx));
         if this.closes {
             response
                 .headers_mut()
                 .insert(header::CONNECTION, HeaderValue::from_static("close"));
-        } else if !this.is_http1 {
+        }
+        if let Some(stream) = &this.stream {
             // HTTP/2 has no such field (RFC 9113 section 8.2.2).
             response.headers_mut().remove(header::CONNECTION);
+            // hyper asks for the body when the client has opened its window.
+            stream.set_waits_for_client(true);
         }
+        let stream = this.stream.take();
         let guard = this.guard.take();
         Poll::Ready(Ok(response.map(|inner| TrackedBody {
             inner,
+            stream,
             _guard: guard,
         })))
     }
@@ -118,6 +139,7 @@ where
 #[derive(Debug)]
 pub struct TrackedBody<B> {
     inner: B,
+    stream: Option<Arc<StreamState>>,
     _guard: Option<Guard>,
 }
 
@@ -130,7 +152,12 @@ impl<B: Body<Data = Bytes> + Unpin> Body for TrackedBody<B> {
         mut self: Pin<&mut Self>,
         cx: &mut Context<'_>,
     ) -> Poll<Option<Result<Frame<Bytes>, B::Error>>> {
-        Pin::new(&mut self.inner).poll_frame(cx)
+        let polled = Pin::new(&mut self.inner).poll_frame(cx);
+        if let Some(stream) = &self.stream {
+            // After a frame the client has to take it before the next one is asked for.
+            stream.set_waits_for_client(polled.is_ready());
+        }
+        polled
     }
 
     fn is_end_stream(&self) -> bool {

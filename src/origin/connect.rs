@@ -31,6 +31,10 @@ const STAGGER: Duration = Duration::from_millis(250);
 /// because the kernel counts a receiver that has closed its window too.
 const USER_TIMEOUT: Duration = Duration::from_secs(60);
 
+/// Out of descriptors, of the process or of the system (errno(3)); the address has no part in it.
+const EMFILE: i32 = 24;
+const ENFILE: i32 = 23;
+
 /// How to speak TLS to an endpoint; absent for plain HTTP.
 #[derive(Clone)]
 pub struct Tls {
@@ -238,6 +242,9 @@ async fn attempt(
     };
     match &outcome {
         Ok(_) => address.note_success(),
+        Err(Error::Busy) => {
+            tracing::warn!(address = %address.socket, "no descriptor left for an upstream connection");
+        }
         Err(error) => {
             tracing::warn!(address = %address.socket, %error, "cannot connect to address");
             address.note_failure(Instant::now());
@@ -248,12 +255,13 @@ async fn attempt(
 
 async fn open(address: Arc<Address>, tls: Option<Tls>) -> Result<Connected, Error> {
     let start = Instant::now();
-    let socket = TcpStream::connect(address.socket)
-        .await
-        .map_err(|error| match error.kind() {
-            io::ErrorKind::TimedOut => Error::ConnectTimeout,
+    let socket = TcpStream::connect(address.socket).await.map_err(|error| {
+        match (error.kind(), error.raw_os_error()) {
+            (io::ErrorKind::TimedOut, _) => Error::ConnectTimeout,
+            (_, Some(EMFILE | ENFILE)) => Error::Busy,
             _ => Error::ConnectRefused(error),
-        })?;
+        }
+    })?;
     tune(&socket).map_err(Error::ConnectRefused)?;
     let connect = start.elapsed();
     let stream = match tls {

@@ -183,7 +183,9 @@ impl<'a> Watch<'a> {
             if self.timer.deadline() > due {
                 self.timer.as_mut().reset(due);
             }
-            if self.timer.as_mut().poll(cx).is_pending() {
+            // Outside tokio's budget: an origin that keeps the connection busy would use it up.
+            let mut timer = tokio::task::unconstrained(self.timer.as_mut());
+            if Pin::new(&mut timer).poll(cx).is_pending() {
                 return Poll::Pending;
             }
             if Instant::now() < due {

@@ -31,7 +31,7 @@ use std::sync::Arc;
 use std::task::{Context, Poll};
 use std::time::Duration;
 
-use http::header::{self, HeaderName};
+use http::header::{self, HeaderMap, HeaderName, HeaderValue};
 use http::uri::PathAndQuery;
 use http::{Method, StatusCode, Uri, Version};
 use http_body::Body;
@@ -93,6 +93,52 @@ impl Origin {
                 idle,
             }),
         }
+    }
+}
+
+/// Where a request would be sent.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Destination {
+    /// The bucket.
+    pub bucket: String,
+    /// The endpoint's name.
+    pub endpoint: String,
+    /// The `Host` OSS is sent.
+    pub host: String,
+    /// Path and query OSS is sent.
+    pub target: String,
+}
+
+impl std::fmt::Display for Destination {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        write!(
+            f,
+            "bucket `{}` at {}: {} with Host {}",
+            self.bucket, self.endpoint, self.target, self.host
+        )
+    }
+}
+
+impl Origin {
+    /// Where a request for `target` of `host` would be sent.
+    ///
+    /// # Errors
+    ///
+    /// When it is for no bucket of this origin.
+    pub fn destination<'a>(
+        &'a self,
+        host: impl FnOnce() -> &'a str,
+        target: &'a str,
+    ) -> Result<Destination, Error> {
+        let mapped = self.shared.rewrite.map(host, target)?;
+        let bucket = self.shared.buckets.get(&mapped.bucket);
+        let bucket = bucket.ok_or(Error::NoSuchBucket)?;
+        Ok(Destination {
+            bucket: bucket.name.to_string(),
+            endpoint: bucket.upstream.endpoint.to_string(),
+            host: String::from_utf8_lossy(bucket.upstream.host.as_bytes()).into_owned(),
+            target: mapped.target.into_owned(),
+        })
     }
 }
 
@@ -183,8 +229,10 @@ impl Shared {
             };
             (bucket, target)
         };
+        // A target without a path (`http://host`) is `/`, which its own type writes as nothing.
         let target = target
             .or_else(|| head.uri.path_and_query().cloned())
+            .filter(|target| target.as_str() != "/")
             .unwrap_or_else(|| PathAndQuery::from_static("/"));
         head.uri = Uri::from(target);
         let had_expect = head.headers.contains_key(header::EXPECT);
@@ -280,12 +328,7 @@ impl Shared {
         if head.status == StatusCode::SWITCHING_PROTOCOLS {
             return Err(Error::BadAnswer("an upgrade nobody asked for"));
         }
-        let has_coding = head.headers.contains_key(header::TRANSFER_ENCODING);
-        if has_coding && head.headers.contains_key(header::CONTENT_LENGTH) {
-            return Err(Error::BadAnswer(
-                "both Content-Length and Transfer-Encoding",
-            ));
-        }
+        check_framing(&head.headers)?;
         headers::strip_response(&mut head.headers);
         head.version = Version::HTTP_11;
         {
@@ -305,6 +348,28 @@ impl Shared {
         };
         Ok(Response::from_parts(head, body))
     }
+}
+
+/// Whether an answer says unambiguously where it ends. hyper has taken the last coding for the only
+/// one, and equal lengths for one.
+fn check_framing(headers: &HeaderMap) -> Result<(), Error> {
+    let mut codings = headers.get_all(header::TRANSFER_ENCODING).iter();
+    let mut lengths = headers.get_all(header::CONTENT_LENGTH).iter();
+    let (coding, length) = (codings.next(), lengths.next());
+    if coding.is_some() && length.is_some() {
+        return Err(Error::BadAnswer(
+            "both Content-Length and Transfer-Encoding",
+        ));
+    }
+    let is_chunked = |coding: &HeaderValue| coding.as_bytes().eq_ignore_ascii_case(b"chunked");
+    if codings.next().is_some() || coding.is_some_and(|coding| !is_chunked(coding)) {
+        return Err(Error::BadAnswer("a transfer coding other than chunked"));
+    }
+    let is_number = |length: &HeaderValue| length.as_bytes().iter().all(u8::is_ascii_digit);
+    if lengths.next().is_some() || length.is_some_and(|length| !is_number(length)) {
+        return Err(Error::BadAnswer("more than one Content-Length"));
+    }
+    Ok(())
 }
 
 fn request_host(head: &http::request::Parts) -> &str {

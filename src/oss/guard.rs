@@ -4,6 +4,7 @@
 //! query. What is not known to move objects is taken for administration.
 
 use std::borrow::Cow;
+use std::fmt;
 
 use percent_encoding::percent_decode_str;
 
@@ -39,6 +40,15 @@ pub enum Refused<'q> {
     Method,
     /// It has the method, but not with this sub-resource.
     SubResource(Cow<'q, str>),
+}
+
+impl fmt::Display for Refused<'_> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Method => f.write_str("its method"),
+            Self::SubResource(name) => write!(f, "`?{name}`"),
+        }
+    }
 }
 
 /// Names that change how an object is read, not what is done.

@@ -57,7 +57,8 @@ pub fn router(
             policies(route).map_err(|error| format!("route `{}`: {error}", route.name))?;
         let built = Arc::new(Route {
             name: route.name.as_str().into(),
-            stack: Stack::new(policies.clone(), origin),
+            stack: Stack::new(policies.clone(), origin.clone()),
+            origin,
             policies,
         });
         table.insert(&route.hosts, &route.path, &built);

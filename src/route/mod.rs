@@ -4,6 +4,7 @@
 //! config never changes the rules under a running request.
 
 pub mod build;
+pub mod explain;
 pub mod stack;
 pub mod table;
 
@@ -20,6 +21,7 @@ use crate::http::context::RequestContext;
 use crate::http::framing::{self, Malformed};
 use crate::http::headers;
 use crate::http::{Request, Response, respond};
+use crate::origin::Origin;
 use crate::route::stack::{Policies, Stack};
 use crate::route::table::Table;
 
@@ -30,6 +32,8 @@ pub struct Route {
     pub name: Arc<str>,
     /// Its rules.
     pub policies: Policies,
+    /// Where its requests go.
+    pub origin: Origin,
     /// What a request goes through.
     pub stack: Stack,
 }
@@ -121,6 +125,9 @@ impl Router {
         context: &RequestContext,
     ) -> Result<&Arc<Route>, Box<Response>> {
         let refuse = |why| Box::new(respond::malformed(context, why));
+        if request.headers().len() > context.connection.max_headers {
+            return Err(refuse(Malformed::TooManyFields));
+        }
         let route = {
             let host = framing::check(request).map_err(refuse)?;
             let host = host.map_or("", |authority| authority.host);

@@ -299,6 +299,7 @@ mod tests {
             tls: None,
             sni: None,
             is_trusted: false,
+            max_headers: 200,
         };
         RequestContext::new(
             RequestId::next(1),

@@ -1,0 +1,36 @@
+//! What is shared while one file is read: its text, its surroundings, the problems so far.
+
+use std::cell::RefCell;
+use std::path::Path;
+
+use crate::config::interpolate::Env;
+use crate::config::problem::Problem;
+
+/// What all readers of one file share.
+pub(crate) struct Session<'a> {
+    pub(crate) text: &'a str,
+    pub(crate) env: Env<'a>,
+    /// The directory relative paths are relative to.
+    pub(crate) base: &'a Path,
+    /// Seconds since 1970.
+    pub(crate) now: i64,
+    pub(crate) problems: RefCell<Vec<Problem>>,
+}
+
+impl<'a> Session<'a> {
+    /// A session without problems.
+    pub(crate) fn new(text: &'a str, env: Env<'a>, base: &'a Path, now: i64) -> Self {
+        Self {
+            text,
+            env,
+            base,
+            now,
+            problems: RefCell::default(),
+        }
+    }
+
+    /// The problems so far.
+    pub(crate) fn into_problems(self) -> Vec<Problem> {
+        self.problems.into_inner()
+    }
+}

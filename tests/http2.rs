@@ -1,0 +1,229 @@
+//! HTTP/2 by raw frames: what a client may do with its windows, frames and targets.
+
+use std::time::Duration;
+
+use tokio::io::{AsyncReadExt, AsyncWriteExt};
+use tokio::net::TcpStream;
+
+use crate::support::origin::{RawOrigin, Reply, ok};
+use crate::support::proxy::{Proxy, bucket_at};
+
+const DATA: u8 = 0;
+const HEADERS: u8 = 1;
+const RST_STREAM: u8 = 3;
+const SETTINGS: u8 = 4;
+const PING: u8 = 6;
+const GOAWAY: u8 = 7;
+const WINDOW_UPDATE: u8 = 8;
+
+struct Frame {
+    kind: u8,
+    stream: u32,
+    payload: Vec<u8>,
+}
+
+/// A connection that sends and reads frames as they are.
+struct Raw(TcpStream);
+
+impl Raw {
+    /// Connects and says how large the client's windows are.
+    async fn connect(proxy: &Proxy, window: u32) -> Self {
+        let mut raw = Self(TcpStream::connect(proxy.address).await.unwrap());
+        raw.0
+            .write_all(b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n")
+            .await
+            .unwrap();
+        let mut settings = vec![0, 4];
+        settings.extend_from_slice(&window.to_be_bytes());
+        raw.send(SETTINGS, 0, 0, &settings).await;
+        raw
+    }
+
+    async fn send(&mut self, kind: u8, flags: u8, stream: u32, payload: &[u8]) {
+        let length = u32::try_from(payload.len()).unwrap().to_be_bytes();
+        let mut frame = length[1..].to_vec();
+        frame.extend_from_slice(&[kind, flags]);
+        frame.extend_from_slice(&stream.to_be_bytes());
+        frame.extend_from_slice(payload);
+        self.0.write_all(&frame).await.unwrap();
+    }
+
+    /// GET of `path`, with nothing compressed; more header fields by name and value.
+    async fn get(&mut self, stream: u32, path: &str, more: &[(&str, &str)]) {
+        let mut block = vec![0x82, 0x86];
+        let mut field = |first: &[u8], value: &str| {
+            block.extend_from_slice(first);
+            block.push(u8::try_from(value.len()).unwrap());
+            block.extend_from_slice(value.as_bytes());
+        };
+        field(&[0x04], path);
+        field(&[0x01], "x");
+        for (name, value) in more {
+            let mut first = vec![0x00, u8::try_from(name.len()).unwrap()];
+            first.extend_from_slice(name.as_bytes());
+            field(&first, value);
+        }
+        // END_STREAM and END_HEADERS.
+        self.send(HEADERS, 0x5, stream, &block).await;
+    }
+
+    /// The next frame; `None` at the end of the connection.
+    async fn next(&mut self) -> Option<Frame> {
+        let mut head = [0; 9];
+        self.0.read_exact(&mut head).await.ok()?;
+        let length = u32::from_be_bytes([0, head[0], head[1], head[2]]);
+        let mut payload = vec![0; usize::try_from(length).unwrap()];
+        self.0.read_exact(&mut payload).await.ok()?;
+        Some(Frame {
+            kind: head[3],
+            stream: u32::from_be_bytes([head[5], head[6], head[7], head[8]]),
+            payload,
+        })
+    }
+
+    /// Reads up to the first frame `is` is true for; the connection must not end before.
+    async fn until(&mut self, is: impl Fn(&Frame) -> bool) -> Frame {
+        let reading = async {
+            loop {
+                let frame = self.next().await.expect("the connection goes on");
+                if is(&frame) {
+                    return frame;
+                }
+            }
+        };
+        tokio::time::timeout(Duration::from_secs(20), reading)
+            .await
+            .expect("the frame comes")
+    }
+}
+
+fn proxy(origin: &RawOrigin) -> Proxy {
+    Proxy::start(&format!(
+        "[server]\nworkers = 1\n[[listener]]\naddress = \"127.0.0.1:0\"\n\
+         timeouts = {{ header = \"2s\", idle = \"6s\", stall = \"2s\" }}\n\
+         limits = {{ headers = 20 }}\n\
+         [[route]]\n{}\n",
+        bucket_at(origin.address)
+    ))
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_stream_whose_window_stays_shut_is_reset_and_its_connection_goes_on() {
+    let origin = RawOrigin::start(|_| ok(&"x".repeat(100_000))).await;
+    let proxy = proxy(&origin);
+    let mut client = Raw::connect(&proxy, 0).await;
+    client.get(1, "/stalled", &[]).await;
+    client.get(3, "/moving", &[]).await;
+    let _head = client
+        .until(|frame| frame.kind == HEADERS && frame.stream == 3)
+        .await;
+    // What the client says besides does not count as taking the answer.
+    let mut reset = None;
+    let mut pace = tokio::time::interval(Duration::from_millis(100));
+    while reset.is_none() {
+        pace.tick().await;
+        client.send(PING, 0, 0, &[0; 8]).await;
+        client
+            .send(WINDOW_UPDATE, 0, 3, &500_u32.to_be_bytes())
+            .await;
+        let frame = client
+            .until(|frame| {
+                matches!(frame.kind, PING | RST_STREAM) || (frame.kind == DATA && frame.stream == 3)
+            })
+            .await;
+        if frame.kind == RST_STREAM {
+            reset = Some(frame.stream);
+        }
+    }
+    assert_eq!(reset, Some(1));
+    client.get(5, "/after", &[]).await;
+    client
+        .until(|frame| frame.kind == HEADERS && frame.stream == 5)
+        .await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_stray_frame_does_not_shorten_the_idle_time() {
+    let origin = RawOrigin::start(|_| ok("x")).await;
+    let proxy = proxy(&origin);
+    let mut client = Raw::connect(&proxy, 65_535).await;
+    client.get(1, "/k", &[]).await;
+    client
+        .until(|frame| frame.kind == DATA && frame.stream == 1)
+        .await;
+    client.send(PING, 0, 0, &[0; 8]).await;
+    let begin = tokio::time::Instant::now();
+    client.until(|frame| frame.kind == GOAWAY).await;
+    let idle = begin.elapsed();
+    assert!(
+        idle > Duration::from_secs(4),
+        "{idle:?}: `header` is no idle time"
+    );
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn an_empty_path_is_the_root_and_headers_are_counted() {
+    let origin = RawOrigin::start(|_| ok("x")).await;
+    let proxy = proxy(&origin);
+    let mut client = Raw::connect(&proxy, 65_535).await;
+    client.get(1, "#x", &[]).await;
+    client
+        .until(|frame| frame.stream == 1 && matches!(frame.kind, HEADERS | RST_STREAM))
+        .await;
+    let lines: Vec<String> = origin
+        .received()
+        .iter()
+        .map(|request| request.line())
+        .collect();
+    assert!(
+        lines.iter().all(|line| line == "GET / HTTP/1.1"),
+        "{lines:?}"
+    );
+    let many: Vec<(&str, &str)> = vec![("x-many", "1"); 30];
+    client.get(3, "/k", &many).await;
+    let head = client
+        .until(|frame| frame.kind == HEADERS && frame.stream == 3)
+        .await;
+    // A literal status: 431 is not in HPACK's static table.
+    assert!(head.payload.windows(3).any(|three| three == b"431") || head.payload.len() < 200);
+    assert_eq!(
+        origin.received().len(),
+        lines.len(),
+        "it never reached the origin"
+    );
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_truncated_answer_ends_in_a_reset_where_the_end_is_the_connection() {
+    let origin = RawOrigin::start(|_| {
+        Reply::Close(
+            b"HTTP/1.1 200 OK\r\ntransfer-encoding: chunked\r\n\r\n5\r\nhello\r\n".to_vec(),
+        )
+    })
+    .await;
+    let proxy = proxy(&origin);
+    let mut socket = TcpStream::connect(proxy.address).await.unwrap();
+    socket
+        .write_all(b"GET /k HTTP/1.0\r\nhost: x\r\n\r\n")
+        .await
+        .unwrap();
+    let mut answer = Vec::new();
+    let end = socket.read_to_end(&mut answer).await;
+    assert!(end.is_err(), "{:?}", String::from_utf8_lossy(&answer));
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn answers_with_other_codings_or_several_lengths_are_not_passed_on() {
+    for fields in [
+        "transfer-encoding: xchunked",
+        "transfer-encoding: gzip, chunked",
+        "transfer-encoding: chunked\r\ntransfer-encoding: chunked",
+        "content-length: 5, 5",
+        "content-length: 5\r\ncontent-length: 5",
+    ] {
+        let head = format!("HTTP/1.1 200 OK\r\n{fields}\r\n\r\nhello");
+        let origin = RawOrigin::start(move |_| Reply::Close(head.clone().into_bytes())).await;
+        let answer = proxy(&origin).get("x", "/k").await;
+        assert!(answer.starts_with("HTTP/1.1 502 "), "{fields}: {answer}");
+    }
+}
