@@ -9,8 +9,10 @@
 )]
 
 mod config;
+mod explain;
 mod forward;
 mod http2;
+mod import;
 mod layers;
 mod limits;
 mod load;

@@ -3,6 +3,7 @@
 pub mod check;
 pub mod demo;
 pub mod explain;
+pub mod import;
 pub mod run;
 pub mod show;
 
@@ -13,6 +14,7 @@ use clap::{Args, CommandFactory, Parser, Subcommand};
 
 use crate::cli::check::Format;
 use crate::cli::explain::Question;
+use crate::cli::import::Source;
 
 /// Exit code of a config that cannot be served (sysexits `EX_CONFIG`).
 pub const BAD_CONFIG: u8 = 78;
@@ -81,6 +83,12 @@ enum Command {
         #[arg(short = 'H', long = "header")]
         headers: Vec<String>,
     },
+    /// Write a config from nginx files, or from what OSS answers about a bucket. What cannot be carried
+    /// over is told on standard error.
+    Import {
+        #[command(subcommand)]
+        from: From,
+    },
     /// Print the effective config, defaults included.
     Show,
     /// Print the JSON Schema of the config, for editors.
@@ -96,6 +104,28 @@ enum Command {
         /// `internal` on an ECS instance of the region, else `public`.
         #[arg(long, default_value = "internal")]
         network: String,
+    },
+}
+
+#[derive(Debug, Subcommand)]
+enum From {
+    /// From nginx configuration files: the published recipe for OSS and its variants.
+    Nginx {
+        /// The files.
+        #[arg(required = true)]
+        files: Vec<PathBuf>,
+    },
+    /// From the XML of GetBucketReferer, GetBucketCors or GetBucketWebsite.
+    BucketXml {
+        /// The bucket it is about.
+        #[arg(long)]
+        bucket: String,
+        /// Its region.
+        #[arg(long)]
+        region: String,
+        /// The files.
+        #[arg(required = true)]
+        files: Vec<PathBuf>,
     },
 }
 
@@ -124,6 +154,21 @@ pub fn main() -> u8 {
                 headers: &headers,
             };
             explain::explain_request(&path, &question, &env, &mut out)
+        }
+        Some(Command::Import { from }) => {
+            let source = match &from {
+                From::Nginx { files } => Source::Nginx(files),
+                From::BucketXml {
+                    bucket,
+                    region,
+                    files,
+                } => Source::BucketXml {
+                    files,
+                    bucket,
+                    region,
+                },
+            };
+            import::import(&source, &mut out, &mut std::io::stderr())
         }
         Some(Command::Show) => show::show(&path, &env, &mut out),
         Some(Command::Schema) => show::schema(&mut out),

@@ -13,3 +13,4 @@ pub mod referer;
 pub mod signature;
 pub mod subresource;
 pub mod website;
+pub mod xml;

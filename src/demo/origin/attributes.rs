@@ -14,7 +14,8 @@ use crate::demo::origin::respond::Reply;
 use crate::demo::origin::store::{Kind, Object};
 use crate::demo::origin::target::decode;
 use crate::demo::origin::write::{apply_attributes, forbids_overwrite, kept_headers, object_of};
-use crate::demo::origin::xml::{self, Xml};
+use crate::demo::origin::xml::Xml;
+use crate::oss::xml;
 
 /// Changes the object a request is about.
 fn change(call: &Call<'_>, name: &str, edit: impl FnOnce(&mut Object)) -> Result<(), Refusal> {

@@ -6,7 +6,8 @@ use crate::demo::origin::receive::{Incoming, document};
 use crate::demo::origin::refusal::Refusal;
 use crate::demo::origin::respond::Reply;
 use crate::demo::origin::target::decode;
-use crate::demo::origin::xml::{self, Xml};
+use crate::demo::origin::xml::Xml;
+use crate::oss::xml;
 
 /// `POST /bucket?delete`.
 pub(super) async fn delete(

@@ -13,7 +13,8 @@ use crate::demo::origin::refusal::Refusal;
 use crate::demo::origin::respond::Reply;
 use crate::demo::origin::store::{Kind, Object, Part, Upload};
 use crate::demo::origin::write::{apply_attributes, forbids_overwrite, kept_headers, object_of};
-use crate::demo::origin::xml::{self, Xml};
+use crate::demo::origin::xml::Xml;
+use crate::oss::xml;
 
 /// `POST /key?uploads`.
 pub(super) fn initiate(call: &Call<'_>, name: &str) -> Result<Reply, Refusal> {
