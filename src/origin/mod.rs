@@ -13,6 +13,7 @@
 //! idempotent and none of its body has been read.
 
 pub mod address;
+mod answer;
 pub mod buckets;
 pub mod connect;
 pub mod dns;
@@ -31,7 +32,7 @@ use std::sync::Arc;
 use std::task::{Context, Poll};
 use std::time::Duration;
 
-use http::header::{self, HeaderMap, HeaderName, HeaderValue};
+use http::header::{self, HeaderName};
 use http::uri::PathAndQuery;
 use http::{Method, StatusCode, Uri, Version};
 use http_body::Body;
@@ -170,6 +171,8 @@ struct Prepared {
     head: Option<http::request::Parts>,
     upload: Option<Arc<Upload>>,
     bucket: Bucket,
+    /// Path and query as the client asked.
+    asked: Option<PathAndQuery>,
 }
 
 impl Prepared {
@@ -234,6 +237,7 @@ impl Shared {
             .or_else(|| head.uri.path_and_query().cloned())
             .filter(|target| target.as_str() != "/")
             .unwrap_or_else(|| PathAndQuery::from_static("/"));
+        let asked = head.uri.path_and_query().cloned();
         head.uri = Uri::from(target);
         let had_expect = head.headers.contains_key(header::EXPECT);
         let is_old = head.version < Version::HTTP_11;
@@ -255,6 +259,7 @@ impl Shared {
             head: Some(head),
             upload: has_body.then(|| Upload::new(body, is_held)),
             bucket,
+            asked,
         })
     }
 
@@ -328,8 +333,18 @@ impl Shared {
         if head.status == StatusCode::SWITCHING_PROTOCOLS {
             return Err(Error::BadAnswer("an upgrade nobody asked for"));
         }
-        check_framing(&head.headers)?;
+        answer::check_framing(&head.headers)?;
         headers::strip_response(&mut head.headers);
+        if head.status.is_redirection() && head.headers.contains_key(header::LOCATION) {
+            let asked = prepared.asked.as_ref().map_or("/", PathAndQuery::as_str);
+            answer::rename_location(
+                &mut head.headers,
+                &self.rewrite,
+                &prepared.bucket,
+                asked,
+                context,
+            );
+        }
         head.version = Version::HTTP_11;
         {
             let mut outcome = context.outcome();
@@ -348,28 +363,6 @@ impl Shared {
         };
         Ok(Response::from_parts(head, body))
     }
-}
-
-/// Whether an answer says unambiguously where it ends. hyper has taken the last coding for the only
-/// one, and equal lengths for one.
-fn check_framing(headers: &HeaderMap) -> Result<(), Error> {
-    let mut codings = headers.get_all(header::TRANSFER_ENCODING).iter();
-    let mut lengths = headers.get_all(header::CONTENT_LENGTH).iter();
-    let (coding, length) = (codings.next(), lengths.next());
-    if coding.is_some() && length.is_some() {
-        return Err(Error::BadAnswer(
-            "both Content-Length and Transfer-Encoding",
-        ));
-    }
-    let is_chunked = |coding: &HeaderValue| coding.as_bytes().eq_ignore_ascii_case(b"chunked");
-    if codings.next().is_some() || coding.is_some_and(|coding| !is_chunked(coding)) {
-        return Err(Error::BadAnswer("a transfer coding other than chunked"));
-    }
-    let is_number = |length: &HeaderValue| length.as_bytes().iter().all(u8::is_ascii_digit);
-    if lengths.next().is_some() || length.is_some_and(|length| !is_number(length)) {
-        return Err(Error::BadAnswer("more than one Content-Length"));
-    }
-    Ok(())
 }
 
 fn request_host(head: &http::request::Parts) -> &str {

@@ -79,6 +79,29 @@ impl Rewrite {
         Ok(Target { bucket, target })
     }
 
+    /// The path a client sees for the path `location` of OSS's own host: the inverse of
+    /// [`Rewrite::map`], for the request that was `asked`. `None` when the client cannot reach it.
+    #[must_use]
+    pub fn unmap(&self, bucket: &str, location: &str, asked: &str) -> Option<String> {
+        let rest = match self.addressing {
+            Addressing::VirtualHost => location,
+            Addressing::Path => location.strip_prefix('/')?.strip_prefix(bucket)?,
+        };
+        let key = rest.strip_prefix('/')?.strip_prefix(self.prefix.as_str())?;
+        let front = self.strip.as_deref().unwrap_or("/").trim_end_matches('/');
+        // In path style the client's path begins with the bucket.
+        let inside = asked.strip_prefix(front)?.strip_prefix('/')?;
+        let is_in_path = matches!(self.buckets, Buckets::Many(_))
+            && inside
+                .strip_prefix(bucket)
+                .is_some_and(|after| after.is_empty() || after.starts_with(['/', '?']));
+        Some(if is_in_path {
+            format!("{front}/{bucket}/{key}")
+        } else {
+            format!("{front}/{key}")
+        })
+    }
+
     fn choose<'a>(
         &self,
         patterns: &[BucketPattern],
@@ -245,6 +268,35 @@ mod tests {
             mapped(&gateway(), "EXAMPLEBUCKET.proxy.example.com", "/k"),
             Ok(("examplebucket".into(), "/k".into()))
         );
+    }
+
+    #[test]
+    fn a_location_is_turned_back_into_what_the_client_asks() {
+        let site = Rewrite {
+            prefix: "site/".into(),
+            strip: Some("/img/".into()),
+            ..single()
+        };
+        let by_path = Rewrite {
+            addressing: Addressing::Path,
+            ..single()
+        };
+        for (rewrite, location, asked, expected) in [
+            (single(), "/docs/?x", "/docs", Some("/docs/?x")),
+            (site.clone(), "/site/docs/", "/img/docs", Some("/img/docs/")),
+            (site, "/other/docs/", "/img/docs", None),
+            (by_path, "/examplebucket/docs/", "/docs", Some("/docs/")),
+            (
+                gateway(),
+                "/docs/",
+                "/examplebucket/docs",
+                Some("/examplebucket/docs/"),
+            ),
+            (gateway(), "/docs/", "/docs", Some("/docs/")),
+        ] {
+            let found = rewrite.unmap("examplebucket", location, asked);
+            assert_eq!(found.as_deref(), expected, "{location} for {asked}");
+        }
     }
 
     #[test]

@@ -67,7 +67,11 @@ pub fn router(
 }
 
 /// The rules of a route, compiled.
-fn policies(route: &config::Route) -> Result<Policies, String> {
+///
+/// # Errors
+///
+/// When they are too large.
+pub fn policies(route: &config::Route) -> Result<Policies, String> {
     let rules = &route.policies;
     let layout = Layout {
         strip: route.origin.strip_path.then(|| route.path.clone()),

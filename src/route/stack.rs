@@ -59,6 +59,16 @@ impl Stack {
     /// Builds the stack of a route.
     #[must_use]
     pub fn new(policies: Policies, origin: Origin) -> Self {
+        Self::over(policies, origin)
+    }
+
+    /// The same stack over any service in the place of the origin.
+    #[must_use]
+    pub fn over<S>(policies: Policies, origin: S) -> Self
+    where
+        S: Service<Request, Response = Response, Error = Failed> + Clone + Send + Sync + 'static,
+        S::Future: Send + Unpin,
+    {
         let Policies {
             https,
             cors,

@@ -11,6 +11,7 @@ use ossgate::demo::origin::{Acl, BucketOptions, Keyring, Options, Origin};
 use tokio::net::TcpListener;
 
 use super::{header, proxy};
+use crate::support::origin::{RawOrigin, Reply};
 use crate::support::proxy::{Proxy, status};
 
 /// The bucket of the examples, readable by everybody.
@@ -188,4 +189,33 @@ async fn an_error_of_the_proxy_is_not_a_missing_page() {
     let gone = bucket().await.2;
     let site = proxy(gone, "website = { error = \"error.html\" }");
     assert_eq!(status(&ask(&site, "GET", "/none", "").await), 502);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_location_on_the_host_of_oss_becomes_one_the_client_can_follow() {
+    for (location, expected) in [
+        (
+            "http://examplebucket.oss.test/docs/?x",
+            "http://img.example.com/docs/?x",
+        ),
+        (
+            "https://EXAMPLEBUCKET.oss.test/docs/",
+            "http://img.example.com/docs/",
+        ),
+        (
+            "https://other.example.org/docs/",
+            "https://other.example.org/docs/",
+        ),
+        (
+            "http://examplebucket.oss.test.evil.org/",
+            "http://examplebucket.oss.test.evil.org/",
+        ),
+        ("/docs/", "/docs/"),
+    ] {
+        let head =
+            format!("HTTP/1.1 302 Found\r\nlocation: {location}\r\ncontent-length: 0\r\n\r\n");
+        let origin = RawOrigin::start(move |_| Reply::Bytes(head.clone().into_bytes())).await;
+        let answer = ask(&proxy(origin.address, ""), "GET", "/docs", "").await;
+        assert_eq!(header(&answer, "location"), [expected]);
+    }
 }

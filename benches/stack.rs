@@ -1,0 +1,174 @@
+//! Instructions per request of the rules of a route, without sockets: the stack over a service that
+//! answers at once.
+//!
+//!     cargo bench --bench stack                  every row, under valgrind (Debian: valgrind)
+//!     cargo bench --bench stack -- ROW COUNT     one row, COUNT requests, as it is
+//!
+//! Counts, unlike times, are the same on a busy machine. Each row is counted twice, with different
+//! numbers of requests; the difference leaves out what only the start costs.
+
+#![allow(
+    clippy::print_stdout,
+    clippy::unwrap_used,
+    clippy::expect_used,
+    clippy::disallowed_methods,
+    reason = "a bench prints its figures and stops where it cannot go on"
+)]
+
+use std::future::ready;
+use std::path::Path;
+use std::process::Command;
+use std::sync::Arc;
+use std::task::{Context, Poll, Waker};
+
+use ossgate::config;
+use ossgate::http::context::{Asked, ConnectionInfo, LineText, RequestContext, RequestId};
+use ossgate::http::{Received, Request, RequestBody, Response};
+use ossgate::origin::Failed;
+use ossgate::route::build::policies;
+use ossgate::route::stack::Stack;
+use tokio::time::Instant;
+
+const HTTPS: &str = "https = { hsts = { max_age = \"365d\" } }\n";
+const CORS: &str = "cors = { rules = [{ origins = [\"https://www.example.com\"], methods = [\"GET\", \"HEAD\"], expose = [\"ETag\"], max_age = \"10m\" }] }\n";
+const GUARD: &str = "guard = { preset = \"data-plane\" }\n";
+
+fn referer(patterns: usize) -> String {
+    let mut all: Vec<String> = (1..patterns)
+        .map(|number| format!("https://site-{number}.example.org"))
+        .collect();
+    all.push("https://*.example.com".to_owned());
+    format!("referer = {{ allow = {all:?}, allow_empty = false }}\n")
+}
+
+/// The rules of a row, and the Referer its requests carry.
+fn row(name: &str) -> Option<(String, String)> {
+    let page = "https://www.example.com/page".to_owned();
+    let long = format!("https://{}", "a".repeat(8000));
+    let hostile = "referer = { allow = [\"*a*a*a*a*a*a*a*b\", \"*a?a?a?a?a?a?b\"] }\n".to_owned();
+    Some(match name {
+        "none" => (String::new(), page),
+        "https" => (HTTPS.to_owned(), page),
+        "cors" => (CORS.to_owned(), page),
+        "guard" => (GUARD.to_owned(), page),
+        "referer-10" => (referer(10), page),
+        "referer-10000" => (referer(10_000), page),
+        "referer-hostile-1000" => (hostile, long.get(..1000)?.to_owned()),
+        "referer-hostile-8000" => (hostile, long),
+        "website" => ("website = { error = \"404.html\" }\n".to_owned(), page),
+        "all" => (format!("{HTTPS}{CORS}{GUARD}{}", referer(20)), page),
+        _ => return None,
+    })
+}
+
+const ROWS: [&str; 10] = [
+    "none",
+    "https",
+    "cors",
+    "guard",
+    "referer-10",
+    "referer-10000",
+    "referer-hostile-1000",
+    "referer-hostile-8000",
+    "website",
+    "all",
+];
+
+fn run(name: &str, count: usize) {
+    let (rules, referer) = row(name).expect("a row");
+    let text = format!(
+        "[[listener]]\naddress = \"127.0.0.1:80\"\n[[route]]\n\
+         origin = {{ bucket = \"examplebucket\", region = \"cn-hangzhou\" }}\n{rules}"
+    );
+    let loaded = config::from_str("bench", &text, Path::new("/"), &|_| None);
+    let config = loaded
+        .unwrap_or_else(|problems| panic!("{problems}"))
+        .config;
+    let service = tower::service_fn(|_request: Request| {
+        let mut response = Response::default();
+        let etag = http::HeaderValue::from_static("\"5B3C1A2E053D763E1B002CC607C5A0FE\"");
+        response.headers_mut().insert(http::header::ETAG, etag);
+        ready(Ok::<_, Failed>(response))
+    });
+    let stack = Stack::over(policies(&config.routes[0]).unwrap(), service);
+    let connection = Arc::new(ConnectionInfo {
+        listener: "127.0.0.1:443".into(),
+        peer: None,
+        tls: Some("TLSv1.3"),
+        sni: None,
+        is_trusted: false,
+        max_headers: 200,
+    });
+    let start = Instant::now();
+    for _ in 0..count {
+        let mut received = Received::new(RequestBody::Empty);
+        *received.uri_mut() = "/pictures/2026/cat.jpg".parse().unwrap();
+        let headers = received.headers_mut();
+        for (name, value) in [
+            ("host", "img.example.com"),
+            ("user-agent", "Mozilla/5.0 (X11; Linux x86_64)"),
+            ("accept", "image/avif,image/webp,*/*"),
+            ("origin", "https://www.example.com"),
+            ("referer", &referer),
+        ] {
+            headers.insert(name, value.parse().unwrap());
+        }
+        let asked = Asked {
+            method: http::Method::GET,
+            version: http::Version::HTTP_11,
+            is_https: true,
+            prefers_html: false,
+        };
+        let context = RequestContext::new(
+            RequestId::next(1),
+            Arc::clone(&connection),
+            start,
+            asked,
+            LineText::new([b"", b"img.example.com", b"", b""]),
+        );
+        let mut answer = stack.call(Request::new(received, Arc::new(context)));
+        let polled = answer
+            .as_mut()
+            .poll(&mut Context::from_waker(Waker::noop()));
+        let Poll::Ready(Ok(answer)) = polled else {
+            panic!("not ready");
+        };
+        assert!(name.contains("hostile") || answer.status() == 200, "{name}");
+    }
+}
+
+/// Instructions of one run under valgrind.
+fn count(name: &str, requests: usize) -> u64 {
+    let output = Command::new("valgrind")
+        .args(["--tool=callgrind", "--callgrind-out-file=/dev/null"])
+        .arg(std::env::current_exe().unwrap())
+        .args([name, &requests.to_string()])
+        .output()
+        .expect("valgrind runs");
+    let text = String::from_utf8_lossy(&output.stderr).into_owned();
+    let line = text
+        .lines()
+        .find_map(|line| line.split("Collected : ").nth(1));
+    line.and_then(|count| count.trim().parse().ok())
+        .unwrap_or_else(|| panic!("{name}: {text}"))
+}
+
+fn main() {
+    let arguments: Vec<String> = std::env::args()
+        .skip(1)
+        .filter(|one| !one.starts_with("--"))
+        .collect();
+    if let [name, count] = &arguments[..] {
+        return run(name, count.parse().unwrap());
+    }
+    let mut base = None;
+    for name in ROWS {
+        let (few, many) = (200, 1200);
+        let each = (count(name, many) - count(name, few)) / (many - few) as u64;
+        let base = *base.get_or_insert(each);
+        println!(
+            "{name:22} {each:8} instructions a request, {:+8} against none",
+            each as i64 - base as i64
+        );
+    }
+}
