@@ -11,6 +11,7 @@
     clippy::print_stdout,
     clippy::unwrap_used,
     clippy::expect_used,
+    clippy::panic,
     clippy::disallowed_methods,
     reason = "a bench prints its figures and stops where it cannot go on"
 )]
