@@ -87,8 +87,24 @@ fn run(name: &str, count: usize) {
         .config;
     let service = tower::service_fn(|_request: Request| {
         let mut response = Response::default();
-        let etag = http::HeaderValue::from_static("\"5B3C1A2E053D763E1B002CC607C5A0FE\"");
-        response.headers_mut().insert(http::header::ETAG, etag);
+        // As many as OSS answers with.
+        for (name, value) in [
+            ("server", "AliyunOSS"),
+            ("date", "Wed, 25 Nov 2026 12:00:00 GMT"),
+            ("content-type", "image/jpeg"),
+            ("content-length", "0"),
+            ("x-oss-request-id", "5C3C1A2E053D763E1B002CC6"),
+            ("accept-ranges", "bytes"),
+            ("etag", "\"5B3C1A2E053D763E1B002CC607C5A0FE\""),
+            ("last-modified", "Wed, 25 Nov 2026 11:00:00 GMT"),
+            ("x-oss-object-type", "Normal"),
+            ("x-oss-hash-crc64ecma", "11051210869376104954"),
+            ("x-oss-storage-class", "Standard"),
+            ("x-oss-server-time", "3"),
+        ] {
+            let value = http::HeaderValue::from_static(value);
+            response.headers_mut().insert(name, value);
+        }
         ready(Ok::<_, Failed>(response))
     });
     let stack = Stack::over(policies(&config.routes[0]).unwrap(), service);

@@ -7,7 +7,8 @@
 //! 2. [`http::access`] gives the request an id and will record how it ended.
 //! 3. [`route`] refuses what must not be forwarded ([`http::framing`]) and finds the route by host
 //!    and path ([`route::table`]).
-//! 4. The route's stack ([`route::stack`]) is the order of everything that happens to it.
+//! 4. The route's stack ([`route::stack`]) is the order of everything that happens to it; the rules in
+//!    it are in [`policy`], what they mean in [`oss`].
 //! 5. [`origin`] maps it to a bucket ([`origin::request`]), takes a connection ([`origin::pool`],
 //!    [`origin::connect`]) to one of the endpoint's addresses ([`origin::address`], fed by
 //!    [`origin::dns`]) and sends it ([`origin::exchange`]).

@@ -4,8 +4,6 @@
 //! the completeness test of `config/reference.toml` are made from. Defaults stand here as the file
 //! would spell them; a test holds them equal to what a config without the key gets.
 
-use crate::config::policy::{guard, https, referer, website};
-
 use self::Fallback::{Absent, Is, Required};
 use self::Kind::{Count, Duration, Flag, OneOf, Size, Table, Tables, Text, Texts};
 
@@ -86,6 +84,10 @@ const FAMILIES: &[&str] = &["ipv4", "ipv6", "both"];
 const LEVELS: &[&str] = &["error", "warn", "info", "debug", "trace"];
 const ACCESS: &[&str] = &["json", "combined", "off"];
 const ADDRESSING: &[&str] = &["virtual-host", "path"];
+const HTTPS_MODES: &[&str] = &["redirect", "require", "off"];
+const PRESETS: &[&str] = &["full", "data-plane", "read-only"];
+const REFERER_MODES: &[&str] = &["enforce", "report"];
+const SUBDIRECTORIES: &[&str] = &["off", "redirect", "not-found", "index"];
 
 /// One line per key: name, kind, fallback, sentence.
 macro_rules! spec {
@@ -179,7 +181,7 @@ static ROUTE: Spec = spec! {
 };
 
 static HTTPS: Spec = spec! {
-    "mode": OneOf(https::MODES), Is("\"redirect\""), "What a request without TLS gets.";
+    "mode": OneOf(HTTPS_MODES), Is("\"redirect\""), "What a request without TLS gets.";
     "port": Count, Is("443"), "Port of the address redirected to.";
     "hsts": Table(&HSTS), Absent, "Strict-Transport-Security on every answer over TLS.";
 };
@@ -204,7 +206,7 @@ static CORS_RULE: Spec = spec! {
 };
 
 static GUARD: Spec = spec! {
-    "preset": OneOf(guard::PRESETS), Is("\"data-plane\""), "Which operations are let through.";
+    "preset": OneOf(PRESETS), Is("\"data-plane\""), "Which operations are let through.";
 };
 
 static REFERER: Spec = spec! {
@@ -214,12 +216,12 @@ static REFERER: Spec = spec! {
     "truncate_query": Flag, Is("true"), "Whether the query of the Referer is dropped first.";
     "truncate_path": Flag, Is("false"), "Whether its path is dropped, too.";
     "strict_host": Flag, Is("false"), "Whether a pattern must end where the host ends.";
-    "mode": OneOf(referer::MODES), Is("\"enforce\""), "Whether refusals are answered or only logged.";
+    "mode": OneOf(REFERER_MODES), Is("\"enforce\""), "Whether refusals are answered or only logged.";
 };
 
 static WEBSITE: Spec = spec! {
     "index": Text, Is("\"index.html\""), "Name of the index document.";
-    "subdirectories": OneOf(website::SUBDIRECTORIES), Is("\"off\""), "Whether directories have an index, and what a path without `/` gets.";
+    "subdirectories": OneOf(SUBDIRECTORIES), Is("\"off\""), "Whether directories have an index, and what a path without `/` gets.";
     "error": Text, Absent, "Key of the document answered for a missing object.";
     "error_status": Count, Is("404"), "Its status, 404 or 200.";
 };

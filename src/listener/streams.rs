@@ -11,6 +11,7 @@ use std::sync::atomic::{AtomicBool, AtomicU32, Ordering::Relaxed};
 use std::sync::{Arc, Mutex, OnceLock, PoisonError};
 use std::task::{Context, Poll};
 
+use pin_project_lite::pin_project;
 use tokio::task::AbortHandle;
 
 use crate::http::body::Waits;
@@ -110,7 +111,7 @@ where
     fn execute(&self, stream: F) {
         let handle = Arc::new(OnceLock::new());
         let task = tokio::spawn(Tied {
-            inner: Box::pin(stream),
+            inner: stream,
             handle: Arc::clone(&handle),
         });
         // The task has not run yet: it runs on this thread.
@@ -118,20 +119,22 @@ where
     }
 }
 
-/// A stream's task, which can be found while it runs.
-struct Tied<F> {
-    /// Boxed: hyper's future must be pinned, and this one has to be movable.
-    inner: Pin<Box<F>>,
-    handle: Arc<OnceLock<AbortHandle>>,
+pin_project! {
+    /// A stream's task, which can be found while it runs.
+    struct Tied<F> {
+        #[pin]
+        inner: F,
+        handle: Arc<OnceLock<AbortHandle>>,
+    }
 }
 
 impl<F: Future> Future for Tied<F> {
     type Output = F::Output;
 
-    fn poll(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<F::Output> {
-        let handle = Some(Arc::clone(&self.handle));
-        let outer = CURRENT.replace(handle);
-        let polled = self.inner.as_mut().poll(cx);
+    fn poll(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<F::Output> {
+        let this = self.project();
+        let outer = CURRENT.replace(Some(Arc::clone(this.handle)));
+        let polled = this.inner.poll(cx);
         CURRENT.replace(outer);
         polled
     }

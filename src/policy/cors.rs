@@ -228,7 +228,13 @@ where
         let this = self.get_mut();
         if let Some(policy) = &this.policy {
             let headers = response.headers_mut();
-            if matches!(this.inner, Gate::Passed(_)) {
+            // One look at the names: almost always OSS has said nothing.
+            let has_others = || {
+                headers
+                    .keys()
+                    .any(|name| name.as_str().starts_with("access-control-"))
+            };
+            if matches!(this.inner, Gate::Passed(_)) && has_others() {
                 for name in &UPSTREAM {
                     headers.remove(name);
                 }

@@ -60,14 +60,21 @@ impl Https {
         }
     }
 
-    /// What becomes of a request for `target`, path and query, of `host`; without a host there is
-    /// nothing to redirect to.
-    #[must_use]
-    pub fn decide(&self, is_https: bool, host: Option<Authority<'_>>, target: &str) -> Verdict {
+    /// What becomes of a request for `target`, path and query, of `host`, which is asked for only when it
+    /// is needed; without a host there is nothing to redirect to.
+    pub fn decide<'h>(
+        &self,
+        is_https: bool,
+        host: impl FnOnce() -> Option<Authority<'h>>,
+        target: &str,
+    ) -> Verdict {
         if is_https || self.mode == HttpsMode::Off || target.starts_with(CHALLENGE) {
             return Verdict::Pass;
         }
-        let Some(host) = host.filter(|_| self.mode == HttpsMode::Redirect) else {
+        if self.mode == HttpsMode::Require {
+            return Verdict::Refuse;
+        }
+        let Some(host) = host() else {
             return Verdict::Refuse;
         };
         let name = host.host;
@@ -123,7 +130,7 @@ where
             .uri()
             .path_and_query()
             .map_or("/", |target| target.as_str());
-        let verdict = policy.decide(context.is_https, context.authority(), target);
+        let verdict = policy.decide(context.is_https, || context.authority(), target);
         let hsts = policy.hsts.clone().filter(|_| context.is_https);
         let inner = match verdict {
             Verdict::Pass => Gate::Passed(self.inner.call(request)),

@@ -178,7 +178,7 @@ impl Walk<'_> {
         authority: Option<crate::http::authority::Authority<'_>>,
     ) -> Option<End> {
         let policy = route.policies.https.as_ref()?;
-        match policy.decide(is_https, authority, self.target) {
+        match policy.decide(is_https, || authority, self.target) {
             https::Verdict::Pass => {
                 self.step("https", "passes", None);
                 None

@@ -6,9 +6,6 @@ use crate::config::reader::Reader;
 
 pub use crate::oss::guard::Preset;
 
-/// Words of `preset`.
-pub(crate) const PRESETS: &[&str] = &["full", "data-plane", "read-only"];
-
 /// `[route.guard]`.
 #[derive(Clone, Debug, Serialize)]
 pub struct Guard {

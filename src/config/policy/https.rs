@@ -19,9 +19,6 @@ pub enum HttpsMode {
     Off,
 }
 
-/// Words of `mode`.
-pub(crate) const MODES: &[&str] = &["redirect", "require", "off"];
-
 /// `[route.https]`.
 #[derive(Clone, Debug, Serialize)]
 pub struct Https {

@@ -16,9 +16,6 @@ pub enum RefererMode {
     Report,
 }
 
-/// Words of `mode`.
-pub(crate) const MODES: &[&str] = &["enforce", "report"];
-
 /// Longest pattern, in bytes.
 const LONGEST: usize = 1024;
 

@@ -19,9 +19,6 @@ pub enum Subdirectories {
     Index,
 }
 
-/// Words of `subdirectories`.
-pub(crate) const SUBDIRECTORIES: &[&str] = &["off", "redirect", "not-found", "index"];
-
 /// `[route.website]`.
 #[derive(Clone, Debug, Serialize)]
 pub struct Website {
