@@ -21,3 +21,4 @@ mod resolve;
 mod signature;
 mod support;
 mod tls;
+mod vectors;

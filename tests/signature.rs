@@ -9,7 +9,7 @@
 #![allow(clippy::unwrap_used, reason = "a wrong vector file fails loudly")]
 
 #[path = "support/signature.rs"]
-mod independent;
+pub(crate) mod independent;
 
 use http::{HeaderMap, HeaderName, HeaderValue, Method};
 use ossgate::oss::signature::{
@@ -20,30 +20,30 @@ use percent_encoding::{NON_ALPHANUMERIC, percent_decode_str, percent_encode};
 use proptest::prelude::*;
 use serde_json::Value;
 
-const NOW: u64 = 1_735_787_045;
+pub(crate) const NOW: u64 = 1_735_787_045;
 const DATE: &str = "Thu, 02 Jan 2025 03:04:05 GMT";
 const TIME: &str = "20250102T030405Z";
 
 type Verdict = Result<Option<String>, (u16, &'static str)>;
 
 #[derive(Clone)]
-struct Case {
-    name: String,
-    is_v4: bool,
-    method: Method,
-    query: Vec<(Vec<u8>, Vec<u8>)>,
-    headers: HeaderMap,
-    additional: Vec<String>,
-    bucket: Option<String>,
-    key: Vec<u8>,
-    keys: Keys,
+pub(crate) struct Case {
+    pub(crate) name: String,
+    pub(crate) is_v4: bool,
+    pub(crate) method: Method,
+    pub(crate) query: Vec<(Vec<u8>, Vec<u8>)>,
+    pub(crate) headers: HeaderMap,
+    pub(crate) additional: Vec<String>,
+    pub(crate) bucket: Option<String>,
+    pub(crate) key: Vec<u8>,
+    pub(crate) keys: Keys,
 }
 
 fn text(value: &Value) -> Option<String> {
     value.as_str().map(str::to_owned)
 }
 
-fn cases() -> Vec<Case> {
+pub(crate) fn cases() -> Vec<Case> {
     let data: Value =
         serde_json::from_str(include_str!("data/oss-signature-vectors.json")).unwrap();
     let cases: Vec<Case> = data["vectors"]
@@ -108,7 +108,7 @@ fn case(vector: &Value) -> Case {
 }
 
 impl Case {
-    fn raw_query(&self) -> Option<String> {
+    pub(crate) fn raw_query(&self) -> Option<String> {
         let encode = |bytes| percent_encode(bytes, NON_ALPHANUMERIC).to_string();
         let pairs: Vec<String> = self
             .query
