@@ -70,7 +70,8 @@ impl Referer {
             return None;
         }
         let key = self.layout.key(host, target).unwrap_or_default();
-        if !self.has_index && (key.is_empty() || key.starts_with('?')) {
+        let is_bucket = key.is_empty() || key.starts_with('?');
+        if is_bucket && (!self.has_index || method == Method::POST) {
             return None;
         }
         let referer = headers.get(header::REFERER);

@@ -12,6 +12,7 @@ use std::task::{Context, Poll};
 use http::header::{self, HeaderMap, HeaderName, HeaderValue};
 use http::uri::PathAndQuery;
 use http::{Method, StatusCode, Uri};
+use http_body::Body;
 use tower::Service;
 
 use crate::config::policy::{self as config, Subdirectories};
@@ -172,6 +173,11 @@ where
         let Some(policy) = &self.policy else {
             return WebsiteFuture::Passed(self.inner.call(request));
         };
+        // Whoever sends a body with a GET asks for something else than a page, and it could not be
+        // sent twice.
+        if !request.body().is_end_stream() {
+            return WebsiteFuture::Passed(self.inner.call(request));
+        }
         let plan = policy.decide(
             request.method(),
             request.headers(),

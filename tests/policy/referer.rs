@@ -115,8 +115,15 @@ async fn with_a_website_the_root_is_an_object() {
     let origin = RawOrigin::start(|_| ok("x")).await;
     let rules =
         "referer = { allow = [\"https://good.example\"], allow_empty = false }\nwebsite = {}";
-    let answer = proxy(origin.address, rules).get("x", "/").await;
+    let proxy = proxy(origin.address, rules);
+    let answer = proxy.get("x", "/").await;
     assert_eq!(status(&answer), 403, "{answer}");
+    let form = "POST / HTTP/1.1\r\nhost: x\r\nconnection: close\r\ncontent-length: 0\r\n\r\n";
+    assert_eq!(
+        status(&proxy.text(form).await),
+        200,
+        "forms are not looked at"
+    );
 }
 
 #[tokio::test(flavor = "multi_thread")]

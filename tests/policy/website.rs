@@ -219,3 +219,13 @@ async fn a_location_on_the_host_of_oss_becomes_one_the_client_can_follow() {
         assert_eq!(header(&answer, "location"), [expected]);
     }
 }
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_get_with_a_body_is_passed_on_whole() {
+    let origin = RawOrigin::start(|_| crate::support::origin::ok("x")).await;
+    let site = proxy(origin.address, "website = { error = \"error.html\" }");
+    let request =
+        "GET /k HTTP/1.1\r\nhost: x\r\nconnection: close\r\ncontent-length: 5\r\n\r\nhello";
+    assert_eq!(status(&site.text(request).await), 200);
+    assert_eq!(origin.received()[0].body, b"hello");
+}
