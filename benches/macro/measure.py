@@ -91,6 +91,8 @@ def h2load(case, url, cpu, log=None):
         command += ["-w", "20", "-W", "22"]
     else:
         command += ["--h1"]
+    # What the page of another site sends; only the rules of a route look at it.
+    command += ["-H", "referer: https://www.example.com/page", "-H", "origin: https://www.example.com"]
     if log:
         command += ["--log-file", log]
     if "file" in case:
