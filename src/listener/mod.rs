@@ -301,7 +301,9 @@ fn tune(socket: &tokio::net::TcpStream) -> std_io::Result<()> {
     socket.set_nodelay(true)?;
     // Else the kernel takes megabytes for a client, and one that reads slowly but steadily would
     // look as if it had stopped.
-    SockRef::from(socket).set_tcp_notsent_lowat(UNSENT)?;
+    if let Err(error) = SockRef::from(socket).set_tcp_notsent_lowat(UNSENT) {
+        tracing::debug!(%error, "the kernel cannot keep its share of unsent bytes small");
+    }
     // Finds clients that have vanished without a word, such as behind a dropped NAT entry.
     SockRef::from(socket).set_tcp_keepalive(&TcpKeepalive::new().with_time(Duration::from_secs(60)))
 }
