@@ -56,13 +56,13 @@ impl Guard {
     }
 
     fn refuse(&self, request: &Request, why: &Verdict<'_>) -> Response {
-        let refuse = |status, code, message: &str| {
+        let refuse = |status, code, kind, message: &str| {
             respond::error(
                 request.context(),
                 &Reason {
                     status,
                     code,
-                    kind: "guard_refused",
+                    kind,
                     message,
                     ..Reason::DEFAULT
                 },
@@ -72,8 +72,12 @@ impl Guard {
             Verdict::Method => {
                 let message =
                     "This route of the proxy does not serve the request method. OSS was not asked.";
-                let mut response =
-                    refuse(StatusCode::METHOD_NOT_ALLOWED, "MethodNotAllowed", message);
+                let mut response = refuse(
+                    StatusCode::METHOD_NOT_ALLOWED,
+                    "MethodNotAllowed",
+                    "method_not_allowed",
+                    message,
+                );
                 let names: Vec<&str> = self.methods.iter().map(Method::as_str).collect();
                 if let Ok(value) = HeaderValue::try_from(names.join(", ")) {
                     response.headers_mut().insert(header::ALLOW, value);
@@ -83,6 +87,7 @@ impl Guard {
             Verdict::Preset(Refused::Method) => refuse(
                 StatusCode::FORBIDDEN,
                 "ProxyAccessDenied",
+                "guard_refused",
                 &format!(
                     "The proxy's guard `{}` lets no {} through here. OSS was not asked.",
                     self.preset.as_str(),
@@ -92,6 +97,7 @@ impl Guard {
             Verdict::Preset(Refused::SubResource(name)) => refuse(
                 StatusCode::FORBIDDEN,
                 "ProxyAccessDenied",
+                "guard_refused",
                 &format!(
                     "The proxy's guard `{}` does not let `?{name}` through. OSS was not asked.",
                     self.preset.as_str()

@@ -243,7 +243,7 @@ impl Walk<'_> {
             }
             Err(guard::Verdict::Method) => {
                 self.step("guard", "the route does not serve the method", None);
-                Some(End::Answered(405, Some("guard_refused")))
+                Some(End::Answered(405, Some("method_not_allowed")))
             }
             Err(guard::Verdict::Preset(why)) => {
                 let says = format!(

@@ -63,4 +63,5 @@ async fn methods_of_the_route_are_named() {
         .await;
     assert_eq!(status(&answer), 405);
     assert_eq!(header(&answer, "allow"), ["GET, HEAD"]);
+    assert_eq!(header(&answer, "x-ossgate-error"), ["method_not_allowed"]);
 }

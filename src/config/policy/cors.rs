@@ -2,7 +2,6 @@
 
 use serde::{Serialize, Serializer};
 
-use crate::config::policy::Located;
 use crate::config::reader::{Reader, Text};
 use crate::oss::cors::{Rule, Star};
 
@@ -80,9 +79,7 @@ impl CorsRule {
         let origins = reader.parsed("origins", origin);
         let methods = reader.parsed("methods", method);
         Self {
-            line: origins.first().map_or(0, |(_, text): &(Star, Text)| {
-                Located::new(reader, text.clone()).line
-            }),
+            line: reader.own_line(),
             rule: Rule {
                 origins: origins.into_iter().map(|(origin, _)| origin).collect(),
                 methods: methods.into_iter().map(|(method, _)| method).collect(),
