@@ -5,8 +5,16 @@
 //! pattern that is looked at is run as a set of states: linear in the text, whatever the pattern.
 
 use std::fmt;
+use std::ops::Range;
 
-use aho_corasick::{AhoCorasick, AhoCorasickBuilder, AhoCorasickKind, MatchKind};
+use aho_corasick::automaton::Automaton;
+use aho_corasick::dfa::DFA;
+use aho_corasick::nfa::contiguous::NFA;
+use aho_corasick::{Anchored, MatchKind, StartKind};
+
+/// Bytes of keys up to which a list gets the table that is fastest and largest: at most 256 bytes of
+/// table for each byte of a key, so 1 MiB.
+const SMALL: usize = 4096;
 
 /// A list of patterns, compiled.
 ///
@@ -15,7 +23,7 @@ use aho_corasick::{AhoCorasick, AhoCorasickBuilder, AhoCorasickKind, MatchKind};
 pub struct GlobList {
     patterns: Vec<Pattern>,
     /// Finds the keys of `keyed`.
-    automaton: Option<AhoCorasick>,
+    automaton: Option<Keys>,
     /// The pattern of each key of the automaton.
     keyed: Vec<usize>,
     /// Patterns with no literal piece.
@@ -30,6 +38,12 @@ impl fmt::Debug for GlobList {
             .field("patterns", &self.patterns.len())
             .finish_non_exhaustive()
     }
+}
+
+/// Finds keys.
+enum Keys {
+    Few(DFA),
+    Many(NFA),
 }
 
 enum Pattern {
@@ -83,14 +97,26 @@ impl GlobList {
             });
         }
         if !keys.is_empty() {
-            let automaton = AhoCorasickBuilder::new()
-                .ascii_case_insensitive(true)
-                .match_kind(MatchKind::Standard)
-                // One kind for lists of every length, so that cost does not jump with the length.
-                .kind(Some(AhoCorasickKind::ContiguousNFA))
-                .prefilter(false)
-                .build(keys)
-                .map_err(|_| TooLarge)?;
+            let size: usize = keys.iter().map(|key: &&str| key.len()).sum();
+            let automaton = if size <= SMALL {
+                DFA::builder()
+                    .ascii_case_insensitive(true)
+                    .match_kind(MatchKind::Standard)
+                    .start_kind(StartKind::Unanchored)
+                    .prefilter(false)
+                    .build(keys)
+                    .map(Keys::Few)
+            } else {
+                NFA::builder()
+                    .ascii_case_insensitive(true)
+                    .match_kind(MatchKind::Standard)
+                    .prefilter(false)
+                    // Of 10,000 keys with nothing in common: 15 MiB.
+                    .dense_depth(6)
+                    .build(keys)
+                    .map(Keys::Many)
+            };
+            let automaton = automaton.map_err(|_| TooLarge)?;
             list.automaton = Some(automaton);
         }
         Ok(list)
@@ -108,45 +134,79 @@ impl GlobList {
         if self.everything.is_some() {
             return self.everything;
         }
-        let states =
-            |index: usize, states: &States| states.matches(text, |end| may_end(index, end));
-        // A pattern whose key occurs often is run once. Allocates only when a closer look failed.
-        let mut failed: Vec<usize> = Vec::new();
-        if let Some(automaton) = &self.automaton {
-            for found in automaton.find_overlapping_iter(text) {
-                let Some(index) = self.keyed.get(found.pattern().as_usize()).copied() else {
-                    continue;
-                };
-                let is_match = match self.patterns.get(index)? {
-                    Pattern::Literal => found.start() == 0 && may_end(index, found.end()),
-                    Pattern::Tail(prefix) => {
-                        found.start() >= prefix.len()
-                            && text
-                                .get(..prefix.len())
-                                .is_some_and(|start| start.eq_ignore_ascii_case(prefix))
-                            && may_end(index, found.end())
-                    }
-                    Pattern::States(_) if failed.contains(&index) => false,
-                    Pattern::States(pattern) => {
-                        let is_match = states(index, pattern);
-                        if !is_match {
-                            failed.push(index);
-                        }
-                        is_match
-                    }
-                };
-                if is_match {
-                    return Some(index);
-                }
-            }
+        let found = match &self.automaton {
+            Some(Keys::Few(keys)) => self.scan(keys, text, &may_end),
+            Some(Keys::Many(keys)) => self.scan(keys, text, &may_end),
+            None => None,
+        };
+        if found.is_some() {
+            return found;
         }
         self.unkeyed
             .iter()
             .copied()
             .find(|index| match self.patterns.get(*index) {
-                Some(Pattern::States(pattern)) => states(*index, pattern),
+                Some(Pattern::States(pattern)) => pattern.matches(text, |end| may_end(*index, end)),
                 Some(Pattern::Literal | Pattern::Tail(_)) | None => false,
             })
+    }
+
+    /// The first pattern with a key that matches. The crate's own search costs twice as much per byte.
+    fn scan(
+        &self,
+        keys: &impl Automaton,
+        text: &[u8],
+        may_end: impl Fn(usize, usize) -> bool,
+    ) -> Option<usize> {
+        // A pattern whose key occurs often is run once. Allocates only when a closer look failed.
+        let mut failed: Vec<usize> = Vec::new();
+        let mut state = keys.start_state(Anchored::No).ok()?;
+        for (place, byte) in text.iter().enumerate() {
+            state = keys.next_state(Anchored::No, state, *byte);
+            if !keys.is_match(state) {
+                continue;
+            }
+            for nth in 0..keys.match_len(state) {
+                let key = keys.match_pattern(state, nth);
+                let end = place + 1;
+                let found = (end - keys.pattern_len(key))..end;
+                let index = self.keyed.get(key.as_usize()).copied()?;
+                if self.is_match(index, text, found, &mut failed, &may_end) {
+                    return Some(index);
+                }
+            }
+        }
+        None
+    }
+
+    /// Whether the pattern whose key was found at `found` matches.
+    fn is_match(
+        &self,
+        index: usize,
+        text: &[u8],
+        found: Range<usize>,
+        failed: &mut Vec<usize>,
+        may_end: impl Fn(usize, usize) -> bool,
+    ) -> bool {
+        match self.patterns.get(index) {
+            Some(Pattern::Literal) => found.start == 0 && may_end(index, found.end),
+            Some(Pattern::Tail(prefix)) => {
+                found.start >= prefix.len()
+                    && text
+                        .get(..prefix.len())
+                        .is_some_and(|start| start.eq_ignore_ascii_case(prefix))
+                    && may_end(index, found.end)
+            }
+            Some(Pattern::States(_)) if failed.contains(&index) => false,
+            Some(Pattern::States(pattern)) => {
+                let is_match = pattern.matches(text, |end| may_end(index, end));
+                if !is_match {
+                    failed.push(index);
+                }
+                is_match
+            }
+            None => false,
+        }
     }
 }
 

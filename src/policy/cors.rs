@@ -74,7 +74,18 @@ impl Cors {
     /// The rule that allows a request; for OPTIONS, the request it asks about.
     #[must_use]
     pub fn decide(&self, method: &Method, headers: &HeaderMap) -> Option<Matched> {
-        let origin = headers.get(header::ORIGIN)?.as_bytes();
+        let origin = headers.get(header::ORIGIN)?;
+        self.decide_for(origin, method, headers)
+    }
+
+    /// [`Cors::decide`] with the origin taken out of the headers.
+    fn decide_for(
+        &self,
+        origin: &HeaderValue,
+        method: &Method,
+        headers: &HeaderMap,
+    ) -> Option<Matched> {
+        let origin = origin.as_bytes();
         if method == Method::OPTIONS {
             let asked = headers.get(header::ACCESS_CONTROL_REQUEST_METHOD)?;
             let names = headers
@@ -144,17 +155,33 @@ impl Cors {
         }
     }
 
-    fn vary(&self, headers: &mut HeaderMap) {
-        let says_so = |value: &HeaderValue| {
-            value.as_bytes().split(|byte| *byte == b',').any(|name| {
-                let name = name.trim_ascii();
-                name == b"*" || name.eq_ignore_ascii_case(b"origin")
-            })
-        };
-        if self.varies && !headers.get_all(header::VARY).iter().any(says_so) {
+    /// Takes out what OSS says, and says that the answer depends on the origin. One look at the
+    /// names: almost always OSS has said nothing.
+    fn tidy(&self, headers: &mut HeaderMap, is_from_below: bool) {
+        let (mut has_others, mut varies) = (false, false);
+        for (name, value) in &*headers {
+            if *name == header::VARY {
+                varies |= varies_by_origin(value);
+            } else {
+                has_others |= name.as_str().starts_with("access-control-");
+            }
+        }
+        if is_from_below && has_others {
+            for name in &UPSTREAM {
+                headers.remove(name);
+            }
+        }
+        if self.varies && !varies {
             headers.append(header::VARY, HeaderValue::from_static("Origin"));
         }
     }
+}
+
+fn varies_by_origin(value: &HeaderValue) -> bool {
+    value.as_bytes().split(|byte| *byte == b',').any(|name| {
+        let name = name.trim_ascii();
+        name == b"*" || name.eq_ignore_ascii_case(b"origin")
+    })
 }
 
 /// Applies the rules.
@@ -192,17 +219,23 @@ where
                 inner: Gate::Passed(self.inner.call(request)),
             };
         };
-        let matched = policy.decide(request.method(), request.headers());
         if request.method() == Method::OPTIONS {
+            let matched = policy.decide(request.method(), request.headers());
             return CorsFuture {
                 inner: Gate::refuse(policy.preflight(&request, matched)),
                 policy: Some(Arc::clone(policy)),
                 allowed: None,
             };
         }
-        let origin = request.headers_mut().remove(header::ORIGIN);
+        let allowed = request
+            .headers_mut()
+            .remove(header::ORIGIN)
+            .and_then(|origin| {
+                let matched = policy.decide_for(&origin, request.method(), request.headers());
+                Some((matched?, origin))
+            });
         CorsFuture {
-            allowed: matched.zip(origin),
+            allowed,
             policy: Some(Arc::clone(policy)),
             inner: Gate::Passed(self.inner.call(request)),
         }
@@ -228,21 +261,10 @@ where
         let this = self.get_mut();
         if let Some(policy) = &this.policy {
             let headers = response.headers_mut();
-            // One look at the names: almost always OSS has said nothing.
-            let has_others = || {
-                headers
-                    .keys()
-                    .any(|name| name.as_str().starts_with("access-control-"))
-            };
-            if matches!(this.inner, Gate::Passed(_)) && has_others() {
-                for name in &UPSTREAM {
-                    headers.remove(name);
-                }
-            }
+            policy.tidy(headers, matches!(this.inner, Gate::Passed(_)));
             if let Some((matched, origin)) = this.allowed.take() {
                 policy.allow(headers, Some(&origin), matched);
             }
-            policy.vary(headers);
         }
         Poll::Ready(Ok(response))
     }
