@@ -116,6 +116,8 @@ fn run(name: &str, count: usize) {
         sni: None,
         is_trusted: false,
         max_headers: 200,
+        health_path: None,
+        is_refused: false,
     });
     let start = Instant::now();
     for _ in 0..count {

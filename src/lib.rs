@@ -20,20 +20,23 @@
 //! | Layer | Modules |
 //! | --- | --- |
 //! | start | [`cli`] and `main` |
-//! | joins the parts | [`app`] |
-//! | network in, choice of route | [`listener`], [`route`] |
+//! | signals, commands, files that change | [`supervise`] |
+//! | joins the parts, again for every new config | [`app`] |
+//! | network in, choice of route | [`listener`], [`route`], [`admin`] |
 //! | rules, and network out | [`policy`], [`origin`] |
 //! | the origin of the demo and the tests | [`demo`] |
-//! | shared by all | [`http`], [`telemetry`], [`shutdown`], [`runtime`] |
+//! | shared by all | [`http`], [`telemetry`], [`health`], [`shutdown`], [`runtime`] |
 //! | what the operator wrote | [`config`] |
 //! | facts about OSS | [`oss`] |
 //!
 //! A file uses only lower layers, or its own folder; `tests/layers.rs` holds that.
 
+pub mod admin;
 pub mod app;
 pub mod cli;
 pub mod config;
 pub mod demo;
+pub mod health;
 pub mod http;
 pub mod listener;
 pub mod origin;
@@ -42,4 +45,5 @@ pub mod policy;
 pub mod route;
 pub mod runtime;
 pub mod shutdown;
+pub mod supervise;
 pub mod telemetry;

@@ -1,10 +1,13 @@
 //! The end of the process, in phases every task can watch.
 //!
-//! A drain is told once and never taken back. Who holds a [`Shutdown`] sees the phases; the process
-//! waits for its tasks by itself.
+//! A drain is told once and never taken back; that a node is *leaving* its load balancer can be, and
+//! only asks clients to connect anew. Who holds a [`Shutdown`] sees both; the process waits for its
+//! tasks by itself.
 
 use std::future::Future;
 use std::pin::Pin;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering::Relaxed};
 use std::task::{Context, Poll};
 
 use tokio::sync::watch;
@@ -14,7 +17,7 @@ use tokio::sync::watch;
 pub enum Phase {
     /// Serving.
     Running,
-    /// No new connections; running requests finish, idle connections close.
+    /// No new connections; running requests finish, connections close after their next answer.
     Draining,
     /// Everything stops now.
     Stopping,
@@ -22,23 +25,41 @@ pub enum Phase {
 
 /// Tells the phases. Not `Clone`: one owner decides, so phases cannot run backwards.
 #[derive(Debug)]
-pub struct Trigger(watch::Sender<Phase>);
+pub struct Trigger {
+    phase: watch::Sender<Phase>,
+    leaving: Arc<AtomicBool>,
+}
 
 /// Sees the phases.
 #[derive(Clone, Debug)]
-pub struct Shutdown(watch::Receiver<Phase>);
+pub struct Shutdown {
+    phase: watch::Receiver<Phase>,
+    leaving: Arc<AtomicBool>,
+}
 
 /// A trigger and what it triggers.
 #[must_use]
 pub fn channel() -> (Trigger, Shutdown) {
     let (sender, receiver) = watch::channel(Phase::Running);
-    (Trigger(sender), Shutdown(receiver))
+    let leaving = Arc::new(AtomicBool::new(false));
+    let trigger = Trigger {
+        phase: sender,
+        leaving: Arc::clone(&leaving),
+    };
+    let shutdown = Shutdown {
+        phase: receiver,
+        leaving,
+    };
+    (trigger, shutdown)
 }
 
 impl Trigger {
     /// Goes on to `phase`; an earlier phase is ignored.
     pub fn advance(&self, phase: Phase) {
-        self.0.send_if_modified(|now| {
+        if phase > Phase::Running {
+            self.leaving.store(true, Relaxed);
+        }
+        self.phase.send_if_modified(|now| {
             let is_later = phase > *now;
             if is_later {
                 *now = phase;
@@ -46,25 +67,43 @@ impl Trigger {
             is_later
         });
     }
+
+    /// Asks clients to connect anew from now on, or no longer. A drain is not taken back by it.
+    pub fn set_leaving(&self, is_leaving: bool) {
+        let is_leaving = is_leaving || *self.phase.borrow() > Phase::Running;
+        self.leaving.store(is_leaving, Relaxed);
+    }
 }
 
 impl Shutdown {
     /// The phase now.
     #[must_use]
     pub fn phase(&self) -> Phase {
-        *self.0.borrow()
+        *self.phase.borrow()
+    }
+
+    /// Whether clients are asked to connect anew.
+    #[must_use]
+    pub fn is_leaving(&self) -> bool {
+        self.leaving.load(Relaxed)
+    }
+
+    /// The flag behind [`Shutdown::is_leaving`].
+    #[must_use]
+    pub fn leaving(&self) -> Arc<AtomicBool> {
+        Arc::clone(&self.leaving)
     }
 
     /// Waits for `phase` or a later one. Cancel-safe. A dropped trigger is the last phase.
     pub async fn reached(&mut self, phase: Phase) {
         // An error means that the trigger is gone, which ends the wait just as well.
-        drop(self.0.wait_for(|now| *now >= phase).await);
+        drop(self.phase.wait_for(|now| *now >= phase).await);
     }
 
     /// The same wait for a task that is polled often for other reasons.
     #[must_use]
     pub fn notice(&self, phase: Phase) -> Notice {
-        let mut news = self.0.clone();
+        let mut news = self.phase.clone();
         news.mark_unchanged();
         let mut shutdown = self.clone();
         Notice {

@@ -153,7 +153,13 @@ async fn the_proxy_does_what_explain_says() {
         .unwrap()
         .config;
     let (engine, _) = dns::engine(&config.dns).unwrap();
-    let router = build::router(&config, &engine, &Arc::new(tls::provider())).unwrap();
+    let router = build::router(
+        &config,
+        &engine,
+        &Arc::default(),
+        &Arc::new(tls::provider()),
+    )
+    .unwrap();
     let mut runner = TestRunner::new(RunnerConfig::default());
     let (mut sent, mut answered) = (0, 0);
     for _ in 0..CASES {

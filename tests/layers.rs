@@ -7,14 +7,16 @@ use std::path::{Path, PathBuf};
 
 /// Module and layer; the longest matching prefix counts. `oss` stands below `config`: a region or a
 /// bucket name is checked at its place in the file, by the one function that knows it.
-const LAYERS: [(&str, u8); 16] = [
+const LAYERS: [(&str, u8); 20] = [
     ("oss", 0),
     ("config", 1),
     ("http", 2),
     ("telemetry", 3),
+    ("health", 2),
     ("shutdown", 2),
     ("runtime", 2),
     ("listener::tls", 2),
+    ("listener::bind", 2),
     ("listener::deadline", 4),
     ("listener::io", 4),
     ("origin", 3),
@@ -22,8 +24,10 @@ const LAYERS: [(&str, u8); 16] = [
     ("demo", 3),
     ("listener", 4),
     ("route", 4),
+    ("admin", 4),
     ("app", 5),
-    ("cli", 6),
+    ("supervise", 6),
+    ("cli", 7),
 ];
 
 fn layer(module: &str) -> Option<u8> {

@@ -57,7 +57,14 @@ pub fn explain_request(
     };
     let router = dns::engine(&config.dns)
         .map_err(|error| error.to_string())
-        .and_then(|(engine, _)| build::router(&config, &engine, &Arc::new(tls::provider())));
+        .and_then(|(engine, _)| {
+            build::router(
+                &config,
+                &engine,
+                &Arc::default(),
+                &Arc::new(tls::provider()),
+            )
+        });
     let router = match router {
         Ok(router) => router,
         Err(why) => {

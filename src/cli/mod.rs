@@ -1,5 +1,6 @@
 //! What a person types: arguments, texts and exit codes.
 
+pub mod admin;
 pub mod check;
 pub mod demo;
 pub mod explain;
@@ -12,6 +13,7 @@ use std::path::PathBuf;
 
 use clap::{Args, CommandFactory, Parser, Subcommand};
 
+use crate::cli::admin::Page;
 use crate::cli::check::Format;
 use crate::cli::explain::Question;
 use crate::cli::import::Source;
@@ -59,6 +61,16 @@ impl ConfigFile {
 enum Command {
     /// Serve until told to stop.
     Run,
+    /// Have the running process load its config again; says why when it does not take it.
+    Reload,
+    /// Have the running process leave its load balancer: not ready, clients are asked to connect anew.
+    Drain,
+    /// Have it come back.
+    Undrain,
+    /// Have it start the binary that is installed now, hand over its sockets and end.
+    Upgrade,
+    /// Print the state of the running process as JSON.
+    Status,
     /// Check the config: all problems at once, with their places.
     Check {
         /// Form of the result.
@@ -141,6 +153,11 @@ pub fn main() -> u8 {
             drop(out);
             return run::run(&path);
         }
+        Some(Command::Reload) => admin::ask(&path, Page::Reload, &env, &mut out),
+        Some(Command::Drain) => admin::ask(&path, Page::Drain, &env, &mut out),
+        Some(Command::Undrain) => admin::ask(&path, Page::Undrain, &env, &mut out),
+        Some(Command::Upgrade) => admin::ask(&path, Page::Upgrade, &env, &mut out),
+        Some(Command::Status) => admin::ask(&path, Page::Status, &env, &mut out),
         Some(Command::Check { format }) => check::check(&path, format, &env, &mut out),
         Some(Command::Demo { once }) => demo::demo(once, &mut out),
         Some(Command::Explain {

@@ -3,11 +3,10 @@
 use std::hash::{BuildHasher, RandomState};
 use std::path::Path;
 
-use tokio::signal::unix::{Signal, SignalKind, signal};
-
 use crate::app::{self, Running};
 use crate::cli::{BAD_CONFIG, NOT_NOW, env};
 use crate::config::{self, Sink};
+use crate::supervise::{self, Supervisor};
 use crate::telemetry;
 use crate::telemetry::sink::SharedSink;
 
@@ -15,6 +14,7 @@ use crate::telemetry::sink::SharedSink;
 #[must_use]
 #[expect(clippy::print_stderr, reason = "before the log is set up")]
 pub fn run(path: &Path) -> u8 {
+    let (mut inherited, predecessor) = supervise::inherited(&env);
     let loaded = match config::load(path, &env) {
         Ok(loaded) => loaded,
         Err(problems) => {
@@ -42,7 +42,15 @@ pub fn run(path: &Path) -> u8 {
         routes = config.routes.len(),
         "starting"
     );
-    let started = app::build(config, access.clone(), seed()).and_then(app::App::start);
+    let admin = match supervise::bind_admin(&config, &mut inherited) {
+        Ok(admin) => admin,
+        Err(error) => {
+            tracing::error!(%error, "cannot listen on the admin address");
+            return NOT_NOW;
+        }
+    };
+    let logs = vec![events, access.clone()];
+    let started = app::build_on(config, access, seed(), inherited).and_then(app::App::start);
     let running = match started {
         Ok(running) => running,
         Err(error) => {
@@ -50,7 +58,15 @@ pub fn run(path: &Path) -> u8 {
             return NOT_NOW;
         }
     };
-    wait_and_stop(running, &[events, access])
+    let supervisor = Supervisor {
+        path: path.to_owned(),
+        env: &env,
+        logs,
+        program: std::env::current_exe().ok(),
+        admin,
+        predecessor,
+    };
+    serve(running, supervisor)
 }
 
 fn open(sink: &Sink, standard: SharedSink) -> std::io::Result<SharedSink> {
@@ -68,8 +84,7 @@ fn seed() -> u64 {
     RandomState::new().hash_one(std::process::id())
 }
 
-/// Waits for the signals: the first SIGTERM, SIGQUIT or SIGINT drains, the second one stops.
-fn wait_and_stop(mut running: Running, logs: &[SharedSink]) -> u8 {
+fn serve(running: Running, supervisor: Supervisor) -> u8 {
     let runtime = match tokio::runtime::Builder::new_current_thread()
         .enable_all()
         .build()
@@ -81,66 +96,14 @@ fn wait_and_stop(mut running: Running, logs: &[SharedSink]) -> u8 {
             return 1;
         }
     };
-    let outcome = runtime.block_on(async {
-        let mut signals = Signals::new()?;
-        signals.end(logs).await;
-        tracing::info!("draining");
-        tokio::select! {
-            () = running.drain() => {}
-            () = signals.end(logs) => tracing::warn!("told twice: stopping now"),
-        }
-        Ok::<(), std::io::Error>(())
-    });
-    running.stop();
-    match outcome {
+    match runtime.block_on(supervise::run(running, supervisor)) {
         Ok(()) => {
             tracing::info!("stopped");
             0
         }
         Err(error) => {
-            tracing::error!(%error, "cannot listen to signals");
+            tracing::error!(%error, "cannot listen to signals or to the admin socket");
             1
-        }
-    }
-}
-
-struct Signals {
-    terminate: Signal,
-    quit: Signal,
-    interrupt: Signal,
-    reopen: Signal,
-    hang_up: Signal,
-}
-
-impl Signals {
-    fn new() -> std::io::Result<Self> {
-        Ok(Self {
-            terminate: signal(SignalKind::terminate())?,
-            quit: signal(SignalKind::quit())?,
-            interrupt: signal(SignalKind::interrupt())?,
-            reopen: signal(SignalKind::user_defined1())?,
-            hang_up: signal(SignalKind::hangup())?,
-        })
-    }
-
-    /// Waits for a signal to end; SIGUSR1 reopens the logs meanwhile.
-    async fn end(&mut self, logs: &[SharedSink]) {
-        loop {
-            tokio::select! {
-                _ = self.terminate.recv() => return,
-                _ = self.quit.recv() => return,
-                _ = self.interrupt.recv() => return,
-                _ = self.hang_up.recv() => {
-                    tracing::warn!("SIGHUP: a changed config or certificate needs a restart");
-                }
-                _ = self.reopen.recv() => {
-                    for log in logs {
-                        if let Err(error) = log.reopen() {
-                            tracing::error!(%error, "cannot reopen a log file");
-                        }
-                    }
-                }
-            }
         }
     }
 }

@@ -93,6 +93,29 @@ impl Certificate {
             }
         }
     }
+
+    /// The same certificate from what its files hold now.
+    ///
+    /// # Errors
+    ///
+    /// Why they cannot be used; nothing of their content.
+    pub fn read_again(&self) -> Result<Self, String> {
+        let chain = CertificateDer::pem_file_iter(&self.cert)
+            .and_then(Iterator::collect::<Result<Vec<_>, pem::Error>>)
+            .map_err(|error| format!("{} {}", self.cert.display(), Unreadable(error)))?;
+        let key = PrivateKeyDer::from_pem_file(&self.key)
+            .map_err(|error| format!("{} {}", self.key.display(), Unreadable(error)))?;
+        let leaf = chain.first().and_then(describe);
+        let leaf = leaf.ok_or_else(|| format!("{} holds no certificate", self.cert.display()))?;
+        let certified = CertifiedKey::from_der(chain, key, &aws_lc_rs::default_provider())
+            .map_err(|error| format!("{}: {error}", self.cert.display()))?;
+        Ok(Self {
+            names: leaf.names,
+            certified: Arc::new(certified),
+            expires: leaf.expires,
+            ..self.clone()
+        })
+    }
 }
 
 /// The certificates of the PEM file `text` names; what is wrong with it has been noted.

@@ -22,6 +22,8 @@ pub enum Address {
     Tcp(SocketAddr),
     /// `unix:/path`.
     Unix(PathBuf),
+    /// `fd:NAME`: a socket that systemd passes to the process under this name.
+    Passed(String),
 }
 
 impl fmt::Display for Address {
@@ -29,6 +31,7 @@ impl fmt::Display for Address {
         match self {
             Self::Tcp(address) => write!(f, "{address}"),
             Self::Unix(path) => write!(f, "unix:{}", path.display()),
+            Self::Passed(name) => write!(f, "fd:{name}"),
         }
     }
 }
@@ -42,7 +45,7 @@ impl Serialize for Address {
 /// `[[listener]]`: an address clients connect to.
 ///
 /// **Defaults**: plain text, HTTP/2 offered, as many connections as the descriptor limit allows.
-#[derive(Clone, Debug, Serialize)]
+#[derive(Clone, Debug, PartialEq, Serialize)]
 pub struct Listener {
     /// Where. Required; no two listeners may have the same.
     pub address: Address,
@@ -50,11 +53,15 @@ pub struct Listener {
     pub tls: bool,
     /// Whether HTTP/2 is offered: by ALPN with TLS, by its preface without. Default true.
     pub http2: bool,
-    /// Most client connections at a time, at most 10 million. 0, the default: half the descriptor
-    /// limit.
+    /// Most client connections at a time, at most 10 million; a few more are answered 503, and above
+    /// that clients wait. 0, the default: half the descriptor limit.
     pub max_connections: usize,
     /// Addresses of proxies in front, whose `X-Forwarded-Proto` is believed. Default: none.
     pub trusted_proxies: Vec<IpNet>,
+    /// A path answered here, before any route: 200 while this node should get traffic, else 503.
+    /// Default: none.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub health_path: Option<String>,
     /// Deadlines towards clients.
     pub timeouts: Timeouts,
     /// Limits on request heads.
@@ -62,7 +69,7 @@ pub struct Listener {
 }
 
 /// Deadlines of a client connection, kept to the second.
-#[derive(Clone, Debug, Serialize)]
+#[derive(Clone, Debug, PartialEq, Serialize)]
 pub struct Timeouts {
     /// For the TLS handshake. Default 10 s.
     #[serde(serialize_with = "serialize_duration")]
@@ -80,7 +87,7 @@ pub struct Timeouts {
 }
 
 /// Limits on request heads; a larger one is refused with 431.
-#[derive(Clone, Debug, Serialize)]
+#[derive(Clone, Debug, PartialEq, Serialize)]
 pub struct Limits {
     /// Largest head. Default 64 KiB; from 4 KiB to 1 MiB.
     #[serde(serialize_with = "serialize_size")]
@@ -105,6 +112,7 @@ impl Listener {
                 .into_iter()
                 .map(|(net, _)| net)
                 .collect(),
+            health_path: read_health_path(reader),
             timeouts: Timeouts {
                 tls_handshake: timeouts.duration("tls_handshake", Duration::from_secs(10), second),
                 header: timeouts.duration("header", Duration::from_secs(30), second),
@@ -120,8 +128,21 @@ impl Listener {
     }
 }
 
-fn read_address(reader: &Reader<'_>) -> Option<Address> {
-    const FORMS: &str = "write `0.0.0.0:80`, `[::]:443` or `unix:/path`";
+fn read_health_path(reader: &Reader<'_>) -> Option<String> {
+    let text = reader.text("health_path")?;
+    let is_path = text.value.starts_with('/')
+        && text.value.bytes().all(|byte| byte.is_ascii_graphic())
+        && !text.value.contains(['?', '#']);
+    if !is_path {
+        let hint = "such as `/health`; no object can be reached under it then";
+        let reason = "is not a path";
+        reader.refuse("health_path", &text, reason, Some(hint.to_owned()));
+    }
+    Some(text.value)
+}
+
+pub(crate) fn read_address(reader: &Reader<'_>) -> Option<Address> {
+    const FORMS: &str = "write `0.0.0.0:80`, `[::]:443`, `unix:/path` or `fd:NAME`";
     let Some(text) = reader.text("address") else {
         if !reader.has("address") {
             reader.error("address", "is missing", Some(FORMS));
@@ -138,10 +159,18 @@ fn read_address(reader: &Reader<'_>) -> Option<Address> {
         }
         return Some(Address::Unix(path));
     }
-    if text.value.starts_with("fd:") {
-        let reason = "is not supported: sockets cannot be passed in";
-        reader.refuse("address", &text, reason, Some(FORMS.to_owned()));
-        return None;
+    if let Some(name) = text.value.strip_prefix("fd:") {
+        // systemd.socket(5), FileDescriptorName=.
+        let is_name = (1..=255).contains(&name.len())
+            && name
+                .bytes()
+                .all(|byte| byte.is_ascii_graphic() && byte != b':');
+        if !is_name {
+            let reason = "needs a name of 1 to 255 printable characters, without `:`, after `fd:`";
+            reader.refuse("address", &text, reason, None);
+            return None;
+        }
+        return Some(Address::Passed(name.to_owned()));
     }
     match text.value.parse() {
         Ok(address) => Some(Address::Tcp(address)),

@@ -4,6 +4,7 @@
 //! once. Nothing else in the crate is used here but the facts of [`crate::oss`]: a region or a bucket
 //! name can then be checked at its place in the file.
 
+pub mod admin;
 pub mod certificate;
 pub mod endpoint;
 mod interpolate;
@@ -27,6 +28,7 @@ use std::time::{SystemTime, UNIX_EPOCH};
 use serde::Serialize;
 use toml::de::DeTable;
 
+pub use admin::Admin;
 pub use certificate::Certificate;
 pub use endpoint::{Endpoint, EndpointHost};
 pub use interpolate::Env;
@@ -51,6 +53,9 @@ pub struct Config {
     pub dns: Dns,
     /// `[log]`.
     pub log: Log,
+    /// `[admin]`; absent: no such listener.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub admin: Option<Admin>,
     /// `[[listener]]`; at least one.
     #[serde(rename = "listener")]
     pub listeners: Vec<Listener>,
@@ -104,6 +109,39 @@ pub fn load(path: &Path, env: Env<'_>) -> Result<Loaded, Problems> {
 /// All problems of the text.
 pub fn from_str(name: &str, text: &str, base: &Path, env: Env<'_>) -> Result<Loaded, Problems> {
     from_str_at(name, text, base, env, wall_clock())
+}
+
+/// The `[admin]` table of the file at `path`, whatever is wrong with the rest.
+///
+/// # Errors
+///
+/// That the file cannot be read, is not TOML, or what is wrong with the table.
+pub fn load_admin(path: &Path, env: Env<'_>) -> Result<Option<Admin>, Problems> {
+    let name = path.display().to_string();
+    let read = std::fs::read_to_string(path);
+    let Ok(text) = &read else {
+        return load(path, env).map(|loaded| loaded.config.admin);
+    };
+    let source = Source::new(&name, text);
+    let (document, errors) = DeTable::parse_recoverable(text);
+    let base = path.parent().unwrap_or(Path::new("."));
+    let session = Session::new(text, env, base, 0);
+    let root = Reader::new(
+        &session,
+        document.get_ref(),
+        &spec::ROOT,
+        String::new(),
+        0..0,
+    );
+    // What the file has beside the table is the running process's to judge.
+    session.problems.borrow_mut().clear();
+    let admin = Admin::read(&root);
+    drop(root);
+    let problems = Problems::new(source, session.into_problems());
+    if problems.has_errors() || (admin.is_none() && !errors.is_empty()) {
+        return Err(problems);
+    }
+    Ok(admin)
 }
 
 /// [`from_str`] at the time `now`, which certificates are held against.
@@ -166,7 +204,8 @@ fn read(root: &Reader<'_>) -> Option<Config> {
     let server = Server::read(&root.table("server"));
     let dns = Dns::read(&root.table("dns"));
     let log = Log::read(&root.table("log"));
-    let listeners = read_listeners(root);
+    let admin = Admin::read(root);
+    let listeners = read_listeners(root, admin.as_ref());
     let certificates = read_certificates(root);
     if !listeners.is_empty()
         && !listeners.iter().any(|listener| listener.tls)
@@ -187,13 +226,14 @@ fn read(root: &Reader<'_>) -> Option<Config> {
         server,
         dns,
         log,
+        admin,
         listeners,
         certificates,
         routes,
     })
 }
 
-fn read_listeners(root: &Reader<'_>) -> Vec<Listener> {
+fn read_listeners(root: &Reader<'_>, admin: Option<&Admin>) -> Vec<Listener> {
     let readers = root.tables("listener");
     if !root.has("listener") || root.is_empty_list("listener") {
         let hint = "add `[[listener]]` with `address = \"0.0.0.0:80\"`";
@@ -204,6 +244,7 @@ fn read_listeners(root: &Reader<'_>) -> Vec<Listener> {
         );
     }
     let has_certificate = root.has("certificate");
+    let admin = admin.map(|admin| &admin.address);
     let mut seen: HashMap<Address, usize> = HashMap::new();
     let mut listeners = Vec::with_capacity(readers.len());
     for (index, reader) in readers.iter().enumerate() {
@@ -218,6 +259,9 @@ fn read_listeners(root: &Reader<'_>) -> Vec<Listener> {
         if !takes_any_port && let Some(other) = seen.insert(listener.address.clone(), index) {
             let message = format!("is already the address of `listener[{other}]`");
             reader.error("address", message, None);
+        }
+        if !takes_any_port && admin == Some(&listener.address) {
+            reader.error("address", "is already the address of `admin`", None);
         }
         listeners.push(listener);
     }

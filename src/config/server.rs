@@ -10,15 +10,16 @@ use ipnet::IpNet;
 use serde::{Serialize, Serializer};
 
 use crate::config::reader::Reader;
-use crate::config::value::{format_duration, serialize_duration};
+use crate::config::value::{format_duration, serialize_duration, serialize_size};
 
 const NONE: Duration = Duration::ZERO;
 const TICK: Duration = Duration::from_millis(1);
 
 /// `[server]`: the process.
 ///
-/// **Defaults**: one worker per core, no drain delay, 30 s drain timeout.
-#[derive(Clone, Debug, Serialize)]
+/// **Defaults**: one worker per core, no drain delay, 30 s drain timeout, the control group's memory
+/// limit, no watching.
+#[derive(Clone, Debug, PartialEq, Serialize)]
 pub struct Server {
     /// Worker threads, at most 1024. 0, the default, is one per core.
     pub workers: usize,
@@ -28,6 +29,16 @@ pub struct Server {
     /// How long running requests may take to finish after that. Default 30 s; 0 cuts at once.
     #[serde(serialize_with = "serialize_duration")]
     pub drain_timeout: Duration,
+    /// Memory above which new requests are answered 503. 0, the default: nine tenths of the limit of
+    /// the process's control group, or none.
+    #[serde(serialize_with = "serialize_size")]
+    pub max_memory: usize,
+    /// How often every endpoint is connected to although nothing seems to be wrong, so that a node
+    /// without traffic knows that it is cut off. Default 0 s: never.
+    #[serde(serialize_with = "serialize_duration")]
+    pub probe: Duration,
+    /// Whether a changed config file is loaded by itself. Default false. Certificates always are.
+    pub watch_config: bool,
 }
 
 impl Server {
@@ -36,6 +47,9 @@ impl Server {
             workers: reader.count("workers", 0, 0..=1024),
             drain_delay: reader.duration("drain_delay", NONE, NONE),
             drain_timeout: reader.duration("drain_timeout", Duration::from_secs(30), NONE),
+            max_memory: reader.size("max_memory", 0, 0..=1 << 50),
+            probe: reader.duration("probe", NONE, NONE),
+            watch_config: reader.flag("watch_config").unwrap_or(false),
         }
     }
 }
@@ -56,7 +70,7 @@ pub enum Family {
 ///
 /// **Defaults**: the system's name servers, IPv4, 5 s to 60 s between resolutions, 1 h stale, 2 s
 /// timeout, nothing allowed beyond what OSS endpoints have.
-#[derive(Clone, Debug, Serialize)]
+#[derive(Clone, Debug, PartialEq, Serialize)]
 pub struct Dns {
     /// Name servers. Empty, the default: those of `/etc/resolv.conf`.
     pub servers: Vec<SocketAddr>,
@@ -178,7 +192,7 @@ impl Serialize for Sink {
 /// `[log]`: events and access lines.
 ///
 /// **Defaults**: events of level info to standard error, access lines in JSON to standard output.
-#[derive(Clone, Debug, Serialize)]
+#[derive(Clone, Debug, PartialEq, Serialize)]
 pub struct Log {
     /// Default info.
     pub level: Level,

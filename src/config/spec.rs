@@ -110,6 +110,7 @@ pub static ROOT: Spec = spec! {
     "server": Table(&SERVER), Absent, "The process.";
     "dns": Table(&DNS), Absent, "How endpoint names are resolved.";
     "log": Table(&LOG), Absent, "Events and access lines.";
+    "admin": Table(&ADMIN), Absent, "Metrics, health and commands; absent: no such listener.";
     "listener": Tables(&LISTENER), Required, "Addresses clients connect to.";
     "certificate": Tables(&CERTIFICATE), Absent, "Certificates for listeners with TLS.";
     "route": Tables(&ROUTE), Required, "Which bucket serves which host and path.";
@@ -119,6 +120,14 @@ static SERVER: Spec = spec! {
     "workers": Count, Is("0"), "Worker threads; 0 is one per core.";
     "drain_delay": Duration, Is("\"0s\""), "How long accepting goes on after the drain began.";
     "drain_timeout": Duration, Is("\"30s\""), "How long running requests may take to finish then.";
+    "max_memory": Size, Is("\"0B\""), "Memory above which new requests are answered 503; 0: by the control group.";
+    "probe": Duration, Is("\"0s\""), "How often endpoints are connected to although nothing seems wrong; 0: never.";
+    "watch_config": Flag, Is("false"), "Whether a changed config file is loaded by itself.";
+};
+
+static ADMIN: Spec = spec! {
+    "address": Text, Is("\"127.0.0.1:9180\""), "`ip:port` or `unix:/path`; beyond loopback it needs a token.";
+    "token": Text, Absent, "What callers send as `Authorization: Bearer`; none: no token is asked for.";
 };
 
 static DNS: Spec = spec! {
@@ -139,11 +148,12 @@ static LOG: Spec = spec! {
 };
 
 static LISTENER: Spec = spec! {
-    "address": Text, Required, "`ip:port`, `[ipv6]:port` or `unix:/path`.";
+    "address": Text, Required, "`ip:port`, `[ipv6]:port`, `unix:/path` or `fd:NAME`.";
     "tls": Flag, Is("false"), "Whether clients speak TLS here.";
     "http2": Flag, Is("true"), "Whether HTTP/2 is offered beside HTTP/1.1.";
     "max_connections": Count, Is("0"), "Most client connections; 0: from the descriptor limit.";
     "trusted_proxies": Texts, Is("[]"), "Addresses of proxies in front, whose `X-Forwarded-Proto` is believed.";
+    "health_path": Text, Absent, "A path answered here: 200 while this node should get traffic, else 503.";
     "timeouts": Table(&LISTENER_TIMEOUTS), Absent, "Deadlines towards clients.";
     "limits": Table(&LISTENER_LIMITS), Absent, "Limits on request heads.";
 };

@@ -4,6 +4,7 @@
 //! reads it on a slow tick. Plain relaxed loads and stores: all writers run on the connection's own
 //! worker thread, and a value that is one step old only moves a deadline by one tick.
 
+use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicU32, AtomicU64, Ordering::Relaxed};
 
 /// Shared by everything that belongs to one client connection.
@@ -18,9 +19,25 @@ pub struct Activity {
     is_read_drained: AtomicBool,
     has_unread_body: AtomicBool,
     is_multiplexed: AtomicBool,
+    leaving: Arc<AtomicBool>,
 }
 
 impl Activity {
+    /// Of a connection that ends after its next answer once `leaving` is set.
+    #[must_use]
+    pub fn new(leaving: Arc<AtomicBool>) -> Self {
+        Self {
+            leaving,
+            ..Self::default()
+        }
+    }
+
+    /// Whether the connection should end after its next answer.
+    #[must_use]
+    pub fn is_leaving(&self) -> bool {
+        self.leaving.load(Relaxed)
+    }
+
     /// Requests whose answer has not ended.
     #[must_use]
     pub fn in_flight(&self) -> u32 {

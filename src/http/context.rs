@@ -29,6 +29,10 @@ pub struct ConnectionInfo {
     pub is_trusted: bool,
     /// Most header fields of a request. hyper holds HTTP/1.1 to it by itself.
     pub max_headers: usize,
+    /// The path of the listener's health check.
+    pub health_path: Option<Arc<str>>,
+    /// Whether the listener has no place for it: its requests are answered 503.
+    pub is_refused: bool,
 }
 
 /// The id of one request: `og-` and sixteen hex digits, which no OSS request id can look like.

@@ -115,6 +115,51 @@ pub fn malformed(context: &RequestContext, why: Malformed) -> Response {
     )
 }
 
+/// There is no room for the request now; its connection closes, so that the next one may find
+/// another node.
+#[must_use]
+pub fn busy(context: &RequestContext) -> Response {
+    error(
+        context,
+        &Reason {
+            status: StatusCode::SERVICE_UNAVAILABLE,
+            code: "ProxyBusy",
+            kind: "proxy_busy",
+            message: "The proxy has no room for more requests now. OSS was not asked.",
+            retry_after: Some(1),
+            closes: true,
+            ..Reason::DEFAULT
+        },
+    )
+}
+
+/// The answer of a health check.
+#[must_use]
+pub fn health(context: &RequestContext, is_ready: bool, troubles: &[String]) -> Response {
+    let text = if is_ready {
+        "ready\n".to_owned()
+    } else {
+        format!("not ready: {}\n", troubles.join("; "))
+    };
+    let length = HeaderValue::from(text.len());
+    let body = match context.method {
+        Method::HEAD => ResponseBody::Empty,
+        _ => ResponseBody::Full(Bytes::from(text)),
+    };
+    let mut response = Response::new(body);
+    if !is_ready {
+        *response.status_mut() = StatusCode::SERVICE_UNAVAILABLE;
+    }
+    let headers = response.headers_mut();
+    headers.insert(
+        header::CONTENT_TYPE,
+        HeaderValue::from_static("text/plain; charset=utf-8"),
+    );
+    headers.insert(header::CACHE_CONTROL, HeaderValue::from_static("no-store"));
+    headers.insert(header::CONTENT_LENGTH, length);
+    response
+}
+
 /// No route serves this host and path.
 #[must_use]
 pub fn unknown_host(context: &RequestContext) -> Response {

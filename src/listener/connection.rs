@@ -45,10 +45,15 @@ const SEND_BUFFER: usize = 128 * 1024;
 const LINGER: Duration = Duration::from_secs(2);
 const LINGER_BYTES: usize = 1024 * 1024;
 
+/// An idle connection gets this long for one more request when a drain begins: closing it at once
+/// would cut down the request that is on its way.
+const LAST_REQUEST: Duration = Duration::from_secs(3);
+
 /// Serves one accepted socket to its end. Dropping the future cuts the connection.
 pub async fn serve<M, B>(
     socket: Socket,
     peer: Option<std::net::SocketAddr>,
+    is_refused: bool,
     shared: Arc<Shared>,
     make: M,
     shutdown: Shutdown,
@@ -57,9 +62,9 @@ pub async fn serve<M, B>(
     B: Body<Data = Bytes> + Send + Unpin + 'static,
     B::Error: std::error::Error + Send + Sync,
 {
-    let activity = Arc::new(Activity::default());
+    let activity = Arc::new(Activity::new(shutdown.leaving()));
     // Boxed: a handshake is short and its state large.
-    let Some((mut io, info, mut is_http2)) =
+    let Some((mut io, mut info, mut is_http2)) =
         Box::pin(greet(socket, peer, &shared, &activity)).await
     else {
         return;
@@ -70,6 +75,7 @@ pub async fn serve<M, B>(
             None => return,
         }
     }
+    info.is_refused = is_refused;
     let service = make.make(Arc::new(info));
     let outcome = if is_http2 {
         Box::pin(serve_http2(io, service, activity, &shared, shutdown)).await
@@ -95,6 +101,8 @@ async fn greet(
         sni: None,
         is_trusted: peer.is_some_and(|peer| shared.trusts(peer.ip())),
         max_headers: shared.limits.headers,
+        health_path: shared.health_path.clone(),
+        is_refused: false,
     };
     let Some(acceptor) = &shared.tls else {
         return Some((
@@ -183,14 +191,8 @@ where
         // Boxed: dropped while parked.
         let mut connection = Box::new(builder.serve_connection(TokioIo::new(io), service));
         let end = {
-            let mut draining = shutdown.notice(Phase::Draining);
             let mut tick = Box::pin(tokio::time::sleep(TICK));
-            let mut is_draining = false;
             poll_fn(|cx| {
-                if !is_draining && draining.poll(cx).is_ready() {
-                    is_draining = true;
-                    Pin::new(&mut *connection).graceful_shutdown();
-                }
                 if let Poll::Ready(result) = connection.poll_without_shutdown(cx) {
                     return Poll::Ready(End::Done(result));
                 }
@@ -217,15 +219,24 @@ where
                 return Err(error.to_string());
             }
             End::Late(what) => return Err(format!("{what} timeout")),
+            // One more request was waited for; the answer would have closed the connection.
+            End::Quiet if shutdown.is_leaving() => {
+                close(&mut io, false).await;
+                return Ok(());
+            }
             End::Quiet => {}
         }
         service = parts.service;
         io.put_back(parts.read_buf);
         let limit = deadlines.parked_limit(Instant::now());
+        let leaves = async {
+            shutdown.reached(Phase::Draining).await;
+            tokio::time::sleep(LAST_REQUEST).await;
+        };
         let is_readable = tokio::select! {
             readable = io.readable() => readable.is_ok(),
             () = tokio::time::sleep(limit) => false,
-            () = shutdown.reached(Phase::Draining) => false,
+            () = leaves => false,
         };
         if !is_readable {
             close(&mut io, false).await;
@@ -306,8 +317,13 @@ where
     let mut deadlines = Deadlines::new(&shared.timeouts, Instant::now());
     let mut quiet_since = Instant::now();
     let mut closing_since: Option<Instant> = None;
+    let mut is_draining = false;
     poll_fn(|cx| {
-        if closing_since.is_none() && draining.poll(cx).is_ready() {
+        if !is_draining && draining.poll(cx).is_ready() {
+            is_draining = true;
+        }
+        // A client that has just come gets one request through.
+        if is_draining && closing_since.is_none() && activity.requests() > 0 {
             closing_since = Some(Instant::now());
             connection.as_mut().graceful_shutdown();
         }
@@ -330,7 +346,9 @@ where
                 quiet_since = now;
             }
             match closing_since {
-                None if now.saturating_duration_since(quiet_since) >= shared.timeouts.idle => {
+                None if activity.is_leaving()
+                    || now.saturating_duration_since(quiet_since) >= shared.timeouts.idle =>
+                {
                     closing_since = Some(now);
                     connection.as_mut().graceful_shutdown();
                 }

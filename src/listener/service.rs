@@ -114,7 +114,13 @@ where
             stream.tie();
         }
         let Ok(mut response) = ready!(Pin::new(&mut this.inner).poll(cx));
-        if this.closes {
+        // Asked for here and not by hyper's own shutdown, which closes a connection whose first
+        // request has not come yet.
+        let is_leaving = this
+            .guard
+            .as_ref()
+            .is_some_and(|guard| guard.0.is_leaving());
+        if this.closes || is_leaving {
             response
                 .headers_mut()
                 .insert(header::CONNECTION, HeaderValue::from_static("close"));

@@ -6,7 +6,7 @@
 //! ECDHE or TLS 1.3.
 
 use std::collections::HashMap;
-use std::sync::Arc;
+use std::sync::{Arc, PoisonError, RwLock};
 
 use rustls::CipherSuite;
 use rustls::ServerConfig;
@@ -74,10 +74,28 @@ impl CertificateTable {
     }
 }
 
-impl ResolvesServerCert for CertificateTable {
+/// The table every listener looks certificates up in; it can be replaced while they serve.
+#[derive(Debug, Default)]
+pub struct Certificates(RwLock<Arc<CertificateTable>>);
+
+impl Certificates {
+    /// Holds `table`.
+    #[must_use]
+    pub fn new(table: CertificateTable) -> Self {
+        Self(RwLock::new(Arc::new(table)))
+    }
+
+    /// Handshakes from now on use `table`.
+    pub fn replace(&self, table: CertificateTable) {
+        *self.0.write().unwrap_or_else(PoisonError::into_inner) = Arc::new(table);
+    }
+}
+
+impl ResolvesServerCert for Certificates {
     fn resolve(&self, hello: ClientHello<'_>) -> Option<Arc<CertifiedKey>> {
+        let table = Arc::clone(&self.0.read().unwrap_or_else(PoisonError::into_inner));
         // rustls has lower-cased the name.
-        self.find(hello.server_name())
+        table.find(hello.server_name())
     }
 }
 
@@ -87,14 +105,14 @@ impl ResolvesServerCert for CertificateTable {
 ///
 /// When the provider cannot serve TLS 1.2 and 1.3, or has no random source for tickets.
 pub fn server_config(
-    table: Arc<CertificateTable>,
+    certificates: Arc<Certificates>,
     has_http2: bool,
     provider: Arc<CryptoProvider>,
 ) -> Result<Arc<ServerConfig>, rustls::Error> {
     let mut config = ServerConfig::builder_with_provider(provider)
         .with_safe_default_protocol_versions()?
         .with_no_client_auth()
-        .with_cert_resolver(table);
+        .with_cert_resolver(certificates);
     if has_http2 {
         config.alpn_protocols.push(b"h2".to_vec());
     }

@@ -232,6 +232,16 @@ impl AddressSet {
         self.state().failure
     }
 
+    /// Time since the latest good answer; `None` before the first. Zero for a literal address.
+    #[must_use]
+    pub fn age(&self, now: Instant) -> Option<Duration> {
+        if self.is_fixed {
+            return Some(Duration::ZERO);
+        }
+        let good = self.state().last_good?;
+        Some(now.saturating_duration_since(good))
+    }
+
     /// Takes a good answer in: its addresses are fresh and stay for `hold`; others stay until their
     /// own expiry. An equal set is not a change.
     pub fn publish(&self, ips: &[IpAddr], hold: Duration, now: Instant) {

@@ -95,8 +95,9 @@ impl AddressRule {
     }
 }
 
-/// Address sets in use, by endpoint name and port.
-type Sets = HashMap<(Box<str>, u16), Weak<AddressSet>>;
+/// Address sets in use, by endpoint name, port, most requests in flight, and the network whose
+/// addresses are allowed.
+type Sets = HashMap<(Box<str>, u16, usize, Option<Network>), Weak<AddressSet>>;
 
 /// Hands out the address set of each endpoint name.
 #[derive(Debug)]
@@ -191,7 +192,7 @@ impl Engine {
         rule: &AddressRule,
     ) -> Arc<AddressSet> {
         let mut sets = self.sets.lock().unwrap_or_else(PoisonError::into_inner);
-        let key = (Box::<str>::from(name), port);
+        let key = (Box::<str>::from(name), port, max_busy, rule.network);
         if let Some(set) = sets.get(&key).and_then(Weak::upgrade) {
             return set;
         }

@@ -15,6 +15,7 @@
 pub mod address;
 mod answer;
 pub mod buckets;
+pub mod condition;
 pub mod connect;
 pub mod dns;
 pub mod download;

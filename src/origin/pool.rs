@@ -83,8 +83,12 @@ struct Lanes {
     /// Grows by one with each request, up to a ceiling; a retry takes five. So retries stay under
     /// a fifth of the requests and cannot multiply the load of a failing origin.
     retry_credit: u32,
+    /// Sweeps since the last request.
+    quiet_sweeps: u32,
 }
 
+/// Sweeps without a request after which an upstream without connections is forgotten.
+const QUIET_SWEEPS: u32 = 3000;
 const RETRY_COST: u32 = 5;
 const RETRY_CREDIT_START: u32 = 50;
 const RETRY_CREDIT_MOST: u32 = 1000;
@@ -125,6 +129,7 @@ impl Lanes {
             latest: 0,
             limits,
             retry_credit: RETRY_CREDIT_START,
+            quiet_sweeps: 0,
         }
     }
 
@@ -222,6 +227,7 @@ pub fn check_out(
         let popped = POOL.with_borrow_mut(|pool| {
             let lanes = pool.entry(id).or_insert_with(|| Lanes::new(set, limits));
             lanes.follow(set);
+            lanes.quiet_sweeps = 0;
             lanes.retry_credit = lanes.retry_credit.saturating_add(1).min(RETRY_CREDIT_MOST);
             lanes.pop(now)
         });
@@ -273,8 +279,23 @@ pub fn sweep(now: Instant) {
                 lane.idle
                     .retain(|idle| now.saturating_duration_since(idle.since) <= limit);
             }
+            lanes.quiet_sweeps = lanes.quiet_sweeps.saturating_add(1);
         }
+        // Of an upstream that a new config no longer has, nothing stays.
+        pool.retain(|_, lanes| {
+            lanes.quiet_sweeps < QUIET_SWEEPS
+                || lanes.lanes.iter().any(|lane| !lane.idle.is_empty())
+        });
     });
+}
+
+/// Idle connections of this worker.
+#[must_use]
+pub fn idle_connections() -> usize {
+    POOL.with_borrow(|pool| {
+        let lanes = pool.values().flat_map(|lanes| &lanes.lanes);
+        lanes.map(|lane| lane.idle.len()).sum()
+    })
 }
 
 /// Drops every idle connection of this worker, at its end.

@@ -3,8 +3,9 @@
 //! Scheme, TLS name, trust, port and endpoint name are fixed here, once, when the config is built;
 //! a request only picks one. That is why no part of a request can lead to another host.
 
-use std::sync::Arc;
+use std::collections::HashMap;
 use std::sync::atomic::{AtomicU64, Ordering::Relaxed};
+use std::sync::{Arc, Mutex, PoisonError, Weak};
 use std::time::Duration;
 
 use http::HeaderValue;
@@ -19,6 +20,50 @@ use crate::origin::connect::{self, Tls};
 use crate::origin::driver::Driver;
 use crate::origin::error::{DnsFailure, Error};
 use crate::origin::pool::{self, Connection, Limits};
+
+/// The upstreams in use, by everything that makes them what they are. A new config finds here those it
+/// shares with the old one, with their addresses and connections.
+#[derive(Debug, Default)]
+pub struct Upstreams(Mutex<HashMap<String, Weak<Upstream>>>);
+
+impl Upstreams {
+    fn lock(&self) -> std::sync::MutexGuard<'_, HashMap<String, Weak<Upstream>>> {
+        self.0.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// The upstream with this identity, made when nobody uses one.
+    ///
+    /// # Errors
+    ///
+    /// What `make` says.
+    pub fn get_or_make(
+        &self,
+        identity: String,
+        make: impl FnOnce() -> Result<Upstream, String>,
+    ) -> Result<Arc<Upstream>, String> {
+        let mut known = self.lock();
+        if let Some(upstream) = known.get(&identity).and_then(Weak::upgrade) {
+            return Ok(upstream);
+        }
+        known.retain(|_, upstream| upstream.strong_count() > 0);
+        let upstream = Arc::new(make()?);
+        known.insert(identity, Arc::downgrade(&upstream));
+        Ok(upstream)
+    }
+
+    /// The address sets in use, each once, in the order of their names.
+    #[must_use]
+    pub fn address_sets(&self) -> Vec<Arc<AddressSet>> {
+        let mut sets: Vec<Arc<AddressSet>> = Vec::new();
+        for upstream in self.lock().values().filter_map(Weak::upgrade) {
+            if !sets.iter().any(|set| Arc::ptr_eq(set, &upstream.addresses)) {
+                sets.push(Arc::clone(&upstream.addresses));
+            }
+        }
+        sets.sort_by(|one, other| (&one.name, one.port).cmp(&(&other.name, other.port)));
+        sets
+    }
+}
 
 /// One upstream host.
 #[derive(Debug)]

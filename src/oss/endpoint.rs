@@ -30,7 +30,7 @@ pub struct Region {
 }
 
 /// The network an endpoint is on.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize)]
 #[serde(rename_all = "kebab-case")]
 pub enum Network {
     /// Inside the region; free of charge, addresses in 100.64.0.0/10.

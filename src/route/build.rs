@@ -22,7 +22,7 @@ use crate::origin::dns::{AddressRule, Engine};
 use crate::origin::exchange::Deadlines;
 use crate::origin::pool::Limits;
 use crate::origin::request::Rewrite;
-use crate::origin::upstream::Upstream;
+use crate::origin::upstream::{Upstream, Upstreams};
 use crate::oss::addressing::Layout;
 use crate::oss::glob::TooLarge;
 use crate::oss::guard::Preset;
@@ -47,11 +47,12 @@ const SESSIONS: usize = 64;
 pub fn router(
     config: &Config,
     engine: &Arc<Engine>,
+    upstreams: &Arc<Upstreams>,
     provider: &Arc<CryptoProvider>,
 ) -> Result<Router, String> {
     let mut table = Table::default();
     for route in &config.routes {
-        let origin = origin(config, route, engine, provider)
+        let origin = origin(config, route, engine, upstreams, provider)
             .map_err(|error| format!("route `{}`: {error}", route.name))?;
         let policies =
             policies(route).map_err(|error| format!("route `{}`: {error}", route.name))?;
@@ -135,6 +136,7 @@ fn origin(
     config: &Config,
     route: &config::Route,
     engine: &Arc<Engine>,
+    upstreams: &Arc<Upstreams>,
     provider: &Arc<CryptoProvider>,
 ) -> Result<Origin, String> {
     let settings = &route.origin;
@@ -148,6 +150,7 @@ fn origin(
     let maker = Maker {
         origin: Arc::clone(settings),
         engine: Arc::clone(engine),
+        upstreams: Arc::clone(upstreams),
         rule: AddressRule::new(settings.endpoint.network, &config.dns),
         connector: if settings.tls {
             Some(connector(settings, provider)?)
@@ -167,14 +170,14 @@ fn origin(
     };
     // Where the bucket is in the path there is one host for all of them.
     let shared = match settings.addressing {
-        Addressing::Path => Some(Arc::new(maker.upstream("any")?)),
+        Addressing::Path => Some(maker.upstream("any")?),
         Addressing::VirtualHost => None,
     };
     // Says at start what a request would find out.
     maker.upstream(names.first().copied().unwrap_or("any"))?;
     let make = Box::new(move |bucket: &str| match &shared {
         Some(shared) => Some(Arc::clone(shared)),
-        None => maker.upstream(bucket).map(Arc::new).ok(),
+        None => maker.upstream(bucket).ok(),
     });
     Ok(Origin::new(
         rewrite,
@@ -191,6 +194,7 @@ fn origin(
 struct Maker {
     origin: Arc<config::Origin>,
     engine: Arc<Engine>,
+    upstreams: Arc<Upstreams>,
     rule: AddressRule,
     connector: Option<TlsConnector>,
 }
@@ -205,9 +209,24 @@ impl Maker {
         }
     }
 
-    fn upstream(&self, bucket: &str) -> Result<Upstream, String> {
+    fn upstream(&self, bucket: &str) -> Result<Arc<Upstream>, String> {
+        let (name, origin) = (self.endpoint(bucket), &self.origin);
+        let identity = format!(
+            "{name}:{} {:?} {} {:?} {:?} {:?} {:?} {:?}",
+            origin.endpoint.port,
+            origin.endpoint.network,
+            origin.tls,
+            origin.ca,
+            origin.server_name,
+            origin.host,
+            origin.timeouts.connect,
+            origin.pool,
+        );
+        self.upstreams.get_or_make(identity, || self.make(name))
+    }
+
+    fn make(&self, name: String) -> Result<Upstream, String> {
         let endpoint = &self.origin.endpoint;
-        let name = self.endpoint(bucket);
         let default_port = if self.origin.tls { 443 } else { 80 };
         let bracketed = match endpoint.host {
             EndpointHost::Ip(std::net::IpAddr::V6(_)) => format!("[{name}]"),

@@ -14,9 +14,11 @@ use std::pin::Pin;
 use std::sync::Arc;
 use std::task::{Context, Poll};
 
+use http::Method;
 use tokio::sync::watch;
 use tower::Service;
 
+use crate::health::Health;
 use crate::http::context::RequestContext;
 use crate::http::framing::{self, Malformed};
 use crate::http::headers;
@@ -52,14 +54,33 @@ pub struct RouterService {
     /// A copy of the current router, renewed when the channel says so: looking for news is one load,
     /// taking the value is a lock that all workers share.
     known: Arc<Router>,
+    health: Arc<Health>,
 }
 
 impl RouterService {
-    /// Serves what `current` holds at each request.
+    /// Serves what `current` holds at each request, as long as `health` has room for it.
     #[must_use]
-    pub fn new(mut current: watch::Receiver<Arc<Router>>) -> Self {
+    pub fn new(mut current: watch::Receiver<Arc<Router>>, health: Arc<Health>) -> Self {
         let known = Arc::clone(&current.borrow_and_update());
-        Self { current, known }
+        Self {
+            current,
+            known,
+            health,
+        }
+    }
+
+    /// The answer to a health check, or to a request there is no room for.
+    fn answers_itself(&self, request: &Request) -> Option<Response> {
+        let connection = &request.context().connection;
+        if let Some(path) = &connection.health_path
+            && request.uri().path() == &**path
+            && (request.method() == Method::GET || request.method() == Method::HEAD)
+        {
+            let (is_ready, troubles) = (self.health.is_ready(), self.health.troubles());
+            return Some(respond::health(request.context(), is_ready, &troubles));
+        }
+        let is_refused = connection.is_refused || self.health.is_overloaded();
+        is_refused.then(|| respond::busy(request.context()))
     }
 }
 
@@ -77,13 +98,16 @@ impl Service<Request> for RouterService {
         if self.current.has_changed().unwrap_or(false) {
             self.known = Arc::clone(&self.current.borrow_and_update());
         }
-        self.known.serve(request)
+        match self.answers_itself(&request) {
+            None => self.known.serve(request),
+            Some(response) => RouteFuture::Refused(ready(Ok(response))),
+        }
     }
 }
 
 /// An answer at once, or the answer of a route's stack.
 pub enum RouteFuture {
-    /// Refused before any route.
+    /// Answered before any route.
     Refused(Ready<Result<Response, Infallible>>),
     /// On its way through a stack.
     Served(stack::Answer),

@@ -18,6 +18,7 @@ use crate::config::AccessFormat;
 use crate::http::access::Recorder;
 use crate::http::context::RequestContext;
 use crate::telemetry::line;
+use crate::telemetry::metrics::RequestMetrics;
 use crate::telemetry::sink::SharedSink;
 
 /// Records a worker collects before it hands them over.
@@ -35,8 +36,12 @@ thread_local! {
 /// The workers' end.
 #[derive(Debug)]
 pub struct AccessLog {
-    batches: SyncSender<Batch>,
+    /// Absent: requests are counted only.
+    batches: Option<SyncSender<Batch>>,
+    metrics: Option<Arc<RequestMetrics>>,
     lost: Arc<AtomicU64>,
+    /// Of the whole life of the process.
+    lost_lines: Arc<AtomicU64>,
 }
 
 /// The writer's end.
@@ -45,7 +50,8 @@ pub struct Writer {
     thread: JoinHandle<()>,
 }
 
-/// Starts the writer thread; `None` when no access log is wanted.
+/// Starts the writer thread, if an access log is wanted; `metrics` counts the same requests. `None`
+/// when neither is.
 ///
 /// # Errors
 ///
@@ -53,20 +59,25 @@ pub struct Writer {
 pub fn start(
     format: AccessFormat,
     sink: SharedSink,
-) -> std::io::Result<Option<(Arc<AccessLog>, Writer)>> {
+    metrics: Option<Arc<RequestMetrics>>,
+) -> std::io::Result<Option<(Arc<AccessLog>, Option<Writer>)>> {
+    let mut log = AccessLog {
+        batches: None,
+        metrics,
+        lost: Arc::default(),
+        lost_lines: Arc::default(),
+    };
     if format == AccessFormat::Off {
-        return Ok(None);
+        let is_wanted = log.metrics.is_some();
+        return Ok(is_wanted.then(|| (Arc::new(log), None)));
     }
     let (batches, receiver) = sync_channel(WAITING);
-    let lost = Arc::new(AtomicU64::new(0));
-    let counter = Arc::clone(&lost);
+    let (lost, all) = (Arc::clone(&log.lost), Arc::clone(&log.lost_lines));
     let thread = std::thread::Builder::new()
         .name("access-log".into())
-        .spawn(move || write(&receiver, format, sink, &counter))?;
-    Ok(Some((
-        Arc::new(AccessLog { batches, lost }),
-        Writer { thread },
-    )))
+        .spawn(move || write(&receiver, format, sink, &lost, &all))?;
+    log.batches = Some(batches);
+    Ok(Some((Arc::new(log), Some(Writer { thread }))))
 }
 
 impl Writer {
@@ -104,8 +115,20 @@ impl AccessLog {
         });
     }
 
+    /// Lines lost since the process began.
+    #[must_use]
+    pub fn lost_lines(&self) -> Arc<AtomicU64> {
+        Arc::clone(&self.lost_lines)
+    }
+
     fn send(&self, batch: Batch) {
-        match self.batches.try_send(batch) {
+        if let Some(metrics) = &self.metrics {
+            metrics.count(&batch);
+        }
+        let Some(batches) = &self.batches else {
+            return;
+        };
+        match batches.try_send(batch) {
             Ok(()) => {}
             Err(TrySendError::Full(batch) | TrySendError::Disconnected(batch)) => {
                 self.lost
@@ -123,7 +146,13 @@ fn wall_clock() -> SystemTime {
     SystemTime::now()
 }
 
-fn write(batches: &Receiver<Batch>, format: AccessFormat, mut sink: SharedSink, lost: &AtomicU64) {
+fn write(
+    batches: &Receiver<Batch>,
+    format: AccessFormat,
+    mut sink: SharedSink,
+    lost: &AtomicU64,
+    all: &AtomicU64,
+) {
     let mut text = Vec::new();
     let mut is_failing = false;
     while let Ok(batch) = batches.recv() {
@@ -153,6 +182,7 @@ fn write(batches: &Receiver<Batch>, format: AccessFormat, mut sink: SharedSink, 
         }
         let lines = lost.swap(0, Relaxed);
         if lines > 0 {
+            all.fetch_add(lines, Relaxed);
             tracing::warn!(lines, "access log lines lost");
         }
     }

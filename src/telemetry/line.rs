@@ -300,6 +300,8 @@ mod tests {
             sni: None,
             is_trusted: false,
             max_headers: 200,
+            health_path: None,
+            is_refused: false,
         };
         RequestContext::new(
             RequestId::next(1),

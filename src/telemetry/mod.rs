@@ -6,9 +6,16 @@
 pub mod access_log;
 pub mod line;
 pub mod mask;
+pub mod metrics;
 pub mod sink;
 
+use std::sync::OnceLock;
+
+use tracing_subscriber::Registry;
+use tracing_subscriber::filter::LevelFilter;
 use tracing_subscriber::fmt::MakeWriter;
+use tracing_subscriber::layer::SubscriberExt;
+use tracing_subscriber::reload;
 
 use crate::config::Level;
 use crate::telemetry::sink::SharedSink;
@@ -21,20 +28,38 @@ impl<'a> MakeWriter<'a> for SharedSink {
     }
 }
 
+/// Changes the level of the running subscriber.
+static LEVEL: OnceLock<reload::Handle<LevelFilter, Registry>> = OnceLock::new();
+
+fn filter(level: Level) -> LevelFilter {
+    match level {
+        Level::Error => LevelFilter::ERROR,
+        Level::Warn => LevelFilter::WARN,
+        Level::Info => LevelFilter::INFO,
+        Level::Debug => LevelFilter::DEBUG,
+        Level::Trace => LevelFilter::TRACE,
+    }
+}
+
+/// Events of `level` and above are logged from now on.
+pub fn set_level(level: Level) {
+    if let Some(handle) = LEVEL.get()
+        && let Err(error) = handle.reload(filter(level))
+    {
+        tracing::error!(%error, "cannot change the log level");
+    }
+}
+
 /// Sends events of `level` and above to `sink`. The first call in a process counts.
 pub fn init(level: Level, sink: SharedSink) {
-    let level = match level {
-        Level::Error => tracing::Level::ERROR,
-        Level::Warn => tracing::Level::WARN,
-        Level::Info => tracing::Level::INFO,
-        Level::Debug => tracing::Level::DEBUG,
-        Level::Trace => tracing::Level::TRACE,
-    };
-    let subscriber = tracing_subscriber::fmt()
-        .with_max_level(level)
+    let (filter, handle) = reload::Layer::new(filter(level));
+    let lines = tracing_subscriber::fmt::layer()
         .with_ansi(false)
-        .with_writer(sink)
-        .finish();
+        .with_writer(sink);
+    let subscriber = Registry::default().with(filter).with(lines);
+    if LEVEL.set(handle).is_err() {
+        return;
+    }
     // A second one, as in tests with several proxies in a process, changes nothing.
     drop(tracing::subscriber::set_global_default(subscriber));
 }

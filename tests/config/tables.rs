@@ -83,9 +83,15 @@ fn listeners() {
                 "address = \"localhost:80\"",
                 "2:11: listener[0].address: `localhost:80` is not an address to listen on",
             ),
+            ("address = \"fd:http\"", ""),
             (
-                "address = \"fd:http\"",
-                "2:11: listener[0].address: `fd:http` is not supported: sockets cannot be passed in",
+                "address = \"fd:a:b\"",
+                "2:11: listener[0].address: `fd:a:b` needs a name of 1 to 255 printable characters, without `:`, after `fd:`",
+            ),
+            ("address = \"0.0.0.0:80\"\nhealth_path = \"/health\"", ""),
+            (
+                "address = \"0.0.0.0:80\"\nhealth_path = \"health?\"",
+                "3:15: listener[0].health_path: `health?` is not a path",
             ),
             (
                 "address = \"unix:\"",

@@ -1,0 +1,257 @@
+//! The admin listener: metrics, health, and the commands of an operator.
+//!
+//! HTTP/1.1 on the control thread, apart from the workers: it answers when they are busy, and what it
+//! does costs no request. Commands go over a channel to whoever can carry them out; this module knows
+//! neither config nor signals. On anything but loopback and unix sockets a token is asked for.
+
+use std::convert::Infallible;
+use std::future::Future;
+use std::io;
+use std::sync::Arc;
+use std::time::Duration;
+
+use bytes::Bytes;
+use http::header::{self, HeaderValue};
+use http::{Method, Request, Response, StatusCode};
+use http_body_util::Full;
+use hyper::body::Incoming;
+use hyper::server::conn::http1;
+use hyper::service::service_fn;
+use hyper_util::rt::{TokioIo, TokioTimer};
+use tokio::io::{AsyncRead, AsyncWrite};
+use tokio::net::{TcpListener, UnixListener};
+use tokio::sync::{Semaphore, mpsc, oneshot};
+use tokio::task::JoinSet;
+
+use crate::config::Admin;
+use crate::health::Health;
+use crate::listener::bind::Bound;
+
+/// Connections at a time.
+const CONNECTIONS: usize = 64;
+/// For a request's head, and so for an idle connection.
+const HEAD: Duration = Duration::from_secs(10);
+/// Pause after an accept that failed for lack of descriptors.
+const PAUSE: Duration = Duration::from_millis(200);
+
+/// What an operator asks for.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Verb {
+    /// Load the config file again.
+    Reload,
+    /// Leave the load balancer.
+    Drain,
+    /// Come back.
+    Undrain,
+    /// Start the binary that is installed now, hand over the sockets, end.
+    Upgrade,
+}
+
+/// A verb and who waits for its outcome: what was done, or why not.
+#[derive(Debug)]
+pub struct Command {
+    /// What to do.
+    pub verb: Verb,
+    /// Told the outcome.
+    pub reply: oneshot::Sender<Result<String, String>>,
+}
+
+/// What the listener shows.
+pub trait Show: Send + Sync + 'static {
+    /// OpenMetrics text.
+    fn metrics(&self) -> String;
+    /// The state as JSON.
+    fn status(&self) -> serde_json::Value;
+    /// Whether the node should get traffic.
+    fn health(&self) -> &Health;
+}
+
+struct Server {
+    show: Arc<dyn Show>,
+    commands: mpsc::Sender<Command>,
+    token: Option<String>,
+}
+
+/// Serves on `socket` until the future is dropped.
+///
+/// # Errors
+///
+/// When the socket cannot be given to this event loop.
+pub async fn serve(
+    socket: Bound,
+    config: &Admin,
+    show: Arc<dyn Show>,
+    commands: mpsc::Sender<Command>,
+) -> io::Result<Infallible> {
+    let server = Arc::new(Server {
+        show,
+        commands,
+        token: config.token.as_ref().map(|token| token.reveal().to_owned()),
+    });
+    let places = Arc::new(Semaphore::new(CONNECTIONS));
+    let mut connections = JoinSet::new();
+    let tcp = match socket {
+        Bound::Tcp(socket) => Ok(TcpListener::from_std(socket)?),
+        Bound::Unix(socket) => Err(UnixListener::from_std(socket)?),
+    };
+    loop {
+        while connections.try_join_next().is_some() {}
+        let place = Arc::clone(&places).acquire_owned().await;
+        let server = Arc::clone(&server);
+        let accepted = match &tcp {
+            Ok(tcp) => tcp.accept().await.map(|(socket, _)| {
+                connections.spawn(async move {
+                    talk(socket, server).await;
+                    drop(place);
+                });
+            }),
+            Err(unix) => unix.accept().await.map(|(socket, _)| {
+                connections.spawn(async move {
+                    talk(socket, server).await;
+                    drop(place);
+                });
+            }),
+        };
+        if let Err(error) = accepted {
+            tracing::warn!(%error, "admin listener cannot accept, pausing");
+            tokio::time::sleep(PAUSE).await;
+        }
+    }
+}
+
+fn talk(
+    socket: impl AsyncRead + AsyncWrite + Unpin + Send + 'static,
+    server: Arc<Server>,
+) -> impl Future<Output = ()> + Send {
+    let service = service_fn(move |request| {
+        let server = Arc::clone(&server);
+        async move { Ok::<_, Infallible>(server.answer(&request).await) }
+    });
+    let connection = http1::Builder::new()
+        .timer(TokioTimer::new())
+        .header_read_timeout(HEAD)
+        .serve_connection(TokioIo::new(socket), service);
+    async move {
+        if let Err(error) = connection.await {
+            tracing::debug!(%error, "admin connection ended early");
+        }
+    }
+}
+
+impl Server {
+    async fn answer(&self, request: &Request<Incoming>) -> Response<Full<Bytes>> {
+        let is_read = request.method() == Method::GET || request.method() == Method::HEAD;
+        let path = request.uri().path();
+        match path {
+            "/healthz" if is_read => return plain(StatusCode::OK, "alive\n".to_owned()),
+            "/readyz" if is_read => return self.readiness(),
+            _ => {}
+        }
+        if !self.is_permitted(request) {
+            let mut answer = plain(
+                StatusCode::UNAUTHORIZED,
+                "needs the token of `[admin]` as `Authorization: Bearer TOKEN`\n".to_owned(),
+            );
+            answer
+                .headers_mut()
+                .insert(header::WWW_AUTHENTICATE, HeaderValue::from_static("Bearer"));
+            return answer;
+        }
+        let verb = match path {
+            "/metrics" if is_read => {
+                return typed(
+                    StatusCode::OK,
+                    "application/openmetrics-text; version=1.0.0; charset=utf-8",
+                    self.show.metrics(),
+                );
+            }
+            "/api/status" if is_read => return json(StatusCode::OK, &self.show.status()),
+            "/api/reload" => Verb::Reload,
+            "/api/drain" => Verb::Drain,
+            "/api/undrain" => Verb::Undrain,
+            "/api/upgrade" => Verb::Upgrade,
+            "/metrics" | "/healthz" | "/readyz" | "/api/status" => {
+                return not_allowed("GET, HEAD");
+            }
+            _ => return plain(StatusCode::NOT_FOUND, "no such page\n".to_owned()),
+        };
+        if request.method() != Method::POST {
+            return not_allowed("POST");
+        }
+        // A page in a browser on this machine can send a POST to loopback, but not without this.
+        if request.headers().contains_key(header::ORIGIN) {
+            return plain(StatusCode::FORBIDDEN, "not from a browser\n".to_owned());
+        }
+        self.command(verb).await
+    }
+
+    async fn command(&self, verb: Verb) -> Response<Full<Bytes>> {
+        let (reply, outcome) = oneshot::channel();
+        let is_sent = self.commands.send(Command { verb, reply }).await.is_ok();
+        let outcome = if is_sent { outcome.await.ok() } else { None };
+        match outcome {
+            Some(Ok(text)) => plain(StatusCode::OK, format!("{text}\n")),
+            Some(Err(text)) => plain(StatusCode::CONFLICT, format!("{text}\n")),
+            None => plain(
+                StatusCode::SERVICE_UNAVAILABLE,
+                "this process is ending\n".to_owned(),
+            ),
+        }
+    }
+
+    fn readiness(&self) -> Response<Full<Bytes>> {
+        let health = self.show.health();
+        let is_ready = health.is_ready();
+        let body = serde_json::json!({ "ready": is_ready, "troubles": health.troubles() });
+        json(
+            if is_ready {
+                StatusCode::OK
+            } else {
+                StatusCode::SERVICE_UNAVAILABLE
+            },
+            &body,
+        )
+    }
+
+    fn is_permitted(&self, request: &Request<Incoming>) -> bool {
+        let Some(token) = &self.token else {
+            return true;
+        };
+        let given = request
+            .headers()
+            .get(header::AUTHORIZATION)
+            .and_then(|value| value.as_bytes().strip_prefix(b"Bearer "));
+        // In constant time: an answer must not say how much of a guess was right.
+        given.is_some_and(|given| {
+            aws_lc_rs::constant_time::verify_slices_are_equal(given, token.as_bytes()).is_ok()
+        })
+    }
+}
+
+fn typed(status: StatusCode, kind: &'static str, body: String) -> Response<Full<Bytes>> {
+    let mut answer = Response::new(Full::new(Bytes::from(body)));
+    *answer.status_mut() = status;
+    let headers = answer.headers_mut();
+    headers.insert(header::CONTENT_TYPE, HeaderValue::from_static(kind));
+    headers.insert(header::CACHE_CONTROL, HeaderValue::from_static("no-store"));
+    answer
+}
+
+fn plain(status: StatusCode, body: String) -> Response<Full<Bytes>> {
+    typed(status, "text/plain; charset=utf-8", body)
+}
+
+fn json(status: StatusCode, body: &serde_json::Value) -> Response<Full<Bytes>> {
+    typed(status, "application/json", format!("{body:#}\n"))
+}
+
+fn not_allowed(methods: &'static str) -> Response<Full<Bytes>> {
+    let mut answer = plain(
+        StatusCode::METHOD_NOT_ALLOWED,
+        format!("this page takes {methods}\n"),
+    );
+    answer
+        .headers_mut()
+        .insert(header::ALLOW, HeaderValue::from_static(methods));
+    answer
+}

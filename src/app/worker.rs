@@ -1,0 +1,108 @@
+//! One worker: its listeners, its connections, its housekeeping.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use tokio::sync::mpsc;
+use tokio::task::JoinSet;
+use tokio_util::task::TaskTracker;
+
+use crate::http::access::{Access, AccessBody, AccessLayer};
+use crate::http::context::ConnectionInfo;
+use crate::listener::{MakeService, WorkerListener};
+use crate::origin::pool;
+use crate::route::RouterService;
+use crate::shutdown::{Phase, Shutdown};
+use crate::telemetry::access_log::AccessLog;
+use crate::telemetry::metrics::RequestMetrics;
+
+/// How often a worker looks after its pool and its part of the access log.
+const HOUSEKEEPING: Duration = Duration::from_millis(200);
+
+/// Makes the service of each client connection.
+#[derive(Clone, Debug)]
+pub(super) struct Services {
+    pub(super) access: AccessLayer,
+    pub(super) router: RouterService,
+}
+
+impl MakeService<AccessBody> for Services {
+    type Service = Access<RouterService>;
+
+    fn make(&self, info: Arc<ConnectionInfo>) -> Self::Service {
+        self.access.layer(self.router.clone(), info)
+    }
+}
+
+/// What a worker needs.
+#[derive(Debug)]
+pub(super) struct Worker {
+    /// Listeners it has to serve; new ones come with a new config.
+    pub(super) listeners: mpsc::UnboundedReceiver<WorkerListener>,
+    pub(super) services: Services,
+    pub(super) shutdown: Shutdown,
+    pub(super) log: Option<Arc<AccessLog>>,
+    pub(super) metrics: Option<Arc<RequestMetrics>>,
+}
+
+impl Worker {
+    /// Serves until everything has drained, or until all is to stop.
+    pub(super) async fn run(self) {
+        let Self {
+            mut listeners,
+            services,
+            mut shutdown,
+            log,
+            metrics,
+        } = self;
+        let mut stopping = shutdown.clone();
+        let tasks = TaskTracker::new();
+        let keeping = async {
+            loop {
+                tokio::time::sleep(HOUSEKEEPING).await;
+                pool::sweep(tokio::time::Instant::now());
+                if let Some(log) = &log {
+                    log.flush();
+                }
+                if let Some(metrics) = &metrics {
+                    metrics.note_idle(pool::idle_connections());
+                }
+            }
+        };
+        let serving = async {
+            let mut listening = JoinSet::new();
+            loop {
+                tokio::select! {
+                    Some(listener) = listeners.recv() => {
+                        listening.spawn(listener.run(services.clone(), tasks.clone()));
+                    }
+                    Some(ended) = listening.join_next() => note_end(ended),
+                    () = shutdown.reached(Phase::Draining) => break,
+                }
+            }
+            while let Some(ended) = listening.join_next().await {
+                note_end(ended);
+            }
+            tasks.close();
+            tasks.wait().await;
+        };
+        tokio::select! {
+            () = serving => {}
+            () = keeping => {}
+            // Returning drops the event loop and every connection on it.
+            () = stopping.reached(Phase::Stopping) => {
+                let cut = tasks.len();
+                if cut > 0 {
+                    tracing::warn!(connections = cut, "connections cut");
+                }
+            }
+        }
+        pool::clear();
+    }
+}
+
+fn note_end(ended: Result<std::io::Result<()>, tokio::task::JoinError>) {
+    if let Ok(Err(error)) = ended {
+        tracing::error!(%error, "listener ended");
+    }
+}

@@ -1,0 +1,83 @@
+//! `[admin]`: the listener for metrics, health and the commands of an operator.
+
+use std::fmt;
+use std::net::{IpAddr, Ipv4Addr, SocketAddr};
+
+use serde::Serialize;
+
+use crate::config::listener::{Address, read_address};
+use crate::config::reader::Reader;
+
+/// A secret: neither shown nor printed.
+#[derive(Clone, PartialEq, Eq)]
+pub struct Secret(String);
+
+impl Secret {
+    /// The secret itself.
+    #[must_use]
+    pub fn reveal(&self) -> &str {
+        &self.0
+    }
+}
+
+impl fmt::Debug for Secret {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("***")
+    }
+}
+
+impl Serialize for Secret {
+    fn serialize<S: serde::Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        serializer.serialize_str("***")
+    }
+}
+
+/// `[admin]`. Without the table there is no such listener.
+///
+/// **Defaults**: `127.0.0.1:9180`, no token.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+pub struct Admin {
+    /// Where; `unix:/path` is reachable for whoever may write to the socket file.
+    pub address: Address,
+    /// What a caller has to send as `Authorization: Bearer`. Needed on any address that is not
+    /// loopback.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub token: Option<Secret>,
+}
+
+impl Admin {
+    /// The table, if the file has it.
+    pub(crate) fn read(root: &Reader<'_>) -> Option<Self> {
+        if !root.has("admin") {
+            return None;
+        }
+        let reader = root.table("admin");
+        let default = || Address::Tcp(SocketAddr::new(Ipv4Addr::LOCALHOST.into(), 9180));
+        let address = if reader.has("address") {
+            read_address(&reader)?
+        } else {
+            default()
+        };
+        let token = reader.text("token").map(|text| {
+            if text.value.len() < 16 || !text.value.bytes().all(|byte| byte.is_ascii_graphic()) {
+                let hint = "for example from `openssl rand -hex 24`";
+                let message = "needs at least 16 printable characters, without blanks";
+                reader.error("token", message, Some(hint));
+            }
+            Secret(text.value)
+        });
+        if let Address::Tcp(address) = &address
+            && !is_local(address.ip())
+            && token.is_none()
+        {
+            let hint = "set `token`, or listen on 127.0.0.1 or on a unix socket";
+            let message = "needs a `token`: others can reach it, and it can reload and drain";
+            reader.error("address", message, Some(hint));
+        }
+        Some(Self { address, token })
+    }
+}
+
+fn is_local(ip: IpAddr) -> bool {
+    ip.to_canonical().is_loopback()
+}

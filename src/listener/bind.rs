@@ -1,0 +1,183 @@
+//! Listening sockets: bound anew, or taken over from whoever holds them already.
+//!
+//! On an address of its own every worker gets its own socket (SO_REUSEPORT), and the kernel spreads
+//! the connections over them. A socket that was passed in is shared: workers accept from copies of
+//! it. Connections wait in a socket, not in a process, so a socket that is handed on loses none.
+
+use std::io;
+use std::net::SocketAddr;
+use std::os::fd::OwnedFd;
+use std::os::unix::fs::FileTypeExt;
+use std::path::Path;
+
+use socket2::{Domain, Socket as RawSocket, Type};
+
+use crate::config::Address;
+
+/// Connections that wait in the kernel for one worker; above `net.core.somaxconn` the kernel's own
+/// limit holds.
+const BACKLOG: i32 = 8192;
+
+/// A listening socket.
+#[derive(Debug)]
+pub enum Bound {
+    /// Of an IP address.
+    Tcp(std::net::TcpListener),
+    /// Of a path.
+    Unix(std::os::unix::net::UnixListener),
+}
+
+impl Bound {
+    /// Another descriptor of the same socket.
+    ///
+    /// # Errors
+    ///
+    /// When descriptors have run out.
+    pub fn try_clone(&self) -> io::Result<Self> {
+        Ok(match self {
+            Self::Tcp(socket) => Self::Tcp(socket.try_clone()?),
+            Self::Unix(socket) => Self::Unix(socket.try_clone()?),
+        })
+    }
+
+    fn set_nonblocking(&self) -> io::Result<()> {
+        match self {
+            Self::Tcp(socket) => socket.set_nonblocking(true),
+            Self::Unix(socket) => socket.set_nonblocking(true),
+        }
+    }
+
+    fn local(&self) -> Option<SocketAddr> {
+        match self {
+            Self::Tcp(socket) => socket.local_addr().ok(),
+            Self::Unix(_) => None,
+        }
+    }
+}
+
+impl From<Bound> for OwnedFd {
+    fn from(bound: Bound) -> Self {
+        match bound {
+            Bound::Tcp(socket) => socket.into(),
+            Bound::Unix(socket) => socket.into(),
+        }
+    }
+}
+
+/// Sockets this process was started with, each under the address it is for: `fd:NAME` from systemd,
+/// anything else from the process before it.
+#[derive(Debug, Default)]
+pub struct Inherited(Vec<(String, Bound)>);
+
+impl Inherited {
+    /// Adds a socket.
+    pub fn push(&mut self, address: String, socket: Bound) {
+        self.0.push((address, socket));
+    }
+
+    /// Closes what the config does not name, so that nobody waits in its queue. Those of systemd stay:
+    /// a later config may name them.
+    pub fn forget_unused(&mut self) {
+        for (address, _) in &self.0 {
+            tracing::warn!(%address, "a socket was passed that no listener has");
+        }
+        self.0.retain(|(address, _)| address.starts_with("fd:"));
+    }
+
+    fn take(&mut self, address: &str) -> Vec<Bound> {
+        self.0
+            .extract_if(.., |(known, _)| known == address)
+            .map(|(_, socket)| socket)
+            .collect()
+    }
+}
+
+/// The sockets of `address`, at least one for each of `workers`, and where they are bound; that is
+/// absent on a unix socket.
+///
+/// # Errors
+///
+/// What the system says: address in use, not ours, or not permitted; for `fd:NAME`, that no such
+/// socket was passed.
+pub fn sockets(
+    address: &Address,
+    workers: usize,
+    inherited: &mut Inherited,
+) -> io::Result<(Option<SocketAddr>, Vec<Bound>)> {
+    let mut sockets = inherited.take(&address.to_string());
+    for socket in &sockets {
+        socket.set_nonblocking()?;
+    }
+    if sockets.is_empty() {
+        match address {
+            Address::Tcp(address) => {
+                refuse_shared(*address)?;
+                let mut address = *address;
+                for _ in 0..workers {
+                    let socket = bind_tcp(address)?;
+                    // With port 0 the first socket decides and the others share its port.
+                    address = socket.local_addr()?;
+                    sockets.push(Bound::Tcp(socket));
+                }
+            }
+            Address::Unix(path) => {
+                remove_stale(path)?;
+                let socket = std::os::unix::net::UnixListener::bind(path)?;
+                socket.set_nonblocking(true)?;
+                sockets.push(Bound::Unix(socket));
+            }
+            Address::Passed(name) => {
+                let reason = format!(
+                    "no socket named `{name}` was passed to this process (FileDescriptorName= of a systemd socket unit)"
+                );
+                return Err(io::Error::new(io::ErrorKind::NotFound, reason));
+            }
+        }
+    }
+    let own = sockets.len();
+    for index in own..workers {
+        if let Some(socket) = sockets.get(index % own) {
+            sockets.push(socket.try_clone()?);
+        }
+    }
+    Ok((sockets.first().and_then(Bound::local), sockets))
+}
+
+/// Fails when another process listens there. Workers share an address by SO_REUSEPORT, which would
+/// let a second ossgate take half of the first one's connections without a word.
+fn refuse_shared(address: SocketAddr) -> io::Result<()> {
+    let socket = RawSocket::new(Domain::for_address(address), Type::STREAM, None)?;
+    if address.is_ipv6() {
+        socket.set_only_v6(true)?;
+    }
+    socket.set_reuse_address(true)?;
+    socket.bind(&address.into())?;
+    socket.listen(1)
+}
+
+fn bind_tcp(address: SocketAddr) -> io::Result<std::net::TcpListener> {
+    let socket = RawSocket::new(Domain::for_address(address), Type::STREAM, None)?;
+    if address.is_ipv6() {
+        // `[::]` and `0.0.0.0` are two listeners, each written by the operator.
+        socket.set_only_v6(true)?;
+    }
+    socket.set_reuse_address(true)?;
+    socket.set_reuse_port(true)?;
+    socket.set_nonblocking(true)?;
+    socket.bind(&address.into())?;
+    socket.listen(BACKLOG)?;
+    Ok(socket.into())
+}
+
+/// Removes the socket file of a process that is gone; a live one, or any other file, is an error.
+pub(crate) fn remove_stale(path: &Path) -> io::Result<()> {
+    match std::fs::symlink_metadata(path) {
+        Ok(found) if found.file_type().is_socket() => {
+            if std::os::unix::net::UnixStream::connect(path).is_ok() {
+                return Err(io::ErrorKind::AddrInUse.into());
+            }
+            std::fs::remove_file(path)
+        }
+        Ok(_) | Err(_) => Ok(()),
+    }
+}

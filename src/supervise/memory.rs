@@ -1,0 +1,93 @@
+//! Whether the process has room for more requests.
+//!
+//! Compares what the process has in memory (`/proc/self/status`) with a limit: the operator's, else
+//! nine tenths of the control group's. Running out of it would end every transfer; answering new
+//! requests 503 for a while ends none.
+
+use std::path::Path;
+
+/// Compares memory in use with a limit.
+#[derive(Debug)]
+pub(super) struct Guard {
+    /// Bytes; `None` without a limit.
+    limit: Option<u64>,
+    has_room: bool,
+}
+
+impl Guard {
+    /// `configured` in bytes; 0 takes the control group's limit.
+    pub(super) fn new(configured: usize) -> Self {
+        let limit = match u64::try_from(configured).unwrap_or(u64::MAX) {
+            0 => group_limit().map(|limit| limit / 10 * 9),
+            limit => Some(limit),
+        };
+        Self {
+            limit,
+            has_room: true,
+        }
+    }
+
+    /// Looks again. Room comes back a tenth below the limit, so that it does not flicker.
+    pub(super) fn has_room(&mut self) -> bool {
+        if let (Some(limit), Some(used)) = (self.limit, resident()) {
+            self.has_room = has_room(self.has_room, limit, used);
+        }
+        self.has_room
+    }
+}
+
+fn has_room(had: bool, limit: u64, used: u64) -> bool {
+    used < if had { limit } else { limit / 10 * 9 }
+}
+
+fn resident() -> Option<u64> {
+    let status = std::fs::read_to_string("/proc/self/status").ok()?;
+    let line = status
+        .lines()
+        .find_map(|line| line.strip_prefix("VmRSS:"))?;
+    let kib: u64 = line.trim().strip_suffix("kB")?.trim().parse().ok()?;
+    Some(kib.saturating_mul(1024))
+}
+
+/// The tightest limit of this process's control group and those above it; version 2, then 1.
+fn group_limit() -> Option<u64> {
+    let number =
+        |path: &Path| -> Option<u64> { std::fs::read_to_string(path).ok()?.trim().parse().ok() };
+    let groups = std::fs::read_to_string("/proc/self/cgroup").ok()?;
+    let own = groups.lines().find_map(|line| line.strip_prefix("0::/"));
+    let root = Path::new("/sys/fs/cgroup");
+    let unified = own.and_then(|own| {
+        let own = root.join(own);
+        own.ancestors()
+            .take_while(|group| group.starts_with(root))
+            .filter_map(|group| number(&group.join("memory.max")))
+            .min()
+    });
+    // Version 1 says that there is no limit with a number near the largest.
+    unified
+        .or_else(|| number(&root.join("memory/memory.limit_in_bytes")))
+        .filter(|limit| *limit < 1 << 60)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn room_comes_back_below_the_limit() {
+        assert!(has_room(true, 1000, 999));
+        assert!(!has_room(true, 1000, 1000));
+        assert!(!has_room(false, 1000, 950));
+        assert!(has_room(false, 1000, 899));
+    }
+
+    #[test]
+    fn this_process_has_memory() {
+        assert!(resident().unwrap() > 1 << 20);
+        let mut none = Guard {
+            limit: Some(1),
+            has_room: true,
+        };
+        assert!(!none.has_room());
+    }
+}
