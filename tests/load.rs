@@ -13,22 +13,18 @@
 
 use std::net::{IpAddr, Ipv4Addr, SocketAddr};
 use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, AtomicU64, Ordering::Relaxed};
+use std::sync::atomic::Ordering::Relaxed;
 use std::time::{Duration, SystemTime};
 
 use ossgate::demo::dns::{Answer, Dns};
 use ossgate::demo::net::{self, Served};
 use ossgate::demo::origin::{BucketOptions, Options, Origin, TrustAll};
-use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::{TcpListener, TcpSocket, TcpStream};
 use tokio::time::Instant;
 
+use crate::support::load::{CLIENTS, PACE, Tally, ask, finish, load};
 use crate::support::origin::{RawOrigin, ok};
 use crate::support::proxy::Proxy;
-
-/// Clients, each sending a request every [`PACE`]: 240 requests a second in all.
-const CLIENTS: u64 = 24;
-const PACE: Duration = Duration::from_millis(100);
 
 fn ip(last: u8) -> Ipv4Addr {
     Ipv4Addr::new(127, 0, 2, last)
@@ -53,103 +49,6 @@ async fn start(lasts: &[u8], port: u16) -> (Dns, Proxy) {
         dns.addr()
     ));
     (dns, proxy)
-}
-
-/// One request on an open connection; `Err` says what was wrong with its answer.
-async fn ask(socket: &mut TcpStream, request: &str) -> Result<(), String> {
-    socket
-        .write_all(request.as_bytes())
-        .await
-        .map_err(|error| format!("write: {error}"))?;
-    let mut answer = Vec::new();
-    loop {
-        if let Some(end) = answer.windows(4).position(|four| four == b"\r\n\r\n") {
-            let head = String::from_utf8_lossy(&answer[..end]).to_lowercase();
-            let length: usize = head
-                .split("content-length: ")
-                .nth(1)
-                .and_then(|rest| rest.split("\r\n").next())
-                .map_or(0, |length| length.parse().unwrap());
-            let is_head = request.starts_with("HEAD");
-            if is_head || answer.len() >= end + 4 + length {
-                return if head.starts_with("http/1.1 200") {
-                    Ok(())
-                } else {
-                    Err(String::from_utf8_lossy(&answer).into_owned())
-                };
-            }
-        }
-        match socket.read_buf(&mut answer).await {
-            Ok(0) => {
-                return Err(format!(
-                    "ended after {:?}",
-                    String::from_utf8_lossy(&answer)
-                ));
-            }
-            Ok(_) => {}
-            Err(error) => return Err(format!("read: {error}")),
-        }
-    }
-}
-
-/// What a load has done.
-#[derive(Default)]
-struct Tally {
-    sent: AtomicU64,
-    failed: AtomicU64,
-    is_over: AtomicBool,
-}
-
-/// Keeps `CLIENTS` clients busy until the tally says that it is over.
-fn load(address: SocketAddr, tally: &Arc<Tally>) -> tokio::task::JoinSet<()> {
-    let mut clients = tokio::task::JoinSet::new();
-    for number in 0..CLIENTS {
-        let tally = Arc::clone(tally);
-        clients.spawn(async move {
-            let mut kept: Option<TcpStream> = None;
-            let mut pace = tokio::time::interval(PACE);
-            for turn in 0_u64.. {
-                pace.tick().await;
-                if tally.is_over.load(Relaxed) {
-                    return;
-                }
-                let request = match (number + turn) % 10 {
-                    0 => format!(
-                        "PUT /put-{number} HTTP/1.1\r\nhost: x\r\ncontent-length: 5\r\n\r\nhello"
-                    ),
-                    1 => "HEAD /k HTTP/1.1\r\nhost: x\r\n\r\n".to_owned(),
-                    _ => "GET /k HTTP/1.1\r\nhost: x\r\n\r\n".to_owned(),
-                };
-                let mut socket = match kept.take() {
-                    Some(socket) => socket,
-                    None => TcpStream::connect(address).await.unwrap(),
-                };
-                let result = ask(&mut socket, &request).await;
-                tally.sent.fetch_add(1, Relaxed);
-                if let Err(why) = &result {
-                    tally.failed.fetch_add(1, Relaxed);
-                    eprintln!("failed: {why}");
-                } else if number % 2 == 0 {
-                    kept = Some(socket);
-                }
-            }
-        });
-    }
-    clients
-}
-
-async fn finish(name: &str, tally: &Tally, mut clients: tokio::task::JoinSet<()>, begin: Instant) {
-    tally.is_over.store(true, Relaxed);
-    while let Some(ended) = clients.join_next().await {
-        ended.unwrap();
-    }
-    let (sent, failed) = (tally.sent.load(Relaxed), tally.failed.load(Relaxed));
-    let seconds = begin.elapsed().as_secs_f64();
-    #[expect(clippy::cast_precision_loss, reason = "a rate to look at")]
-    let rate = sent as f64 / seconds;
-    eprintln!("{name}: {sent} requests in {seconds:.0} s ({rate:.0}/s), {failed} failed");
-    assert_eq!(failed, 0, "of {sent}");
-    assert!(rate > 100.0, "the load was no load: {rate:.0}/s");
 }
 
 fn oss() -> Origin {

@@ -8,15 +8,19 @@
     reason = "a test fails loudly, and cuts texts it has written itself"
 )]
 
+mod admin;
 mod config;
 mod explain;
 mod forward;
 mod http2;
 mod import;
 mod layers;
+mod lifecycle;
 mod limits;
 mod load;
+mod overload;
 mod policy;
+mod reload;
 mod resolve;
 mod signature;
 mod support;

@@ -4,6 +4,7 @@
 //! verified TLS to the origin; drain of idle, busy and HTTP/2 connections. Left out: HTTP/2 frame
 //! attacks.
 
+use std::net::SocketAddr;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -40,6 +41,16 @@ async fn connect(
     name: &str,
     alpn: &[&str],
 ) -> std::io::Result<TlsStream<TcpStream>> {
+    connect_to(proxy.address, ca, name, alpn).await
+}
+
+/// A TLS connection to `address`, whose certificate must be for `name` and signed by `ca`.
+pub(crate) async fn connect_to(
+    address: SocketAddr,
+    ca: &Leaf,
+    name: &str,
+    alpn: &[&str],
+) -> std::io::Result<TlsStream<TcpStream>> {
     let mut roots = rustls::RootCertStore::empty();
     roots
         .add(rustls::pki_types::CertificateDer::from_pem_slice(ca.ca_pem.as_bytes()).unwrap())
@@ -51,7 +62,7 @@ async fn connect(
         .with_root_certificates(roots)
         .with_no_client_auth();
     config.alpn_protocols = alpn.iter().map(|name| name.as_bytes().to_vec()).collect();
-    let socket = TcpStream::connect(proxy.address).await.unwrap();
+    let socket = TcpStream::connect(address).await.unwrap();
     let name = ServerName::try_from(name.to_owned()).unwrap();
     TlsConnector::from(Arc::new(config))
         .connect(name, socket)
@@ -155,7 +166,7 @@ async fn http2_by_its_preface_on_a_plain_listener() {
 }
 
 /// An origin behind TLS, with the certificate of `leaf`.
-async fn tls_origin(leaf: &Leaf) -> std::net::SocketAddr {
+async fn tls_origin(leaf: &Leaf) -> SocketAddr {
     let plain = RawOrigin::start(|_| ok("secret")).await;
     let chain = rustls::pki_types::CertificateDer::pem_file_iter(&leaf.cert)
         .unwrap()

@@ -241,14 +241,6 @@ fn keep_fixed(now: &Config, new: &mut Config) -> Vec<&'static str> {
     };
     keep("server.workers", now.server.workers == new.server.workers);
     keep("server.probe", now.server.probe == new.server.probe);
-    keep(
-        "server.max_memory",
-        now.server.max_memory == new.server.max_memory,
-    );
-    keep(
-        "server.watch_config",
-        now.server.watch_config == new.server.watch_config,
-    );
     keep("dns", now.dns == new.dns);
     keep("admin", now.admin == new.admin);
     keep("log.access", now.log.access == new.log.access);
@@ -259,8 +251,6 @@ fn keep_fixed(now: &Config, new: &mut Config) -> Vec<&'static str> {
     keep("log.error_file", now.log.error_file == new.log.error_file);
     new.server.workers = now.server.workers;
     new.server.probe = now.server.probe;
-    new.server.max_memory = now.server.max_memory;
-    new.server.watch_config = now.server.watch_config;
     new.dns = now.dns.clone();
     new.admin = now.admin.clone();
     let level = new.log.level;

@@ -9,26 +9,37 @@ use std::path::Path;
 /// Compares memory in use with a limit.
 #[derive(Debug)]
 pub(super) struct Guard {
-    /// Bytes; `None` without a limit.
-    limit: Option<u64>,
+    /// Of the control group, read at the start.
+    group: Option<u64>,
     has_room: bool,
 }
 
-impl Guard {
-    /// `configured` in bytes; 0 takes the control group's limit.
-    pub(super) fn new(configured: usize) -> Self {
-        let limit = match u64::try_from(configured).unwrap_or(u64::MAX) {
-            0 => group_limit().map(|limit| limit / 10 * 9),
-            limit => Some(limit),
-        };
+impl Default for Guard {
+    fn default() -> Self {
         Self {
-            limit,
+            group: group_limit(),
             has_room: true,
         }
     }
+}
 
-    /// Looks again. Room comes back a tenth below the limit, so that it does not flicker.
-    pub(super) fn has_room(&mut self) -> bool {
+impl Guard {
+    /// Looks again, with `configured` bytes as the limit; 0 takes the control group's. Room comes back
+    /// a tenth below the limit, so that it does not flicker.
+    pub(super) fn has_room(&mut self, configured: usize) -> bool {
+        let limit = match u64::try_from(configured).unwrap_or(u64::MAX) {
+            0 => self.group.map(|limit| limit / 10 * 9),
+            limit => Some(limit),
+        };
+        self.has_room = match (limit, resident()) {
+            (Some(limit), Some(used)) => has_room(self.has_room, limit, used),
+            _ => true,
+        };
+        self.has_room
+    }
+}
+
+fn has_room(&mut self) -> bool {
         if let (Some(limit), Some(used)) = (self.limit, resident()) {
             self.has_room = has_room(self.has_room, limit, used);
         }
@@ -84,10 +95,8 @@ mod tests {
     #[test]
     fn this_process_has_memory() {
         assert!(resident().unwrap() > 1 << 20);
-        let mut none = Guard {
-            limit: Some(1),
-            has_room: true,
-        };
-        assert!(!none.has_room());
+        let mut guard = Guard::default();
+        assert!(!guard.has_room(1));
+        assert!(guard.has_room(1 << 40));
     }
 }

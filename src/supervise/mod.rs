@@ -161,7 +161,7 @@ async fn serve(running: &mut Running, supervisor: &mut Supervisor) -> std::io::R
     systemd::ready();
     let watchdog = systemd::watchdog();
     let mut watched = Watched::new(&supervisor.path, running.config());
-    let mut memory = memory::Guard::new(running.config().server.max_memory);
+    let mut memory = memory::Guard::default();
     let mut round = tokio::time::interval(ROUND);
     round.set_missed_tick_behavior(tokio::time::MissedTickBehavior::Delay);
     loop {
@@ -194,7 +194,7 @@ async fn serve(running: &mut Running, supervisor: &mut Supervisor) -> std::io::R
                 }
             }
             _ = round.tick() => {
-                let has_room = memory.has_room();
+                let has_room = memory.has_room(running.config().server.max_memory);
                 let health = &running.state().health;
                 if health.set_overloaded(!has_room) {
                     tracing::warn!(has_room, "memory limit: new requests are answered 503 while there is no room");

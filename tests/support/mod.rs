@@ -9,5 +9,7 @@
 )]
 
 pub(crate) mod certificates;
+pub(crate) mod daemon;
+pub(crate) mod load;
 pub(crate) mod origin;
 pub(crate) mod proxy;

@@ -2,7 +2,10 @@
 
 use std::net::SocketAddr;
 use std::path::Path;
+use std::sync::Arc;
 
+use ossgate::app::change::Changed;
+use ossgate::app::state::State;
 use ossgate::app::{self, Running};
 use ossgate::config;
 use ossgate::telemetry::sink::SharedSink;
@@ -51,6 +54,26 @@ impl Proxy {
         text.lines()
             .map(|line| serde_json::from_str(line).unwrap())
             .collect()
+    }
+
+    /// Serves another config from now on.
+    pub(crate) fn change(&mut self, text: &str) -> Result<Changed, String> {
+        let loaded = config::from_str("test.toml", text, Path::new("/"), &|_| None);
+        let config = loaded.map_err(|problems| problems.to_string())?.config;
+        let running = self.running.as_mut().unwrap();
+        let changed = running.change(config).map_err(|error| error.to_string())?;
+        self.addresses = running.addresses();
+        Ok(changed)
+    }
+
+    /// What the admin listener shows.
+    pub(crate) fn state(&self) -> Arc<State> {
+        self.running.as_ref().unwrap().state()
+    }
+
+    /// Leaves the load balancer, or comes back.
+    pub(crate) fn set_leaving(&self, is_leaving: bool) {
+        self.running.as_ref().unwrap().set_leaving(is_leaving);
     }
 
     /// Drains, as the first SIGTERM does.

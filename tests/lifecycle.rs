@@ -1,0 +1,337 @@
+//! The process from start to end: signals, hand-over of sockets, passed sockets, watched files.
+//!
+//! Rows: SIGHUP, a drain under load and what it leaves, upgrades under load by signal and by command,
+//! an upgrade whose new process cannot start, sockets passed as systemd passes them, a renewed
+//! certificate, the notifications systemd gets, descriptors run out. tests/ha has the same at scale.
+
+use std::io::{Read, Write};
+use std::net::SocketAddr;
+use std::os::unix::net::UnixDatagram;
+use std::sync::Arc;
+use std::sync::atomic::Ordering::Relaxed;
+use std::time::Duration;
+
+use tokio::io::{AsyncReadExt, AsyncWriteExt};
+use tokio::net::TcpStream;
+use tokio::time::Instant;
+
+use crate::support::certificates;
+use crate::support::daemon::{Daemon, wait_for};
+use crate::support::load::{CLIENTS, Tally, finish, load};
+use crate::support::origin::{RawOrigin, ok};
+use crate::support::proxy::{bucket_at, status};
+use crate::tls;
+
+fn config(origin: SocketAddr, more: &str) -> String {
+    format!(
+        "{more}[[listener]]\naddress = \"127.0.0.1:0\"\n[[route]]\n{}\n",
+        bucket_at(origin)
+    )
+}
+
+/// A request on a connection of its own.
+fn get(address: SocketAddr) -> String {
+    let mut socket = std::net::TcpStream::connect(address).unwrap();
+    socket
+        .write_all(b"GET /k HTTP/1.1\r\nhost: x\r\nconnection: close\r\n\r\n")
+        .unwrap();
+    let mut answer = String::new();
+    socket.read_to_string(&mut answer).unwrap();
+    answer
+}
+
+async fn wait_until_sent(tally: &Tally, requests: u64) {
+    while tally.sent.load(Relaxed) < requests {
+        tokio::task::yield_now().await;
+    }
+}
+
+#[tokio::test]
+async fn hang_up_loads_the_config_and_a_bad_one_changes_nothing() {
+    let origin = RawOrigin::start(|_| ok("x")).await;
+    let text = config(origin.address, "");
+    let daemon = Daemon::start(&text);
+    let address = daemon.addresses(1).await[0];
+    daemon.write(&text.replace("[[route]]\n", "[[route]]\nhosts = [\"a.cn\"]\n"));
+    Daemon::signal("HUP", daemon.child.id());
+    daemon.event("config reloaded").await;
+    let answer = tokio::task::spawn_blocking(move || get(address))
+        .await
+        .unwrap();
+    assert_eq!(status(&answer), 404, "the new routes");
+    daemon.write("nonsense");
+    Daemon::signal("HUP", daemon.child.id());
+    daemon.event("config not reloaded").await;
+    assert!(
+        daemon.events().contains("ossgate.toml:1:"),
+        "{}",
+        daemon.events()
+    );
+    let answer = tokio::task::spawn_blocking(move || get(address))
+        .await
+        .unwrap();
+    assert_eq!(status(&answer), 404);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn upgrades_under_load_lose_no_request_and_refuse_no_connection() {
+    let origin = RawOrigin::start(|_| ok("x")).await;
+    let server = "[server]\nworkers = 2\ndrain_timeout = \"10s\"\n";
+    let mut daemon = Daemon::start(&config(origin.address, server));
+    let address = daemon.addresses(1).await[0];
+    let (tally, begin) = (Arc::new(Tally::default()), Instant::now());
+    let clients = load(address, &tally);
+    let mut upload = TcpStream::connect(address).await.unwrap();
+    let head = b"PUT /slow HTTP/1.1\r\nhost: x\r\ncontent-length: 4\r\n\r\n";
+    upload.write_all(head).await.unwrap();
+    let first = daemon.child.id();
+    let mut pid = first;
+    for round in 1..=3 {
+        wait_until_sent(&tally, CLIENTS * 4 * round).await;
+        Daemon::signal("USR2", pid);
+        upload.write_all(b".").await.unwrap();
+        pid = wait_for("a new process", || {
+            let events = daemon.events();
+            let told: Vec<&str> = events
+                .lines()
+                .filter(|line| line.contains("upgraded: process"))
+                .collect();
+            if (told.len() as u64) < round {
+                return None;
+            }
+            told.last()?
+                .split("process ")
+                .nth(1)?
+                .split(' ')
+                .next()?
+                .parse()
+                .ok()
+        })
+        .await;
+        assert_ne!(pid, first);
+    }
+    wait_until_sent(&tally, CLIENTS * 20).await;
+    finish("3 upgrades", &tally, clients, begin).await;
+    // The upload began in the first process and ends there.
+    upload.write_all(b".").await.unwrap();
+    let mut answer = vec![0; 15];
+    upload.read_exact(&mut answer).await.unwrap();
+    assert_eq!(answer, b"HTTP/1.1 200 OK");
+    drop(upload);
+    assert_eq!(daemon.ended().await, Some(0), "{}", daemon.events());
+    Daemon::signal("TERM", pid);
+    wait_for("the last one stops", || {
+        (daemon.events().matches("stopped").count() == 4).then_some(())
+    })
+    .await;
+}
+
+#[tokio::test]
+async fn a_successor_that_cannot_start_changes_nothing() {
+    let origin = RawOrigin::start(|_| ok("x")).await;
+    let daemon = Daemon::start(&config(origin.address, ""));
+    let address = daemon.addresses(1).await[0];
+    daemon.write("nonsense");
+    Daemon::signal("USR2", daemon.child.id());
+    daemon.event("not upgraded").await;
+    let events = daemon.events();
+    assert!(
+        events.contains("ended before it served: exit status: 78"),
+        "{events}"
+    );
+    let answer = tokio::task::spawn_blocking(move || get(address))
+        .await
+        .unwrap();
+    assert_eq!(status(&answer), 200);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_drain_serves_what_has_come_and_ends_early() {
+    let origin = RawOrigin::start(|_| ok("x")).await;
+    let server = "[server]\ndrain_delay = \"300ms\"\ndrain_timeout = \"20s\"\n";
+    let mut daemon = Daemon::start(&config(origin.address, server));
+    let address = daemon.addresses(1).await[0];
+    let mut fresh = TcpStream::connect(address).await.unwrap();
+    let mut kept = TcpStream::connect(address).await.unwrap();
+    let request = "GET /k HTTP/1.1\r\nhost: x\r\n\r\n";
+    assert_eq!(
+        crate::support::load::ask(&mut kept, request).await,
+        Ok(true)
+    );
+    Daemon::signal("TERM", daemon.child.id());
+    daemon.event("draining").await;
+    wait_for("no more connections", || {
+        std::net::TcpStream::connect(address).is_err().then_some(())
+    })
+    .await;
+    // Connections from before get their next request through, even when it is their first.
+    for client in [&mut fresh, &mut kept] {
+        assert_eq!(crate::support::load::ask(client, request).await, Ok(false));
+    }
+    let begin = Instant::now();
+    assert_eq!(daemon.ended().await, Some(0));
+    assert!(
+        begin.elapsed() < Duration::from_secs(5),
+        "{:?}",
+        begin.elapsed()
+    );
+}
+
+#[tokio::test]
+async fn sockets_are_taken_as_systemd_passes_them() {
+    let origin = RawOrigin::start(|_| ok("x")).await;
+    let listener = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
+    let address = listener.local_addr().unwrap();
+    let dir = tempfile::tempdir().unwrap();
+    let path = dir.path().join("notify");
+    let notify = UnixDatagram::bind(&path).unwrap();
+    notify
+        .set_read_timeout(Some(Duration::from_secs(20)))
+        .unwrap();
+    let text = config(origin.address, "").replace("127.0.0.1:0", "fd:http");
+    let pass = |command: &mut std::process::Command| {
+        use command_fds::{CommandFdExt, FdMapping};
+        let mapping = FdMapping {
+            parent_fd: listener.try_clone().unwrap().into(),
+            child_fd: 3,
+        };
+        command
+            .env("LISTEN_FDS", "1")
+            .env("LISTEN_FDNAMES", "http")
+            .env("NOTIFY_SOCKET", &path)
+            .fd_mappings(vec![mapping])
+            .unwrap();
+    };
+    let told = |word: &str| {
+        let mut text = [0; 512];
+        loop {
+            let length = notify.recv(&mut text).unwrap();
+            let text = String::from_utf8_lossy(&text[..length]).into_owned();
+            if text.contains(word) {
+                return text;
+            }
+        }
+    };
+    let mut daemon = Daemon::start_with(&text, pass);
+    assert!(told("READY=1").contains("STATUS=serving"));
+    assert_eq!(status(&get_in_place(address).await), 200);
+    Daemon::signal("HUP", daemon.child.id());
+    assert!(told("RELOADING=1").contains("MONOTONIC_USEC="));
+    told("READY=1");
+    Daemon::signal("USR2", daemon.child.id());
+    let main: u32 = told("MAINPID=")
+        .split("MAINPID=")
+        .nth(1)
+        .and_then(|rest| rest.lines().next()?.parse().ok())
+        .unwrap();
+    assert_eq!(daemon.ended().await, Some(0));
+    assert_eq!(status(&get_in_place(address).await), 200);
+    Daemon::signal("TERM", main);
+    told("STOPPING=1");
+    daemon.event("stopped").await;
+    // The socket has outlived the processes: nobody is refused.
+    let waiting = tokio::task::spawn_blocking(move || get(address));
+    let next = Daemon::start_with(&text, pass);
+    assert_eq!(status(&waiting.await.unwrap()), 200);
+    drop(next);
+}
+
+async fn get_in_place(address: SocketAddr) -> String {
+    tokio::task::spawn_blocking(move || get(address))
+        .await
+        .unwrap()
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_renewed_certificate_is_served_by_itself_and_a_half_written_pair_is_not() {
+    let origin = RawOrigin::start(|_| ok("x")).await;
+    let (old, new) = (
+        certificates::leaf(&["a.example"]),
+        certificates::leaf(&["a.example"]),
+    );
+    let text = config(origin.address, "[log]\nlevel = \"debug\"\n")
+        .replace(":0\"\n", ":0\"\ntls = true\n")
+        + &format!(
+            "[[certificate]]\ncert = {:?}\nkey = {:?}\n",
+            old.cert, old.key
+        );
+    let daemon = Daemon::start(&text);
+    let address = daemon.addresses(1).await[0];
+    let shows = async |leaf| {
+        tls::connect_to(address, leaf, "a.example", &[])
+            .await
+            .is_ok()
+    };
+    assert!(shows(&old).await);
+    std::fs::copy(&new.cert, &old.cert).unwrap();
+    daemon.event("certificate not renewed").await;
+    assert!(shows(&old).await, "the key is still the old one");
+    std::fs::rename(&new.key, &old.key).unwrap();
+    let mut pace = tokio::time::interval(Duration::from_millis(100));
+    let begin = Instant::now();
+    while !shows(&new).await {
+        pace.tick().await;
+        assert!(
+            begin.elapsed() < Duration::from_secs(10),
+            "{}",
+            daemon.events()
+        );
+    }
+    assert!(!shows(&old).await);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn without_descriptors_it_neither_spins_nor_falls_over() {
+    let origin = RawOrigin::start(|_| ok("x")).await;
+    let text = config(origin.address, "[server]\nworkers = 1\n");
+    let mut daemon = Daemon::start_with(&text, |command| {
+        let program = command.get_program().to_owned();
+        let mut limited = std::process::Command::new("sh");
+        limited
+            .args([
+                "-c",
+                "ulimit -n 256; exec \"$0\" run -c ossgate.toml > access.log 2> events.log",
+            ])
+            .arg(program)
+            .current_dir(command.get_current_dir().unwrap());
+        *command = limited;
+    });
+    let pid = daemon.child.id();
+    let address = daemon.addresses(1).await[0];
+    let mut open = Vec::new();
+    for _ in 0..600 {
+        let Ok(Ok(socket)) =
+            tokio::time::timeout(Duration::from_millis(500), TcpStream::connect(address)).await
+        else {
+            break;
+        };
+        open.push(socket);
+    }
+    assert!(open.len() > 300, "{}", open.len());
+    let before = cpu_ticks(pid);
+    let mut clock = tokio::time::interval(Duration::from_secs(1));
+    clock.tick().await;
+    clock.tick().await;
+    let used = cpu_ticks(pid) - before;
+    assert!(
+        used < 20,
+        "{used} of 100 ticks in a second with nothing to do"
+    );
+    drop(open);
+    for _ in 0..100 {
+        assert_eq!(status(&get_in_place(address).await), 200);
+    }
+    assert!(daemon.child.try_wait().unwrap().is_none());
+}
+
+/// Processor time of a process, in hundredths of a second.
+fn cpu_ticks(pid: u32) -> u64 {
+    let stat = std::fs::read_to_string(format!("/proc/{pid}/stat")).unwrap();
+    let fields: Vec<&str> = stat
+        .rsplit(')')
+        .next()
+        .unwrap()
+        .split_whitespace()
+        .collect();
+    fields[11].parse::<u64>().unwrap() + fields[12].parse::<u64>().unwrap()
+}

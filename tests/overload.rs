@@ -1,0 +1,97 @@
+//! More than there is room for: a few are told so, the rest wait, and nobody who is served notices.
+//!
+//! Rows: connections above the limit, plain; memory above its limit, with a transfer under way.
+
+use std::time::Duration;
+
+use tokio::io::{AsyncReadExt, AsyncWriteExt};
+use tokio::net::TcpStream;
+
+use crate::support::daemon::Daemon;
+use crate::support::load::ask;
+use crate::support::origin::{RawOrigin, ok};
+use crate::support::proxy::{Proxy, bucket_at, one_route, status};
+
+const GET: &str = "GET /k HTTP/1.1\r\nhost: x\r\n\r\n";
+
+#[tokio::test]
+async fn connections_above_the_limit_are_answered_503_and_find_a_place_later() {
+    let origin = RawOrigin::start(|_| ok("x")).await;
+    let text =
+        one_route(&bucket_at(origin.address)).replacen(":0\"\n", ":0\"\nmax_connections = 2\n", 1);
+    let proxy = Proxy::start(&text);
+    let mut served = Vec::new();
+    for _ in 0..2 {
+        let mut socket = TcpStream::connect(proxy.address).await.unwrap();
+        assert_eq!(ask(&mut socket, GET).await, Ok(true));
+        served.push(socket);
+    }
+    let refused = proxy.text(GET).await;
+    assert_eq!(status(&refused), 503);
+    for part in [
+        "retry-after: 1\r\n",
+        "x-ossgate-error: proxy_busy\r\n",
+        "connection: close\r\n",
+        "<Code>ProxyBusy</Code>",
+        "OSS was not asked",
+    ] {
+        assert!(refused.contains(part), "{part}: {refused}");
+    }
+    for socket in &mut served {
+        assert_eq!(ask(socket, GET).await, Ok(true), "those inside go on");
+    }
+    served.pop();
+    let mut pace = tokio::time::interval(Duration::from_millis(10));
+    while status(&proxy.get("x", "/k").await) != 200 {
+        pace.tick().await;
+    }
+    let metrics = proxy.state().metrics();
+    let refused = metrics
+        .lines()
+        .find(|line| line.starts_with("ossgate_connections_refused_total"));
+    assert!(!refused.unwrap().ends_with(" 0"), "{refused:?}");
+}
+
+#[tokio::test]
+async fn without_memory_new_requests_are_answered_503_and_transfers_go_on() {
+    let origin = RawOrigin::start(|_| ok("x")).await;
+    let text = |memory: &str| {
+        format!(
+            "[server]\nworkers = 1\nmax_memory = \"{memory}\"\n[[listener]]\naddress = \"127.0.0.1:0\"\n[[route]]\n{}\n",
+            bucket_at(origin.address)
+        )
+    };
+    let daemon = Daemon::start(&text("1GiB"));
+    let address = daemon.addresses(1).await[0];
+    let mut upload = TcpStream::connect(address).await.unwrap();
+    upload
+        .write_all(
+            b"PUT /k HTTP/1.1\r\nhost: x\r\nexpect: 100-continue\r\ncontent-length: 2\r\n\r\n",
+        )
+        .await
+        .unwrap();
+    let mut answer = [0; 25];
+    upload.read_exact(&mut answer).await.unwrap();
+    assert_eq!(&answer, b"HTTP/1.1 100 Continue\r\n\r\n");
+    daemon.write(&text("1MiB"));
+    Daemon::signal("HUP", daemon.child.id());
+    daemon.event("memory limit").await;
+    let mut socket = TcpStream::connect(address).await.unwrap();
+    let refused = ask(&mut socket, GET).await.unwrap_err();
+    assert_eq!(status(&refused), 503, "{refused}");
+    assert!(refused.contains("retry-after: 1\r\n"), "{refused}");
+    upload.write_all(b"12").await.unwrap();
+    let mut answer = [0; 15];
+    upload.read_exact(&mut answer).await.unwrap();
+    assert_eq!(&answer, b"HTTP/1.1 200 OK", "what is under way goes on");
+    daemon.write(&text("1GiB"));
+    Daemon::signal("HUP", daemon.child.id());
+    let mut pace = tokio::time::interval(Duration::from_millis(50));
+    loop {
+        pace.tick().await;
+        let mut socket = TcpStream::connect(address).await.unwrap();
+        if ask(&mut socket, GET).await.is_ok() {
+            return;
+        }
+    }
+}

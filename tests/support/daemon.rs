@@ -1,0 +1,122 @@
+//! The program itself, as a process.
+
+use std::net::SocketAddr;
+use std::path::PathBuf;
+use std::process::{Child, Command, Output, Stdio};
+use std::time::Duration;
+
+use tokio::time::Instant;
+
+/// Longest wait for anything a test waits for.
+const PATIENCE: Duration = Duration::from_secs(20);
+
+/// A running `ossgate run`; ended when dropped.
+pub(crate) struct Daemon {
+    pub(crate) child: Child,
+    dir: tempfile::TempDir,
+}
+
+/// Waits until `found` finds something.
+pub(crate) async fn wait_for<T>(what: &str, mut found: impl FnMut() -> Option<T>) -> T {
+    let begin = Instant::now();
+    let mut pace = tokio::time::interval(Duration::from_millis(20));
+    loop {
+        pace.tick().await;
+        if let Some(found) = found() {
+            return found;
+        }
+        assert!(begin.elapsed() < PATIENCE, "waited in vain: {what}");
+    }
+}
+
+impl Daemon {
+    /// Starts it with a config; its working directory is one of its own.
+    pub(crate) fn start(config: &str) -> Self {
+        Self::start_with(config, |_| ())
+    }
+
+    /// [`Daemon::start`] with changes to the command.
+    pub(crate) fn start_with(config: &str, change: impl FnOnce(&mut Command)) -> Self {
+        let dir = tempfile::tempdir().unwrap();
+        std::fs::write(dir.path().join("ossgate.toml"), config).unwrap();
+        let log = |name: &str| std::fs::File::create(dir.path().join(name)).unwrap();
+        let mut command = Command::new(env!("CARGO_BIN_EXE_ossgate"));
+        command
+            .args(["run", "-c", "ossgate.toml"])
+            .current_dir(dir.path())
+            .stdin(Stdio::null())
+            .stdout(log("access.log"))
+            .stderr(log("events.log"));
+        change(&mut command);
+        let child = command.spawn().unwrap();
+        Self { child, dir }
+    }
+
+    pub(crate) fn path(&self, name: &str) -> PathBuf {
+        self.dir.path().join(name)
+    }
+
+    /// Writes the config file anew.
+    pub(crate) fn write(&self, config: &str) {
+        std::fs::write(self.path("ossgate.toml"), config).unwrap();
+    }
+
+    /// What it has logged.
+    pub(crate) fn events(&self) -> String {
+        std::fs::read_to_string(self.path("events.log")).unwrap()
+    }
+
+    /// The addresses it listens on, the admin listener's first if it has one; waits for `count`.
+    pub(crate) async fn addresses(&self, count: usize) -> Vec<SocketAddr> {
+        wait_for("listening", || {
+            let events = self.events();
+            let found: Vec<SocketAddr> = events
+                .lines()
+                .filter(|line| line.contains("listening") || line.contains("admin listener"))
+                .filter_map(|line| {
+                    let address = line.split("address=").nth(1)?;
+                    address.split(' ').next()?.parse().ok()
+                })
+                .collect();
+            (found.len() >= count).then_some(found)
+        })
+        .await
+    }
+
+    /// Waits for an event with this text.
+    pub(crate) async fn event(&self, text: &str) {
+        wait_for(text, || self.events().contains(text).then_some(())).await;
+    }
+
+    /// Sends a signal by name to `pid`.
+    pub(crate) fn signal(name: &str, pid: u32) {
+        let sent = Command::new("kill")
+            .args([&format!("-{name}"), &pid.to_string()])
+            .status();
+        assert!(sent.unwrap().success());
+    }
+
+    /// Runs `ossgate VERB` for it.
+    pub(crate) fn ask(&self, verb: &str) -> Output {
+        Command::new(env!("CARGO_BIN_EXE_ossgate"))
+            .args([verb, "-c", "ossgate.toml"])
+            .current_dir(self.dir.path())
+            .output()
+            .unwrap()
+    }
+
+    /// Waits until the process that was started has ended; its exit code.
+    pub(crate) async fn ended(&mut self) -> Option<i32> {
+        wait_for("the end of the process", || self.child.try_wait().unwrap())
+            .await
+            .code()
+    }
+}
+
+impl Drop for Daemon {
+    fn drop(&mut self) {
+        // It may have ended long ago.
+        let _killed = self.child.kill();
+        let _waited = self.child.wait();
+    }
+}

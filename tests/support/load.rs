@@ -1,0 +1,128 @@
+//! A constant load that counts what goes wrong.
+
+#![allow(clippy::print_stderr, reason = "a load tells its figures")]
+
+use std::net::SocketAddr;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering::Relaxed};
+use std::time::Duration;
+
+use tokio::io::{AsyncReadExt, AsyncWriteExt};
+use tokio::net::TcpStream;
+use tokio::time::Instant;
+
+/// Clients, each sending a request every [`PACE`]: 240 requests a second in all.
+pub(crate) const CLIENTS: u64 = 24;
+pub(crate) const PACE: Duration = Duration::from_millis(100);
+
+/// One request on an open connection; whether the connection goes on, or what was wrong with the
+/// answer.
+pub(crate) async fn ask(socket: &mut TcpStream, request: &str) -> Result<bool, String> {
+    socket
+        .write_all(request.as_bytes())
+        .await
+        .map_err(|error| format!("write: {error}"))?;
+    let mut answer = Vec::new();
+    loop {
+        if let Some(end) = answer.windows(4).position(|four| four == b"\r\n\r\n") {
+            let head = String::from_utf8_lossy(&answer[..end]).to_lowercase();
+            let length: usize = head
+                .split("content-length: ")
+                .nth(1)
+                .and_then(|rest| rest.split("\r\n").next())
+                .map_or(0, |length| length.parse().unwrap());
+            let is_head = request.starts_with("HEAD");
+            if is_head || answer.len() >= end + 4 + length {
+                return if head.starts_with("http/1.1 200") {
+                    Ok(!head.contains("connection: close"))
+                } else {
+                    Err(String::from_utf8_lossy(&answer).into_owned())
+                };
+            }
+        }
+        match socket.read_buf(&mut answer).await {
+            Ok(0) => {
+                return Err(format!(
+                    "ended after {:?}",
+                    String::from_utf8_lossy(&answer)
+                ));
+            }
+            Ok(_) => {}
+            Err(error) => return Err(format!("read: {error}")),
+        }
+    }
+}
+
+/// What a load has done.
+#[derive(Default)]
+pub(crate) struct Tally {
+    pub(crate) sent: AtomicU64,
+    pub(crate) failed: AtomicU64,
+    pub(crate) is_over: AtomicBool,
+}
+
+fn is_open(socket: &TcpStream) -> bool {
+    let mut byte = [0];
+    let read = socket.try_read(&mut byte);
+    read.is_err_and(|error| error.kind() == std::io::ErrorKind::WouldBlock)
+}
+
+/// Keeps `CLIENTS` clients busy until the tally says that it is over.
+pub(crate) fn load(address: SocketAddr, tally: &Arc<Tally>) -> tokio::task::JoinSet<()> {
+    let mut clients = tokio::task::JoinSet::new();
+    for number in 0..CLIENTS {
+        let tally = Arc::clone(tally);
+        clients.spawn(async move {
+            let mut kept: Option<TcpStream> = None;
+            let mut pace = tokio::time::interval(PACE);
+            for turn in 0_u64.. {
+                pace.tick().await;
+                if tally.is_over.load(Relaxed) {
+                    return;
+                }
+                let request = match (number + turn) % 10 {
+                    0 => format!(
+                        "PUT /put-{number} HTTP/1.1\r\nhost: x\r\ncontent-length: 5\r\n\r\nhello"
+                    ),
+                    1 => "HEAD /k HTTP/1.1\r\nhost: x\r\n\r\n".to_owned(),
+                    _ => "GET /k HTTP/1.1\r\nhost: x\r\n\r\n".to_owned(),
+                };
+                // A connection that was closed while it was idle has lost no request.
+                let mut socket = match kept.take().filter(is_open) {
+                    Some(socket) => socket,
+                    None => TcpStream::connect(address).await.unwrap(),
+                };
+                let result = ask(&mut socket, &request).await;
+                tally.sent.fetch_add(1, Relaxed);
+                match result {
+                    Ok(goes_on) if goes_on && number % 2 == 0 => kept = Some(socket),
+                    Ok(_) => {}
+                    Err(why) => {
+                        tally.failed.fetch_add(1, Relaxed);
+                        eprintln!("failed: {why}");
+                    }
+                }
+            }
+        });
+    }
+    clients
+}
+
+pub(crate) async fn finish(
+    name: &str,
+    tally: &Tally,
+    mut clients: tokio::task::JoinSet<()>,
+    begin: Instant,
+) {
+    tally.is_over.store(true, Relaxed);
+    while let Some(ended) = clients.join_next().await {
+        ended.unwrap();
+    }
+    let (sent, failed) = (tally.sent.load(Relaxed), tally.failed.load(Relaxed));
+    let seconds = begin.elapsed().as_secs_f64();
+    #[expect(clippy::cast_precision_loss, reason = "a rate to look at")]
+    let rate = sent as f64 / seconds;
+    eprintln!("{name}: {sent} requests in {seconds:.0} s ({rate:.0}/s), {failed} failed");
+    assert_eq!(failed, 0, "of {sent}");
+    assert!(rate > 100.0, "the load was no load: {rate:.0}/s");
+}
