@@ -39,14 +39,6 @@ impl Guard {
     }
 }
 
-fn has_room(&mut self) -> bool {
-        if let (Some(limit), Some(used)) = (self.limit, resident()) {
-            self.has_room = has_room(self.has_room, limit, used);
-        }
-        self.has_room
-    }
-}
-
 fn has_room(had: bool, limit: u64, used: u64) -> bool {
     used < if had { limit } else { limit / 10 * 9 }
 }
