@@ -3,10 +3,10 @@
 use std::hash::{BuildHasher, RandomState};
 use std::path::Path;
 
-use crate::app::{self, Running};
+use crate::app;
 use crate::cli::{BAD_CONFIG, NOT_NOW, env};
 use crate::config::{self, Sink};
-use crate::supervise::{self, Supervisor};
+use crate::supervise::{self, Signals, Supervisor};
 use crate::telemetry;
 use crate::telemetry::sink::SharedSink;
 
@@ -42,6 +42,20 @@ pub fn run(path: &Path) -> u8 {
         routes = config.routes.len(),
         "starting"
     );
+    let prepared = tokio::runtime::Builder::new_current_thread()
+        .enable_all()
+        .build()
+        .and_then(|runtime| {
+            let signals = runtime.block_on(async { Signals::new() })?;
+            Ok((runtime, signals))
+        });
+    let (runtime, signals) = match prepared {
+        Ok(prepared) => prepared,
+        Err(error) => {
+            tracing::error!(%error, "cannot wait for signals");
+            return 1;
+        }
+    };
     let admin = match supervise::bind_admin(&config, &mut inherited) {
         Ok(admin) => admin,
         Err(error) => {
@@ -66,7 +80,16 @@ pub fn run(path: &Path) -> u8 {
         admin,
         predecessor,
     };
-    serve(running, supervisor)
+    match runtime.block_on(supervise::run(running, supervisor, signals)) {
+        Ok(()) => {
+            tracing::info!("stopped");
+            0
+        }
+        Err(error) => {
+            tracing::error!(%error, "cannot listen to the admin socket");
+            1
+        }
+    }
 }
 
 fn open(sink: &Sink, standard: SharedSink) -> std::io::Result<SharedSink> {
@@ -82,28 +105,4 @@ fn open(sink: &Sink, standard: SharedSink) -> std::io::Result<SharedSink> {
 /// A number no other process is likely to have; the standard library seeds its hasher randomly.
 fn seed() -> u64 {
     RandomState::new().hash_one(std::process::id())
-}
-
-fn serve(running: Running, supervisor: Supervisor) -> u8 {
-    let runtime = match tokio::runtime::Builder::new_current_thread()
-        .enable_all()
-        .build()
-    {
-        Ok(runtime) => runtime,
-        Err(error) => {
-            tracing::error!(%error, "cannot wait for signals");
-            running.stop();
-            return 1;
-        }
-    };
-    match runtime.block_on(supervise::run(running, supervisor)) {
-        Ok(()) => {
-            tracing::info!("stopped");
-            0
-        }
-        Err(error) => {
-            tracing::error!(%error, "cannot listen to signals or to the admin socket");
-            1
-        }
-    }
 }

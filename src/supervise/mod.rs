@@ -87,7 +87,9 @@ pub fn bind_admin(config: &Config, inherited: &mut Inherited) -> std::io::Result
     Ok(sockets.pop())
 }
 
-struct Signals {
+/// The signals of a process. Until it exists, SIGHUP and the others end the process.
+#[derive(Debug)]
+pub struct Signals {
     terminate: Signal,
     quit: Signal,
     interrupt: Signal,
@@ -105,7 +107,12 @@ enum Asked {
 }
 
 impl Signals {
-    fn new() -> std::io::Result<Self> {
+    /// Takes over the signals; inside the runtime that waits for them.
+    ///
+    /// # Errors
+    ///
+    /// When the system refuses.
+    pub fn new() -> std::io::Result<Self> {
         Ok(Self {
             terminate: signal(SignalKind::terminate())?,
             quit: signal(SignalKind::quit())?,
@@ -132,15 +139,22 @@ impl Signals {
 ///
 /// # Errors
 ///
-/// When signals or the admin socket cannot be listened to; the proxy is stopped then, too.
-pub async fn run(mut running: Running, mut supervisor: Supervisor) -> std::io::Result<()> {
-    let outcome = serve(&mut running, &mut supervisor).await;
+/// When the admin socket cannot be listened to; the proxy is stopped then, too.
+pub async fn run(
+    mut running: Running,
+    mut supervisor: Supervisor,
+    mut signals: Signals,
+) -> std::io::Result<()> {
+    let outcome = serve(&mut running, &mut supervisor, &mut signals).await;
     running.stop();
     outcome
 }
 
-async fn serve(running: &mut Running, supervisor: &mut Supervisor) -> std::io::Result<()> {
-    let mut signals = Signals::new()?;
+async fn serve(
+    running: &mut Running,
+    supervisor: &mut Supervisor,
+    signals: &mut Signals,
+) -> std::io::Result<()> {
     let (sender, mut commands) = mpsc::channel(16);
     let kept = supervisor
         .admin
@@ -215,7 +229,7 @@ async fn serve(running: &mut Running, supervisor: &mut Supervisor) -> std::io::R
             }
         }
     }
-    end(running, &mut signals, &supervisor.logs, admin).await;
+    end(running, signals, &supervisor.logs, admin).await;
     Ok(())
 }
 
