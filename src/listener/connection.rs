@@ -331,6 +331,9 @@ where
             if let Poll::Ready(result) = connection.as_mut().poll(cx) {
                 return Poll::Ready(result.map_err(|error| error.to_string()));
             }
+            if streams.is_churned() {
+                return Poll::Ready(Err("streams opened only to be given up".to_owned()));
+            }
             ready!(tick.as_mut().poll(cx));
             let now = Instant::now();
             // Polled again in the next round, which leaves the waker with it.

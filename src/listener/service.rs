@@ -102,6 +102,14 @@ pub struct TrackedFuture<F> {
     closes: bool,
 }
 
+impl<F> Drop for TrackedFuture<F> {
+    fn drop(&mut self) {
+        if let Some(stream) = &self.stream {
+            stream.note_given_up();
+        }
+    }
+}
+
 impl<F, B> Future for TrackedFuture<F>
 where
     F: Future<Output = Result<http::Response<B>, Infallible>> + Unpin,

@@ -3,6 +3,10 @@
 //! A client can leave a stream's window shut and go on talking on the connection, so what moves on
 //! the socket says nothing about a stream. Each stream notes what it waits for; on the connection's
 //! tick, those that have waited for their client for too long are reset, and the others go on.
+//!
+//! A client can also open streams only to give them up, each of which costs an upstream request and
+//! its connection (CVE-2023-44487; hyper limits only those it has not handed out yet). More of that
+//! than any user's client does ends the connection.
 
 use std::cell::RefCell;
 use std::future::Future;
@@ -25,7 +29,11 @@ pub struct StreamState {
     /// Ticks for which that has been so.
     ticks: AtomicU32,
     task: OnceLock<Arc<OnceLock<AbortHandle>>>,
+    given_up: Arc<AtomicU32>,
 }
+
+/// Streams a client may give up before their answers, between two ticks.
+const GIVEN_UP: u32 = 200;
 
 impl Waits for StreamState {
     fn set_waiting(&self, is: bool) {
@@ -49,6 +57,12 @@ impl StreamState {
         });
     }
 
+    /// The client has given the stream up before its answer.
+    pub fn note_given_up(&self) {
+        self.given_up
+            .store(self.given_up.load(Relaxed).saturating_add(1), Relaxed);
+    }
+
     fn reset(&self) {
         if let Some(task) = self.task.get().and_then(|task| task.get()) {
             // Dropping hyper's half of the stream sends RST_STREAM.
@@ -62,20 +76,32 @@ impl StreamState {
 pub struct Streams {
     /// Locked on the worker's own thread only, so never contended.
     all: Mutex<Vec<Arc<StreamState>>>,
+    /// Since the last tick.
+    given_up: Arc<AtomicU32>,
 }
 
 impl Streams {
     /// A new stream.
     pub fn open(&self) -> Arc<StreamState> {
-        let state = Arc::new(StreamState::default());
+        let state = Arc::new(StreamState {
+            given_up: Arc::clone(&self.given_up),
+            ..StreamState::default()
+        });
         let mut all = self.all.lock().unwrap_or_else(PoisonError::into_inner);
         all.push(Arc::clone(&state));
         state
     }
 
+    /// Whether the client opens streams only to give them up.
+    #[must_use]
+    pub fn is_churned(&self) -> bool {
+        self.given_up.load(Relaxed) > GIVEN_UP
+    }
+
     /// Called once per tick: resets what has waited for its client for more than `limit` ticks;
     /// how many that were.
     pub fn tick(&self, limit: u32) -> usize {
+        self.given_up.store(0, Relaxed);
         let mut all = self.all.lock().unwrap_or_else(PoisonError::into_inner);
         let mut late = 0;
         all.retain(|state| {
