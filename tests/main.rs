@@ -18,6 +18,7 @@ mod limits;
 mod load;
 mod policy;
 mod resolve;
+mod resume;
 mod signature;
 mod support;
 mod tls;

@@ -9,5 +9,6 @@
 )]
 
 pub(crate) mod certificates;
+pub(crate) mod object;
 pub(crate) mod origin;
 pub(crate) mod proxy;
