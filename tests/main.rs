@@ -22,6 +22,7 @@ mod overload;
 mod policy;
 mod reload;
 mod resolve;
+mod resume;
 mod signature;
 mod support;
 mod tls;

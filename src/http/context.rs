@@ -262,6 +262,8 @@ pub struct Outcome {
     pub reused: bool,
     /// Attempts after the first.
     pub retries: u32,
+    /// Times the answer's body broke and went on on another connection.
+    pub resumes: u32,
     /// `x-oss-request-id` of the answer.
     pub oss_request_id: ShortText,
     /// `x-oss-ec` of the answer.

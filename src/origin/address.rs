@@ -57,6 +57,14 @@ impl Address {
         self.ejected_until.store(self.millis(now + pause), Relaxed);
     }
 
+    /// A connection that had worked broke. All those of an address break together when it dies, so
+    /// while it is set aside another one says nothing new.
+    pub fn note_break(&self, now: Instant) {
+        if !self.is_ejected() || self.millis(now) >= self.ejected_until.load(Relaxed) {
+            self.note_failure(now);
+        }
+    }
+
     /// The address works.
     pub fn note_success(&self) {
         if self.failures.load(Relaxed) != 0 {

@@ -3,7 +3,8 @@
 //! It owns the upstream connection: polling the body polls the connection, so no task and no channel
 //! stands between the two sockets. When the body has ended cleanly the connection goes back to the
 //! pool; when it is dropped before, the connection is closed with it. A body that breaks ends with
-//! an error, so that what the client receives never looks complete.
+//! an error, so that what the client receives never looks complete, unless the rest can be had on
+//! another connection ([`super::resume`]).
 
 use std::future::Future;
 use std::pin::Pin;
@@ -19,7 +20,18 @@ use tokio::time::Instant;
 use crate::http::BodyError;
 use crate::http::body::poll_data;
 use crate::origin::pool::{self, Connection};
+use crate::origin::resume::{Going, Plan};
 use crate::origin::upload::Upload;
+
+/// What becomes of the body when it breaks.
+enum Resume {
+    /// It stays broken.
+    Never,
+    /// It may go on.
+    Ready(Box<Plan>),
+    /// It has broken, and the rest is being asked for.
+    Going(Going, BodyError),
+}
 
 /// An answer's body together with the connection it is read from.
 pub struct Download {
@@ -30,10 +42,13 @@ pub struct Download {
     /// The request's body, if it was still on its way when the answer began.
     upload: Option<Arc<Upload>>,
     idle: Duration,
-    /// When the head or the last frame came.
+    /// When the head came, or the last frame that was waited for.
     last_frame: Instant,
-    has_waited: bool,
+    /// Since when the next frame has been waited for: a client that does not take what is there is
+    /// no silence of OSS.
+    waits_since: Option<Instant>,
     has_failed: bool,
+    resume: Resume,
 }
 
 impl std::fmt::Debug for Download {
@@ -45,15 +60,16 @@ impl std::fmt::Debug for Download {
 }
 
 impl Download {
-    /// `idle`: longest silence inside the body.
+    /// `idle`: longest silence inside the body. `plan`: how the body goes on when it breaks.
     #[must_use]
-    pub fn new(
+    pub(super) fn new(
         inner: Incoming,
         connection: Connection,
         pool: u64,
         upload: Option<Arc<Upload>>,
         idle: Duration,
         now: Instant,
+        plan: Option<Box<Plan>>,
     ) -> Self {
         Self {
             inner,
@@ -62,8 +78,9 @@ impl Download {
             upload,
             idle,
             last_frame: now,
-            has_waited: false,
+            waits_since: None,
             has_failed: false,
+            resume: plan.map_or(Resume::Never, Resume::Ready),
         }
     }
 
@@ -89,8 +106,7 @@ impl Download {
         let Some(connection) = &mut self.connection else {
             return Poll::Pending;
         };
-        self.has_waited = true;
-        let due = self.last_frame + self.idle;
+        let due = *self.waits_since.get_or_insert_with(Instant::now) + self.idle;
         let timer = &mut connection.timer;
         loop {
             if timer.deadline() > due {
@@ -106,6 +122,70 @@ impl Download {
     }
 }
 
+impl Download {
+    /// The body has broken for `error`: looks for the rest, or lets it be broken.
+    fn break_off(&mut self, error: BodyError) -> Result<(), BodyError> {
+        self.connection = None;
+        let error = match std::mem::replace(&mut self.resume, Resume::Never) {
+            Resume::Ready(plan) => match plan.go_on(Instant::now()) {
+                Ok(going) => {
+                    self.resume = Resume::Going(going, error);
+                    return Ok(());
+                }
+                Err(_pointless) => error,
+            },
+            Resume::Never | Resume::Going(..) => error,
+        };
+        self.has_failed = true;
+        Err(error)
+    }
+
+    /// Waits for the rest, if it is being asked for.
+    fn poll_rest(&mut self, cx: &mut Context<'_>) -> Poll<Result<(), BodyError>> {
+        let Resume::Going(going, _) = &mut self.resume else {
+            return Poll::Ready(Ok(()));
+        };
+        let (plan, rest) = ready!(going.as_mut().poll(cx));
+        if let Some((inner, connection)) = rest {
+            self.inner = inner;
+            self.connection = Some(connection);
+            self.pool = plan.pool();
+            self.last_frame = Instant::now();
+            self.waits_since = None;
+            self.resume = Resume::Ready(plan);
+            return Poll::Ready(Ok(()));
+        }
+        self.has_failed = true;
+        match std::mem::replace(&mut self.resume, Resume::Never) {
+            Resume::Going(_, error) => Poll::Ready(Err(error)),
+            Resume::Never | Resume::Ready(_) => Poll::Ready(Err(BodyError::OriginGone)),
+        }
+    }
+
+    /// What a frame, an end or an error of the present connection means for the whole body.
+    fn take(
+        &mut self,
+        frame: Option<Result<Frame<Bytes>, BodyError>>,
+    ) -> Option<Result<Frame<Bytes>, BodyError>> {
+        if self.waits_since.take().is_some() {
+            self.last_frame = Instant::now();
+        }
+        match frame {
+            Some(Ok(frame)) => {
+                if let (Resume::Ready(plan), Some(data)) = (&mut self.resume, frame.data_ref()) {
+                    plan.note(data.len());
+                }
+                Some(Ok(frame))
+            }
+            Some(Err(error)) => self.break_off(error).err().map(Err),
+            None if matches!(&self.resume, Resume::Ready(plan) if plan.is_short()) => {
+                self.break_off(BodyError::OriginGone).err().map(Err)
+            }
+            None => None,
+        }
+    }
+}
+
 impl Body for Download {
     type Data = Bytes;
     type Error = BodyError;
@@ -115,25 +195,25 @@ impl Body for Download {
         cx: &mut Context<'_>,
     ) -> Poll<Option<Result<Frame<Bytes>, BodyError>>> {
         let this = self.get_mut();
-        match this.poll_body(cx) {
-            Poll::Ready(frame) => {
-                if this.has_waited {
-                    this.last_frame = Instant::now();
-                }
-                this.has_failed |= matches!(frame, Some(Err(_)));
-                Poll::Ready(frame)
+        loop {
+            if let Err(error) = ready!(this.poll_rest(cx)) {
+                return Poll::Ready(Some(Err(error)));
             }
-            Poll::Pending => {
-                ready!(this.poll_silence(cx));
-                this.has_failed = true;
-                this.connection = None;
-                Poll::Ready(Some(Err(BodyError::OriginStalled)))
+            let frame = match this.poll_body(cx) {
+                Poll::Ready(frame) => this.take(frame),
+                Poll::Pending => {
+                    ready!(this.poll_silence(cx));
+                    this.take(Some(Err(BodyError::OriginStalled)))
+                }
+            };
+            if !matches!(this.resume, Resume::Going(..)) {
+                return Poll::Ready(frame);
             }
         }
     }
 
     fn is_end_stream(&self) -> bool {
-        self.inner.is_end_stream() && !self.has_failed
+        self.inner.is_end_stream() && !self.has_failed && !matches!(self.resume, Resume::Going(..))
     }
 
     fn size_hint(&self) -> SizeHint {

@@ -10,7 +10,8 @@
 //! A connect that fails costs nothing, so any request goes on to the next address. On a kept-alive
 //! connection that ended before the first byte of the answer, a request is sent again, once, on a
 //! fresh connection: always when hyper is sure that it was not written; else only when its method is
-//! idempotent and none of its body has been read.
+//! idempotent and none of its body has been read. A download that breaks asks for the rest
+//! ([`resume`]).
 
 pub mod address;
 mod answer;
@@ -23,7 +24,9 @@ pub mod driver;
 pub mod error;
 pub mod exchange;
 pub mod pool;
+mod prepare;
 pub mod request;
+mod resume;
 pub mod upload;
 pub mod upstream;
 
@@ -35,7 +38,7 @@ use std::time::Duration;
 
 use http::header::{self, HeaderName};
 use http::uri::PathAndQuery;
-use http::{Method, StatusCode, Uri, Version};
+use http::{Method, StatusCode, Version, request as head};
 use http_body::Body;
 use hyper::body::Incoming;
 use tokio::time::Instant;
@@ -44,13 +47,14 @@ use tower::Service;
 use crate::http::context::{RequestContext, ShortText};
 use crate::http::headers;
 use crate::http::{Received, Request, Response, ResponseBody};
-use crate::origin::buckets::{Bucket, BucketTable};
+use crate::origin::buckets::BucketTable;
 use crate::origin::download::Download;
 use crate::origin::error::Error;
 use crate::origin::exchange::{Deadlines, exchange};
 use crate::origin::pool::Connection;
+use crate::origin::prepare::Prepared;
 use crate::origin::request::Rewrite;
-use crate::origin::upload::{Upload, UploadBody};
+use crate::origin::resume::{Plan, Source};
 
 const OSS_REQUEST_ID: HeaderName = HeaderName::from_static("x-oss-request-id");
 const OSS_EC: HeaderName = HeaderName::from_static("x-oss-ec");
@@ -166,109 +170,36 @@ impl Service<Request> for Origin {
     }
 }
 
-/// A request rewritten for OSS.
-struct Prepared {
-    /// Taken by the first attempt.
-    head: Option<http::request::Parts>,
-    upload: Option<Arc<Upload>>,
-    bucket: Bucket,
-    /// Path and query as the client asked.
-    asked: Option<PathAndQuery>,
-}
-
-impl Prepared {
-    fn build(&self, head: http::request::Parts) -> http::Request<UploadBody> {
-        let body = match &self.upload {
-            None => UploadBody::Empty,
-            Some(upload) => UploadBody::Stream(Arc::clone(upload)),
-        };
-        let mut request = http::Request::from_parts(head, body);
-        if let Some(upload) = self.upload.as_ref().filter(|upload| upload.is_held()) {
-            let upload = Arc::clone(upload);
-            hyper::ext::on_informational(&mut request, move |answer| {
-                if answer.status() == StatusCode::CONTINUE {
-                    upload.open_gate();
-                }
-            });
-        }
-        request
-    }
+/// An answer that has begun.
+struct Answered {
+    answer: http::Response<Incoming>,
+    connection: Connection,
+    /// What was asked, where it may be asked again.
+    copy: Option<head::Parts>,
 }
 
 impl Shared {
     async fn forward(
         &self,
         request: Received,
-        context: &RequestContext,
+        context: &Arc<RequestContext>,
     ) -> Result<Response, Error> {
         let mut prepared = self.prepare(request, context)?;
         let result = self.send(&mut prepared, context).await;
         if let Some(upload) = &prepared.upload {
             context.outcome().bytes_in = upload.sent();
         }
-        let (answer, connection) = result?;
+        let answered = result?;
         let now = Instant::now();
         context.outcome().first_byte = Some(now.saturating_duration_since(context.start));
-        self.accept(answer, connection, prepared, context, now)
-    }
-
-    fn prepare(&self, request: Received, context: &RequestContext) -> Result<Prepared, Error> {
-        let (mut head, body) = request.into_parts();
-        let (bucket, target) = {
-            let target = head.uri.path_and_query().map_or("/", PathAndQuery::as_str);
-            let mapped = self.rewrite.map(|| request_host(&head), target)?;
-            let bucket = self
-                .buckets
-                .get(&mapped.bucket)
-                .ok_or(Error::NoSuchBucket)?;
-            let is_same =
-                mapped.target.as_ptr() == target.as_ptr() && mapped.target.len() == target.len();
-            let target = if is_same {
-                None
-            } else {
-                Some(
-                    PathAndQuery::try_from(mapped.target.as_ref())
-                        .map_err(|error| Error::Rewrite(error.into()))?,
-                )
-            };
-            (bucket, target)
-        };
-        // A target without a path (`http://host`) is `/`, which its own type writes as nothing.
-        let target = target
-            .or_else(|| head.uri.path_and_query().cloned())
-            .filter(|target| target.as_str() != "/")
-            .unwrap_or_else(|| PathAndQuery::from_static("/"));
-        let asked = head.uri.path_and_query().cloned();
-        head.uri = Uri::from(target);
-        let had_expect = head.headers.contains_key(header::EXPECT);
-        let is_old = head.version < Version::HTTP_11;
-        head.version = Version::HTTP_11;
-        head.extensions.clear();
-        head.headers
-            .insert(header::HOST, bucket.upstream.host.clone());
-        let has_body = !body.is_end_stream();
-        let is_held = had_expect && has_body && !is_old;
-        if had_expect && !is_held {
-            head.headers.remove(header::EXPECT);
-        }
-        {
-            let mut outcome = context.outcome();
-            outcome.bucket = Some(Arc::clone(&bucket.name));
-            outcome.endpoint = Some(Arc::clone(&bucket.upstream.endpoint));
-        }
-        Ok(Prepared {
-            head: Some(head),
-            upload: has_body.then(|| Upload::new(body, is_held)),
-            bucket,
-            asked,
-        })
+        self.accept(answered, prepared, context, now)
     }
 
     async fn send(
         &self,
         prepared: &mut Prepared,
         context: &RequestContext,
-    ) -> Result<(http::Response<Incoming>, Connection), Error> {
+    ) -> Result<Answered, Error> {
         let upstream = Arc::clone(&prepared.bucket.upstream);
         let is_idempotent = prepared
             .head
@@ -276,6 +207,11 @@ impl Shared {
             .is_some_and(|head| is_idempotent(&head.method));
         // What cannot be sent twice must not be sent into a connection that is closing.
         let is_sure = prepared.upload.is_some() || !is_idempotent;
+        let is_download = prepared.upload.is_none()
+            && prepared
+                .head
+                .as_ref()
+                .is_some_and(|head| head.method == Method::GET);
         let mut head = prepared.head.take();
         let mut attempt = 0_u32;
         while let Some(parts) = head.take() {
@@ -287,8 +223,10 @@ impl Shared {
                 outcome.reused = connection.is_reused;
                 outcome.retries = attempt;
             }
-            // Only a kept-alive connection can fail in a way that allows another attempt.
-            let copy = (connection.is_reused && is_idempotent).then(|| parts.clone());
+            // For another attempt, which only a kept-alive connection allows, or for the rest of a
+            // body that breaks.
+            let copy =
+                ((connection.is_reused && is_idempotent) || is_download).then(|| parts.clone());
             let now = if connection.is_reused {
                 context.start
             } else {
@@ -298,7 +236,13 @@ impl Shared {
             let upload = prepared.upload.as_ref();
             let failure =
                 match exchange(&mut connection, request, upload, self.deadlines, now).await {
-                    Ok(answer) => return Ok((answer, connection)),
+                    Ok(answer) => {
+                        return Ok(Answered {
+                            answer,
+                            connection,
+                            copy: copy.filter(|_| is_download),
+                        });
+                    }
                     Err(failure) => failure,
                 };
             let is_reset = matches!(failure.error, Error::Reset(_));
@@ -309,7 +253,7 @@ impl Shared {
                 upload.is_none_or(|upload| upload.is_untouched() && !upload.has_failed());
             head = match failure.unsent {
                 Some(request) => Some(request.into_parts().0),
-                None => copy.filter(|_| is_reset),
+                None => copy.filter(|_| is_reset && connection.is_reused),
             };
             if is_retry || !is_body_whole || head.is_none() || !upstream.take_retry() {
                 return Err(failure.error);
@@ -324,12 +268,16 @@ impl Shared {
     /// Makes the answer one that can be passed on.
     fn accept(
         &self,
-        answer: http::Response<Incoming>,
-        connection: Connection,
+        answered: Answered,
         prepared: Prepared,
-        context: &RequestContext,
+        context: &Arc<RequestContext>,
         now: Instant,
     ) -> Result<Response, Error> {
+        let Answered {
+            answer,
+            connection,
+            copy,
+        } = answered;
         let (mut head, body) = answer.into_parts();
         if head.status == StatusCode::SWITCHING_PROTOCOLS {
             return Err(Error::BadAnswer("an upgrade nobody asked for"));
@@ -358,24 +306,22 @@ impl Shared {
             pool::check_in(id, connection, now);
             ResponseBody::Empty
         } else {
+            let length = body.size_hint().exact();
+            let plan = copy.zip(length).and_then(|(request, length)| {
+                let source = Source {
+                    upstream: &prepared.bucket.upstream,
+                    address: &connection.address,
+                    context,
+                    deadlines: self.deadlines,
+                };
+                Plan::new(request, &head, length, &source)
+            });
             ResponseBody::Stream(Box::pin(Download::new(
-                body, connection, id, upload, self.idle, now,
+                body, connection, id, upload, self.idle, now, plan,
             )))
         };
         Ok(Response::from_parts(head, body))
     }
-}
-
-fn request_host(head: &http::request::Parts) -> &str {
-    let text = match head.uri.authority() {
-        Some(authority) => authority.as_str(),
-        None => head
-            .headers
-            .get(header::HOST)
-            .and_then(|host| host.to_str().ok())
-            .unwrap_or_default(),
-    };
-    crate::http::authority::parse(text).map_or("", |authority| authority.host)
 }
 
 fn is_idempotent(method: &Method) -> bool {

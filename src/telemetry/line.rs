@@ -69,6 +69,9 @@ pub fn append_json(line: &mut Vec<u8>, context: &RequestContext, unix_millis: u6
     );
     json.raw("reused", if outcome.reused { b"true" } else { b"false" });
     json.number("retries", u64::from(outcome.retries));
+    if outcome.resumes > 0 {
+        json.number("resumes", u64::from(outcome.resumes));
+    }
     json.optional_masked("referer", context.text.referer());
     json.optional("user_agent", context.text.user_agent());
     json.optional("oss_request_id", outcome.oss_request_id.as_bytes());

@@ -64,6 +64,7 @@ struct PerRoute {
     bytes_in: u64,
     bytes_out: u64,
     retries: u64,
+    resumes: u64,
     reused: u64,
     connects: u64,
     aborted: u64,
@@ -80,6 +81,7 @@ impl PerRoute {
         self.bytes_in = self.bytes_in.saturating_add(outcome.bytes_in);
         self.bytes_out = self.bytes_out.saturating_add(outcome.bytes_out);
         self.retries += u64::from(outcome.retries);
+        self.resumes += u64::from(outcome.resumes);
         if outcome.upstream.is_some() {
             self.reused += u64::from(outcome.reused);
             self.connects += u64::from(!outcome.reused);
@@ -96,6 +98,7 @@ impl PerRoute {
         self.bytes_in = self.bytes_in.saturating_add(other.bytes_in);
         self.bytes_out = self.bytes_out.saturating_add(other.bytes_out);
         self.retries += other.retries;
+        self.resumes += other.resumes;
         self.reused += other.reused;
         self.connects += other.connects;
         self.aborted += other.aborted;
@@ -216,7 +219,7 @@ impl Collector for RequestMetrics {
             }
         }
         type Pick = fn(&PerRoute) -> u64;
-        let counters: [(&str, &str, Pick); 6] = [
+        let counters: [(&str, &str, Pick); 7] = [
             ("received_bytes", "Request body bytes", |route| {
                 route.bytes_in
             }),
@@ -224,6 +227,11 @@ impl Collector for RequestMetrics {
             ("upstream_retries", "Requests sent again", |route| {
                 route.retries
             }),
+            (
+                "upstream_resumes",
+                "Downloads that broke and went on elsewhere",
+                |route| route.resumes,
+            ),
             (
                 "upstream_connects",
                 "Requests that opened an upstream connection",

@@ -11,5 +11,6 @@
 pub(crate) mod certificates;
 pub(crate) mod daemon;
 pub(crate) mod load;
+pub(crate) mod object;
 pub(crate) mod origin;
 pub(crate) mod proxy;

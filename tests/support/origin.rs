@@ -6,6 +6,7 @@
 use std::net::SocketAddr;
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex};
+use std::time::Duration;
 
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::{TcpListener, TcpStream};
@@ -53,6 +54,12 @@ pub(crate) enum Reply {
     Early(Vec<u8>),
     /// Says nothing until the connection ends.
     Silent,
+    /// Writes these bytes and resets the connection, which may take some of them along.
+    Reset(Vec<u8>),
+    /// Writes these bytes and no more, until the connection ends.
+    Stall(Vec<u8>),
+    /// Writes these bytes after a while and goes on.
+    Late(Duration, Vec<u8>),
 }
 
 /// 200 with a body.
@@ -186,6 +193,20 @@ async fn talk(
             Reply::Bytes(bytes) => socket.write_all(&bytes).await?,
             Reply::Close(bytes) | Reply::Early(bytes) => {
                 socket.write_all(&bytes).await?;
+                return Ok(());
+            }
+            Reply::Reset(bytes) => {
+                socket.write_all(&bytes).await?;
+                socket2::SockRef::from(&socket).set_linger(Some(Duration::ZERO))?;
+                return Ok(());
+            }
+            Reply::Late(after, bytes) => {
+                tokio::time::sleep(after).await;
+                socket.write_all(&bytes).await?;
+            }
+            Reply::Stall(bytes) => {
+                socket.write_all(&bytes).await?;
+                while socket.read_buf(&mut buffer).await? > 0 {}
                 return Ok(());
             }
             Reply::Silent => {

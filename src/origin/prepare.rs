@@ -1,0 +1,114 @@
+//! A client's request rewritten for OSS, before a connection is chosen for it.
+
+use std::sync::Arc;
+
+use http::header;
+use http::uri::PathAndQuery;
+use http::{StatusCode, Uri, Version};
+use http_body::Body;
+
+use crate::http::Received;
+use crate::http::context::RequestContext;
+use crate::origin::Shared;
+use crate::origin::buckets::Bucket;
+use crate::origin::error::Error;
+use crate::origin::upload::{Upload, UploadBody};
+
+/// A request rewritten for OSS.
+pub(super) struct Prepared {
+    /// Taken by the first attempt.
+    pub head: Option<http::request::Parts>,
+    pub upload: Option<Arc<Upload>>,
+    pub bucket: Bucket,
+    /// Path and query as the client asked.
+    pub asked: Option<PathAndQuery>,
+}
+
+impl Prepared {
+    pub(super) fn build(&self, head: http::request::Parts) -> http::Request<UploadBody> {
+        let body = match &self.upload {
+            None => UploadBody::Empty,
+            Some(upload) => UploadBody::Stream(Arc::clone(upload)),
+        };
+        let mut request = http::Request::from_parts(head, body);
+        if let Some(upload) = self.upload.as_ref().filter(|upload| upload.is_held()) {
+            let upload = Arc::clone(upload);
+            hyper::ext::on_informational(&mut request, move |answer| {
+                if answer.status() == StatusCode::CONTINUE {
+                    upload.open_gate();
+                }
+            });
+        }
+        request
+    }
+}
+
+impl Shared {
+    pub(super) fn prepare(
+        &self,
+        request: Received,
+        context: &RequestContext,
+    ) -> Result<Prepared, Error> {
+        let (mut head, body) = request.into_parts();
+        let (bucket, target) = {
+            let target = head.uri.path_and_query().map_or("/", PathAndQuery::as_str);
+            let mapped = self.rewrite.map(|| request_host(&head), target)?;
+            let bucket = self
+                .buckets
+                .get(&mapped.bucket)
+                .ok_or(Error::NoSuchBucket)?;
+            let is_same =
+                mapped.target.as_ptr() == target.as_ptr() && mapped.target.len() == target.len();
+            let target = if is_same {
+                None
+            } else {
+                Some(
+                    PathAndQuery::try_from(mapped.target.as_ref())
+                        .map_err(|error| Error::Rewrite(error.into()))?,
+                )
+            };
+            (bucket, target)
+        };
+        // A target without a path (`http://host`) is `/`, which its own type writes as nothing.
+        let target = target
+            .or_else(|| head.uri.path_and_query().cloned())
+            .filter(|target| target.as_str() != "/")
+            .unwrap_or_else(|| PathAndQuery::from_static("/"));
+        let asked = head.uri.path_and_query().cloned();
+        head.uri = Uri::from(target);
+        let had_expect = head.headers.contains_key(header::EXPECT);
+        let is_old = head.version < Version::HTTP_11;
+        head.version = Version::HTTP_11;
+        head.extensions.clear();
+        head.headers
+            .insert(header::HOST, bucket.upstream.host.clone());
+        let has_body = !body.is_end_stream();
+        let is_held = had_expect && has_body && !is_old;
+        if had_expect && !is_held {
+            head.headers.remove(header::EXPECT);
+        }
+        {
+            let mut outcome = context.outcome();
+            outcome.bucket = Some(Arc::clone(&bucket.name));
+            outcome.endpoint = Some(Arc::clone(&bucket.upstream.endpoint));
+        }
+        Ok(Prepared {
+            head: Some(head),
+            upload: has_body.then(|| Upload::new(body, is_held)),
+            bucket,
+            asked,
+        })
+    }
+}
+
+fn request_host(head: &http::request::Parts) -> &str {
+    let text = match head.uri.authority() {
+        Some(authority) => authority.as_str(),
+        None => head
+            .headers
+            .get(header::HOST)
+            .and_then(|host| host.to_str().ok())
+            .unwrap_or_default(),
+    };
+    crate::http::authority::parse(text).map_or("", |authority| authority.host)
+}

@@ -1,0 +1,60 @@
+//! One object, and how OSS answers for it.
+
+use std::sync::Arc;
+
+use super::origin::{Received, Reply};
+
+/// Its length.
+pub(crate) const LENGTH: usize = 1_000_000;
+
+/// Bytes of which no two places look alike for long.
+pub(crate) fn object() -> Arc<Vec<u8>> {
+    let byte = |at: usize| u8::try_from((at * 31 + at / 251 + at / 65_521) % 256).unwrap();
+    Arc::new((0..LENGTH).map(byte).collect())
+}
+
+/// First and last byte a request asks for.
+pub(crate) fn range(request: &Received) -> Option<(usize, usize)> {
+    let value = String::from_utf8(request.header("range").first()?.clone()).unwrap();
+    let (first, last) = value.strip_prefix("bytes=")?.split_once('-')?;
+    let last = last.parse().unwrap_or(LENGTH - 1);
+    Some((first.parse().unwrap(), last))
+}
+
+/// Head and body of what OSS answers; `more` are further header lines.
+pub(crate) fn answer(
+    request: &Received,
+    object: &[u8],
+    etag: &str,
+    more: &str,
+) -> (String, Vec<u8>) {
+    let (line, first, last) = match range(request) {
+        None => ("200 OK", 0, LENGTH - 1),
+        Some((first, last)) => ("206 Partial Content", first, last),
+    };
+    let content_range = if line.starts_with("206") {
+        format!("content-range: bytes {first}-{last}/{LENGTH}\r\n")
+    } else {
+        String::new()
+    };
+    let head = format!(
+        "HTTP/1.1 {line}\r\ncontent-length: {}\r\n{content_range}etag: {etag}\r\n{more}\
+         x-oss-request-id: 5C3D9175B6FC201293AD4B\r\n\r\n",
+        last + 1 - first
+    );
+    (head, object[first..=last].to_vec())
+}
+
+/// The answer's bytes, with at most `cut` of the body.
+pub(crate) fn joined((head, body): (String, Vec<u8>), cut: usize) -> Vec<u8> {
+    let cut = cut.min(body.len());
+    [head.as_bytes(), &body[..cut]].concat()
+}
+
+/// Its tag.
+pub(crate) const TAG: &str = "\"5B3C1A2E053D763E1B002CC607C5A0FE\"";
+
+/// The whole answer.
+pub(crate) fn whole(request: &Received, object: &[u8]) -> Reply {
+    Reply::Bytes(joined(answer(request, object, TAG, ""), LENGTH))
+}
