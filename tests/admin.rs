@@ -207,3 +207,46 @@ async fn commands_print_the_outcome_and_exit_with_it() {
         String::from_utf8_lossy(&output.stderr).contains("127.0.0.1:1: no process answers there")
     );
 }
+
+#[tokio::test]
+async fn the_health_path_of_a_listener_comes_before_every_rule() {
+    let origin = RawOrigin::start(|_| ok("x")).await;
+    let proxy = Proxy::start(&format!(
+        "[server]\nworkers = 1\n[[listener]]\naddress = \"127.0.0.1:0\"\nhealth_path = \"/health\"\n\
+         [[route]]\nhosts = [\"img.example.com\"]\nmethods = [\"GET\"]\nhttps = {{ mode = \"redirect\" }}\n\
+         referer = {{ allow = [\"http://a.cn\"], allow_empty = false }}\n{}\n",
+        bucket_at(origin.address)
+    ));
+    while !proxy.state().health.is_ready() {
+        tokio::task::yield_now().await;
+    }
+    for (request, expected) in [
+        ("GET /health HTTP/1.0\r\n\r\n", 200),
+        (
+            "GET /health HTTP/1.1\r\nhost: 10.0.0.7\r\nconnection: close\r\n\r\n",
+            200,
+        ),
+        ("HEAD /health HTTP/1.0\r\n\r\n", 200),
+        ("GET /health?x=1 HTTP/1.0\r\n\r\n", 200),
+        ("POST /health HTTP/1.0\r\n\r\n", 404),
+        (
+            "GET /healthy HTTP/1.1\r\nhost: img.example.com\r\nconnection: close\r\n\r\n",
+            301,
+        ),
+    ] {
+        let answer = proxy.text(request).await;
+        assert_eq!(status(&answer), expected, "{request}: {answer}");
+        if expected == 200 {
+            let body = answer.split("\r\n\r\n").nth(1).unwrap();
+            assert_eq!(
+                body,
+                if request.starts_with("HEAD") {
+                    ""
+                } else {
+                    "ready\n"
+                }
+            );
+        }
+    }
+    assert_eq!(origin.received().len(), 0);
+}

@@ -73,6 +73,21 @@ async fn hang_up_loads_the_config_and_a_bad_one_changes_nothing() {
     assert_eq!(status(&answer), 404);
 }
 
+#[tokio::test]
+async fn a_changed_file_is_loaded_by_itself_where_that_is_asked_for() {
+    let origin = RawOrigin::start(|_| ok("x")).await;
+    let text = config(origin.address, "[server]\nwatch_config = true\n");
+    let daemon = Daemon::start(&text);
+    let address = daemon.addresses(1).await[0];
+    daemon.event("ready").await;
+    daemon.write(&text.replace("[[route]]\n", "[[route]]\nhosts = [\"a.cn\"]\n"));
+    daemon.event("config reloaded").await;
+    assert_eq!(status(&get_in_place(address).await), 404);
+    daemon.write("nonsense");
+    daemon.event("config not reloaded").await;
+    assert_eq!(status(&get_in_place(address).await), 404);
+}
+
 #[tokio::test(flavor = "multi_thread")]
 async fn upgrades_under_load_lose_no_request_and_refuse_no_connection() {
     let origin = RawOrigin::start(|_| ok("x")).await;
