@@ -115,6 +115,10 @@ fn run(name: &str, count: usize) {
         tls: Some("TLSv1.3"),
         sni: None,
         is_trusted: false,
+        trusted_proxies: Arc::default(),
+        client: None,
+        vpc_id: None,
+        endpoint_id: None,
         max_headers: 200,
         health_path: None,
         is_refused: false,
@@ -134,6 +138,7 @@ fn run(name: &str, count: usize) {
             headers.insert(name, value.parse().unwrap());
         }
         let asked = Asked {
+            client: None,
             method: http::Method::GET,
             version: http::Version::HTTP_11,
             is_https: true,

@@ -9,6 +9,7 @@
 )]
 
 mod admin;
+mod client_address;
 mod config;
 mod explain;
 mod forward;

@@ -51,6 +51,16 @@ pub(crate) async fn connect_to(
     name: &str,
     alpn: &[&str],
 ) -> std::io::Result<TlsStream<TcpStream>> {
+    handshake(TcpStream::connect(address).await.unwrap(), ca, name, alpn).await
+}
+
+/// [`connect_to`] on a connection that is there already.
+pub(crate) async fn handshake(
+    socket: TcpStream,
+    ca: &Leaf,
+    name: &str,
+    alpn: &[&str],
+) -> std::io::Result<TlsStream<TcpStream>> {
     let mut roots = rustls::RootCertStore::empty();
     roots
         .add(rustls::pki_types::CertificateDer::from_pem_slice(ca.ca_pem.as_bytes()).unwrap())
@@ -62,7 +72,6 @@ pub(crate) async fn connect_to(
         .with_root_certificates(roots)
         .with_no_client_auth();
     config.alpn_protocols = alpn.iter().map(|name| name.as_bytes().to_vec()).collect();
-    let socket = TcpStream::connect(address).await.unwrap();
     let name = ServerName::try_from(name.to_owned()).unwrap();
     TlsConnector::from(Arc::new(config))
         .connect(name, socket)

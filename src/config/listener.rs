@@ -42,6 +42,20 @@ impl Serialize for Address {
     }
 }
 
+/// Which versions of the PROXY protocol a listener expects.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
+#[serde(rename_all = "lowercase")]
+pub enum ProxyProtocol {
+    /// None: the peer is the client, or says in `X-Forwarded-For` who is.
+    Off,
+    /// Version 1, a line of text.
+    V1,
+    /// Version 2, as NLB and CLB send it.
+    V2,
+    /// Either.
+    Any,
+}
+
 /// `[[listener]]`: an address clients connect to.
 ///
 /// **Defaults**: plain text, HTTP/2 offered, as many connections as the descriptor limit allows.
@@ -56,7 +70,11 @@ pub struct Listener {
     /// Most client connections at a time, at most 10 million; a few more are answered 503, and above
     /// that clients wait. 0, the default: half the descriptor limit.
     pub max_connections: usize,
-    /// Addresses of proxies in front, whose `X-Forwarded-Proto` is believed. Default: none.
+    /// The header every connection has to begin with. Default off; else `trusted_proxies` is needed,
+    /// and connections of others are closed.
+    pub proxy_protocol: ProxyProtocol,
+    /// Addresses of proxies in front, whose PROXY header, `X-Forwarded-For` and `X-Forwarded-Proto`
+    /// are believed. Default: none. Peers on a unix socket always are.
     pub trusted_proxies: Vec<IpNet>,
     /// A path answered here, before any route: 200 while this node should get traffic, else 503.
     /// Default: none.
@@ -107,6 +125,7 @@ impl Listener {
             tls: reader.flag("tls").unwrap_or(false),
             http2: reader.flag("http2").unwrap_or(true),
             max_connections: reader.count("max_connections", 0, 0..=10_000_000),
+            proxy_protocol: read_proxy_protocol(reader),
             trusted_proxies: reader
                 .parsed("trusted_proxies", parse_range)
                 .into_iter()
@@ -126,6 +145,28 @@ impl Listener {
             address: address?,
         })
     }
+}
+
+fn read_proxy_protocol(reader: &Reader<'_>) -> ProxyProtocol {
+    let words = [
+        ("off", ProxyProtocol::Off),
+        ("v1", ProxyProtocol::V1),
+        ("v2", ProxyProtocol::V2),
+        ("any", ProxyProtocol::Any),
+    ];
+    let chosen = reader.word("proxy_protocol", &words);
+    let chosen = chosen.unwrap_or(ProxyProtocol::Off);
+    let is_local = reader
+        .text("address")
+        .is_some_and(|address| address.value.starts_with("unix:"));
+    let has_trusted = reader.has("trusted_proxies") && !reader.is_empty_list("trusted_proxies");
+    if chosen != ProxyProtocol::Off && !has_trusted && !is_local {
+        let hint = "for NLB, the ranges of its vSwitches";
+        let message =
+            "needs `trusted_proxies`: whoever sends a PROXY header decides who the client is";
+        reader.error("proxy_protocol", message, Some(hint));
+    }
+    chosen
 }
 
 fn read_health_path(reader: &Reader<'_>) -> Option<String> {

@@ -32,7 +32,7 @@ pub use admin::Admin;
 pub use certificate::Certificate;
 pub use endpoint::{Endpoint, EndpointHost};
 pub use interpolate::Env;
-pub use listener::{Address, Limits, Listener, Timeouts};
+pub use listener::{Address, Limits, Listener, ProxyProtocol, Timeouts};
 pub use origin::{Addressing, Buckets, Origin, OriginTimeouts, Pool};
 pub use policy::Policies;
 pub use problem::{Problem, Problems, Source};

@@ -84,6 +84,7 @@ const FAMILIES: &[&str] = &["ipv4", "ipv6", "both"];
 const LEVELS: &[&str] = &["error", "warn", "info", "debug", "trace"];
 const ACCESS: &[&str] = &["json", "combined", "off"];
 const ADDRESSING: &[&str] = &["virtual-host", "path"];
+const PROXY_PROTOCOLS: &[&str] = &["off", "v1", "v2", "any"];
 const HTTPS_MODES: &[&str] = &["redirect", "require", "off"];
 const PRESETS: &[&str] = &["full", "data-plane", "read-only"];
 const REFERER_MODES: &[&str] = &["enforce", "report"];
@@ -152,7 +153,8 @@ static LISTENER: Spec = spec! {
     "tls": Flag, Is("false"), "Whether clients speak TLS here.";
     "http2": Flag, Is("true"), "Whether HTTP/2 is offered beside HTTP/1.1.";
     "max_connections": Count, Is("0"), "Most client connections; 0: from the descriptor limit.";
-    "trusted_proxies": Texts, Is("[]"), "Addresses of proxies in front, whose `X-Forwarded-Proto` is believed.";
+    "proxy_protocol": OneOf(PROXY_PROTOCOLS), Is("\"off\""), "The PROXY header every connection has to begin with.";
+    "trusted_proxies": Texts, Is("[]"), "Addresses of proxies in front, whose PROXY header and `X-Forwarded-*` are believed.";
     "health_path": Text, Absent, "A path answered here: 200 while this node should get traffic, else 503.";
     "timeouts": Table(&LISTENER_TIMEOUTS), Absent, "Deadlines towards clients.";
     "limits": Table(&LISTENER_LIMITS), Absent, "Limits on request heads.";

@@ -11,16 +11,15 @@ use std::sync::Arc;
 use std::task::{Context, Poll, ready};
 
 use bytes::Bytes;
-use http::header::{self, HeaderName};
+use http::header;
 use http_body::{Body, Frame, SizeHint};
 use tokio::time::Instant;
 use tower::Service;
 
 use crate::http::context::{Asked, ConnectionInfo, LineText, RequestContext, RequestId};
+use crate::http::forwarded;
 use crate::http::respond;
 use crate::http::{BodyError, Received, Request, Response, ResponseBody};
-
-const X_FORWARDED_PROTO: HeaderName = HeaderName::from_static("x-forwarded-proto");
 
 /// Takes the finished records. Called on the worker thread: it must not block.
 pub trait Recorder: Send + Sync + std::fmt::Debug {
@@ -73,9 +72,12 @@ impl<S> Access<S> {
             Some(authority) => authority.as_str().as_bytes(),
             None => text(header::HOST),
         };
-        let is_https = self.connection.tls.is_some()
-            || (self.connection.is_trusted
-                && text(X_FORWARDED_PROTO).eq_ignore_ascii_case(b"https"));
+        let mut is_https = self.connection.tls.is_some();
+        let mut client = self.connection.client;
+        if self.connection.is_trusted {
+            is_https |= forwarded::is_https(headers);
+            client = forwarded::client(headers, &self.connection.trusted_proxies).or(client);
+        }
         let text = if self.layer.recorder.is_some() {
             let target = request
                 .uri()
@@ -98,6 +100,7 @@ impl<S> Access<S> {
             Arc::clone(&self.connection),
             Instant::now(),
             Asked {
+                client,
                 method: request.method().clone(),
                 version: request.version(),
                 is_https,

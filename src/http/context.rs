@@ -4,12 +4,13 @@
 //! answer's body has ended. It holds copies of the few strings of the access line: references into
 //! the request head would keep hyper's read buffer alive and cost an allocation on the next read.
 
-use std::net::SocketAddr;
+use std::net::{IpAddr, SocketAddr};
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
 use http::{HeaderValue, Method, StatusCode, Version};
+use ipnet::IpNet;
 use tokio::time::Instant;
 
 use crate::http::authority::{self, Authority};
@@ -25,8 +26,16 @@ pub struct ConnectionInfo {
     pub tls: Option<&'static str>,
     /// The server name the client asked for, lower case.
     pub sni: Option<Box<str>>,
-    /// Whether the peer's `X-Forwarded-Proto` is believed.
+    /// The client as the peer's PROXY header says, else the peer; absent on a unix socket.
+    pub client: Option<IpAddr>,
+    /// The client's VPC, from the PROXY header.
+    pub vpc_id: Option<Box<str>>,
+    /// The PrivateLink endpoint the client came through, from the PROXY header.
+    pub endpoint_id: Option<Box<str>>,
+    /// Whether the client's `X-Forwarded-For` and `X-Forwarded-Proto` are believed.
     pub is_trusted: bool,
+    /// Whose they are believed of, too, further back.
+    pub trusted_proxies: Arc<[IpNet]>,
     /// Most header fields of a request. hyper holds HTTP/1.1 to it by itself.
     pub max_headers: usize,
     /// The path of the listener's health check.
@@ -163,6 +172,8 @@ impl ShortText {
 /// How a request was asked.
 #[derive(Clone, Debug)]
 pub struct Asked {
+    /// See [`RequestContext::client`].
+    pub client: Option<IpAddr>,
     /// See [`RequestContext::method`].
     pub method: Method,
     /// See [`RequestContext::version`].
@@ -180,6 +191,8 @@ pub struct RequestContext {
     pub id: RequestId,
     /// The connection it came on.
     pub connection: Arc<ConnectionInfo>,
+    /// Who asks, through all trusted proxies; absent when that cannot be told, on a unix socket.
+    pub client: Option<IpAddr>,
     /// When its head had been read.
     pub start: Instant,
     /// Its method.
@@ -206,6 +219,7 @@ impl RequestContext {
         text: LineText,
     ) -> Self {
         let Asked {
+            client,
             method,
             version,
             is_https,
@@ -214,6 +228,7 @@ impl RequestContext {
         Self {
             id,
             connection,
+            client,
             start,
             method,
             version,

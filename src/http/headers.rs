@@ -1,4 +1,5 @@
-//! Header fields that belong to one connection and must not be forwarded (RFC 9110 section 7.6.1).
+//! Header fields that must not be forwarded: those of one connection (RFC 9110 section 7.6.1), and
+//! those in which proxies tell about the client.
 //!
 //! Only removes; everything that stays keeps its bytes, its repeats and their order.
 
@@ -16,6 +17,9 @@ const HOP_BY_HOP: [HeaderName; 9] = [
     header::TRANSFER_ENCODING,
     header::UPGRADE,
 ];
+
+/// Stands in [`Present`] for fields about the client.
+const ABOUT_CLIENT: u16 = 1 << 15;
 
 /// Fields a `Connection` header may not name: without them the request would mean something else,
 /// so a request that asks for their removal is an attack or a mistake.
@@ -59,6 +63,13 @@ pub struct ProtectedFieldNamed;
 #[derive(Clone, Copy)]
 struct Present(u16);
 
+/// Whether a field tells where a request came from. OSS has no use for it, a spoofed one must not look
+/// real, and a true one is nobody else's business.
+fn is_about_client(name: &HeaderName) -> bool {
+    let name = name.as_str();
+    name.starts_with("x-forwarded-") || name == "x-real-ip" || name == "forwarded"
+}
+
 impl Present {
     /// Looks once at each name: almost always none is there, and asking the map for each of them
     /// would cost more than forwarding the field.
@@ -67,9 +78,15 @@ impl Present {
         for name in headers.keys() {
             if let Some(place) = HOP_BY_HOP.iter().position(|hop| hop == name) {
                 present |= 1 << place;
+            } else if is_about_client(name) {
+                present |= ABOUT_CLIENT;
             }
         }
         Self(present)
+    }
+
+    fn is_about_client(self) -> bool {
+        self.0 & ABOUT_CLIENT != 0
     }
 
     fn has_connection(self) -> bool {
@@ -85,7 +102,7 @@ impl Present {
     }
 }
 
-/// Removes the hop-by-hop fields of a request.
+/// Removes the hop-by-hop fields of a request, and those about its client.
 ///
 /// # Errors
 ///
@@ -102,6 +119,16 @@ pub fn strip_request(headers: &mut HeaderMap) -> Result<(), ProtectedFieldNamed>
         }
     }
     present.remove_from(headers);
+    if present.is_about_client() {
+        let names: Vec<HeaderName> = headers
+            .keys()
+            .filter(|name| is_about_client(name))
+            .cloned()
+            .collect();
+        for name in names {
+            headers.remove(name);
+        }
+    }
     Ok(())
 }
 
@@ -163,6 +190,24 @@ mod tests {
         ]);
         assert_eq!(strip_request(&mut headers), Ok(()));
         assert_eq!(headers, map(&[("x-oss-meta-a", "1")]));
+    }
+
+    #[test]
+    fn fields_about_the_client_go_from_requests_and_stay_on_answers() {
+        let fields = [
+            ("x-forwarded-for", "6.6.6.6"),
+            ("x-forwarded-proto", "https"),
+            ("x-forwarded-clientcert-subjectdn", "cn"),
+            ("x-real-ip", "6.6.6.6"),
+            ("forwarded", "for=6.6.6.6"),
+            ("x-oss-meta-a", "1"),
+        ];
+        let mut headers = map(&fields);
+        assert_eq!(strip_request(&mut headers), Ok(()));
+        assert_eq!(headers, map(&[("x-oss-meta-a", "1")]));
+        let mut headers = map(&fields);
+        strip_response(&mut headers);
+        assert_eq!(headers, map(&fields));
     }
 
     #[test]

@@ -10,6 +10,7 @@ pub mod activity;
 pub mod authority;
 pub mod body;
 pub mod context;
+pub mod forwarded;
 pub mod framing;
 pub mod headers;
 pub mod respond;

@@ -12,7 +12,7 @@ use std::sync::Arc;
 use std::task::{Poll, ready};
 use std::time::Duration;
 
-use bytes::{Bytes, BytesMut};
+use bytes::Bytes;
 use http_body::Body;
 use hyper::server::conn::{http1, http2};
 use hyper_util::rt::TokioIo;
@@ -22,16 +22,14 @@ use tower::Service;
 
 use crate::http::Received;
 use crate::http::activity::Activity;
-use crate::http::context::ConnectionInfo;
 use crate::listener::deadline::{Deadlines, TICK, Verdict};
-use crate::listener::io::{ClientIo, Socket, Stream};
+use crate::listener::greeting::{greet, sniff};
+use crate::listener::io::{ClientIo, Socket};
 use crate::listener::service::ConnectionService;
 use crate::listener::streams::{StreamSpawner, Streams};
 use crate::listener::{MakeService, Shared};
 use crate::shutdown::{Phase, Shutdown};
 
-/// What a client sends first to speak HTTP/2 without TLS (RFC 9113 section 3.4).
-const PREFACE: &[u8] = b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n";
 /// Streams a client may have open at once.
 const STREAMS: u32 = 128;
 /// Flow-control windows: a stream's bounds what one upload may have in memory, the connection's all
@@ -85,78 +83,6 @@ pub async fn serve<M, B>(
     if let Err(why) = outcome {
         tracing::debug!(?peer, %why, "client connection ended early");
     }
-}
-
-/// TLS and what it tells about the client; `None` when the handshake failed.
-async fn greet(
-    socket: Socket,
-    peer: Option<std::net::SocketAddr>,
-    shared: &Shared,
-    activity: &Arc<Activity>,
-) -> Option<(ClientIo, ConnectionInfo, bool)> {
-    let mut info = ConnectionInfo {
-        listener: Arc::clone(&shared.label),
-        peer,
-        tls: None,
-        sni: None,
-        is_trusted: peer.is_some_and(|peer| shared.trusts(peer.ip())),
-        max_headers: shared.limits.headers,
-        health_path: shared.health_path.clone(),
-        is_refused: false,
-    };
-    let Some(acceptor) = &shared.tls else {
-        return Some((
-            ClientIo::new(Stream::Plain(socket), Arc::clone(activity)),
-            info,
-            false,
-        ));
-    };
-    let handshake = tokio::time::timeout(shared.timeouts.tls_handshake, acceptor.accept(socket));
-    let stream = match handshake.await {
-        Ok(Ok(stream)) => stream,
-        Ok(Err(error)) => {
-            tracing::debug!(?peer, %error, "tls handshake failed");
-            return None;
-        }
-        Err(_elapsed) => {
-            tracing::debug!(?peer, "tls handshake timed out");
-            return None;
-        }
-    };
-    let (_, session) = stream.get_ref();
-    info.tls = session.protocol_version().map(|version| match version {
-        rustls::ProtocolVersion::TLSv1_3 => "TLSv1.3",
-        _ => "TLSv1.2",
-    });
-    info.sni = session.server_name().map(Into::into);
-    let is_http2 = session.alpn_protocol() == Some(b"h2");
-    Some((
-        ClientIo::new(Stream::Tls(Box::new(stream)), Arc::clone(activity)),
-        info,
-        is_http2,
-    ))
-}
-
-/// Reads until it is clear whether the client speaks HTTP/2; what was read is put back.
-async fn sniff(io: &mut ClientIo, limit: Duration) -> Option<bool> {
-    let mut read = BytesMut::with_capacity(PREFACE.len());
-    let decide = async {
-        loop {
-            let mut room = [0; PREFACE.len()];
-            let room = room.get_mut(read.len()..)?;
-            let length = io.read(room).await.ok().filter(|length| *length > 0)?;
-            read.extend_from_slice(room.get(..length)?);
-            if read.as_ref() == PREFACE {
-                return Some(true);
-            }
-            if !PREFACE.starts_with(&read) {
-                return Some(false);
-            }
-        }
-    };
-    let decided = tokio::time::timeout(limit, decide).await.ok().flatten()?;
-    io.put_back(read.freeze());
-    Some(decided)
 }
 
 enum End {

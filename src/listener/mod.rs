@@ -9,7 +9,9 @@ pub mod accept;
 pub mod bind;
 pub mod connection;
 pub mod deadline;
+mod greeting;
 pub mod io;
+pub mod proxy_protocol;
 pub mod service;
 pub mod streams;
 pub mod tls;
@@ -24,9 +26,10 @@ use tokio::sync::{Semaphore, watch};
 use tokio_rustls::TlsAcceptor;
 use tower::Service;
 
-use crate::config::{Address, Limits, Listener, Timeouts};
+use crate::config::{Address, Limits, Listener, ProxyProtocol, Timeouts};
 use crate::http::Received;
 use crate::http::context::ConnectionInfo;
+use crate::http::forwarded;
 use crate::listener::accept::Counters;
 pub use crate::listener::accept::WorkerListener;
 use crate::listener::bind::{Bound, Inherited};
@@ -56,7 +59,8 @@ pub struct Shared {
     limits: Limits,
     has_http2: bool,
     tls: Option<TlsAcceptor>,
-    trusted: Vec<ipnet::IpNet>,
+    proxy_protocol: ProxyProtocol,
+    trusted: Arc<[ipnet::IpNet]>,
     health_path: Option<Arc<str>>,
     permits: Arc<Semaphore>,
     /// Places for connections over the limit, which are answered 503.
@@ -97,7 +101,8 @@ impl Shared {
             limits: config.limits.clone(),
             has_http2: config.http2,
             tls,
-            trusted: config.trusted_proxies.clone(),
+            proxy_protocol: config.proxy_protocol,
+            trusted: config.trusted_proxies.clone().into(),
             health_path: config.health_path.as_deref().map(Into::into),
             permits: semaphore(places.served),
             spare: semaphore(places.refused),
@@ -108,8 +113,7 @@ impl Shared {
     /// Whether a peer with this address says who its clients are.
     #[must_use]
     pub fn trusts(&self, peer: std::net::IpAddr) -> bool {
-        let peer = peer.to_canonical();
-        self.trusted.iter().any(|range| range.contains(&peer))
+        forwarded::is_in(&self.trusted, peer)
     }
 
     /// Whether clients speak TLS here.

@@ -24,13 +24,16 @@ pub fn append_json(line: &mut Vec<u8>, context: &RequestContext, unix_millis: u6
     json.line.push(b'{');
     json.text("time", rfc3339(unix_millis).as_bytes());
     json.text("request_id", context.id.as_str().as_bytes());
-    let client = context
-        .connection
-        .peer
-        .map(|peer| peer.ip().to_canonical().to_string());
+    let client = context.client.map(|client| client.to_string());
     json.optional("client", client.as_deref().unwrap_or_default().as_bytes());
     let peer = context.connection.peer.map(|peer| peer.to_string());
     json.optional("peer", peer.as_deref().unwrap_or_default().as_bytes());
+    for (key, id) in [
+        ("vpc_id", &context.connection.vpc_id),
+        ("endpoint_id", &context.connection.endpoint_id),
+    ] {
+        json.optional(key, id.as_deref().unwrap_or_default().as_bytes());
+    }
     json.text("listener", context.connection.listener.as_bytes());
     json.optional("tls", context.connection.tls.unwrap_or_default().as_bytes());
     json.optional(
@@ -95,8 +98,8 @@ pub fn append_json(line: &mut Vec<u8>, context: &RequestContext, unix_millis: u6
 /// Appends the `combined` line of `context`.
 pub fn append_combined(line: &mut Vec<u8>, context: &RequestContext, unix_millis: u64) {
     let outcome = context.outcome();
-    match context.connection.peer {
-        Some(peer) => append(line, format_args!("{}", peer.ip().to_canonical())),
+    match context.client {
+        Some(client) => append(line, format_args!("{client}")),
         None => line.extend_from_slice(b"unix:"),
     }
     append(
@@ -302,6 +305,10 @@ mod tests {
             tls: None,
             sni: None,
             is_trusted: false,
+            trusted_proxies: Arc::default(),
+            client: None,
+            vpc_id: None,
+            endpoint_id: None,
             max_headers: 200,
             health_path: None,
             is_refused: false,
@@ -311,6 +318,7 @@ mod tests {
             Arc::new(connection),
             tokio::time::Instant::now(),
             Asked {
+                client: Some("198.51.100.7".parse().unwrap()),
                 method: http::Method::GET,
                 version: Version::HTTP_11,
                 is_https: false,

@@ -116,7 +116,15 @@ fn listeners() {
             ),
             (
                 "address = \"0.0.0.0:80\"\nproxy_protocol = \"v1\"",
-                "3:1: listener[0].proxy_protocol: unknown key `proxy_protocol`",
+                "3:18: listener[0].proxy_protocol: needs `trusted_proxies`: whoever sends a PROXY header decides who the client is",
+            ),
+            (
+                "address = \"unix:/run/a.sock\"\nproxy_protocol = \"v2\"",
+                "",
+            ),
+            (
+                "address = \"0.0.0.0:80\"\nproxy_protocol = \"v3\"",
+                "3:18: listener[0].proxy_protocol: `v3` is not one of `off`, `v1`, `v2`, `any`",
             ),
             (
                 "address = \"0.0.0.0:80\"\ntimeouts = { idle = \"500ms\" }",

@@ -1,0 +1,250 @@
+//! The PROXY protocol, versions 1 and 2: who the client of a load balancer is.
+//!
+//! As in HAProxy's `proxy-protocol.txt`; NLB and CLB send version 2. A header is read from trusted
+//! peers only ([`super::connection`] sees to that), in a bounded number of bytes, and not one byte
+//! behind it, because what follows is TLS. What is not exactly a header is refused: then there is no
+//! address to serve a request with.
+
+use std::fmt;
+use std::io;
+use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
+
+use crc_fast::{CrcAlgorithm, checksum};
+use tokio::io::{AsyncRead, AsyncReadExt};
+
+use crate::config::ProxyProtocol;
+
+const SIGNATURE: &[u8; 12] = b"\r\n\r\n\0\r\nQUIT\n";
+/// Longest header of version 1, its line end included (section 2.1 there).
+const LONGEST_V1: usize = 107;
+/// Longest header of version 2 that is read: addresses take 216 bytes at most, and the extensions of
+/// Alibaba Cloud with a checksum about 100.
+const LONGEST_V2: usize = 536;
+const FIXED_V2: usize = 16;
+
+const TYPE_CRC32C: u8 = 0x03;
+/// Alibaba Cloud's own type; the first byte of its value says what it is (its PrivateLink page "Get
+/// real client information").
+const TYPE_ALIBABA: u8 = 0xe1;
+const SUBTYPE_VPC: u8 = 0x01;
+const SUBTYPE_ENDPOINT: u8 = 0x02;
+
+/// What a header says.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Header {
+    /// The client; absent when the connection is the load balancer's own (LOCAL, a probe), or when it
+    /// does not say (`UNKNOWN`, other families).
+    pub client: Option<IpAddr>,
+    /// The VPC the client is in.
+    pub vpc_id: Option<Box<str>>,
+    /// The PrivateLink endpoint it came through.
+    pub endpoint_id: Option<Box<str>>,
+}
+
+/// Why there is no header.
+#[derive(Debug)]
+pub enum Refused {
+    /// The connection ended before its end, or failed.
+    Ended(io::Error),
+    /// What came is no header of an allowed version.
+    Missing,
+    /// It begins as one and goes on as none.
+    Malformed(&'static str),
+    /// It is longer than any should be.
+    TooLong,
+}
+
+impl fmt::Display for Refused {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Ended(error) => write!(f, "ended inside the PROXY header: {error}"),
+            Self::Missing => f.write_str("no PROXY header of an allowed version"),
+            Self::Malformed(what) => write!(f, "malformed PROXY header: {what}"),
+            Self::TooLong => f.write_str("PROXY header too long"),
+        }
+    }
+}
+
+impl std::error::Error for Refused {
+    fn source(&self) -> Option<&(dyn std::error::Error + 'static)> {
+        match self {
+            Self::Ended(error) => Some(error),
+            Self::Missing | Self::Malformed(_) | Self::TooLong => None,
+        }
+    }
+}
+
+/// Reads the header of a connection, and nothing behind it. Not cancel-safe: the connection is of no
+/// use when the future is dropped.
+///
+/// # Errors
+///
+/// [`Refused`].
+pub async fn read(
+    io: &mut (impl AsyncRead + Unpin),
+    allowed: ProxyProtocol,
+) -> Result<Header, Refused> {
+    let mut bytes = vec![0; SIGNATURE.len()];
+    io.read_exact(&mut bytes).await.map_err(Refused::Ended)?;
+    let has = |version| allowed == version || allowed == ProxyProtocol::Any;
+    if bytes == SIGNATURE && has(ProxyProtocol::V2) {
+        bytes.resize(FIXED_V2, 0);
+        let fixed = bytes.get_mut(SIGNATURE.len()..).unwrap_or_default();
+        io.read_exact(fixed).await.map_err(Refused::Ended)?;
+        let length = FIXED_V2 + usize::from(be16(&bytes, 14));
+        if length > LONGEST_V2 {
+            return Err(Refused::TooLong);
+        }
+        bytes.resize(length, 0);
+        let rest = bytes.get_mut(FIXED_V2..).unwrap_or_default();
+        io.read_exact(rest).await.map_err(Refused::Ended)?;
+        return parse_v2(&bytes);
+    }
+    if bytes.starts_with(b"PROXY ") && has(ProxyProtocol::V1) {
+        // Byte by byte, as its end is only known when it is there.
+        while !bytes.ends_with(b"\n") {
+            if bytes.len() >= LONGEST_V1 {
+                return Err(Refused::TooLong);
+            }
+            bytes.push(io.read_u8().await.map_err(Refused::Ended)?);
+        }
+        return parse_v1(&bytes);
+    }
+    Err(Refused::Missing)
+}
+
+fn be16(bytes: &[u8], at: usize) -> u16 {
+    match bytes.get(at..at + 2) {
+        Some([high, low]) => u16::from_be_bytes([*high, *low]),
+        _ => 0,
+    }
+}
+
+/// Parses a whole header of version 1, its line end included.
+///
+/// # Errors
+///
+/// [`Refused::Malformed`].
+pub fn parse_v1(bytes: &[u8]) -> Result<Header, Refused> {
+    let malformed = Refused::Malformed;
+    let line = bytes
+        .strip_suffix(b"\r\n")
+        .and_then(|line| std::str::from_utf8(line).ok())
+        .and_then(|line| line.strip_prefix("PROXY "))
+        .ok_or(malformed("no line of text"))?;
+    let mut words = line.split(' ');
+    let is_v4 = match words.next() {
+        Some("TCP4") => true,
+        Some("TCP6") => false,
+        // What follows is to be ignored.
+        Some("UNKNOWN") => return Ok(Header::default()),
+        _ => return Err(malformed("unknown protocol")),
+    };
+    let mut address = || {
+        let word = words.next()?;
+        if is_v4 {
+            word.parse().ok().map(IpAddr::V4)
+        } else {
+            word.parse().ok().map(IpAddr::V6)
+        }
+    };
+    let (client, server) = (address(), address());
+    let client = client.ok_or(malformed("source address"))?;
+    server.ok_or(malformed("destination address"))?;
+    for _ in 0..2 {
+        let port = words.next().unwrap_or_default();
+        // `parse` would take a sign.
+        let is_number = port.bytes().all(|byte| byte.is_ascii_digit());
+        if !is_number || port.parse::<u16>().is_err() {
+            return Err(malformed("port"));
+        }
+    }
+    if words.next().is_some() {
+        return Err(malformed("more than two ports"));
+    }
+    Ok(Header {
+        client: Some(client.to_canonical()),
+        ..Header::default()
+    })
+}
+
+/// Parses a whole header of version 2.
+///
+/// # Errors
+///
+/// [`Refused::Malformed`].
+pub fn parse_v2(bytes: &[u8]) -> Result<Header, Refused> {
+    let malformed = Refused::Malformed;
+    if !bytes.starts_with(SIGNATURE) || bytes.len() != FIXED_V2 + usize::from(be16(bytes, 14)) {
+        return Err(malformed("signature or length"));
+    }
+    let is_local = match bytes.get(12) {
+        Some(0x20) => true,
+        Some(0x21) => false,
+        _ => return Err(malformed("version or command")),
+    };
+    let addresses = match bytes.get(13).map(|family| family >> 4) {
+        Some(0) => 0,
+        Some(1) => 12,
+        Some(2) => 36,
+        Some(3) => 216,
+        // The receiver must take the address block of a probe for what it likes.
+        _ if is_local => 0,
+        _ => return Err(malformed("address family")),
+    };
+    let block = bytes.get(FIXED_V2..FIXED_V2 + addresses);
+    if is_local {
+        return Ok(Header::default());
+    }
+    let block = block.ok_or(malformed("address block"))?;
+    let client = match bytes.get(13) {
+        Some(0x11) => block
+            .first_chunk::<4>()
+            .map(|ip| Ipv4Addr::from(*ip).into()),
+        Some(0x21) => block
+            .first_chunk::<16>()
+            .map(|ip| IpAddr::from(Ipv6Addr::from(*ip)).to_canonical()),
+        // UNSPEC and unix sockets have no address; datagrams do not come by a connection.
+        Some(0x00 | 0x31) => None,
+        _ => return Err(malformed("transport")),
+    };
+    let mut header = Header {
+        client,
+        ..Header::default()
+    };
+    let mut at = FIXED_V2 + addresses;
+    while at < bytes.len() {
+        let end = at + 3 + usize::from(be16(bytes, at + 1));
+        let (Some(kind), Some(value)) = (bytes.get(at), bytes.get(at + 3..end)) else {
+            return Err(malformed("extension"));
+        };
+        match (*kind, value) {
+            (TYPE_CRC32C, [a, b, c, d]) => {
+                let mut zeroed = bytes.to_vec();
+                zeroed.get_mut(at + 3..end).unwrap_or_default().fill(0);
+                let sum = checksum(CrcAlgorithm::Crc32Iscsi, &zeroed);
+                if sum != u64::from(u32::from_be_bytes([*a, *b, *c, *d])) {
+                    return Err(malformed("checksum"));
+                }
+            }
+            (TYPE_CRC32C, _) => return Err(malformed("checksum")),
+            (TYPE_ALIBABA, [SUBTYPE_VPC, id @ ..]) => header.vpc_id = name(id),
+            (TYPE_ALIBABA, [SUBTYPE_ENDPOINT, id @ ..]) => header.endpoint_id = name(id),
+            _ => {}
+        }
+        at = end;
+    }
+    Ok(header)
+}
+
+/// An id as text; `None` when it is empty or could not be one.
+fn name(id: &[u8]) -> Option<Box<str>> {
+    let is_text = !id.is_empty() && id.len() <= 64 && id.iter().all(u8::is_ascii_graphic);
+    std::str::from_utf8(id)
+        .ok()
+        .filter(|_| is_text)
+        .map(Into::into)
+}
+
+#[cfg(test)]
+mod tests;
