@@ -13,7 +13,6 @@ import argparse, contextlib, ctypes, http.client, http.server, os, pathlib, sele
 import subprocess, sys, tempfile, threading, time
 
 PATIENCE = 30  # seconds any one condition may take
-PR_SET_CHILD_SUBREAPER = 36
 HALF = b"x" * 300_000
 
 class Origin(http.server.ThreadingHTTPServer):
@@ -233,7 +232,7 @@ def main():
     arguments.add_argument("--ossgate", required=True, type=pathlib.Path)
     binary = str(arguments.parse_args().ossgate.resolve())
     # A process whose parent ended, as after a hand-over, becomes a child of this one: its exit code is seen.
-    ctypes.CDLL(None).prctl(PR_SET_CHILD_SUBREAPER, 1, 0, 0, 0)
+    ctypes.CDLL(None).prctl(36, 1, 0, 0, 0)  # PR_SET_CHILD_SUBREAPER
     with tempfile.TemporaryDirectory() as directory:
         test = Test(binary, pathlib.Path(directory))
         try:
