@@ -124,7 +124,7 @@ fn listeners() {
             ),
             (
                 "address = \"0.0.0.0:80\"\nproxy_protocol = \"v3\"",
-                "3:18: listener[0].proxy_protocol: `v3` is not one of `off`, `v1`, `v2`, `any`",
+                "3:18: listener[0].proxy_protocol: `v3` is none of `off`, `v1`, `v2`, `any`",
             ),
             (
                 "address = \"0.0.0.0:80\"\ntimeouts = { idle = \"500ms\" }",
