@@ -1,0 +1,38 @@
+"""Objects whose bytes follow from their size and seed, so that both ends know them without storing them.
+
+The bytes repeat after a prime number of them: a body that goes on at a wrong place has a wrong MD5.
+"""
+
+import functools
+import hashlib
+import random
+
+PERIOD = 1_000_003
+BASE = random.Random(7).randbytes(PERIOD)
+TWICE = BASE + BASE
+STEP = 64 * 1024
+
+
+def piece(seed, start, stop):
+    """Bytes `start` to `stop` (not included) of the object `seed`; at most one period of them."""
+    at = (start + seed * 7919) % PERIOD
+    return TWICE[at : at + stop - start]
+
+
+def pieces(seed, start, stop, step=STEP):
+    while start < stop:
+        end = min(start + step, stop)
+        yield piece(seed, start, end)
+        start = end
+
+
+@functools.lru_cache(maxsize=4096)
+def md5(size, seed):
+    digest = hashlib.md5()
+    for part in pieces(seed, 0, size):
+        digest.update(part)
+    return digest.hexdigest()
+
+
+def path(size, seed):
+    return f"/o/{size}/{seed}"
