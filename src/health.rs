@@ -30,7 +30,13 @@ impl Health {
     /// Whether a load balancer should send requests here.
     #[must_use]
     pub fn is_ready(&self) -> bool {
-        self.is_fit.load(Relaxed) && !self.is_leaving.load(Relaxed)
+        self.is_fit() && !self.is_leaving()
+    }
+
+    /// Whether an endpoint can be reached.
+    #[must_use]
+    pub fn is_fit(&self) -> bool {
+        self.is_fit.load(Relaxed)
     }
 
     /// What is wrong, for people. A node can be ready and have troubles: one endpoint of several.

@@ -227,16 +227,18 @@ fn start_control(
     probe: Duration,
     mut shutdown: Shutdown,
 ) -> Result<JoinHandle<()>, StartError> {
-    let (health, upstreams) = (Arc::clone(&state.health), Arc::clone(&state.upstreams));
+    let state = Arc::clone(state);
+    let upstreams = Arc::clone(&state.upstreams);
     let control = async move {
         let report = |found: condition::Condition| {
             let text = found.troubles.join("; ");
-            if health.set_fit(found.is_fit, found.troubles) {
+            if state.health.set_fit(found.is_fit, found.troubles) {
                 if found.is_fit {
                     tracing::info!("ready: an endpoint can be reached");
                 } else {
                     tracing::warn!(troubles = text, "not ready: no endpoint can be reached");
                 }
+                state.settle_clients();
             }
         };
         tokio::select! {
@@ -317,9 +319,7 @@ impl Running {
     pub fn set_leaving(&self, is_leaving: bool) {
         let state = self.state();
         state.health.set_leaving(is_leaving);
-        for listener in &*state.listeners() {
-            listener.trigger.set_leaving(is_leaving);
-        }
+        state.settle_clients();
     }
 
     /// Whether another process has taken over the sockets.

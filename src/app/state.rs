@@ -70,6 +70,15 @@ impl State {
             .unwrap_or_else(PoisonError::into_inner)
     }
 
+    /// Asks clients to connect anew as long as this node should not get traffic: a balancer that passes
+    /// connections on cannot move those that are open.
+    pub(super) fn settle_clients(&self) {
+        let is_leaving = !self.health.is_ready();
+        for listener in &*self.listeners() {
+            listener.trigger.set_leaving(is_leaving);
+        }
+    }
+
     /// Open client connections.
     #[must_use]
     pub fn connections(&self) -> u64 {

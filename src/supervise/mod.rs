@@ -31,6 +31,8 @@ pub use crate::supervise::succession::{Predecessor, inherited};
 use crate::telemetry;
 use crate::telemetry::sink::SharedSink;
 
+/// How long a new process waits for its first answer from DNS before it takes over regardless.
+const FITNESS: Duration = Duration::from_secs(5);
 /// How often files and memory are looked at.
 const ROUND: Duration = Duration::from_secs(1);
 
@@ -170,6 +172,8 @@ async fn serve(
         _ => None,
     };
     if let Some(predecessor) = supervisor.predecessor.take() {
+        // Else the health checks of the listeners would fail for a moment.
+        wait_for_fitness(&running.state().health).await;
         predecessor.tell_serving();
     }
     systemd::ready();
@@ -231,6 +235,18 @@ async fn serve(
     }
     end(running, signals, &supervisor.logs, admin).await;
     Ok(())
+}
+
+/// Waits until this process is ready, or until it is clear that it will not be so soon.
+async fn wait_for_fitness(health: &Health) {
+    let mut pace = tokio::time::interval(Duration::from_millis(20));
+    let waiting = async {
+        while !health.is_ready() {
+            pace.tick().await;
+        }
+    };
+    // Not ready, it is no worse than its predecessor is.
+    drop(tokio::time::timeout(FITNESS, waiting).await);
 }
 
 fn answer(command: Command, outcome: Result<String, String>) {
