@@ -10,6 +10,7 @@
 
 mod config;
 mod explain;
+mod faults;
 mod forward;
 mod http2;
 mod import;
