@@ -213,7 +213,7 @@ async fn a_dns_dead_for_ten_times_the_ttl_loses_no_request() {
 
 /// A socket that takes no connection and refuses none: its queue is full, so the kernel drops what
 /// asks, as a dead host does.
-fn black_hole(address: SocketAddr) -> (TcpListener, Vec<std::net::TcpStream>) {
+pub(crate) fn black_hole(address: SocketAddr) -> (TcpListener, Vec<std::net::TcpStream>) {
     let socket = TcpSocket::new_v4().unwrap();
     socket.bind(address).unwrap();
     let listener = socket.listen(0).unwrap();

@@ -22,5 +22,6 @@ mod resolve;
 mod resume;
 mod signature;
 mod support;
+mod tiers;
 mod tls;
 mod vectors;

@@ -6,6 +6,7 @@
 
 pub mod certificate;
 pub mod endpoint;
+mod fallback;
 mod interpolate;
 pub mod listener;
 pub mod origin;

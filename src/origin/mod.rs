@@ -26,6 +26,7 @@ pub mod pool;
 mod prepare;
 pub mod request;
 mod resume;
+pub(crate) mod tier;
 pub mod upload;
 pub mod upstream;
 
@@ -54,6 +55,8 @@ use crate::origin::pool::Connection;
 use crate::origin::prepare::Prepared;
 use crate::origin::request::Rewrite;
 use crate::origin::resume::{Plan, Source};
+use crate::origin::tier::Chosen;
+use crate::origin::upstream::Upstream;
 
 const OSS_REQUEST_ID: HeaderName = HeaderName::from_static("x-oss-request-id");
 const OSS_EC: HeaderName = HeaderName::from_static("x-oss-ec");
@@ -75,6 +78,7 @@ pub struct Origin {
 
 #[derive(Debug)]
 struct Shared {
+    endpoints: Box<[Box<str>]>,
     rewrite: Rewrite,
     buckets: BucketTable,
     deadlines: Deadlines,
@@ -82,9 +86,10 @@ struct Shared {
 }
 
 impl Origin {
-    /// `idle` is the longest silence inside an answer's body.
+    /// `endpoints`: their names, best first. `idle`: the longest silence inside an answer's body.
     #[must_use]
     pub fn new(
+        endpoints: Box<[Box<str>]>,
         rewrite: Rewrite,
         buckets: BucketTable,
         deadlines: Deadlines,
@@ -92,12 +97,26 @@ impl Origin {
     ) -> Self {
         Self {
             shared: Arc::new(Shared {
+                endpoints,
                 rewrite,
                 buckets,
                 deadlines,
                 idle,
             }),
         }
+    }
+
+    /// The endpoints, best first: more than one with `fallback`.
+    #[must_use]
+    pub fn endpoints(&self) -> &[Box<str>] {
+        &self.shared.endpoints
+    }
+
+    /// Place among [`Origin::endpoints`] of the one requests go to; where buckets differ, of the one
+    /// furthest down.
+    #[must_use]
+    pub fn active_endpoint(&self) -> usize {
+        self.shared.buckets.active_tier()
     }
 }
 
@@ -173,6 +192,8 @@ impl Service<Request> for Origin {
 struct Answered {
     answer: http::Response<Incoming>,
     connection: Connection,
+    /// Where the connection leads.
+    upstream: Arc<Upstream>,
     /// What was asked, where it may be asked again.
     copy: Option<head::Parts>,
 }
@@ -199,7 +220,6 @@ impl Shared {
         prepared: &mut Prepared,
         context: &RequestContext,
     ) -> Result<Answered, Error> {
-        let upstream = Arc::clone(&prepared.bucket.upstream);
         let is_idempotent = prepared
             .head
             .as_ref()
@@ -213,9 +233,20 @@ impl Shared {
                 .is_some_and(|head| head.method == Method::GET);
         let mut head = prepared.head.take();
         let mut attempt = 0_u32;
-        while let Some(parts) = head.take() {
+        let first = &prepared.bucket.upstream;
+        while let Some(mut parts) = head.take() {
             let is_retry = attempt > 0;
-            let mut connection = upstream.connection(context, is_retry, is_sure).await?;
+            let Chosen {
+                upstream,
+                tier,
+                mut connection,
+            } = tier::connection(first, &parts, context, is_retry, is_sure).await?;
+            if first.tiers.is_some() {
+                upstream.put_host(&mut parts.headers);
+                let mut outcome = context.outcome();
+                outcome.tier = u32::try_from(tier).unwrap_or(u32::MAX);
+                outcome.endpoint = Some(Arc::clone(&upstream.endpoint));
+            }
             {
                 let mut outcome = context.outcome();
                 outcome.upstream = Some(connection.address.socket);
@@ -239,6 +270,7 @@ impl Shared {
                         return Ok(Answered {
                             answer,
                             connection,
+                            upstream,
                             copy: copy.filter(|_| is_download),
                         });
                     }
@@ -275,6 +307,7 @@ impl Shared {
         let Answered {
             answer,
             connection,
+            upstream,
             copy,
         } = answered;
         let (mut head, body) = answer.into_parts();
@@ -288,7 +321,7 @@ impl Shared {
             answer::rename_location(
                 &mut head.headers,
                 &self.rewrite,
-                &prepared.bucket,
+                (&prepared.bucket.name, &upstream.host),
                 asked,
                 context,
             );
@@ -299,7 +332,7 @@ impl Shared {
             outcome.oss_request_id = ShortText::new(head.headers.get(OSS_REQUEST_ID));
             outcome.oss_ec = ShortText::new(head.headers.get(OSS_EC));
         }
-        let id = prepared.bucket.upstream.id;
+        let id = upstream.id;
         let upload = prepared.upload.filter(|upload| !upload.is_done());
         let body = if body.is_end_stream() && upload.is_none() {
             pool::check_in(id, connection, now);
@@ -308,7 +341,8 @@ impl Shared {
             let length = body.size_hint().exact();
             let plan = copy.zip(length).and_then(|(request, length)| {
                 let source = Source {
-                    upstream: &prepared.bucket.upstream,
+                    first: &prepared.bucket.upstream,
+                    upstream: &upstream,
                     address: &connection.address,
                     context,
                     deadlines: self.deadlines,

@@ -34,6 +34,7 @@ use crate::origin::answer;
 use crate::origin::error::Error;
 use crate::origin::exchange::{Deadlines, exchange};
 use crate::origin::pool::Connection;
+use crate::origin::tier::{self, Chosen};
 use crate::origin::upload::UploadBody;
 use crate::origin::upstream::Upstream;
 use crate::oss::subresource::is_subresource;
@@ -63,6 +64,9 @@ struct Span {
 /// What the rest of a download is asked for with.
 pub(super) struct Plan {
     request: request::Parts,
+    /// The first tier.
+    first: Arc<Upstream>,
+    /// The tier the body comes from at present.
     upstream: Arc<Upstream>,
     /// Where the body comes from at present.
     address: Arc<Address>,
@@ -79,6 +83,8 @@ pub(super) struct Plan {
 
 /// Where a download comes from, and for whom.
 pub(super) struct Source<'a> {
+    /// The first tier.
+    pub first: &'a Arc<Upstream>,
     pub upstream: &'a Arc<Upstream>,
     pub address: &'a Arc<Address>,
     pub context: &'a Arc<RequestContext>,
@@ -129,6 +135,7 @@ impl Plan {
         let idle = source.deadlines.idle;
         Some(Box::new(Self {
             request,
+            first: Arc::clone(source.first),
             upstream: Arc::clone(source.upstream),
             address: Arc::clone(source.address),
             context: Arc::clone(source.context),
@@ -203,9 +210,16 @@ impl Plan {
     }
 
     async fn ask(&mut self) -> Result<Rest, Stop> {
-        let request = self.request().map_err(Stop::Unreachable)?;
-        let connection = self.upstream.connection(&self.context, true, false).await;
-        let mut connection = connection.map_err(Stop::Unreachable)?;
+        let mut head = self.request().map_err(Stop::Unreachable)?;
+        let chosen = tier::connection(&self.first, &head, &self.context, true, false).await;
+        let Chosen {
+            upstream,
+            mut connection,
+            ..
+        } = chosen.map_err(Stop::Unreachable)?;
+        upstream.put_host(&mut head.headers);
+        let request = http::Request::from_parts(head, UploadBody::Empty);
+        self.upstream = upstream;
         self.address = Arc::clone(&connection.address);
         let now = Instant::now();
         match exchange(&mut connection, request, None, self.deadlines, now).await {
@@ -218,7 +232,7 @@ impl Plan {
         }
     }
 
-    fn request(&self) -> Result<http::Request<UploadBody>, Error> {
+    fn request(&self) -> Result<request::Parts, Error> {
         let mut head = self.request.clone();
         let Span { next, end, .. } = self.span;
         let range = if self.is_whole {
@@ -231,7 +245,7 @@ impl Plan {
         head.headers.insert(header::IF_MATCH, self.etag.clone());
         // One that did not hold would bring the whole object again.
         head.headers.remove(header::IF_RANGE);
-        Ok(http::Request::from_parts(head, UploadBody::Empty))
+        Ok(head)
     }
 
     /// Whether `answer` is exactly what is missing.

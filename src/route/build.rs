@@ -13,7 +13,9 @@ use rustls::pki_types::ServerName;
 use tokio::time::Instant;
 use tokio_rustls::TlsConnector;
 
-use crate::config::{self, Addressing, BucketPattern, Buckets, Config, EndpointHost, HostPattern};
+use crate::config::{
+    self, Addressing, BucketPattern, Buckets, Config, Endpoint, EndpointHost, HostPattern,
+};
 use crate::origin::Origin;
 use crate::origin::address::AddressSet;
 use crate::origin::buckets::BucketTable;
@@ -22,6 +24,7 @@ use crate::origin::dns::{AddressRule, Engine};
 use crate::origin::exchange::Deadlines;
 use crate::origin::pool::Limits;
 use crate::origin::request::Rewrite;
+use crate::origin::tier::Tiers;
 use crate::origin::upstream::Upstream;
 use crate::oss::addressing::Layout;
 use crate::oss::glob::TooLarge;
@@ -148,7 +151,9 @@ fn origin(
     let maker = Maker {
         origin: Arc::clone(settings),
         engine: Arc::clone(engine),
-        rule: AddressRule::new(settings.endpoint.network, &config.dns),
+        rules: endpoints(settings)
+            .map(|endpoint| AddressRule::new(endpoint.network, &config.dns))
+            .collect(),
         connector: if settings.tls {
             Some(connector(settings, provider)?)
         } else {
@@ -177,6 +182,9 @@ fn origin(
         None => maker.upstream(bucket).map(Arc::new).ok(),
     });
     Ok(Origin::new(
+        endpoints(settings)
+            .map(|endpoint| endpoint.to_string().into())
+            .collect(),
         rewrite,
         BucketTable::new(names, make),
         Deadlines {
@@ -187,27 +195,46 @@ fn origin(
     ))
 }
 
+/// The endpoints of an origin, best first.
+fn endpoints(origin: &config::Origin) -> impl Iterator<Item = &Endpoint> {
+    std::iter::once(&origin.endpoint).chain(&origin.fallback)
+}
+
 /// Makes upstreams for one origin.
 struct Maker {
     origin: Arc<config::Origin>,
     engine: Arc<Engine>,
-    rule: AddressRule,
+    /// One for each endpoint.
+    rules: Vec<AddressRule>,
     connector: Option<TlsConnector>,
 }
 
 impl Maker {
-    /// The name the endpoint is resolved under and reached by, for `bucket`.
-    fn endpoint(&self, bucket: &str) -> String {
-        match (&self.origin.endpoint.host, self.origin.addressing) {
+    /// The upstream of `bucket` at the first endpoint, with those at the others behind it.
+    fn upstream(&self, bucket: &str) -> Result<Upstream, String> {
+        let mut upstreams = Vec::with_capacity(self.rules.len());
+        for (endpoint, rule) in endpoints(&self.origin).zip(&self.rules) {
+            upstreams.push(self.upstream_at(endpoint, rule, bucket)?);
+        }
+        let mut upstreams = upstreams.into_iter();
+        let mut first = upstreams.next().ok_or("no endpoint")?;
+        let others: Vec<_> = upstreams.map(Arc::new).collect();
+        first.tiers = (!others.is_empty()).then(|| Tiers::new(others, Instant::now()));
+        Ok(first)
+    }
+
+    fn upstream_at(
+        &self,
+        endpoint: &Endpoint,
+        rule: &AddressRule,
+        bucket: &str,
+    ) -> Result<Upstream, String> {
+        // The name the endpoint is resolved under and reached by.
+        let name = match (&endpoint.host, self.origin.addressing) {
             (EndpointHost::Ip(ip), _) => ip.to_string(),
             (EndpointHost::Name(name), Addressing::Path) => name.clone(),
             (EndpointHost::Name(name), Addressing::VirtualHost) => format!("{bucket}.{name}"),
-        }
-    }
-
-    fn upstream(&self, bucket: &str) -> Result<Upstream, String> {
-        let endpoint = &self.origin.endpoint;
-        let name = self.endpoint(bucket);
+        };
         let default_port = if self.origin.tls { 443 } else { 80 };
         let bracketed = match endpoint.host {
             EndpointHost::Ip(std::net::IpAddr::V6(_)) => format!("[{name}]"),
@@ -239,9 +266,7 @@ impl Maker {
             EndpointHost::Ip(ip) => {
                 Arc::new(AddressSet::fixed(ip, endpoint.port, busy, Instant::now()))
             }
-            EndpointHost::Name(_) => self
-                .engine
-                .addresses(&name, endpoint.port, busy, &self.rule),
+            EndpointHost::Name(_) => self.engine.addresses(&name, endpoint.port, busy, rule),
         };
         Ok(Upstream {
             id: Upstream::next_id(),
@@ -254,6 +279,9 @@ impl Maker {
                 idle_per_address: self.origin.pool.idle_per_address,
                 idle: self.origin.pool.idle,
             },
+            region: endpoint.region.as_deref().map(Into::into),
+            tiers: None,
+            has_alternative: !self.origin.fallback.is_empty(),
         })
     }
 }
