@@ -36,14 +36,14 @@ fn proxy(origin: &RawOrigin, more: &str) -> Proxy {
     Proxy::start(&one_route(&route))
 }
 
-/// Head, without the request's id, and body of an answer.
+/// Head, without the request's id and its date, and body of an answer.
 fn split(answer: &[u8]) -> (Vec<String>, &[u8]) {
     let end = answer.windows(4).position(|four| four == b"\r\n\r\n");
     let (head, body) = answer.split_at(end.expect("a head") + 4);
     let head = String::from_utf8(head.to_vec()).unwrap();
     let lines = head
         .lines()
-        .filter(|line| !line.contains("request-id: og-"));
+        .filter(|line| !line.contains("request-id: og-") && !line.starts_with("date: "));
     (lines.map(str::to_owned).collect(), body)
 }
 

@@ -10,10 +10,10 @@ use std::time::Duration;
 
 use ossgate::demo::dns::{Answer, Dns};
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
-use tokio::net::{TcpListener, TcpStream};
+use tokio::net::{TcpListener, TcpSocket, TcpStream};
 use tokio::time::Instant;
 
-use crate::load::black_hole;
+use crate::load::{black_hole, fill};
 use crate::support::certificates;
 use crate::support::object::{LENGTH, TAG, answer, joined, object, whole};
 use crate::support::origin::{RawOrigin, Reply, ok};
@@ -123,6 +123,49 @@ async fn an_endpoint_that_swallows_connects_is_left_within_five_seconds() {
     );
 }
 
+/// A network that swallows everything leaves kept connections open. The first endpoint answers one
+/// request, then nothing, and takes no connection any more.
+#[tokio::test(flavor = "multi_thread")]
+async fn a_request_on_a_kept_connection_of_a_lost_endpoint_moves() {
+    let socket = TcpSocket::new_v4().unwrap();
+    socket.bind(([127, 0, 0, 1], 0).into()).unwrap();
+    let listener = socket.listen(0).unwrap();
+    let address = listener.local_addr().unwrap();
+    let second = RawOrigin::start(|_| ok("second")).await;
+    let dns = dns().await;
+    // Literal addresses: a connection made before the first DNS answer is not kept.
+    let endpoints = [address, second.address].map(|address| address.to_string());
+    let more = format!("{PLAIN}\nhost = \"img.example.com\"");
+    let proxy = proxy(&dns, &endpoints, &more);
+    let answering = tokio::spawn(async move {
+        let (mut kept, _) = listener.accept().await.unwrap();
+        let mut request = Vec::new();
+        while !request.ends_with(b"\r\n\r\n") {
+            kept.read_buf(&mut request).await.unwrap();
+        }
+        let answer = b"HTTP/1.1 200 OK\r\ncontent-length: 5\r\n\r\nfirst";
+        kept.write_all(answer).await.unwrap();
+        (listener, kept)
+    });
+    assert_eq!(get(&proxy).await, "first");
+    let (_listener, mut kept) = answering.await.unwrap();
+    let _fillers = fill(address);
+    let begin = Instant::now();
+    assert_eq!(get(&proxy).await, "second");
+    assert!(
+        begin.elapsed() < Duration::from_secs(5),
+        "{:?}",
+        begin.elapsed()
+    );
+    let mut request = [0; 3];
+    kept.read_exact(&mut request).await.unwrap();
+    assert_eq!(&request, b"GET", "it was sent there first");
+    let begin = Instant::now();
+    assert_eq!(get(&proxy).await, "second");
+    assert!(begin.elapsed() < Duration::from_millis(400), "moved");
+    assert_eq!(proxy.stop()[1]["retries"], 1);
+}
+
 #[tokio::test(flavor = "multi_thread")]
 async fn an_endpoint_whose_name_does_not_exist_is_passed_over() {
     let second = RawOrigin::start(|_| ok("second")).await;
@@ -159,14 +202,14 @@ async fn traffic_returns_to_an_endpoint_that_holds_and_only_to_such_a_one() {
     let port = closed().await;
     let dns = dns().await;
     let proxy = proxy(&dns, &named([port, second.address.port()]), PLAIN);
-    let moving = async {
-        // Until a request no longer tries the first one.
+    let second_for = async |time: Duration| {
         let begin = Instant::now();
-        while begin.elapsed() < Duration::from_millis(600) {
+        while begin.elapsed() < time {
             assert_eq!(get(&proxy).await, "second");
         }
     };
-    moving.await;
+    // Until requests no longer try the first one.
+    second_for(Duration::from_millis(600)).await;
     let listen = || async { TcpListener::bind(("127.0.0.1", port)).await.unwrap() };
     let brief = RawOrigin::serve(listen().await, |_| ok("first"));
     let probed = async {
@@ -178,9 +221,8 @@ async fn traffic_returns_to_an_endpoint_that_holds_and_only_to_such_a_one() {
         .await
         .expect("the endpoint is tried");
     drop(brief);
-    for _ in 0..20 {
-        assert_eq!(get(&proxy).await, "second");
-    }
+    // Longer than between two connects of a trial.
+    second_for(Duration::from_secs(2)).await;
     let first = RawOrigin::serve(listen().await, |_| ok("first"));
     let returning = async { while get(&proxy).await != "first" {} };
     tokio::time::timeout(Duration::from_secs(60), returning)

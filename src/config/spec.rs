@@ -250,8 +250,8 @@ static ORIGIN: Spec = spec! {
 };
 
 static FALLBACK: Spec = spec! {
-    "region": Text, Absent, "Region id; left out: the origin's.";
-    "network": OneOf(NETWORKS), Is("\"internal\""), "Which endpoint of the region.";
+    "region": Text, Absent, "Region id; default: the origin's, beside a network.";
+    "network": OneOf(NETWORKS), Absent, "Which endpoint of the region; default: internal.";
     "endpoint": Text, Absent, "`host`, `host:port` or `ip:port`, instead of region and network.";
 };
 

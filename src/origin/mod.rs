@@ -10,7 +10,8 @@
 //! A connect that fails costs nothing, so any request goes on to the next address. On a kept-alive
 //! connection that ended before the first byte of the answer, a request is sent again, once, on a
 //! fresh connection: always when hyper is sure that it was not written; else only when its method is
-//! idempotent and none of its body has been read. A download that breaks asks for the rest
+//! idempotent and none of its body has been read. On a fresh connection only GET and HEAD are. With several endpoints ([`tier`]) the same goes for
+//! a request whose answer does not begin when its endpoint cannot be connected to any more. A download that breaks asks for the rest
 //! ([`resume`]).
 
 pub mod address;
@@ -50,7 +51,7 @@ use crate::http::{Received, Request, Response, ResponseBody};
 use crate::origin::buckets::BucketTable;
 use crate::origin::download::Download;
 use crate::origin::error::Error;
-use crate::origin::exchange::{Deadlines, exchange};
+use crate::origin::exchange::{Deadlines, Failure, exchange};
 use crate::origin::pool::Connection;
 use crate::origin::prepare::Prepared;
 use crate::origin::request::Rewrite;
@@ -226,11 +227,11 @@ impl Shared {
             .is_some_and(|head| is_idempotent(&head.method));
         // What cannot be sent twice must not be sent into a connection that is closing.
         let is_sure = prepared.upload.is_some() || !is_idempotent;
-        let is_download = prepared.upload.is_none()
+        let is_read = prepared.upload.is_none()
             && prepared
                 .head
                 .as_ref()
-                .is_some_and(|head| head.method == Method::GET);
+                .is_some_and(|head| matches!(head.method, Method::GET | Method::HEAD));
         let mut head = prepared.head.take();
         let mut attempt = 0_u32;
         let first = &prepared.bucket.upstream;
@@ -253,10 +254,9 @@ impl Shared {
                 outcome.reused = connection.is_reused;
                 outcome.retries = attempt;
             }
-            // For another attempt, which only a kept-alive connection allows, or for the rest of a
-            // body that breaks.
-            let copy =
-                ((connection.is_reused && is_idempotent) || is_download).then(|| parts.clone());
+            // For another attempt, or for the rest of a body that breaks.
+            let is_repeatable = is_read || (connection.is_reused && is_idempotent);
+            let copy = is_repeatable.then(|| parts.clone());
             let now = if connection.is_reused {
                 context.start
             } else {
@@ -264,19 +264,32 @@ impl Shared {
             };
             let request = prepared.build(parts);
             let upload = prepared.upload.as_ref();
-            let failure =
-                match exchange(&mut connection, request, upload, self.deadlines, now).await {
-                    Ok(answer) => {
-                        return Ok(Answered {
-                            answer,
-                            connection,
-                            upstream,
-                            copy: copy.filter(|_| is_download),
-                        });
-                    }
-                    Err(failure) => failure,
-                };
-            let is_reset = matches!(failure.error, Error::Reset(_));
+            let is_watched =
+                first.tiers.is_some() && connection.is_reused && is_idempotent && upload.is_none();
+            let exchanging = exchange(&mut connection, request, upload, self.deadlines, now);
+            let exchanged = if is_watched {
+                // Boxed: only origins with several endpoints should carry its state.
+                Box::pin(tier::watched(first, (&upstream, tier), exchanging)).await
+            } else {
+                Some(exchanging.await)
+            };
+            let is_lost = exchanged.is_none();
+            let failure = match exchanged {
+                Some(Ok(answer)) => {
+                    return Ok(Answered {
+                        answer,
+                        connection,
+                        upstream,
+                        copy: copy.filter(|_| is_read),
+                    });
+                }
+                Some(Err(failure)) => failure,
+                None => Failure {
+                    error: Error::FirstByteTimeout,
+                    unsent: None,
+                },
+            };
+            let is_reset = is_lost || matches!(failure.error, Error::Reset(_));
             if !connection.is_reused && is_reset {
                 connection.address.note_failure(Instant::now());
             }
@@ -284,7 +297,7 @@ impl Shared {
                 upload.is_none_or(|upload| upload.is_untouched() && !upload.has_failed());
             head = match failure.unsent {
                 Some(request) => Some(request.into_parts().0),
-                None => copy.filter(|_| is_reset && connection.is_reused),
+                None => copy.filter(|_| is_reset),
             };
             if is_retry || !is_body_whole || head.is_none() || !upstream.take_retry() {
                 return Err(failure.error);

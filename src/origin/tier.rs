@@ -1,8 +1,10 @@
 //! Endpoint tiers: where requests go while the endpoint they belong to cannot be connected to.
 //!
 //! A request whose connect fails goes on to the next tier at once, since nothing of it was sent. When
-//! the first tier has been failing for [`FAILING`], requests go to the next one straight away. From
-//! then on a request now and then starts a trial beside itself: a few connects to the better tier,
+//! a tier has been failing for [`FAILING`], requests go to the next one straight away. A network that
+//! swallows everything leaves kept connections open; so a request that waits on one for long asks
+//! with a connect whether its tier is still there ([`watched`]). While another tier is in use, a
+//! request now and then starts a trial beside itself: a few connects to the better tier,
 //! some seconds apart, and only when all succeed does traffic return. So no request waits for a tier
 //! that is down, and a tier that comes and goes is left alone.
 //!
@@ -13,6 +15,8 @@
 //! State is kept per bucket: under a pattern a client chooses the name, and a name that does not
 //! resolve must not move the traffic of others.
 
+use std::future::Future;
+use std::pin::pin;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU32, AtomicU64, AtomicUsize, Ordering::Relaxed};
 use std::time::Duration;
@@ -29,6 +33,9 @@ use crate::oss::signature::Bound;
 /// How long no connect has succeeded when a tier counts as down: longer than an endpoint takes to
 /// move, shorter than one connect timeout.
 const FAILING: Duration = Duration::from_millis(500);
+/// How long a request waits on a kept connection before it asks whether its tier is still there. Most
+/// answers begin within a tenth of it.
+const SUSPICIOUS: Duration = Duration::from_secs(1);
 /// Pause before a trial of the better tiers, after a move or another trial; doubles with each return
 /// that did not last.
 const TRIAL_EVERY: Duration = Duration::from_secs(2);
@@ -96,8 +103,10 @@ pub(crate) async fn connection(
     let mut failure = Error::SignatureBound;
     let mut is_bound = false;
     let count = tiers.others.len() + 1;
+    // A tier that is known to fail comes last.
+    let start = active + usize::from(tiers.is_failing(began));
     for step in 0..count {
-        let tier = (active + step) % count;
+        let tier = (start + step) % count;
         let Some(upstream) = tiers.get(first, tier) else {
             continue;
         };
@@ -112,7 +121,7 @@ pub(crate) async fn connection(
             Ok(connection) => {
                 // A kept connection says nothing about connects.
                 if tier != active || !connection.is_reused {
-                    tiers.note_connected(first, active, tier);
+                    tiers.note_connected(first, active, tier, Instant::now());
                 }
                 return Ok(Chosen {
                     upstream: Arc::clone(upstream),
@@ -146,6 +155,33 @@ pub(crate) async fn connection(
         });
     }
     Err(Error::SignatureBound)
+}
+
+/// The output of `exchange`, which waits on a kept connection to `upstream`; `None` when it is given
+/// up because the tier can no longer be connected to.
+pub(crate) async fn watched<F: Future>(
+    first: &Upstream,
+    (upstream, tier): (&Upstream, usize),
+    exchange: F,
+) -> Option<F::Output> {
+    let mut exchange = pin!(exchange);
+    let began = Instant::now();
+    if let Ok(output) = tokio::time::timeout(SUSPICIOUS, &mut exchange).await {
+        return Some(output);
+    }
+    let probed = tokio::select! {
+        output = &mut exchange => return Some(output),
+        probed = upstream.probe() => probed,
+    };
+    match probed {
+        Err(error) if is_unreachable(&error) => {
+            if let Some(tiers) = first.tiers.as_ref().filter(|tiers| tiers.active() == tier) {
+                tiers.note_unreachable(began);
+            }
+            None
+        }
+        Ok(()) | Err(_) => Some(exchange.await),
+    }
 }
 
 /// Whether an error says that a tier cannot be connected to.
@@ -220,19 +256,20 @@ impl Tiers {
     }
 
     /// A connect to `tier` has succeeded, with `active` in use.
-    fn note_connected(&self, first: &Arc<Upstream>, active: usize, tier: usize) {
-        let since = self.failing_since.load(Relaxed);
-        if tier == active {
-            if since != 0 {
-                self.failing_since.store(0, Relaxed);
+    fn note_connected(&self, first: &Arc<Upstream>, active: usize, tier: usize, now: Instant) {
+        if tier != active {
+            if self.is_failing(now) {
+                self.go(first, active, tier, now);
             }
-            return;
+        } else if self.failing_since.load(Relaxed) != 0 {
+            self.failing_since.store(0, Relaxed);
         }
-        let now = Instant::now();
-        let failing = Duration::from_millis(self.millis(now).saturating_sub(since));
-        if since != 0 && failing >= FAILING {
-            self.go(first, active, tier, now);
-        }
+    }
+
+    /// Whether the active tier has been failing for long enough to be left.
+    fn is_failing(&self, now: Instant) -> bool {
+        let since = self.failing_since.load(Relaxed);
+        since != 0 && self.millis(now).saturating_sub(since) >= millis(FAILING)
     }
 
     fn go(&self, first: &Arc<Upstream>, from: usize, to: usize, now: Instant) {
@@ -319,3 +356,6 @@ async fn holds(upstream: &Upstream) -> bool {
 fn millis(time: Duration) -> u64 {
     u64::try_from(time.as_millis()).unwrap_or(u64::MAX)
 }
+
+#[cfg(test)]
+mod tests;
