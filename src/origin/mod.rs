@@ -26,8 +26,8 @@ pub mod exchange;
 pub mod pool;
 mod prepare;
 pub mod request;
-mod resume;
-pub(crate) mod tier;
+pub mod resume;
+pub mod tier;
 pub mod upload;
 pub mod upstream;
 
@@ -244,9 +244,7 @@ impl Shared {
             } = tier::connection(first, &parts, context, is_retry, is_sure).await?;
             if first.tiers.is_some() {
                 upstream.put_host(&mut parts.headers);
-                let mut outcome = context.outcome();
-                outcome.tier = u32::try_from(tier).unwrap_or(u32::MAX);
-                outcome.endpoint = Some(Arc::clone(&upstream.endpoint));
+                upstream.note(tier, context);
             }
             {
                 let mut outcome = context.outcome();

@@ -214,10 +214,11 @@ impl Plan {
         let chosen = tier::connection(&self.first, &head, &self.context, true, false).await;
         let Chosen {
             upstream,
+            tier,
             mut connection,
-            ..
         } = chosen.map_err(Stop::Unreachable)?;
         upstream.put_host(&mut head.headers);
+        upstream.note(tier, &self.context);
         let request = http::Request::from_parts(head, UploadBody::Empty);
         self.upstream = upstream;
         self.address = Arc::clone(&connection.address);

@@ -211,6 +211,13 @@ impl Upstream {
         is_same_region && (!bound.has_host || self.host == first.host)
     }
 
+    /// Tells the request's record that it goes here, to the tier at place `tier`.
+    pub(crate) fn note(&self, tier: usize, context: &RequestContext) {
+        let mut outcome = context.outcome();
+        outcome.tier = u32::try_from(tier).unwrap_or(u32::MAX);
+        outcome.endpoint = Some(Arc::clone(&self.endpoint));
+    }
+
     /// Place of the tier requests go to at present; 0 is the first.
     pub(crate) fn active_tier(&self) -> usize {
         self.tiers.as_ref().map_or(0, Tiers::active)

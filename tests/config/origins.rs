@@ -220,7 +220,7 @@ fn endpoints_to_fall_back_to_are_ones_that_can_serve_the_bucket() {
         ),
         (
             "endpoint = \"oss.example.com\"\nfallback = [{ network = \"public\" }]".to_owned(),
-            "5:15: route[0].origin.fallback[0].network: needs a `region` beside it",
+            "5:25: route[0].origin.fallback[0].network: needs a `region` beside it",
         ),
         (
             "endpoint = \"oss.example.com:80\"\ntls = false\nfallback = [{ endpoint = \"10.0.0.9\" }]".to_owned(),
