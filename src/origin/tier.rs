@@ -36,10 +36,13 @@ const FAILING: Duration = Duration::from_millis(500);
 /// How long a request waits on a kept connection before it asks whether its tier is still there. Most
 /// answers begin within a tenth of it.
 const SUSPICIOUS: Duration = Duration::from_secs(1);
-/// Pause before a trial of the better tiers, after a move or another trial; doubles with each return
-/// that did not last.
+/// Pause before a trial of the better tiers, after a move or another trial. It doubles with each trial
+/// that fails, and with each return that did not last.
 const TRIAL_EVERY: Duration = Duration::from_secs(2);
-/// Longest such pause; with a trial it stays below a minute.
+/// Longest pause for failed trials: a long outage should not fill the log, and its end should be seen
+/// soon.
+const TRIAL_LONG: Duration = Duration::from_secs(10);
+/// Longest pause for returns that did not last; with a trial it stays below a minute.
 const TRIAL_LONGEST: Duration = Duration::from_secs(30);
 /// A return that is followed by another move within this time did not last.
 const LASTING: Duration = Duration::from_secs(60);
@@ -61,6 +64,8 @@ pub(crate) struct Tiers {
     returned: AtomicU64,
     /// Returns in a row that did not last.
     short_returns: AtomicU32,
+    /// Trials in a row that failed.
+    failed_trials: AtomicU32,
 }
 
 /// A connection, and where it leads.
@@ -235,6 +240,7 @@ impl Tiers {
             next_trial: AtomicU64::new(0),
             returned: AtomicU64::new(0),
             short_returns: AtomicU32::new(0),
+            failed_trials: AtomicU32::new(0),
         }
     }
 
@@ -285,6 +291,7 @@ impl Tiers {
             return;
         };
         self.failing_since.store(0, Relaxed);
+        self.failed_trials.store(0, Relaxed);
         if to < from {
             self.returned.store(self.millis(now).max(1), Relaxed);
             tracing::info!(endpoint = %upstream.endpoint, tier = to, "traffic returns to a better endpoint");
@@ -306,9 +313,12 @@ impl Tiers {
     }
 
     fn pause(&self) -> Duration {
-        TRIAL_EVERY
-            .saturating_mul(1 << self.short_returns.load(Relaxed).min(8))
-            .min(TRIAL_LONGEST)
+        let doubled = |times: &AtomicU32, longest| {
+            let factor = 1 << times.load(Relaxed).min(8);
+            TRIAL_EVERY.saturating_mul(factor).min(longest)
+        };
+        let failed = doubled(&self.failed_trials, TRIAL_LONG);
+        failed.max(doubled(&self.short_returns, TRIAL_LONGEST))
     }
 
     /// Starts a trial of the better tiers if one is due.
@@ -335,13 +345,18 @@ async fn trial(first: Arc<Upstream>) {
         return;
     };
     let active = tiers.active();
+    let mut has_returned = false;
     for tier in 0..active {
         if let Some(upstream) = tiers.get(&first, tier)
             && holds(upstream).await
         {
             tiers.go(&first, active, tier, Instant::now());
+            has_returned = true;
             break;
         }
+    }
+    if !has_returned {
+        tiers.failed_trials.fetch_add(1, Relaxed);
     }
     let next = Instant::now() + tiers.pause();
     tiers.next_trial.store(tiers.millis(next), Relaxed);

@@ -88,6 +88,51 @@ fn a_return_that_does_not_last_makes_the_next_one_wait_longer() {
     assert_eq!(pauses, [2, 4, 8, 16, 30, 30, 30, 2]);
 }
 
+/// Where a test's events go.
+#[derive(Clone, Default)]
+struct Events(Arc<std::sync::Mutex<Vec<u8>>>);
+
+impl std::io::Write for Events {
+    fn write(&mut self, bytes: &[u8]) -> std::io::Result<usize> {
+        self.0.lock().unwrap().write(bytes)
+    }
+
+    fn flush(&mut self) -> std::io::Result<()> {
+        Ok(())
+    }
+}
+
+#[test]
+fn a_move_is_one_warning_and_a_return_one_event() {
+    let events = Events::default();
+    let sink = events.clone();
+    let subscriber = tracing_subscriber::fmt()
+        .with_writer(move || sink.clone())
+        .finish();
+    let start = Instant::now();
+    let first = three(start);
+    tracing::subscriber::with_default(subscriber, || {
+        let tiers = first.tiers.as_ref().unwrap();
+        for second in 1..4 {
+            leave(&first, 1, start + Duration::from_secs(second));
+        }
+        tiers.note_connected(&first, 1, 1, start + LASTING);
+        tiers.go(&first, 1, 0, start + LASTING);
+        tiers.go(&first, 1, 0, start + LASTING);
+    });
+    let text = String::from_utf8(events.0.lock().unwrap().clone()).unwrap();
+    let lines: Vec<&str> = text.lines().collect();
+    assert_eq!(lines.len(), 2, "{text}");
+    assert!(
+        lines[0].contains("WARN") && lines[0].contains("second"),
+        "{text}"
+    );
+    assert!(
+        lines[1].contains("INFO") && lines[1].contains("first"),
+        "{text}"
+    );
+}
+
 #[test]
 fn another_tier_takes_what_its_signature_allows() {
     let (own, other) = (
