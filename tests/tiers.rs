@@ -167,6 +167,29 @@ async fn a_request_on_a_kept_connection_of_a_lost_endpoint_moves() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
+async fn a_slow_answer_on_a_kept_connection_is_waited_for() {
+    let first = RawOrigin::start(|request| match request.line().contains("slow") {
+        true => {
+            let answer = b"HTTP/1.1 200 OK\r\ncontent-length: 4\r\n\r\nslow";
+            Reply::Late(Duration::from_millis(1500), answer.to_vec())
+        }
+        false => ok("first"),
+    })
+    .await;
+    let second = RawOrigin::start(|_| ok("second")).await;
+    let dns = dns().await;
+    let endpoints = [first.address, second.address].map(|address| address.to_string());
+    let more = format!("{PLAIN}\nhost = \"img.example.com\"");
+    let proxy = proxy(&dns, &endpoints, &more);
+    assert_eq!(get(&proxy).await, "first");
+    let answer = proxy.get("x", "/slow").await;
+    assert!(answer.ends_with("slow"), "{answer}");
+    assert_eq!(first.connections(), 2, "whether it is there was asked");
+    assert_eq!(first.received().len(), 2);
+    assert!(second.received().is_empty());
+}
+
+#[tokio::test(flavor = "multi_thread")]
 async fn an_endpoint_whose_name_does_not_exist_is_passed_over() {
     let second = RawOrigin::start(|_| ok("second")).await;
     let dns = dns().await;
