@@ -233,6 +233,32 @@ async fn a_request_on_a_connection_that_was_closed_is_sent_again_once() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
+async fn a_read_on_a_new_connection_that_breaks_is_sent_again_once() {
+    for (method, breaks, code) in [
+        ("GET", 1, 200),
+        ("HEAD", 1, 200),
+        ("GET", 2, 502),
+        ("PUT", 1, 502),
+    ] {
+        let (origin, proxy) = pair(move |request| {
+            if request.connection < breaks {
+                Reply::Close(Vec::new())
+            } else {
+                ok("x")
+            }
+        })
+        .await;
+        let request = format!(
+            "{method} /k HTTP/1.1\r\nhost: x\r\ncontent-length: 0\r\nconnection: close\r\n\r\n"
+        );
+        let answer = proxy.text(&request).await;
+        assert_eq!(status(&answer), code, "{method}: {answer}");
+        let sent = if method == "PUT" { 1 } else { 2 };
+        assert_eq!(origin.received().len(), sent, "{method}");
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
 async fn a_post_is_never_sent_twice() {
     let (origin, proxy) = pair(|request| {
         if request.line().starts_with("POST") {

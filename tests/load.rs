@@ -1,7 +1,7 @@
 //! A constant load while OSS's addresses move: not one request fails.
 //!
 //! Rows: DNS flips between two addresses whose withdrawn one stops accepting; DNS is dead for ten
-//! times the TTL; one of two addresses swallows every connect. The load mixes kept-alive and new
+//! times the TTL; one of two addresses swallows every connect; an endpoint goes and comes back. The load mixes kept-alive and new
 //! connections, reads and writes. `OSSGATE_TEST_FLIPS` sets the number of flips (default 6; three
 //! seconds each).
 
@@ -110,19 +110,59 @@ async fn a_dns_dead_for_ten_times_the_ttl_loses_no_request() {
     finish("dead dns", &tally, clients, begin).await;
 }
 
+#[tokio::test(flavor = "multi_thread")]
+async fn an_endpoint_that_stops_accepting_and_comes_back_loses_no_request() {
+    let [first, second] = [oss(), oss()];
+    let listen = |address: SocketAddr| async move { TcpListener::bind(address).await.unwrap() };
+    let listener = listen((ip(31), 0).into()).await;
+    let address = listener.local_addr().unwrap();
+    let serving = net::serve(listener, None, first.clone());
+    let other = listen((ip(32), 0).into()).await;
+    let proxy = Proxy::start(&format!(
+        "[server]\nworkers = 2\n[[listener]]\naddress = \"127.0.0.1:0\"\n[[route]]\n\
+         origin = {{ bucket = \"examplebucket\", host = \"examplebucket.oss.test\", tls = false, endpoint = \"{address}\", \
+         pool = {{ idle_per_address = 4 }}, fallback = [{{ endpoint = \"{}\" }}] }}\n",
+        other.local_addr().unwrap()
+    ));
+    let _other = net::serve(other, None, second.clone());
+    let (tally, begin) = (Arc::new(Tally::default()), Instant::now());
+    let clients = load(proxy.address, &tally);
+    let grows = |origin: &Origin| {
+        let (origin, before) = (origin.clone(), origin.requests());
+        async move {
+            let growing = async {
+                let mut pace = tokio::time::interval(PACE);
+                while origin.requests() < before + 200 {
+                    pace.tick().await;
+                }
+            };
+            let limit = Duration::from_secs(60);
+            tokio::time::timeout(limit, growing).await.expect("traffic")
+        }
+    };
+    grows(&first).await;
+    assert_eq!(second.requests(), 0);
+    serving.stop_accepting();
+    grows(&second).await;
+    let _again = net::serve(listen(address).await, None, first.clone());
+    grows(&first).await;
+    finish("endpoint gone and back", &tally, clients, begin).await;
+}
+
 /// A socket that takes no connection and refuses none: its queue is full, so the kernel drops what
 /// asks, as a dead host does.
-fn black_hole(address: SocketAddr) -> (TcpListener, Vec<std::net::TcpStream>) {
+pub(crate) fn black_hole(address: SocketAddr) -> (TcpListener, Vec<std::net::TcpStream>) {
     let socket = TcpSocket::new_v4().unwrap();
     socket.bind(address).unwrap();
     let listener = socket.listen(0).unwrap();
-    let address = listener.local_addr().unwrap();
-    let mut fillers = Vec::new();
-    let patience = Duration::from_millis(200);
-    while let Ok(filler) = std::net::TcpStream::connect_timeout(&address, patience) {
-        fillers.push(filler);
-    }
+    let fillers = fill(listener.local_addr().unwrap());
     (listener, fillers)
+}
+
+/// Connects until nothing is accepted any more.
+pub(crate) fn fill(address: SocketAddr) -> Vec<std::net::TcpStream> {
+    let patience = Duration::from_millis(200);
+    std::iter::from_fn(|| std::net::TcpStream::connect_timeout(&address, patience).ok()).collect()
 }
 
 #[tokio::test(flavor = "multi_thread")]

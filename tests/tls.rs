@@ -175,7 +175,7 @@ async fn http2_by_its_preface_on_a_plain_listener() {
 }
 
 /// An origin behind TLS, with the certificate of `leaf`.
-async fn tls_origin(leaf: &Leaf) -> SocketAddr {
+pub(crate) async fn tls_origin(leaf: &Leaf) -> SocketAddr {
     let plain = RawOrigin::start(|_| ok("secret")).await;
     let chain = rustls::pki_types::CertificateDer::pem_file_iter(&leaf.cert)
         .unwrap()

@@ -61,6 +61,7 @@ impl Shaper {
             .map_err(StartError::Route)?;
         let table = CertificateTable::new(&config.certificates);
         state.set_certificates(&config.certificates);
+        state.routes().clone_from(&router.routes);
         let mut shaper = Self {
             engine,
             provider,
@@ -167,6 +168,7 @@ impl Shaper {
         self.certificates
             .replace(CertificateTable::new(&config.certificates));
         self.state.set_certificates(&config.certificates);
+        state.routes().clone_from(&router.routes);
         self.router.send_replace(Arc::new(router));
         let mut listeners = state.listeners();
         let mut known: Vec<Option<Listening>> = std::mem::take(&mut *listeners)

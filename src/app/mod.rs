@@ -6,6 +6,7 @@
 //! requests finish within `drain_timeout`, the rest is cut, the access log is written out.
 
 pub mod change;
+mod gauges;
 pub mod state;
 mod worker;
 
@@ -124,6 +125,7 @@ pub fn build_on(
         health: Arc::new(Health::default()),
         upstreams: Arc::new(Upstreams::default()),
         listeners: Mutex::default(),
+        routes: Mutex::default(),
         certificates: Mutex::default(),
         reloads: Mutex::new(ReloadState {
             is_good: true,

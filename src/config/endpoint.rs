@@ -59,11 +59,12 @@ const NETWORKS: [(&str, Network); 5] = [
 ];
 
 impl Endpoint {
-    pub(crate) fn read(reader: &Reader<'_>, tls: bool) -> Option<Self> {
+    /// `region` is the one that holds for a network without a region beside it.
+    pub(crate) fn read(reader: &Reader<'_>, tls: bool, region: Option<&str>) -> Option<Self> {
         let default_port = if tls { 443 } else { 80 };
         let network = reader.word("network", &NETWORKS);
         if !reader.has("endpoint") {
-            return from_region(reader, network, default_port);
+            return from_region(reader, network, region, default_port);
         }
         for key in ["region", "network"] {
             if reader.has(key) {
@@ -86,9 +87,13 @@ impl Endpoint {
 fn from_region(
     reader: &Reader<'_>,
     network: Option<Network>,
+    inherited: Option<&str>,
     default_port: u16,
 ) -> Option<Endpoint> {
-    if !reader.has("region") {
+    let inherited = inherited
+        .filter(|_| network.is_some() && !reader.has("region"))
+        .and_then(endpoint::region);
+    if inherited.is_none() && !reader.has("region") {
         let (key, message) = if reader.has("network") {
             ("network", "needs a `region` beside it")
         } else {
@@ -98,11 +103,9 @@ fn from_region(
         reader.error(key, message, Some(hint));
         return None;
     }
-    let text = reader.text("region")?;
-    let Some(region) = endpoint::region(&text.value) else {
-        let hint = nearest_region(&text.written);
-        reader.refuse("region", &text, "is not a region of OSS", hint);
-        return None;
+    let region = match inherited {
+        Some(region) => region,
+        None => read_region(reader)?,
     };
     let network_or_default = network.unwrap_or(Network::Internal);
     let Some(host) = region.endpoint(network_or_default) else {
@@ -134,6 +137,16 @@ fn from_region(
         network: Some(network_or_default),
         region: Some(region.id.to_owned()),
     })
+}
+
+fn read_region(reader: &Reader<'_>) -> Option<&'static endpoint::Region> {
+    let text = reader.text("region")?;
+    let region = endpoint::region(&text.value);
+    if region.is_none() {
+        let hint = nearest_region(&text.written);
+        reader.refuse("region", &text, "is not a region of OSS", hint);
+    }
+    region
 }
 
 fn nearest_region(written: &str) -> Option<String> {

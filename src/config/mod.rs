@@ -7,6 +7,7 @@
 pub mod admin;
 pub mod certificate;
 pub mod endpoint;
+mod fallback;
 mod interpolate;
 pub mod listener;
 pub mod origin;

@@ -3,6 +3,7 @@
 //! What a request may be sent to is fixed by this table alone. Nothing is resolved or connected
 //! here; combinations OSS would refuse are noted.
 
+use std::collections::BTreeMap;
 use std::path::PathBuf;
 use std::time::Duration;
 
@@ -11,6 +12,7 @@ use serde::{Serialize, Serializer};
 
 use crate::config::certificate::read_certificates;
 use crate::config::endpoint::{Endpoint, EndpointHost, split_port};
+use crate::config::fallback;
 use crate::config::reader::Reader;
 use crate::config::value::{BucketPattern, Invalid, check_encoded, host_name, serialize_duration};
 use crate::oss::addressing::is_bucket_name;
@@ -72,7 +74,10 @@ pub struct Origin {
     pub buckets: Buckets,
     /// From `endpoint`, or from `region` and `network`.
     pub endpoint: Endpoint,
-    /// Host sent to OSS. Default: that of bucket and endpoint. A domain bound to the bucket gives
+    /// From `fallback`: endpoints for the time the one before cannot be connected to, in order of
+    /// preference. Default none. They share all the other keys.
+    pub fallback: Vec<Endpoint>,
+    /// Host sent to OSS, at every endpoint. Default: that of bucket and endpoint. A domain bound to the bucket gives
     /// inline preview.
     pub host: Option<String>,
     /// Default: path for an address and for PrivateLink, else virtual-host.
@@ -119,6 +124,14 @@ impl Serialize for Origin {
         map.serialize_entry("strip_path", &self.strip_path)?;
         map.serialize_entry("timeouts", &self.timeouts)?;
         map.serialize_entry("pool", &self.pool)?;
+        if !self.fallback.is_empty() {
+            let endpoints = self
+                .fallback
+                .iter()
+                .map(|endpoint| [("endpoint", endpoint)]);
+            let tables: Vec<BTreeMap<_, _>> = endpoints.map(BTreeMap::from).collect();
+            map.serialize_entry("fallback", &tables)?;
+        }
         map.end()
     }
 }
@@ -127,7 +140,7 @@ impl Origin {
     pub(crate) fn read(reader: &Reader<'_>, route_path: &str) -> Option<Self> {
         let tls = reader.flag("tls").unwrap_or(true);
         let buckets = read_buckets(reader);
-        let endpoint = Endpoint::read(reader, tls);
+        let endpoint = Endpoint::read(reader, tls, None);
         let words = [
             ("virtual-host", Addressing::VirtualHost),
             ("path", Addressing::Path),
@@ -161,10 +174,18 @@ impl Origin {
             let hint = "set `server_name` to the endpoint's host, or `tls = false`";
             reader.warn("endpoint", message, Some(hint));
         }
+        let shared = fallback::Shared {
+            addressing,
+            has_host: host.is_some(),
+            tls,
+            has_trust: reader.has("ca") || reader.has("server_name"),
+        };
+        let fallback = fallback::read(reader, &endpoint, shared);
         let (ca_file, ca) = trust.unzip();
         Some(Self {
             buckets: buckets?,
             endpoint,
+            fallback,
             host,
             addressing,
             tls,

@@ -249,6 +249,7 @@ static ORIGIN: Spec = spec! {
     "region": Text, Absent, "Region id, such as `cn-hangzhou`.";
     "network": OneOf(NETWORKS), Is("\"internal\""), "Which endpoint of the region.";
     "endpoint": Text, Absent, "`host`, `host:port` or `ip:port`, instead of region and network.";
+    "fallback": Tables(&FALLBACK), Absent, "Endpoints for when the one before cannot be connected to, in order; they share all other keys.";
     "host": Text, Absent, "Host sent to OSS, such as a domain bound to the bucket; default: of bucket and endpoint.";
     "addressing": OneOf(ADDRESSING), Absent, "Where OSS finds the bucket; default: path for an address and for PrivateLink, else virtual-host.";
     "tls": Flag, Is("true"), "Whether OSS is reached by HTTPS.";
@@ -258,6 +259,12 @@ static ORIGIN: Spec = spec! {
     "strip_path": Flag, Is("false"), "Whether the route's path is taken off first.";
     "timeouts": Table(&ORIGIN_TIMEOUTS), Absent, "Deadlines towards OSS.";
     "pool": Table(&POOL), Absent, "Kept-alive connections to OSS.";
+};
+
+static FALLBACK: Spec = spec! {
+    "region": Text, Absent, "Region id; default: the origin's, beside a network.";
+    "network": OneOf(NETWORKS), Absent, "Which endpoint of the region; default: internal.";
+    "endpoint": Text, Absent, "`host`, `host:port` or `ip:port`, instead of region and network.";
 };
 
 static ORIGIN_TIMEOUTS: Spec = spec! {

@@ -1,8 +1,10 @@
 //! A DNS server on loopback that answers every question from one script.
 //!
 //! It speaks UDP and TCP on the same port and knows no zones: the script's addresses are the answer
-//! to every name, A records for IPv4 and AAAA records for IPv6. The codec is hickory's.
+//! to every name that has no script of its own, A records for IPv4 and AAAA records for IPv6. The
+//! codec is hickory's.
 
+use std::collections::HashMap;
 use std::io;
 use std::net::{IpAddr, SocketAddr};
 use std::sync::atomic::{AtomicU64, Ordering};
@@ -45,6 +47,8 @@ pub struct Dns {
 #[derive(Debug)]
 struct Shared {
     answer: Mutex<Answer>,
+    /// Answers of single names, lower case.
+    names: Mutex<HashMap<String, Answer>>,
     queries: AtomicU64,
 }
 
@@ -57,6 +61,7 @@ impl Dns {
     pub async fn bind(address: SocketAddr) -> io::Result<Self> {
         let shared = Arc::new(Shared {
             answer: Mutex::new(Answer::Empty),
+            names: Mutex::default(),
             queries: AtomicU64::new(0),
         });
         let (udp, tcp) = bind_both(address).await?;
@@ -83,6 +88,11 @@ impl Dns {
         *self.shared.answer() = answer;
     }
 
+    /// Answers questions about `name` with `answer` from now on.
+    pub fn set_for(&self, name: &str, answer: Answer) {
+        self.shared.names().insert(name.to_lowercase(), answer);
+    }
+
     /// How many questions were received.
     #[must_use]
     pub fn queries(&self) -> u64 {
@@ -103,6 +113,19 @@ impl Shared {
         self.answer.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
+    fn names(&self) -> MutexGuard<'_, HashMap<String, Answer>> {
+        self.names.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    fn answer_for(&self, question: &Message) -> Answer {
+        let name = question
+            .queries
+            .first()
+            .map(|query| query.name().to_lowercase().to_ascii());
+        let own = name.and_then(|name| self.names().get(name.trim_end_matches('.')).cloned());
+        own.unwrap_or_else(|| self.answer().clone())
+    }
+
     /// The answer to one message; `None` when nothing is to be sent.
     fn reply(&self, message: &[u8]) -> Option<Vec<u8>> {
         let question = Message::from_vec(message).ok()?;
@@ -114,8 +137,7 @@ impl Shared {
         reply.metadata = Metadata::response_from_request(&question.metadata);
         reply.metadata.recursion_available = true;
         reply.add_queries(question.queries.iter().cloned());
-        let answer = self.answer().clone();
-        match answer {
+        match self.answer_for(&question) {
             Answer::Silent => return None,
             Answer::NxDomain => reply.metadata.response_code = ResponseCode::NXDomain,
             Answer::ServFail => reply.metadata.response_code = ResponseCode::ServFail,

@@ -271,6 +271,8 @@ pub struct Outcome {
     pub bucket: Option<Arc<str>>,
     /// The endpoint host it was sent to.
     pub endpoint: Option<Arc<str>>,
+    /// Place of that endpoint among the origin's; 0 is the first.
+    pub tier: u32,
     /// The upstream address of the last attempt.
     pub upstream: Option<SocketAddr>,
     /// Whether the last attempt used a kept-alive connection.

@@ -31,6 +31,8 @@ pub struct Address {
     /// Places for requests in flight; absent without `max_per_address`.
     pub(crate) places: Option<Arc<Semaphore>>,
     failures: AtomicU32,
+    /// When the last of them was.
+    counted: AtomicU64,
     ejected_until: AtomicU64,
     born: Instant,
 }
@@ -41,6 +43,7 @@ impl Address {
             socket,
             places: (max_busy > 0).then(|| Arc::new(Semaphore::new(max_busy))),
             failures: AtomicU32::new(0),
+            counted: AtomicU64::new(0),
             ejected_until: AtomicU64::new(0),
             born: now,
         }
@@ -50,19 +53,18 @@ impl Address {
         u64::try_from(at.saturating_duration_since(self.born).as_millis()).unwrap_or(u64::MAX)
     }
 
-    /// A connect or an exchange on a fresh connection failed.
+    /// A connect, an exchange on a fresh connection or a body failed. What fails together when an
+    /// address dies counts once: else a busy address would be set aside for long at once.
     pub fn note_failure(&self, now: Instant) {
+        let at = self.millis(now);
+        let since = at.saturating_sub(self.counted.load(Relaxed));
+        if self.is_ejected() && Duration::from_millis(since) < EJECT_FIRST {
+            return;
+        }
+        self.counted.store(at, Relaxed);
         let failures = self.failures.fetch_add(1, Relaxed).min(16);
         let pause = EJECT_FIRST.saturating_mul(1 << failures).min(EJECT_LONGEST);
         self.ejected_until.store(self.millis(now + pause), Relaxed);
-    }
-
-    /// A connection that had worked broke. All those of an address break together when it dies, so
-    /// while it is set aside another one says nothing new.
-    pub fn note_break(&self, now: Instant) {
-        if !self.is_ejected() || self.millis(now) >= self.ejected_until.load(Relaxed) {
-            self.note_failure(now);
-        }
     }
 
     /// The address works.

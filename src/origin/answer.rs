@@ -3,7 +3,6 @@
 use http::header::{self, HeaderMap, HeaderValue};
 
 use crate::http::context::RequestContext;
-use crate::origin::buckets::Bucket;
 use crate::origin::error::Error;
 use crate::origin::request::Rewrite;
 
@@ -34,11 +33,11 @@ pub(super) fn check_framing(headers: &HeaderMap) -> Result<(), Error> {
 pub(super) fn rename_location(
     headers: &mut HeaderMap,
     rewrite: &Rewrite,
-    bucket: &Bucket,
+    (bucket, upstream): (&str, &HeaderValue),
     asked: &str,
     context: &RequestContext,
 ) {
-    let upstream = bucket.upstream.host.as_bytes();
+    let upstream = upstream.as_bytes();
     let renamed = headers
         .get(header::LOCATION)
         .and_then(|location| location.to_str().ok())
@@ -50,7 +49,7 @@ pub(super) fn rename_location(
             if !host.as_bytes().eq_ignore_ascii_case(upstream) {
                 return None;
             }
-            let path = rewrite.unmap(&bucket.name, path, asked)?;
+            let path = rewrite.unmap(bucket, path, asked)?;
             let scheme = if context.is_https { "https" } else { "http" };
             let host = std::str::from_utf8(context.text.host()).ok()?;
             HeaderValue::try_from(format!("{scheme}://{host}{path}")).ok()

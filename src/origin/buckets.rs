@@ -56,6 +56,17 @@ impl BucketTable {
         }
     }
 
+    /// The furthest tier requests for any bucket go to.
+    pub(crate) fn active_tier(&self) -> usize {
+        let others = self.others.lock().unwrap_or_else(PoisonError::into_inner);
+        self.named
+            .values()
+            .chain(others.values())
+            .map(|bucket| bucket.upstream.active_tier())
+            .max()
+            .unwrap_or(0)
+    }
+
     /// The bucket called `name`, which the caller has checked against the config.
     pub fn get(&self, name: &str) -> Option<Bucket> {
         if let Some(first) = self.first.as_ref().filter(|first| &*first.name == name) {

@@ -66,6 +66,8 @@ pub enum Error {
     ClientBody,
     /// `max_per_address` requests are already on their way to every address.
     Busy,
+    /// The endpoint cannot be connected to, and the client's signature forbids another one.
+    SignatureBound,
     /// The rewritten request is not valid HTTP.
     Rewrite(http::Error),
 }
@@ -86,7 +88,7 @@ impl Error {
                 StatusCode::GATEWAY_TIMEOUT
             }
             Self::ClientBody | Self::Rewrite(_) => StatusCode::BAD_REQUEST,
-            Self::Busy => StatusCode::SERVICE_UNAVAILABLE,
+            Self::Busy | Self::SignatureBound => StatusCode::SERVICE_UNAVAILABLE,
         }
     }
 
@@ -106,6 +108,7 @@ impl Error {
             Self::FirstByteTimeout | Self::UploadStalled => "upstream_timeout",
             Self::ClientBody => "client_body",
             Self::Busy => "proxy_busy",
+            Self::SignatureBound => "upstream_signature_bound",
             Self::Rewrite(_) => "bad_request",
         }
     }
@@ -126,6 +129,7 @@ impl Error {
             Self::FirstByteTimeout | Self::UploadStalled => "UpstreamTimeout",
             Self::ClientBody | Self::Rewrite(_) => "ProxyBadRequest",
             Self::Busy => "ProxyBusy",
+            Self::SignatureBound => "UpstreamSignatureBound",
         }
     }
 
@@ -138,7 +142,8 @@ impl Error {
             | Self::ConnectTimeout
             | Self::Reset(_)
             | Self::FirstByteTimeout
-            | Self::Busy => true,
+            | Self::Busy
+            | Self::SignatureBound => true,
             Self::NoSuchBucket
             | Self::NoBucket
             | Self::Tls(_)
@@ -179,6 +184,10 @@ impl Error {
             Self::UploadStalled => "OSS stopped taking the request body. No object is created by an incomplete upload.".into(),
             Self::ClientBody => "The request body ended before its announced end. The fault is the client's or its network's.".into(),
             Self::Busy => "The proxy has as many requests on their way to OSS as it is allowed. OSS was not asked.".into(),
+            Self::SignatureBound => "The OSS endpoint cannot be connected to, and the request's signature is for its \
+                 host or for a region the other endpoints are not of, so it cannot be sent to them. A signature without \
+                 `host` among its additional headers can. OSS was not reached."
+                .into(),
             Self::Rewrite(_) => "The request target cannot be sent to OSS. OSS was not asked.".into(),
         }
     }
@@ -199,6 +208,7 @@ impl fmt::Display for Error {
             Self::UploadStalled => f.write_str("origin stopped reading the body"),
             Self::ClientBody => f.write_str("client's body broke off"),
             Self::Busy => f.write_str("too many requests in flight"),
+            Self::SignatureBound => f.write_str("signature allows no other endpoint"),
             Self::Rewrite(error) => write!(f, "request cannot be rewritten: {error}"),
         }
     }
@@ -218,7 +228,8 @@ impl std::error::Error for Error {
             | Self::FirstByteTimeout
             | Self::UploadStalled
             | Self::ClientBody
-            | Self::Busy => None,
+            | Self::Busy
+            | Self::SignatureBound => None,
         }
     }
 }

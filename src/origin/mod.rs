@@ -10,7 +10,8 @@
 //! A connect that fails costs nothing, so any request goes on to the next address. On a kept-alive
 //! connection that ended before the first byte of the answer, a request is sent again, once, on a
 //! fresh connection: always when hyper is sure that it was not written; else only when its method is
-//! idempotent and none of its body has been read. A download that breaks asks for the rest
+//! idempotent and none of its body has been read. On a fresh connection only GET and HEAD are. With several endpoints ([`tier`]) the same goes for
+//! a request whose answer does not begin when its endpoint cannot be connected to any more. A download that breaks asks for the rest
 //! ([`resume`]).
 
 pub mod address;
@@ -26,7 +27,8 @@ pub mod exchange;
 pub mod pool;
 mod prepare;
 pub mod request;
-mod resume;
+pub mod resume;
+pub mod tier;
 pub mod upload;
 pub mod upstream;
 
@@ -50,11 +52,13 @@ use crate::http::{Received, Request, Response, ResponseBody};
 use crate::origin::buckets::BucketTable;
 use crate::origin::download::Download;
 use crate::origin::error::Error;
-use crate::origin::exchange::{Deadlines, exchange};
+use crate::origin::exchange::{Deadlines, Failure, exchange};
 use crate::origin::pool::Connection;
 use crate::origin::prepare::Prepared;
 use crate::origin::request::Rewrite;
 use crate::origin::resume::{Plan, Source};
+use crate::origin::tier::Chosen;
+use crate::origin::upstream::Upstream;
 
 const OSS_REQUEST_ID: HeaderName = HeaderName::from_static("x-oss-request-id");
 const OSS_EC: HeaderName = HeaderName::from_static("x-oss-ec");
@@ -76,6 +80,7 @@ pub struct Origin {
 
 #[derive(Debug)]
 struct Shared {
+    endpoints: Box<[Box<str>]>,
     rewrite: Rewrite,
     buckets: BucketTable,
     deadlines: Deadlines,
@@ -83,9 +88,10 @@ struct Shared {
 }
 
 impl Origin {
-    /// `idle` is the longest silence inside an answer's body.
+    /// `endpoints`: their names, best first. `idle`: the longest silence inside an answer's body.
     #[must_use]
     pub fn new(
+        endpoints: Box<[Box<str>]>,
         rewrite: Rewrite,
         buckets: BucketTable,
         deadlines: Deadlines,
@@ -93,12 +99,26 @@ impl Origin {
     ) -> Self {
         Self {
             shared: Arc::new(Shared {
+                endpoints,
                 rewrite,
                 buckets,
                 deadlines,
                 idle,
             }),
         }
+    }
+
+    /// The endpoints, best first: more than one with `fallback`.
+    #[must_use]
+    pub fn endpoints(&self) -> &[Box<str>] {
+        &self.shared.endpoints
+    }
+
+    /// Place among [`Origin::endpoints`] of the one requests go to; where buckets differ, of the one
+    /// furthest down.
+    #[must_use]
+    pub fn active_endpoint(&self) -> usize {
+        self.shared.buckets.active_tier()
     }
 }
 
@@ -174,6 +194,8 @@ impl Service<Request> for Origin {
 struct Answered {
     answer: http::Response<Incoming>,
     connection: Connection,
+    /// Where the connection leads.
+    upstream: Arc<Upstream>,
     /// What was asked, where it may be asked again.
     copy: Option<head::Parts>,
 }
@@ -200,33 +222,40 @@ impl Shared {
         prepared: &mut Prepared,
         context: &RequestContext,
     ) -> Result<Answered, Error> {
-        let upstream = Arc::clone(&prepared.bucket.upstream);
         let is_idempotent = prepared
             .head
             .as_ref()
             .is_some_and(|head| is_idempotent(&head.method));
         // What cannot be sent twice must not be sent into a connection that is closing.
         let is_sure = prepared.upload.is_some() || !is_idempotent;
-        let is_download = prepared.upload.is_none()
+        let is_read = prepared.upload.is_none()
             && prepared
                 .head
                 .as_ref()
-                .is_some_and(|head| head.method == Method::GET);
+                .is_some_and(|head| matches!(head.method, Method::GET | Method::HEAD));
         let mut head = prepared.head.take();
         let mut attempt = 0_u32;
-        while let Some(parts) = head.take() {
+        let first = &prepared.bucket.upstream;
+        while let Some(mut parts) = head.take() {
             let is_retry = attempt > 0;
-            let mut connection = upstream.connection(context, is_retry, is_sure).await?;
+            let Chosen {
+                upstream,
+                tier,
+                mut connection,
+            } = tier::connection(first, &parts, context, is_retry, is_sure).await?;
+            if first.tiers.is_some() {
+                upstream.put_host(&mut parts.headers);
+                upstream.note(tier, context);
+            }
             {
                 let mut outcome = context.outcome();
                 outcome.upstream = Some(connection.address.socket);
                 outcome.reused = connection.is_reused;
                 outcome.retries = attempt;
             }
-            // For another attempt, which only a kept-alive connection allows, or for the rest of a
-            // body that breaks.
-            let copy =
-                ((connection.is_reused && is_idempotent) || is_download).then(|| parts.clone());
+            // For another attempt, or for the rest of a body that breaks.
+            let is_repeatable = is_read || (connection.is_reused && is_idempotent);
+            let copy = is_repeatable.then(|| parts.clone());
             let now = if connection.is_reused {
                 context.start
             } else {
@@ -234,18 +263,32 @@ impl Shared {
             };
             let request = prepared.build(parts);
             let upload = prepared.upload.as_ref();
-            let failure =
-                match exchange(&mut connection, request, upload, self.deadlines, now).await {
-                    Ok(answer) => {
-                        return Ok(Answered {
-                            answer,
-                            connection,
-                            copy: copy.filter(|_| is_download),
-                        });
-                    }
-                    Err(failure) => failure,
-                };
-            let is_reset = matches!(failure.error, Error::Reset(_));
+            let is_watched =
+                first.tiers.is_some() && connection.is_reused && is_idempotent && upload.is_none();
+            let exchanging = exchange(&mut connection, request, upload, self.deadlines, now);
+            let exchanged = if is_watched {
+                // Boxed: only origins with several endpoints should carry its state.
+                Box::pin(tier::watched(first, (&upstream, tier), exchanging)).await
+            } else {
+                Some(exchanging.await)
+            };
+            let is_lost = exchanged.is_none();
+            let failure = match exchanged {
+                Some(Ok(answer)) => {
+                    return Ok(Answered {
+                        answer,
+                        connection,
+                        upstream,
+                        copy: copy.filter(|_| is_read),
+                    });
+                }
+                Some(Err(failure)) => failure,
+                None => Failure {
+                    error: Error::FirstByteTimeout,
+                    unsent: None,
+                },
+            };
+            let is_reset = is_lost || matches!(failure.error, Error::Reset(_));
             if !connection.is_reused && is_reset {
                 connection.address.note_failure(Instant::now());
             }
@@ -253,7 +296,7 @@ impl Shared {
                 upload.is_none_or(|upload| upload.is_untouched() && !upload.has_failed());
             head = match failure.unsent {
                 Some(request) => Some(request.into_parts().0),
-                None => copy.filter(|_| is_reset && connection.is_reused),
+                None => copy.filter(|_| is_reset),
             };
             if is_retry || !is_body_whole || head.is_none() || !upstream.take_retry() {
                 return Err(failure.error);
@@ -276,6 +319,7 @@ impl Shared {
         let Answered {
             answer,
             connection,
+            upstream,
             copy,
         } = answered;
         let (mut head, body) = answer.into_parts();
@@ -289,7 +333,7 @@ impl Shared {
             answer::rename_location(
                 &mut head.headers,
                 &self.rewrite,
-                &prepared.bucket,
+                (&prepared.bucket.name, &upstream.host),
                 asked,
                 context,
             );
@@ -300,7 +344,7 @@ impl Shared {
             outcome.oss_request_id = ShortText::new(head.headers.get(OSS_REQUEST_ID));
             outcome.oss_ec = ShortText::new(head.headers.get(OSS_EC));
         }
-        let id = prepared.bucket.upstream.id;
+        let id = upstream.id;
         let upload = prepared.upload.filter(|upload| !upload.is_done());
         let body = if body.is_end_stream() && upload.is_none() {
             pool::check_in(id, connection, now);
@@ -309,7 +353,8 @@ impl Shared {
             let length = body.size_hint().exact();
             let plan = copy.zip(length).and_then(|(request, length)| {
                 let source = Source {
-                    upstream: &prepared.bucket.upstream,
+                    first: &prepared.bucket.upstream,
+                    upstream: &upstream,
                     address: &connection.address,
                     context,
                     deadlines: self.deadlines,

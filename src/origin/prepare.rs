@@ -80,8 +80,7 @@ impl Shared {
         let is_old = head.version < Version::HTTP_11;
         head.version = Version::HTTP_11;
         head.extensions.clear();
-        head.headers
-            .insert(header::HOST, bucket.upstream.host.clone());
+        bucket.upstream.put_host(&mut head.headers);
         let has_body = !body.is_end_stream();
         let is_held = had_expect && has_body && !is_old;
         if had_expect && !is_held {

@@ -15,8 +15,8 @@
 //!
 //! The request's head is copied before it is sent, as it is for a repeat on a kept-alive connection
 //! anyway; only a new connection's first GET pays for it. It is kept for answers of at least
-//! [`LEAST`] bytes, together with the client's read buffer it is part of. A shorter answer is mostly
-//! in the kernel's buffers by the time its head is read, and cheap to ask for again.
+//! [`LEAST`] bytes, together with the client's read buffer it is part of. A shorter answer is
+//! in the kernel's buffers by the time its head is read.
 
 use std::future::Future;
 use std::pin::Pin;
@@ -34,12 +34,13 @@ use crate::origin::answer;
 use crate::origin::error::Error;
 use crate::origin::exchange::{Deadlines, exchange};
 use crate::origin::pool::Connection;
+use crate::origin::tier::{self, Chosen};
 use crate::origin::upload::UploadBody;
 use crate::origin::upstream::Upstream;
 use crate::oss::subresource::is_subresource;
 
-/// Shortest body that goes on.
-pub(super) const LEAST: u64 = 64 * 1024;
+/// Shortest body that goes on: a few segments, which come in one burst behind the head.
+pub(super) const LEAST: u64 = 4 * 1024;
 /// Most attempts per download: one for each address a connect may try. A download that breaks more
 /// often meets something another connection does not help against.
 const ATTEMPTS: u32 = 3;
@@ -63,6 +64,9 @@ struct Span {
 /// What the rest of a download is asked for with.
 pub(super) struct Plan {
     request: request::Parts,
+    /// The first tier.
+    first: Arc<Upstream>,
+    /// The tier the body comes from at present.
     upstream: Arc<Upstream>,
     /// Where the body comes from at present.
     address: Arc<Address>,
@@ -79,6 +83,8 @@ pub(super) struct Plan {
 
 /// Where a download comes from, and for whom.
 pub(super) struct Source<'a> {
+    /// The first tier.
+    pub first: &'a Arc<Upstream>,
     pub upstream: &'a Arc<Upstream>,
     pub address: &'a Arc<Address>,
     pub context: &'a Arc<RequestContext>,
@@ -129,6 +135,7 @@ impl Plan {
         let idle = source.deadlines.idle;
         Some(Box::new(Self {
             request,
+            first: Arc::clone(source.first),
             upstream: Arc::clone(source.upstream),
             address: Arc::clone(source.address),
             context: Arc::clone(source.context),
@@ -166,7 +173,7 @@ impl Plan {
 
     /// Starts to look for the rest after a break; gives itself back when that is pointless.
     pub(super) fn go_on(mut self: Box<Self>, now: Instant) -> Result<Going, Box<Self>> {
-        self.address.note_break(now);
+        self.address.note_failure(now);
         // Two breaks at the same byte: the fault is not the connection's.
         let is_stuck = self.broke_at.replace(self.span.next) == Some(self.span.next);
         if is_stuck || !self.is_short() || self.attempts >= ATTEMPTS {
@@ -203,22 +210,30 @@ impl Plan {
     }
 
     async fn ask(&mut self) -> Result<Rest, Stop> {
-        let request = self.request().map_err(Stop::Unreachable)?;
-        let connection = self.upstream.connection(&self.context, true, false).await;
-        let mut connection = connection.map_err(Stop::Unreachable)?;
+        let mut head = self.request().map_err(Stop::Unreachable)?;
+        let chosen = tier::connection(&self.first, &head, &self.context, true, false).await;
+        let Chosen {
+            upstream,
+            tier,
+            mut connection,
+        } = chosen.map_err(Stop::Unreachable)?;
+        upstream.put_host(&mut head.headers);
+        upstream.note(tier, &self.context);
+        let request = http::Request::from_parts(head, UploadBody::Empty);
+        self.upstream = upstream;
         self.address = Arc::clone(&connection.address);
         let now = Instant::now();
         match exchange(&mut connection, request, None, self.deadlines, now).await {
             Ok(answer) if self.is_rest(&answer) => Ok((answer.into_body(), connection)),
             Ok(answer) => Err(Stop::Refused(answer.status())),
             Err(failure) => {
-                connection.address.note_break(Instant::now());
+                connection.address.note_failure(Instant::now());
                 Err(Stop::Broke(failure.error))
             }
         }
     }
 
-    fn request(&self) -> Result<http::Request<UploadBody>, Error> {
+    fn request(&self) -> Result<request::Parts, Error> {
         let mut head = self.request.clone();
         let Span { next, end, .. } = self.span;
         let range = if self.is_whole {
@@ -231,7 +246,7 @@ impl Plan {
         head.headers.insert(header::IF_MATCH, self.etag.clone());
         // One that did not hold would bring the whole object again.
         head.headers.remove(header::IF_RANGE);
-        Ok(http::Request::from_parts(head, UploadBody::Empty))
+        Ok(head)
     }
 
     /// Whether `answer` is exactly what is missing.

@@ -8,7 +8,7 @@ use std::sync::atomic::{AtomicU64, Ordering::Relaxed};
 use std::sync::{Arc, Mutex, PoisonError, Weak};
 use std::time::Duration;
 
-use http::HeaderValue;
+use http::header::{self, HeaderMap, HeaderValue};
 use hyper::client::conn::http1;
 use hyper_util::rt::TokioIo;
 use tokio::sync::OwnedSemaphorePermit;
@@ -20,6 +20,7 @@ use crate::origin::connect::{self, Tls};
 use crate::origin::driver::Driver;
 use crate::origin::error::{DnsFailure, Error};
 use crate::origin::pool::{self, Connection, Limits};
+use crate::origin::tier::Tiers;
 
 /// The upstreams in use, by everything that makes them what they are. A new config finds here those it
 /// shares with the old one, with their addresses and connections.
@@ -56,8 +57,12 @@ impl Upstreams {
     pub fn address_sets(&self) -> Vec<Arc<AddressSet>> {
         let mut sets: Vec<Arc<AddressSet>> = Vec::new();
         for upstream in self.lock().values().filter_map(Weak::upgrade) {
-            if !sets.iter().any(|set| Arc::ptr_eq(set, &upstream.addresses)) {
-                sets.push(Arc::clone(&upstream.addresses));
+            let others = upstream.tiers.iter().flat_map(Tiers::others);
+            let all = std::iter::once(&*upstream).chain(others);
+            for addresses in all.map(|one| &one.addresses) {
+                if !sets.iter().any(|set| Arc::ptr_eq(set, addresses)) {
+                    sets.push(Arc::clone(addresses));
+                }
             }
         }
         sets.sort_by(|one, other| (&one.name, one.port).cmp(&(&other.name, other.port)));
@@ -82,6 +87,19 @@ pub struct Upstream {
     pub(crate) connect_timeout: Duration,
     /// Limits of the idle connections.
     pub(crate) limits: Limits,
+    /// The region of the endpoint, where that is known.
+    pub(crate) region: Option<Box<str>>,
+    /// The endpoints after this one. `None` without `fallback`, and on those endpoints themselves.
+    pub(crate) tiers: Option<Tiers>,
+    /// Whether another endpoint stands by, so that nothing is waited for that may not help.
+    pub(crate) has_alternative: bool,
+}
+
+/// What a fresh connection cost.
+struct Spent {
+    wait: Duration,
+    connect: Duration,
+    tls: Duration,
 }
 
 impl Upstream {
@@ -89,6 +107,11 @@ impl Upstream {
     pub(crate) fn next_id() -> u64 {
         static NEXT: AtomicU64 = AtomicU64::new(0);
         NEXT.fetch_add(1, Relaxed)
+    }
+
+    /// Addresses a request to this host.
+    pub(crate) fn put_host(&self, headers: &mut HeaderMap) {
+        headers.insert(header::HOST, self.host.clone());
     }
 
     /// Whether one more retry is within bounds; takes its cost.
@@ -125,27 +148,49 @@ impl Upstream {
     async fn fresh(&self, context: &RequestContext) -> Result<Connection, Error> {
         let start = Instant::now();
         let deadline = start + self.connect_timeout;
-        let result = match self.open(context, start, deadline).await {
-            // The addresses may have moved since the last resolution: ask again, once.
-            Err(Error::ConnectRefused(_) | Error::ConnectTimeout)
-                if self.addresses.learns_more(deadline).await =>
-            {
-                self.open(context, start, deadline).await
+        let result = match self.open(start, deadline).await {
+            // The addresses may have moved since the last resolution: ask again, once. With another
+            // endpoint at hand, the request need not wait for the answer.
+            Err(error @ (Error::ConnectRefused(_) | Error::ConnectTimeout)) => {
+                if self.has_alternative {
+                    self.addresses.ask_refresh();
+                    Err(error)
+                } else if self.addresses.learns_more(deadline).await {
+                    self.open(start, deadline).await
+                } else {
+                    Err(error)
+                }
             }
             other => other,
         };
-        if let Err(error) = &result {
-            tracing::warn!(endpoint = %self.endpoint, %error, "no upstream connection");
+        match result {
+            Ok((connection, spent)) => {
+                let mut outcome = context.outcome();
+                outcome.wait += spent.wait;
+                outcome.connect += spent.connect;
+                outcome.tls += spent.tls;
+                Ok(connection)
+            }
+            Err(error) => {
+                tracing::warn!(endpoint = %self.endpoint, %error, "no upstream connection");
+                Err(error)
+            }
         }
-        result
     }
 
-    async fn open(
-        &self,
-        context: &RequestContext,
-        start: Instant,
-        deadline: Instant,
-    ) -> Result<Connection, Error> {
+    /// Connects to the endpoint and lets go: whether that is possible.
+    ///
+    /// # Errors
+    ///
+    /// As [`Upstream::connection`].
+    pub(crate) async fn probe(&self) -> Result<(), Error> {
+        let start = Instant::now();
+        self.open(start, start + self.connect_timeout)
+            .await
+            .map(drop)
+    }
+
+    async fn open(&self, start: Instant, deadline: Instant) -> Result<(Connection, Spent), Error> {
         if self.addresses.snapshot().addresses().is_empty() {
             self.addresses.ask_refresh();
             self.addresses
@@ -175,13 +220,12 @@ impl Upstream {
             .handshake(TokioIo::new(connected.io))
             .await
             .map_err(Error::Reset)?;
-        {
-            let mut outcome = context.outcome();
-            outcome.wait += waited;
-            outcome.connect += connected.connect;
-            outcome.tls += connected.tls;
-        }
-        Ok(Connection {
+        let spent = Spent {
+            wait: waited,
+            connect: connected.connect,
+            tls: connected.tls,
+        };
+        let connection = Connection {
             address: connected.address,
             sender,
             driver: Driver::new(driver),
@@ -189,7 +233,8 @@ impl Upstream {
             timer: Box::pin(tokio::time::sleep(self.connect_timeout)),
             is_reused: false,
             permit,
-        })
+        };
+        Ok((connection, spent))
     }
 
     /// Under `max_per_address`: a place at one of the candidates, which is then the only one.

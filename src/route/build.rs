@@ -13,7 +13,9 @@ use rustls::pki_types::ServerName;
 use tokio::time::Instant;
 use tokio_rustls::TlsConnector;
 
-use crate::config::{self, Addressing, BucketPattern, Buckets, Config, EndpointHost, HostPattern};
+use crate::config::{
+    self, Addressing, BucketPattern, Buckets, Config, Endpoint, EndpointHost, HostPattern,
+};
 use crate::origin::Origin;
 use crate::origin::address::AddressSet;
 use crate::origin::buckets::BucketTable;
@@ -22,6 +24,7 @@ use crate::origin::dns::{AddressRule, Engine};
 use crate::origin::exchange::Deadlines;
 use crate::origin::pool::Limits;
 use crate::origin::request::Rewrite;
+use crate::origin::tier::Tiers;
 use crate::origin::upstream::{Upstream, Upstreams};
 use crate::oss::addressing::Layout;
 use crate::oss::glob::TooLarge;
@@ -51,6 +54,7 @@ pub fn router(
     provider: &Arc<CryptoProvider>,
 ) -> Result<Router, String> {
     let mut table = Table::default();
+    let mut routes = Vec::with_capacity(config.routes.len());
     for route in &config.routes {
         let origin = origin(config, route, engine, upstreams, provider)
             .map_err(|error| format!("route `{}`: {error}", route.name))?;
@@ -63,8 +67,9 @@ pub fn router(
             policies,
         });
         table.insert(&route.hosts, &route.path, &built);
+        routes.push(built);
     }
-    Ok(Router { table })
+    Ok(Router { table, routes })
 }
 
 /// The rules of a route, compiled.
@@ -151,7 +156,9 @@ fn origin(
         origin: Arc::clone(settings),
         engine: Arc::clone(engine),
         upstreams: Arc::clone(upstreams),
-        rule: AddressRule::new(settings.endpoint.network, &config.dns),
+        rules: endpoints(settings)
+            .map(|endpoint| AddressRule::new(endpoint.network, &config.dns))
+            .collect(),
         connector: if settings.tls {
             Some(connector(settings, provider)?)
         } else {
@@ -180,6 +187,9 @@ fn origin(
         None => maker.upstream(bucket).ok(),
     });
     Ok(Origin::new(
+        endpoints(settings)
+            .map(|endpoint| endpoint.to_string().into())
+            .collect(),
         rewrite,
         BucketTable::new(names, make),
         Deadlines {
@@ -190,31 +200,29 @@ fn origin(
     ))
 }
 
+/// The endpoints of an origin, best first.
+fn endpoints(origin: &config::Origin) -> impl Iterator<Item = &Endpoint> {
+    std::iter::once(&origin.endpoint).chain(&origin.fallback)
+}
+
 /// Makes upstreams for one origin.
 struct Maker {
     origin: Arc<config::Origin>,
     engine: Arc<Engine>,
     upstreams: Arc<Upstreams>,
-    rule: AddressRule,
+    /// One for each endpoint.
+    rules: Vec<AddressRule>,
     connector: Option<TlsConnector>,
 }
 
 impl Maker {
-    /// The name the endpoint is resolved under and reached by, for `bucket`.
-    fn endpoint(&self, bucket: &str) -> String {
-        match (&self.origin.endpoint.host, self.origin.addressing) {
-            (EndpointHost::Ip(ip), _) => ip.to_string(),
-            (EndpointHost::Name(name), Addressing::Path) => name.clone(),
-            (EndpointHost::Name(name), Addressing::VirtualHost) => format!("{bucket}.{name}"),
-        }
-    }
-
+    /// The upstream of `bucket` at the first endpoint, with those at the others behind it.
     fn upstream(&self, bucket: &str) -> Result<Arc<Upstream>, String> {
-        let (name, origin) = (self.endpoint(bucket), &self.origin);
+        let origin = &self.origin;
         let identity = format!(
-            "{name}:{} {:?} {} {:?} {:?} {:?} {:?} {:?}",
-            origin.endpoint.port,
-            origin.endpoint.network,
+            "{bucket} {:?} {:?} {} {:?} {:?} {:?} {:?} {:?}",
+            endpoints(origin).collect::<Vec<_>>(),
+            origin.addressing,
             origin.tls,
             origin.ca,
             origin.server_name,
@@ -222,11 +230,33 @@ impl Maker {
             origin.timeouts.connect,
             origin.pool,
         );
-        self.upstreams.get_or_make(identity, || self.make(name))
+        self.upstreams.get_or_make(identity, || self.make(bucket))
     }
 
-    fn make(&self, name: String) -> Result<Upstream, String> {
-        let endpoint = &self.origin.endpoint;
+    fn make(&self, bucket: &str) -> Result<Upstream, String> {
+        let mut upstreams = Vec::with_capacity(self.rules.len());
+        for (endpoint, rule) in endpoints(&self.origin).zip(&self.rules) {
+            upstreams.push(self.upstream_at(endpoint, rule, bucket)?);
+        }
+        let mut upstreams = upstreams.into_iter();
+        let mut first = upstreams.next().ok_or("no endpoint")?;
+        let others: Vec<_> = upstreams.map(Arc::new).collect();
+        first.tiers = (!others.is_empty()).then(|| Tiers::new(others, Instant::now()));
+        Ok(first)
+    }
+
+    fn upstream_at(
+        &self,
+        endpoint: &Endpoint,
+        rule: &AddressRule,
+        bucket: &str,
+    ) -> Result<Upstream, String> {
+        // The name the endpoint is resolved under and reached by.
+        let name = match (&endpoint.host, self.origin.addressing) {
+            (EndpointHost::Ip(ip), _) => ip.to_string(),
+            (EndpointHost::Name(name), Addressing::Path) => name.clone(),
+            (EndpointHost::Name(name), Addressing::VirtualHost) => format!("{bucket}.{name}"),
+        };
         let default_port = if self.origin.tls { 443 } else { 80 };
         let bracketed = match endpoint.host {
             EndpointHost::Ip(std::net::IpAddr::V6(_)) => format!("[{name}]"),
@@ -258,9 +288,7 @@ impl Maker {
             EndpointHost::Ip(ip) => {
                 Arc::new(AddressSet::fixed(ip, endpoint.port, busy, Instant::now()))
             }
-            EndpointHost::Name(_) => self
-                .engine
-                .addresses(&name, endpoint.port, busy, &self.rule),
+            EndpointHost::Name(_) => self.engine.addresses(&name, endpoint.port, busy, rule),
         };
         Ok(Upstream {
             id: Upstream::next_id(),
@@ -273,6 +301,9 @@ impl Maker {
                 idle_per_address: self.origin.pool.idle_per_address,
                 idle: self.origin.pool.idle,
             },
+            region: endpoint.region.as_deref().map(Into::into),
+            tiers: None,
+            has_alternative: !self.origin.fallback.is_empty(),
         })
     }
 }

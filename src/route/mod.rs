@@ -45,6 +45,8 @@ pub struct Route {
 pub struct Router {
     /// Routes by host and path.
     pub table: Table<Arc<Route>>,
+    /// The same routes in the config's order.
+    pub routes: Vec<Arc<Route>>,
 }
 
 /// The service every client connection gets: always the current [`Router`].

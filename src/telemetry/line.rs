@@ -65,6 +65,9 @@ pub fn append_json(line: &mut Vec<u8>, context: &RequestContext, unix_millis: u6
         "endpoint",
         outcome.endpoint.as_deref().unwrap_or_default().as_bytes(),
     );
+    if outcome.tier > 0 {
+        json.number("tier", u64::from(outcome.tier));
+    }
     let upstream = outcome.upstream.map(|upstream| upstream.to_string());
     json.optional(
         "upstream",

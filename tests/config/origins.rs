@@ -184,3 +184,52 @@ fn endpoints() {
         ],
     );
 }
+
+#[test]
+fn endpoints_to_fall_back_to_are_ones_that_can_serve_the_bucket() {
+    let file = "[[route]]\n[route.origin]\nbucket = \"abc\"\n";
+    let hangzhou = "region = \"cn-hangzhou\"\nfallback = ";
+    let row = |line: &str| format!("{hangzhou}[{line}]");
+    let private = "ep-a.oss.cn-hangzhou.privatelink.aliyuncs.com";
+    let rows = [
+        (row("{ network = \"public\" }, { network = \"dualstack\" }"), ""),
+        (row("{ endpoint = \"oss.example.com:8443\" }"), ""),
+        (
+            row("{ network = \"internal\" }"),
+            "5:13: route[0].origin.fallback[0]: is `oss-cn-hangzhou-internal.aliyuncs.com:443`, which comes before it already",
+        ),
+        (
+            row("{ network = \"public\" }, { endpoint = \"oss-cn-hangzhou.aliyuncs.com\" }"),
+            "5:37: route[0].origin.fallback[1]: is `oss-cn-hangzhou.aliyuncs.com:443`, which comes before it already",
+        ),
+        (
+            row("{}"),
+            "5:13: route[0].origin.fallback[0].region: is missing",
+        ),
+        (
+            row(&format!("{{ endpoint = \"{private}\" }}")),
+            "5:13: route[0].origin.fallback[0]: takes the bucket in the path only, and this origin puts it into the host",
+        ),
+        (
+            row("{ region = \"cn-shanghai\" }"),
+            "5:13: warning: route[0].origin.fallback[0]: is of region `cn-shanghai`: a bucket of `cn-hangzhou` is refused there with 403",
+        ),
+        (
+            format!("endpoint = \"{private}\"\nfallback = [{{ network = \"internal\" }}]"),
+            "5:13: route[0].origin.fallback[0]: answers path style, which this origin uses, with 403 SecondLevelDomainForbidden",
+        ),
+        (
+            "endpoint = \"oss.example.com\"\nfallback = [{ network = \"public\" }]".to_owned(),
+            "5:25: route[0].origin.fallback[0].network: needs a `region` beside it",
+        ),
+        (
+            "endpoint = \"oss.example.com:80\"\ntls = false\nfallback = [{ endpoint = \"10.0.0.9\" }]".to_owned(),
+            "6:13: route[0].origin.fallback[0]: is an address, which has no host to put a bucket before",
+        ),
+    ];
+    let rows: Vec<(&str, &str)> = rows
+        .iter()
+        .map(|(text, problem)| (text.as_str(), *problem))
+        .collect();
+    expect_rows(file, LISTENER, &rows);
+}

@@ -82,6 +82,27 @@ fn a_failed_address_is_ejected_then_probed_by_one_request_at_a_time() {
 }
 
 #[test]
+fn failures_at_one_moment_count_once_and_later_ones_double_the_pause() {
+    let set = AddressSet::new("e", 443, 0);
+    let start = Instant::now();
+    set.publish(&[ip(1), ip(2)], HOLD, start);
+    let snapshot = set.snapshot();
+    let Some(first) = snapshot.addresses().first() else {
+        panic!("empty")
+    };
+    for _ in 0..20 {
+        first.note_failure(start);
+    }
+    let probe = start + Duration::from_millis(1001);
+    assert_eq!(lasts(&snapshot.candidates(probe, 0)), [1, 2]);
+    first.note_failure(probe);
+    let early = probe + Duration::from_millis(1900);
+    assert_eq!(lasts(&snapshot.candidates(early, 0)), [2]);
+    let late = probe + Duration::from_millis(2001);
+    assert_eq!(lasts(&snapshot.candidates(late, 0)), [1, 2]);
+}
+
+#[test]
 fn when_all_are_ejected_all_are_used() {
     let set = AddressSet::new("e", 443, 0);
     let start = Instant::now();

@@ -4,6 +4,7 @@
 //! Clock and keys are arguments. Header values and keys are bytes: old clients sign raw UTF-8 and
 //! worse. S3-style signatures are not read here.
 
+mod bound;
 mod v1;
 mod v4;
 
@@ -330,6 +331,7 @@ fn is_same(left: &[u8], right: &[u8]) -> bool {
     aws_lc_rs::constant_time::verify_slices_are_equal(left, right).is_ok()
 }
 
+pub use bound::Bound;
 pub use v1::{signature as v1_signature, string_to_sign as v1_string_to_sign};
 pub use v4::{
     Scope, canonical_request as v4_canonical_request, credential as v4_credential,

@@ -1,0 +1,228 @@
+//! What a scrape looks up: listeners, endpoints, certificates, loads of the config.
+
+use std::collections::BTreeMap;
+use std::fmt;
+use std::sync::atomic::Ordering::Relaxed;
+use std::sync::{Arc, PoisonError};
+
+use prometheus_client::collector::Collector;
+use prometheus_client::encoding::{DescriptorEncoder, NoLabelSet};
+use prometheus_client::metrics::MetricType;
+use tokio::time::Instant;
+
+use crate::app::state::State;
+
+/// What is not counted but looked at.
+#[derive(Debug)]
+pub(super) struct Gauges(pub(super) Arc<State>);
+
+type Labels<'a> = [(&'static str, &'a str); 1];
+
+fn gauge(
+    encoder: &mut DescriptorEncoder<'_>,
+    name: &str,
+    help: &str,
+    value: u64,
+) -> Result<(), fmt::Error> {
+    encoder
+        .encode_descriptor(name, help, None, MetricType::Gauge)?
+        .encode_gauge(&i64::try_from(value).unwrap_or(i64::MAX))
+}
+
+fn family(
+    encoder: &mut DescriptorEncoder<'_>,
+    (name, help, kind): (&str, &str, MetricType),
+    rows: &[(Labels<'_>, u64)],
+) -> Result<(), fmt::Error> {
+    let is_counter = matches!(kind, MetricType::Counter);
+    let mut family = encoder.encode_descriptor(name, help, None, kind)?;
+    for (labels, value) in rows {
+        let mut row = family.encode_family(labels)?;
+        if is_counter {
+            row.encode_counter::<NoLabelSet, _, u64>(value, None)?;
+        } else {
+            row.encode_gauge(&i64::try_from(*value).unwrap_or(i64::MAX))?;
+        }
+    }
+    Ok(())
+}
+
+impl Collector for Gauges {
+    fn encode(&self, mut encoder: DescriptorEncoder<'_>) -> Result<(), fmt::Error> {
+        use MetricType::{Counter, Gauge};
+        let (state, now, to) = (&self.0, Instant::now(), &mut encoder);
+        to.encode_descriptor("build", "The program", None, MetricType::Info)?
+            .encode_info(&[("version", env!("CARGO_PKG_VERSION"))])?;
+        let reloads = state.reloads();
+        for (name, help, value) in [
+            (
+                "config_last_reload_successful",
+                "1: the latest load of the config was taken",
+                u64::from(reloads.is_good),
+            ),
+            (
+                "config_last_reload_success_timestamp_seconds",
+                "When a config was taken last",
+                reloads.taken_at,
+            ),
+            (
+                "ready",
+                "1: this node should get traffic",
+                u64::from(state.health.is_ready()),
+            ),
+            (
+                "draining",
+                "1: this node is leaving",
+                u64::from(state.health.is_leaving()),
+            ),
+            (
+                "overloaded",
+                "1: memory is short and new requests are answered 503",
+                u64::from(state.health.is_overloaded()),
+            ),
+        ] {
+            gauge(to, name, help, value)?;
+        }
+        let taken = [
+            ([("result", "taken")], reloads.taken),
+            ([("result", "refused")], reloads.refused),
+        ];
+        family(
+            to,
+            ("config_reloads", "Loads of the config", Counter),
+            &taken,
+        )?;
+        if let Some(lost) = &state.lost_lines {
+            to.encode_descriptor("log_dropped_lines", "Access lines lost", None, Counter)?
+                .encode_counter::<NoLabelSet, _, u64>(&lost.load(Relaxed), None)?;
+        }
+        type Row = (Arc<str>, u64, u64, u64);
+        let listeners: Vec<Row> = state
+            .listeners()
+            .iter()
+            .map(|one| {
+                (
+                    one.label(),
+                    one.connections(),
+                    one.accepted(),
+                    one.refused(),
+                )
+            })
+            .collect();
+        let rows = |pick: fn(&Row) -> u64| -> Vec<(Labels<'_>, u64)> {
+            listeners
+                .iter()
+                .map(|one| ([("listener", &*one.0)], pick(one)))
+                .collect()
+        };
+        family(
+            to,
+            ("connections", "Client connections", Gauge),
+            &rows(|one| one.1),
+        )?;
+        family(
+            to,
+            (
+                "connections_accepted",
+                "Client connections accepted",
+                Counter,
+            ),
+            &rows(|one| one.2),
+        )?;
+        family(
+            to,
+            (
+                "connections_refused",
+                "Client connections answered 503 for lack of room",
+                Counter,
+            ),
+            &rows(|one| one.3),
+        )?;
+        let routes = state.routes().clone();
+        let tiers: Vec<(Labels<'_>, u64)> = routes
+            .iter()
+            .map(|route| {
+                (
+                    [("route", &*route.name)],
+                    route.origin.active_endpoint() as u64,
+                )
+            })
+            .collect();
+        let help = "Place of the endpoint in use, 0 the first: above it, traffic has left the preferred one";
+        family(to, ("origin_tier", help, Gauge), &tiers)?;
+        let sets = state.upstreams.address_sets();
+        let names: Vec<String> = sets
+            .iter()
+            .map(|set| format!("{}:{}", set.name, set.port))
+            .collect();
+        type Pick = fn(&crate::origin::address::AddressSet, Instant) -> u64;
+        let endpoints: [(&str, &str, MetricType, Pick); 5] = [
+            ("dns_addresses", "Known addresses", Gauge, |set, _| {
+                set.snapshot().addresses().len() as u64
+            }),
+            (
+                "dns_ejected_addresses",
+                "Addresses that could not be connected to",
+                Gauge,
+                |set, _| {
+                    let snapshot = set.snapshot();
+                    snapshot
+                        .addresses()
+                        .iter()
+                        .filter(|address| address.is_ejected())
+                        .count() as u64
+                },
+            ),
+            (
+                "dns_record_age_seconds",
+                "Since the latest good answer",
+                Gauge,
+                |set, now| set.age(now).unwrap_or_default().as_secs(),
+            ),
+            (
+                "dns_stale",
+                "1: the latest resolution failed",
+                Gauge,
+                |set, _| u64::from(set.failure().is_some()),
+            ),
+            (
+                "dns_changes",
+                "Changes of the known addresses",
+                Counter,
+                |set, _| set.generation(),
+            ),
+        ];
+        for (name, help, kind, pick) in endpoints {
+            let rows: Vec<(Labels<'_>, u64)> = sets
+                .iter()
+                .zip(&names)
+                .map(|(set, name)| ([("endpoint", name.as_str())], pick(set, now)))
+                .collect();
+            family(to, (name, help, kind), &rows)?;
+        }
+        let certificates = state
+            .certificates
+            .lock()
+            .unwrap_or_else(PoisonError::into_inner)
+            .clone();
+        // Two may have one name, as with two kinds of key: the first to expire counts.
+        let mut first: BTreeMap<&str, i64> = BTreeMap::new();
+        for one in &certificates {
+            let expires = first.entry(&one.name).or_insert(one.expires);
+            *expires = one.expires.min(*expires);
+        }
+        let rows: Vec<(Labels<'_>, u64)> = first
+            .iter()
+            .map(|(name, expires)| ([("name", *name)], u64::try_from(*expires).unwrap_or(0)))
+            .collect();
+        family(
+            to,
+            (
+                "certificate_not_after_timestamp_seconds",
+                "When a certificate expires",
+                Gauge,
+            ),
+            &rows,
+        )
+    }
+}

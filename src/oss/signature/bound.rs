@@ -1,0 +1,144 @@
+//! What a client's own signature ties its request to, besides the object.
+//!
+//! V1 signs neither host nor region. V4 names its region, and the host where the client lists it
+//! among the additional headers. S3's signatures always cover the host. Judges no signature.
+
+use std::borrow::Cow;
+
+use http::HeaderMap;
+use http::header::AUTHORIZATION;
+use percent_encoding::percent_decode_str;
+
+use super::v4::credential;
+
+/// Where a signed request may be sent.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Bound<'a> {
+    /// Whether its `Host` is signed.
+    pub has_host: bool,
+    /// The region its signature is for; `None` when it names none.
+    pub region: Option<Cow<'a, str>>,
+}
+
+impl<'a> Bound<'a> {
+    /// Reads the signature of a request, in its header or in its query; an unsigned one is bound to
+    /// nothing.
+    #[must_use]
+    pub fn of(headers: &'a HeaderMap, raw_query: Option<&'a str>) -> Self {
+        let mut bound = Self::default();
+        for value in headers.get_all(AUTHORIZATION) {
+            // What is no text is no signature.
+            bound.read_header(value.to_str().unwrap_or_default().trim_start());
+        }
+        for pair in raw_query.unwrap_or_default().split('&') {
+            let (name, value) = pair.split_once('=').unwrap_or((pair, ""));
+            bound.read_parameter(name, value);
+        }
+        bound
+    }
+
+    fn read_header(&mut self, value: &'a str) {
+        match value.split_once(' ') {
+            Some(("OSS4-HMAC-SHA256" | "OSS2", fields)) => {
+                for field in fields.split(',') {
+                    // OSS2 writes a colon.
+                    match field.trim().split_once(['=', ':']) {
+                        Some(("Credential", value)) => self.read_credential(Cow::Borrowed(value)),
+                        Some(("AdditionalHeaders", names)) => self.read_names(names),
+                        Some(_) | None => {}
+                    }
+                }
+            }
+            Some((scheme, _)) => self.has_host |= scheme.starts_with("AWS"),
+            None => {}
+        }
+    }
+
+    fn read_parameter(&mut self, name: &str, value: &'a str) {
+        // OSS reads names decoded.
+        let is = |wanted: &str| percent_decode_str(name).eq(wanted.bytes());
+        if is("x-oss-additional-headers") {
+            self.read_names(&percent_decode_str(value).decode_utf8_lossy());
+        } else if is("x-oss-credential") {
+            self.read_credential(percent_decode_str(value).decode_utf8_lossy());
+        } else if percent_decode_str(name).take(6).eq("X-Amz-".bytes()) {
+            self.has_host = true;
+        }
+    }
+
+    fn read_names(&mut self, names: &str) {
+        self.has_host |= names
+            .split(';')
+            .any(|name| name.trim().eq_ignore_ascii_case("host"));
+    }
+
+    fn read_credential(&mut self, value: Cow<'a, str>) {
+        self.region = match value {
+            Cow::Borrowed(value) => credential(value)
+                .ok()
+                .map(|(_, scope)| Cow::Borrowed(scope.region)),
+            Cow::Owned(value) => credential(&value)
+                .ok()
+                .map(|(_, scope)| Cow::Owned(scope.region.to_owned())),
+        };
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use http::HeaderValue;
+
+    use super::*;
+
+    #[test]
+    fn hosts_and_regions_are_found_in_headers() {
+        let v4 = "OSS4-HMAC-SHA256 Credential=id/20261125/cn-hangzhou/oss/aliyun_v4_request";
+        for (value, has_host, region) in [
+            ("OSS id:c2ln", false, None),
+            (&*format!("{v4},Signature=00"), false, Some("cn-hangzhou")),
+            (
+                &*format!("{v4}, AdditionalHeaders=host;range, Signature=00"),
+                true,
+                Some("cn-hangzhou"),
+            ),
+            (
+                &*format!("{v4},Signature=00,AdditionalHeaders=range;Host"),
+                true,
+                Some("cn-hangzhou"),
+            ),
+            ("OSS4-HMAC-SHA256 Credential=broken", false, None),
+            (
+                "OSS2 AccessKeyId:id,AdditionalHeaders:host,Signature:00",
+                true,
+                None,
+            ),
+            ("AWS4-HMAC-SHA256 Credential=a", true, None),
+            ("Basic a", false, None),
+        ] {
+            let headers =
+                HeaderMap::from_iter([(AUTHORIZATION, HeaderValue::from_str(value).unwrap())]);
+            let bound = Bound::of(&headers, None);
+            assert_eq!(bound.has_host, has_host, "{value}");
+            assert_eq!(bound.region.as_deref(), region, "{value}");
+        }
+    }
+
+    #[test]
+    fn hosts_and_regions_are_found_in_queries() {
+        let credential = "x-oss-credential=id%2F20261125%2Fcn-hangzhou%2Foss%2Faliyun_v4_request";
+        for (query, has_host, region) in [
+            ("OSSAccessKeyId=a&Expires=1&Signature=b", false, None),
+            (credential, false, Some("cn-hangzhou")),
+            ("x-oss-additional-headers=range%3Bhost", true, None),
+            ("x%2Doss-additional-headers=host", true, None),
+            ("x-oss-additional-headers=range", false, None),
+            ("X-Amz-Algorithm=AWS4-HMAC-SHA256", true, None),
+            ("host=host", false, None),
+        ] {
+            let headers = HeaderMap::new();
+            let bound = Bound::of(&headers, Some(query));
+            assert_eq!(bound.has_host, has_host, "{query}");
+            assert_eq!(bound.region.as_deref(), region, "{query}");
+        }
+    }
+}
