@@ -109,6 +109,7 @@ async fn metrics_count_what_was_asked() {
         "ossgate_request_duration_seconds_count{route=\"img\"} 4",
         "ossgate_request_duration_seconds_bucket{le=\"+Inf\",route=\"img\"} 4",
         "ossgate_ready 1",
+        "ossgate_origin_tier{route=\"img\"} 0",
         "ossgate_config_reloads_total{result=\"taken\"} 1",
         &format!("ossgate_connections_accepted_total{{listener=\"{listener}\"}} 4"),
         &format!("ossgate_dns_addresses{{endpoint=\"{}\"}} 1", origin.address),

@@ -11,10 +11,31 @@ use prometheus_client::metrics::MetricType;
 use tokio::time::Instant;
 
 use crate::app::state::State;
+use crate::runtime::resident_memory;
 
 /// What is not counted but looked at.
 #[derive(Debug)]
 pub(super) struct Gauges(pub(super) Arc<State>);
+
+/// What Prometheus calls a process, under the names it has everywhere.
+#[derive(Debug)]
+pub(super) struct Process;
+
+impl Collector for Process {
+    fn encode(&self, mut encoder: DescriptorEncoder<'_>) -> Result<(), fmt::Error> {
+        let open = std::fs::read_dir("/proc/self/fd").map_or(0, |entries| entries.count() as u64);
+        let most = rlimit::Resource::NOFILE.get_soft().unwrap_or(0);
+        let memory = resident_memory().unwrap_or(0);
+        for (name, help, value) in [
+            ("process_open_fds", "Open file descriptors", open),
+            ("process_max_fds", "Most of them", most),
+            ("process_resident_memory_bytes", "Memory in use", memory),
+        ] {
+            gauge(&mut encoder, name, help, value)?;
+        }
+        Ok(())
+    }
+}
 
 type Labels<'a> = [(&'static str, &'a str); 1];
 

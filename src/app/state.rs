@@ -8,7 +8,7 @@ use prometheus_client::encoding::text;
 use prometheus_client::registry::Registry;
 use tokio::time::Instant;
 
-use crate::app::gauges::Gauges;
+use crate::app::gauges::{Gauges, Process};
 use crate::config::Certificate;
 use crate::health::Health;
 use crate::listener::Listening;
@@ -126,10 +126,12 @@ impl State {
     /// The metrics in OpenMetrics text.
     #[must_use]
     pub fn metrics(self: &Arc<Self>) -> String {
-        let mut registry = Registry::with_prefix("ossgate");
-        registry.register_collector(Box::new(Gauges(Arc::clone(self))));
+        let mut registry = Registry::default();
+        registry.register_collector(Box::new(Process));
+        let own = registry.sub_registry_with_prefix("ossgate");
+        own.register_collector(Box::new(Gauges(Arc::clone(self))));
         if let Some(requests) = &self.requests {
-            registry.register_collector(Box::new(Arc::clone(requests)));
+            own.register_collector(Box::new(Arc::clone(requests)));
         }
         let mut out = String::new();
         match text::encode(&mut out, &registry) {

@@ -6,6 +6,8 @@
 
 use std::path::Path;
 
+use crate::runtime::resident_memory;
+
 /// Compares memory in use with a limit.
 #[derive(Debug)]
 pub(super) struct Guard {
@@ -31,7 +33,7 @@ impl Guard {
             0 => self.group.map(|limit| limit / 10 * 9),
             limit => Some(limit),
         };
-        self.has_room = match (limit, resident()) {
+        self.has_room = match (limit, resident_memory()) {
             (Some(limit), Some(used)) => has_room(self.has_room, limit, used),
             _ => true,
         };
@@ -41,15 +43,6 @@ impl Guard {
 
 fn has_room(had: bool, limit: u64, used: u64) -> bool {
     used < if had { limit } else { limit / 10 * 9 }
-}
-
-fn resident() -> Option<u64> {
-    let status = std::fs::read_to_string("/proc/self/status").ok()?;
-    let line = status
-        .lines()
-        .find_map(|line| line.strip_prefix("VmRSS:"))?;
-    let kib: u64 = line.trim().strip_suffix("kB")?.trim().parse().ok()?;
-    Some(kib.saturating_mul(1024))
 }
 
 /// The tightest limit of this process's control group and those above it; version 2, then 1.
@@ -86,7 +79,7 @@ mod tests {
 
     #[test]
     fn this_process_has_memory() {
-        assert!(resident().unwrap() > 1 << 20);
+        assert!(resident_memory().unwrap() > 1 << 20);
         let mut guard = Guard::default();
         assert!(!guard.has_room(1));
         assert!(guard.has_room(1 << 40));
