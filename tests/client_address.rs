@@ -7,6 +7,9 @@
 
 use std::net::SocketAddr;
 
+use http_body_util::{BodyExt, Empty};
+use hyper::client::conn::http2;
+use hyper_util::rt::{TokioExecutor, TokioIo};
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::TcpStream;
 
@@ -16,7 +19,9 @@ use crate::support::origin::{RawOrigin, ok};
 use crate::support::proxy::{Proxy, bucket_at, status};
 use crate::tls;
 
-const GET: &[u8] = b"GET /k HTTP/1.1\r\nhost: x\r\nconnection: close\r\n\r\n";
+/// With what a client says about itself, which counts for nothing behind a PROXY header.
+const GET: &[u8] =
+    b"GET /k HTTP/1.1\r\nhost: x\r\nconnection: close\r\nx-forwarded-for: 6.6.6.6\r\n\r\n";
 const V1: &[u8] = b"PROXY TCP4 198.51.100.7 10.0.0.1 51234 443\r\n";
 
 fn v2(command: u8, family: u8, body: &[u8]) -> Vec<u8> {
@@ -87,6 +92,7 @@ async fn a_header_says_who_the_client_is_however_it_is_cut() {
         (v2_of_v6(), "2001:db8::7"),
         (v2(0x20, 0, &[]), "127.0.0.1"),
         (v2(0x21, 0, &[]), "127.0.0.1"),
+        (v2(0x21, 0x31, &[0; 216]), "127.0.0.1"),
     ] {
         let whole = [&header[..], GET].concat();
         for size in [1, 7, 1000] {
@@ -116,19 +122,37 @@ async fn tls_and_http2_follow_the_header() {
         b"\x02ep-bp1",
     ]
     .concat();
-    let mut socket = TcpStream::connect(proxy.address).await.unwrap();
-    socket.write_all(&v2_of_v4(&more)).await.unwrap();
-    let mut stream = tls::handshake(socket, &leaf, "a.example", &[])
-        .await
-        .unwrap();
-    stream.write_all(GET).await.unwrap();
-    let mut answer = String::new();
-    let _end = stream.read_to_string(&mut answer).await;
-    assert_eq!(status(&answer), 200);
+    for (header, alpn) in [(v2_of_v4(&more), &[][..]), (v2_of_v6(), &["h2"])] {
+        let mut socket = TcpStream::connect(proxy.address).await.unwrap();
+        socket.write_all(&header).await.unwrap();
+        let mut stream = tls::handshake(socket, &leaf, "a.example", alpn)
+            .await
+            .unwrap();
+        if alpn.is_empty() {
+            stream.write_all(GET).await.unwrap();
+            let mut answer = String::new();
+            let _end = stream.read_to_string(&mut answer).await;
+            assert_eq!(status(&answer), 200);
+            continue;
+        }
+        let stream = TokioIo::new(stream);
+        let (mut sender, connection) = http2::handshake(TokioExecutor::new(), stream)
+            .await
+            .unwrap();
+        tokio::spawn(connection);
+        let request = http::Request::get("https://a.example/k")
+            .header("x-forwarded-for", "6.6.6.6")
+            .body(Empty::<bytes::Bytes>::new())
+            .unwrap();
+        let answer = sender.send_request(request).await.unwrap();
+        assert_eq!(answer.status(), 200);
+        drop(answer.into_body().collect().await.unwrap());
+    }
     let plain = send(proxy.address, [GET]).await;
     assert_eq!(plain, "", "closed without a header");
     let lines = proxy.stop();
-    assert_eq!(clients(&lines), ["198.51.100.7"]);
+    assert_eq!(clients(&lines), ["198.51.100.7", "2001:db8::7"]);
+    assert_eq!(lines[1]["http"], "HTTP/2.0");
     assert_eq!(lines[0]["vpc_id"], "vpc-2ze1a");
     assert_eq!(lines[0]["endpoint_id"], "ep-bp1");
 }
@@ -181,6 +205,28 @@ async fn a_header_that_does_not_come_closes_the_connection() {
     for piece in [&b""[..], &V1[..20], &v2_of_v4(&[])[..14]] {
         assert_eq!(send(proxy.address, [piece]).await, "");
     }
+}
+
+#[tokio::test]
+async fn on_a_unix_socket_the_header_is_believed_and_the_client_is_not() {
+    let origin = RawOrigin::start(|_| ok("x")).await;
+    let dir = tempfile::tempdir().unwrap();
+    let path = dir.path().join("front.sock");
+    let proxy = Proxy::start(&format!(
+        "[server]\nworkers = 1\n[[listener]]\naddress = \"unix:{}\"\nproxy_protocol = \"v1\"\n[[route]]\n{}\n",
+        path.display(),
+        bucket_at(origin.address)
+    ));
+    for header in [V1, b"PROXY UNKNOWN\r\n"] {
+        let mut socket = tokio::net::UnixStream::connect(&path).await.unwrap();
+        socket.write_all(&[header, GET].concat()).await.unwrap();
+        let mut answer = String::new();
+        socket.read_to_string(&mut answer).await.unwrap();
+        assert_eq!(status(&answer), 200);
+    }
+    let lines = proxy.stop();
+    assert_eq!(lines[0]["client"], "198.51.100.7");
+    assert_eq!(lines[1].get("client"), None);
 }
 
 #[tokio::test]

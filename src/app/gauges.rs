@@ -6,20 +6,40 @@ use std::sync::atomic::Ordering::Relaxed;
 use std::sync::{Arc, PoisonError};
 
 use prometheus_client::collector::Collector;
-use prometheus_client::encoding::{DescriptorEncoder, NoLabelSet};
+use prometheus_client::encoding::{DescriptorEncoder, NoLabelSet, text};
 use prometheus_client::metrics::MetricType;
+use prometheus_client::registry::Registry;
 use tokio::time::Instant;
 
 use crate::app::state::State;
 use crate::runtime::resident_memory;
 
+impl State {
+    /// The metrics in OpenMetrics text.
+    #[must_use]
+    pub fn metrics(self: &Arc<Self>) -> String {
+        let mut registry = Registry::default();
+        registry.register_collector(Box::new(Process));
+        let own = registry.sub_registry_with_prefix("ossgate");
+        own.register_collector(Box::new(Gauges(Arc::clone(self))));
+        if let Some(requests) = &self.requests {
+            own.register_collector(Box::new(Arc::clone(requests)));
+        }
+        let mut out = String::new();
+        match text::encode(&mut out, &registry) {
+            Ok(()) => out,
+            Err(error) => format!("# {error}\n"),
+        }
+    }
+}
+
 /// What is not counted but looked at.
 #[derive(Debug)]
-pub(super) struct Gauges(pub(super) Arc<State>);
+struct Gauges(Arc<State>);
 
 /// What Prometheus calls a process, under the names it has everywhere.
 #[derive(Debug)]
-pub(super) struct Process;
+struct Process;
 
 impl Collector for Process {
     fn encode(&self, mut encoder: DescriptorEncoder<'_>) -> Result<(), fmt::Error> {

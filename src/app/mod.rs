@@ -160,18 +160,32 @@ pub struct Running {
     drained: mpsc::Receiver<()>,
     /// One per worker: listeners of a new config.
     listeners: Vec<mpsc::UnboundedSender<WorkerListener>>,
+    /// Listeners that nobody accepts from yet.
+    waiting: Vec<WorkerListener>,
     log: Option<access_log::Writer>,
     /// Whether another process has taken over the sockets.
     is_succeeded: bool,
 }
 
 impl App {
-    /// Starts workers and control tasks.
+    /// Starts workers and control tasks, and accepts connections.
     ///
     /// # Errors
     ///
     /// [`StartError::System`] when a thread cannot be had.
     pub fn start(self) -> Result<Running, StartError> {
+        let mut running = self.start_closed()?;
+        running.open();
+        Ok(running)
+    }
+
+    /// [`App::start`] without accepting: connections wait, or are served by the process before this
+    /// one, until [`Running::open`].
+    ///
+    /// # Errors
+    ///
+    /// [`StartError::System`] when a thread cannot be had.
+    pub fn start_closed(self) -> Result<Running, StartError> {
         let (trigger, shutdown) = shutdown::channel();
         let (alive, drained) = mpsc::channel::<()>(1);
         let state = self.shaper.state();
@@ -208,17 +222,16 @@ impl App {
             let worker = runtime::spawn_worker(format!("worker-{index}"), run, finish);
             threads.push(worker.map_err(StartError::System)?);
         }
-        let mut running = Running {
+        Ok(Running {
             shaper: self.shaper,
             trigger,
             threads,
             drained,
             listeners,
+            waiting: self.bound,
             log: self.log.and_then(|(_, writer)| writer),
             is_succeeded: false,
-        };
-        running.give_out(self.bound);
-        Ok(running)
+        })
     }
 }
 
@@ -271,6 +284,12 @@ impl Running {
     #[must_use]
     pub fn config(&self) -> &Config {
         self.shaper.config()
+    }
+
+    /// Accepts connections.
+    pub fn open(&mut self) {
+        let waiting = std::mem::take(&mut self.waiting);
+        self.give_out(waiting);
     }
 
     fn give_out(&mut self, bound: Vec<WorkerListener>) {

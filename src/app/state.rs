@@ -4,11 +4,8 @@ use std::sync::atomic::AtomicU64;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::SystemTime;
 
-use prometheus_client::encoding::text;
-use prometheus_client::registry::Registry;
 use tokio::time::Instant;
 
-use crate::app::gauges::{Gauges, Process};
 use crate::config::Certificate;
 use crate::health::Health;
 use crate::listener::Listening;
@@ -121,23 +118,6 @@ impl State {
             .certificates
             .lock()
             .unwrap_or_else(PoisonError::into_inner) = states.collect();
-    }
-
-    /// The metrics in OpenMetrics text.
-    #[must_use]
-    pub fn metrics(self: &Arc<Self>) -> String {
-        let mut registry = Registry::default();
-        registry.register_collector(Box::new(Process));
-        let own = registry.sub_registry_with_prefix("ossgate");
-        own.register_collector(Box::new(Gauges(Arc::clone(self))));
-        if let Some(requests) = &self.requests {
-            own.register_collector(Box::new(Arc::clone(requests)));
-        }
-        let mut out = String::new();
-        match text::encode(&mut out, &registry) {
-            Ok(()) => out,
-            Err(error) => format!("# {error}\n"),
-        }
     }
 
     /// The state for `ossgate status`.

@@ -64,7 +64,7 @@ pub fn run(path: &Path) -> u8 {
         }
     };
     let logs = vec![events, access.clone()];
-    let started = app::build_on(config, access, seed(), inherited).and_then(app::App::start);
+    let started = app::build_on(config, access, seed(), inherited).and_then(app::App::start_closed);
     let running = match started {
         Ok(running) => running,
         Err(error) => {

@@ -140,7 +140,19 @@ pub(crate) fn parse_range(text: &str) -> Result<IpNet, &'static str> {
     let address = || text.parse().map(|address: IpAddr| address.into());
     text.parse()
         .or_else(|_| address())
+        .map(canonical)
         .map_err(|_| "is not an address, or a range such as `10.0.0.0/8`")
+}
+
+/// A range of IPv4 addresses written as IPv6 is a range of IPv4 addresses, as they are compared.
+fn canonical(range: IpNet) -> IpNet {
+    let (address, bits) = (range.network().to_canonical(), range.prefix_len());
+    match (range, address) {
+        (IpNet::V6(_), IpAddr::V4(_)) if bits >= 96 => {
+            IpNet::new(address, bits - 96).unwrap_or(range)
+        }
+        _ => range,
+    }
 }
 
 /// Least important event that is logged.

@@ -67,7 +67,12 @@ pub(super) async fn greet(
         endpoint_id: header.endpoint_id,
         tls: None,
         sni: None,
-        is_trusted: client.is_none_or(|client| shared.trusts(client)),
+        is_trusted: match (shared.proxy_protocol, header.client) {
+            (ProxyProtocol::Off, _) => client.is_none_or(|client| shared.trusts(client)),
+            (_, Some(client)) => shared.trusts(client),
+            // The balancer does not say whose bytes it passes on: they prove nothing about their sender.
+            (_, None) => false,
+        },
         trusted_proxies: Arc::clone(&shared.trusted),
         max_headers: shared.limits.headers,
         health_path: shared.health_path.clone(),

@@ -137,7 +137,7 @@ impl Signals {
     }
 }
 
-/// Serves until told to end, then drains and stops.
+/// Serves until told to end, then drains and stops. The proxy need not accept connections yet.
 ///
 /// # Errors
 ///
@@ -158,6 +158,14 @@ async fn serve(
     signals: &mut Signals,
 ) -> std::io::Result<()> {
     let (sender, mut commands) = mpsc::channel(16);
+    if let Some(predecessor) = supervisor.predecessor.take() {
+        // Until then the old process answers alone: a health check sees no gap.
+        wait_for_fitness(&running.state().health).await;
+        running.open();
+        predecessor.tell_serving();
+    } else {
+        running.open();
+    }
     let kept = supervisor
         .admin
         .as_ref()
@@ -171,11 +179,6 @@ async fn serve(
         }
         _ => None,
     };
-    if let Some(predecessor) = supervisor.predecessor.take() {
-        // Else the health checks of the listeners would fail for a moment.
-        wait_for_fitness(&running.state().health).await;
-        predecessor.tell_serving();
-    }
     systemd::ready();
     let watchdog = systemd::watchdog();
     let mut watched = Watched::new(&supervisor.path, running.config());
