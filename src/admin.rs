@@ -28,9 +28,11 @@ use crate::health::Health;
 use crate::listener::bind::Bound;
 
 /// Connections at a time.
-const CONNECTIONS: usize = 64;
-/// For a request's head, and so for an idle connection.
-const HEAD: Duration = Duration::from_secs(10);
+const CONNECTIONS: usize = 256;
+/// For a request's head.
+const HEAD: Duration = Duration::from_secs(3);
+/// For all of a connection, which has one request: starting a new binary takes longest.
+const WHOLE: Duration = Duration::from_secs(60);
 /// Pause after an accept that failed for lack of descriptors.
 const PAUSE: Duration = Duration::from_millis(200);
 
@@ -130,10 +132,13 @@ fn talk(
     let connection = http1::Builder::new()
         .timer(TokioTimer::new())
         .header_read_timeout(HEAD)
+        .keep_alive(false)
         .serve_connection(TokioIo::new(socket), service);
     async move {
-        if let Err(error) = connection.await {
-            tracing::debug!(%error, "admin connection ended early");
+        match tokio::time::timeout(WHOLE, connection).await {
+            Ok(Ok(())) => {}
+            Ok(Err(error)) => tracing::debug!(%error, "admin connection ended early"),
+            Err(_elapsed) => tracing::debug!("admin connection took too long"),
         }
     }
 }

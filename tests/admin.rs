@@ -251,3 +251,23 @@ async fn the_health_path_of_a_listener_comes_before_every_rule() {
     }
     assert_eq!(origin.received().len(), 0);
 }
+
+#[tokio::test]
+async fn a_bucket_a_client_has_invented_is_no_trouble_of_the_node() {
+    let dns = Dns::bind(([127, 0, 0, 1], 0).into()).await.unwrap();
+    dns.set(Answer::NxDomain);
+    let proxy = Proxy::start(&format!(
+        "[server]\nworkers = 1\n[dns]\nservers = [\"{}\"]\n[[listener]]\naddress = \"127.0.0.1:0\"\n\
+         [[route]]\norigin = {{ buckets = [\"team-*\"], endpoint = \"oss.test\", tls = false }}\n",
+        dns.addr()
+    ));
+    let health = std::sync::Arc::clone(&proxy.state().health);
+    wait_for("ready", || health.is_ready().then_some(())).await;
+    assert_eq!(status(&proxy.get("x", "/team-typo/k").await), 502);
+    // Two rounds of the watch have seen it.
+    let mut pace = tokio::time::interval(Duration::from_millis(600));
+    for _ in 0..3 {
+        pace.tick().await;
+        assert!(health.is_ready(), "{:?}", health.troubles());
+    }
+}

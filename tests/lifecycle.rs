@@ -160,6 +160,43 @@ async fn a_successor_that_cannot_start_changes_nothing() {
     assert_eq!(status(&answer), 200);
 }
 
+#[tokio::test]
+async fn a_successor_that_reaches_no_endpoint_changes_nothing_and_a_drain_is_kept() {
+    let origin = RawOrigin::start(|_| ok("x")).await;
+    let text = config(origin.address, "[admin]\naddress = \"unix:admin.sock\"\n");
+    let daemon = Daemon::start(&text);
+    let address = daemon.addresses(1).await[0];
+    daemon.event("ready").await;
+    // An address of the machine that nobody listens on.
+    daemon.write(&text.replace(&origin.address.port().to_string(), "1"));
+    let output = daemon.ask("upgrade");
+    assert_eq!(output.status.code(), Some(1));
+    let why = String::from_utf8_lossy(&output.stderr).into_owned();
+    assert!(
+        why.contains("the old process goes on") && why.contains("no endpoint"),
+        "{why}"
+    );
+    assert_eq!(status(&get_in_place(address).await), 200);
+    daemon.write(&text);
+    assert!(daemon.ask("drain").status.success());
+    assert!(daemon.ask("upgrade").status.success());
+    let shown = wait_for("the new process", || {
+        let shown = String::from_utf8(daemon.ask("status").stdout).unwrap();
+        (!shown.contains(&format!("\"pid\": {},", daemon.child.id()))).then_some(shown)
+    })
+    .await;
+    assert!(shown.contains("\"draining\": true"), "{shown}");
+    assert_eq!(status(&get_in_place(address).await), 200);
+    let pid = shown
+        .split("\"pid\": ")
+        .nth(1)
+        .unwrap()
+        .split(',')
+        .next()
+        .unwrap();
+    Daemon::signal("TERM", pid.parse().unwrap());
+}
+
 #[tokio::test(flavor = "multi_thread")]
 async fn a_drain_serves_what_has_come_and_ends_early() {
     let origin = RawOrigin::start(|_| ok("x")).await;

@@ -95,3 +95,52 @@ async fn without_memory_new_requests_are_answered_503_and_transfers_go_on() {
         }
     }
 }
+
+#[tokio::test]
+async fn a_changed_limit_holds_for_those_who_wait_and_for_those_inside() {
+    let origin = RawOrigin::start(|_| ok("x")).await;
+    let text = |limit: usize| {
+        format!(
+            "[server]\nworkers = 2\n[[listener]]\naddress = \"127.0.0.1:0\"\nmax_connections = {limit}\n[[route]]\n{}\n",
+            bucket_at(origin.address)
+        )
+    };
+    let mut proxy = Proxy::start(&text(1));
+    // A worker that waits for a client takes no place.
+    for _ in 0..40 {
+        let answer = proxy.get("x", "/k").await;
+        assert_eq!(status(&answer), 200, "{answer}");
+        let mut pace = tokio::time::interval(Duration::from_millis(1));
+        while open_connections(&proxy) > 0 {
+            pace.tick().await;
+        }
+    }
+    let mut inside = TcpStream::connect(proxy.address).await.unwrap();
+    assert_eq!(ask(&mut inside, GET).await, Ok(true));
+    assert_eq!(status(&proxy.text(GET).await), 503);
+    proxy.change(&text(2)).unwrap();
+    let mut second = TcpStream::connect(proxy.address).await.unwrap();
+    assert_eq!(ask(&mut second, GET).await, Ok(true), "raised");
+    for limit in [3, 2, 3, 2] {
+        proxy.change(&text(limit)).unwrap();
+    }
+    assert_eq!(
+        status(&proxy.text(GET).await),
+        503,
+        "no new places by the way"
+    );
+    proxy.change(&text(1)).unwrap();
+    drop(second);
+    let mut pace = tokio::time::interval(Duration::from_millis(1));
+    while open_connections(&proxy) > 1 {
+        pace.tick().await;
+    }
+    assert_eq!(status(&proxy.text(GET).await), 503, "lowered");
+    assert_eq!(ask(&mut inside, GET).await, Ok(true));
+}
+
+fn open_connections(proxy: &Proxy) -> u64 {
+    proxy.state().status()["listeners"][0]["connections"]
+        .as_u64()
+        .unwrap()
+}

@@ -353,18 +353,19 @@ async fn an_attempt_without_an_answer_is_followed_by_another() {
 /// A fifth of the requests, and ten to begin with: an origin that breaks every download must not be
 /// asked twice for all of them.
 #[tokio::test(flavor = "multi_thread")]
-async fn attempts_are_under_the_budget_of_repeats() {
+async fn a_first_attempt_is_free_and_more_are_under_the_budget_of_repeats() {
     let object = object();
     let origin = RawOrigin::start(move |request| match range(request) {
         None => Reply::Close(joined(answer(request, &object, TAG, ""), 10)),
-        Some(_) => whole(request, &object),
+        Some(_) => Reply::Close(Vec::new()),
     })
     .await;
     let proxy = proxy(&origin, "");
-    for _ in 0..30 {
+    for _ in 0..150 {
         proxy.raw(GET.as_bytes()).await;
     }
     let asked = origin.received();
     let again = asked.iter().filter(|request| range(request).is_some());
-    assert_eq!(again.count(), 16);
+    let again = again.count();
+    assert!((200..300).contains(&again), "{again} of 450");
 }

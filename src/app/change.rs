@@ -157,7 +157,13 @@ impl Shaper {
                     plan.push(Plan::Keep(place, self.server_config(listener)?));
                 }
                 None => {
-                    let (listening, sockets) = self.bind(listener)?;
+                    let (listening, sockets) = match self.bind(listener) {
+                        Ok(bound) => bound,
+                        Err(error) => {
+                            forget(&plan);
+                            return Err(error);
+                        }
+                    };
                     changed.added.push(listening.label().to_string());
                     bound.extend(sockets);
                     plan.push(Plan::New(Box::new(listening)));
@@ -191,6 +197,13 @@ impl Shaper {
         }
         for mut listening in known.into_iter().flatten() {
             changed.removed.push(listening.label().to_string());
+            if let Address::Passed(_) = &listening.config.address {
+                // systemd passes it once only: a later config may name it again.
+                for socket in listening.hand_on().unwrap_or_default() {
+                    self.inherited
+                        .push(listening.config.address.to_string(), socket);
+                }
+            }
             listening.drain();
             if let Address::Unix(path) = &listening.config.address
                 && let Err(error) = std::fs::remove_file(path)
@@ -199,21 +212,26 @@ impl Shaper {
             }
         }
         drop(listeners);
+        // Those that are new know it, too.
+        state.settle_clients();
         self.state.note_taken();
         self.config = config;
         Ok((changed, bound))
     }
 
-    /// Reads the files of the certificates again; those that cannot be used stay as they are.
-    ///
-    /// The errors, one per certificate.
-    pub(super) fn renew_certificates(&mut self) -> Vec<String> {
+    /// Reads the files of the certificates at `places` again; those that cannot be used stay as they
+    /// are. The errors, one per certificate.
+    pub(super) fn renew_certificates(&mut self, places: &[usize]) -> Vec<String> {
         let mut errors = Vec::new();
         let renewed: Vec<Certificate> = self
             .config
             .certificates
             .iter()
-            .map(|certificate| {
+            .enumerate()
+            .map(|(place, certificate)| {
+                if !places.contains(&place) {
+                    return certificate.clone();
+                }
                 certificate.read_again().unwrap_or_else(|error| {
                     errors.push(error);
                     certificate.clone()
@@ -230,6 +248,18 @@ impl Shaper {
 enum Plan {
     Keep(usize, Option<Arc<rustls::ServerConfig>>),
     New(Box<Listening>),
+}
+
+/// Removes the socket files of listeners that will not be.
+fn forget(plan: &[Plan]) {
+    for plan in plan {
+        if let Plan::New(listening) = plan
+            && let Address::Unix(path) = &listening.config.address
+            && let Err(error) = std::fs::remove_file(path)
+        {
+            tracing::debug!(path = %path.display(), %error, "cannot remove the socket file");
+        }
+    }
 }
 
 /// Puts back what a running process cannot change; the keys that differed. The table of what needs a

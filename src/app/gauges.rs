@@ -137,7 +137,7 @@ impl Collector for Gauges {
             to.encode_descriptor("log_dropped_lines", "Access lines lost", None, Counter)?
                 .encode_counter::<NoLabelSet, _, u64>(&lost.load(Relaxed), None)?;
         }
-        type Row = (Arc<str>, u64, u64, u64);
+        type Row = (Arc<str>, u64, u64, u64, u64);
         let listeners: Vec<Row> = state
             .listeners()
             .iter()
@@ -147,6 +147,7 @@ impl Collector for Gauges {
                     one.connections(),
                     one.accepted(),
                     one.refused(),
+                    one.strangers(),
                 )
             })
             .collect();
@@ -178,6 +179,15 @@ impl Collector for Gauges {
                 Counter,
             ),
             &rows(|one| one.3),
+        )?;
+        family(
+            to,
+            (
+                "connections_without_header",
+                "Client connections closed for want of a proper PROXY header",
+                Counter,
+            ),
+            &rows(|one| one.4),
         )?;
         let routes = state.routes().clone();
         let tiers: Vec<(Labels<'_>, u64)> = routes

@@ -243,7 +243,6 @@ fn start_control(
     mut shutdown: Shutdown,
 ) -> Result<JoinHandle<()>, StartError> {
     let state = Arc::clone(state);
-    let upstreams = Arc::clone(&state.upstreams);
     let control = async move {
         let report = |found: condition::Condition| {
             let text = found.troubles.join("; ");
@@ -258,7 +257,7 @@ fn start_control(
         };
         tokio::select! {
             () = dns.run() => {}
-            () = condition::watch(&upstreams, probe, report) => {}
+            () = condition::watch(|| state.endpoints(), probe, report) => {}
             () = shutdown.reached(Phase::Stopping) => {}
         }
     };
@@ -313,10 +312,10 @@ impl Running {
         Ok(changed)
     }
 
-    /// Reads the files of the certificates again. What cannot be used leaves the certificate as it is;
+    /// Reads the files of the certificates at `places` of the config again. What cannot be used leaves the certificate as it is;
     /// the reasons are given back.
-    pub fn renew_certificates(&mut self) -> Vec<String> {
-        self.shaper.renew_certificates()
+    pub fn renew_certificates(&mut self, places: &[usize]) -> Vec<String> {
+        self.shaper.renew_certificates(places)
     }
 
     /// Copies of all listening sockets with the addresses they are for, to be handed on.

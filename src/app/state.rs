@@ -9,6 +9,8 @@ use tokio::time::Instant;
 use crate::config::Certificate;
 use crate::health::Health;
 use crate::listener::Listening;
+use crate::origin::address::AddressSet;
+use crate::origin::condition;
 use crate::origin::upstream::Upstreams;
 use crate::route::Route;
 use crate::telemetry::metrics::RequestMetrics;
@@ -65,6 +67,31 @@ impl State {
         self.listeners
             .lock()
             .unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// The endpoints this node depends on: those the config names, and those under a pattern that have
+    /// shown to exist. A name that a client has invented is no trouble of the node.
+    pub(super) fn endpoints(&self) -> Vec<Arc<AddressSet>> {
+        let mut sets: Vec<Arc<AddressSet>> = Vec::new();
+        let named = self.routes().clone();
+        let named = named.iter().flat_map(|route| route.origin.address_sets());
+        let now = Instant::now();
+        let shown = self.upstreams.address_sets().into_iter();
+        let shown = shown.filter(|set| set.age(now).is_some());
+        for set in named.chain(shown) {
+            if !sets.iter().any(|known| Arc::ptr_eq(known, &set)) {
+                sets.push(set);
+            }
+        }
+        sets
+    }
+
+    /// Connects to every endpoint: whether one can be reached.
+    pub async fn proves_fit(&self) -> bool {
+        let found = condition::prove(&self.endpoints()).await;
+        let is_fit = found.is_fit;
+        self.health.set_fit(is_fit, found.troubles);
+        is_fit
     }
 
     /// Asks clients to connect anew as long as this node should not get traffic: a balancer that passes

@@ -100,6 +100,12 @@ impl Certificate {
     ///
     /// Why they cannot be used; nothing of their content.
     pub fn read_again(&self) -> Result<Self, String> {
+        for path in [&self.cert, &self.key] {
+            // Opening a pipe would wait for its other end.
+            if std::fs::metadata(path).is_ok_and(|found| !found.is_file()) {
+                return Err(format!("{} is not a file", path.display()));
+            }
+        }
         let chain = CertificateDer::pem_file_iter(&self.cert)
             .and_then(Iterator::collect::<Result<Vec<_>, pem::Error>>)
             .map_err(|error| format!("{} {}", self.cert.display(), Unreadable(error)))?;

@@ -45,6 +45,31 @@ impl Source {
     }
 }
 
+/// The text as it may be shown: a value beside a key that sounds like a secret becomes stars, as many
+/// as it has bytes, whatever is wrong with the line.
+fn masked(text: &str) -> String {
+    const SECRET: [&str; 4] = ["tok", "secret", "password", "access_key"];
+    let mut shown = String::with_capacity(text.len());
+    for line in text.split_inclusive('\n') {
+        let (key, value) = line.split_once('=').unwrap_or((line, ""));
+        let lower = key.to_ascii_lowercase();
+        if value.is_empty() || !SECRET.iter().any(|word| lower.contains(word)) {
+            shown.push_str(line);
+            continue;
+        }
+        shown.push_str(key);
+        shown.push('=');
+        for character in value.chars() {
+            if character.is_whitespace() {
+                shown.push(character);
+            } else {
+                shown.extend(std::iter::repeat_n('*', character.len_utf8()));
+            }
+        }
+    }
+    shown
+}
+
 /// One problem of a config file.
 #[derive(Clone, Debug)]
 pub struct Problem {
@@ -107,13 +132,14 @@ impl Problems {
     /// Every problem with its source line, a caret under the place, and its hint.
     #[must_use]
     pub fn render(&self) -> String {
+        let shown = masked(&self.source.text);
         let renderer = Renderer::plain().decor_style(DecorStyle::Ascii);
         let mut text = String::new();
         for problem in &self.list {
             text.push_str(&self.line(problem));
             text.push('\n');
             if let Some(span) = &problem.span {
-                let snippet = Snippet::source(&*self.source.text)
+                let snippet = Snippet::source(shown.as_str())
                     .annotation(AnnotationKind::Primary.span(span.clone()));
                 let level = if problem.is_warning {
                     Level::WARNING
@@ -166,3 +192,17 @@ impl fmt::Display for Problems {
 }
 
 impl std::error::Error for Problems {}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_line_with_a_secret_is_shown_without_it() {
+        let text = "[admin]\ntoken = \"géheim\nTokn = 'x y'\naddress = \"a=b\"\n";
+        let shown = masked(text);
+        assert_eq!(shown.len(), text.len());
+        assert!(!shown.contains("heim") && !shown.contains('x'), "{shown}");
+        assert!(shown.ends_with("address = \"a=b\"\n"), "{shown}");
+    }
+}

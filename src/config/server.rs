@@ -237,7 +237,11 @@ impl Log {
             }
             Some(text) if text.value != "-" => {
                 let path = reader.base().join(&text.value);
-                if !path.parent().is_some_and(std::path::Path::is_dir) {
+                let parent = path
+                    .parent()
+                    .filter(|parent| !parent.as_os_str().is_empty());
+                // A bare name is in the working directory, which is there.
+                if parent.is_some_and(|parent| !parent.is_dir()) {
                     let reason = "cannot be opened: its directory does not exist";
                     reader.refuse(key, &text, reason, None);
                 }

@@ -135,16 +135,17 @@ pub fn busy(context: &RequestContext) -> Response {
 
 /// The answer of a health check.
 #[must_use]
-pub fn health(context: &RequestContext, is_ready: bool, troubles: &[String]) -> Response {
-    let text = if is_ready {
-        "ready\n".to_owned()
-    } else {
-        format!("not ready: {}\n", troubles.join("; "))
+pub fn health(context: &RequestContext, is_ready: bool, is_leaving: bool) -> Response {
+    // No more: the public may ask. The reasons are on the admin listener.
+    let text = match (is_ready, is_leaving) {
+        (true, _) => "ready\n",
+        (false, true) => "not ready: draining\n",
+        (false, false) => "not ready\n",
     };
     let length = HeaderValue::from(text.len());
     let body = match context.method {
         Method::HEAD => ResponseBody::Empty,
-        _ => ResponseBody::Full(Bytes::from(text)),
+        _ => ResponseBody::Full(Bytes::from_static(text.as_bytes())),
     };
     let mut response = Response::new(body);
     if !is_ready {

@@ -6,20 +6,21 @@
 
 use std::io as std_io;
 use std::net::SocketAddr;
-use std::sync::Arc;
-use std::sync::atomic::{AtomicU64, Ordering::Relaxed};
+use std::sync::atomic::{AtomicU64, AtomicUsize, Ordering::Relaxed};
+use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
 use bytes::Bytes;
 use http_body::Body;
 use socket2::{SockRef, TcpKeepalive};
 use tokio::net::{TcpListener, TcpStream, UnixListener, UnixStream};
-use tokio::sync::{OwnedSemaphorePermit, watch};
+use tokio::sync::{OwnedSemaphorePermit, Semaphore, watch};
+use tokio::time::Instant;
 use tokio_util::task::TaskTracker;
 
 use crate::listener::bind::Bound;
 use crate::listener::io::Socket;
-use crate::listener::{MakeService, Shared, connection};
+use crate::listener::{MakeService, Places, Shared, connection};
 use crate::shutdown::{Phase, Shutdown};
 
 /// Most bytes of a client's connection that wait in the kernel before the first is sent.
@@ -34,17 +35,96 @@ pub(super) struct Counters {
     pub(super) accepted: AtomicU64,
     pub(super) refused: AtomicU64,
     pub(super) ended: AtomicU64,
+    /// Closed for want of a PROXY header, and when that was said last.
+    pub(super) strangers: AtomicU64,
+    pub(super) told: Mutex<Option<Instant>>,
+}
+
+/// The places of a listener. A smaller limit takes them away as their connections end.
+#[derive(Debug)]
+pub(super) struct Permits {
+    served: Arc<Semaphore>,
+    /// For connections over the limit, which are answered 503.
+    spare: Arc<Semaphore>,
+    now: Mutex<Places>,
+    /// Places that are to go and are still taken.
+    surplus: AtomicUsize,
+}
+
+impl Permits {
+    pub(super) fn new(places: Places) -> Self {
+        Self {
+            served: Arc::new(Semaphore::new(places.served)),
+            spare: Arc::new(Semaphore::new(places.refused)),
+            now: Mutex::new(places),
+            surplus: AtomicUsize::new(0),
+        }
+    }
+
+    /// Changes the limit; how many are refused above it stays.
+    pub(super) fn resize(&self, places: Places) {
+        let mut now = self.now.lock().unwrap_or_else(PoisonError::into_inner);
+        let more = places.served.saturating_sub(now.served);
+        let fewer = now.served.saturating_sub(places.served);
+        *now = places;
+        drop(now);
+        let mut surplus = self.surplus.load(Relaxed);
+        let taken_back = surplus.min(more);
+        surplus -= taken_back;
+        self.served.add_permits(more - taken_back);
+        surplus += fewer - self.served.forget_permits(fewer);
+        self.surplus.store(surplus, Relaxed);
+    }
+
+    /// Gives a place back, unless it is to go.
+    fn give_back(&self, permit: OwnedSemaphorePermit) {
+        let less = |surplus: usize| surplus.checked_sub(1);
+        if self.surplus.fetch_update(Relaxed, Relaxed, less).is_ok() {
+            permit.forget();
+        }
+    }
+
+    fn try_take(&self) -> Option<Permit> {
+        let served = Arc::clone(&self.served).try_acquire_owned();
+        let spare = || Arc::clone(&self.spare).try_acquire_owned();
+        served
+            .map(Permit::Served)
+            .or_else(|_| spare().map(Permit::Spare))
+            .ok()
+    }
+
+    /// Waits until there is a place, of whatever kind, and leaves it there: a worker that waits for a
+    /// client must not keep another one from taking it.
+    async fn wait(&self) {
+        // An error means that the semaphore is closed, which it never is.
+        tokio::select! {
+            permit = self.served.acquire() => drop(permit),
+            permit = self.spare.acquire() => drop(permit),
+        }
+    }
+
+    async fn take(&self) -> Permit {
+        loop {
+            self.wait().await;
+            if let Some(permit) = self.try_take() {
+                return permit;
+            }
+        }
+    }
 }
 
 /// One open connection; dropping it ends it.
-struct Open(
-    Arc<Counters>,
-    #[expect(dead_code, reason = "held")] OwnedSemaphorePermit,
-);
+struct Open {
+    shared: Arc<Shared>,
+    permit: Option<Permit>,
+}
 
 impl Drop for Open {
     fn drop(&mut self) {
-        self.0.ended.fetch_add(1, Relaxed);
+        self.shared.counters.ended.fetch_add(1, Relaxed);
+        if let Some(Permit::Served(permit)) = self.permit.take() {
+            self.shared.permits.give_back(permit);
+        }
     }
 }
 
@@ -76,17 +156,18 @@ impl WorkerListener {
         let connections = shutdown.clone();
         let serve = |accepted: Accepted| {
             let (socket, peer, permit) = accepted;
-            let (is_refused, permit) = match permit {
-                Permit::Served(permit) => (false, permit),
-                Permit::Spare(permit) => (true, permit),
-            };
+            let is_refused = matches!(permit, Permit::Spare(_));
             let (make, shutdown) = (make.clone(), connections.clone());
             let shared = Arc::clone(&settings.borrow());
-            let counters = Arc::clone(&shared.counters);
-            counters.accepted.fetch_add(1, Relaxed);
-            counters.refused.fetch_add(u64::from(is_refused), Relaxed);
+            shared.counters.accepted.fetch_add(1, Relaxed);
+            let refused = u64::from(is_refused);
+            shared.counters.refused.fetch_add(refused, Relaxed);
+            let open = Open {
+                shared: Arc::clone(&shared),
+                permit: Some(permit),
+            };
             tasks.spawn(async move {
-                let _open = Open(counters, permit);
+                let _open = open;
                 connection::serve(socket, peer, is_refused, shared, make, shutdown).await;
             });
         };
@@ -116,9 +197,9 @@ impl WorkerListener {
         }
         // Closing the socket would reset what waits in its queue.
         let shared = Arc::clone(&settings.borrow());
-        while let Ok(permit) = Arc::clone(&shared.permits).try_acquire_owned() {
+        while let Some(permit) = shared.permits.try_take() {
             match accept_waiting(&listener) {
-                Some(Ok((socket, peer))) => serve((socket, peer, Permit::Served(permit))),
+                Some(Ok((socket, peer))) => serve((socket, peer, permit)),
                 Some(Err(error)) if is_about_one_connection(&error) => {}
                 Some(Err(_)) | None => break,
             }
@@ -132,9 +213,10 @@ enum AsyncListener {
     Unix(UnixListener),
 }
 
+#[derive(Debug)]
 enum Permit {
     Served(OwnedSemaphorePermit),
-    Spare(OwnedSemaphorePermit),
+    Spare(#[expect(dead_code, reason = "held")] OwnedSemaphorePermit),
 }
 
 type Accepted = (Socket, Option<SocketAddr>, Permit);
@@ -143,14 +225,9 @@ async fn accept(
     listener: &AsyncListener,
     settings: &watch::Receiver<Arc<Shared>>,
 ) -> std_io::Result<Accepted> {
-    let shared = Arc::clone(&settings.borrow());
+    let permits = Arc::clone(&settings.borrow().permits);
     // Before the accept: a connection over both limits stays in the kernel's queue.
-    let permit = tokio::select! {
-        biased;
-        permit = Arc::clone(&shared.permits).acquire_owned() => permit.map(Permit::Served),
-        permit = Arc::clone(&shared.spare).acquire_owned() => permit.map(Permit::Spare),
-    };
-    let mut permit = permit.map_err(std_io::Error::other)?;
+    permits.wait().await;
     let (socket, peer) = match listener {
         AsyncListener::Tcp(listener) => {
             let (socket, peer) = listener.accept().await?;
@@ -159,11 +236,8 @@ async fn accept(
         }
         AsyncListener::Unix(listener) => (Socket::Unix(listener.accept().await?.0), None),
     };
-    if matches!(permit, Permit::Spare(_))
-        && let Ok(free) = Arc::clone(&shared.permits).try_acquire_owned()
-    {
-        permit = Permit::Served(free);
-    }
+    // Almost always at once: only another worker can have been faster.
+    let permit = permits.take().await;
     Ok((socket, peer, permit))
 }
 

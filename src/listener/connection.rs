@@ -68,7 +68,7 @@ pub async fn serve<M, B>(
         return;
     };
     if !shared.is_tls() && shared.has_http2 {
-        match Box::pin(sniff(&mut io, shared.timeouts.header)).await {
+        match Box::pin(sniff(&mut io, shared.header_timeout(is_refused))).await {
             Some(is) => is_http2 = is,
             None => return,
         }
@@ -76,9 +76,12 @@ pub async fn serve<M, B>(
     info.is_refused = is_refused;
     let service = make.make(Arc::new(info));
     let outcome = if is_http2 {
-        Box::pin(serve_http2(io, service, activity, &shared, shutdown)).await
+        Box::pin(serve_http2(
+            io, service, activity, &shared, is_refused, shutdown,
+        ))
+        .await
     } else {
-        serve_http1(io, service, activity, &shared, shutdown).await
+        serve_http1(io, service, activity, &shared, is_refused, shutdown).await
     };
     if let Err(why) = outcome {
         tracing::debug!(?peer, %why, "client connection ended early");
@@ -96,6 +99,7 @@ async fn serve_http1<S, B>(
     service: S,
     activity: Arc<Activity>,
     shared: &Shared,
+    is_refused: bool,
     mut shutdown: Shutdown,
 ) -> Result<(), String>
 where
@@ -112,7 +116,7 @@ where
         // The deadlines of `Deadlines` cover what this timer would, without a timer per request.
         .header_read_timeout(None);
     let mut service = ConnectionService::http1(service, Arc::clone(&activity));
-    let mut deadlines = Deadlines::new(&shared.timeouts, Instant::now());
+    let mut deadlines = shared.deadlines(is_refused);
     loop {
         // Boxed: dropped while parked.
         let mut connection = Box::new(builder.serve_connection(TokioIo::new(io), service));
@@ -215,6 +219,7 @@ async fn serve_http2<S, B>(
     service: S,
     activity: Arc<Activity>,
     shared: &Shared,
+    is_refused: bool,
     shutdown: Shutdown,
 ) -> Result<(), String>
 where
@@ -240,7 +245,7 @@ where
     );
     let mut draining = shutdown.notice(Phase::Draining);
     let mut tick = Box::pin(tokio::time::sleep(TICK));
-    let mut deadlines = Deadlines::new(&shared.timeouts, Instant::now());
+    let mut deadlines = shared.deadlines(is_refused);
     let mut quiet_since = Instant::now();
     let mut closing_since: Option<Instant> = None;
     let mut is_draining = false;

@@ -12,7 +12,7 @@ use crate::http::activity::Activity;
 use crate::http::context::ConnectionInfo;
 use crate::listener::Shared;
 use crate::listener::io::{ClientIo, Socket, Stream};
-use crate::listener::proxy_protocol::{self, Header};
+use crate::listener::proxy_protocol::{self, Header, Refused};
 
 /// What a client sends first to speak HTTP/2 without TLS (RFC 9113 section 3.4).
 const PREFACE: &[u8] = b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n";
@@ -31,19 +31,21 @@ async fn introduce(
     }
     // On a unix socket it is a process of this machine that may write to the socket file.
     if peer.is_some_and(|peer| !shared.trusts(peer.ip())) {
-        tracing::debug!(?peer, "closed: not one of `trusted_proxies`");
+        shared.note_stranger(peer, &"not one of `trusted_proxies`");
         return None;
     }
     let limit = shared.timeouts.header.min(INTRODUCTION);
     let read = proxy_protocol::read(socket, shared.proxy_protocol);
     match tokio::time::timeout(limit, read).await {
         Ok(Ok(header)) => Some(header),
+        // A probe that only connects.
+        Ok(Err(Refused::Ended(_))) => None,
         Ok(Err(why)) => {
-            tracing::debug!(?peer, %why, "closed");
+            shared.note_stranger(peer, &why);
             None
         }
         Err(_elapsed) => {
-            tracing::debug!(?peer, "closed: no PROXY header in time");
+            shared.note_stranger(peer, &"no PROXY header in time");
             None
         }
     }

@@ -19,10 +19,12 @@ pub mod tls;
 use std::convert::Infallible;
 use std::io as std_io;
 use std::net::SocketAddr;
-use std::sync::Arc;
 use std::sync::atomic::Ordering::Relaxed;
+use std::sync::{Arc, PoisonError};
+use std::time::Duration;
 
-use tokio::sync::{Semaphore, watch};
+use tokio::sync::watch;
+use tokio::time::Instant;
 use tokio_rustls::TlsAcceptor;
 use tower::Service;
 
@@ -30,9 +32,10 @@ use crate::config::{Address, Limits, Listener, ProxyProtocol, Timeouts};
 use crate::http::Received;
 use crate::http::context::ConnectionInfo;
 use crate::http::forwarded;
-use crate::listener::accept::Counters;
 pub use crate::listener::accept::WorkerListener;
+use crate::listener::accept::{Counters, Permits};
 use crate::listener::bind::{Bound, Inherited};
+use crate::listener::deadline::Deadlines;
 use crate::shutdown::{self, Phase, Trigger};
 
 /// Makes the service of one connection.
@@ -62,11 +65,15 @@ pub struct Shared {
     proxy_protocol: ProxyProtocol,
     trusted: Arc<[ipnet::IpNet]>,
     health_path: Option<Arc<str>>,
-    permits: Arc<Semaphore>,
-    /// Places for connections over the limit, which are answered 503.
-    spare: Arc<Semaphore>,
+    /// Kept when the settings change, as the counters are.
+    permits: Arc<Permits>,
     counters: Arc<Counters>,
 }
+
+/// For the head of a request that will be refused.
+const REFUSED_HEADER: Duration = Duration::from_secs(2);
+/// How often it is said that connections have no PROXY header.
+const TELL_EVERY: Duration = Duration::from_secs(60);
 
 /// How many connections a listener takes.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -90,11 +97,9 @@ impl Shared {
         label: Arc<str>,
         config: &Listener,
         tls: Option<TlsAcceptor>,
-        places: Places,
         counters: Arc<Counters>,
+        permits: Arc<Permits>,
     ) -> Self {
-        let semaphore =
-            |places: usize| Arc::new(Semaphore::new(places.min(Semaphore::MAX_PERMITS)));
         Self {
             label,
             timeouts: config.timeouts.clone(),
@@ -104,8 +109,7 @@ impl Shared {
             proxy_protocol: config.proxy_protocol,
             trusted: config.trusted_proxies.clone().into(),
             health_path: config.health_path.as_deref().map(Into::into),
-            permits: semaphore(places.served),
-            spare: semaphore(places.refused),
+            permits,
             counters,
         }
     }
@@ -114,6 +118,40 @@ impl Shared {
     #[must_use]
     pub fn trusts(&self, peer: std::net::IpAddr) -> bool {
         forwarded::is_in(&self.trusted, peer)
+    }
+
+    /// For a request's head. A connection that will be refused gets less: others wait for its place.
+    fn header_timeout(&self, is_refused: bool) -> Duration {
+        if is_refused {
+            self.timeouts.header.min(REFUSED_HEADER)
+        } else {
+            self.timeouts.header
+        }
+    }
+
+    /// The deadlines of a connection that begins now.
+    fn deadlines(&self, is_refused: bool) -> Deadlines {
+        let timeouts = Timeouts {
+            header: self.header_timeout(is_refused),
+            ..self.timeouts.clone()
+        };
+        Deadlines::new(&timeouts, Instant::now())
+    }
+
+    /// Notes a connection that was closed for want of a proper PROXY header. Said once a minute: where
+    /// the balancer is set up otherwise, it is every connection.
+    fn note_stranger(&self, peer: Option<SocketAddr>, why: &dyn std::fmt::Display) {
+        let so_far = self.counters.strangers.fetch_add(1, Relaxed) + 1;
+        let now = Instant::now();
+        let mut told = self
+            .counters
+            .told
+            .lock()
+            .unwrap_or_else(PoisonError::into_inner);
+        if told.is_none_or(|told| now.saturating_duration_since(told) >= TELL_EVERY) {
+            *told = Some(now);
+            tracing::warn!(listener = %self.label, ?peer, %why, so_far, "connections closed: no PROXY header to go by");
+        }
     }
 
     /// Whether clients speak TLS here.
@@ -162,8 +200,8 @@ impl Listening {
             label.into(),
             config,
             tls,
-            places,
             Arc::default(),
+            Arc::new(Permits::new(places)),
         ));
         let (trigger, shutdown) = shutdown::channel();
         let settings = watch::Sender::new(shared);
@@ -197,7 +235,9 @@ impl Listening {
         places: Places,
     ) {
         let tls = tls.map(TlsAcceptor::from);
-        let shared = Shared::new(self.label(), config, tls, places, self.counters());
+        let permits = Arc::clone(&self.settings.borrow().permits);
+        permits.resize(places);
+        let shared = Shared::new(self.label(), config, tls, self.counters(), permits);
         self.settings.send_replace(Arc::new(shared));
         self.config = config.clone();
     }
@@ -240,6 +280,12 @@ impl Listening {
     #[must_use]
     pub fn refused(&self) -> u64 {
         self.counters().refused.load(Relaxed)
+    }
+
+    /// Connections closed for want of a proper PROXY header.
+    #[must_use]
+    pub fn strangers(&self) -> u64 {
+        self.counters().strangers.load(Relaxed)
     }
 
     /// Stops accepting once what waits in the kernel's queue has been accepted; connections end after

@@ -7,6 +7,8 @@
 use std::collections::HashMap;
 use std::sync::{Arc, Mutex, PoisonError};
 
+use tokio::time::Instant;
+
 use crate::origin::upstream::Upstream;
 
 /// Upstreams kept for names that only a pattern covers.
@@ -67,6 +69,11 @@ impl BucketTable {
             .unwrap_or(0)
     }
 
+    /// The upstreams of the named buckets.
+    pub(crate) fn named(&self) -> impl Iterator<Item = &Arc<Upstream>> {
+        self.named.values().map(|bucket| &bucket.upstream)
+    }
+
     /// The bucket called `name`, which the caller has checked against the config.
     pub fn get(&self, name: &str) -> Option<Bucket> {
         if let Some(first) = self.first.as_ref().filter(|first| &*first.name == name) {
@@ -80,7 +87,14 @@ impl BucketTable {
             return Some(bucket.clone());
         }
         if others.len() >= MOST {
-            others.clear();
+            // A name nobody has resolved goes first: whoever invents names must not drive out buckets.
+            let now = Instant::now();
+            let is_invented = |bucket: &Bucket| bucket.upstream.addresses.age(now).is_none();
+            let invented = others.iter().find(|(_, bucket)| is_invented(bucket));
+            let goes = invented.or_else(|| others.iter().next());
+            if let Some(goes) = goes.map(|(name, _)| name.clone()) {
+                others.remove(&goes);
+            }
         }
         let bucket = bucket(name, &self.make)?;
         others.insert(name.into(), bucket.clone());

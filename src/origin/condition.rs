@@ -12,7 +12,6 @@ use tokio::task::JoinSet;
 use tokio::time::Instant;
 
 use crate::origin::address::{Address, AddressSet};
-use crate::origin::upstream::Upstreams;
 
 /// Longest wait for a connect from here.
 const PROBE: Duration = Duration::from_secs(2);
@@ -67,12 +66,16 @@ fn trouble(set: &AddressSet, now: Instant) -> Option<String> {
     None
 }
 
-/// Looks again and again and tells `report`. Endpoints in trouble are connected to in every round,
-/// the others every `interval`; zero: never.
-pub async fn watch(upstreams: &Upstreams, interval: Duration, mut report: impl FnMut(Condition)) {
+/// Looks at `sets` again and again and tells `report`. Endpoints in trouble are connected to in every
+/// round, the others every `interval`; zero: never.
+pub async fn watch(
+    sets: impl Fn() -> Vec<Arc<AddressSet>>,
+    interval: Duration,
+    mut report: impl FnMut(Condition),
+) {
     let mut last_probe = Instant::now();
     loop {
-        let sets = upstreams.address_sets();
+        let sets = sets();
         let now = Instant::now();
         let is_due = !interval.is_zero() && now.saturating_duration_since(last_probe) >= interval;
         if is_due {
@@ -88,6 +91,15 @@ pub async fn watch(upstreams: &Upstreams, interval: Duration, mut report: impl F
         report(look(&sets, Instant::now()));
         tokio::time::sleep(ROUND).await;
     }
+}
+
+/// Connects to every address of `sets`; what they are after that.
+pub async fn prove(sets: &[Arc<AddressSet>]) -> Condition {
+    let addresses = sets
+        .iter()
+        .flat_map(|set| set.snapshot().addresses().to_vec());
+    probe(addresses.collect()).await;
+    look(sets, Instant::now())
 }
 
 async fn probe(addresses: Vec<Arc<Address>>) {

@@ -49,6 +49,7 @@ use tower::Service;
 use crate::http::context::{RequestContext, ShortText};
 use crate::http::headers;
 use crate::http::{Received, Request, Response, ResponseBody};
+use crate::origin::address::AddressSet;
 use crate::origin::buckets::BucketTable;
 use crate::origin::download::Download;
 use crate::origin::error::Error;
@@ -112,6 +113,13 @@ impl Origin {
     #[must_use]
     pub fn endpoints(&self) -> &[Box<str>] {
         &self.shared.endpoints
+    }
+
+    /// The address sets of the buckets the config names, fallbacks included.
+    #[must_use]
+    pub fn address_sets(&self) -> Vec<Arc<AddressSet>> {
+        let named = self.shared.buckets.named();
+        named.flat_map(|upstream| upstream.address_sets()).collect()
     }
 
     /// Place among [`Origin::endpoints`] of the one requests go to; where buckets differ, of the one

@@ -90,7 +90,7 @@ struct Lanes {
 /// Sweeps without a request after which an upstream without connections is forgotten.
 const QUIET_SWEEPS: u32 = 3000;
 const RETRY_COST: u32 = 5;
-const RETRY_CREDIT_START: u32 = 50;
+const RETRY_CREDIT_START: u32 = 500;
 const RETRY_CREDIT_MOST: u32 = 1000;
 
 /// Upstream ids are small numbers the proxy itself hands out: they need no hashing.

@@ -186,7 +186,9 @@ impl Plan {
     }
 
     async fn find(&mut self) -> Option<Rest> {
-        while self.attempts < ATTEMPTS && self.upstream.take_retry() {
+        // The first is free: it asks for what is missing only, and an address that dies breaks all of
+        // its downloads at once.
+        while self.attempts < ATTEMPTS && (self.attempts == 0 || self.upstream.take_retry()) {
             self.attempts += 1;
             let broken = self.address.socket;
             let stop = match self.ask().await {
@@ -281,7 +283,12 @@ fn entity_of(status: StatusCode, headers: &http::HeaderMap) -> Option<(Span, &He
         let mut values = headers.get_all(name).iter();
         values.next().filter(|_| values.next().is_none())
     };
-    if headers.contains_key(header::CONTENT_ENCODING) {
+    let is_multipart = || {
+        headers
+            .get(header::CONTENT_TYPE)
+            .is_some_and(|kind| kind.as_bytes().starts_with(b"multipart/"))
+    };
+    if headers.contains_key(header::CONTENT_ENCODING) || is_multipart() {
         return None;
     }
     let etag = only(header::ETAG)?;

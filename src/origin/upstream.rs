@@ -57,11 +57,9 @@ impl Upstreams {
     pub fn address_sets(&self) -> Vec<Arc<AddressSet>> {
         let mut sets: Vec<Arc<AddressSet>> = Vec::new();
         for upstream in self.lock().values().filter_map(Weak::upgrade) {
-            let others = upstream.tiers.iter().flat_map(Tiers::others);
-            let all = std::iter::once(&*upstream).chain(others);
-            for addresses in all.map(|one| &one.addresses) {
-                if !sets.iter().any(|set| Arc::ptr_eq(set, addresses)) {
-                    sets.push(Arc::clone(addresses));
+            for addresses in upstream.address_sets() {
+                if !sets.iter().any(|set| Arc::ptr_eq(set, &addresses)) {
+                    sets.push(addresses);
                 }
             }
         }
@@ -107,6 +105,15 @@ impl Upstream {
     pub(crate) fn next_id() -> u64 {
         static NEXT: AtomicU64 = AtomicU64::new(0);
         NEXT.fetch_add(1, Relaxed)
+    }
+
+    /// Its addresses, and those of the endpoints after it.
+    pub(crate) fn address_sets(&self) -> Vec<Arc<AddressSet>> {
+        let others = self.tiers.iter().flat_map(Tiers::others);
+        std::iter::once(self)
+            .chain(others)
+            .map(|one| Arc::clone(&one.addresses))
+            .collect()
     }
 
     /// Addresses a request to this host.

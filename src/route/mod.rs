@@ -78,8 +78,8 @@ impl RouterService {
             && request.uri().path() == &**path
             && (request.method() == Method::GET || request.method() == Method::HEAD)
         {
-            let (is_ready, troubles) = (self.health.is_ready(), self.health.troubles());
-            return Some(respond::health(request.context(), is_ready, &troubles));
+            let (is_ready, is_leaving) = (self.health.is_ready(), self.health.is_leaving());
+            return Some(respond::health(request.context(), is_ready, is_leaving));
         }
         let is_refused = connection.is_refused || self.health.is_overloaded();
         is_refused.then(|| respond::busy(request.context()))

@@ -10,17 +10,25 @@ use std::path::{Path, PathBuf};
 use crate::config::Config;
 
 /// What tells one state of a file from another; `None` when it cannot be looked at.
-type Stamp = Option<(u64, u64, i64, i64)>;
+type Stamp = Option<(u64, u64, i64, i64, i64, i64)>;
 
 fn stamp(path: &Path) -> Stamp {
     let found = std::fs::metadata(path).ok()?;
-    Some((found.ino(), found.size(), found.mtime(), found.mtime_nsec()))
+    Some((
+        found.ino(),
+        found.size(),
+        found.mtime(),
+        found.mtime_nsec(),
+        // Changes with the permissions, too.
+        found.ctime(),
+        found.ctime_nsec(),
+    ))
 }
 
 #[derive(Debug)]
 struct Group {
     files: Vec<PathBuf>,
-    /// As they were when they were read.
+    /// As they were when they were read, or could not be.
     read: Vec<Stamp>,
     /// As they were a round ago.
     seen: Vec<Stamp>,
@@ -49,19 +57,20 @@ impl Group {
 }
 
 /// What has changed since it was read.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub(super) struct News {
     /// The config file.
     pub(super) config: bool,
-    /// A certificate or a key.
-    pub(super) certificates: bool,
+    /// Places of the certificates with a changed file, in the config's order.
+    pub(super) certificates: Vec<usize>,
 }
 
 /// The files of a config.
 #[derive(Debug)]
 pub(super) struct Watched {
     config: Group,
-    certificates: Group,
+    /// One for each certificate.
+    certificates: Vec<Group>,
 }
 
 impl Watched {
@@ -70,18 +79,27 @@ impl Watched {
         let certificates = config
             .certificates
             .iter()
-            .flat_map(|one| [one.cert.clone(), one.key.clone()]);
+            .map(|one| Group::new(vec![one.cert.clone(), one.key.clone()]));
         Self {
             config: Group::new(vec![path.to_owned()]),
-            certificates: Group::new(certificates.collect()),
+            certificates: certificates.collect(),
         }
+    }
+
+    /// The config file as it is now has been read, whatever came of it.
+    pub(super) fn note_config_read(&mut self) {
+        let file = std::mem::take(&mut self.config.files);
+        self.config = Group::new(file);
     }
 
     /// Looks again.
     pub(super) fn look(&mut self) -> News {
+        let certificates = self.certificates.iter_mut().enumerate();
         News {
             config: self.config.has_changed(),
-            certificates: self.certificates.has_changed(),
+            certificates: certificates
+                .filter_map(|(place, group)| group.has_changed().then_some(place))
+                .collect(),
         }
     }
 }

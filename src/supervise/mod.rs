@@ -10,29 +10,32 @@
 
 mod files;
 mod memory;
+mod signals;
 mod succession;
 mod systemd;
+mod verbs;
 
 use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::Duration;
 
-use tokio::signal::unix::{Signal, SignalKind, signal};
 use tokio::sync::mpsc;
 
 use crate::admin::{self, Command, Show, Verb};
 use crate::app::Running;
 use crate::app::state::State;
-use crate::config::{self, Address, Config, Env};
+use crate::config::{Address, Config, Env};
 use crate::health::Health;
 use crate::listener::bind::{self, Bound, Inherited};
 use crate::supervise::files::Watched;
+use crate::supervise::signals::Asked;
+pub use crate::supervise::signals::Signals;
+use crate::supervise::succession::Successor;
 pub use crate::supervise::succession::{Predecessor, inherited};
-use crate::telemetry;
 use crate::telemetry::sink::SharedSink;
 
-/// How long a new process waits for its first answer from DNS before it takes over regardless.
-const FITNESS: Duration = Duration::from_secs(5);
+/// How long a new process may take to reach an endpoint.
+const FITNESS: Duration = Duration::from_secs(10);
 /// How often files and memory are looked at.
 const ROUND: Duration = Duration::from_secs(1);
 
@@ -89,54 +92,6 @@ pub fn bind_admin(config: &Config, inherited: &mut Inherited) -> std::io::Result
     Ok(sockets.pop())
 }
 
-/// The signals of a process. Until it exists, SIGHUP and the others end the process.
-#[derive(Debug)]
-pub struct Signals {
-    terminate: Signal,
-    quit: Signal,
-    interrupt: Signal,
-    hang_up: Signal,
-    reopen: Signal,
-    upgrade: Signal,
-}
-
-/// What a signal asks for.
-enum Asked {
-    End,
-    Reload,
-    Reopen,
-    Upgrade,
-}
-
-impl Signals {
-    /// Takes over the signals; inside the runtime that waits for them.
-    ///
-    /// # Errors
-    ///
-    /// When the system refuses.
-    pub fn new() -> std::io::Result<Self> {
-        Ok(Self {
-            terminate: signal(SignalKind::terminate())?,
-            quit: signal(SignalKind::quit())?,
-            interrupt: signal(SignalKind::interrupt())?,
-            hang_up: signal(SignalKind::hangup())?,
-            reopen: signal(SignalKind::user_defined1())?,
-            upgrade: signal(SignalKind::user_defined2())?,
-        })
-    }
-
-    async fn next(&mut self) -> Asked {
-        tokio::select! {
-            _ = self.terminate.recv() => Asked::End,
-            _ = self.quit.recv() => Asked::End,
-            _ = self.interrupt.recv() => Asked::End,
-            _ = self.hang_up.recv() => Asked::Reload,
-            _ = self.reopen.recv() => Asked::Reopen,
-            _ = self.upgrade.recv() => Asked::Upgrade,
-        }
-    }
-}
-
 /// Serves until told to end, then drains and stops. The proxy need not accept connections yet.
 ///
 /// # Errors
@@ -158,14 +113,7 @@ async fn serve(
     signals: &mut Signals,
 ) -> std::io::Result<()> {
     let (sender, mut commands) = mpsc::channel(16);
-    if let Some(predecessor) = supervisor.predecessor.take() {
-        // Until then the old process answers alone: a health check sees no gap.
-        wait_for_fitness(&running.state().health).await;
-        running.open();
-        predecessor.tell_serving();
-    } else {
-        running.open();
-    }
+    take_over(running, supervisor.predecessor.take()).await?;
     let kept = supervisor
         .admin
         .as_ref()
@@ -180,76 +128,142 @@ async fn serve(
         _ => None,
     };
     systemd::ready();
-    let watchdog = systemd::watchdog();
     let mut watched = Watched::new(&supervisor.path, running.config());
     let mut memory = memory::Guard::default();
     let mut round = tokio::time::interval(ROUND);
     round.set_missed_tick_behavior(tokio::time::MissedTickBehavior::Delay);
+    // The process that is to replace this one, and who waits for it.
+    let mut successor: Option<Successor> = None;
+    let mut waits: Option<Command> = None;
     loop {
-        tokio::select! {
+        let verb = tokio::select! {
             asked = signals.next() => match asked {
                 Asked::End => break,
-                Asked::Reload => {
-                    // The outcome is in the log.
-                    drop(reload(running, supervisor, &mut watched));
+                Asked::Reopen => {
+                    verbs::reopen(&supervisor.logs);
+                    continue;
                 }
-                Asked::Reopen => reopen(&supervisor.logs),
-                Asked::Upgrade => {
-                    if upgrade(running, supervisor, kept.as_ref()).await.is_ok() {
-                        break;
-                    }
-                }
+                Asked::Reload => (Verb::Reload, None),
+                Asked::Upgrade => (Verb::Upgrade, None),
             },
-            Some(command) = commands.recv() => {
-                let (verb, outcome) = match command.verb {
-                    Verb::Reload => ("reload", reload(running, supervisor, &mut watched)),
-                    Verb::Drain | Verb::Undrain => ("drain", leave(running, command.verb == Verb::Drain)),
-                    Verb::Upgrade => ("upgrade", upgrade(running, supervisor, kept.as_ref()).await),
-                };
-                let ends = verb == "upgrade" && outcome.is_ok();
-                answer(command, outcome);
-                if ends {
+            Some(command) = commands.recv() => (command.verb, Some(command)),
+            outcome = succession::outcome(&mut successor) => {
+                let is_good = outcome.is_ok();
+                let text = succession::conclude(running, outcome);
+                if let Some(command) = waits.take() {
+                    answer(command, text);
                     // Lets the answer reach who asked before the admin listener goes.
                     tokio::time::sleep(Duration::from_millis(50)).await;
+                }
+                if is_good {
                     break;
                 }
+                continue;
             }
             _ = round.tick() => {
-                let has_room = memory.has_room(running.config().server.max_memory);
-                let health = &running.state().health;
-                if health.set_overloaded(!has_room) {
-                    tracing::warn!(has_room, "memory limit: new requests are answered 503 while there is no room");
-                }
-                let news = watched.look();
-                if news.certificates {
-                    for error in running.renew_certificates() {
-                        tracing::error!(%error, "certificate not renewed, the one before it stays");
+                look_around(running, supervisor, &mut watched, &mut memory);
+                continue;
+            }
+        };
+        let (verb, command) = verb;
+        let outcome = match verb {
+            Verb::Drain | Verb::Undrain => verbs::leave(running, verb == Verb::Drain),
+            Verb::Reload | Verb::Upgrade if successor.is_some() => {
+                let text = "another process is about to replace this one";
+                tracing::warn!(?verb, "refused: {text}");
+                Err(text.to_owned())
+            }
+            // The outcome is in the log, too.
+            Verb::Reload => verbs::reload(running, supervisor, &mut watched),
+            Verb::Upgrade => {
+                match succession::start(running, supervisor.program.as_deref(), kept.as_ref()) {
+                    Ok(started) => {
+                        successor = Some(started);
+                        waits = command;
+                        continue;
                     }
-                    tracing::info!("certificates read again");
-                }
-                if news.config && running.config().server.watch_config {
-                    drop(reload(running, supervisor, &mut watched));
-                }
-                if watchdog {
-                    systemd::alive();
+                    Err(error) => succession::conclude(running, Err(error)),
                 }
             }
+        };
+        if let Some(command) = command {
+            answer(command, outcome);
         }
+    }
+    drop(commands);
+    if let Some(successor) = successor {
+        successor.give_up().await;
     }
     end(running, signals, &supervisor.logs, admin).await;
     Ok(())
 }
 
-/// Waits until this process is ready, or until it is clear that it will not be so soon.
-async fn wait_for_fitness(health: &Health) {
+/// What is looked at again and again.
+fn look_around(
+    running: &mut Running,
+    supervisor: &Supervisor,
+    watched: &mut Watched,
+    memory: &mut memory::Guard,
+) {
+    let has_room = memory.has_room(running.config().server.max_memory);
+    if running.state().health.set_overloaded(!has_room) {
+        tracing::warn!(
+            has_room,
+            "memory limit: new requests are answered 503 while there is no room"
+        );
+    }
+    let news = watched.look();
+    if !news.certificates.is_empty() {
+        let errors = running.renew_certificates(&news.certificates);
+        for error in &errors {
+            tracing::error!(%error, "certificate not renewed, the one before it stays");
+        }
+        let renewed = news.certificates.len() - errors.len();
+        if renewed > 0 {
+            tracing::info!(renewed, "certificates renewed");
+        }
+    }
+    if news.config && running.config().server.watch_config {
+        drop(verbs::reload(running, supervisor, watched));
+    }
+    if systemd::has_watchdog() {
+        systemd::alive();
+    }
+}
+
+/// Begins to serve, in the place of `predecessor` if there is one: it answers alone until this process
+/// could, so that a health check sees no gap.
+async fn take_over(running: &mut Running, predecessor: Option<Predecessor>) -> std::io::Result<()> {
+    let Some(predecessor) = predecessor else {
+        running.open();
+        return Ok(());
+    };
+    let state = running.state();
+    let is_fit = wait_for_fitness(&state.health).await && state.proves_fit().await;
+    if !is_fit && predecessor.was_fit {
+        let troubles = state.health.troubles().join("; ");
+        predecessor.tell(&format!("it can reach no endpoint: {troubles}"));
+        // The sockets, and their files, are still the other process's.
+        running.set_succeeded();
+        return Err(std::io::Error::other("no endpoint can be reached"));
+    }
+    running.open();
+    if predecessor.is_leaving {
+        running.set_leaving(true);
+    }
+    predecessor.tell(succession::SERVING);
+    Ok(())
+}
+
+/// Waits until an endpoint can be reached, or until it is clear that none will be soon.
+async fn wait_for_fitness(health: &Health) -> bool {
     let mut pace = tokio::time::interval(Duration::from_millis(20));
     let waiting = async {
-        while !health.is_ready() {
+        while !health.is_fit() {
             pace.tick().await;
         }
     };
-    // Not ready, it is no worse than its predecessor is.
-    drop(tokio::time::timeout(FITNESS, waiting).await);
+    tokio::time::timeout(FITNESS, waiting).await.is_ok()
 }
 
 fn answer(command: Command, outcome: Result<String, String>) {
@@ -273,11 +287,14 @@ async fn end(
     } else {
         systemd::stopping();
     }
+    // Nobody has told a process that is replaced to end.
+    let mut is_told = !is_succeeded;
     let again = async {
         loop {
             match signals.next().await {
-                Asked::End => return,
-                Asked::Reopen => reopen(logs),
+                Asked::End if is_told => return,
+                Asked::End => is_told = true,
+                Asked::Reopen => verbs::reopen(logs),
                 Asked::Reload | Asked::Upgrade => {
                     tracing::warn!("this process is draining: nothing to reload or to hand over");
                 }
@@ -297,99 +314,5 @@ async fn end(
         && let Err(error) = std::fs::remove_file(path)
     {
         tracing::debug!(path = %path.display(), %error, "cannot remove the socket file");
-    }
-}
-
-fn reopen(logs: &[SharedSink]) {
-    for log in logs {
-        if let Err(error) = log.reopen() {
-            tracing::error!(%error, "cannot reopen a log file");
-        }
-    }
-}
-
-/// Loads the config file and serves it, or goes on with the one before it.
-fn reload(
-    running: &mut Running,
-    supervisor: &Supervisor,
-    watched: &mut Watched,
-) -> Result<String, String> {
-    systemd::reloading();
-    let outcome = load_and_change(running, supervisor);
-    systemd::ready();
-    *watched = Watched::new(&supervisor.path, running.config());
-    match &outcome {
-        Ok(text) => tracing::info!("config reloaded: {text}"),
-        Err(text) => {
-            running.state().note_refused();
-            tracing::error!("config not reloaded, the one before it stays: {text}");
-        }
-    }
-    outcome
-}
-
-fn load_and_change(running: &mut Running, supervisor: &Supervisor) -> Result<String, String> {
-    let loaded =
-        config::load(&supervisor.path, supervisor.env).map_err(|problems| problems.to_string())?;
-    for warning in loaded.warnings.iter() {
-        tracing::warn!("{}", loaded.warnings.line(warning));
-    }
-    let level = loaded.config.log.level;
-    let changed = running
-        .change(loaded.config)
-        .map_err(|error| error.to_string())?;
-    telemetry::set_level(level);
-    let mut text = format!("{} routes", running.config().routes.len());
-    for (what, addresses) in [
-        ("listening on", &changed.added),
-        ("no longer listening on", &changed.removed),
-    ] {
-        if !addresses.is_empty() {
-            text.push_str(&format!("; {what} {}", addresses.join(", ")));
-        }
-    }
-    if !changed.needs_restart.is_empty() {
-        let keys = changed.needs_restart.join(", ");
-        tracing::warn!("a restart is needed for the changes of: {keys}");
-        text.push_str(&format!("; a restart is needed for the changes of: {keys}"));
-    }
-    Ok(text)
-}
-
-fn leave(running: &Running, is_leaving: bool) -> Result<String, String> {
-    running.set_leaving(is_leaving);
-    let state = running.state();
-    let connections: u64 = state.connections();
-    tracing::info!(is_leaving, connections, "drain by command");
-    Ok(if is_leaving {
-        format!(
-            "draining: not ready, clients are asked to connect anew, {connections} connections open; `undrain` takes it back"
-        )
-    } else {
-        "not draining".to_owned()
-    })
-}
-
-async fn upgrade(
-    running: &mut Running,
-    supervisor: &Supervisor,
-    admin: Option<&Bound>,
-) -> Result<String, String> {
-    let started = succession::start(running, supervisor.program.as_deref(), admin).await;
-    match started {
-        Ok(pid) => {
-            running.set_succeeded();
-            systemd::main_process(pid);
-            let text = format!(
-                "process {pid} serves, process {} drains",
-                std::process::id()
-            );
-            tracing::info!("upgraded: {text}");
-            Ok(text)
-        }
-        Err(error) => {
-            tracing::error!(%error, "not upgraded, this process goes on");
-            Err(format!("not upgraded, the old process goes on: {error}"))
-        }
     }
 }

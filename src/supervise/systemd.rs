@@ -31,7 +31,7 @@ pub(super) fn main_process(pid: u32) {
 }
 
 /// Whether the process has to say again and again that it lives.
-pub(super) fn watchdog() -> bool {
+pub(super) fn has_watchdog() -> bool {
     sd_notify::watchdog_enabled().is_some()
 }
 
