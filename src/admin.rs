@@ -20,12 +20,13 @@ use hyper::service::service_fn;
 use hyper_util::rt::{TokioIo, TokioTimer};
 use tokio::io::{AsyncRead, AsyncWrite};
 use tokio::net::{TcpListener, UnixListener};
-use tokio::sync::{Semaphore, mpsc, oneshot};
+use tokio::sync::{Notify, Semaphore, mpsc, oneshot};
 use tokio::task::JoinSet;
 
 use crate::config::Admin;
 use crate::health::Health;
 use crate::listener::bind::Bound;
+use crate::listener::io::Socket;
 
 /// Connections at a time.
 const CONNECTIONS: usize = 256;
@@ -74,7 +75,7 @@ struct Server {
     token: Option<String>,
 }
 
-/// Serves on `socket` until the future is dropped.
+/// Serves on `socket` until `closing` is told; then what has been asked is answered.
 ///
 /// # Errors
 ///
@@ -84,7 +85,8 @@ pub async fn serve(
     config: &Admin,
     show: Arc<dyn Show>,
     commands: mpsc::Sender<Command>,
-) -> io::Result<Infallible> {
+    closing: Arc<Notify>,
+) -> io::Result<()> {
     let server = Arc::new(Server {
         show,
         commands,
@@ -96,29 +98,38 @@ pub async fn serve(
         Bound::Tcp(socket) => Ok(TcpListener::from_std(socket)?),
         Bound::Unix(socket) => Err(UnixListener::from_std(socket)?),
     };
+    let closed = closing.notified();
+    tokio::pin!(closed);
     loop {
         while connections.try_join_next().is_some() {}
         let place = Arc::clone(&places).acquire_owned().await;
         let server = Arc::clone(&server);
-        let accepted = match &tcp {
-            Ok(tcp) => tcp.accept().await.map(|(socket, _)| {
-                connections.spawn(async move {
-                    talk(socket, server).await;
-                    drop(place);
-                });
-            }),
-            Err(unix) => unix.accept().await.map(|(socket, _)| {
-                connections.spawn(async move {
-                    talk(socket, server).await;
-                    drop(place);
-                });
-            }),
+        let accept = async {
+            match &tcp {
+                Ok(tcp) => tcp.accept().await.map(|(socket, _)| Socket::Tcp(socket)),
+                Err(unix) => unix.accept().await.map(|(socket, _)| Socket::Unix(socket)),
+            }
         };
-        if let Err(error) = accepted {
-            tracing::warn!(%error, "admin listener cannot accept, pausing");
-            tokio::time::sleep(PAUSE).await;
+        let accepted = tokio::select! {
+            accepted = accept => accepted,
+            () = &mut closed => break,
+        };
+        match accepted {
+            Ok(socket) => {
+                connections.spawn(async move {
+                    talk(socket, server).await;
+                    drop(place);
+                });
+            }
+            Err(error) => {
+                tracing::warn!(%error, "admin listener cannot accept, pausing");
+                tokio::time::sleep(PAUSE).await;
+            }
         }
     }
+    drop(tcp);
+    while connections.join_next().await.is_some() {}
+    Ok(())
 }
 
 fn talk(

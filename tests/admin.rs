@@ -179,7 +179,7 @@ async fn commands_print_the_outcome_and_exit_with_it() {
     daemon.write(&text);
     let output = daemon.ask("reload");
     assert_eq!(output.status.code(), Some(0), "{output:?}");
-    assert!(String::from_utf8_lossy(&output.stdout).contains("1 routes"));
+    assert!(String::from_utf8_lossy(&output.stdout).contains("reloaded; routes: 1"));
     daemon.write(&format!("{text}hostz = [\"a\"]\n"));
     let output = daemon.ask("reload");
     assert_eq!(output.status.code(), Some(1));

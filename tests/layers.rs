@@ -18,7 +18,7 @@ const LAYERS: [(&str, u8); 20] = [
     ("listener::tls", 2),
     ("listener::bind", 2),
     ("listener::deadline", 4),
-    ("listener::io", 4),
+    ("listener::io", 3),
     ("origin", 3),
     ("policy", 3),
     ("demo", 3),

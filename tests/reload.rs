@@ -200,7 +200,7 @@ async fn leaving_asks_clients_to_connect_anew_and_can_be_taken_back() {
         ":0\"\nhealth_path = \"/health\"\n",
         1,
     );
-    let proxy = Proxy::start(&config);
+    let mut proxy = Proxy::start(&config);
     let keep = "GET /k HTTP/1.1\r\nhost: x\r\n\r\n";
     let health = "GET /health HTTP/1.0\r\n\r\n";
     while status(&proxy.text(health).await) != 200 {}

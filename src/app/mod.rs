@@ -6,6 +6,7 @@
 //! requests finish within `drain_timeout`, the rest is cut, the access log is written out.
 
 pub mod change;
+mod error;
 mod gauges;
 pub mod state;
 mod worker;
@@ -21,6 +22,7 @@ use tokio::sync::mpsc;
 use tokio::time::Instant;
 
 use crate::app::change::Shaper;
+pub use crate::app::error::StartError;
 use crate::app::state::{ReloadState, State};
 use crate::app::worker::{Services, Worker};
 use crate::config::{Address, Config};
@@ -36,48 +38,6 @@ use crate::shutdown::{self, Phase, Shutdown, Trigger};
 use crate::telemetry::access_log::{self, AccessLog};
 use crate::telemetry::metrics::RequestMetrics;
 use crate::telemetry::sink::SharedSink;
-
-/// Why an app could not be started.
-#[derive(Debug)]
-pub enum StartError {
-    /// A listener could not be bound.
-    Bind {
-        /// Its address as the config writes it.
-        address: String,
-        /// What the system says.
-        error: io::Error,
-    },
-    /// TLS could not be set up.
-    Tls(rustls::Error),
-    /// The resolver could not be set up.
-    Dns(String),
-    /// A route could not be built.
-    Route(String),
-    /// A thread, an event loop or a log file could not be had.
-    System(io::Error),
-}
-
-impl std::fmt::Display for StartError {
-    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        match self {
-            Self::Bind { address, error } => write!(f, "cannot listen on `{address}`: {error}"),
-            Self::Tls(error) => write!(f, "cannot set up tls: {error}"),
-            Self::Dns(error) => write!(f, "cannot set up dns: {error}"),
-            Self::Route(error) => f.write_str(error),
-            Self::System(error) => write!(f, "cannot start: {error}"),
-        }
-    }
-}
-
-impl std::error::Error for StartError {
-    fn source(&self) -> Option<&(dyn std::error::Error + 'static)> {
-        match self {
-            Self::Bind { error, .. } | Self::System(error) => Some(error),
-            Self::Tls(error) => Some(error),
-            Self::Dns(_) | Self::Route(_) => None,
-        }
-    }
-}
 
 /// A proxy that is bound and not yet serving.
 #[derive(Debug)]
@@ -163,6 +123,8 @@ pub struct Running {
     /// Listeners that nobody accepts from yet.
     waiting: Vec<WorkerListener>,
     log: Option<access_log::Writer>,
+    /// Since when it has been leaving its load balancer by command.
+    left_at: Option<Instant>,
     /// Whether another process has taken over the sockets.
     is_succeeded: bool,
 }
@@ -230,6 +192,7 @@ impl App {
             listeners,
             waiting: self.bound,
             log: self.log.and_then(|(_, writer)| writer),
+            left_at: None,
             is_succeeded: false,
         })
     }
@@ -336,7 +299,8 @@ impl Running {
 
     /// Leaves the load balancer, or comes back: readiness changes at once, and while the node is
     /// leaving, clients are asked to connect anew after each answer. Nothing else stops.
-    pub fn set_leaving(&self, is_leaving: bool) {
+    pub fn set_leaving(&mut self, is_leaving: bool) {
+        self.left_at = is_leaving.then(|| self.left_at.unwrap_or_else(Instant::now));
         let state = self.state();
         state.health.set_leaving(is_leaving);
         state.settle_clients();
@@ -361,7 +325,9 @@ impl Running {
         let state = self.state();
         if !self.is_succeeded {
             state.health.set_leaving(true);
-            tokio::time::sleep(server.drain_delay).await;
+            // The balancer has been told before, if the node was made to leave.
+            let told = self.left_at.map_or(Duration::ZERO, |left| left.elapsed());
+            tokio::time::sleep(server.drain_delay.saturating_sub(told)).await;
         }
         for listener in &mut *state.listeners() {
             listener.drain();

@@ -101,7 +101,15 @@ pub fn ask(path: &Path, page: Page, env: Env<'_>, out: &mut impl Write) -> io::R
 }
 
 async fn talk(admin: &Admin, page: Page) -> Result<(bool, String), String> {
-    let no_process = |error: io::Error| format!("no process answers there: {error}");
+    let no_process = |error: io::Error| match error.kind() {
+        io::ErrorKind::PermissionDenied => {
+            "this user may not ask there; run it as root, or as the user the process runs as"
+                .to_owned()
+        }
+        _ => format!(
+            "no process answers there: {error}; one that was started with another `admin.address` still has that one"
+        ),
+    };
     match &admin.address {
         Address::Tcp(address) => {
             let socket = tokio::net::TcpStream::connect(address).await;

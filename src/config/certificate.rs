@@ -113,8 +113,15 @@ impl Certificate {
             .map_err(|error| format!("{} {}", self.key.display(), Unreadable(error)))?;
         let leaf = chain.first().and_then(describe);
         let leaf = leaf.ok_or_else(|| format!("{} holds no certificate", self.cert.display()))?;
-        let certified = CertifiedKey::from_der(chain, key, &aws_lc_rs::default_provider())
-            .map_err(|error| format!("{}: {error}", self.cert.display()))?;
+        let certified = CertifiedKey::from_der(chain, key, &aws_lc_rs::default_provider());
+        let certified = certified.map_err(|error| match error {
+            rustls::Error::InconsistentKeys(_) => format!(
+                "{} does not match {}; renewed one after the other, they will",
+                self.key.display(),
+                self.cert.display()
+            ),
+            other => format!("{}: {other}", self.cert.display()),
+        })?;
         Ok(Self {
             names: leaf.names,
             certified: Arc::new(certified),

@@ -19,7 +19,7 @@ use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::Duration;
 
-use tokio::sync::mpsc;
+use tokio::sync::{Notify, mpsc};
 
 use crate::admin::{self, Command, Show, Verb};
 use crate::app::Running;
@@ -119,10 +119,11 @@ async fn serve(
         .as_ref()
         .map(Bound::try_clone)
         .transpose()?;
+    let closing = Arc::new(Notify::new());
     let admin = match (supervisor.admin.take(), running.config().admin.clone()) {
         (Some(socket), Some(config)) => {
-            let show = Arc::new(running.state());
-            let task = async move { admin::serve(socket, &config, show, sender).await };
+            let (show, closing) = (Arc::new(running.state()), Arc::clone(&closing));
+            let task = async move { admin::serve(socket, &config, show, sender, closing).await };
             Some(tokio::spawn(task))
         }
         _ => None,
@@ -149,11 +150,13 @@ async fn serve(
             Some(command) = commands.recv() => (command.verb, Some(command)),
             outcome = succession::outcome(&mut successor) => {
                 let is_good = outcome.is_ok();
+                if is_good {
+                    // The successor answers from now on; who has asked is still told.
+                    closing.notify_one();
+                }
                 let text = succession::conclude(running, outcome);
                 if let Some(command) = waits.take() {
                     answer(command, text);
-                    // Lets the answer reach who asked before the admin listener goes.
-                    tokio::time::sleep(Duration::from_millis(50)).await;
                 }
                 if is_good {
                     break;
@@ -216,7 +219,7 @@ fn look_around(
     if !news.certificates.is_empty() {
         let errors = running.renew_certificates(&news.certificates);
         for error in &errors {
-            tracing::error!(%error, "certificate not renewed, the one before it stays");
+            tracing::warn!(%error, "certificate not renewed, the one before it stays");
         }
         let renewed = news.certificates.len() - errors.len();
         if renewed > 0 {
@@ -275,16 +278,11 @@ async fn end(
     running: &mut Running,
     signals: &mut Signals,
     logs: &[SharedSink],
-    admin: Option<tokio::task::JoinHandle<std::io::Result<std::convert::Infallible>>>,
+    admin: Option<tokio::task::JoinHandle<std::io::Result<()>>>,
 ) {
     let is_succeeded = running.is_succeeded();
     tracing::info!("draining");
-    if is_succeeded {
-        // The successor answers there now.
-        if let Some(admin) = &admin {
-            admin.abort();
-        }
-    } else {
+    if !is_succeeded {
         systemd::stopping();
     }
     // Nobody has told a process that is replaced to end.

@@ -27,7 +27,7 @@ pub(super) fn reload(
     match &outcome {
         Ok(text) => {
             *watched = Watched::new(&supervisor.path, running.config());
-            tracing::info!("config reloaded: {text}");
+            tracing::info!("config {text}");
         }
         Err(text) => {
             watched.note_config_read();
@@ -49,7 +49,8 @@ fn load_and_change(running: &mut Running, supervisor: &Supervisor) -> Result<Str
         .change(loaded.config)
         .map_err(|error| error.to_string())?;
     telemetry::set_level(level);
-    let mut text = format!("{} routes", running.config().routes.len());
+    let routes = running.config().routes.len();
+    let mut text = format!("reloaded; routes: {routes}");
     for (what, addresses) in [
         ("listening on", &changed.added),
         ("no longer listening on", &changed.removed),
@@ -66,7 +67,7 @@ fn load_and_change(running: &mut Running, supervisor: &Supervisor) -> Result<Str
     Ok(text)
 }
 
-pub(super) fn leave(running: &Running, is_leaving: bool) -> Result<String, String> {
+pub(super) fn leave(running: &mut Running, is_leaving: bool) -> Result<String, String> {
     running.set_leaving(is_leaving);
     let state = running.state();
     let connections: u64 = state.connections();

@@ -72,8 +72,8 @@ impl Proxy {
     }
 
     /// Leaves the load balancer, or comes back.
-    pub(crate) fn set_leaving(&self, is_leaving: bool) {
-        self.running.as_ref().unwrap().set_leaving(is_leaving);
+    pub(crate) fn set_leaving(&mut self, is_leaving: bool) {
+        self.running.as_mut().unwrap().set_leaving(is_leaving);
     }
 
     /// Drains, as the first SIGTERM does.
