@@ -10,6 +10,7 @@ use std::sync::{Mutex, PoisonError};
 #[derive(Debug)]
 pub struct Health {
     is_fit: AtomicBool,
+    is_known: AtomicBool,
     is_leaving: AtomicBool,
     is_overloaded: AtomicBool,
     troubles: Mutex<Vec<String>>,
@@ -19,6 +20,7 @@ impl Default for Health {
     fn default() -> Self {
         Self {
             is_fit: AtomicBool::new(false),
+            is_known: AtomicBool::new(false),
             is_leaving: AtomicBool::new(false),
             is_overloaded: AtomicBool::new(false),
             troubles: Mutex::new(vec!["no endpoint has been looked at yet".to_owned()]),
@@ -37,6 +39,12 @@ impl Health {
     #[must_use]
     pub fn is_fit(&self) -> bool {
         self.is_fit.load(Relaxed)
+    }
+
+    /// Whether it is known that no endpoint can be reached.
+    #[must_use]
+    pub fn is_cut_off(&self) -> bool {
+        self.is_known.load(Relaxed) && !self.is_fit()
     }
 
     /// What is wrong, for people. A node can be ready and have troubles: one endpoint of several.
@@ -59,6 +67,7 @@ impl Health {
     /// What was found about the endpoints; whether that was news.
     pub fn set_fit(&self, is_fit: bool, troubles: Vec<String>) -> bool {
         *self.lock() = troubles;
+        self.is_known.store(true, Relaxed);
         self.is_fit.swap(is_fit, Relaxed) != is_fit
     }
 
@@ -92,7 +101,7 @@ mod tests {
     #[test]
     fn a_node_is_ready_when_it_is_fit_and_stays() {
         let health = Health::default();
-        assert!(!health.is_ready());
+        assert!(!health.is_ready() && !health.is_cut_off());
         assert_eq!(health.troubles().len(), 1);
         assert!(health.set_fit(true, Vec::new()));
         assert!(!health.set_fit(true, Vec::new()));

@@ -7,7 +7,7 @@
 use std::future::Future;
 use std::pin::Pin;
 use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, Ordering::Relaxed};
+use std::sync::atomic::{AtomicU8, Ordering::Relaxed};
 use std::task::{Context, Poll};
 
 use tokio::sync::watch;
@@ -23,32 +23,43 @@ pub enum Phase {
     Stopping,
 }
 
+/// What is asked of the clients of a listener.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub enum Wish {
+    /// Nothing.
+    Stay,
+    /// To connect anew after their next answer.
+    Leave,
+    /// To connect anew at once, where nothing is under way: the next answer would be a failure.
+    LeaveNow,
+}
+
 /// Tells the phases. Not `Clone`: one owner decides, so phases cannot run backwards.
 #[derive(Debug)]
 pub struct Trigger {
     phase: watch::Sender<Phase>,
-    leaving: Arc<AtomicBool>,
+    wish: Arc<AtomicU8>,
 }
 
 /// Sees the phases.
 #[derive(Clone, Debug)]
 pub struct Shutdown {
     phase: watch::Receiver<Phase>,
-    leaving: Arc<AtomicBool>,
+    wish: Arc<AtomicU8>,
 }
 
 /// A trigger and what it triggers.
 #[must_use]
 pub fn channel() -> (Trigger, Shutdown) {
     let (sender, receiver) = watch::channel(Phase::Running);
-    let leaving = Arc::new(AtomicBool::new(false));
+    let wish = Arc::new(AtomicU8::new(Wish::Stay as u8));
     let trigger = Trigger {
         phase: sender,
-        leaving: Arc::clone(&leaving),
+        wish: Arc::clone(&wish),
     };
     let shutdown = Shutdown {
         phase: receiver,
-        leaving,
+        wish,
     };
     (trigger, shutdown)
 }
@@ -57,7 +68,7 @@ impl Trigger {
     /// Goes on to `phase`; an earlier phase is ignored.
     pub fn advance(&self, phase: Phase) {
         if phase > Phase::Running {
-            self.leaving.store(true, Relaxed);
+            self.wish.fetch_max(Wish::Leave as u8, Relaxed);
         }
         self.phase.send_if_modified(|now| {
             let is_later = phase > *now;
@@ -68,10 +79,13 @@ impl Trigger {
         });
     }
 
-    /// Asks clients to connect anew from now on, or no longer. A drain is not taken back by it.
-    pub fn set_leaving(&self, is_leaving: bool) {
-        let is_leaving = is_leaving || *self.phase.borrow() > Phase::Running;
-        self.leaving.store(is_leaving, Relaxed);
+    /// Asks this of clients from now on. A drain is not taken back by it.
+    pub fn ask(&self, wish: Wish) {
+        let least = match *self.phase.borrow() {
+            Phase::Running => Wish::Stay,
+            Phase::Draining | Phase::Stopping => Wish::Leave,
+        };
+        self.wish.store(wish.max(least) as u8, Relaxed);
     }
 }
 
@@ -85,13 +99,13 @@ impl Shutdown {
     /// Whether clients are asked to connect anew.
     #[must_use]
     pub fn is_leaving(&self) -> bool {
-        self.leaving.load(Relaxed)
+        self.wish.load(Relaxed) >= Wish::Leave as u8
     }
 
-    /// The flag behind [`Shutdown::is_leaving`].
+    /// The [`Wish`] of now, as a number.
     #[must_use]
-    pub fn leaving(&self) -> Arc<AtomicBool> {
-        Arc::clone(&self.leaving)
+    pub fn wish(&self) -> Arc<AtomicU8> {
+        Arc::clone(&self.wish)
     }
 
     /// Waits for `phase` or a later one. Cancel-safe. A dropped trigger is the last phase.

@@ -13,6 +13,7 @@ use crate::origin::address::AddressSet;
 use crate::origin::condition;
 use crate::origin::upstream::Upstreams;
 use crate::route::Route;
+use crate::shutdown::Wish;
 use crate::telemetry::metrics::RequestMetrics;
 
 /// A certificate in use, as far as people want to know.
@@ -97,9 +98,13 @@ impl State {
     /// Asks clients to connect anew as long as this node should not get traffic: a balancer that passes
     /// connections on cannot move those that are open.
     pub(super) fn settle_clients(&self) {
-        let is_leaving = !self.health.is_ready();
+        let wish = match (self.health.is_cut_off(), self.health.is_leaving()) {
+            (true, _) => Wish::LeaveNow,
+            (false, true) => Wish::Leave,
+            (false, false) => Wish::Stay,
+        };
         for listener in &*self.listeners() {
-            listener.trigger.set_leaving(is_leaving);
+            listener.trigger.ask(wish);
         }
     }
 

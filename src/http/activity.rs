@@ -5,7 +5,7 @@
 //! worker thread, and a value that is one step old only moves a deadline by one tick.
 
 use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, AtomicU32, AtomicU64, Ordering::Relaxed};
+use std::sync::atomic::{AtomicBool, AtomicU8, AtomicU32, AtomicU64, Ordering::Relaxed};
 
 /// Shared by everything that belongs to one client connection.
 #[derive(Debug, Default)]
@@ -19,15 +19,16 @@ pub struct Activity {
     is_read_drained: AtomicBool,
     has_unread_body: AtomicBool,
     is_multiplexed: AtomicBool,
-    leaving: Arc<AtomicBool>,
+    /// What is asked of the client: 1, to connect anew after the next answer; 2, at once when idle.
+    wish: Arc<AtomicU8>,
 }
 
 impl Activity {
-    /// Of a connection that ends after its next answer once `leaving` is set.
+    /// Of a connection whose client is asked what `wish` says.
     #[must_use]
-    pub fn new(leaving: Arc<AtomicBool>) -> Self {
+    pub fn new(wish: Arc<AtomicU8>) -> Self {
         Self {
-            leaving,
+            wish,
             ..Self::default()
         }
     }
@@ -35,7 +36,13 @@ impl Activity {
     /// Whether the connection should end after its next answer.
     #[must_use]
     pub fn is_leaving(&self) -> bool {
-        self.leaving.load(Relaxed)
+        self.wish.load(Relaxed) > 0
+    }
+
+    /// Whether the connection should end now, as nothing is under way on it.
+    #[must_use]
+    pub fn is_useless(&self) -> bool {
+        self.wish.load(Relaxed) > 1 && self.is_quiet() && self.requests() > 0
     }
 
     /// Requests whose answer has not ended.

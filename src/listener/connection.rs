@@ -60,7 +60,7 @@ pub async fn serve<M, B>(
     B: Body<Data = Bytes> + Send + Unpin + 'static,
     B::Error: std::error::Error + Send + Sync,
 {
-    let activity = Arc::new(Activity::new(shutdown.leaving()));
+    let activity = Arc::new(Activity::new(shutdown.wish()));
     // Boxed: a handshake is short and its state large.
     let Some((mut io, mut info, mut is_http2)) =
         Box::pin(greet(socket, peer, &shared, &activity)).await
@@ -185,6 +185,7 @@ fn poll_tick(
     while tick.as_mut().poll(cx).is_ready() {
         let now = Instant::now();
         match deadlines.check(activity, now) {
+            Verdict::GoOn if activity.is_useless() => return Poll::Ready(End::Quiet),
             Verdict::GoOn => {}
             Verdict::Quiet => return Poll::Ready(End::Quiet),
             Verdict::Late(what) => return Poll::Ready(End::Late(what)),

@@ -36,6 +36,8 @@ use crate::telemetry::sink::SharedSink;
 
 /// How long a new process may take to reach an endpoint.
 const FITNESS: Duration = Duration::from_secs(10);
+/// How long a replaced process may take to answer those who have asked it.
+const LAST_ANSWER: Duration = Duration::from_secs(2);
 /// How often files and memory are looked at.
 const ROUND: Duration = Duration::from_secs(1);
 
@@ -303,7 +305,11 @@ async fn end(
         () = running.drain() => {}
         () = again => tracing::warn!("told twice: stopping now"),
     }
-    if let Some(admin) = admin {
+    if let Some(mut admin) = admin {
+        // After a hand-over it ends by itself, once it has told who asked for it.
+        if is_succeeded {
+            drop(tokio::time::timeout(LAST_ANSWER, &mut admin).await);
+        }
         admin.abort();
     }
     if !is_succeeded
