@@ -1,6 +1,6 @@
 //! The admin listener: metrics, health, and the commands of an operator.
 //!
-//! HTTP/1.1 on the control thread, apart from the workers: it answers when they are busy, and what it
+//! HTTP/1.1 on the main thread, apart from the workers: it answers when they are busy, and what it
 //! does costs no request. Commands go over a channel to whoever can carry them out; this module knows
 //! neither config nor signals. On anything but loopback and unix sockets a token is asked for.
 

@@ -4,7 +4,8 @@
 //! a config that cannot be served changes nothing. Then certificates, routes and settings of the
 //! listeners are swapped. A request finishes on the route it began on; connections keep the settings
 //! they began with; an upstream that stays the same keeps its addresses and connections. What a
-//! running process cannot change is in [`needs_restart`].
+//! running process cannot change is put back and named: see
+//! [`Changed::needs_restart`].
 
 use std::sync::Arc;
 

@@ -10,8 +10,9 @@
 //! A connect that fails costs nothing, so any request goes on to the next address. On a kept-alive
 //! connection that ended before the first byte of the answer, a request is sent again, once, on a
 //! fresh connection: always when hyper is sure that it was not written; else only when its method is
-//! idempotent and none of its body has been read. On a fresh connection only GET and HEAD are. With several endpoints ([`tier`]) the same goes for
-//! a request whose answer does not begin when its endpoint cannot be connected to any more. A download that breaks asks for the rest
+//! idempotent and none of its body has been read. On a fresh connection only GET and HEAD are sent
+//! again. With several endpoints ([`tier`]) the same goes for a request whose answer does not begin
+//! when its endpoint cannot be connected to any more. A download that breaks asks for the rest
 //! ([`resume`]).
 
 pub mod address;

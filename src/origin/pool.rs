@@ -32,7 +32,7 @@ pub struct Connection {
     pub sender: http1::SendRequest<UploadBody>,
     /// Does the reading and writing.
     pub driver: Driver,
-    /// See [`UpstreamIo::asks_kernel`].
+    /// See [`UpstreamIo::asks_kernel`](super::connect::UpstreamIo::asks_kernel).
     pub asks_kernel: Arc<AtomicBool>,
     /// Whether it has served a request before.
     pub is_reused: bool,
