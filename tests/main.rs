@@ -11,6 +11,7 @@
 mod admin;
 mod client_address;
 mod config;
+mod cork;
 mod explain;
 mod faults;
 mod forward;

@@ -22,6 +22,7 @@ use tower::Service;
 
 use crate::http::Received;
 use crate::http::activity::Activity;
+use crate::listener::cork::cork;
 use crate::listener::deadline::{Deadlines, TICK, Verdict};
 use crate::listener::greeting::{greet, sniff};
 use crate::listener::io::{ClientIo, Socket};
@@ -235,6 +236,7 @@ where
     activity.set_multiplexed();
     let service = ConnectionService::http2(service, Arc::clone(&activity), Arc::clone(&streams));
     let stall_ticks = u32::try_from(shared.timeouts.stall.as_secs()).unwrap_or(u32::MAX);
+    let (mut cork, io) = cork(io);
     let mut connection = std::pin::pin!(
         http2::Builder::new(StreamSpawner)
             .max_concurrent_streams(STREAMS)
@@ -260,8 +262,13 @@ where
             connection.as_mut().graceful_shutdown();
         }
         loop {
-            if let Poll::Ready(result) = connection.as_mut().poll(cx) {
+            let polled = connection.as_mut().poll(cx);
+            let flushed = cork.poll_flush(cx);
+            if let Poll::Ready(result) = polled {
                 return Poll::Ready(result.map_err(|error| error.to_string()));
+            }
+            if let Poll::Ready(Err(error)) = flushed {
+                return Poll::Ready(Err(error.to_string()));
             }
             if streams.is_churned() {
                 return Poll::Ready(Err("streams opened only to be given up".to_owned()));

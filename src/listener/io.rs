@@ -2,7 +2,7 @@
 //!
 //! It reports what moves to the connection's [`Activity`], from which the deadlines are taken.
 
-use std::io;
+use std::io::{self, Write};
 use std::pin::Pin;
 use std::sync::Arc;
 use std::task::{Context, Poll};
@@ -184,6 +184,22 @@ impl AsyncRead for ClientIo {
 }
 
 impl ClientIo {
+    /// Takes bytes that [`AsyncWrite::poll_flush`] sends later. Writes only when there is no room to
+    /// hold them, and on plain text.
+    pub fn poll_take(
+        &mut self,
+        cx: &mut Context<'_>,
+        bufs: &[io::IoSlice<'_>],
+    ) -> Poll<io::Result<usize>> {
+        if let Stream::Tls(io) = &mut self.stream {
+            let taken = io.get_mut().1.writer().write_vectored(bufs)?;
+            if taken > 0 {
+                return Poll::Ready(Ok(taken));
+            }
+        }
+        Pin::new(self).poll_write_vectored(cx, bufs)
+    }
+
     #[inline]
     fn note_write<T>(&self, polled: &Poll<io::Result<T>>) {
         self.activity.set_write_blocked(polled.is_pending());
@@ -235,8 +251,12 @@ impl AsyncWrite for ClientIo {
             Stream::Plain(io) => Pin::new(io).poll_flush(cx),
             Stream::Tls(io) => {
                 // TLS holds encrypted bytes of its own back; a plain socket has nothing to flush.
+                let was_empty = !io.get_ref().1.wants_write();
                 let polled = Pin::new(&mut **io).poll_flush(cx);
                 this.activity.set_write_blocked(polled.is_pending());
+                if !was_empty && polled.is_ready() {
+                    this.activity.bump();
+                }
                 polled
             }
         }

@@ -8,6 +8,7 @@
 pub mod accept;
 pub mod bind;
 pub mod connection;
+pub mod cork;
 pub mod deadline;
 mod greeting;
 pub mod io;
