@@ -30,6 +30,10 @@ use ossgate::route::build::policies;
 use ossgate::route::stack::Stack;
 use tokio::time::Instant;
 
+/// The program's allocator.
+#[global_allocator]
+static ALLOCATOR: tikv_jemallocator::Jemalloc = tikv_jemallocator::Jemalloc;
+
 const HTTPS: &str = "https = { hsts = { max_age = \"365d\" } }\n";
 const CORS: &str = "cors = { rules = [{ origins = [\"https://www.example.com\"], methods = [\"GET\", \"HEAD\"], expose = [\"ETag\"], max_age = \"10m\" }] }\n";
 const GUARD: &str = "guard = { preset = \"data-plane\" }\n";

@@ -18,9 +18,6 @@ const HOP_BY_HOP: [HeaderName; 9] = [
     header::UPGRADE,
 ];
 
-/// Stands in [`Present`] for fields about the client.
-const ABOUT_CLIENT: u16 = 1 << 15;
-
 /// Fields a `Connection` header may not name: without them the request would mean something else,
 /// so a request that asks for their removal is an attack or a mistake.
 fn is_protected(name: &[u8]) -> bool {
@@ -73,20 +70,17 @@ fn is_about_client(name: &HeaderName) -> bool {
 impl Present {
     /// Looks once at each name: almost always none is there, and asking the map for each of them
     /// would cost more than forwarding the field.
-    fn in_map(headers: &HeaderMap) -> Self {
-        let mut present = 0;
+    /// Also tells whether `is_other` is true of one that is not hop-by-hop.
+    fn in_map(headers: &HeaderMap, is_other: impl Fn(&HeaderName) -> bool) -> (Self, bool) {
+        let (mut present, mut has_other) = (0, false);
         for name in headers.keys() {
             if let Some(place) = HOP_BY_HOP.iter().position(|hop| hop == name) {
                 present |= 1 << place;
-            } else if is_about_client(name) {
-                present |= ABOUT_CLIENT;
+            } else {
+                has_other |= is_other(name);
             }
         }
-        Self(present)
-    }
-
-    fn is_about_client(self) -> bool {
-        self.0 & ABOUT_CLIENT != 0
+        (Self(present), has_other)
     }
 
     fn has_connection(self) -> bool {
@@ -109,7 +103,7 @@ impl Present {
 /// [`ProtectedFieldNamed`] when `Connection` names a field that is not hop-by-hop and that changes
 /// the meaning of the request; nothing may be forwarded then.
 pub fn strip_request(headers: &mut HeaderMap) -> Result<(), ProtectedFieldNamed> {
-    let present = Present::in_map(headers);
+    let (present, tells_about_client) = Present::in_map(headers, is_about_client);
     if present.has_connection() {
         for name in nominated(headers) {
             if is_protected(name.as_str().as_bytes()) {
@@ -119,7 +113,7 @@ pub fn strip_request(headers: &mut HeaderMap) -> Result<(), ProtectedFieldNamed>
         }
     }
     present.remove_from(headers);
-    if present.is_about_client() {
+    if tells_about_client {
         let names: Vec<HeaderName> = headers
             .keys()
             .filter(|name| is_about_client(name))
@@ -135,7 +129,7 @@ pub fn strip_request(headers: &mut HeaderMap) -> Result<(), ProtectedFieldNamed>
 /// Removes the hop-by-hop fields of an answer. A field the origin nominates is removed unless the
 /// client needs it to read the answer.
 pub fn strip_response(headers: &mut HeaderMap) {
-    let present = Present::in_map(headers);
+    let (present, _) = Present::in_map(headers, |_| false);
     if present.has_connection() {
         for name in nominated(headers) {
             if !is_protected(name.as_str().as_bytes()) {

@@ -4,6 +4,8 @@
 //! `..`, `//` and `%2F` are ordinary parts of a key, and a signature covers them. A bucket name is
 //! only ever compared with configured names, so no path can lead to a host the config does not name.
 
+use memchr::memchr;
+
 /// Whether `name` can be a bucket: 3 to 63 of `a-z 0-9 -`, first and last not `-`. Some old buckets
 /// have `_` inside, which is accepted too.
 #[must_use]
@@ -63,6 +65,16 @@ pub fn label_before<'a>(host: &'a str, suffix: &str) -> Option<&'a str> {
         .then_some(label)
 }
 
+/// Splits a target, or a key with the query behind it, at its first `?`.
+#[must_use]
+pub fn split_query(text: &str) -> (&str, Option<&str>) {
+    let split = memchr(b'?', text.as_bytes()).and_then(|at| text.split_at_checked(at));
+    match split {
+        Some((path, query)) => (path, query.strip_prefix('?')),
+        None => (text, None),
+    }
+}
+
 /// Where in a request the key begins.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Layout {
@@ -101,6 +113,19 @@ impl Layout {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn a_query_begins_behind_the_first_question_mark() {
+        for (text, expected) in [
+            ("/k?a?b", ("/k", Some("a?b"))),
+            ("/k?", ("/k", Some(""))),
+            ("?acl", ("", Some("acl"))),
+            ("/k", ("/k", None)),
+            ("", ("", None)),
+        ] {
+            assert_eq!(split_query(text), expected, "{text}");
+        }
+    }
 
     #[test]
     fn the_key_begins_behind_what_names_the_bucket() {

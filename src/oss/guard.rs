@@ -8,6 +8,7 @@ use std::fmt;
 
 use percent_encoding::percent_decode_str;
 
+use crate::oss::addressing::split_query;
 use crate::oss::subresource::is_subresource;
 
 /// How much is let through.
@@ -99,7 +100,8 @@ pub fn check<'q>(
         return Ok(());
     }
     let key = key.ok_or(Refused::Method)?;
-    let (key, query) = key.split_once('?').unwrap_or((key, ""));
+    let (key, query) = split_query(key);
+    let query = query.unwrap_or_default();
     let is_bucket = key.is_empty();
     let is_read = method == http::Method::GET || method == http::Method::HEAD;
     let writes = preset == Preset::DataPlane;

@@ -4,6 +4,8 @@
 //! where those pages differ from each other: an empty allow list lets every Referer pass, an empty one
 //! included.
 
+use memchr::memchr;
+
 use crate::oss::glob::{GlobList, TooLarge};
 
 /// What OSS says with every refusal.
@@ -128,7 +130,7 @@ impl Rules {
         let end = if self.switches.truncate_path {
             Some(host_end(referer))
         } else if self.switches.truncate_query {
-            referer.iter().position(|byte| *byte == b'?')
+            memchr(b'?', referer)
         } else {
             None
         };

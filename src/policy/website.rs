@@ -4,10 +4,11 @@
 //! signed below, too. It is the one policy that may ask the inner service more than once: for the
 //! index of a directory, and for the error document.
 
+use std::borrow::Cow;
 use std::convert::Infallible;
 use std::pin::Pin;
 use std::sync::Arc;
-use std::task::{Context, Poll};
+use std::task::{Context, Poll, ready};
 
 use http::header::{self, HeaderMap, HeaderName, HeaderValue};
 use http::uri::PathAndQuery;
@@ -18,7 +19,7 @@ use tower::Service;
 use crate::config::policy::{self as config, Subdirectories};
 use crate::http::body::discard;
 use crate::http::{Received, Request, RequestBody, Response, respond};
-use crate::oss::addressing::Layout;
+use crate::oss::addressing::{Layout, split_query};
 use crate::oss::website::{index_of, is_for_website};
 
 /// Fields that make an answer depend on what the client has; not sent for an error document, whose
@@ -45,11 +46,12 @@ pub struct Website {
 
 /// What a request for a page is at first.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub enum Plan {
+pub enum Plan<'t> {
     /// Not the website's: it goes on as it is.
     Pass,
-    /// An object, asked for under this target; what else may be asked for depends on the answer.
-    Object(String),
+    /// An object, asked for under this target, borrowed when it is the request's own; what else may
+    /// be asked for depends on the answer.
+    Object(Cow<'t, str>),
 }
 
 impl Website {
@@ -66,14 +68,14 @@ impl Website {
     }
 
     /// What a request is at first.
-    pub fn decide<'h>(
+    pub fn decide<'h, 't>(
         &self,
         method: &Method,
         headers: &HeaderMap,
         host: impl FnOnce() -> &'h str,
-        target: &str,
-    ) -> Plan {
-        let query = target.split_once('?').map(|(_, query)| query);
+        target: &'t str,
+    ) -> Plan<'t> {
+        let (_, query) = split_query(target);
         if !is_for_website(method, headers, query) {
             return Plan::Pass;
         }
@@ -82,8 +84,8 @@ impl Website {
         };
         let has_directories = self.directories != Subdirectories::Off;
         match index_of(page.key, &self.index, has_directories) {
-            Some(index) => Plan::Object(page.with_key(&index)),
-            None => Plan::Object(target.to_owned()),
+            Some(index) => Plan::Object(Cow::Owned(page.with_key(&index))),
+            None => Plan::Object(Cow::Borrowed(target)),
         }
     }
 }
@@ -99,8 +101,8 @@ impl<'t> Page<'t> {
     fn find<'h>(layout: &Layout, host: impl FnOnce() -> &'h str, target: &'t str) -> Option<Self> {
         let rest = layout.key(host, target)?;
         let front = target.get(..target.len() - rest.len())?;
-        let key_end = rest.find('?').unwrap_or(rest.len());
-        let (key, query) = rest.split_at_checked(key_end)?;
+        let (key, _) = split_query(rest);
+        let query = rest.get(key.len()..)?;
         Some(Self { front, key, query })
     }
 
@@ -126,32 +128,44 @@ impl<S> WebsiteService<S> {
 }
 
 /// The future of [`WebsiteService`].
-pub enum WebsiteFuture<F> {
+pub enum WebsiteFuture<S: Service<Request>> {
     /// Not a page.
-    Passed(F),
-    /// A page. Boxed: it may ask several times.
-    Page(Pin<Box<dyn Future<Output = Result<Response, Infallible>> + Send>>),
+    Passed(S::Future),
+    /// A page, and who asks further when there is no such object.
+    Page(S::Future, Option<Box<Visits<S>>>),
+    /// There is none. Boxed: it may ask several times.
+    Missing(Pin<Box<dyn Future<Output = Response> + Send>>),
 }
 
-impl<F> std::fmt::Debug for WebsiteFuture<F> {
+impl<S: Service<Request>> std::fmt::Debug for WebsiteFuture<S> {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         f.write_str(match self {
             Self::Passed(_) => "Passed",
-            Self::Page(_) => "Page",
+            Self::Page(..) => "Page",
+            Self::Missing(_) => "Missing",
         })
     }
 }
 
-impl<F> Future for WebsiteFuture<F>
+impl<S> Future for WebsiteFuture<S>
 where
-    F: Future<Output = Result<Response, Infallible>> + Unpin,
+    S: Service<Request, Response = Response, Error = Infallible> + Send + 'static,
+    S::Future: Send + Unpin,
 {
     type Output = Result<Response, Infallible>;
 
     fn poll(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Self::Output> {
-        match self.get_mut() {
-            Self::Passed(inner) => Pin::new(inner).poll(cx),
-            Self::Page(page) => page.as_mut().poll(cx),
+        let this = self.get_mut();
+        if let Self::Page(first, visits) = this {
+            let Ok(answer) = ready!(Pin::new(first).poll(cx));
+            match visits.take().filter(|_| is_missing(&answer)) {
+                None => return Poll::Ready(Ok(answer)),
+                Some(visits) => *this = Self::Missing(Box::pin(visits.otherwise(answer))),
+            }
+        }
+        match this {
+            Self::Passed(inner) | Self::Page(inner, _) => Pin::new(inner).poll(cx),
+            Self::Missing(found) => found.as_mut().poll(cx).map(Ok),
         }
     }
 }
@@ -163,13 +177,13 @@ where
 {
     type Response = Response;
     type Error = Infallible;
-    type Future = WebsiteFuture<S::Future>;
+    type Future = WebsiteFuture<S>;
 
     fn poll_ready(&mut self, cx: &mut Context<'_>) -> Poll<Result<(), Infallible>> {
         self.inner.poll_ready(cx)
     }
 
-    fn call(&mut self, request: Request) -> Self::Future {
+    fn call(&mut self, mut request: Request) -> Self::Future {
         let Some(policy) = &self.policy else {
             return WebsiteFuture::Passed(self.inner.call(request));
         };
@@ -184,73 +198,108 @@ where
             || request.host(),
             request.target(),
         );
-        match plan {
-            Plan::Pass => WebsiteFuture::Passed(self.inner.call(request)),
-            Plan::Object(first) => {
-                let (policy, inner) = (Arc::clone(policy), self.inner.clone());
-                WebsiteFuture::Page(Box::pin(async move {
-                    Ok(page(&policy, inner, &request, &first).await)
-                }))
-            }
+        let index = match plan {
+            Plan::Pass => return WebsiteFuture::Passed(self.inner.call(request)),
+            Plan::Object(Cow::Borrowed(_)) => None,
+            Plan::Object(Cow::Owned(index)) => Some(index),
+        };
+        // Boxed: looked at only when the page is missing.
+        let visits = Box::new(Visits {
+            policy: Arc::clone(policy),
+            inner: self.inner.clone(),
+            asked: copy(&request, request.method()),
+        });
+        if let Some(index) = index {
+            *request.uri_mut() = with_target(request.uri(), &index);
         }
+        WebsiteFuture::Page(self.inner.call(request), Some(visits))
     }
 }
 
-/// The answer for a page.
-async fn page<S>(policy: &Website, inner: S, request: &Request, first: &str) -> Response
+/// Asks the inner service for further objects on behalf of one request.
+#[derive(Debug)]
+pub struct Visits<S> {
+    policy: Arc<Website>,
+    inner: S,
+    /// What the client asked.
+    asked: Request,
+}
+
+impl<S> Visits<S>
 where
-    S: Service<Request, Response = Response, Error = Infallible> + Clone + Send,
+    S: Service<Request, Response = Response, Error = Infallible>,
 {
-    let mut visits = Visits { inner, request };
-    let answer = visits.get(first, request.method(), true).await;
-    if !is_missing(&answer) {
-        return answer;
-    }
-    let target = request.target();
-    let Some(page) = Page::find(&policy.layout, || request.host(), target) else {
-        return answer;
-    };
-    let is_directory = !page.key.is_empty() && !page.key.ends_with('/');
-    let index = page.with_key(&format!("{}/{}", page.key, policy.index));
-    match policy.directories {
-        Subdirectories::Redirect if is_directory => {
-            let found = visits.get(&index, &Method::HEAD, false).await;
-            if found.status() == StatusCode::OK {
-                discard(answer.into_body()).await;
-                return redirect(&page);
+    /// The answer for a page whose object is missing, as `answer` says.
+    async fn otherwise(mut self: Box<Self>, answer: Response) -> Response {
+        let policy = Arc::clone(&self.policy);
+        let target = self.asked.target().to_owned();
+        let Some(page) = Page::find(&policy.layout, || self.asked.host(), &target) else {
+            return answer;
+        };
+        let method = self.asked.method().clone();
+        let is_directory = !page.key.is_empty() && !page.key.ends_with('/');
+        let index = page.with_key(&format!("{}/{}", page.key, policy.index));
+        match policy.directories {
+            Subdirectories::Redirect if is_directory => {
+                let found = self.get(&index, &Method::HEAD, false).await;
+                if found.status() == StatusCode::OK {
+                    discard(answer.into_body()).await;
+                    return redirect(&page);
+                }
             }
+            Subdirectories::Index if is_directory => {
+                let found = self.get(&index, &method, true).await;
+                if !is_missing(&found) {
+                    discard(answer.into_body()).await;
+                    return found;
+                }
+                discard(found.into_body()).await;
+            }
+            Subdirectories::Off
+            | Subdirectories::NotFound
+            | Subdirectories::Redirect
+            | Subdirectories::Index => {}
         }
-        Subdirectories::Index if is_directory => {
-            let found = visits.get(&index, request.method(), true).await;
-            if !is_missing(&found) {
-                discard(answer.into_body()).await;
-                return found;
-            }
+        let Some(error) = &policy.error else {
+            return answer;
+        };
+        let document = page.with_key(error);
+        let mut found = self.get(&document, &method, policy.hides_errors).await;
+        let is_good = found.status().is_success()
+            || (policy.hides_errors && found.status() == StatusCode::NOT_MODIFIED);
+        if !is_good {
             discard(found.into_body()).await;
+            return answer;
         }
-        Subdirectories::Off
-        | Subdirectories::NotFound
-        | Subdirectories::Redirect
-        | Subdirectories::Index => {}
+        discard(answer.into_body()).await;
+        if !policy.hides_errors {
+            *found.status_mut() = StatusCode::NOT_FOUND;
+        }
+        found
     }
-    let Some(error) = &policy.error else {
-        return answer;
-    };
-    let document = page.with_key(error);
-    let mut found = visits
-        .get(&document, request.method(), policy.hides_errors)
-        .await;
-    let is_good = found.status().is_success()
-        || (policy.hides_errors && found.status() == StatusCode::NOT_MODIFIED);
-    if !is_good {
-        discard(found.into_body()).await;
-        return answer;
+
+    async fn get(&mut self, target: &str, method: &Method, is_conditional: bool) -> Response {
+        let mut request = copy(&self.asked, method);
+        *request.uri_mut() = with_target(self.asked.uri(), target);
+        if !is_conditional {
+            for name in &CONDITIONAL {
+                request.headers_mut().remove(name);
+            }
+        }
+        let Ok(()) = std::future::poll_fn(|cx| self.inner.poll_ready(cx)).await;
+        let Ok(response) = self.inner.call(request).await;
+        response
     }
-    discard(answer.into_body()).await;
-    if !policy.hides_errors {
-        *found.status_mut() = StatusCode::NOT_FOUND;
-    }
-    found
+}
+
+/// The same request with another method and without a body.
+fn copy(request: &Request, method: &Method) -> Request {
+    let mut copy = Received::new(RequestBody::Empty);
+    *copy.method_mut() = method.clone();
+    *copy.version_mut() = request.version();
+    *copy.uri_mut() = request.uri().clone();
+    *copy.headers_mut() = request.headers().clone();
+    Request::new(copy, Arc::clone(request.context()))
 }
 
 /// Whether OSS, and not the proxy, says that there is no such object.
@@ -267,34 +316,6 @@ fn redirect(page: &Page<'_>) -> Response {
         response.headers_mut().insert(header::LOCATION, location);
     }
     response
-}
-
-/// Asks the inner service for objects on behalf of one request.
-struct Visits<'r, S> {
-    inner: S,
-    request: &'r Request,
-}
-
-impl<S> Visits<'_, S>
-where
-    S: Service<Request, Response = Response, Error = Infallible> + Clone + Send,
-{
-    async fn get(&mut self, target: &str, method: &Method, is_conditional: bool) -> Response {
-        let mut received = Received::new(RequestBody::Empty);
-        *received.method_mut() = method.clone();
-        *received.version_mut() = self.request.version();
-        *received.uri_mut() = with_target(self.request.uri(), target);
-        *received.headers_mut() = self.request.headers().clone();
-        if !is_conditional {
-            for name in &CONDITIONAL {
-                received.headers_mut().remove(name);
-            }
-        }
-        let request = Request::new(received, Arc::clone(self.request.context()));
-        let Ok(()) = std::future::poll_fn(|cx| self.inner.poll_ready(cx)).await;
-        let Ok(response) = self.inner.call(request).await;
-        response
-    }
 }
 
 /// `uri` with another path and query; as it is when `target` cannot be one.

@@ -296,7 +296,7 @@ impl Walk<'_> {
                 website::Plan::Object(first) => {
                     let says = format!("asks for {first}; what else depends on the answer");
                     self.step("website", says, None);
-                    target = first;
+                    target = first.into_owned();
                 }
             }
         }

@@ -1,0 +1,121 @@
+//! One pattern, run over a text as a set of states.
+
+/// A pattern as a set of states, one bit each: bit `n` is set when the first `n` characters of the
+/// pattern, stars not counted, have been matched.
+pub(super) struct States {
+    words: usize,
+    /// The row of `masks` for each byte.
+    class: [u8; 256],
+    /// For each class, the states that a byte of it leads out of.
+    masks: Vec<u64>,
+    /// States that any byte leaves as they are: those before a star.
+    stars: Vec<u64>,
+    /// States that a byte inside a character leaves as they are: those after a `?`.
+    inside: Vec<u64>,
+    last: usize,
+    ends_in_star: bool,
+}
+
+impl States {
+    pub(super) fn new(pattern: &[u8]) -> Self {
+        let characters = pattern.iter().filter(|byte| **byte != b'*').count();
+        let words = characters / 64 + 1;
+        let mut states = Self {
+            words,
+            class: [0; 256],
+            masks: vec![0; words],
+            stars: vec![0; words],
+            inside: vec![0; words],
+            last: characters,
+            ends_in_star: pattern.last() == Some(&b'*'),
+        };
+        // Class 0 is every byte the pattern does not name; 1 to n are those it names, in lower case.
+        let mut classes = 1_u8;
+        for byte in pattern.iter().map(u8::to_ascii_lowercase) {
+            if byte != b'*' && byte != b'?' && states.class_of(byte) == 0 {
+                for twin in [byte, byte.to_ascii_uppercase()] {
+                    if let Some(class) = states.class.get_mut(usize::from(twin)) {
+                        *class = classes;
+                    }
+                }
+                // A pattern names at most 228 bytes that differ without their case.
+                classes = classes.saturating_add(1);
+            }
+        }
+        states.masks = vec![0; words * usize::from(classes)];
+        let mut place = 0;
+        for byte in pattern.iter().map(u8::to_ascii_lowercase) {
+            let (word, bit) = (place / 64, 1_u64 << (place % 64));
+            if byte == b'*' {
+                set(&mut states.stars, word, bit);
+                continue;
+            }
+            if byte == b'?' {
+                for class in 0..usize::from(classes) {
+                    set(&mut states.masks, class * words + word, bit);
+                }
+                let after = place + 1;
+                set(&mut states.inside, after / 64, 1 << (after % 64));
+            } else {
+                let class = usize::from(states.class_of(byte));
+                set(&mut states.masks, class * words + word, bit);
+            }
+            place += 1;
+        }
+        states
+    }
+
+    fn class_of(&self, byte: u8) -> u8 {
+        self.class.get(usize::from(byte)).copied().unwrap_or(0)
+    }
+
+    /// Whether `text` begins with what the pattern means, in time that grows with the text only;
+    /// `may_end` as in [`GlobList::find`](super::GlobList::find).
+    pub(super) fn matches(&self, text: &[u8], may_end: impl Fn(usize) -> bool) -> bool {
+        // On the stack for all but absurd patterns.
+        let mut few = [0_u64; 8];
+        let mut many;
+        let now: &mut [u64] = if let Some(few) = few.get_mut(..self.words) {
+            few
+        } else {
+            many = vec![0; self.words];
+            &mut many
+        };
+        set(now, 0, 1);
+        let (last_word, last_bit) = (self.last / 64, 1_u64 << (self.last % 64));
+        for end in 0..=text.len() {
+            let is_there = now.get(last_word).is_some_and(|word| word & last_bit != 0);
+            if is_there && (self.ends_in_star || may_end(end)) {
+                return true;
+            }
+            let Some(byte) = text.get(end).copied() else {
+                break;
+            };
+            let is_inside = byte & 0xc0 == 0x80;
+            let row = usize::from(self.class_of(byte)) * self.words;
+            let mut carry = 0;
+            let mut is_dead = true;
+            for (word, state) in now.iter_mut().enumerate() {
+                let at = |list: &[u64], place: usize| list.get(place).copied().unwrap_or(0);
+                let moved = *state & at(&self.masks, row + word);
+                let mut stays = *state & at(&self.stars, word);
+                if is_inside {
+                    stays |= *state & at(&self.inside, word);
+                }
+                *state = (moved << 1) | carry | stays;
+                carry = moved >> 63;
+                is_dead &= *state == 0;
+            }
+            if is_dead {
+                return false;
+            }
+        }
+        false
+    }
+}
+
+fn set(list: &mut [u64], word: usize, bit: u64) {
+    if let Some(word) = list.get_mut(word) {
+        *word |= bit;
+    }
+}
