@@ -20,7 +20,7 @@ const CASES: usize = 300;
 /// Routes with every rule, by exact host, wildcard and for every host.
 fn text(origin: std::net::SocketAddr) -> String {
     format!(
-        "[server]\nworkers = 1\n[[listener]]\naddress = \"127.0.0.1:0\"\ntrusted_proxies = [\"127.0.0.1\"]\n\
+        "[server]\nworkers = 1\n[[listener]]\naddress = \"127.0.0.1:0\"\ntrusted_proxies = [\"127.0.0.1\"]\nhealth_path = \"/ping\"\n\
          [[route]]\nhosts = [\"img.example.com\"]\n\
          origin = {{ bucket = \"examplebucket\", endpoint = \"{origin}\", host = \"b.oss.test\", tls = false, prefix = \"site/\" }}\n\
          https = {{}}\nwebsite = {{ subdirectories = \"not-found\" }}\n\
@@ -66,7 +66,7 @@ fn generated() -> impl Strategy<Value = Generated> {
             "close, x-custom",
             "close, x-custom",
             "close, x-custom",
-            "host"
+            "close, host"
         ])
         .prop_map(|value| ("connection", value)),
     ];
@@ -96,6 +96,7 @@ fn generated() -> impl Strategy<Value = Generated> {
             "/team-a/k//l",
             "/team-b%2Fk",
             "/other/k",
+            "/ping",
         ]),
         pick(&[
             "",

@@ -7,6 +7,8 @@
 
 use std::net::{Ipv4Addr, Ipv6Addr};
 
+use memchr::memchr;
+
 /// A checked authority, borrowed from the request.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Authority<'a> {
@@ -35,17 +37,15 @@ pub fn parse(text: &str) -> Option<Authority<'_>> {
             is_ip: true,
         });
     }
-    let (host, port) = match text.split_once(':') {
-        Some((host, port)) => (host, Some(parse_port(port)?)),
+    let colon = memchr(b':', text.as_bytes());
+    let (host, port) = match colon.and_then(|at| text.split_at_checked(at)) {
+        Some((host, port)) => (host, Some(parse_port(port.strip_prefix(':')?)?)),
         None => (text, None),
     };
     let host = host.strip_suffix('.').unwrap_or(host);
-    if !is_name(host) {
-        return None;
-    }
     // A name whose last label is a number is some spelling of an IPv4 address (`127.1`, `0x7f.1`)
     // or a mistake; only the canonical spelling is accepted.
-    let is_ip = host.rsplit('.').next().is_some_and(is_numeric_label);
+    let is_ip = is_numeric_label(last_label(host)?);
     if is_ip && host.parse::<Ipv4Addr>().is_err() {
         return None;
     }
@@ -67,26 +67,21 @@ fn parse_port(text: &str) -> Option<u16> {
     text.parse().ok().filter(|port| *port != 0)
 }
 
-fn is_name(host: &str) -> bool {
-    let bytes = host.as_bytes();
-    if bytes.is_empty() || bytes.len() > 253 {
-        return false;
+/// The last label of a registered name; `None` when `host` is not one.
+fn last_label(host: &str) -> Option<&str> {
+    if host.len() > 253 {
+        return None;
     }
-    let mut label = 0_usize;
-    for byte in bytes {
+    let mut start = 0;
+    for (place, byte) in host.bytes().enumerate() {
         match byte {
-            b'.' if label == 0 => return false,
-            b'.' => label = 0,
-            b'a'..=b'z' | b'A'..=b'Z' | b'0'..=b'9' | b'-' | b'_' => {
-                label += 1;
-                if label > 63 {
-                    return false;
-                }
-            }
-            _ => return false,
+            b'.' if (1..=63).contains(&(place - start)) => start = place + 1,
+            b'a'..=b'z' | b'A'..=b'Z' | b'0'..=b'9' | b'-' | b'_' => {}
+            _ => return None,
         }
     }
-    label != 0
+    host.get(start..)
+        .filter(|label| (1..=63).contains(&label.len()))
 }
 
 #[cfg(test)]

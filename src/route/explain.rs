@@ -86,6 +86,14 @@ impl Walk<'_> {
 /// What becomes of `asked` under `router`, which was built from `config`.
 #[must_use]
 pub fn explain(router: &Router, config: &Config, mut asked: Asked) -> Explanation {
+    let health = health_check(config, &asked.request);
+    // Before anything else: a load balancer need not name a host.
+    if let Some((step, true)) = health {
+        return Explanation {
+            steps: vec![step],
+            end: End::Answered(200, None),
+        };
+    }
     let host = match framing::check(&asked.request) {
         Ok(authority) => authority.map(|authority| (authority.host.to_owned(), authority)),
         Err(why) => {
@@ -145,7 +153,7 @@ pub fn explain(router: &Router, config: &Config, mut asked: Asked) -> Explanatio
         .path_and_query()
         .map_or_else(|| "/".to_owned(), |target| target.as_str().to_owned());
     let mut walk = Walk {
-        steps: Vec::new(),
+        steps: health.into_iter().map(|(step, _)| step).collect(),
         method: asked.request.method(),
         headers: asked.request.headers(),
         host: &host,
@@ -168,6 +176,32 @@ pub fn explain(router: &Router, config: &Config, mut asked: Asked) -> Explanatio
         steps: walk.steps,
         end,
     }
+}
+
+/// What a health check is on the listeners that have one at this path, and whether all have; on the
+/// others it is a request like any other.
+fn health_check(config: &Config, request: &http::Request<()>) -> Option<(Step, bool)> {
+    let is_read = request.method() == Method::GET || request.method() == Method::HEAD;
+    let path = Some(request.uri().path()).filter(|_| is_read)?;
+    let with_it = |one: &&config::Listener| one.health_path.as_deref() == Some(path);
+    let checked: Vec<String> = config
+        .listeners
+        .iter()
+        .filter(with_it)
+        .map(|listener| format!("`{}`", listener.address))
+        .collect();
+    if checked.is_empty() {
+        return None;
+    }
+    let step = Step {
+        name: "health",
+        says: format!(
+            "is the health check of {}: 200 while the node is ready, else 503",
+            checked.join(", ")
+        ),
+        line: None,
+    };
+    Some((step, checked.len() == config.listeners.len()))
 }
 
 impl Walk<'_> {
