@@ -89,7 +89,14 @@ fn write_route(route: &Route, out: &mut dyn Write) -> io::Result<()> {
         out,
         "  route `{}`: {hosts}, path {} -> {buckets} at {scheme}://{}",
         route.name, route.path, origin.endpoint
-    )
+    )?;
+    for endpoint in &origin.fallback {
+        writeln!(
+            out,
+            "    while that cannot be connected to: {scheme}://{endpoint}"
+        )?;
+    }
+    Ok(())
 }
 
 fn listed(items: &[impl ToString]) -> String {

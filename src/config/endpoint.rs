@@ -91,7 +91,7 @@ fn from_region(
     default_port: u16,
 ) -> Option<Endpoint> {
     let inherited = inherited
-        .filter(|_| network.is_some() && !reader.has("region"))
+        .filter(|_| reader.has("network") && !reader.has("region"))
         .and_then(endpoint::region);
     if inherited.is_none() && !reader.has("region") {
         let (key, message) = if reader.has("network") {
@@ -107,6 +107,10 @@ fn from_region(
         Some(region) => region,
         None => read_region(reader)?,
     };
+    // What it is instead of a network has been told.
+    if network.is_none() && reader.has("network") {
+        return None;
+    }
     let network_or_default = network.unwrap_or(Network::Internal);
     let Some(host) = region.endpoint(network_or_default) else {
         let name = |network: Network| {

@@ -358,7 +358,12 @@ impl<'s> Reader<'s> {
             return Vec::new();
         };
         let DeValue::Array(items) = value.get_ref() else {
-            self.wrong_type(key, value, &format!("a list of tables, `[[{key}]]`"));
+            // The header of a table has no places in it: `route[0].origin` is `route.origin`.
+            let header: Vec<String> = (self.key_path(key).split('.'))
+                .map(|part| part.split('[').next().unwrap_or(part).to_owned())
+                .collect();
+            let expected = format!("a list of tables, `[[{}]]`", header.join("."));
+            self.wrong_type(key, value, &expected);
             return Vec::new();
         };
         let mut readers = Vec::with_capacity(items.len());

@@ -34,6 +34,21 @@ fn check_names_what_would_be_served() {
 }
 
 #[test]
+fn check_names_every_endpoint_in_order() {
+    let files = Files::new();
+    let path = files.path("tiers.toml");
+    let origin =
+        "bucket = \"abc\", region = \"cn-hangzhou\", fallback = [{ network = \"public\" }]";
+    let text_of = "[[listener]]\naddress = \"127.0.0.1:80\"\n[[route]]\norigin = { ORIGIN }\n";
+    std::fs::write(&path, text_of.replace("ORIGIN", origin)).unwrap();
+    let (code, out) = text(|out| check(&path, Format::Text, &|_| None, out));
+    assert_eq!(code, 0);
+    let expected = "bucket abc at https://oss-cn-hangzhou-internal.aliyuncs.com:443\n    \
+                    while that cannot be connected to: https://oss-cn-hangzhou.aliyuncs.com:443\n";
+    assert!(out.contains(expected), "{out}");
+}
+
+#[test]
 fn check_shows_every_problem_with_a_caret_and_a_hint() {
     let files = Files::new();
     let path = files.path("bad.toml");

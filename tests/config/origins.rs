@@ -207,6 +207,14 @@ fn endpoints_to_fall_back_to_are_ones_that_can_serve_the_bucket() {
             "5:13: route[0].origin.fallback[0].region: is missing",
         ),
         (
+            row("{ network = \"publik\" }"),
+            "5:25: route[0].origin.fallback[0].network: `publik` is none of `internal`, `public`, `accelerate`, `accelerate-overseas`, `dualstack`",
+        ),
+        (
+            format!("{hangzhou}3"),
+            "5:12: route[0].origin.fallback: must be a list of tables, `[[route.origin.fallback]]`, not a number",
+        ),
+        (
             row(&format!("{{ endpoint = \"{private}\" }}")),
             "5:13: route[0].origin.fallback[0]: takes the bucket in the path only, and this origin puts it into the host",
         ),
