@@ -48,6 +48,26 @@ async fn every_byte_of_path_and_query_arrives_as_sent() {
     assert_eq!(lines, expected);
 }
 
+/// An upload may have as many as its listener takes, 200 by default.
+#[tokio::test(flavor = "multi_thread")]
+async fn an_object_comes_back_with_all_of_its_metadata() {
+    let metadata: String = (0..190)
+        .map(|number| format!("x-oss-meta-{number}: {number}\r\n"))
+        .collect();
+    let head = format!("HTTP/1.1 200 OK\r\n{metadata}content-length: 1\r\n\r\nx");
+    let (origin, proxy) = pair(move |_| Reply::Close(head.clone().into_bytes())).await;
+    let request = format!(
+        "PUT /k HTTP/1.1\r\nhost: x\r\n{metadata}content-length: 1\r\nconnection: close\r\n\r\nx"
+    );
+    let answer = proxy.text(&request).await;
+    let received = origin.received();
+    for number in 0..190 {
+        let (name, value) = (format!("x-oss-meta-{number}"), format!("{number}"));
+        assert_eq!(received[0].header(&name), [value.as_bytes().to_vec()]);
+        assert!(answer.contains(&format!("{name}: {value}\r\n")), "{answer}");
+    }
+}
+
 #[tokio::test(flavor = "multi_thread")]
 async fn header_values_arrive_as_bytes_in_order_and_hop_by_hop_fields_do_not() {
     let (origin, proxy) = pair(|_| ok("x")).await;

@@ -68,6 +68,9 @@ impl Upstreams {
     }
 }
 
+/// Most header fields of an answer: those of an upload under a listener's default limit, and OSS's own.
+const ANSWER_FIELDS: usize = 256;
+
 /// One upstream host.
 #[derive(Debug)]
 pub struct Upstream {
@@ -224,6 +227,9 @@ impl Upstream {
             connect::connect(&candidates, self.tls.as_ref(), self.connect_timeout).await?;
         let asks_kernel = connected.io.asks_kernel();
         let (sender, driver) = http1::Builder::new()
+            // An allocation per answer, about 300 instructions; hyper's own limit is 100, and an
+            // object's metadata comes back in as many fields as it was uploaded with.
+            .max_headers(ANSWER_FIELDS)
             .handshake(TokioIo::new(connected.io))
             .await
             .map_err(Error::Reset)?;
