@@ -9,25 +9,25 @@ use crate::support::origin::{RawOrigin, Reply, ok};
 use crate::support::proxy::{Proxy, bucket_at};
 
 const DATA: u8 = 0;
-const HEADERS: u8 = 1;
+pub(crate) const HEADERS: u8 = 1;
 const RST_STREAM: u8 = 3;
 const SETTINGS: u8 = 4;
 const PING: u8 = 6;
-const GOAWAY: u8 = 7;
+pub(crate) const GOAWAY: u8 = 7;
 const WINDOW_UPDATE: u8 = 8;
 
-struct Frame {
-    kind: u8,
+pub(crate) struct Frame {
+    pub(crate) kind: u8,
     stream: u32,
     payload: Vec<u8>,
 }
 
 /// A connection that sends and reads frames as they are.
-struct Raw(TcpStream);
+pub(crate) struct Raw(TcpStream);
 
 impl Raw {
     /// Connects and says how large the client's windows are.
-    async fn connect(proxy: &Proxy, window: u32) -> Self {
+    pub(crate) async fn connect(proxy: &Proxy, window: u32) -> Self {
         let mut raw = Self(TcpStream::connect(proxy.address).await.unwrap());
         raw.0
             .write_all(b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n")
@@ -50,7 +50,7 @@ impl Raw {
     }
 
     /// GET of `path`, with nothing compressed; more header fields by name and value.
-    async fn get(&mut self, stream: u32, path: &str, more: &[(&str, &str)]) {
+    pub(crate) async fn get(&mut self, stream: u32, path: &str, more: &[(&str, &str)]) {
         let mut block = vec![0x82, 0x86];
         let mut field = |first: &[u8], value: &str| {
             block.extend_from_slice(first);
@@ -83,7 +83,7 @@ impl Raw {
     }
 
     /// Reads up to the first frame `is` is true for; the connection must not end before.
-    async fn until(&mut self, is: impl Fn(&Frame) -> bool) -> Frame {
+    pub(crate) async fn until(&mut self, is: impl Fn(&Frame) -> bool) -> Frame {
         let reading = async {
             loop {
                 let frame = self.next().await.expect("the connection goes on");

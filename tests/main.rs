@@ -18,6 +18,7 @@ mod forward;
 mod http2;
 mod import;
 mod layers;
+mod leaving;
 mod lifecycle;
 mod limits;
 mod load;

@@ -39,10 +39,16 @@ impl Activity {
         self.wish.load(Relaxed) > 0
     }
 
+    /// Whether the client should go now: what it asks for fails here.
+    #[must_use]
+    pub fn is_in_vain(&self) -> bool {
+        self.wish.load(Relaxed) > 1
+    }
+
     /// Whether the connection should end now, as nothing is under way on it.
     #[must_use]
     pub fn is_useless(&self) -> bool {
-        self.wish.load(Relaxed) > 1 && self.is_quiet() && self.requests() > 0
+        self.is_in_vain() && self.is_quiet() && self.requests() > 0
     }
 
     /// Requests whose answer has not ended.

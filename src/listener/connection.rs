@@ -29,7 +29,7 @@ use crate::listener::io::{ClientIo, Socket};
 use crate::listener::service::ConnectionService;
 use crate::listener::streams::{StreamSpawner, Streams};
 use crate::listener::{MakeService, Shared};
-use crate::shutdown::{Phase, Shutdown};
+use crate::shutdown::{Phase, Shutdown, Wish};
 
 /// Streams a client may have open at once.
 const STREAMS: u32 = 128;
@@ -123,9 +123,15 @@ where
         let mut connection = Box::new(builder.serve_connection(TokioIo::new(io), service));
         let end = {
             let mut tick = Box::pin(tokio::time::sleep(TICK));
+            let mut notice = shutdown.notice();
             poll_fn(|cx| {
+                // Woken by it, the connection is polled first: what has come is no longer idle.
+                notice.poll(cx);
                 if let Poll::Ready(result) = connection.poll_without_shutdown(cx) {
                     return Poll::Ready(End::Done(result));
+                }
+                if activity.is_useless() {
+                    return Poll::Ready(End::Quiet);
                 }
                 poll_tick(tick.as_mut(), &mut deadlines, &activity, cx)
             })
@@ -150,28 +156,34 @@ where
                 return Err(error.to_string());
             }
             End::Late(what) => return Err(format!("{what} timeout")),
-            // One more request was waited for; the answer would have closed the connection.
-            End::Quiet if shutdown.is_leaving() => {
-                close(&mut io, false).await;
-                return Ok(());
-            }
             End::Quiet => {}
         }
         service = parts.service;
         io.put_back(parts.read_buf);
-        let limit = deadlines.parked_limit(Instant::now());
-        let leaves = async {
-            shutdown.reached(Phase::Draining).await;
-            tokio::time::sleep(LAST_REQUEST).await;
-        };
-        let is_readable = tokio::select! {
-            readable = io.readable() => readable.is_ok(),
-            () = tokio::time::sleep(limit) => false,
-            () = leaves => false,
+        // A client that is to leave has had its time for one more request.
+        let is_readable = !shutdown.is_leaving() && {
+            let limit = deadlines.parked_limit(Instant::now());
+            let leaves = async {
+                if shutdown.farewell().await == Wish::Leave {
+                    tokio::time::sleep(LAST_REQUEST).await;
+                }
+            };
+            tokio::select! {
+                readable = io.readable() => readable.is_ok(),
+                () = tokio::time::sleep(limit) => false,
+                () = leaves => false,
+            }
         };
         if !is_readable {
-            close(&mut io, false).await;
-            return Ok(());
+            if !io.has_come() {
+                close(&mut io, false).await;
+                return Ok(());
+            }
+            // A request that has come is served, even where nobody waits for one any more. The event
+            // loop has to learn of it first: until then hyper reads nothing and all looks idle.
+            if io.readable().await.is_err() {
+                return Ok(());
+            }
         }
         deadlines.unpark(Instant::now());
     }
@@ -186,7 +198,6 @@ fn poll_tick(
     while tick.as_mut().poll(cx).is_ready() {
         let now = Instant::now();
         match deadlines.check(activity, now) {
-            Verdict::GoOn if activity.is_useless() => return Poll::Ready(End::Quiet),
             Verdict::GoOn => {}
             Verdict::Quiet => return Poll::Ready(End::Quiet),
             Verdict::Late(what) => return Poll::Ready(End::Late(what)),
@@ -246,20 +257,15 @@ where
             .max_header_list_size(header_bytes)
             .serve_connection(TokioIo::new(io), service)
     );
-    let mut draining = shutdown.notice(Phase::Draining);
+    let mut notice = shutdown.notice();
     let mut tick = Box::pin(tokio::time::sleep(TICK));
     let mut deadlines = shared.deadlines(is_refused);
     let mut quiet_since = Instant::now();
     let mut closing_since: Option<Instant> = None;
     let mut is_draining = false;
     poll_fn(|cx| {
-        if !is_draining && draining.poll(cx).is_ready() {
-            is_draining = true;
-        }
-        // A client that has just come gets one request through.
-        if is_draining && closing_since.is_none() && activity.requests() > 0 {
-            closing_since = Some(Instant::now());
-            connection.as_mut().graceful_shutdown();
+        if notice.poll(cx) {
+            is_draining = shutdown.phase() >= Phase::Draining;
         }
         loop {
             let polled = connection.as_mut().poll(cx);
@@ -269,6 +275,15 @@ where
             }
             if let Poll::Ready(Err(error)) = flushed {
                 return Poll::Ready(Err(error.to_string()));
+            }
+            // Not on the tick: until it is told, the client goes on to open streams here. One that has
+            // just come gets one request through.
+            let must_go = is_draining || activity.is_in_vain();
+            if must_go && closing_since.is_none() && activity.requests() > 0 {
+                closing_since = Some(Instant::now());
+                connection.as_mut().graceful_shutdown();
+                // Polled again, which sends it.
+                continue;
             }
             if streams.is_churned() {
                 return Poll::Ready(Err("streams opened only to be given up".to_owned()));

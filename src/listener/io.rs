@@ -3,6 +3,7 @@
 //! It reports what moves to the connection's [`Activity`], from which the deadlines are taken.
 
 use std::io::{self, Write};
+use std::mem::MaybeUninit;
 use std::pin::Pin;
 use std::sync::Arc;
 use std::task::{Context, Poll};
@@ -121,13 +122,16 @@ impl ClientIo {
         }
     }
 
-    /// Makes the close a reset, which no client takes for the end of a body.
-    pub fn reset_on_close(&self) {
-        let socket = match &self.stream {
+    fn socket(&self) -> &Socket {
+        match &self.stream {
             Stream::Plain(socket) => socket,
             Stream::Tls(stream) => stream.get_ref().0,
-        };
-        if let Socket::Tcp(socket) = socket
+        }
+    }
+
+    /// Makes the close a reset, which no client takes for the end of a body.
+    pub fn reset_on_close(&self) {
+        if let Socket::Tcp(socket) = self.socket()
             && let Err(error) = SockRef::from(socket).set_linger(Some(Duration::ZERO))
         {
             tracing::debug!(%error, "cannot reset a connection");
@@ -143,14 +147,22 @@ impl ClientIo {
         if !self.prefix.is_empty() {
             return Ok(());
         }
-        let socket = match &self.stream {
-            Stream::Plain(socket) => socket,
-            Stream::Tls(stream) => stream.get_ref().0,
-        };
-        match socket {
+        match self.socket() {
             Socket::Tcp(socket) => socket.ready(Interest::READABLE).await.map(drop),
             Socket::Unix(socket) => socket.ready(Interest::READABLE).await.map(drop),
         }
+    }
+
+    /// Whether the client has sent something that has not been read. Asks the kernel: the event loop
+    /// may not have been told yet.
+    #[must_use]
+    pub fn has_come(&self) -> bool {
+        let mut byte = [MaybeUninit::uninit(); 1];
+        let peeked = match self.socket() {
+            Socket::Tcp(socket) => SockRef::from(socket).peek(&mut byte),
+            Socket::Unix(socket) => SockRef::from(socket).peek(&mut byte),
+        };
+        !self.prefix.is_empty() || matches!(peeked, Ok(1..))
     }
 }
 
