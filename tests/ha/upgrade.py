@@ -19,7 +19,7 @@ SERVER = 'drain_timeout = "90s"'
 
 async def run(bench):
     adopt_orphans()
-    by_signal, by_manager = (4, 3) if bench.is_quick else (20, 8)
+    by_signal, by_manager = (4, 3) if bench.is_quick else (20, 20)
     rate, long = (200, 6) if bench.is_quick else (500, 20)
     origin = bench.keep(Origin(bench.directory, ["127.0.3.1", "127.0.3.2", "127.0.3.3"], free_ports(1)[0]))
     await origin.tell(names={"*": origin.addresses})
