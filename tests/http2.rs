@@ -6,7 +6,7 @@ use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::TcpStream;
 
 use crate::support::origin::{RawOrigin, Reply, ok};
-use crate::support::proxy::{Proxy, bucket_at};
+use crate::support::proxy::{Proxy, bucket_at, one_route};
 
 const DATA: u8 = 0;
 pub(crate) const HEADERS: u8 = 1;
@@ -261,4 +261,41 @@ async fn answers_with_other_codings_or_several_lengths_are_not_passed_on() {
         let answer = proxy(&origin).get("x", "/k").await;
         assert!(answer.starts_with("HTTP/1.1 502 "), "{fields}: {answer}");
     }
+}
+
+/// What a slow client had not taken yet was cut off: a drain closed its connection two seconds after
+/// the GOAWAY, once the whole answer had been handed to h2, although h2 waited for the client's window.
+#[tokio::test(flavor = "multi_thread")]
+async fn a_slow_client_gets_the_tail_of_its_answer_during_a_drain() {
+    const WINDOW: usize = 65_535;
+    const TAIL: usize = 200;
+    let origin = RawOrigin::start(|_| ok(&"x".repeat(WINDOW + TAIL))).await;
+    let mut proxy = Proxy::start(&one_route(&bucket_at(origin.address)));
+    let mut client = Raw::connect(&proxy, u32::try_from(WINDOW).unwrap()).await;
+    client
+        .send(WINDOW_UPDATE, 0, 0, &1_000_000_u32.to_be_bytes())
+        .await;
+    client.get(1, "/k", &[]).await;
+    let mut taken = 0;
+    while taken < WINDOW {
+        let frame = client.until(|frame| frame.kind == DATA).await;
+        taken += frame.payload.len();
+    }
+    let taking = async {
+        let mut pace = tokio::time::interval(Duration::from_millis(200));
+        while taken < WINDOW + TAIL {
+            pace.tick().await;
+            client.send(WINDOW_UPDATE, 0, 1, &8_u32.to_be_bytes()).await;
+            let frame = client
+                .until(|frame| matches!(frame.kind, DATA | PING))
+                .await;
+            if frame.kind == PING {
+                client.send(PING, 1, 0, &frame.payload).await;
+            } else {
+                taken += frame.payload.len();
+            }
+        }
+    };
+    tokio::join!(taking, proxy.drain());
+    assert_eq!(taken, WINDOW + TAIL);
 }

@@ -261,6 +261,7 @@ where
     let mut tick = Box::pin(tokio::time::sleep(TICK));
     let mut deadlines = shared.deadlines(is_refused);
     let mut quiet_since = Instant::now();
+    let (mut moved, mut progress) = (quiet_since, 0);
     let mut closing_since: Option<Instant> = None;
     let mut is_draining = false;
     poll_fn(|cx| {
@@ -302,6 +303,10 @@ where
             if activity.in_flight() > 0 {
                 quiet_since = now;
             }
+            if activity.in_flight() > 0 || progress != activity.progress() {
+                moved = now;
+            }
+            progress = activity.progress();
             match closing_since {
                 None if activity.is_leaving()
                     || now.saturating_duration_since(quiet_since) >= shared.timeouts.idle =>
@@ -309,10 +314,13 @@ where
                     closing_since = Some(now);
                     connection.as_mut().graceful_shutdown();
                 }
-                // The peer has not answered the GOAWAY of an idle connection.
+                // The peer has not answered the GOAWAY. While it moves, it may be taking the tail of an
+                // answer, which h2 holds when the request is no longer in flight.
                 Some(since)
                     if activity.in_flight() == 0
-                        && now.saturating_duration_since(since) >= LINGER =>
+                        && (now.saturating_duration_since(since.max(moved)) >= LINGER
+                            || now.saturating_duration_since(since.max(quiet_since))
+                                >= shared.timeouts.stall) =>
                 {
                     return Poll::Ready(Ok(()));
                 }
