@@ -6,7 +6,7 @@ use std::pin::Pin;
 use std::sync::Arc;
 
 use ossgate::http::activity::Activity;
-use ossgate::listener::cork::{Cork, Corked, cork};
+use ossgate::listener::cork::Corked;
 use ossgate::listener::io::{ClientIo, Socket, Stream};
 use rustls::pki_types::pem::PemObject;
 use rustls::pki_types::{CertificateDer, PrivateKeyDer, ServerName};
@@ -19,7 +19,7 @@ use tokio_rustls::{TlsAcceptor, TlsConnector};
 use crate::support::certificates::leaf;
 
 /// The proxy's side of a TLS connection, corked, and the client's.
-async fn connected() -> (Cork, Corked, TlsStream<TcpStream>) {
+async fn connected() -> (Corked, TlsStream<TcpStream>) {
     let leaf = leaf(&["localhost"]);
     let chain = vec![CertificateDer::from_pem_file(&leaf.cert).unwrap()];
     let key = PrivateKeyDer::from_pem_file(&leaf.key).unwrap();
@@ -45,13 +45,13 @@ async fn connected() -> (Cork, Corked, TlsStream<TcpStream>) {
         TlsAcceptor::from(Arc::new(server)).accept(Socket::Tcp(accepted.unwrap().0)),
     );
     let stream = Stream::Tls(Box::new(server.unwrap()));
-    let (cork, corked) = cork(ClientIo::new(stream, Arc::new(Activity::default())));
-    (cork, corked, client.unwrap())
+    let corked = Corked::new(ClientIo::new(stream, Arc::new(Activity::default())));
+    (corked, client.unwrap())
 }
 
 #[tokio::test]
 async fn frames_wait_for_one_write_although_h2_flushes_each_of_them() {
-    let (mut cork, mut corked, mut client) = connected().await;
+    let (mut corked, mut client) = connected().await;
     for frame in ["one", "two", "three"] {
         corked.write_all(frame.as_bytes()).await.unwrap();
         corked.flush().await.unwrap();
@@ -61,7 +61,7 @@ async fn frames_wait_for_one_write_although_h2_flushes_each_of_them() {
         early.map_err(|error| error.kind()),
         Err(ErrorKind::WouldBlock)
     );
-    poll_fn(|cx| cork.poll_flush(cx)).await.unwrap();
+    poll_fn(|cx| corked.poll_uncork(cx)).await.unwrap();
     let mut all = [0; 11];
     client.read_exact(&mut all).await.unwrap();
     assert_eq!(&all, b"onetwothree");
@@ -69,14 +69,14 @@ async fn frames_wait_for_one_write_although_h2_flushes_each_of_them() {
 
 #[tokio::test]
 async fn more_than_can_be_held_back_is_written_at_once() {
-    let (mut cork, mut corked, mut client) = connected().await;
+    let (mut corked, mut client) = connected().await;
     let sent: Vec<u8> = (0..1_000_000_u32)
         .map(|place| place.to_le_bytes()[0])
         .collect();
     let mut came = vec![0; sent.len()];
     let writing = async {
         corked.write_all(&sent).await.unwrap();
-        poll_fn(|cx| cork.poll_flush(cx)).await.unwrap();
+        poll_fn(|cx| corked.poll_uncork(cx)).await.unwrap();
     };
     let ((), read) = tokio::join!(writing, client.read_exact(&mut came));
     read.unwrap();
@@ -85,7 +85,7 @@ async fn more_than_can_be_held_back_is_written_at_once() {
 
 #[tokio::test]
 async fn an_end_takes_along_what_was_held_back() {
-    let (_cork, mut corked, mut client) = connected().await;
+    let (mut corked, mut client) = connected().await;
     corked.write_all(b"last words").await.unwrap();
     poll_fn(|cx| tokio::io::AsyncWrite::poll_shutdown(Pin::new(&mut corked), cx))
         .await

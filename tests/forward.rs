@@ -325,3 +325,30 @@ async fn an_origin_that_cannot_be_reached_is_told_apart_from_one_that_is_silent(
     assert!(answer.contains("<Code>UpstreamTimeout</Code>"), "{answer}");
     assert_eq!(proxy.stop()[0]["error"], "upstream_timeout");
 }
+
+/// hyper would go on in HTTP/1.0, in which a body without a length is no body.
+#[tokio::test(flavor = "multi_thread")]
+async fn a_connection_that_answers_in_http_1_0_is_used_once() {
+    let (origin, proxy) = pair(|_| {
+        let head = "HTTP/1.0 200 OK\r\nconnection: keep-alive\r\ncontent-length: 1\r\n\r\nx";
+        Reply::Bytes(head.into())
+    })
+    .await;
+    assert_eq!(status(&proxy.get("x", "/k").await), 200);
+    let put = "PUT /k HTTP/1.1\r\nhost: x\r\ntransfer-encoding: chunked\r\nconnection: close\r\n\r\n\
+               5\r\nhello\r\n0\r\n\r\n";
+    assert_eq!(status(&proxy.text(put).await), 200);
+    let received = origin.received();
+    assert_eq!(received[1].line(), "PUT /k HTTP/1.1");
+    assert_eq!(received[1].body, b"5\r\nhello\r\n0\r\n\r\n");
+    assert_eq!(origin.connections(), 2);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_get_keeps_its_body_without_a_length() {
+    let (origin, proxy) = pair(|_| ok("x")).await;
+    let get = "GET /k HTTP/1.1\r\nhost: x\r\ntransfer-encoding: chunked\r\nconnection: close\r\n\r\n\
+               5\r\nhello\r\n0\r\n\r\n";
+    assert_eq!(status(&proxy.text(get).await), 200);
+    assert_eq!(origin.received()[0].body, b"5\r\nhello\r\n0\r\n\r\n");
+}

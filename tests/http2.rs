@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
-use tokio::net::TcpStream;
+use tokio::net::{TcpSocket, TcpStream};
 
 use crate::support::origin::{RawOrigin, Reply, ok};
 use crate::support::proxy::{Proxy, bucket_at, one_route};
@@ -28,7 +28,11 @@ pub(crate) struct Raw(TcpStream);
 impl Raw {
     /// Connects and says how large the client's windows are.
     pub(crate) async fn connect(proxy: &Proxy, window: u32) -> Self {
-        let mut raw = Self(TcpStream::connect(proxy.address).await.unwrap());
+        Self::greet(TcpStream::connect(proxy.address).await.unwrap(), window).await
+    }
+
+    async fn greet(socket: TcpStream, window: u32) -> Self {
+        let mut raw = Self(socket);
         raw.0
             .write_all(b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n")
             .await
@@ -51,12 +55,17 @@ impl Raw {
 
     /// GET of `path`, with nothing compressed; more header fields by name and value.
     pub(crate) async fn get(&mut self, stream: u32, path: &str, more: &[(&str, &str)]) {
-        let mut block = vec![0x82, 0x86];
+        self.ask("GET", stream, path, more).await;
+    }
+
+    async fn ask(&mut self, method: &str, stream: u32, path: &str, more: &[(&str, &str)]) {
+        let mut block = vec![0x86];
         let mut field = |first: &[u8], value: &str| {
             block.extend_from_slice(first);
             block.push(u8::try_from(value.len()).unwrap());
             block.extend_from_slice(value.as_bytes());
         };
+        field(&[0x02], method);
         field(&[0x04], path);
         field(&[0x01], "x");
         for (name, value) in more {
@@ -298,4 +307,74 @@ async fn a_slow_client_gets_the_tail_of_its_answer_during_a_drain() {
     };
     tokio::join!(taking, proxy.drain());
     assert_eq!(taken, WINDOW + TAIL);
+}
+
+/// The first byte of a head with status 400 or 200, from HPACK's static table.
+const STATUS_400: u8 = 0x8c;
+const STATUS_200: u8 = 0x88;
+
+#[tokio::test(flavor = "multi_thread")]
+async fn what_http_1_1_has_no_place_for_is_refused() {
+    let origin = RawOrigin::start(|_| ok("x")).await;
+    let proxy = proxy(&origin);
+    let mut client = Raw::connect(&proxy, 65_535).await;
+    let lengths = [("content-length", "0"), ("content-length", "0")];
+    client.get(1, "/k", &lengths).await;
+    client.get(3, "/k", &[("\"x\"", "1")]).await;
+    for stream in [1, 3] {
+        let head = client
+            .until(|frame| frame.kind == HEADERS && frame.stream == stream)
+            .await;
+        assert_eq!(head.payload[0], STATUS_400, "stream {stream}");
+    }
+    assert!(origin.received().is_empty());
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn what_http2_says_in_another_way_is_said_to_the_origin() {
+    let origin = RawOrigin::start(|_| ok("x")).await;
+    let proxy = proxy(&origin);
+    let mut client = Raw::connect(&proxy, 65_535).await;
+    let crumbs = [("cookie", "a=b"), ("cookie", "c=d")];
+    client.ask("PUT", 1, "/k", &crumbs).await;
+    let head = client.until(|frame| frame.kind == HEADERS).await;
+    assert_eq!(head.payload[0], STATUS_200);
+    let received = origin.received();
+    assert_eq!(received[0].header("cookie"), [b"a=b; c=d".to_vec()]);
+    assert_eq!(received[0].header("content-length"), [b"0".to_vec()]);
+}
+
+/// A socket closed with something unread is reset, and what the client has not read yet is lost.
+#[tokio::test(flavor = "multi_thread")]
+async fn a_client_that_says_what_it_takes_gets_all_of_it_when_its_node_drains() {
+    const LENGTH: usize = 700_000;
+    let origin = RawOrigin::start(|_| ok(&"x".repeat(LENGTH))).await;
+    let mut proxy = Proxy::start(&one_route(&bucket_at(origin.address)));
+    let socket = TcpSocket::new_v4().unwrap();
+    socket.set_recv_buffer_size(16 * 1024).unwrap();
+    let socket = socket.connect(proxy.address).await.unwrap();
+    let mut client = Raw::greet(socket, 1 << 20).await;
+    let window = 1_000_000_u32.to_be_bytes();
+    client.send(WINDOW_UPDATE, 0, 0, &window).await;
+    client.get(1, "/k", &[]).await;
+    let _head = client.until(|frame| frame.kind == HEADERS).await;
+    let taking = async {
+        let mut taken = 0;
+        while let Some(frame) = client.next().await {
+            match frame.kind {
+                DATA => {
+                    taken += frame.payload.len();
+                    let length = u32::try_from(frame.payload.len().max(1)).unwrap();
+                    client
+                        .send(WINDOW_UPDATE, 0, 0, &length.to_be_bytes())
+                        .await;
+                }
+                PING => client.send(PING, 1, 0, &frame.payload).await,
+                _ => {}
+            }
+        }
+        taken
+    };
+    let (taken, ()) = tokio::join!(taking, proxy.drain());
+    assert_eq!(taken, LENGTH);
 }

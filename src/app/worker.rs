@@ -102,7 +102,9 @@ impl Worker {
 }
 
 fn note_end(ended: Result<std::io::Result<()>, tokio::task::JoinError>) {
-    if let Ok(Err(error)) = ended {
-        tracing::error!(%error, "listener ended");
+    match ended {
+        Ok(Ok(())) => {}
+        Ok(Err(error)) => tracing::error!(%error, "listener ended"),
+        Err(error) => tracing::error!(%error, "listener ended by a fault of the proxy"),
     }
 }

@@ -7,6 +7,7 @@
 
 use http::header::{self, HeaderMap};
 use http::{Method, Version};
+use memchr::memchr;
 
 use crate::http::authority::{self, Authority};
 
@@ -33,6 +34,10 @@ pub enum Malformed {
     BadMethod,
     /// More header fields than the listener takes.
     TooManyFields,
+    /// More than one `Content-Length`.
+    RepeatedLength,
+    /// A header name with a character HTTP/1.1 has no place for.
+    BadFieldName,
 }
 
 impl Malformed {
@@ -56,6 +61,8 @@ impl Malformed {
             Self::BadExpectation => "The request expects something other than 100-continue.",
             Self::BadMethod => "The request method cannot be proxied.",
             Self::TooManyFields => "The request has more header fields than this listener takes.",
+            Self::RepeatedLength => "The request has more than one Content-Length.",
+            Self::BadFieldName => "A header name of the request is not a token.",
         }
     }
 
@@ -72,7 +79,9 @@ impl Malformed {
             | Self::HostsDiffer
             | Self::BadTarget
             | Self::BadTransferEncoding
-            | Self::ProtectedFieldNamed => http::StatusCode::BAD_REQUEST,
+            | Self::ProtectedFieldNamed
+            | Self::RepeatedLength
+            | Self::BadFieldName => http::StatusCode::BAD_REQUEST,
         }
     }
 }
@@ -90,6 +99,9 @@ pub fn check<B>(request: &http::Request<B>) -> Result<Option<Authority<'_>>, Mal
     check_target(request)?;
     let headers = request.headers();
     check_transfer_encoding(headers)?;
+    if request.version() == Version::HTTP_2 {
+        check_http2(headers)?;
+    }
     let mut expects = headers.get_all(header::EXPECT).iter();
     if let Some(expect) = expects.next()
         && (expects.next().is_some() || !expect.as_bytes().eq_ignore_ascii_case(b"100-continue"))
@@ -120,6 +132,24 @@ fn check_transfer_encoding(headers: &HeaderMap) -> Result<(), Malformed> {
         (Some(coding), None) if coding.as_bytes().eq_ignore_ascii_case(b"chunked") => Ok(()),
         (Some(_), _) => Err(Malformed::BadTransferEncoding),
     }
+}
+
+/// What hyper refuses in HTTP/1.1 and lets through in HTTP/2.
+fn check_http2(headers: &HeaderMap) -> Result<(), Malformed> {
+    if headers
+        .get_all(header::CONTENT_LENGTH)
+        .iter()
+        .nth(1)
+        .is_some()
+    {
+        return Err(Malformed::RepeatedLength);
+    }
+    // The one byte that is allowed in names there and is no token (RFC 9110 section 5.6.2).
+    let has_quote = |name: &header::HeaderName| memchr(b'"', name.as_str().as_bytes()).is_some();
+    if headers.keys().any(has_quote) {
+        return Err(Malformed::BadFieldName);
+    }
+    Ok(())
 }
 
 fn check_host<B>(request: &http::Request<B>) -> Result<Option<Authority<'_>>, Malformed> {

@@ -96,6 +96,10 @@ impl Permits {
     /// Waits until there is a place, of whatever kind, and leaves it there: a worker that waits for a
     /// client must not keep another one from taking it.
     async fn wait(&self) {
+        // Not even for a moment, where that can be helped.
+        if self.served.available_permits() > 0 {
+            return;
+        }
         // An error means that the semaphore is closed, which it never is.
         tokio::select! {
             permit = self.served.acquire() => drop(permit),
@@ -121,10 +125,12 @@ struct Open {
 
 impl Drop for Open {
     fn drop(&mut self) {
-        self.shared.counters.ended.fetch_add(1, Relaxed);
-        if let Some(Permit::Served(permit)) = self.permit.take() {
-            self.shared.permits.give_back(permit);
+        match self.permit.take() {
+            Some(Permit::Served(permit)) => self.shared.permits.give_back(permit),
+            spare => drop(spare),
         }
+        // After it: who sees that it has ended finds its place free.
+        self.shared.counters.ended.fetch_add(1, Relaxed);
     }
 }
 

@@ -16,13 +16,13 @@ use bytes::Bytes;
 use http_body::Body;
 use hyper::server::conn::{http1, http2};
 use hyper_util::rt::TokioIo;
-use tokio::io::{AsyncReadExt, AsyncWriteExt};
+use tokio::io::{AsyncRead, AsyncReadExt, AsyncWrite, AsyncWriteExt};
 use tokio::time::{Instant, Sleep};
 use tower::Service;
 
 use crate::http::Received;
 use crate::http::activity::Activity;
-use crate::listener::cork::cork;
+use crate::listener::cork::Corked;
 use crate::listener::deadline::{Deadlines, TICK, Verdict};
 use crate::listener::greeting::{greet, sniff};
 use crate::listener::io::{ClientIo, Socket};
@@ -39,6 +39,8 @@ const STREAM_WINDOW: u32 = 512 * 1024;
 const CONNECTION_WINDOW: u32 = 2 * 1024 * 1024;
 /// Most bytes of an answer that wait in one stream for a slow client.
 const SEND_BUFFER: usize = 128 * 1024;
+/// Most bytes read or written at a time; a slow transfer has as many in memory. More is not faster.
+const BUFFER: usize = 128 * 1024;
 /// A connection closed under a client that is still sending is read on for this long, so that the
 /// answer is not lost to a reset.
 const LINGER: Duration = Duration::from_secs(2);
@@ -113,6 +115,7 @@ where
     builder
         .half_close(false)
         .max_headers(shared.limits.headers)
+        .max_buf_size(BUFFER.max(2 * shared.limits.header_bytes))
         .max_header_size(shared.limits.header_bytes)
         // The deadlines of `Deadlines` cover what this timer would, without a timer per request.
         .header_read_timeout(None);
@@ -209,7 +212,7 @@ fn poll_tick(
 
 /// Ends a connection from our side. `lingers`: the client may still be sending, and closing under it
 /// would turn the answer it has not read yet into a reset.
-async fn close(io: &mut ClientIo, lingers: bool) {
+async fn close(io: &mut (impl AsyncRead + AsyncWrite + Unpin), lingers: bool) {
     let closing = async {
         if io.shutdown().await.is_err() || !lingers {
             return;
@@ -247,7 +250,7 @@ where
     activity.set_multiplexed();
     let service = ConnectionService::http2(service, Arc::clone(&activity), Arc::clone(&streams));
     let stall_ticks = u32::try_from(shared.timeouts.stall.as_secs()).unwrap_or(u32::MAX);
-    let (mut cork, io) = cork(io);
+    let mut io = Corked::new(io);
     let mut connection = std::pin::pin!(
         http2::Builder::new(StreamSpawner)
             .max_concurrent_streams(STREAMS)
@@ -255,7 +258,7 @@ where
             .initial_connection_window_size(CONNECTION_WINDOW)
             .max_send_buf_size(SEND_BUFFER)
             .max_header_list_size(header_bytes)
-            .serve_connection(TokioIo::new(io), service)
+            .serve_connection(TokioIo::new(io.clone()), service)
     );
     let mut notice = shutdown.notice();
     let mut tick = Box::pin(tokio::time::sleep(TICK));
@@ -264,13 +267,13 @@ where
     let (mut moved, mut progress) = (quiet_since, 0);
     let mut closing_since: Option<Instant> = None;
     let mut is_draining = false;
-    poll_fn(|cx| {
+    let ended = poll_fn(|cx| {
         if notice.poll(cx) {
             is_draining = shutdown.phase() >= Phase::Draining;
         }
         loop {
             let polled = connection.as_mut().poll(cx);
-            let flushed = cork.poll_flush(cx);
+            let flushed = io.poll_uncork(cx);
             if let Poll::Ready(result) = polled {
                 return Poll::Ready(result.map_err(|error| error.to_string()));
             }
@@ -314,13 +317,12 @@ where
                     closing_since = Some(now);
                     connection.as_mut().graceful_shutdown();
                 }
-                // The peer has not answered the GOAWAY. While it moves, it may be taking the tail of an
-                // answer, which h2 holds when the request is no longer in flight.
+                // The peer has not answered the GOAWAY. It may be taking the tail of an answer, which h2
+                // holds when the request is no longer in flight.
                 Some(since)
                     if activity.in_flight() == 0
-                        && (now.saturating_duration_since(since.max(moved)) >= LINGER
-                            || now.saturating_duration_since(since.max(quiet_since))
-                                >= shared.timeouts.stall) =>
+                        && now.saturating_duration_since(since.max(moved))
+                            >= shared.timeouts.stall =>
                 {
                     return Poll::Ready(Ok(()));
                 }
@@ -328,5 +330,10 @@ where
             }
         }
     })
-    .await
+    .await;
+    if ended.is_ok() {
+        // The client goes on to say that it takes what it has been sent.
+        close(&mut io, true).await;
+    }
+    ended
 }

@@ -2,7 +2,7 @@
 //!
 //! h2 flushes after each DATA frame, so that answers which are ready together leave one by one, each
 //! with its system call. Here a flush is put off until the connection has been polled: its owner
-//! calls [`Cork::poll_flush`] then. What is held back is bounded by rustls's own buffer of encrypted
+//! calls [`Corked::poll_uncork`] then. What is held back is bounded by rustls's own buffer of encrypted
 //! bytes; when that is full, the socket is written at once. Plain text is not held back.
 
 use std::io;
@@ -14,36 +14,31 @@ use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
 
 use crate::listener::io::ClientIo;
 
-/// The owner's half.
-#[derive(Debug)]
-pub struct Cork(Shared);
+/// A client's socket whose flushes wait. hyper has one handle, the connection's owner another.
+#[derive(Clone, Debug)]
+pub struct Corked(
+    /// Locked by the connection's task only, so never contended.
+    Arc<Mutex<ClientIo>>,
+);
 
-/// The half that hyper reads and writes.
-#[derive(Debug)]
-pub struct Corked(Shared);
+impl Corked {
+    /// Takes a socket.
+    #[must_use]
+    pub fn new(io: ClientIo) -> Self {
+        Self(Arc::new(Mutex::new(io)))
+    }
 
-/// Locked by the connection's task only, so never contended.
-type Shared = Arc<Mutex<ClientIo>>;
+    fn locked(&self) -> MutexGuard<'_, ClientIo> {
+        self.0.lock().unwrap_or_else(PoisonError::into_inner)
+    }
 
-fn locked(io: &Shared) -> MutexGuard<'_, ClientIo> {
-    io.lock().unwrap_or_else(PoisonError::into_inner)
-}
-
-/// Splits a client's socket into the two halves.
-#[must_use]
-pub fn cork(io: ClientIo) -> (Cork, Corked) {
-    let shared = Arc::new(Mutex::new(io));
-    (Cork(Arc::clone(&shared)), Corked(shared))
-}
-
-impl Cork {
     /// Writes what was held back.
     ///
     /// # Errors
     ///
     /// Those of the socket.
-    pub fn poll_flush(&mut self, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
-        Pin::new(&mut *locked(&self.0)).poll_flush(cx)
+    pub fn poll_uncork(&mut self, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
+        Pin::new(&mut *self.locked()).poll_flush(cx)
     }
 }
 
@@ -53,7 +48,7 @@ impl AsyncRead for Corked {
         cx: &mut Context<'_>,
         buf: &mut ReadBuf<'_>,
     ) -> Poll<io::Result<()>> {
-        Pin::new(&mut *locked(&self.0)).poll_read(cx, buf)
+        Pin::new(&mut *self.locked()).poll_read(cx, buf)
     }
 }
 
@@ -63,7 +58,7 @@ impl AsyncWrite for Corked {
         cx: &mut Context<'_>,
         buf: &[u8],
     ) -> Poll<io::Result<usize>> {
-        locked(&self.0).poll_take(cx, &[io::IoSlice::new(buf)])
+        self.locked().poll_take(cx, &[io::IoSlice::new(buf)])
     }
 
     fn poll_write_vectored(
@@ -71,7 +66,7 @@ impl AsyncWrite for Corked {
         cx: &mut Context<'_>,
         bufs: &[io::IoSlice<'_>],
     ) -> Poll<io::Result<usize>> {
-        locked(&self.0).poll_take(cx, bufs)
+        self.locked().poll_take(cx, bufs)
     }
 
     fn is_write_vectored(&self) -> bool {
@@ -83,6 +78,6 @@ impl AsyncWrite for Corked {
     }
 
     fn poll_shutdown(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
-        Pin::new(&mut *locked(&self.0)).poll_shutdown(cx)
+        Pin::new(&mut *self.locked()).poll_shutdown(cx)
     }
 }

@@ -143,16 +143,23 @@ where
         let guard = this.guard.take();
         Poll::Ready(Ok(response.map(|inner| TrackedBody {
             inner,
+            rest: Bytes::new(),
             stream,
             _guard: guard,
         })))
     }
 }
 
+/// Most bytes an HTTP/2 stream is given at a time. A stream shows that its client takes something when
+/// it is asked for more, so each piece must be one that a slow client takes within the stall time.
+const PIECE: usize = 16 * 1024;
+
 /// An answer's body that keeps its request in flight.
 #[derive(Debug)]
 pub struct TrackedBody<B> {
     inner: B,
+    /// What of the last frame is yet to be handed on.
+    rest: Bytes,
     stream: Option<Arc<StreamState>>,
     _guard: Option<Guard>,
 }
@@ -166,19 +173,70 @@ impl<B: Body<Data = Bytes> + Unpin> Body for TrackedBody<B> {
         mut self: Pin<&mut Self>,
         cx: &mut Context<'_>,
     ) -> Poll<Option<Result<Frame<Bytes>, B::Error>>> {
-        let polled = Pin::new(&mut self.inner).poll_frame(cx);
-        if let Some(stream) = &self.stream {
+        let this = &mut *self;
+        if this.rest.is_empty() {
+            let polled = Pin::new(&mut this.inner).poll_frame(cx);
+            let Some(stream) = &this.stream else {
+                return polled;
+            };
             // After a frame the client has to take it before the next one is asked for.
             stream.set_waits_for_client(polled.is_ready());
+            match polled {
+                Poll::Ready(Some(Ok(frame))) => match frame.into_data() {
+                    Ok(data) => this.rest = data,
+                    Err(frame) => return Poll::Ready(Some(Ok(frame))),
+                },
+                other => return other,
+            }
+        } else if let Some(stream) = &this.stream {
+            stream.set_waits_for_client(true);
         }
-        polled
+        let piece = this.rest.split_to(this.rest.len().min(PIECE));
+        Poll::Ready(Some(Ok(Frame::data(piece))))
     }
 
     fn is_end_stream(&self) -> bool {
-        self.inner.is_end_stream()
+        self.rest.is_empty() && self.inner.is_end_stream()
     }
 
     fn size_hint(&self) -> SizeHint {
-        self.inner.size_hint()
+        let (inner, rest) = (
+            self.inner.size_hint(),
+            u64::try_from(self.rest.len()).unwrap_or(u64::MAX),
+        );
+        let mut hint = SizeHint::new();
+        if let Some(upper) = inner.upper() {
+            hint.set_upper(upper.saturating_add(rest));
+        }
+        hint.set_lower(inner.lower().saturating_add(rest));
+        hint
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[tokio::test]
+    async fn a_stream_is_given_a_frame_in_pieces() {
+        let sent: Vec<u8> = (0..40_000_u32)
+            .map(|place| place.to_le_bytes()[0])
+            .collect();
+        let mut body = TrackedBody {
+            inner: http_body_util::Full::new(Bytes::from(sent.clone())),
+            rest: Bytes::new(),
+            stream: Some(Streams::default().open()),
+            _guard: None,
+        };
+        let (mut came, mut pieces) = (Vec::new(), 0);
+        while !body.is_end_stream() {
+            assert_eq!(body.size_hint().exact(), Some(40_000 - came.len() as u64));
+            let frame = std::future::poll_fn(|cx| Pin::new(&mut body).poll_frame(cx)).await;
+            let data = frame.unwrap().unwrap().into_data().unwrap();
+            assert!(!data.is_empty() && data.len() <= PIECE);
+            came.extend_from_slice(&data);
+            pieces += 1;
+        }
+        assert!(came == sent && pieces == 3);
     }
 }

@@ -327,7 +327,7 @@ impl Shared {
     ) -> Result<Response, Error> {
         let Answered {
             answer,
-            connection,
+            mut connection,
             upstream,
             copy,
         } = answered;
@@ -347,6 +347,8 @@ impl Shared {
                 context,
             );
         }
+        // hyper would speak HTTP/1.0 on it from now on, which has no chunked uploads.
+        connection.is_last = head.version < Version::HTTP_11;
         head.version = Version::HTTP_11;
         {
             let mut outcome = context.outcome();

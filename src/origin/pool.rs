@@ -36,6 +36,8 @@ pub struct Connection {
     pub asks_kernel: Arc<AtomicBool>,
     /// Whether it has served a request before.
     pub is_reused: bool,
+    /// Whether it must not be used again.
+    pub is_last: bool,
     /// Serves every deadline of every request on this connection. It is never moved forward for a
     /// request: whoever sees it fire looks whether anything is late by then, and sets it anew.
     /// Arming a timer per request would cost more than the pool does.
@@ -245,7 +247,7 @@ pub fn check_out(
 pub fn check_in(id: u64, mut connection: Connection, now: Instant) {
     connection.permit = None;
     connection.driver.mute();
-    if connection.sender.is_closed() {
+    if connection.is_last || connection.sender.is_closed() {
         return;
     }
     // `try_with`: a body can be dropped while its worker thread is being torn down.

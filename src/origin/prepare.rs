@@ -2,9 +2,9 @@
 
 use std::sync::Arc;
 
-use http::header;
+use http::header::{self, HeaderValue};
 use http::uri::PathAndQuery;
-use http::{StatusCode, Uri, Version};
+use http::{Method, StatusCode, Uri, Version};
 use http_body::Body;
 
 use crate::http::Received;
@@ -78,10 +78,19 @@ impl Shared {
         head.uri = Uri::from(target);
         let had_expect = head.headers.contains_key(header::EXPECT);
         let is_old = head.version < Version::HTTP_11;
+        let has_body = !body.is_end_stream();
+        if head.version == Version::HTTP_2 {
+            from_http2(&mut head, has_body);
+        }
         head.version = Version::HTTP_11;
         head.extensions.clear();
         bucket.upstream.put_host(&mut head.headers);
-        let has_body = !body.is_end_stream();
+        let is_read = head.method == Method::GET || head.method == Method::HEAD;
+        if has_body && is_read && !head.headers.contains_key(header::CONTENT_LENGTH) {
+            // hyper takes it for granted that these have no body, unless it is told.
+            let chunked = HeaderValue::from_static("chunked");
+            head.headers.insert(header::TRANSFER_ENCODING, chunked);
+        }
         let is_held = had_expect && has_body && !is_old;
         if had_expect && !is_held {
             head.headers.remove(header::EXPECT);
@@ -97,6 +106,27 @@ impl Shared {
             bucket,
             asked,
         })
+    }
+}
+
+/// What HTTP/2 says in another way.
+fn from_http2(head: &mut http::request::Parts, has_body: bool) {
+    let headers = &mut head.headers;
+    // The end of the stream says that there is no body; OSS refuses an upload without a length.
+    if !has_body
+        && (head.method == Method::PUT || head.method == Method::POST)
+        && !headers.contains_key(header::CONTENT_LENGTH)
+    {
+        headers.insert(header::CONTENT_LENGTH, HeaderValue::from_static("0"));
+    }
+    // RFC 9113 section 8.2.3.
+    let crumbs: Vec<&[u8]> = (headers.get_all(header::COOKIE).iter())
+        .map(HeaderValue::as_bytes)
+        .collect();
+    if crumbs.len() > 1
+        && let Ok(cookie) = HeaderValue::from_bytes(&crumbs.join(&b"; "[..]))
+    {
+        headers.insert(header::COOKIE, cookie);
     }
 }
 

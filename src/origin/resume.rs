@@ -23,7 +23,7 @@ use std::pin::Pin;
 use std::sync::Arc;
 
 use http::header::{self, HeaderValue};
-use http::{Method, StatusCode, request, response};
+use http::{Method, StatusCode, Version, request, response};
 use hyper::body::Incoming;
 use percent_encoding::percent_decode_str;
 use tokio::time::Instant;
@@ -255,6 +255,7 @@ impl Plan {
     fn is_rest(&self, answer: &http::Response<Incoming>) -> bool {
         let length = http_body::Body::size_hint(answer.body()).exact();
         answer.status() == StatusCode::PARTIAL_CONTENT
+            && answer.version() >= Version::HTTP_11
             && length == Some(self.span.end - self.span.next)
             && answer::check_framing(answer.headers()).is_ok()
             && entity_of(answer.status(), answer.headers())

@@ -68,6 +68,9 @@ impl Upstreams {
     }
 }
 
+/// Most bytes read or written at a time; a slow transfer has as many in memory. More is not faster.
+const BUFFER: usize = 128 * 1024;
+
 /// Most header fields of an answer: those of an upload under a listener's default limit, and OSS's own.
 const ANSWER_FIELDS: usize = 256;
 
@@ -230,6 +233,7 @@ impl Upstream {
             // An allocation per answer, about 300 instructions; hyper's own limit is 100, and an
             // object's metadata comes back in as many fields as it was uploaded with.
             .max_headers(ANSWER_FIELDS)
+            .max_buf_size(BUFFER)
             .handshake(TokioIo::new(connected.io))
             .await
             .map_err(Error::Reset)?;
@@ -245,6 +249,7 @@ impl Upstream {
             asks_kernel,
             timer: Box::pin(tokio::time::sleep(self.connect_timeout)),
             is_reused: false,
+            is_last: false,
             permit,
         };
         Ok((connection, spent))

@@ -244,7 +244,7 @@ where
                 let found = self.get(&index, &Method::HEAD, false).await;
                 if found.status() == StatusCode::OK {
                     discard(answer.into_body()).await;
-                    return redirect(&page);
+                    return redirect(&page, &self.asked);
                 }
             }
             Subdirectories::Index if is_directory => {
@@ -308,8 +308,18 @@ fn is_missing(response: &Response) -> bool {
 }
 
 /// 302 to the directory with its slash, query kept.
-fn redirect(page: &Page<'_>) -> Response {
-    let location = page.with_key(&format!("{}/", page.key));
+fn redirect(page: &Page<'_>, asked: &Request) -> Response {
+    let mut location = page.with_key(&format!("{}/", page.key));
+    // A browser would take what comes next for a host.
+    if location.starts_with("//") || location.starts_with("/\\") {
+        let scheme = if asked.context().is_https {
+            "https"
+        } else {
+            "http"
+        };
+        let host = String::from_utf8_lossy(asked.context().text.host());
+        location = format!("{scheme}://{host}{location}");
+    }
     let mut response = Response::default();
     *response.status_mut() = StatusCode::FOUND;
     if let Ok(location) = HeaderValue::try_from(location) {

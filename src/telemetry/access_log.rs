@@ -6,9 +6,9 @@
 
 use std::cell::RefCell;
 use std::io::Write;
-use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering::Relaxed};
-use std::sync::mpsc::{Receiver, SyncSender, TrySendError, sync_channel};
+use std::sync::mpsc::{Receiver, RecvTimeoutError, SyncSender, TrySendError, sync_channel};
+use std::sync::{Arc, Mutex, PoisonError};
 use std::thread::JoinHandle;
 use std::time::{Duration, SystemTime};
 
@@ -26,6 +26,8 @@ const BATCH: usize = 64;
 /// Batches that may wait for the writer: about 65 000 requests, some 30 MiB, a second or more of
 /// the busiest machine.
 const WAITING: usize = 1024;
+/// How long the end of the process waits for the last lines.
+const LAST_LINES: Duration = Duration::from_secs(2);
 
 type Batch = Vec<Arc<RequestContext>>;
 
@@ -48,6 +50,8 @@ pub struct AccessLog {
 #[derive(Debug)]
 pub struct Writer {
     thread: JoinHandle<()>,
+    /// Nothing is ever sent: it ends with the thread.
+    end: Mutex<Receiver<()>>,
 }
 
 /// Starts the writer thread, if an access log is wanted; `metrics` counts the same requests. `None`
@@ -73,16 +77,35 @@ pub fn start(
     }
     let (batches, receiver) = sync_channel(WAITING);
     let (lost, all) = (Arc::clone(&log.lost), Arc::clone(&log.lost_lines));
+    let (alive, end) = sync_channel(0);
     let thread = std::thread::Builder::new()
         .name("access-log".into())
-        .spawn(move || write(&receiver, format, sink, &lost, &all))?;
+        .spawn(move || {
+            let _alive = alive;
+            write(&receiver, format, sink, &lost, &all);
+        })?;
     log.batches = Some(batches);
-    Ok(Some((Arc::new(log), Some(Writer { thread }))))
+    Ok(Some((
+        Arc::new(log),
+        Some(Writer {
+            thread,
+            end: Mutex::new(end),
+        }),
+    )))
 }
 
 impl Writer {
-    /// Waits until everything handed over is written. Every [`AccessLog`] must be dropped before.
+    /// Waits until everything handed over is written, but not for a reader that does not read. Every
+    /// [`AccessLog`] must be dropped before.
     pub fn finish(self) {
+        let end = self
+            .end
+            .into_inner()
+            .unwrap_or_else(PoisonError::into_inner);
+        if end.recv_timeout(LAST_LINES) == Err(RecvTimeoutError::Timeout) {
+            tracing::error!("the access log takes no lines; the last ones are lost");
+            return;
+        }
         if self.thread.join().is_err() {
             tracing::error!("the access log writer panicked");
         }

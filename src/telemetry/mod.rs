@@ -12,7 +12,7 @@ pub mod sink;
 use std::sync::OnceLock;
 
 use tracing_subscriber::Registry;
-use tracing_subscriber::filter::LevelFilter;
+use tracing_subscriber::filter::{LevelFilter, Targets};
 use tracing_subscriber::fmt::MakeWriter;
 use tracing_subscriber::layer::SubscriberExt;
 use tracing_subscriber::reload;
@@ -29,16 +29,20 @@ impl<'a> MakeWriter<'a> for SharedSink {
 }
 
 /// Changes the level of the running subscriber.
-static LEVEL: OnceLock<reload::Handle<LevelFilter, Registry>> = OnceLock::new();
+static LEVEL: OnceLock<reload::Handle<Targets, Registry>> = OnceLock::new();
 
-fn filter(level: Level) -> LevelFilter {
-    match level {
+fn filter(level: Level) -> Targets {
+    let level = match level {
         Level::Error => LevelFilter::ERROR,
         Level::Warn => LevelFilter::WARN,
         Level::Info => LevelFilter::INFO,
         Level::Debug => LevelFilter::DEBUG,
         Level::Trace => LevelFilter::TRACE,
-    }
+    };
+    // h2 quotes what it refuses, signatures included, and warns once for each client that floods it.
+    Targets::new()
+        .with_default(level)
+        .with_target("h2", LevelFilter::ERROR)
 }
 
 /// Events of `level` and above are logged from now on.

@@ -229,3 +229,24 @@ async fn a_get_with_a_body_is_passed_on_whole() {
     assert_eq!(status(&site.text(request).await), 200);
     assert_eq!(origin.received()[0].body, b"hello");
 }
+
+/// A key may begin with `/`; a Location must not begin with two of them.
+#[tokio::test(flavor = "multi_thread")]
+async fn a_redirect_stays_on_the_host() {
+    let (origin, _served, address) = bucket().await;
+    for key in ["/evil.test/index.html", "\\evil.test/index.html"] {
+        assert!(origin.put("examplebucket", key.as_bytes(), None, "x".into()));
+    }
+    let proxy = proxy(address, "website = { subdirectories = \"redirect\" }");
+    for (target, expected) in [
+        ("//evil.test", "http://img.example.com//evil.test/"),
+        ("/\\evil.test", "http://img.example.com/\\evil.test/"),
+    ] {
+        let answer = ask(&proxy, "GET", target, "").await;
+        assert_eq!(status(&answer), 302, "{answer}");
+        assert!(
+            answer.contains(&format!("location: {expected}\r\n")),
+            "{answer}"
+        );
+    }
+}
