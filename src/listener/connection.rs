@@ -39,7 +39,8 @@ const STREAM_WINDOW: u32 = 512 * 1024;
 const CONNECTION_WINDOW: u32 = 2 * 1024 * 1024;
 /// Most bytes of an answer that wait in one stream for a slow client.
 const SEND_BUFFER: usize = 128 * 1024;
-/// Most bytes read or written at a time; a slow transfer has as many in memory. More is not faster.
+/// Most bytes read or written at a time; a slow transfer has as many in memory. hyper's default of about
+/// 400 KiB costs an eighth less CPU on downloads of 1 MiB, and twice the memory of a slow client.
 const BUFFER: usize = 128 * 1024;
 /// A connection closed under a client that is still sending is read on for this long, so that the
 /// answer is not lost to a reset.

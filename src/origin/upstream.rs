@@ -68,7 +68,8 @@ impl Upstreams {
     }
 }
 
-/// Most bytes read or written at a time; a slow transfer has as many in memory. More is not faster.
+/// Most bytes read or written at a time; a slow transfer has as many in memory. hyper's default of about
+/// 400 KiB costs an eighth less CPU on downloads of 1 MiB, and twice the memory of a slow client.
 const BUFFER: usize = 128 * 1024;
 
 /// Most header fields of an answer: those of an upload under a listener's default limit, and OSS's own.
