@@ -182,7 +182,7 @@ pub enum ResponseBody {
     /// No body.
     #[default]
     Empty,
-    /// A body the proxy made itself.
+    /// A body the proxy made itself, or one that came whole with its head.
     Full(Bytes),
     /// A body from the origin. Boxed: it carries the upstream connection it is read from, and the
     /// box keeps that type out of every layer's signature and out of their futures' size.

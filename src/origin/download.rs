@@ -33,8 +33,18 @@ enum Resume {
     Going(Going, BodyError),
 }
 
+/// What polling a body gives.
+pub(super) type Polled = Poll<Option<Result<Frame<Bytes>, BodyError>>>;
+
+/// What of `body` came with the answer's head: hyper has read it by the time it gives the head out.
+pub(super) fn poll_early(body: &mut Incoming) -> Polled {
+    poll_data(Pin::new(body), &mut Context::from_waker(Waker::noop()))
+}
+
 /// An answer's body together with the connection it is read from.
 pub struct Download {
+    /// What came with the head and was not handed on yet.
+    early: Polled,
     inner: Incoming,
     connection: Option<Connection>,
     /// The upstream the connection goes back to.
@@ -60,10 +70,11 @@ impl std::fmt::Debug for Download {
 }
 
 impl Download {
-    /// `idle`: longest silence inside the body. `plan`: how the body goes on when it breaks.
+    /// `early`: what [`poll_early`] gave for `inner`. `idle`: longest silence inside the body.
+    /// `plan`: how the body goes on when it breaks.
     #[must_use]
     pub(super) fn new(
-        inner: Incoming,
+        (early, inner): (Polled, Incoming),
         connection: Connection,
         pool: u64,
         upload: Option<Arc<Upload>>,
@@ -72,6 +83,7 @@ impl Download {
         plan: Option<Box<Plan>>,
     ) -> Self {
         Self {
+            early,
             inner,
             connection: Some(connection),
             pool,
@@ -84,7 +96,10 @@ impl Download {
         }
     }
 
-    fn poll_body(&mut self, cx: &mut Context<'_>) -> Poll<Option<Result<Frame<Bytes>, BodyError>>> {
+    fn poll_body(&mut self, cx: &mut Context<'_>) -> Polled {
+        if self.early.is_ready() {
+            return std::mem::replace(&mut self.early, Poll::Pending);
+        }
         let Some(connection) = &mut self.connection else {
             return poll_data(Pin::new(&mut self.inner), cx);
         };
@@ -190,10 +205,7 @@ impl Body for Download {
     type Data = Bytes;
     type Error = BodyError;
 
-    fn poll_frame(
-        self: Pin<&mut Self>,
-        cx: &mut Context<'_>,
-    ) -> Poll<Option<Result<Frame<Bytes>, BodyError>>> {
+    fn poll_frame(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Polled {
         let this = self.get_mut();
         loop {
             if let Err(error) = ready!(this.poll_rest(cx)) {
@@ -213,11 +225,21 @@ impl Body for Download {
     }
 
     fn is_end_stream(&self) -> bool {
-        self.inner.is_end_stream() && !self.has_failed && !matches!(self.resume, Resume::Going(..))
+        self.inner.is_end_stream()
+            && self.early.is_pending()
+            && !self.has_failed
+            && !matches!(self.resume, Resume::Going(..))
     }
 
     fn size_hint(&self) -> SizeHint {
-        self.inner.size_hint()
+        let left = self.inner.size_hint();
+        match (left.exact(), &self.early) {
+            (Some(left), Poll::Ready(Some(Ok(frame)))) => {
+                let early = frame.data_ref().map_or(0, Bytes::len);
+                SizeHint::with_exact(left.saturating_add(u64::try_from(early).unwrap_or(u64::MAX)))
+            }
+            _ => left,
+        }
     }
 }
 

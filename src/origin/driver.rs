@@ -83,6 +83,15 @@ impl Driver {
         self.bell.is_muted.store(true, Relaxed);
     }
 
+    /// Does something to the other half whose result is used at once, so that the wakes it makes
+    /// are for nothing.
+    pub fn muted<R>(&mut self, act: impl FnOnce() -> R) -> R {
+        self.mute();
+        let result = act();
+        self.unmute();
+        result
+    }
+
     fn unmute(&self) {
         self.bell.is_muted.store(false, Relaxed);
     }

@@ -39,31 +39,22 @@ use std::sync::Arc;
 use std::task::{Context, Poll};
 use std::time::Duration;
 
-use http::header::{self, HeaderName};
-use http::uri::PathAndQuery;
-use http::{Method, StatusCode, Version, request as head};
-use http_body::Body;
+use http::{Method, request as head};
 use hyper::body::Incoming;
 use tokio::time::Instant;
 use tower::Service;
 
-use crate::http::context::{RequestContext, ShortText};
-use crate::http::headers;
-use crate::http::{Received, Request, Response, ResponseBody};
+use crate::http::context::RequestContext;
+use crate::http::{Received, Request, Response};
 use crate::origin::address::AddressSet;
 use crate::origin::buckets::BucketTable;
-use crate::origin::download::Download;
 use crate::origin::error::Error;
 use crate::origin::exchange::{Deadlines, Failure, exchange};
 use crate::origin::pool::Connection;
 use crate::origin::prepare::Prepared;
 use crate::origin::request::Rewrite;
-use crate::origin::resume::{Plan, Source};
 use crate::origin::tier::Chosen;
 use crate::origin::upstream::Upstream;
-
-const OSS_REQUEST_ID: HeaderName = HeaderName::from_static("x-oss-request-id");
-const OSS_EC: HeaderName = HeaderName::from_static("x-oss-ec");
 
 /// A request OSS did not answer, with what is needed to tell the client so.
 #[derive(Debug)]
@@ -315,68 +306,6 @@ impl Shared {
         }
         // The head is there at the start of every round.
         Err(Error::Busy)
-    }
-
-    /// Makes the answer one that can be passed on.
-    fn accept(
-        &self,
-        answered: Answered,
-        prepared: Prepared,
-        context: &Arc<RequestContext>,
-        now: Instant,
-    ) -> Result<Response, Error> {
-        let Answered {
-            answer,
-            mut connection,
-            upstream,
-            copy,
-        } = answered;
-        let (mut head, body) = answer.into_parts();
-        if head.status == StatusCode::SWITCHING_PROTOCOLS {
-            return Err(Error::BadAnswer("an upgrade nobody asked for"));
-        }
-        answer::check_framing(&head.headers)?;
-        headers::strip_response(&mut head.headers);
-        if head.status.is_redirection() && head.headers.contains_key(header::LOCATION) {
-            let asked = prepared.asked.as_ref().map_or("/", PathAndQuery::as_str);
-            answer::rename_location(
-                &mut head.headers,
-                &self.rewrite,
-                (&prepared.bucket.name, &upstream.host),
-                asked,
-                context,
-            );
-        }
-        // hyper would speak HTTP/1.0 on it from now on, which has no chunked uploads.
-        connection.is_last = head.version < Version::HTTP_11;
-        head.version = Version::HTTP_11;
-        {
-            let mut outcome = context.outcome();
-            outcome.oss_request_id = ShortText::new(head.headers.get(OSS_REQUEST_ID));
-            outcome.oss_ec = ShortText::new(head.headers.get(OSS_EC));
-        }
-        let id = upstream.id;
-        let upload = prepared.upload.filter(|upload| !upload.is_done());
-        let body = if body.is_end_stream() && upload.is_none() {
-            pool::check_in(id, connection, now);
-            ResponseBody::Empty
-        } else {
-            let length = body.size_hint().exact();
-            let plan = copy.zip(length).and_then(|(request, length)| {
-                let source = Source {
-                    first: &prepared.bucket.upstream,
-                    upstream: &upstream,
-                    address: &connection.address,
-                    context,
-                    deadlines: self.deadlines,
-                };
-                Plan::new(request, &head, length, &source)
-            });
-            ResponseBody::Stream(Box::pin(Download::new(
-                body, connection, id, upload, self.idle, now, plan,
-            )))
-        };
-        Ok(Response::from_parts(head, body))
     }
 }
 

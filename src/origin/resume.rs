@@ -14,9 +14,8 @@
 //! # Cost
 //!
 //! The request's head is copied before it is sent, as it is for a repeat on a kept-alive connection
-//! anyway; only a new connection's first GET pays for it. It is kept for answers of at least
-//! [`LEAST`] bytes, together with the client's read buffer it is part of. A shorter answer is
-//! in the kernel's buffers by the time its head is read.
+//! anyway; only a new connection's first GET pays for it. It is kept until the answer ends, together
+//! with the client's read buffer it is part of, except for answers that came whole with their head.
 
 use std::future::Future;
 use std::pin::Pin;
@@ -39,8 +38,6 @@ use crate::origin::upload::UploadBody;
 use crate::origin::upstream::Upstream;
 use crate::oss::subresource::is_subresource;
 
-/// Shortest body that goes on: a few segments, which come in one burst behind the head.
-pub(super) const LEAST: u64 = 4 * 1024;
 /// Most attempts per download: one for each address a connect may try. A download that breaks more
 /// often meets something another connection does not help against.
 const ATTEMPTS: u32 = 3;
@@ -125,7 +122,7 @@ impl Plan {
         length: u64,
         source: &Source<'_>,
     ) -> Option<Box<Self>> {
-        if length < LEAST || request.method != Method::GET || !is_plain(request.uri.query()) {
+        if request.method != Method::GET || !is_plain(request.uri.query()) {
             return None;
         }
         let (span, etag) = entity(head)?;

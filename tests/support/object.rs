@@ -15,9 +15,13 @@ pub(crate) fn object() -> Arc<Vec<u8>> {
 
 /// First and last byte a request asks for.
 pub(crate) fn range(request: &Received) -> Option<(usize, usize)> {
+    range_in(request, LENGTH)
+}
+
+fn range_in(request: &Received, length: usize) -> Option<(usize, usize)> {
     let value = String::from_utf8(request.header("range").first()?.clone()).unwrap();
     let (first, last) = value.strip_prefix("bytes=")?.split_once('-')?;
-    let last = last.parse().unwrap_or(LENGTH - 1);
+    let last = last.parse().unwrap_or(length - 1);
     Some((first.parse().unwrap(), last))
 }
 
@@ -28,12 +32,13 @@ pub(crate) fn answer(
     etag: &str,
     more: &str,
 ) -> (String, Vec<u8>) {
-    let (line, first, last) = match range(request) {
-        None => ("200 OK", 0, LENGTH - 1),
+    let length = object.len();
+    let (line, first, last) = match range_in(request, length) {
+        None => ("200 OK", 0, length - 1),
         Some((first, last)) => ("206 Partial Content", first, last),
     };
     let content_range = if line.starts_with("206") {
-        format!("content-range: bytes {first}-{last}/{LENGTH}\r\n")
+        format!("content-range: bytes {first}-{last}/{length}\r\n")
     } else {
         String::new()
     };
