@@ -20,6 +20,7 @@ const NEXT: &str = "GET /next HTTP/1.1\r\nhost: x\r\nconnection: close\r\n\r\n";
 #[tokio::test(flavor = "multi_thread")]
 async fn ambiguous_requests_are_refused_and_the_connection_closes() {
     let (origin, proxy) = pair().await;
+    let mut refused = 0;
     let get = |fields: &str| format!("GET /k HTTP/1.1\r\n{fields}\r\n\r\n");
     let post =
         |fields: &str, body: &str| format!("POST /k HTTP/1.1\r\nhost: x\r\n{fields}\r\n\r\n{body}");
@@ -87,11 +88,64 @@ async fn ambiguous_requests_are_refused_and_the_connection_closes() {
             1,
             "{request:?}: {answer}"
         );
+        // Also where hyper could not read it.
+        for part in [
+            "\r\nx-ossgate-error: bad_request\r\n",
+            "\r\nx-ossgate-request-id: og-",
+            "\r\nconnection: close\r\n",
+            "\r\ndate: ",
+        ] {
+            assert!(answer.contains(part), "{request:?}: {answer}");
+        }
+        if !request.starts_with("HEAD") {
+            assert!(
+                answer.contains(" OSS was not asked.</Message>"),
+                "{request:?}: {answer}"
+            );
+        }
         assert!(
             origin.received().is_empty(),
             "{request:?} reached the origin"
         );
+        refused += 1;
     }
+    let lines = proxy.stop();
+    assert_eq!(lines.len(), refused, "a line each");
+    assert!(lines.iter().all(|line| line["error"] == "bad_request"));
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_request_that_cannot_be_read_is_answered_after_those_before_it() {
+    let (origin, proxy) = pair().await;
+    let first = "GET /k HTTP/1.1\r\nhost: x\r\n\r\n";
+    let answer = proxy
+        .text(&format!("{first}{first}not a request\r\n\r\n"))
+        .await;
+    let answers: Vec<&str> = answer.split("HTTP/1.1 ").skip(1).collect();
+    assert_eq!(answers.len(), 3, "{answer}");
+    assert!(answers[0].starts_with("200") && answers[1].starts_with("200"));
+    assert!(answers[2].starts_with("400 Bad Request\r\n"), "{answer}");
+    assert!(answers[2].contains("not valid HTTP/1.1. OSS was not asked."));
+    assert_eq!(origin.received().len(), 2);
+    let lines = proxy.stop();
+    assert_eq!(lines[2]["status"], 400);
+    assert_eq!(lines[2]["method"], "-", "nothing of it is known");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_head_that_does_not_come_in_time_is_answered() {
+    let origin = RawOrigin::start(|_| ok("x")).await;
+    let settings = "address = \"127.0.0.1:0\"\ntimeouts = { header = \"1s\" }";
+    let text = one_route(&bucket_at(origin.address));
+    let proxy = Proxy::start(&text.replace("address = \"127.0.0.1:0\"", settings));
+    let answer = proxy.text("GET /k HTTP/1.1\r\nhost: x\r\n").await;
+    assert_eq!(status(&answer), 408, "{answer}");
+    assert!(answer.contains("did not come in time. OSS was not asked."));
+    // Without a byte there is nobody to answer.
+    assert_eq!(proxy.text("").await, "");
+    let lines = proxy.stop();
+    assert_eq!(lines.len(), 1);
+    assert_eq!(lines[0]["error"], "bad_request");
 }
 
 #[tokio::test(flavor = "multi_thread")]

@@ -38,6 +38,14 @@ pub enum Malformed {
     RepeatedLength,
     /// A header name with a character HTTP/1.1 has no place for.
     BadFieldName,
+    /// Not HTTP/1.1 at all.
+    Unreadable,
+    /// A head longer than the listener takes.
+    HeadTooLarge,
+    /// A target longer than can be read.
+    TargetTooLong,
+    /// A head that did not come in time.
+    LateHead,
 }
 
 impl Malformed {
@@ -63,6 +71,10 @@ impl Malformed {
             Self::TooManyFields => "The request has more header fields than this listener takes.",
             Self::RepeatedLength => "The request has more than one Content-Length.",
             Self::BadFieldName => "A header name of the request is not a token.",
+            Self::Unreadable => "The head of the request is not valid HTTP/1.1.",
+            Self::HeadTooLarge => "The head of the request is longer than this listener takes.",
+            Self::TargetTooLong => "The request target is too long.",
+            Self::LateHead => "The head of the request did not come in time.",
         }
     }
 
@@ -71,7 +83,11 @@ impl Malformed {
     pub fn status(self) -> http::StatusCode {
         match self {
             Self::BadMethod => http::StatusCode::METHOD_NOT_ALLOWED,
-            Self::TooManyFields => http::StatusCode::REQUEST_HEADER_FIELDS_TOO_LARGE,
+            Self::TooManyFields | Self::HeadTooLarge => {
+                http::StatusCode::REQUEST_HEADER_FIELDS_TOO_LARGE
+            }
+            Self::TargetTooLong => http::StatusCode::URI_TOO_LONG,
+            Self::LateHead => http::StatusCode::REQUEST_TIMEOUT,
             Self::BadExpectation => http::StatusCode::EXPECTATION_FAILED,
             Self::MissingHost
             | Self::RepeatedHost
@@ -81,18 +97,22 @@ impl Malformed {
             | Self::BadTransferEncoding
             | Self::ProtectedFieldNamed
             | Self::RepeatedLength
-            | Self::BadFieldName => http::StatusCode::BAD_REQUEST,
+            | Self::BadFieldName
+            | Self::Unreadable => http::StatusCode::BAD_REQUEST,
         }
     }
 }
 
 /// Checks the shape of a request and says which host it is for; `None` only for HTTP/1.0 without
-/// `Host`.
+/// `Host`. A request that could not be read carries the reason as an extension.
 ///
 /// # Errors
 ///
 /// The reason for which it must be refused and its connection closed.
 pub fn check<B>(request: &http::Request<B>) -> Result<Option<Authority<'_>>, Malformed> {
+    if let Some(why) = request.extensions().get::<Malformed>() {
+        return Err(*why);
+    }
     if request.method() == Method::TRACE || request.method() == Method::CONNECT {
         return Err(Malformed::BadMethod);
     }

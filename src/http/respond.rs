@@ -102,13 +102,14 @@ fn html(context: &RequestContext, reason: &Reason<'_>) -> Bytes {
 /// The request cannot be forwarded safely; its connection closes.
 #[must_use]
 pub fn malformed(context: &RequestContext, why: Malformed) -> Response {
+    let message = format!("{} OSS was not asked.", why.message());
     error(
         context,
         &Reason {
             status: why.status(),
             code: "ProxyBadRequest",
             kind: "bad_request",
-            message: why.message(),
+            message: &message,
             closes: true,
             ..Reason::DEFAULT
         },

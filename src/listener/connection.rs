@@ -22,10 +22,12 @@ use tower::Service;
 
 use crate::http::Received;
 use crate::http::activity::Activity;
+use crate::http::framing::Malformed;
 use crate::listener::cork::Corked;
 use crate::listener::deadline::{Deadlines, TICK, Verdict};
 use crate::listener::greeting::{greet, sniff};
 use crate::listener::io::{ClientIo, Socket};
+use crate::listener::refusal;
 use crate::listener::service::ConnectionService;
 use crate::listener::streams::{StreamSpawner, Streams};
 use crate::listener::{MakeService, Shared};
@@ -122,6 +124,7 @@ where
         .header_read_timeout(None);
     let mut service = ConnectionService::http1(service, Arc::clone(&activity));
     let mut deadlines = shared.deadlines(is_refused);
+    io.hold_refusals();
     loop {
         // Boxed: dropped while parked.
         let mut connection = Box::new(builder.serve_connection(TokioIo::new(io), service));
@@ -149,8 +152,9 @@ where
                 return Ok(());
             }
             End::Done(Err(error)) => {
-                // A refused request was answered by hyper; the client must get to read it.
-                if error.is_parse() {
+                if let Some(status) = io.take_refusal() {
+                    refuse(&mut io, parts.service, refusal::reason(status)).await;
+                } else if error.is_parse() {
                     close(&mut io, true).await;
                 } else if error.is_user() {
                     // The answer's body broke. Where the end of the connection is the end of the
@@ -159,7 +163,12 @@ where
                 }
                 return Err(error.to_string());
             }
-            End::Late(what) => return Err(format!("{what} timeout")),
+            End::Late(what) => {
+                if activity.has_partial_head() {
+                    refuse(&mut io, parts.service, Malformed::LateHead).await;
+                }
+                return Err(format!("{what} timeout"));
+            }
             End::Quiet => {}
         }
         service = parts.service;
@@ -190,6 +199,18 @@ where
             }
         }
         deadlines.unpark(Instant::now());
+    }
+}
+
+/// Answers what will not be read any further, and lets the client get to read that.
+async fn refuse<S, B>(io: &mut ClientIo, service: ConnectionService<S>, why: Malformed)
+where
+    S: Service<Received, Response = http::Response<B>, Error = Infallible>,
+    B: Body<Data = Bytes>,
+{
+    let answering = refusal::answer(io, service.into_inner(), why);
+    if tokio::time::timeout(LINGER, answering).await.is_ok() {
+        close(io, true).await;
     }
 }
 

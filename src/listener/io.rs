@@ -10,12 +10,15 @@ use std::task::{Context, Poll};
 use std::time::Duration;
 
 use bytes::{Buf, Bytes};
+use http::StatusCode;
+use memchr::memmem;
 use socket2::SockRef;
 use tokio::io::{AsyncRead, AsyncWrite, Interest, ReadBuf};
 use tokio::net::{TcpStream, UnixStream};
 use tokio_rustls::server::TlsStream;
 
 use crate::http::activity::Activity;
+use crate::http::respond;
 
 /// An accepted socket.
 #[derive(Debug)]
@@ -93,6 +96,27 @@ pub struct ClientIo {
     /// Bytes read before hyper got the socket.
     prefix: Bytes,
     activity: Arc<Activity>,
+    refusal: Refusal,
+}
+
+/// hyper's own answer to an HTTP/1 request that it cannot read.
+#[derive(Clone, Copy, Debug)]
+enum Refusal {
+    /// Goes out.
+    Passes,
+    /// Is to be held back.
+    Awaited,
+    /// Was held back; its status.
+    Held(StatusCode),
+}
+
+/// The status of an answer without id: one that the service did not make.
+fn refused(buf: &[u8]) -> Option<StatusCode> {
+    let status = buf.strip_prefix(b"HTTP/1.1 ")?.get(..3)?;
+    let is_own = status.starts_with(b"4")
+        && buf.ends_with(b"\r\n\r\n")
+        && memmem::find(buf, respond::REQUEST_ID.as_str().as_bytes()).is_none();
+    StatusCode::from_bytes(status).ok().filter(|_| is_own)
 }
 
 impl ClientIo {
@@ -103,7 +127,35 @@ impl ClientIo {
             stream,
             prefix: Bytes::new(),
             activity,
+            refusal: Refusal::Passes,
         }
+    }
+
+    /// From now on, an answer hyper makes to what it cannot read is dropped and remembered.
+    pub fn hold_refusals(&mut self) {
+        self.refusal = Refusal::Awaited;
+    }
+
+    /// The status of the answer that was dropped, once. What is written from now on goes out.
+    pub fn take_refusal(&mut self) -> Option<StatusCode> {
+        match std::mem::replace(&mut self.refusal, Refusal::Passes) {
+            Refusal::Held(status) => Some(status),
+            Refusal::Passes | Refusal::Awaited => None,
+        }
+    }
+
+    /// Whether `buf` is an answer to be held back; then it is.
+    #[inline]
+    fn holds(&mut self, buf: &[u8]) -> bool {
+        // An answer of the service may be written when its request is over, if it has no body.
+        if self.activity.in_flight() > 0 || !matches!(self.refusal, Refusal::Awaited) {
+            return false;
+        }
+        let status = refused(buf);
+        if let Some(status) = status {
+            self.refusal = Refusal::Held(status);
+        }
+        status.is_some()
     }
 
     /// Puts bytes back in front of what the socket will give. An empty piece is let go: it would keep
@@ -229,6 +281,9 @@ impl AsyncWrite for ClientIo {
         buf: &[u8],
     ) -> Poll<io::Result<usize>> {
         let this = self.get_mut();
+        if this.holds(buf) {
+            return Poll::Ready(Ok(buf.len()));
+        }
         let polled = match &mut this.stream {
             Stream::Plain(io) => Pin::new(io).poll_write(cx, buf),
             Stream::Tls(io) => Pin::new(&mut **io).poll_write(cx, buf),
@@ -244,6 +299,11 @@ impl AsyncWrite for ClientIo {
         bufs: &[io::IoSlice<'_>],
     ) -> Poll<io::Result<usize>> {
         let this = self.get_mut();
+        if let [buf] = bufs
+            && this.holds(buf)
+        {
+            return Poll::Ready(Ok(buf.len()));
+        }
         let polled = match &mut this.stream {
             Stream::Plain(io) => Pin::new(io).poll_write_vectored(cx, bufs),
             Stream::Tls(io) => Pin::new(&mut **io).poll_write_vectored(cx, bufs),

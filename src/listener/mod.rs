@@ -13,6 +13,7 @@ pub mod deadline;
 mod greeting;
 pub mod io;
 pub mod proxy_protocol;
+mod refusal;
 pub mod service;
 pub mod streams;
 pub mod tls;

@@ -40,6 +40,11 @@ impl<S> ConnectionService<S> {
         }
     }
 
+    /// The service inside.
+    pub fn into_inner(self) -> S {
+        self.inner.into_inner()
+    }
+
     /// Wraps the service of one HTTP/2 connection.
     pub fn http2(inner: S, activity: Arc<Activity>, streams: Arc<Streams>) -> Self {
         Self {
