@@ -24,8 +24,8 @@ use tokio::net::TcpStream;
 use tokio::time::{Instant, timeout};
 use tokio_util::task::TaskTracker;
 
-use crate::http2::{GOAWAY, HEADERS, Raw};
 use crate::support::daemon::wait_for;
+use crate::support::frames::{GOAWAY, HEADERS, Raw};
 use crate::support::load::ask;
 use crate::support::origin::{RawOrigin, ok};
 use crate::support::proxy::{Proxy, bucket_at, one_route};

@@ -9,6 +9,7 @@
 )]
 
 mod admin;
+mod chatter;
 mod client_address;
 mod config;
 mod cork;

@@ -7,6 +7,11 @@
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicU8, AtomicU32, AtomicU64, Ordering::Relaxed};
 
+fn add(counter: &AtomicU64, bytes: usize) {
+    let bytes = u64::try_from(bytes).unwrap_or(u64::MAX);
+    counter.store(counter.load(Relaxed).wrapping_add(bytes), Relaxed);
+}
+
 /// Shared by everything that belongs to one client connection.
 #[derive(Debug, Default)]
 pub struct Activity {
@@ -19,6 +24,9 @@ pub struct Activity {
     is_read_drained: AtomicBool,
     has_unread_body: AtomicBool,
     is_multiplexed: AtomicBool,
+    /// Bytes read from the socket, and bytes the client is entitled to send; both only grow.
+    read: AtomicU64,
+    earned: AtomicU64,
     /// What is asked of the client: 1, to connect anew after the next answer; 2, at once when idle.
     wish: Arc<AtomicU8>,
 }
@@ -90,6 +98,28 @@ impl Activity {
     #[must_use]
     pub fn progress(&self) -> u64 {
         self.progress.load(Relaxed)
+    }
+
+    /// Bytes were read from the socket.
+    pub fn note_read(&self, bytes: usize) {
+        add(&self.read, bytes);
+    }
+
+    /// Bytes read so far, modulo 2^64.
+    #[must_use]
+    pub fn read(&self) -> u64 {
+        self.read.load(Relaxed)
+    }
+
+    /// The client did something for which it may well have sent so many bytes.
+    pub fn earn(&self, bytes: usize) {
+        add(&self.earned, bytes);
+    }
+
+    /// What the client has earned so far, modulo 2^64.
+    #[must_use]
+    pub fn earned(&self) -> u64 {
+        self.earned.load(Relaxed)
     }
 
     /// A request body starts or stops waiting for the client's bytes.

@@ -45,6 +45,9 @@ impl std::error::Error for BodyError {
     }
 }
 
+/// What a client may spend on a frame besides its data.
+const FRAME: usize = 64;
+
 /// A client's request body.
 #[derive(Debug, Default)]
 pub enum RequestBody {
@@ -121,6 +124,11 @@ impl Body for RequestBody {
                     .set_body_waiting(&mut body.is_waiting, polled.is_pending());
                 if let Some(stream) = &body.stream {
                     stream.set_waiting(polled.is_pending());
+                    if let Poll::Ready(Some(Ok(frame))) = &polled
+                        && let Some(length @ 1..) = frame.data_ref().map(Bytes::len)
+                    {
+                        body.activity.earn(length.saturating_add(FRAME));
+                    }
                 }
                 polled
             }

@@ -23,6 +23,7 @@ use tower::Service;
 use crate::http::Received;
 use crate::http::activity::Activity;
 use crate::http::framing::Malformed;
+use crate::listener::chatter::Chatter;
 use crate::listener::cork::Corked;
 use crate::listener::deadline::{Deadlines, TICK, Verdict};
 use crate::listener::greeting::{greet, sniff};
@@ -37,7 +38,7 @@ use crate::shutdown::{Phase, Shutdown, Wish};
 const STREAMS: u32 = 128;
 /// Flow-control windows: a stream's bounds what one upload may have in memory, the connection's all
 /// of a client's uploads together.
-const STREAM_WINDOW: u32 = 512 * 1024;
+pub(super) const STREAM_WINDOW: u32 = 512 * 1024;
 const CONNECTION_WINDOW: u32 = 2 * 1024 * 1024;
 /// Most bytes of an answer that wait in one stream for a slow client.
 const SEND_BUFFER: usize = 128 * 1024;
@@ -48,6 +49,12 @@ const BUFFER: usize = 128 * 1024;
 /// answer is not lost to a reset.
 const LINGER: Duration = Duration::from_secs(2);
 const LINGER_BYTES: usize = 1024 * 1024;
+
+/// A GOAWAY frame with that code (RFC 9113 sections 6.8 and 7), which hyper cannot be asked for. It
+/// names no last stream: all are cut.
+const ENHANCE_YOUR_CALM: [u8; 17] = [
+    0, 0, 8, 7, 0, 0, 0, 0, 0, 0x7f, 0xff, 0xff, 0xff, 0, 0, 0, 0x0b,
+];
 
 /// An idle connection gets this long for one more request when a drain begins: closing it at once
 /// would cut down the request that is on its way.
@@ -270,8 +277,14 @@ where
     let streams = Arc::new(Streams::default());
     // What stalls is a stream, and bytes on the connection do not show it.
     activity.set_multiplexed();
-    let service = ConnectionService::http2(service, Arc::clone(&activity), Arc::clone(&streams));
+    let service = ConnectionService::http2(
+        service,
+        Arc::clone(&activity),
+        Arc::clone(&streams),
+        shared.limits.header_bytes,
+    );
     let stall_ticks = u32::try_from(shared.timeouts.stall.as_secs()).unwrap_or(u32::MAX);
+    let mut chatter = Chatter::default();
     let mut io = Corked::new(io);
     let mut connection = std::pin::pin!(
         http2::Builder::new(StreamSpawner)
@@ -289,6 +302,7 @@ where
     let (mut moved, mut progress) = (quiet_since, 0);
     let mut closing_since: Option<Instant> = None;
     let mut is_draining = false;
+    let mut is_abused = false;
     let ended = poll_fn(|cx| {
         if notice.poll(cx) {
             is_draining = shutdown.phase() >= Phase::Draining;
@@ -312,7 +326,12 @@ where
                 continue;
             }
             if streams.is_churned() {
+                is_abused = true;
                 return Poll::Ready(Err("streams opened only to be given up".to_owned()));
+            }
+            if chatter.is_too_much(&activity) {
+                is_abused = true;
+                return Poll::Ready(Err("too much that is part of no request".to_owned()));
             }
             ready!(tick.as_mut().poll(cx));
             let now = Instant::now();
@@ -321,6 +340,7 @@ where
             if let Verdict::Late(what) = deadlines.check(&activity, now) {
                 return Poll::Ready(Err(format!("{what} timeout")));
             }
+            chatter.tick();
             let late = streams.tick(stall_ticks);
             if late > 0 {
                 tracing::debug!(late, "streams reset: their client takes and sends nothing");
@@ -353,7 +373,10 @@ where
         }
     })
     .await;
-    if ended.is_ok() {
+    if is_abused {
+        drop(tokio::time::timeout(LINGER, io.write_all(&ENHANCE_YOUR_CALM)).await);
+    }
+    if ended.is_ok() || is_abused {
         // The client goes on to say that it takes what it has been sent.
         close(&mut io, true).await;
     }

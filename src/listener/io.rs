@@ -238,7 +238,9 @@ impl AsyncRead for ClientIo {
             Stream::Plain(io) => Pin::new(io).poll_read(cx, buf),
             Stream::Tls(io) => Pin::new(&mut **io).poll_read(cx, buf),
         };
-        let is_drained = buf.filled().len() == before;
+        let length = buf.filled().len().saturating_sub(before);
+        this.activity.note_read(length);
+        let is_drained = length == 0;
         this.activity.set_read_drained(is_drained);
         if !is_drained {
             this.activity.bump();

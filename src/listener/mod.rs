@@ -7,6 +7,7 @@
 
 pub mod accept;
 pub mod bind;
+pub mod chatter;
 pub mod connection;
 pub mod cork;
 pub mod deadline;

@@ -17,6 +17,7 @@ use tower::Service;
 use crate::http::activity::Activity;
 use crate::http::body::{ClientBody, Waits};
 use crate::http::{Received, RequestBody};
+use crate::listener::connection::STREAM_WINDOW;
 use crate::listener::streams::{StreamState, Streams};
 
 /// hyper's service for one connection.
@@ -28,6 +29,8 @@ pub struct ConnectionService<S> {
     activity: Arc<Activity>,
     /// The streams of an HTTP/2 connection; absent on HTTP/1.1.
     streams: Option<Arc<Streams>>,
+    /// Bytes a request's head may have.
+    head_bytes: usize,
 }
 
 impl<S> ConnectionService<S> {
@@ -37,6 +40,7 @@ impl<S> ConnectionService<S> {
             inner: RefCell::new(inner),
             activity,
             streams: None,
+            head_bytes: 0,
         }
     }
 
@@ -45,12 +49,18 @@ impl<S> ConnectionService<S> {
         self.inner.into_inner()
     }
 
-    /// Wraps the service of one HTTP/2 connection.
-    pub fn http2(inner: S, activity: Arc<Activity>, streams: Arc<Streams>) -> Self {
+    /// Wraps the service of one HTTP/2 connection. `head_bytes`: most a request's head may have.
+    pub fn http2(
+        inner: S,
+        activity: Arc<Activity>,
+        streams: Arc<Streams>,
+        head_bytes: usize,
+    ) -> Self {
         Self {
             inner: RefCell::new(inner),
             activity,
             streams: Some(streams),
+            head_bytes,
         }
     }
 }
@@ -74,11 +84,17 @@ where
             if body.is_end_stream() {
                 RequestBody::Empty
             } else {
+                if stream.is_some() {
+                    // What may be on its way when the request is refused.
+                    self.activity
+                        .earn(usize::try_from(STREAM_WINDOW).unwrap_or(usize::MAX));
+                }
                 let waits = stream.clone().map(|stream| stream as Arc<dyn Waits>);
                 RequestBody::Incoming(ClientBody::new(body, Arc::clone(&self.activity), waits))
             }
         });
         self.activity.begin();
+        self.activity.earn(self.head_bytes);
         TrackedFuture {
             guard: Some(Guard(Arc::clone(&self.activity))),
             inner: self.inner.borrow_mut().call(request),
@@ -150,7 +166,7 @@ where
             inner,
             rest: Bytes::new(),
             stream,
-            _guard: guard,
+            guard,
         })))
     }
 }
@@ -166,7 +182,7 @@ pub struct TrackedBody<B> {
     /// What of the last frame is yet to be handed on.
     rest: Bytes,
     stream: Option<Arc<StreamState>>,
-    _guard: Option<Guard>,
+    guard: Option<Guard>,
 }
 
 impl<B: Body<Data = Bytes> + Unpin> Body for TrackedBody<B> {
@@ -197,6 +213,10 @@ impl<B: Body<Data = Bytes> + Unpin> Body for TrackedBody<B> {
             stream.set_waits_for_client(true);
         }
         let piece = this.rest.split_to(this.rest.len().min(PIECE));
+        if let Some(guard) = &this.guard {
+            // A client says again and again that it has taken something.
+            guard.0.earn(piece.len() / 16 + 64);
+        }
         Poll::Ready(Some(Ok(Frame::data(piece))))
     }
 
@@ -231,7 +251,7 @@ mod tests {
             inner: http_body_util::Full::new(Bytes::from(sent.clone())),
             rest: Bytes::new(),
             stream: Some(Streams::default().open()),
-            _guard: None,
+            guard: None,
         };
         let (mut came, mut pieces) = (Vec::new(), 0);
         while !body.is_end_stream() {

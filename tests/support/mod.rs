@@ -10,6 +10,7 @@
 
 pub(crate) mod certificates;
 pub(crate) mod daemon;
+pub(crate) mod frames;
 pub(crate) mod load;
 pub(crate) mod object;
 pub(crate) mod origin;

@@ -1,0 +1,138 @@
+//! What a client may say on an HTTP/2 connection besides its requests.
+//!
+//! Rows: a flood of each frame that costs nothing to send ends its connection, with the code for it,
+//! while others are served; clients that are merely wordy (windows opened a KiB at a time, bodies in
+//! frames of ten bytes, uploads refused while they are on their way) are not cut off.
+
+use std::time::Duration;
+
+use tokio::io::{AsyncReadExt, AsyncWriteExt};
+
+use crate::support::frames::{
+    DATA, Frame, GOAWAY, HEADERS, PING, Raw, SETTINGS, WINDOW_UPDATE, frame,
+};
+use crate::support::origin::{RawOrigin, Reply, ok};
+use crate::support::proxy::{Proxy, bucket_at, one_route, status};
+
+/// ENHANCE_YOUR_CALM.
+const CALM: [u8; 4] = [0, 0, 0, 0x0b];
+
+async fn pair(reply: impl Fn() -> Reply + Send + Sync + 'static) -> (RawOrigin, Proxy) {
+    let origin = RawOrigin::start(move |_| reply()).await;
+    let proxy = Proxy::start(&one_route(&bucket_at(origin.address)));
+    (origin, proxy)
+}
+
+/// Every frame that comes, up to the end of the connection.
+async fn to_end(mut socket: tokio::net::tcp::OwnedReadHalf) -> Vec<u8> {
+    let mut came = Vec::new();
+    let _reset = socket.read_to_end(&mut came).await;
+    came
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_flood_of_frames_ends_its_connection_and_no_other() {
+    let origin = RawOrigin::start(|request| match request.line().contains("/silent") {
+        true => Reply::Silent,
+        false => ok("x"),
+    })
+    .await;
+    let proxy = Proxy::start(&one_route(&bucket_at(origin.address)));
+    for (name, one) in [
+        ("ping", frame(PING, 0, 0, &[0; 8])),
+        ("settings", frame(SETTINGS, 0, 0, &[])),
+        ("priority", frame(2, 0, 1, &[0, 0, 0, 0, 1])),
+        ("window update", frame(WINDOW_UPDATE, 0, 0, &[0, 0, 0, 1])),
+        ("a kind of its own", frame(0xfa, 0, 0, &[0; 100])),
+        ("empty data", frame(DATA, 0, 1, &[])),
+    ] {
+        let mut client = Raw::connect(&proxy, 65_535).await;
+        // Open, so that frames may belong to it; what it asks for does not come.
+        client.open("PUT", 1, "/silent").await;
+        let (reading, mut writing) = client.into_inner().into_split();
+        let reading = tokio::spawn(to_end(reading));
+        let many = one.repeat(4096 / one.len());
+        let mut sent = 0;
+        let flooding = async {
+            while writing.write_all(&many).await.is_ok() {
+                sent += many.len();
+                assert!(sent < 64 << 20, "{name}: not cut off");
+            }
+        };
+        tokio::time::timeout(Duration::from_secs(20), flooding)
+            .await
+            .unwrap_or_else(|_| panic!("{name}: not cut off"));
+        let came = reading.await.unwrap();
+        let goaway = came
+            .windows(17)
+            .any(|frame| frame.starts_with(&[0, 0, 8, GOAWAY]) && frame.ends_with(&CALM));
+        // The client went on to send: what it was told can be lost to a reset.
+        assert!(goaway || sent > 512 * 1024, "{name}: {sent}");
+        assert!(sent > 400 * 1024, "{name}: not before it is too much");
+        assert_eq!(status(&proxy.get("x", "/k").await), 200, "{name}");
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_client_that_opens_its_windows_by_a_kib_gets_all_it_asked_for() {
+    const LENGTH: usize = 40_000_000;
+    let (_origin, proxy) = pair(|| ok(&"x".repeat(LENGTH))).await;
+    let mut client = Raw::connect(&proxy, 65_535).await;
+    client.get(1, "/k", &[]).await;
+    let mut came = 0;
+    while came < LENGTH {
+        let Frame { payload, .. } = client.until(|frame| frame.kind == DATA).await;
+        came += payload.len();
+        let mut updates = Vec::new();
+        for length in payload.chunks(1024).map(<[u8]>::len) {
+            let length = u32::try_from(length).unwrap().to_be_bytes();
+            updates.extend_from_slice(&frame(WINDOW_UPDATE, 0, 0, &length));
+            updates.extend_from_slice(&frame(WINDOW_UPDATE, 0, 1, &length));
+        }
+        client.send_all(&updates).await;
+    }
+    assert_eq!(came, LENGTH);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_body_in_frames_of_ten_bytes_arrives() {
+    let (origin, proxy) = pair(|| ok("")).await;
+    let mut client = Raw::connect(&proxy, 65_535).await;
+    client.open("PUT", 1, "/k").await;
+    let piece = frame(DATA, 0, 1, &[b'y'; 10]);
+    for _ in 0..400 {
+        client.send_all(&piece.repeat(100)).await;
+        // In step with the proxy: h2 holds few frames of this size.
+        client.send_all(&frame(PING, 0, 0, &[0; 8])).await;
+        client.until(|frame| frame.kind == PING).await;
+    }
+    client.send_all(&frame(DATA, 1, 1, &[])).await;
+    client.until(|frame| frame.kind == HEADERS).await;
+    // In chunks: the client has named no length.
+    let body = &origin.received()[0].body;
+    assert_eq!(body.iter().filter(|byte| **byte == b'y').count(), 400_000);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn uploads_that_are_refused_on_their_way_are_each_told_so() {
+    let origin = RawOrigin::start(|_| ok("")).await;
+    let route = bucket_at(origin.address) + "\nguard = { preset = \"read-only\" }";
+    let proxy = Proxy::start(&one_route(&route));
+    let mut client = Raw::connect(&proxy, 65_535).await;
+    // Until then the windows are those of the protocol.
+    client
+        .until(|frame| frame.kind == WINDOW_UPDATE && frame.stream == 0)
+        .await;
+    // Taken note of.
+    client.send_all(&frame(SETTINGS, 1, 0, &[])).await;
+    for stream in (1..12).step_by(2) {
+        client.open("PUT", stream, "/k").await;
+        let piece = frame(DATA, 0, stream, &[b'y'; 10_000]);
+        client.send_all(&piece.repeat(30)).await;
+        client
+            .until(|frame| frame.kind == HEADERS && frame.stream == stream)
+            .await;
+    }
+    assert!(origin.received().is_empty());
+    assert_eq!(proxy.stop().len(), 6);
+}
