@@ -40,6 +40,13 @@ where
     })
 }
 
+/// The name of a thread that has ended.
+#[must_use]
+pub fn ended(threads: &[JoinHandle<()>]) -> Option<&str> {
+    let ended = threads.iter().find(|thread| thread.is_finished())?;
+    Some(ended.thread().name().unwrap_or("without a name"))
+}
+
 /// Bytes of memory the process has in use.
 #[must_use]
 pub fn resident_memory() -> Option<u64> {
@@ -49,4 +56,28 @@ pub fn resident_memory() -> Option<u64> {
         .find_map(|line| line.strip_prefix("VmRSS:"))?;
     let kib: u64 = line.trim().strip_suffix("kB")?.trim().parse().ok()?;
     Some(kib.saturating_mul(1024))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_worker_that_ends_by_a_panic_is_found() {
+        let (release, wait) = std::sync::mpsc::channel::<()>();
+        let lives = spawn_worker(
+            "lives".into(),
+            move || async move { wait.recv().unwrap_or_default() },
+            || (),
+        );
+        let mut threads = vec![lives.unwrap()];
+        assert_eq!(ended(&threads), None);
+        let panics = spawn_worker("panics".into(), || async { panic!("on purpose") }, || ());
+        threads.push(panics.unwrap());
+        while !threads[1].is_finished() {
+            std::thread::yield_now();
+        }
+        assert_eq!(ended(&threads), Some("panics"));
+        drop(release);
+    }
 }

@@ -2,7 +2,7 @@
 //!
 //! Rows: SIGHUP, a drain under load and what it leaves, upgrades under load by signal and by command,
 //! an upgrade whose new process cannot start, sockets passed as systemd passes them, a renewed
-//! certificate, the notifications systemd gets, descriptors run out. tests/ha has the same at scale.
+//! certificate, the notifications systemd gets. tests/ha has the same at scale.
 
 use std::io::{Read, Write};
 use std::net::SocketAddr;
@@ -22,7 +22,7 @@ use crate::support::origin::{RawOrigin, ok};
 use crate::support::proxy::{bucket_at, status};
 use crate::tls;
 
-fn config(origin: SocketAddr, more: &str) -> String {
+pub(crate) fn config(origin: SocketAddr, more: &str) -> String {
     format!(
         "{more}[[listener]]\naddress = \"127.0.0.1:0\"\n[[route]]\n{}\n",
         bucket_at(origin)
@@ -288,7 +288,7 @@ async fn sockets_are_taken_as_systemd_passes_them() {
     drop(next);
 }
 
-async fn get_in_place(address: SocketAddr) -> String {
+pub(crate) async fn get_in_place(address: SocketAddr) -> String {
     tokio::task::spawn_blocking(move || get(address))
         .await
         .unwrap()
@@ -330,60 +330,4 @@ async fn a_renewed_certificate_is_served_by_itself_and_a_half_written_pair_is_no
         );
     }
     assert!(!shows(&old).await);
-}
-
-#[tokio::test(flavor = "multi_thread")]
-async fn without_descriptors_it_neither_spins_nor_falls_over() {
-    let origin = RawOrigin::start(|_| ok("x")).await;
-    let text = config(origin.address, "[server]\nworkers = 1\n");
-    let mut daemon = Daemon::start_with(&text, |command| {
-        let program = command.get_program().to_owned();
-        let mut limited = std::process::Command::new("sh");
-        limited
-            .args([
-                "-c",
-                "ulimit -n 256; exec \"$0\" run -c ossgate.toml > access.log 2> events.log",
-            ])
-            .arg(program)
-            .current_dir(command.get_current_dir().unwrap());
-        *command = limited;
-    });
-    let pid = daemon.child.id();
-    let address = daemon.addresses(1).await[0];
-    let mut open = Vec::new();
-    for _ in 0..600 {
-        let Ok(Ok(socket)) =
-            tokio::time::timeout(Duration::from_millis(500), TcpStream::connect(address)).await
-        else {
-            break;
-        };
-        open.push(socket);
-    }
-    assert!(open.len() > 300, "{}", open.len());
-    let before = cpu_ticks(pid);
-    let mut clock = tokio::time::interval(Duration::from_secs(1));
-    clock.tick().await;
-    clock.tick().await;
-    let used = cpu_ticks(pid) - before;
-    assert!(
-        used < 20,
-        "{used} of 100 ticks in a second with nothing to do"
-    );
-    drop(open);
-    for _ in 0..100 {
-        assert_eq!(status(&get_in_place(address).await), 200);
-    }
-    assert!(daemon.child.try_wait().unwrap().is_none());
-}
-
-/// Processor time of a process, in hundredths of a second.
-fn cpu_ticks(pid: u32) -> u64 {
-    let stat = std::fs::read_to_string(format!("/proc/{pid}/stat")).unwrap();
-    let fields: Vec<&str> = stat
-        .rsplit(')')
-        .next()
-        .unwrap()
-        .split_whitespace()
-        .collect();
-    fields[11].parse::<u64>().unwrap() + fields[12].parse::<u64>().unwrap()
 }

@@ -13,6 +13,7 @@ use tokio::time::Instant;
 
 use crate::app::state::State;
 use crate::runtime::resident_memory;
+use crate::telemetry;
 
 impl State {
     /// The metrics in OpenMetrics text.
@@ -136,6 +137,14 @@ impl Collector for Gauges {
         if let Some(lost) = &state.lost_lines {
             to.encode_descriptor("log_dropped_lines", "Access lines lost", None, Counter)?
                 .encode_counter::<NoLabelSet, _, u64>(&lost.load(Relaxed), None)?;
+        }
+        let dropped = u64::try_from(telemetry::lost_events()).unwrap_or(u64::MAX);
+        for (name, help, count) in [
+            ("log_dropped_events", "Events lost", dropped),
+            ("panics", "Faults of the proxy", telemetry::faults::count()),
+        ] {
+            to.encode_descriptor(name, help, None, Counter)?
+                .encode_counter::<NoLabelSet, _, u64>(&count, None)?;
         }
         type Row = (Arc<str>, u64, u64, u64, u64);
         let listeners: Vec<Row> = state

@@ -248,6 +248,12 @@ impl Running {
         self.shaper.config()
     }
 
+    /// A thread that has ended though nothing was to end: the proxy is not whole any more.
+    #[must_use]
+    pub fn lost_thread(&self) -> Option<&str> {
+        runtime::ended(&self.threads)
+    }
+
     /// Accepts connections.
     pub fn open(&mut self) {
         let waiting = std::mem::take(&mut self.waiting);

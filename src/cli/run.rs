@@ -32,7 +32,8 @@ pub fn run(path: &Path) -> u8 {
             return NOT_NOW;
         }
     };
-    telemetry::init(config.log.level, events.clone());
+    let _last_events = telemetry::init(config.log.level, events.clone());
+    telemetry::faults::watch();
     for warning in loaded.warnings.iter() {
         tracing::warn!("{}", loaded.warnings.line(warning));
     }
@@ -86,7 +87,7 @@ pub fn run(path: &Path) -> u8 {
             0
         }
         Err(error) => {
-            tracing::error!(%error, "cannot listen to the admin socket");
+            tracing::error!(%error, "ended early");
             1
         }
     }

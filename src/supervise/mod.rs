@@ -98,7 +98,8 @@ pub fn bind_admin(config: &Config, inherited: &mut Inherited) -> std::io::Result
 ///
 /// # Errors
 ///
-/// When the admin socket cannot be listened to; the proxy is stopped then, too.
+/// When the admin socket cannot be listened to, when an upgrade cannot be taken over, or when a thread
+/// of the proxy is gone; the proxy is stopped then, too.
 pub async fn run(
     mut running: Running,
     mut supervisor: Supervisor,
@@ -138,6 +139,7 @@ async fn serve(
     // The process that is to replace this one, and who waits for it.
     let mut successor: Option<Successor> = None;
     let mut waits: Option<Command> = None;
+    let mut lost = None;
     loop {
         let verb = tokio::select! {
             asked = signals.next() => match asked {
@@ -167,6 +169,14 @@ async fn serve(
             }
             _ = round.tick() => {
                 look_around(running, supervisor, &mut watched, &mut memory);
+                lost = running.lost_thread().map(|name| {
+                    std::io::Error::other(format!("the thread {name} has ended by a fault"))
+                });
+                if lost.is_some() {
+                    // The others finish what they have, and whoever started this process starts another.
+                    tracing::error!("a thread is gone: ending");
+                    break;
+                }
                 continue;
             }
         };
@@ -200,7 +210,7 @@ async fn serve(
         successor.give_up().await;
     }
     end(running, signals, &supervisor.logs, admin).await;
-    Ok(())
+    lost.map_or(Ok(()), Err)
 }
 
 /// What is looked at again and again.

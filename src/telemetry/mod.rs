@@ -1,31 +1,62 @@
 //! What the process says: events ([`init`]) and one line per request ([`access_log`]).
 //!
-//! Events go through `tracing` to the error log. Access lines do not: they are formatted and written
+//! Events go through `tracing` and a bounded queue to the error log: a log that takes nothing, as the
+//! pipe of a stopped reader, must not hold up traffic. Access lines do not go through `tracing`: they are formatted and written
 //! by a thread of their own, because a formatted event costs a request several microseconds.
 
 pub mod access_log;
+pub mod faults;
 pub mod line;
 pub mod mask;
 pub mod metrics;
 pub mod sink;
 
+use std::io::{self, Write};
 use std::sync::OnceLock;
 
+use tracing_appender::non_blocking::{ErrorCounter, NonBlockingBuilder, WorkerGuard};
 use tracing_subscriber::Registry;
 use tracing_subscriber::filter::{LevelFilter, Targets};
-use tracing_subscriber::fmt::MakeWriter;
 use tracing_subscriber::layer::SubscriberExt;
 use tracing_subscriber::reload;
 
 use crate::config::Level;
 use crate::telemetry::sink::SharedSink;
 
-impl<'a> MakeWriter<'a> for SharedSink {
-    type Writer = Self;
+/// Events that may wait for their sink; more are dropped and counted.
+const WAITING: usize = 4096;
 
-    fn make_writer(&'a self) -> Self {
-        self.clone()
+/// The sink, on the queue's own thread.
+struct EventSink {
+    sink: SharedSink,
+    told: usize,
+}
+
+impl Write for EventSink {
+    fn write(&mut self, buf: &[u8]) -> io::Result<usize> {
+        let written = self.sink.write(buf);
+        let lost = lost_events();
+        if lost > self.told {
+            let events = lost - self.told;
+            self.told = lost;
+            // Into the queue, of which this thread has just taken one.
+            tracing::warn!(events, "events lost: the log took none for a while");
+        }
+        written
     }
+
+    fn flush(&mut self) -> io::Result<()> {
+        self.sink.flush()
+    }
+}
+
+/// Counts the events that were dropped.
+static LOST: OnceLock<ErrorCounter> = OnceLock::new();
+
+/// Events dropped since the process began, because the log took none.
+#[must_use]
+pub fn lost_events() -> usize {
+    LOST.get().map_or(0, ErrorCounter::dropped_lines)
 }
 
 /// Changes the level of the running subscriber.
@@ -54,16 +85,24 @@ pub fn set_level(level: Level) {
     }
 }
 
-/// Sends events of `level` and above to `sink`. The first call in a process counts.
-pub fn init(level: Level, sink: SharedSink) {
+/// Sends events of `level` and above to `sink`. The first call in a process counts. Dropping what it
+/// gives waits for the last events, for about a second at most.
+pub fn init(level: Level, sink: SharedSink) -> WorkerGuard {
+    let sink = EventSink { sink, told: 0 };
+    let (queue, guard) = NonBlockingBuilder::default()
+        .buffered_lines_limit(WAITING)
+        .thread_name("events")
+        .finish(sink);
+    LOST.get_or_init(|| queue.error_counter());
     let (filter, handle) = reload::Layer::new(filter(level));
     let lines = tracing_subscriber::fmt::layer()
         .with_ansi(false)
-        .with_writer(sink);
+        .with_writer(queue);
     let subscriber = Registry::default().with(filter).with(lines);
     if LEVEL.set(handle).is_err() {
-        return;
+        return guard;
     }
     // A second one, as in tests with several proxies in a process, changes nothing.
     drop(tracing::subscriber::set_global_default(subscriber));
+    guard
 }

@@ -5,6 +5,8 @@ use std::path::PathBuf;
 use std::process::{Child, Command, Output, Stdio};
 use std::time::Duration;
 
+use tokio::io::{AsyncReadExt, AsyncWriteExt};
+use tokio::net::UnixStream;
 use tokio::time::Instant;
 
 /// Longest wait for anything a test waits for.
@@ -103,6 +105,16 @@ impl Daemon {
             .current_dir(self.dir.path())
             .output()
             .unwrap()
+    }
+
+    /// What its admin listener at a unix socket shows.
+    pub(crate) async fn metrics(&self, socket: &str) -> String {
+        let mut socket = UnixStream::connect(self.path(socket)).await.unwrap();
+        let request = b"GET /metrics HTTP/1.1\r\nhost: x\r\nconnection: close\r\n\r\n";
+        socket.write_all(request).await.unwrap();
+        let mut text = String::new();
+        socket.read_to_string(&mut text).await.unwrap();
+        text
     }
 
     /// Waits until the process that was started has ended; its exit code.

@@ -21,7 +21,7 @@ const FLIP: Duration = Duration::from_secs(20);
 ///
 /// When `out` cannot be written.
 pub fn demo(once: bool, out: &mut dyn Write) -> io::Result<u8> {
-    telemetry::init(crate::config::Level::Error, SharedSink::stderr());
+    let _last_events = telemetry::init(crate::config::Level::Error, SharedSink::stderr());
     let runtime = tokio::runtime::Builder::new_current_thread()
         .enable_all()
         .build()?;

@@ -1,0 +1,118 @@
+//! The process where something has run out: descriptors, or the patience of a log's reader.
+
+use std::io::Read;
+use std::process::Stdio;
+use std::time::Duration;
+
+use tokio::io::{AsyncReadExt, AsyncWriteExt};
+use tokio::net::{TcpStream, UnixStream};
+
+use crate::lifecycle::{config, get_in_place};
+use crate::support::daemon::{Daemon, wait_for};
+use crate::support::origin::{RawOrigin, ok};
+use crate::support::proxy::{bucket_at, status};
+
+/// A pipe holds 64 KiB and the queue 4,096 events; here are more, and nobody reads them.
+#[tokio::test(flavor = "multi_thread")]
+async fn a_log_that_takes_nothing_holds_up_no_request() {
+    let closed = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
+    let origin = closed.local_addr().unwrap();
+    drop(closed);
+    let config = format!(
+        "[server]\nworkers = 1\ndrain_delay = \"0s\"\n[log]\nlevel = \"trace\"\n[admin]\naddress = \"unix:admin.sock\"\n\
+         [[listener]]\naddress = \"unix:front.sock\"\n[[route]]\n{}\n",
+        bucket_at(origin)
+    );
+    let mut daemon = Daemon::start_with(&config, |command| {
+        command.stderr(Stdio::piped());
+    });
+    let front = daemon.path("front.sock");
+    wait_for("the socket", || front.exists().then_some(())).await;
+    for number in 0..3000 {
+        let asking = async {
+            let mut socket = UnixStream::connect(&front).await.unwrap();
+            let request = b"GET /k HTTP/1.1\r\nhost: x\r\nconnection: close\r\n\r\n";
+            socket.write_all(request).await.unwrap();
+            let mut answer = Vec::new();
+            socket.read_to_end(&mut answer).await.unwrap();
+            answer
+        };
+        let answer = tokio::time::timeout(Duration::from_secs(10), asking).await;
+        let answer = answer.unwrap_or_else(|_| panic!("no answer after {number}"));
+        assert!(answer.starts_with(b"HTTP/1.1 502"), "{number}");
+    }
+    let metrics = daemon.metrics("admin.sock").await;
+    let dropped = metrics
+        .lines()
+        .find_map(|line| line.strip_prefix("ossgate_log_dropped_events_total "));
+    let dropped: u64 = dropped.unwrap().parse().unwrap();
+    assert!(dropped > 0, "more than the queue holds");
+    assert!(metrics.contains("\nossgate_panics_total 0\n"));
+    // Read at last, it says what is missing.
+    let mut reader = daemon.child.stderr.take().unwrap();
+    let reading = std::thread::spawn(move || {
+        let mut events = String::new();
+        reader.read_to_string(&mut events).map(|_| events)
+    });
+    Daemon::signal("TERM", daemon.child.id());
+    assert_eq!(daemon.ended().await, Some(0));
+    let events = reading.join().unwrap().unwrap();
+    assert!(events.contains("events lost: the log took none for a while"));
+    assert!(events.contains("stopped"), "the last one, too");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn without_descriptors_it_neither_spins_nor_falls_over() {
+    let origin = RawOrigin::start(|_| ok("x")).await;
+    let text = config(origin.address, "[server]\nworkers = 1\n");
+    let mut daemon = Daemon::start_with(&text, |command| {
+        let program = command.get_program().to_owned();
+        let mut limited = std::process::Command::new("sh");
+        limited
+            .args([
+                "-c",
+                "ulimit -n 256; exec \"$0\" run -c ossgate.toml > access.log 2> events.log",
+            ])
+            .arg(program)
+            .current_dir(command.get_current_dir().unwrap());
+        *command = limited;
+    });
+    let pid = daemon.child.id();
+    let address = daemon.addresses(1).await[0];
+    let mut open = Vec::new();
+    for _ in 0..600 {
+        let Ok(Ok(socket)) =
+            tokio::time::timeout(Duration::from_millis(500), TcpStream::connect(address)).await
+        else {
+            break;
+        };
+        open.push(socket);
+    }
+    assert!(open.len() > 300, "{}", open.len());
+    let before = cpu_ticks(pid);
+    let mut clock = tokio::time::interval(Duration::from_secs(1));
+    clock.tick().await;
+    clock.tick().await;
+    let used = cpu_ticks(pid) - before;
+    assert!(
+        used < 20,
+        "{used} of 100 ticks in a second with nothing to do"
+    );
+    drop(open);
+    for _ in 0..100 {
+        assert_eq!(status(&get_in_place(address).await), 200);
+    }
+    assert!(daemon.child.try_wait().unwrap().is_none());
+}
+
+/// Processor time of a process, in hundredths of a second.
+fn cpu_ticks(pid: u32) -> u64 {
+    let stat = std::fs::read_to_string(format!("/proc/{pid}/stat")).unwrap();
+    let fields: Vec<&str> = stat
+        .rsplit(')')
+        .next()
+        .unwrap()
+        .split_whitespace()
+        .collect();
+    fields[11].parse::<u64>().unwrap() + fields[12].parse::<u64>().unwrap()
+}
