@@ -1,6 +1,7 @@
-//! The process where something has run out: descriptors, or the patience of a log's reader.
+//! The process where something has run out: descriptors, the patience of a log's reader, or its origin.
 
 use std::io::Read;
+use std::net::SocketAddr;
 use std::process::Stdio;
 use std::time::Duration;
 
@@ -12,23 +13,45 @@ use crate::support::daemon::{Daemon, wait_for};
 use crate::support::origin::{RawOrigin, ok};
 use crate::support::proxy::{bucket_at, status};
 
+/// An address of which nobody listens any more.
+fn nobody() -> SocketAddr {
+    let closed = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
+    closed.local_addr().unwrap()
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn an_origin_that_is_gone_is_told_once_and_not_by_each_request() {
+    let daemon = Daemon::start(&config(nobody(), "[server]\nworkers = 1\n"));
+    let address = daemon.addresses(1).await[0];
+    for _ in 0..50 {
+        assert_eq!(status(&get_in_place(address).await), 502);
+    }
+    daemon.event("not ready").await;
+    let events = daemon.events();
+    let told = events.lines().filter(|line| line.contains(" WARN "));
+    let told: Vec<&str> = told.collect();
+    assert!(told.len() <= 3, "{told:?}");
+    assert!(
+        told.iter()
+            .any(|line| line.contains("address fails, setting it aside")),
+        "{told:?}"
+    );
+}
+
 /// A pipe holds 64 KiB and the queue 4,096 events; here are more, and nobody reads them.
 #[tokio::test(flavor = "multi_thread")]
 async fn a_log_that_takes_nothing_holds_up_no_request() {
-    let closed = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
-    let origin = closed.local_addr().unwrap();
-    drop(closed);
     let config = format!(
         "[server]\nworkers = 1\ndrain_delay = \"0s\"\n[log]\nlevel = \"trace\"\n[admin]\naddress = \"unix:admin.sock\"\n\
          [[listener]]\naddress = \"unix:front.sock\"\n[[route]]\n{}\n",
-        bucket_at(origin)
+        bucket_at(nobody())
     );
     let mut daemon = Daemon::start_with(&config, |command| {
         command.stderr(Stdio::piped());
     });
     let front = daemon.path("front.sock");
     wait_for("the socket", || front.exists().then_some(())).await;
-    for number in 0..3000 {
+    for number in 0..6000 {
         let asking = async {
             let mut socket = UnixStream::connect(&front).await.unwrap();
             let request = b"GET /k HTTP/1.1\r\nhost: x\r\nconnection: close\r\n\r\n";

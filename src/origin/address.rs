@@ -6,6 +6,7 @@
 //! growing time and then tried by one request at a time; when all are ejected, all are used.
 //! Knows no DNS: [`super::dns`] feeds it.
 
+use std::fmt::Display;
 use std::net::{IpAddr, SocketAddr};
 use std::sync::atomic::{AtomicU32, AtomicU64, AtomicUsize, Ordering::Relaxed};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
@@ -54,8 +55,9 @@ impl Address {
     }
 
     /// A connect, an exchange on a fresh connection or a body failed. What fails together when an
-    /// address dies counts once: else a busy address would be set aside for long at once.
-    pub fn note_failure(&self, now: Instant) {
+    /// address dies counts once: else a busy address would be set aside for long at once. People
+    /// are told when it has worked before; each request may try it again.
+    pub fn note_failure(&self, now: Instant, why: impl Display) {
         let at = self.millis(now);
         let since = at.saturating_sub(self.counted.load(Relaxed));
         if self.is_ejected() && Duration::from_millis(since) < EJECT_FIRST {
@@ -65,6 +67,11 @@ impl Address {
         let failures = self.failures.fetch_add(1, Relaxed).min(16);
         let pause = EJECT_FIRST.saturating_mul(1 << failures).min(EJECT_LONGEST);
         self.ejected_until.store(self.millis(now + pause), Relaxed);
+        if failures == 0 {
+            tracing::warn!(address = %self.socket, %why, "address fails, setting it aside");
+        } else {
+            tracing::debug!(address = %self.socket, %why, "address fails again");
+        }
     }
 
     /// The address works.
@@ -72,6 +79,7 @@ impl Address {
         if self.failures.load(Relaxed) != 0 {
             self.failures.store(0, Relaxed);
             self.ejected_until.store(0, Relaxed);
+            tracing::info!(address = %self.socket, "address works again");
         }
     }
 

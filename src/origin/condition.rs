@@ -109,7 +109,8 @@ async fn probe(addresses: Vec<Arc<Address>>) {
             let connect = TcpStream::connect(address.socket);
             match tokio::time::timeout(PROBE, connect).await {
                 Ok(Ok(_)) => address.note_success(),
-                Ok(Err(_)) | Err(_) => address.note_failure(Instant::now()),
+                Ok(Err(error)) => address.note_failure(Instant::now(), error),
+                Err(_) => address.note_failure(Instant::now(), "no answer to a connect"),
             }
         });
     }

@@ -225,8 +225,7 @@ fn note_overtaken(started: &[(Arc<Address>, Instant)], winner: &Arc<Address>) {
     let now = Instant::now();
     for (address, since) in started {
         if !Arc::ptr_eq(address, winner) && now.duration_since(*since) >= STAGGER {
-            tracing::warn!(address = %address.socket, "address does not accept connections, setting it aside");
-            address.note_failure(now);
+            address.note_failure(now, "another one has accepted the connection long before");
         }
     }
 }
@@ -245,10 +244,7 @@ async fn attempt(
         Err(Error::Busy) => {
             tracing::warn!(address = %address.socket, "no descriptor left for an upstream connection");
         }
-        Err(error) => {
-            tracing::warn!(address = %address.socket, %error, "cannot connect to address");
-            address.note_failure(Instant::now());
-        }
+        Err(error) => address.note_failure(Instant::now(), error),
     }
     outcome
 }

@@ -290,7 +290,9 @@ impl Shared {
             };
             let is_reset = is_lost || matches!(failure.error, Error::Reset(_));
             if !connection.is_reused && is_reset {
-                connection.address.note_failure(Instant::now());
+                connection
+                    .address
+                    .note_failure(Instant::now(), &failure.error);
             }
             let is_body_whole =
                 upload.is_none_or(|upload| upload.is_untouched() && !upload.has_failed());

@@ -186,7 +186,8 @@ impl Upstream {
                 Ok(connection)
             }
             Err(error) => {
-                tracing::warn!(endpoint = %self.endpoint, %error, "no upstream connection");
+                // The access line has it; a name may be any client's invention.
+                tracing::debug!(endpoint = %self.endpoint, %error, "no upstream connection");
                 Err(error)
             }
         }

@@ -72,7 +72,7 @@ fn a_failed_address_is_ejected_then_probed_by_one_request_at_a_time() {
     let Some(first) = snapshot.addresses().first() else {
         panic!("empty")
     };
-    first.note_failure(start);
+    first.note_failure(start, "x");
     assert_eq!(lasts(&snapshot.candidates(start, 0)), [2]);
     let later = start + Duration::from_secs(2);
     assert_eq!(lasts(&snapshot.candidates(later, 0)), [1, 2], "the probe");
@@ -91,11 +91,11 @@ fn failures_at_one_moment_count_once_and_later_ones_double_the_pause() {
         panic!("empty")
     };
     for _ in 0..20 {
-        first.note_failure(start);
+        first.note_failure(start, "x");
     }
     let probe = start + Duration::from_millis(1001);
     assert_eq!(lasts(&snapshot.candidates(probe, 0)), [1, 2]);
-    first.note_failure(probe);
+    first.note_failure(probe, "x");
     let early = probe + Duration::from_millis(1900);
     assert_eq!(lasts(&snapshot.candidates(early, 0)), [2]);
     let late = probe + Duration::from_millis(2001);
@@ -109,7 +109,7 @@ fn when_all_are_ejected_all_are_used() {
     set.publish(&[ip(1), ip(2)], HOLD, start);
     let snapshot = set.snapshot();
     for address in snapshot.addresses() {
-        address.note_failure(start);
+        address.note_failure(start, "x");
     }
     assert_eq!(lasts(&snapshot.candidates(start, 1)), [2, 1]);
 }
