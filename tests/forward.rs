@@ -206,13 +206,14 @@ async fn a_body_that_breaks_never_looks_complete() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn answers_that_could_be_read_in_two_ways_are_refused() {
+async fn answers_that_cannot_be_passed_on_are_refused() {
     for answer in [
         "HTTP/1.1 200 OK\r\ncontent-length: 5\r\ntransfer-encoding: chunked\r\n\r\n0\r\n\r\n",
         "HTTP/1.1 200 OK\r\ncontent-length: 5\r\ncontent-length: 6\r\n\r\nhello!",
         "HTTP/1.1 200 OK\r\ncontent-length: -1\r\n\r\n",
         "HTTP/1.1 101 Switching Protocols\r\nupgrade: x\r\nconnection: upgrade\r\n\r\n",
         "not http at all\r\n\r\n",
+        "HTTP/1.1 200 OK\r\ntransfer-encoding: chunked\r\n\r\nnot a length\r\n",
     ] {
         let (_origin, proxy) = pair(move |_| Reply::Close(answer.as_bytes().to_vec())).await;
         let got = proxy.get("x", "/k").await;

@@ -93,6 +93,9 @@ impl Shared {
                 };
                 Plan::new(request, &head, length, &source)
             });
+            if plan.is_none() && matches!(early, Poll::Ready(Some(Err(_)))) {
+                return Err(Error::BadAnswer("a body that breaks before its first byte"));
+            }
             ResponseBody::Stream(Box::pin(Download::new(
                 (early, body),
                 connection,
