@@ -7,6 +7,8 @@
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicU8, AtomicU32, AtomicU64, Ordering::Relaxed};
 
+use crate::http::fragment::Fragments;
+
 fn add(counter: &AtomicU64, bytes: usize) {
     let bytes = u64::try_from(bytes).unwrap_or(u64::MAX);
     counter.store(counter.load(Relaxed).wrapping_add(bytes), Relaxed);
@@ -27,6 +29,9 @@ pub struct Activity {
     /// Bytes read from the socket, and bytes the client is entitled to send; both only grow.
     read: AtomicU64,
     earned: AtomicU64,
+    /// Targets with a `#` that have come. HTTP/1 only.
+    pub fragments: Fragments,
+    is_in_body: AtomicBool,
     /// What is asked of the client: 1, to connect anew after the next answer; 2, at once when idle.
     wish: Arc<AtomicU8>,
 }
@@ -98,6 +103,17 @@ impl Activity {
     #[must_use]
     pub fn progress(&self) -> u64 {
         self.progress.load(Relaxed)
+    }
+
+    /// The body of a request begins, or has ended, on HTTP/1.
+    pub fn set_in_body(&self, is: bool) {
+        self.is_in_body.store(is, Relaxed);
+    }
+
+    /// Whether what comes next belongs to the body of a request.
+    #[must_use]
+    pub fn is_in_body(&self) -> bool {
+        self.is_in_body.load(Relaxed)
     }
 
     /// Bytes were read from the socket.

@@ -95,6 +95,7 @@ impl Drop for ClientBody {
             stream.set_waiting(false);
         }
         self.activity.set_body_waiting(&mut self.is_waiting, false);
+        self.activity.set_in_body(false);
         if !self.inner.is_end_stream() {
             self.activity.note_unread_body();
         }
@@ -120,6 +121,9 @@ impl Body for RequestBody {
             Self::Empty => Poll::Ready(None),
             Self::Incoming(body) => {
                 let polled = poll_data(Pin::new(&mut body.inner), cx);
+                if body.inner.is_end_stream() || matches!(polled, Poll::Ready(None)) {
+                    body.activity.set_in_body(false);
+                }
                 body.activity
                     .set_body_waiting(&mut body.is_waiting, polled.is_pending());
                 if let Some(stream) = &body.stream {

@@ -46,6 +46,8 @@ pub enum Malformed {
     TargetTooLong,
     /// A head that did not come in time.
     LateHead,
+    /// A target with a `#`.
+    Fragment,
 }
 
 impl Malformed {
@@ -75,6 +77,9 @@ impl Malformed {
             Self::HeadTooLarge => "The head of the request is longer than this listener takes.",
             Self::TargetTooLong => "The request target is too long.",
             Self::LateHead => "The head of the request did not come in time.",
+            Self::Fragment => {
+                "The request target has a `#`, which must be sent as %23 where it is part of a name."
+            }
         }
     }
 
@@ -98,7 +103,8 @@ impl Malformed {
             | Self::ProtectedFieldNamed
             | Self::RepeatedLength
             | Self::BadFieldName
-            | Self::Unreadable => http::StatusCode::BAD_REQUEST,
+            | Self::Unreadable
+            | Self::Fragment => http::StatusCode::BAD_REQUEST,
         }
     }
 }

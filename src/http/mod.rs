@@ -11,6 +11,7 @@ pub mod authority;
 pub mod body;
 pub mod context;
 pub mod forwarded;
+pub mod fragment;
 pub mod framing;
 pub mod headers;
 pub mod respond;

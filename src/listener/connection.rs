@@ -131,7 +131,7 @@ where
         .header_read_timeout(None);
     let mut service = ConnectionService::http1(service, Arc::clone(&activity));
     let mut deadlines = shared.deadlines(is_refused);
-    io.hold_refusals();
+    io.watch_http1();
     loop {
         // Boxed: dropped while parked.
         let mut connection = Box::new(builder.serve_connection(TokioIo::new(io), service));

@@ -102,7 +102,7 @@ pub struct ClientIo {
 /// hyper's own answer to an HTTP/1 request that it cannot read.
 #[derive(Clone, Copy, Debug)]
 enum Refusal {
-    /// Goes out.
+    /// Goes out: not HTTP/1, or over.
     Passes,
     /// Is to be held back.
     Awaited,
@@ -131,8 +131,9 @@ impl ClientIo {
         }
     }
 
-    /// From now on, an answer hyper makes to what it cannot read is dropped and remembered.
-    pub fn hold_refusals(&mut self) {
+    /// HTTP/1 is spoken from now on: an answer hyper makes to what it cannot read is dropped and
+    /// remembered, and targets are looked at before hyper reads them.
+    pub fn watch_http1(&mut self) {
         self.refusal = Refusal::Awaited;
     }
 
@@ -141,6 +142,14 @@ impl ClientIo {
         match std::mem::replace(&mut self.refusal, Refusal::Passes) {
             Refusal::Held(status) => Some(status),
             Refusal::Passes | Refusal::Awaited => None,
+        }
+    }
+
+    /// Looks at what hyper is about to read.
+    #[inline]
+    fn look(&self, bytes: &[u8]) {
+        if !matches!(self.refusal, Refusal::Passes) && !self.activity.is_in_body() {
+            self.activity.fragments.look(bytes);
         }
     }
 
@@ -161,6 +170,7 @@ impl ClientIo {
     /// Puts bytes back in front of what the socket will give. An empty piece is let go: it would keep
     /// the whole read buffer it was cut from alive while the connection is parked.
     pub fn put_back(&mut self, bytes: Bytes) {
+        self.activity.fragments.forget();
         if self.prefix.is_empty() {
             self.prefix = bytes;
         } else if !bytes.is_empty() {
@@ -228,7 +238,9 @@ impl AsyncRead for ClientIo {
         let this = self.get_mut();
         if !this.prefix.is_empty() {
             let length = this.prefix.len().min(buf.remaining());
-            buf.put_slice(this.prefix.get(..length).unwrap_or_default());
+            let piece = this.prefix.get(..length).unwrap_or_default();
+            buf.put_slice(piece);
+            this.look(piece);
             this.prefix.advance(length);
             this.activity.set_read_drained(false);
             return Poll::Ready(Ok(()));
@@ -243,6 +255,7 @@ impl AsyncRead for ClientIo {
         let is_drained = length == 0;
         this.activity.set_read_drained(is_drained);
         if !is_drained {
+            this.look(buf.filled().get(before..).unwrap_or_default());
             this.activity.bump();
         }
         polled

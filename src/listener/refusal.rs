@@ -1,7 +1,7 @@
 //! The answer to a client whose request cannot be read, or whose head does not come.
 //!
 //! hyper would answer by itself, with a status and nothing else, and neither log nor metrics would
-//! know of it. So its answer is held back ([`ClientIo::hold_refusals`]), and the connection's service
+//! know of it. So its answer is held back ([`ClientIo::watch_http1`]), and the connection's service
 //! is called with an empty request that says what is wrong.
 
 use std::convert::Infallible;

@@ -16,6 +16,7 @@ use tower::Service;
 
 use crate::http::activity::Activity;
 use crate::http::body::{ClientBody, Waits};
+use crate::http::framing::Malformed;
 use crate::http::{Received, RequestBody};
 use crate::listener::connection::STREAM_WINDOW;
 use crate::listener::streams::{StreamState, Streams};
@@ -80,7 +81,7 @@ where
         // is treated so.
         let stream = self.streams.as_ref().map(|streams| streams.open());
         let closes = stream.is_none() && request.headers().contains_key(header::TRANSFER_ENCODING);
-        let request = request.map(|body| {
+        let mut request = request.map(|body| {
             if body.is_end_stream() {
                 RequestBody::Empty
             } else {
@@ -93,6 +94,13 @@ where
                 RequestBody::Incoming(ClientBody::new(body, Arc::clone(&self.activity), waits))
             }
         });
+        if stream.is_none() {
+            let has_body = !request.body().is_end_stream();
+            self.activity.set_in_body(has_body);
+            if self.activity.fragments.had(&request, has_body) {
+                request.extensions_mut().insert(Malformed::Fragment);
+            }
+        }
         self.activity.begin();
         self.activity.earn(self.head_bytes);
         TrackedFuture {
