@@ -13,7 +13,6 @@ use std::task::{Context, Poll, ready};
 use bytes::Bytes;
 use http::header;
 use http_body::{Body, Frame, SizeHint};
-use memchr::memrchr;
 use tokio::time::Instant;
 use tower::Service;
 
@@ -73,8 +72,6 @@ impl<S> Access<S> {
             Some(authority) => authority.as_str().as_bytes(),
             None => text(header::HOST),
         };
-        // A name and password before it are refused, and must not get into the log.
-        let host = memrchr(b'@', host).map_or(host, |at| host.get(at + 1..).unwrap_or_default());
         let mut is_https = self.connection.tls.is_some();
         let mut client = self.connection.client;
         if self.connection.is_trusted {

@@ -46,7 +46,9 @@ pub fn append_json(line: &mut Vec<u8>, context: &RequestContext, unix_millis: u6
             .as_bytes(),
     );
     json.text("http", version(context.version).as_bytes());
-    json.text("host", context.text.host());
+    // A name and password before it are refused, and not for the log.
+    let mut host = context.text.host().rsplit(|byte| *byte == b'@');
+    json.text("host", host.next().unwrap_or_default());
     json.text("method", context.method.as_str().as_bytes());
     json.masked("path", context.text.path());
     json.number("status", u64::from(status(&outcome)));
