@@ -30,15 +30,13 @@ use crate::listener::greeting::{greet, sniff};
 use crate::listener::io::{ClientIo, Socket};
 use crate::listener::refusal;
 use crate::listener::service::ConnectionService;
-use crate::listener::streams::{StreamSpawner, Streams};
+use crate::listener::streams::{STREAM_WINDOW, StreamSpawner, Streams};
 use crate::listener::{MakeService, Shared};
 use crate::shutdown::{Phase, Shutdown, Wish};
 
 /// Streams a client may have open at once.
 const STREAMS: u32 = 128;
-/// Flow-control windows: a stream's bounds what one upload may have in memory, the connection's all
-/// of a client's uploads together.
-pub(super) const STREAM_WINDOW: u32 = 512 * 1024;
+/// The connection's flow-control window bounds what a client's uploads may have in memory together.
 const CONNECTION_WINDOW: u32 = 2 * 1024 * 1024;
 /// Most bytes of an answer that wait in one stream for a slow client.
 const SEND_BUFFER: usize = 128 * 1024;

@@ -18,8 +18,7 @@ use crate::http::activity::Activity;
 use crate::http::body::{ClientBody, Waits};
 use crate::http::framing::Malformed;
 use crate::http::{Received, RequestBody};
-use crate::listener::connection::STREAM_WINDOW;
-use crate::listener::streams::{StreamState, Streams};
+use crate::listener::streams::{STREAM_WINDOW, StreamState, Streams};
 
 /// hyper's service for one connection.
 #[derive(Debug)]

@@ -32,6 +32,8 @@ pub struct StreamState {
     given_up: Arc<AtomicU32>,
 }
 
+/// A stream's flow-control window, in bytes: what one upload may have in memory.
+pub const STREAM_WINDOW: u32 = 512 * 1024;
 /// Streams a client may give up before their answers, between two ticks.
 const GIVEN_UP: u32 = 200;
 

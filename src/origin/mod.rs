@@ -15,6 +15,7 @@
 //! when its endpoint cannot be connected to any more. A download that breaks asks for the rest
 //! ([`resume`]).
 
+mod accept;
 pub mod address;
 mod answer;
 pub mod buckets;
