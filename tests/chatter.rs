@@ -74,6 +74,42 @@ async fn a_flood_of_frames_ends_its_connection_and_no_other() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
+async fn requests_and_small_bodies_do_not_pay_for_a_flood() {
+    let (_origin, proxy) = pair(|| ok("x")).await;
+    for method in ["GET", "PUT"] {
+        let mut client = Raw::connect(&proxy, 65_535).await;
+        client
+            .until(|frame| frame.kind == WINDOW_UPDATE && frame.stream == 0)
+            .await;
+        let flood = frame(PING, 0, 0, &[0; 8]).repeat(4000);
+        let flooding = async {
+            for round in 0..1000 {
+                let stream = 2 * round + 1;
+                if method == "GET" {
+                    client.get(stream, "/k", &[]).await;
+                } else {
+                    client.open("PUT", stream, "/k").await;
+                    client.send_all(&frame(DATA, 1, stream, b"x")).await;
+                }
+                client.send_all(&flood).await;
+                // Its own answer is looked for, so that what comes is read.
+                loop {
+                    match client.next().await {
+                        None => return round,
+                        Some(frame) if frame.kind == HEADERS => break,
+                        Some(_) => {}
+                    }
+                }
+            }
+            1000
+        };
+        let rounds = tokio::time::timeout(Duration::from_secs(60), flooding).await;
+        let rounds = rounds.expect("it ends");
+        assert!(rounds < 200, "{method}: {rounds} times 68 KB");
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
 async fn a_client_that_opens_its_windows_by_a_kib_gets_all_it_asked_for() {
     const LENGTH: usize = 40_000_000;
     let (_origin, proxy) = pair(|| ok(&"x".repeat(LENGTH))).await;

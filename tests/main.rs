@@ -29,6 +29,7 @@ mod reload;
 mod resolve;
 mod resume;
 mod signature;
+mod slow;
 mod starved;
 mod support;
 mod tiers;

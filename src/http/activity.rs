@@ -29,6 +29,9 @@ pub struct Activity {
     /// Bytes read from the socket, and bytes the client is entitled to send; both only grow.
     read: AtomicU64,
     earned: AtomicU64,
+    /// Bytes that may have been on their way when a body was refused; only grows.
+    granted: AtomicU64,
+    open_bodies: AtomicU32,
     /// Targets with a `#` that have come. HTTP/1 only.
     pub fragments: Fragments,
     is_in_body: AtomicBool,
@@ -132,6 +135,31 @@ impl Activity {
         add(&self.earned, bytes);
     }
 
+    /// A request's body begins on a stream.
+    pub fn open_body(&self) {
+        let count = self.open_bodies.load(Relaxed).saturating_add(1);
+        self.open_bodies.store(count, Relaxed);
+    }
+
+    /// It has ended, or is not read any further while `on_its_way` bytes may still come.
+    pub fn close_body(&self, on_its_way: usize) {
+        let count = self.open_bodies.load(Relaxed).saturating_sub(1);
+        self.open_bodies.store(count, Relaxed);
+        add(&self.granted, on_its_way);
+    }
+
+    /// Whether a body is being read from some stream.
+    #[must_use]
+    pub fn has_open_body(&self) -> bool {
+        self.open_bodies.load(Relaxed) > 0
+    }
+
+    /// What refused bodies may have cost so far, modulo 2^64.
+    #[must_use]
+    pub fn granted(&self) -> u64 {
+        self.granted.load(Relaxed)
+    }
+
     /// What the client has earned so far, modulo 2^64.
     #[must_use]
     pub fn earned(&self) -> u64 {
@@ -186,6 +214,12 @@ impl Activity {
     #[must_use]
     pub fn has_unread_body(&self) -> bool {
         self.has_unread_body.load(Relaxed)
+    }
+
+    /// Whether an answer, or a part of one, still waits for the client to take bytes.
+    #[must_use]
+    pub fn is_write_blocked(&self) -> bool {
+        self.is_write_blocked.load(Relaxed)
     }
 
     /// Whether the client holds up the connection: it does not take bytes, or does not send the

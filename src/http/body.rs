@@ -45,8 +45,10 @@ impl std::error::Error for BodyError {
     }
 }
 
-/// What a client may spend on a frame besides its data.
-const FRAME: usize = 64;
+/// A frame's own bytes, and a few more.
+const FRAME: usize = 16;
+/// What of a refused body may be on its way: the window of its stream.
+const WINDOW: usize = 512 * 1024;
 
 /// A client's request body.
 #[derive(Debug, Default)]
@@ -78,6 +80,9 @@ impl ClientBody {
     /// Wraps hyper's body.
     #[must_use]
     pub fn new(inner: Incoming, activity: Arc<Activity>, stream: Option<Arc<dyn Waits>>) -> Self {
+        if stream.is_some() {
+            activity.open_body();
+        }
         Self {
             inner,
             activity,
@@ -89,10 +94,12 @@ impl ClientBody {
 
 impl Drop for ClientBody {
     fn drop(&mut self) {
-        if let Some(stream) = &self.stream
-            && self.is_waiting
-        {
-            stream.set_waiting(false);
+        if let Some(stream) = &self.stream {
+            if self.is_waiting {
+                stream.set_waiting(false);
+            }
+            let is_whole = self.inner.is_end_stream();
+            self.activity.close_body(if is_whole { 0 } else { WINDOW });
         }
         self.activity.set_body_waiting(&mut self.is_waiting, false);
         self.activity.set_in_body(false);

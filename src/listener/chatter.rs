@@ -12,9 +12,13 @@ use crate::http::activity::Activity;
 const START: i64 = 512 * 1024;
 /// Back with each tick: a client may well ping now and then.
 const REFILL: i64 = 64 * 1024;
-/// Most at a tick: more than one connection may have on its way in bodies, which are paid when their
-/// request begins.
+/// Most that is saved up.
 const MOST: i64 = 4 * 1024 * 1024;
+/// Most between two ticks for bodies that were refused while they were on their way.
+const REFUSED: i64 = 4 * 1024 * 1024;
+/// While a body is open, its bytes may have been read and not yet have been handed on: as many as the
+/// connection's window holds, in frames of some length.
+const UNDER_WAY: i64 = 3 * 1024 * 1024;
 
 /// One connection's balance, in bytes.
 #[derive(Debug)]
@@ -22,6 +26,9 @@ pub struct Chatter {
     balance: i64,
     read: u64,
     earned: u64,
+    granted: u64,
+    /// What is left of [`REFUSED`].
+    grants: i64,
 }
 
 impl Default for Chatter {
@@ -30,6 +37,8 @@ impl Default for Chatter {
             balance: START,
             read: 0,
             earned: 0,
+            granted: 0,
+            grants: REFUSED,
         }
     }
 }
@@ -37,20 +46,31 @@ impl Default for Chatter {
 impl Chatter {
     /// Whether the client has said too much.
     pub fn is_too_much(&mut self, activity: &Activity) -> bool {
-        let read = std::mem::replace(&mut self.read, activity.read());
-        let earned = std::mem::replace(&mut self.earned, activity.earned());
-        let since = |now: u64, before| i64::try_from(now.wrapping_sub(before)).unwrap_or(i64::MAX);
+        let grown = |before: &mut u64, now: u64| {
+            let grown = now.wrapping_sub(std::mem::replace(before, now));
+            i64::try_from(grown).unwrap_or(i64::MAX)
+        };
+        let granted = grown(&mut self.granted, activity.granted()).min(self.grants);
+        self.grants -= granted;
         self.balance = self
             .balance
-            .saturating_add(since(self.earned, earned))
-            .saturating_sub(since(self.read, read));
-        self.balance < 0
+            .saturating_add(grown(&mut self.earned, activity.earned()))
+            .saturating_add(granted)
+            .saturating_sub(grown(&mut self.read, activity.read()))
+            .min(MOST);
+        let least = if activity.has_open_body() {
+            -UNDER_WAY
+        } else {
+            0
+        };
+        self.balance < least
     }
 
     /// Called about once a second.
     pub fn tick(&mut self) {
         let filled = self.balance.saturating_add(REFILL).min(START);
-        self.balance = self.balance.max(filled).min(MOST);
+        self.balance = self.balance.max(filled);
+        self.grants = REFUSED;
     }
 }
 
@@ -82,8 +102,37 @@ mod tests {
         let (activity, mut chatter) = (Activity::default(), Chatter::default());
         activity.earn(1 << 40);
         assert!(!chatter.is_too_much(&activity));
-        chatter.tick();
         activity.note_read(5_000_000);
+        assert!(chatter.is_too_much(&activity));
+    }
+
+    #[test]
+    fn refused_bodies_are_forgiven_up_to_a_bound() {
+        let (activity, mut chatter) = (Activity::default(), Chatter::default());
+        let refuse = |chatter: &mut Chatter| {
+            activity.open_body();
+            activity.note_read(512 * 1024);
+            activity.close_body(512 * 1024);
+            chatter.is_too_much(&activity)
+        };
+        for _ in 0..3 {
+            assert!((0..8).all(|_| !refuse(&mut chatter)));
+            chatter.tick();
+        }
+        assert!((0..10).any(|_| refuse(&mut chatter)));
+    }
+
+    #[test]
+    fn an_open_body_may_be_under_way() {
+        let (activity, mut chatter) = (Activity::default(), Chatter::default());
+        activity.open_body();
+        activity.note_read(2_500_000);
+        assert!(!chatter.is_too_much(&activity));
+        activity.earn(2_500_000);
+        activity.close_body(0);
+        assert!(!chatter.is_too_much(&activity));
+        activity.open_body();
+        activity.note_read(4_000_000);
         assert!(chatter.is_too_much(&activity));
     }
 }

@@ -139,7 +139,8 @@ where
             poll_fn(|cx| {
                 // Woken by it, the connection is polled first: what has come is no longer idle.
                 notice.poll(cx);
-                if let Poll::Ready(result) = connection.poll_without_shutdown(cx) {
+                // With its shutdown, which first writes what is left of an answer.
+                if let Poll::Ready(result) = Pin::new(&mut *connection).poll(cx) {
                     return Poll::Ready(End::Done(result));
                 }
                 if activity.is_useless() {
@@ -169,7 +170,11 @@ where
                 return Err(error.to_string());
             }
             End::Late(what) => {
-                if activity.has_partial_head() {
+                let is_head = |byte: &u8| !matches!(byte, b'\r' | b'\n');
+                if activity.is_write_blocked() {
+                    // hyper has bytes of an answer left, which are lost.
+                    io.reset_on_close();
+                } else if activity.has_partial_head() && parts.read_buf.iter().any(is_head) {
                     refuse(&mut io, parts.service, Malformed::LateHead).await;
                 }
                 return Err(format!("{what} timeout"));
@@ -275,12 +280,7 @@ where
     let streams = Arc::new(Streams::default());
     // What stalls is a stream, and bytes on the connection do not show it.
     activity.set_multiplexed();
-    let service = ConnectionService::http2(
-        service,
-        Arc::clone(&activity),
-        Arc::clone(&streams),
-        shared.limits.header_bytes,
-    );
+    let service = ConnectionService::http2(service, Arc::clone(&activity), Arc::clone(&streams));
     let stall_ticks = u32::try_from(shared.timeouts.stall.as_secs()).unwrap_or(u32::MAX);
     let mut chatter = Chatter::default();
     let mut io = Corked::new(io);

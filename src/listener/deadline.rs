@@ -70,6 +70,8 @@ impl Deadlines {
         }
         if activity.in_flight() > 0
             || has_served
+            // The next head can be read before the last answer has been taken.
+            || activity.is_write_blocked()
             || !(activity.has_partial_head() || self.requests == 0)
         {
             self.head_since = now;
@@ -170,6 +172,24 @@ mod tests {
                 || {}
             ),
             61
+        );
+    }
+
+    #[test]
+    fn a_head_is_not_late_while_the_answer_before_it_is_being_taken() {
+        let (start, activity) = (Instant::now(), Activity::default());
+        let mut deadlines = Deadlines::new(&timeouts(), start);
+        activity.begin();
+        activity.end();
+        let taken_slowly = || {
+            activity.set_read_drained(false);
+            activity.set_write_blocked(true);
+            activity.bump();
+        };
+        let late = Verdict::Late("header");
+        assert_eq!(
+            ticks(&mut deadlines, &activity, start, late, taken_slowly),
+            0
         );
     }
 

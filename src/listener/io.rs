@@ -350,7 +350,12 @@ impl AsyncWrite for ClientIo {
     }
 
     fn poll_shutdown(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
-        match &mut self.get_mut().stream {
+        let this = self.get_mut();
+        if matches!(this.refusal, Refusal::Held(_)) {
+            // The answer in its place is yet to come.
+            return Poll::Ready(Ok(()));
+        }
+        match &mut this.stream {
             Stream::Plain(io) => Pin::new(io).poll_shutdown(cx),
             Stream::Tls(io) => Pin::new(&mut **io).poll_shutdown(cx),
         }

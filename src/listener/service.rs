@@ -18,7 +18,7 @@ use crate::http::activity::Activity;
 use crate::http::body::{ClientBody, Waits};
 use crate::http::framing::Malformed;
 use crate::http::{Received, RequestBody};
-use crate::listener::streams::{STREAM_WINDOW, StreamState, Streams};
+use crate::listener::streams::{StreamState, Streams};
 
 /// hyper's service for one connection.
 #[derive(Debug)]
@@ -29,8 +29,6 @@ pub struct ConnectionService<S> {
     activity: Arc<Activity>,
     /// The streams of an HTTP/2 connection; absent on HTTP/1.1.
     streams: Option<Arc<Streams>>,
-    /// Bytes a request's head may have.
-    head_bytes: usize,
 }
 
 impl<S> ConnectionService<S> {
@@ -40,7 +38,6 @@ impl<S> ConnectionService<S> {
             inner: RefCell::new(inner),
             activity,
             streams: None,
-            head_bytes: 0,
         }
     }
 
@@ -49,18 +46,12 @@ impl<S> ConnectionService<S> {
         self.inner.into_inner()
     }
 
-    /// Wraps the service of one HTTP/2 connection. `head_bytes`: most a request's head may have.
-    pub fn http2(
-        inner: S,
-        activity: Arc<Activity>,
-        streams: Arc<Streams>,
-        head_bytes: usize,
-    ) -> Self {
+    /// Wraps the service of one HTTP/2 connection.
+    pub fn http2(inner: S, activity: Arc<Activity>, streams: Arc<Streams>) -> Self {
         Self {
             inner: RefCell::new(inner),
             activity,
             streams: Some(streams),
-            head_bytes,
         }
     }
 }
@@ -84,16 +75,13 @@ where
             if body.is_end_stream() {
                 RequestBody::Empty
             } else {
-                if stream.is_some() {
-                    // What may be on its way when the request is refused.
-                    self.activity
-                        .earn(usize::try_from(STREAM_WINDOW).unwrap_or(usize::MAX));
-                }
                 let waits = stream.clone().map(|stream| stream as Arc<dyn Waits>);
                 RequestBody::Incoming(ClientBody::new(body, Arc::clone(&self.activity), waits))
             }
         });
-        if stream.is_none() {
+        if stream.is_some() {
+            self.activity.earn(head_bytes(&request));
+        } else {
             let has_body = !request.body().is_end_stream();
             self.activity.set_in_body(has_body);
             if self.activity.fragments.had(&request, has_body) {
@@ -101,7 +89,6 @@ where
             }
         }
         self.activity.begin();
-        self.activity.earn(self.head_bytes);
         TrackedFuture {
             guard: Some(Guard(Arc::clone(&self.activity))),
             inner: self.inner.borrow_mut().call(request),
@@ -109,6 +96,18 @@ where
             closes,
         }
     }
+}
+
+/// Bytes the head of a request may have taken on the wire: not compressed, in frames of its own.
+fn head_bytes<B>(request: &http::Request<B>) -> usize {
+    // The pseudo-fields, and a field's two lengths.
+    const LEAST: usize = 128;
+    const FIELD: usize = 8;
+    let target = request.uri().path_and_query();
+    let target = target.map_or(0, |target| target.as_str().len());
+    let fields = request.headers().iter();
+    let fields = fields.map(|(name, value)| name.as_str().len() + value.len() + FIELD);
+    LEAST + target + fields.sum::<usize>()
 }
 
 /// One request in flight; dropping it ends it.

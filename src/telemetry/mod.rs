@@ -17,6 +17,8 @@ use std::sync::OnceLock;
 use tracing_appender::non_blocking::{ErrorCounter, NonBlockingBuilder, WorkerGuard};
 use tracing_subscriber::Registry;
 use tracing_subscriber::filter::{LevelFilter, Targets};
+use tracing_subscriber::fmt::format::Writer;
+use tracing_subscriber::fmt::time::{FormatTime, SystemTime};
 use tracing_subscriber::layer::SubscriberExt;
 use tracing_subscriber::reload;
 
@@ -37,10 +39,14 @@ impl Write for EventSink {
         let written = self.sink.write(buf);
         let lost = lost_events();
         if lost > self.told {
-            let events = lost - self.told;
-            self.told = lost;
-            // Into the queue, of which this thread has just taken one.
-            tracing::warn!(events, "events lost: the log took none for a while");
+            let mut line = String::new();
+            // Past the queue, which may be full again.
+            SystemTime.format_time(&mut Writer::new(&mut line)).ok();
+            let events = lost - std::mem::replace(&mut self.told, lost);
+            line += &format!(
+                "  WARN ossgate::telemetry: events lost: the log took none for a while events={events}\n"
+            );
+            self.sink.write_all(line.as_bytes())?;
         }
         written
     }
