@@ -47,8 +47,6 @@ impl std::error::Error for BodyError {
 
 /// A frame's own bytes, and a few more.
 const FRAME: usize = 16;
-/// What of a refused body may be on its way: the window of its stream.
-const WINDOW: usize = 512 * 1024;
 
 /// A client's request body.
 #[derive(Debug, Default)]
@@ -64,6 +62,9 @@ pub enum RequestBody {
 pub trait Waits: Send + Sync + fmt::Debug {
     /// It does, or something has moved.
     fn set_waiting(&self, is: bool);
+
+    /// Bytes of the body that may be on their way: the window of its stream.
+    fn window(&self) -> usize;
 }
 
 /// A body read from a client's connection, which tells that connection when it waits for bytes.
@@ -99,7 +100,8 @@ impl Drop for ClientBody {
                 stream.set_waiting(false);
             }
             let is_whole = self.inner.is_end_stream();
-            self.activity.close_body(if is_whole { 0 } else { WINDOW });
+            let on_its_way = if is_whole { 0 } else { stream.window() };
+            self.activity.close_body(on_its_way);
         }
         self.activity.set_body_waiting(&mut self.is_waiting, false);
         self.activity.set_in_body(false);

@@ -41,6 +41,10 @@ impl Waits for StreamState {
     fn set_waiting(&self, is: bool) {
         self.set_waits_for_client(is);
     }
+
+    fn window(&self) -> usize {
+        usize::try_from(STREAM_WINDOW).unwrap_or(usize::MAX)
+    }
 }
 
 impl StreamState {
