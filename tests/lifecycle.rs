@@ -91,7 +91,7 @@ async fn a_changed_file_is_loaded_by_itself_where_that_is_asked_for() {
 #[tokio::test(flavor = "multi_thread")]
 async fn upgrades_under_load_lose_no_request_and_refuse_no_connection() {
     let origin = RawOrigin::start(|_| ok("x")).await;
-    let server = "[server]\nworkers = 2\ndrain_timeout = \"10s\"\n";
+    let server = "[server]\nworkers = 2\ndrain_timeout = \"60s\"\n";
     let mut daemon = Daemon::start(&config(origin.address, server));
     let address = daemon.addresses(1).await[0];
     let (tally, begin) = (Arc::new(Tally::default()), Instant::now());

@@ -190,6 +190,7 @@ async fn one_blackholed_address_of_two_costs_a_stagger_at_most() {
         "blackhole: median {:?}, longest {:?}, {slow} of 200 waited for a stagger",
         times[100], times[199]
     );
-    assert!(slow <= 4, "{slow} requests waited for the dead address");
-    assert!(times[199] < Duration::from_millis(900), "{:?}", times[199]);
+    // Taking turns, every other one would; and none waits for a connect, which may take three seconds.
+    assert!(slow <= 20, "{slow} requests waited for the dead address");
+    assert!(times[199] < Duration::from_secs(2), "{:?}", times[199]);
 }

@@ -163,7 +163,8 @@ async fn a_request_on_a_kept_connection_of_a_lost_endpoint_moves() {
     assert_eq!(&request, b"GET", "it was sent there first");
     let begin = Instant::now();
     assert_eq!(get(&proxy).await, "second");
-    assert!(begin.elapsed() < Duration::from_millis(400), "moved");
+    // Asking the first endpoint again would be two seconds.
+    assert!(begin.elapsed() < Duration::from_millis(1500), "moved");
     assert_eq!(proxy.stop()[1]["retries"], 1);
 }
 

@@ -301,6 +301,8 @@ where
     let mut closing_since: Option<Instant> = None;
     let mut is_draining = false;
     let mut is_abused = false;
+    // Ended by h2, which has said so in a GOAWAY.
+    let mut is_told = false;
     let ended = poll_fn(|cx| {
         if notice.poll(cx) {
             is_draining = shutdown.phase() >= Phase::Draining;
@@ -309,6 +311,7 @@ where
             let polled = connection.as_mut().poll(cx);
             let flushed = io.poll_uncork(cx);
             if let Poll::Ready(result) = polled {
+                is_told = true;
                 return Poll::Ready(result.map_err(|error| error.to_string()));
             }
             if let Poll::Ready(Err(error)) = flushed {
@@ -374,8 +377,8 @@ where
     if is_abused {
         drop(tokio::time::timeout(LINGER, io.write_all(&ENHANCE_YOUR_CALM)).await);
     }
-    if ended.is_ok() || is_abused {
-        // The client goes on to say that it takes what it has been sent.
+    if ended.is_ok() || is_abused || is_told {
+        // The client goes on to send, and a reset would take from it what it has been sent.
         close(&mut io, true).await;
     }
     ended
