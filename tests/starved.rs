@@ -3,6 +3,7 @@
 use std::io::Read;
 use std::net::SocketAddr;
 use std::process::Stdio;
+use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
@@ -79,18 +80,31 @@ async fn a_log_that_takes_nothing_holds_up_no_request() {
     }
     // Read at last, it says what is missing.
     let mut reader = daemon.child.stderr.take().unwrap();
-    let reading = std::thread::spawn(move || {
-        let mut events = String::new();
-        reader.read_to_string(&mut events).map(|_| events)
+    let events = Arc::new(Mutex::new(Vec::new()));
+    let reading = std::thread::spawn({
+        let events = Arc::clone(&events);
+        move || {
+            let mut piece = [0; 16 * 1024];
+            while let Ok(length @ 1..) = reader.read(&mut piece) {
+                events.lock().unwrap().extend_from_slice(&piece[..length]);
+            }
+        }
     });
+    let read = || String::from_utf8(events.lock().unwrap().clone()).unwrap();
+    wait_for("what is missing", || {
+        let events = read();
+        let told = events.lines().filter_map(|line| {
+            let (_, count) =
+                line.split_once("events lost: the log took none for a while events=")?;
+            count.parse::<u64>().ok()
+        });
+        (told.sum::<u64>() >= dropped).then_some(())
+    })
+    .await;
     Daemon::signal("TERM", daemon.child.id());
     assert_eq!(daemon.ended().await, Some(0));
-    let events = reading.join().unwrap().unwrap();
-    let told = events.lines().filter_map(|line| {
-        let (_, count) = line.split_once("events lost: the log took none for a while events=")?;
-        count.parse::<u64>().ok()
-    });
-    assert!(told.sum::<u64>() >= dropped);
+    reading.join().unwrap();
+    let events = read();
     assert!(events.contains("stopped"), "the last one, too");
 }
 

@@ -111,16 +111,16 @@ async fn an_endpoint_that_swallows_connects_is_left_within_five_seconds() {
         "{:?}",
         begin.elapsed()
     );
-    let begin = Instant::now();
     for _ in 0..20 {
+        let begin = Instant::now();
         assert_eq!(get(&proxy).await, "second");
+        // A connect to the hole would take three seconds.
+        assert!(
+            begin.elapsed() < Duration::from_millis(2500),
+            "{:?}",
+            begin.elapsed()
+        );
     }
-    // A connect to the hole would take three seconds.
-    assert!(
-        begin.elapsed() < Duration::from_secs(2),
-        "{:?}",
-        begin.elapsed()
-    );
 }
 
 /// A network that swallows everything leaves kept connections open. The first endpoint answers one
