@@ -55,6 +55,49 @@ async fn a_stream_whose_window_stays_shut_is_reset_and_its_connection_goes_on() 
 }
 
 #[tokio::test(flavor = "multi_thread")]
+async fn an_upload_that_its_client_stalls_is_reset_and_a_slow_one_is_not() {
+    let origin = RawOrigin::start(|_| ok("x")).await;
+    let proxy = proxy(&origin);
+    let mut client = Raw::connect(&proxy, 65_535).await;
+    for (stream, path) in [(1, "/stalled"), (3, "/slow"), (5, "/begun")] {
+        client.open("PUT", stream, path).await;
+    }
+    client.send(DATA, 0, 5, b"hello").await;
+    let mut reset = Vec::new();
+    let mut pace = tokio::time::interval(Duration::from_millis(200));
+    let taking = async {
+        while reset.len() < 2 {
+            pace.tick().await;
+            client.send(DATA, 0, 3, b"y").await;
+            client.send(PING, 0, 0, &[0; 8]).await;
+            let frame = client
+                .until(|frame| matches!(frame.kind, PING | RST_STREAM))
+                .await;
+            if frame.kind == RST_STREAM {
+                reset.push(frame.stream);
+            }
+        }
+    };
+    tokio::time::timeout(Duration::from_secs(20), taking)
+        .await
+        .expect("stalled uploads are reset");
+    reset.sort_unstable();
+    assert_eq!(reset, [1, 5]);
+    client.send(DATA, 1, 3, b"y").await;
+    client
+        .until(|frame| frame.kind == HEADERS && frame.stream == 3)
+        .await;
+    let asked = origin.received();
+    assert_eq!(asked.len(), 1, "the others have no end");
+    let errors: Vec<_> = proxy
+        .stop()
+        .iter()
+        .map(|line| line["error"].clone())
+        .collect();
+    assert_eq!(errors.len(), 3, "{errors:?}");
+}
+
+#[tokio::test(flavor = "multi_thread")]
 async fn a_client_that_opens_streams_only_to_give_them_up_is_cut_off() {
     let origin = RawOrigin::start(|_| Reply::Silent).await;
     let proxy = proxy(&origin);

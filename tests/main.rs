@@ -9,6 +9,7 @@
 )]
 
 mod admin;
+mod arbitrary;
 mod chatter;
 mod client_address;
 mod config;

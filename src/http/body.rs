@@ -133,10 +133,14 @@ impl Body for RequestBody {
                 if body.inner.is_end_stream() || matches!(polled, Poll::Ready(None)) {
                     body.activity.set_in_body(false);
                 }
+                let was_waiting = body.is_waiting;
                 body.activity
                     .set_body_waiting(&mut body.is_waiting, polled.is_pending());
                 if let Some(stream) = &body.stream {
-                    stream.set_waiting(polled.is_pending());
+                    // Asked again in vain is not moved: whoever asks has timers of its own.
+                    if !(was_waiting && body.is_waiting) {
+                        stream.set_waiting(body.is_waiting);
+                    }
                     if let Poll::Ready(Some(Ok(frame))) = &polled
                         && let Some(length @ 1..) = frame.data_ref().map(Bytes::len)
                     {
