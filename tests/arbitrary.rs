@@ -199,7 +199,7 @@ async fn damaged_requests_end_their_connection_at_most() {
         assert_eq!(status(&get_in_place(address).await), 200);
     }
     let received = origin.received();
-    assert!(received.len() > 500, "{}: all was refused", received.len());
+    assert!(received.len() > 100, "{}: all was refused", received.len());
     for request in &received {
         let head = request.head.escape_ascii();
         assert!(is_well_formed(request), "{head}");

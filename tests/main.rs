@@ -24,6 +24,7 @@ mod leaving;
 mod lifecycle;
 mod limits;
 mod load;
+mod moving;
 mod overload;
 mod policy;
 mod reload;

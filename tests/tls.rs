@@ -176,6 +176,10 @@ async fn http2_by_its_preface_on_a_plain_listener() {
 
 /// An origin behind TLS, with the certificate of `leaf`.
 pub(crate) async fn tls_origin(leaf: &Leaf) -> SocketAddr {
+    tls_origin_at(leaf, ([127, 0, 0, 1], 0).into()).await
+}
+
+pub(crate) async fn tls_origin_at(leaf: &Leaf, address: SocketAddr) -> SocketAddr {
     let plain = RawOrigin::start(|_| ok("secret")).await;
     let chain = rustls::pki_types::CertificateDer::pem_file_iter(&leaf.cert)
         .unwrap()
@@ -190,7 +194,7 @@ pub(crate) async fn tls_origin(leaf: &Leaf) -> SocketAddr {
         .with_single_cert(chain, key)
         .unwrap();
     let acceptor = TlsAcceptor::from(Arc::new(config));
-    let listener = tokio::net::TcpListener::bind("127.0.0.1:0").await.unwrap();
+    let listener = tokio::net::TcpListener::bind(address).await.unwrap();
     let address = listener.local_addr().unwrap();
     tokio::spawn(async move {
         let plain = plain;

@@ -6,102 +6,21 @@
 //! growing time and then tried by one request at a time; when all are ejected, all are used.
 //! Knows no DNS: [`super::dns`] feeds it.
 
-use std::fmt::Display;
+mod health;
+
 use std::net::{IpAddr, SocketAddr};
-use std::sync::atomic::{AtomicU32, AtomicU64, AtomicUsize, Ordering::Relaxed};
+use std::sync::atomic::{AtomicU64, AtomicUsize, Ordering::Relaxed};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
-use tokio::sync::{Notify, Semaphore};
+use tokio::sync::Notify;
 use tokio::time::Instant;
 
+pub use crate::origin::address::health::Address;
 use crate::origin::error::DnsFailure;
 
-/// First ejection; doubles with each failure in a row.
-const EJECT_FIRST: Duration = Duration::from_secs(1);
-/// Longest ejection: a dead address costs one probe in this time.
-const EJECT_LONGEST: Duration = Duration::from_secs(60);
-/// Addresses one connect may try.
-pub(crate) const ATTEMPTS: usize = 3;
-
-/// One upstream address and its health, shared by all workers.
-#[derive(Debug)]
-pub struct Address {
-    /// Where to connect.
-    pub socket: SocketAddr,
-    /// Places for requests in flight; absent without `max_per_address`.
-    pub(crate) places: Option<Arc<Semaphore>>,
-    failures: AtomicU32,
-    /// When the last of them was.
-    counted: AtomicU64,
-    ejected_until: AtomicU64,
-    born: Instant,
-}
-
-impl Address {
-    fn new(socket: SocketAddr, max_busy: usize, now: Instant) -> Self {
-        Self {
-            socket,
-            places: (max_busy > 0).then(|| Arc::new(Semaphore::new(max_busy))),
-            failures: AtomicU32::new(0),
-            counted: AtomicU64::new(0),
-            ejected_until: AtomicU64::new(0),
-            born: now,
-        }
-    }
-
-    fn millis(&self, at: Instant) -> u64 {
-        u64::try_from(at.saturating_duration_since(self.born).as_millis()).unwrap_or(u64::MAX)
-    }
-
-    /// A connect, an exchange on a fresh connection or a body failed. What fails together when an
-    /// address dies counts once: else a busy address would be set aside for long at once. People
-    /// are told when it has worked before; each request may try it again.
-    pub fn note_failure(&self, now: Instant, why: impl Display) {
-        let at = self.millis(now);
-        let since = at.saturating_sub(self.counted.load(Relaxed));
-        if self.is_ejected() && Duration::from_millis(since) < EJECT_FIRST {
-            return;
-        }
-        self.counted.store(at, Relaxed);
-        let failures = self.failures.fetch_add(1, Relaxed).min(16);
-        let pause = EJECT_FIRST.saturating_mul(1 << failures).min(EJECT_LONGEST);
-        self.ejected_until.store(self.millis(now + pause), Relaxed);
-        if failures == 0 {
-            tracing::warn!(address = %self.socket, %why, "address fails, setting it aside");
-        } else {
-            tracing::debug!(address = %self.socket, %why, "address fails again");
-        }
-    }
-
-    /// The address works.
-    pub fn note_success(&self) {
-        if self.failures.load(Relaxed) != 0 {
-            self.failures.store(0, Relaxed);
-            self.ejected_until.store(0, Relaxed);
-            tracing::info!(address = %self.socket, "address works again");
-        }
-    }
-
-    /// Whether the address is ejected at `now`, or waits for its probe.
-    #[must_use]
-    pub fn is_ejected(&self) -> bool {
-        self.failures.load(Relaxed) != 0
-    }
-
-    /// Whether this request may probe an ejected address: the ejection is over, and no other request
-    /// took the probe within the last [`EJECT_FIRST`]. A time rather than a flag, because a request
-    /// can be cancelled with the probe in its hands.
-    fn takes_probe(&self, now: Instant) -> bool {
-        let until = self.ejected_until.load(Relaxed);
-        self.is_ejected()
-            && self.millis(now) >= until
-            && self
-                .ejected_until
-                .compare_exchange(until, self.millis(now + EJECT_FIRST), Relaxed, Relaxed)
-                .is_ok()
-    }
-}
+/// Addresses one connect may try, one after the other: more than are dead at any time.
+pub(crate) const ATTEMPTS: usize = 10;
 
 /// The addresses at one moment: those of the latest answer first, then the others still held.
 #[derive(Debug, Default)]
@@ -338,17 +257,44 @@ impl AddressSet {
         Arc::clone(&self.kick)
     }
 
-    /// Asks DNS again and waits for its answer, until `deadline`; whether the set has changed. A
-    /// literal address has nothing to ask.
-    pub async fn learns_more(&self, deadline: Instant) -> bool {
+    /// Whether the set is another one than that of `generation`: asks DNS again if it is not, and
+    /// waits for the answer until `deadline`. A literal address has nothing to ask.
+    pub async fn learns_more(&self, generation: u64, deadline: Instant) -> bool {
         if self.is_fixed {
             return false;
         }
-        let (generation, answers) = (self.generation(), self.answers.load(Relaxed));
-        self.ask_refresh();
-        self.wait_until(deadline, |set| set.answers.load(Relaxed) != answers)
-            .await;
+        if self.generation() == generation {
+            let answers = self.answers();
+            self.ask_refresh();
+            self.wait_until(deadline, |set| set.answers() != answers)
+                .await;
+        }
         self.generation() != generation
+    }
+
+    /// Asks DNS again after `patience` and returns when the set is another one than that of the
+    /// generation `used`; never, for a literal address.
+    pub async fn moves(&self, used: &AtomicU64, patience: Duration) {
+        if self.is_fixed {
+            return std::future::pending().await;
+        }
+        tokio::time::sleep(patience).await;
+        self.ask_refresh();
+        loop {
+            let changed = self.changed.notified();
+            tokio::pin!(changed);
+            changed.as_mut().enable();
+            if self.generation() != used.load(Relaxed) {
+                return;
+            }
+            changed.await;
+        }
+    }
+
+    /// Resolutions so far, good or failed.
+    #[must_use]
+    pub fn answers(&self) -> u64 {
+        self.answers.load(Relaxed)
     }
 
     /// Waits until `is_done` holds for the set or `deadline` passes; looks again at every answer.

@@ -18,6 +18,10 @@ const PROBE: Duration = Duration::from_secs(2);
 /// Pause between two rounds.
 const ROUND: Duration = Duration::from_millis(500);
 
+/// How long an address that has worked cannot be connected to before that is trouble. Addresses that
+/// move fail all at once, and DNS, which is asked at the first failure, has the new ones by then.
+const PATIENCE: Duration = Duration::from_millis(1200);
+
 /// What was found about the endpoints.
 #[derive(Debug)]
 pub struct Condition {
@@ -52,11 +56,8 @@ fn trouble(set: &AddressSet, now: Instant) -> Option<String> {
             None => "no address".to_owned(),
         });
     }
-    if snapshot
-        .addresses()
-        .iter()
-        .all(|address| address.is_ejected())
-    {
+    let is_lost = |address: &Arc<Address>| address.is_lost(now, PATIENCE);
+    if snapshot.addresses().iter().all(is_lost) {
         let age = set.age(now).unwrap_or_default().as_secs();
         return Some(format!(
             "none of its {} addresses can be connected to; resolved {age} s ago",
@@ -105,14 +106,21 @@ pub async fn prove(sets: &[Arc<AddressSet>]) -> Condition {
 async fn probe(addresses: Vec<Arc<Address>>) {
     let mut probes = JoinSet::new();
     for address in addresses {
-        probes.spawn(async move {
-            let connect = TcpStream::connect(address.socket);
-            match tokio::time::timeout(PROBE, connect).await {
-                Ok(Ok(_)) => address.note_success(),
-                Ok(Err(error)) => address.note_failure(Instant::now(), error),
-                Err(_) => address.note_failure(Instant::now(), "no answer to a connect"),
-            }
-        });
+        probes.spawn(accepts(address));
     }
     while probes.join_next().await.is_some() {}
+}
+
+/// Connects to `address` and lets go: whether that is possible.
+pub async fn accepts(address: Arc<Address>) -> bool {
+    let connecting = TcpStream::connect(address.socket);
+    match tokio::time::timeout(PROBE, connecting).await {
+        Ok(Ok(_)) => {
+            address.note_connected(Instant::now());
+            return true;
+        }
+        Ok(Err(error)) => address.note_failure(Instant::now(), error),
+        Err(_) => address.note_failure(Instant::now(), "no answer to a connect"),
+    }
+    false
 }

@@ -5,23 +5,20 @@
 //! its address. Each attempt has the whole connect timeout for itself.
 
 use std::io;
-use std::pin::Pin;
 use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, Ordering::Relaxed};
-use std::task::{Context, Poll};
 use std::time::Duration;
 
 use rustls::pki_types::ServerName;
 use socket2::{SockRef, TcpKeepalive};
-use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
 use tokio::net::TcpStream;
+use tokio::sync::OwnedSemaphorePermit;
 use tokio::task::JoinSet;
 use tokio::time::Instant;
 use tokio_rustls::TlsConnector;
-use tokio_rustls::client::TlsStream;
 
 use crate::origin::address::Address;
 use crate::origin::error::Error;
+use crate::origin::io::{Stream, UpstreamIo};
 
 /// Wait before the next address is tried beside the first. Inside a region a connect takes about a
 /// millisecond, so one that takes this long is very likely dead; much less would double the
@@ -52,114 +49,6 @@ impl std::fmt::Debug for Tls {
     }
 }
 
-/// The socket below an [`UpstreamIo`].
-#[derive(Debug)]
-enum Stream {
-    Plain(TcpStream),
-    /// Boxed: rustls's state is about a kilobyte, and plain sockets should not carry it.
-    Tls(Box<TlsStream<TcpStream>>),
-}
-
-/// A connected upstream socket.
-#[derive(Debug)]
-pub struct UpstreamIo {
-    stream: Stream,
-    asks_kernel: Arc<AtomicBool>,
-}
-
-impl UpstreamIo {
-    fn new(stream: Stream) -> Self {
-        Self {
-            stream,
-            asks_kernel: Arc::default(),
-        }
-    }
-
-    /// When set, the next read first asks the kernel whether the peer has closed: the event loop may
-    /// not have been told yet. For requests that must not be sent into a closing connection.
-    #[must_use]
-    pub fn asks_kernel(&self) -> Arc<AtomicBool> {
-        Arc::clone(&self.asks_kernel)
-    }
-
-    /// Whether the peer has closed, or sent something unasked.
-    fn is_readable_now(&self) -> bool {
-        let socket = match &self.stream {
-            Stream::Plain(socket) => socket,
-            Stream::Tls(stream) => stream.get_ref().0,
-        };
-        let mut byte = [std::mem::MaybeUninit::uninit(); 1];
-        !matches!(SockRef::from(socket).peek(&mut byte), Err(error) if error.kind() == io::ErrorKind::WouldBlock)
-    }
-}
-
-impl AsyncRead for UpstreamIo {
-    #[inline]
-    fn poll_read(
-        self: Pin<&mut Self>,
-        cx: &mut Context<'_>,
-        buf: &mut ReadBuf<'_>,
-    ) -> Poll<io::Result<()>> {
-        let this = self.get_mut();
-        if this.asks_kernel.load(Relaxed) {
-            this.asks_kernel.store(false, Relaxed);
-            if this.is_readable_now() {
-                // Reads as end of file: nothing may stand on an idle connection.
-                return Poll::Ready(Ok(()));
-            }
-        }
-        match &mut this.stream {
-            Stream::Plain(io) => Pin::new(io).poll_read(cx, buf),
-            Stream::Tls(io) => Pin::new(&mut **io).poll_read(cx, buf),
-        }
-    }
-}
-
-impl AsyncWrite for UpstreamIo {
-    #[inline]
-    fn poll_write(
-        self: Pin<&mut Self>,
-        cx: &mut Context<'_>,
-        buf: &[u8],
-    ) -> Poll<io::Result<usize>> {
-        match &mut self.get_mut().stream {
-            Stream::Plain(io) => Pin::new(io).poll_write(cx, buf),
-            Stream::Tls(io) => Pin::new(&mut **io).poll_write(cx, buf),
-        }
-    }
-
-    #[inline]
-    fn poll_write_vectored(
-        self: Pin<&mut Self>,
-        cx: &mut Context<'_>,
-        bufs: &[io::IoSlice<'_>],
-    ) -> Poll<io::Result<usize>> {
-        match &mut self.get_mut().stream {
-            Stream::Plain(io) => Pin::new(io).poll_write_vectored(cx, bufs),
-            Stream::Tls(io) => Pin::new(&mut **io).poll_write_vectored(cx, bufs),
-        }
-    }
-
-    fn is_write_vectored(&self) -> bool {
-        true
-    }
-
-    #[inline]
-    fn poll_flush(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
-        match &mut self.get_mut().stream {
-            Stream::Plain(io) => Pin::new(io).poll_flush(cx),
-            Stream::Tls(io) => Pin::new(&mut **io).poll_flush(cx),
-        }
-    }
-
-    fn poll_shutdown(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
-        match &mut self.get_mut().stream {
-            Stream::Plain(io) => Pin::new(io).poll_shutdown(cx),
-            Stream::Tls(io) => Pin::new(&mut **io).poll_shutdown(cx),
-        }
-    }
-}
-
 /// A fresh connection and what it cost.
 #[derive(Debug)]
 pub struct Connected {
@@ -167,36 +56,50 @@ pub struct Connected {
     pub io: UpstreamIo,
     /// The address it leads to.
     pub address: Arc<Address>,
+    /// Its place at the address, under `max_per_address`.
+    pub place: Option<OwnedSemaphorePermit>,
     /// TCP part of the time.
     pub connect: Duration,
     /// TLS part of the time.
     pub tls: Duration,
 }
 
-/// Connects to one of `candidates`, best first.
+/// Connects to one of `candidates`, best first. Where places are limited, those without a free one
+/// are passed over; when the others fail, a place at the last of them is waited for, until `deadline`.
 ///
 /// Cancel-safe: dropping the future abandons all attempts.
 ///
 /// # Errors
 ///
 /// [`Error::ConnectRefused`], [`Error::ConnectTimeout`] or [`Error::Tls`] of the last attempt to
-/// fail, when none succeeded.
+/// fail, when none succeeded; [`Error::Busy`] when there was no place.
 pub async fn connect(
     candidates: &[Arc<Address>],
     tls: Option<&Tls>,
     timeout: Duration,
+    deadline: Instant,
 ) -> Result<Connected, Error> {
     if let [only] = candidates {
-        return attempt(Arc::clone(only), tls.cloned(), timeout).await;
+        let place = place(only, deadline).await?;
+        return attempt(Arc::clone(only), place, tls.cloned(), timeout).await;
     }
     let mut waiting = candidates.iter();
     let mut attempts = JoinSet::new();
     let mut started: Vec<(Arc<Address>, Instant)> = Vec::with_capacity(candidates.len());
     let mut last = Error::ConnectTimeout;
+    // One that was passed over.
+    let mut full = None;
     loop {
-        if let Some(address) = waiting.next() {
+        let next = waiting.by_ref().find_map(|address| {
+            let place = address.reserve();
+            if place.is_none() {
+                full = Some(address);
+            }
+            Some((address, place?))
+        });
+        if let Some((address, place)) = next {
             started.push((Arc::clone(address), Instant::now()));
-            attempts.spawn(attempt(Arc::clone(address), tls.cloned(), timeout));
+            attempts.spawn(attempt(Arc::clone(address), place, tls.cloned(), timeout));
         }
         let next = if waiting.len() == 0 {
             timeout * 2
@@ -205,7 +108,15 @@ pub async fn connect(
         };
         match tokio::time::timeout(next, attempts.join_next()).await {
             Err(_elapsed) => {}
-            Ok(None) => return Err(last),
+            // Nothing is under way: the next one, if there is one.
+            Ok(None) if waiting.len() > 0 => {}
+            Ok(None) => {
+                let Some(address) = full else {
+                    return Err(last);
+                };
+                let place = place(address, deadline).await?;
+                return attempt(Arc::clone(address), place, tls.cloned(), timeout).await;
+            }
             Ok(Some(Ok(Ok(connected)))) => {
                 note_overtaken(&started, &connected.address);
                 return Ok(connected);
@@ -216,6 +127,20 @@ pub async fn connect(
             }
             Ok(Some(Err(_panicked))) => {}
         }
+    }
+}
+
+/// A place at `address`, waited for until `deadline`.
+async fn place(
+    address: &Address,
+    deadline: Instant,
+) -> Result<Option<OwnedSemaphorePermit>, Error> {
+    let Some(places) = &address.places else {
+        return Ok(None);
+    };
+    match tokio::time::timeout_at(deadline, Arc::clone(places).acquire_owned()).await {
+        Ok(Ok(place)) => Ok(Some(place)),
+        Ok(Err(_)) | Err(_) => Err(Error::Busy),
     }
 }
 
@@ -232,15 +157,17 @@ fn note_overtaken(started: &[(Arc<Address>, Instant)], winner: &Arc<Address>) {
 
 async fn attempt(
     address: Arc<Address>,
+    place: Option<OwnedSemaphorePermit>,
     tls: Option<Tls>,
     timeout: Duration,
 ) -> Result<Connected, Error> {
-    let outcome = match tokio::time::timeout(timeout, open(Arc::clone(&address), tls)).await {
+    let opening = open(Arc::clone(&address), place, tls);
+    let outcome = match tokio::time::timeout(timeout, opening).await {
         Ok(outcome) => outcome,
         Err(_elapsed) => Err(Error::ConnectTimeout),
     };
     match &outcome {
-        Ok(_) => address.note_success(),
+        Ok(_) => address.note_connected(Instant::now()),
         Err(Error::Busy) => {
             tracing::warn!(address = %address.socket, "no descriptor left for an upstream connection");
         }
@@ -249,7 +176,11 @@ async fn attempt(
     outcome
 }
 
-async fn open(address: Arc<Address>, tls: Option<Tls>) -> Result<Connected, Error> {
+async fn open(
+    address: Arc<Address>,
+    place: Option<OwnedSemaphorePermit>,
+    tls: Option<Tls>,
+) -> Result<Connected, Error> {
     let start = Instant::now();
     let socket = TcpStream::connect(address.socket).await.map_err(|error| {
         match (error.kind(), error.raw_os_error()) {
@@ -274,6 +205,7 @@ async fn open(address: Arc<Address>, tls: Option<Tls>) -> Result<Connected, Erro
     Ok(Connected {
         io: UpstreamIo::new(stream),
         address,
+        place,
         connect,
         tls: start.elapsed().saturating_sub(connect),
     })

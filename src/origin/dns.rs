@@ -3,33 +3,24 @@
 //! A task sleeps for the answer's TTL, held between `min_ttl` (a TTL of 0 must not become a busy
 //! loop) and `max_ttl`, and feeds the name's [`AddressSet`]. A failed resolution keeps the last good
 //! set and is tried again with back-off; a request whose connects all failed asks for an answer at
-//! once. hickory-resolver is used underneath, without its cache. This is the only file that resolves
-//! names.
+//! once. The name servers are asked by [`super::lookup`], and by nobody else.
 
 use std::collections::HashMap;
-use std::net::{IpAddr, Ipv4Addr, SocketAddr};
+use std::net::{IpAddr, Ipv4Addr};
 use std::sync::{Arc, Mutex, PoisonError, Weak};
 use std::time::Duration;
 
-use hickory_resolver::TokioResolver;
-use hickory_resolver::config::{LookupIpStrategy, NameServerConfig, ResolveHosts, ResolverConfig};
-use hickory_resolver::net::runtime::TokioRuntimeProvider;
-use hickory_resolver::net::{DnsError, NetError};
-use hickory_resolver::proto::op::ResponseCode;
+use hickory_resolver::net::NetError;
 use tokio::sync::mpsc;
 use tokio::task::JoinSet;
 use tokio::time::Instant;
 
-use crate::config::{Dns, Family};
+use crate::config::Dns;
 use crate::origin::address::AddressSet;
 use crate::origin::error::DnsFailure;
+use crate::origin::lookup::NameServers;
 use crate::oss::endpoint::Network;
 
-/// The resolvers of every VPC, used where the system names none.
-const VPC_SERVERS: [IpAddr; 2] = [
-    IpAddr::V4(Ipv4Addr::new(100, 100, 2, 136)),
-    IpAddr::V4(Ipv4Addr::new(100, 100, 2, 138)),
-];
 /// An address stays this many TTLs after the last answer that had it: OSS answers with a part of
 /// its addresses in rotation, and forgetting one costs its warm connections.
 const HOLD_TTLS: u32 = 5;
@@ -109,7 +100,7 @@ pub struct Engine {
 /// The tasks behind an [`Engine`]; runs on the control runtime.
 pub struct Runner {
     config: Dns,
-    resolver: TokioResolver,
+    servers: NameServers,
     tasks: mpsc::UnboundedReceiver<(Weak<AddressSet>, AddressRule)>,
 }
 
@@ -125,7 +116,7 @@ impl std::fmt::Debug for Runner {
 ///
 /// When the resolver cannot be set up.
 pub fn engine(config: &Dns) -> Result<(Arc<Engine>, Runner), NetError> {
-    let resolver = resolver(config)?;
+    let servers = NameServers::new(config)?;
     let (sender, tasks) = mpsc::unbounded_channel();
     let engine = Engine {
         sets: Mutex::default(),
@@ -133,53 +124,10 @@ pub fn engine(config: &Dns) -> Result<(Arc<Engine>, Runner), NetError> {
     };
     let runner = Runner {
         config: config.clone(),
-        resolver,
+        servers,
         tasks,
     };
     Ok((Arc::new(engine), runner))
-}
-
-fn resolver(config: &Dns) -> Result<TokioResolver, NetError> {
-    let provider = TokioRuntimeProvider::default();
-    let mut builder = if config.servers.is_empty() {
-        match TokioResolver::builder_tokio() {
-            Ok(builder) => builder,
-            Err(error) => {
-                tracing::warn!(%error, "no system name servers, using those of the VPC");
-                let servers = VPC_SERVERS.map(|ip| SocketAddr::new(ip, 53));
-                TokioResolver::builder_with_config(name_servers(&servers), provider)
-            }
-        }
-    } else {
-        TokioResolver::builder_with_config(name_servers(&config.servers), provider)
-    };
-    let options = builder.options_mut();
-    options.cache_size = 0;
-    options.attempts = 1;
-    options.timeout = config.timeout;
-    options.ip_strategy = match config.family {
-        Family::Ipv4 => LookupIpStrategy::Ipv4Only,
-        Family::Ipv6 => LookupIpStrategy::Ipv6Only,
-        Family::Both => LookupIpStrategy::Ipv4AndIpv6,
-    };
-    if !config.servers.is_empty() {
-        options.use_hosts_file = ResolveHosts::Never;
-    }
-    builder.build()
-}
-
-fn name_servers(servers: &[SocketAddr]) -> ResolverConfig {
-    let servers = servers
-        .iter()
-        .map(|server| {
-            let mut config = NameServerConfig::udp_and_tcp(server.ip());
-            for connection in &mut config.connections {
-                connection.port = server.port();
-            }
-            config
-        })
-        .collect();
-    ResolverConfig::from_name_servers(servers)
 }
 
 impl Engine {
@@ -214,10 +162,10 @@ impl Runner {
     /// Resolves until the engine is dropped. Dropping this future stops all resolution.
     pub async fn run(mut self) {
         let mut running = JoinSet::new();
-        let resolver = Arc::new(self.resolver);
+        let servers = Arc::new(self.servers);
         while let Some((set, rule)) = self.tasks.recv().await {
             running.spawn(refresh(
-                Arc::clone(&resolver),
+                Arc::clone(&servers),
                 self.config.clone(),
                 set,
                 rule,
@@ -227,19 +175,14 @@ impl Runner {
     }
 }
 
-async fn refresh(
-    resolver: Arc<TokioResolver>,
-    config: Dns,
-    set: Weak<AddressSet>,
-    rule: AddressRule,
-) {
+async fn refresh(servers: Arc<NameServers>, config: Dns, set: Weak<AddressSet>, rule: AddressRule) {
     let mut failures = 0_u32;
     loop {
         let Some(live) = set.upgrade() else { return };
         let (name, kick) = (live.name.clone(), live.kick());
         drop(live);
         let asked = Instant::now();
-        let answer = resolve(&resolver, &config, &name, &rule).await;
+        let answer = resolve(&servers, &name, &rule).await;
         let Some(live) = set.upgrade() else { return };
         let pause = match answer {
             Ok((ips, ttl)) => {
@@ -278,24 +221,12 @@ async fn refresh(
 }
 
 async fn resolve(
-    resolver: &TokioResolver,
-    config: &Dns,
+    servers: &NameServers,
     name: &str,
     rule: &AddressRule,
 ) -> Result<(Vec<IpAddr>, Duration), DnsFailure> {
     // The trailing dot keeps search domains out of it.
-    let absolute = format!("{name}.");
-    // hickory's own timeout is per try; this one also ends a lookup that tries server after server.
-    let limit = config.timeout.saturating_mul(2);
-    let lookup = tokio::time::timeout(limit, resolver.lookup_ip(absolute))
-        .await
-        .map_err(|_elapsed| DnsFailure::Timeout)?
-        .map_err(|error| failure(&error))?;
-    let ttl = lookup
-        .valid_until()
-        .saturating_duration_since(Instant::now().into_std());
-    let mut ips: Vec<IpAddr> = lookup.iter().collect();
-    let all = ips.len();
+    let (mut ips, ttl) = servers.resolve(&format!("{name}.")).await?;
     ips.retain(|ip| {
         let is_permitted = rule.permits(*ip);
         if !is_permitted {
@@ -303,25 +234,10 @@ async fn resolve(
         }
         is_permitted
     });
-    match (all, ips.len()) {
-        (0, _) => Err(DnsFailure::Empty),
-        (_, 0) => Err(DnsFailure::Forbidden),
-        _ => Ok((ips, ttl)),
+    if ips.is_empty() {
+        return Err(DnsFailure::Forbidden);
     }
-}
-
-fn failure(error: &NetError) -> DnsFailure {
-    match error {
-        NetError::Timeout => DnsFailure::Timeout,
-        NetError::Dns(DnsError::NoRecordsFound(none)) => match none.response_code {
-            ResponseCode::NXDomain => DnsFailure::NxDomain,
-            ResponseCode::NoError => DnsFailure::Empty,
-            _ => DnsFailure::ServerFailure,
-        },
-        NetError::Dns(DnsError::ResponseCode(ResponseCode::NXDomain)) => DnsFailure::NxDomain,
-        NetError::Dns(_) => DnsFailure::ServerFailure,
-        _ => DnsFailure::Timeout,
-    }
+    Ok((ips, ttl))
 }
 
 #[cfg(test)]

@@ -16,7 +16,7 @@ use std::task::{Context, Poll, Wake, Waker};
 use hyper::client::conn::http1;
 use hyper_util::rt::TokioIo;
 
-use crate::origin::connect::UpstreamIo;
+use crate::origin::io::UpstreamIo;
 use crate::origin::upload::UploadBody;
 
 type Inner = http1::Connection<TokioIo<UpstreamIo>, UploadBody>;

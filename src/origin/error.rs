@@ -60,6 +60,8 @@ pub enum Error {
     BadAnswer(&'static str),
     /// The request was sent and no answer began in time.
     FirstByteTimeout,
+    /// The request was sent on a kept connection, and its address cannot be connected to any more.
+    Gone,
     /// OSS stopped taking the request body.
     UploadStalled,
     /// The client's request body broke off.
@@ -84,7 +86,7 @@ impl Error {
             | Self::Tls(_)
             | Self::Reset(_)
             | Self::BadAnswer(_) => StatusCode::BAD_GATEWAY,
-            Self::ConnectTimeout | Self::FirstByteTimeout | Self::UploadStalled => {
+            Self::ConnectTimeout | Self::FirstByteTimeout | Self::Gone | Self::UploadStalled => {
                 StatusCode::GATEWAY_TIMEOUT
             }
             Self::ClientBody | Self::Rewrite(_) => StatusCode::BAD_REQUEST,
@@ -105,7 +107,7 @@ impl Error {
             Self::Tls(_) => "upstream_tls",
             Self::Reset(_) => "upstream_reset",
             Self::BadAnswer(_) => "upstream_bad_answer",
-            Self::FirstByteTimeout | Self::UploadStalled => "upstream_timeout",
+            Self::FirstByteTimeout | Self::Gone | Self::UploadStalled => "upstream_timeout",
             Self::ClientBody => "client_body",
             Self::Busy => "proxy_busy",
             Self::SignatureBound => "upstream_signature_bound",
@@ -126,7 +128,7 @@ impl Error {
             Self::Tls(_) => "UpstreamTlsFailure",
             Self::Reset(_) => "UpstreamReset",
             Self::BadAnswer(_) => "UpstreamBadAnswer",
-            Self::FirstByteTimeout | Self::UploadStalled => "UpstreamTimeout",
+            Self::FirstByteTimeout | Self::Gone | Self::UploadStalled => "UpstreamTimeout",
             Self::ClientBody | Self::Rewrite(_) => "ProxyBadRequest",
             Self::Busy => "ProxyBusy",
             Self::SignatureBound => "UpstreamSignatureBound",
@@ -142,6 +144,7 @@ impl Error {
             | Self::ConnectTimeout
             | Self::Reset(_)
             | Self::FirstByteTimeout
+            | Self::Gone
             | Self::Busy
             | Self::SignatureBound => true,
             Self::NoSuchBucket
@@ -181,6 +184,9 @@ impl Error {
             Self::FirstByteTimeout => {
                 "The request was sent and OSS did not answer in time. It may or may not have acted on it.".into()
             }
+            Self::Gone => "The request was sent, and the address of OSS it was sent to can no longer be reached. OSS may or \
+                 may not have acted on it."
+                .into(),
             Self::UploadStalled => "OSS stopped taking the request body. No object is created by an incomplete upload.".into(),
             Self::ClientBody => "The request body ended before its announced end. The fault is the client's or its network's.".into(),
             Self::Busy => "The proxy has as many requests on their way to OSS as it is allowed. OSS was not asked.".into(),
@@ -205,6 +211,7 @@ impl fmt::Display for Error {
             Self::Reset(error) => write!(f, "connection ended before the answer: {error}"),
             Self::BadAnswer(what) => write!(f, "bad answer: {what}"),
             Self::FirstByteTimeout => f.write_str("no answer in time"),
+            Self::Gone => f.write_str("no answer, and the address is gone"),
             Self::UploadStalled => f.write_str("origin stopped reading the body"),
             Self::ClientBody => f.write_str("client's body broke off"),
             Self::Busy => f.write_str("too many requests in flight"),
@@ -226,6 +233,7 @@ impl std::error::Error for Error {
             | Self::ConnectTimeout
             | Self::BadAnswer(_)
             | Self::FirstByteTimeout
+            | Self::Gone
             | Self::UploadStalled
             | Self::ClientBody
             | Self::Busy

@@ -16,6 +16,7 @@ use hyper::body::Incoming;
 use hyper::client::conn::TrySendError;
 use tokio::time::{Instant, Sleep};
 
+use crate::origin::condition;
 use crate::origin::error::Error;
 use crate::origin::pool::Connection;
 use crate::origin::upload::{Upload, UploadBody};
@@ -23,6 +24,13 @@ use crate::origin::upload::{Upload, UploadBody};
 /// How long a body is held back for an origin that does not answer `Expect: 100-continue`: what
 /// clients themselves wait (curl, the Go SDK).
 const CONTINUE_WAIT: Duration = Duration::from_secs(1);
+
+/// How long a request waits on a kept connection before its address is asked, by a connect, whether it
+/// is still there: a network that swallows everything leaves such connections open. Most answers begin
+/// within a tenth of it.
+const SUSPICIOUS: Duration = Duration::from_secs(1);
+/// An address that has accepted a connection within this time is not asked. It is asked again after it.
+const TRUSTED: Duration = Duration::from_secs(2);
 
 /// Deadlines of one exchange.
 #[derive(Clone, Copy, Debug)]
@@ -42,7 +50,8 @@ pub struct Failure {
     pub unsent: Option<Request<UploadBody>>,
 }
 
-/// Sends `request` and waits for the head of the answer.
+/// Sends `request` and waits for the head of the answer. `may_move`: it can be sent to another address
+/// when this one is gone.
 ///
 /// # Errors
 ///
@@ -52,13 +61,17 @@ pub async fn exchange(
     request: Request<UploadBody>,
     upload: Option<&Arc<Upload>>,
     deadlines: Deadlines,
+    may_move: bool,
     now: Instant,
 ) -> Result<http::Response<Incoming>, Failure> {
     // The driver is muted: it is polled below anyway.
     let answer = connection.sender.try_send_request(request);
     let mut answer = pin!(answer);
     let driver = &mut connection.driver;
+    let address = &connection.address;
     let mut watch = Watch::new(upload, deadlines, connection.timer.as_mut(), now);
+    watch.asks_at = may_move.then_some(SUSPICIOUS);
+    let mut asking = None;
     let outcome = poll_fn(|cx| {
         let mut driver = driver.turn(cx);
         loop {
@@ -76,7 +89,24 @@ pub async fn exchange(
             return match watch.poll(cx) {
                 Poll::Ready(Verdict::GoOn) => continue,
                 Poll::Ready(Verdict::Late(error)) => Poll::Ready(Outcome::Late(error)),
-                Poll::Pending => Poll::Pending,
+                Poll::Ready(Verdict::Ask) => {
+                    if asking.is_none() && !address.has_connected(Instant::now(), TRUSTED) {
+                        // Boxed: rare, and its state must not ride in every request's future.
+                        asking = Some(Box::pin(condition::accepts(Arc::clone(address))));
+                    }
+                    continue;
+                }
+                Poll::Pending => match &mut asking {
+                    Some(asked) => match asked.as_mut().poll(cx) {
+                        Poll::Ready(false) => Poll::Ready(Outcome::Late(Error::Gone)),
+                        Poll::Ready(true) => {
+                            asking = None;
+                            Poll::Pending
+                        }
+                        Poll::Pending => Poll::Pending,
+                    },
+                    None => Poll::Pending,
+                },
             };
         }
     })
@@ -127,6 +157,8 @@ fn explain(
 enum Verdict {
     /// Something changed for the connection: poll it again.
     GoOn,
+    /// The answer takes long: is the address still there?
+    Ask,
     Late(Error),
 }
 
@@ -139,6 +171,8 @@ struct Watch<'a> {
     phase_began: Instant,
     sent: u64,
     is_sending: bool,
+    /// When to ask whether the address is still there, after the end of the request.
+    asks_at: Option<Duration>,
 }
 
 impl<'a> Watch<'a> {
@@ -155,6 +189,7 @@ impl<'a> Watch<'a> {
             phase_began: now,
             sent: 0,
             is_sending: upload.is_some(),
+            asks_at: None,
         }
     }
 
@@ -169,7 +204,8 @@ impl<'a> Watch<'a> {
         } else if self.is_sending {
             self.deadlines.idle
         } else {
-            self.deadlines.first_byte
+            let first_byte = self.deadlines.first_byte;
+            self.asks_at.map_or(first_byte, |at| at.min(first_byte))
         }
     }
 
@@ -194,6 +230,10 @@ impl<'a> Watch<'a> {
                 continue;
             }
             let Some(upload) = self.upload.filter(|_| self.is_sending) else {
+                if let Some(at) = self.asks_at.filter(|at| *at < self.deadlines.first_byte) {
+                    self.asks_at = Some(at + TRUSTED);
+                    return Poll::Ready(Verdict::Ask);
+                }
                 return Poll::Ready(Verdict::Late(Error::FirstByteTimeout));
             };
             if upload.is_held() {

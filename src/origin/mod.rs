@@ -26,6 +26,8 @@ pub mod download;
 pub mod driver;
 pub mod error;
 pub mod exchange;
+pub mod io;
+pub mod lookup;
 pub mod pool;
 mod prepare;
 pub mod request;
@@ -264,9 +266,16 @@ impl Shared {
             };
             let request = prepared.build(parts);
             let upload = prepared.upload.as_ref();
-            let is_watched =
-                first.tiers.is_some() && connection.is_reused && is_idempotent && upload.is_none();
-            let exchanging = exchange(&mut connection, request, upload, self.deadlines, now);
+            let may_move = connection.is_reused && is_idempotent && upload.is_none();
+            let is_watched = may_move && first.tiers.is_some();
+            let exchanging = exchange(
+                &mut connection,
+                request,
+                upload,
+                self.deadlines,
+                may_move && !is_watched,
+                now,
+            );
             let exchanged = if is_watched {
                 // Boxed: only origins with several endpoints should carry its state.
                 Box::pin(tier::watched(first, (&upstream, tier), exchanging)).await
@@ -289,17 +298,18 @@ impl Shared {
                     unsent: None,
                 },
             };
-            let is_reset = is_lost || matches!(failure.error, Error::Reset(_));
+            let is_reset = is_lost || matches!(failure.error, Error::Reset(_) | Error::Gone);
             if !connection.is_reused && is_reset {
                 connection
                     .address
-                    .note_failure(Instant::now(), &failure.error);
+                    .note_break(Instant::now(), &failure.error);
             }
             let is_body_whole =
                 upload.is_none_or(|upload| upload.is_untouched() && !upload.has_failed());
             head = match failure.unsent {
                 Some(request) => Some(request.into_parts().0),
-                None => copy.filter(|_| is_reset),
+                // What has begun to answer has been acted on; reading it twice does no harm.
+                None => copy.filter(|_| is_reset && (is_read || !connection.wire.has_read())),
             };
             if is_retry || !is_body_whole || head.is_none() || !upstream.take_retry() {
                 return Err(failure.error);

@@ -13,7 +13,6 @@ use std::collections::HashMap;
 use std::hash::{BuildHasherDefault, Hasher};
 use std::pin::Pin;
 use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, Ordering::Relaxed};
 use std::time::Duration;
 
 use hyper::client::conn::http1;
@@ -22,6 +21,7 @@ use tokio::time::{Instant, Sleep};
 
 use crate::origin::address::{Address, AddressSet, Snapshot};
 use crate::origin::driver::Driver;
+use crate::origin::io::Wire;
 use crate::origin::upload::UploadBody;
 
 /// One upstream connection with a request on it, or ready for one.
@@ -32,8 +32,8 @@ pub struct Connection {
     pub sender: http1::SendRequest<UploadBody>,
     /// Does the reading and writing.
     pub driver: Driver,
-    /// See [`UpstreamIo::asks_kernel`](super::connect::UpstreamIo::asks_kernel).
-    pub asks_kernel: Arc<AtomicBool>,
+    /// What is known of its socket.
+    pub wire: Arc<Wire>,
     /// Whether it has served a request before.
     pub is_reused: bool,
     /// Whether it must not be used again.
@@ -234,7 +234,7 @@ pub fn check_out(
             lanes.pop(now)
         });
         let mut connection = popped?;
-        connection.asks_kernel.store(is_sure, Relaxed);
+        connection.wire.begin(is_sure);
         if connection.driver.poll_idle() || !connection.sender.is_ready() {
             continue;
         }
@@ -243,11 +243,22 @@ pub fn check_out(
     }
 }
 
+/// Takes note that the addresses of upstream `id` may be others than at the check-out, which found no
+/// connection: the first answer of DNS may have come since.
+pub fn follow(id: u64, set: &AddressSet) {
+    POOL.with_borrow_mut(|pool| {
+        if let Some(lanes) = pool.get_mut(&id) {
+            lanes.follow(set);
+        }
+    });
+}
+
 /// Puts a connection back that has finished its request cleanly.
 pub fn check_in(id: u64, mut connection: Connection, now: Instant) {
     connection.permit = None;
     connection.driver.mute();
-    if connection.is_last || connection.sender.is_closed() {
+    connection.address.note_success();
+    if connection.is_last || connection.wire.takes_no_more() || connection.sender.is_closed() {
         return;
     }
     // `try_with`: a body can be dropped while its worker thread is being torn down.

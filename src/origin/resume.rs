@@ -171,7 +171,7 @@ impl Plan {
     /// Starts to look for the rest after a break; gives itself back when that is pointless.
     pub(super) fn go_on(mut self: Box<Self>, now: Instant) -> Result<Going, Box<Self>> {
         self.address
-            .note_failure(now, "connection broke inside an answer");
+            .note_break(now, "connection broke inside an answer");
         // Two breaks at the same byte: the fault is not the connection's.
         let is_stuck = self.broke_at.replace(self.span.next) == Some(self.span.next);
         if is_stuck || !self.is_short() || self.attempts >= ATTEMPTS {
@@ -223,13 +223,13 @@ impl Plan {
         self.upstream = upstream;
         self.address = Arc::clone(&connection.address);
         let now = Instant::now();
-        match exchange(&mut connection, request, None, self.deadlines, now).await {
+        match exchange(&mut connection, request, None, self.deadlines, false, now).await {
             Ok(answer) if self.is_rest(&answer) => Ok((answer.into_body(), connection)),
             Ok(answer) => Err(Stop::Refused(answer.status())),
             Err(failure) => {
                 connection
                     .address
-                    .note_failure(Instant::now(), &failure.error);
+                    .note_break(Instant::now(), &failure.error);
                 Err(Stop::Broke(failure.error))
             }
         }

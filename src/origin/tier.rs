@@ -104,6 +104,7 @@ pub(crate) async fn connection(
         tiers.start_trial(first);
     }
     let began = Instant::now();
+    let generation = first.addresses.generation();
     let mut bound = None;
     let mut failure = Error::SignatureBound;
     let mut is_bound = false;
@@ -147,10 +148,8 @@ pub(crate) async fn connection(
         return Err(failure);
     }
     // This tier is the only one for it: as without others, its addresses may have moved.
-    if first
-        .addresses
-        .learns_more(began + first.connect_timeout)
-        .await
+    let deadline = Instant::now() + first.connect_timeout;
+    if first.addresses.learns_more(generation, deadline).await
         && let Ok(connection) = first.connection(context, is_fresh, is_sure).await
     {
         return Ok(Chosen {
@@ -198,6 +197,7 @@ fn is_unreachable(error: &Error) -> bool {
         | Error::Reset(_)
         | Error::BadAnswer(_)
         | Error::FirstByteTimeout
+        | Error::Gone
         | Error::UploadStalled
         | Error::ClientBody
         | Error::Busy

@@ -4,6 +4,7 @@
 //! a request only picks one. That is why no part of a request can lead to another host.
 
 use std::collections::HashMap;
+use std::pin::pin;
 use std::sync::atomic::{AtomicU64, Ordering::Relaxed};
 use std::sync::{Arc, Mutex, PoisonError, Weak};
 use std::time::Duration;
@@ -11,11 +12,10 @@ use std::time::Duration;
 use http::header::{self, HeaderMap, HeaderValue};
 use hyper::client::conn::http1;
 use hyper_util::rt::TokioIo;
-use tokio::sync::OwnedSemaphorePermit;
 use tokio::time::Instant;
 
 use crate::http::context::RequestContext;
-use crate::origin::address::{Address, AddressSet};
+use crate::origin::address::AddressSet;
 use crate::origin::connect::{self, Tls};
 use crate::origin::driver::Driver;
 use crate::origin::error::{DnsFailure, Error};
@@ -74,6 +74,10 @@ const BUFFER: usize = 128 * 1024;
 
 /// Most header fields of an answer: those of an upload under a listener's default limit, and OSS's own.
 const ANSWER_FIELDS: usize = 256;
+
+/// How long a connect takes before DNS is asked whether the addresses are still the right ones: two
+/// of them have been tried by then.
+const SLOW: Duration = Duration::from_millis(500);
 
 /// One upstream host.
 #[derive(Debug)]
@@ -156,26 +160,20 @@ impl Upstream {
             return Ok(connection);
         }
         // Boxed: connecting is rare, and its state must not ride in every request's future.
-        Box::pin(self.fresh(context)).await
+        let connection = Box::pin(self.fresh(context)).await?;
+        pool::follow(self.id, &self.addresses);
+        Ok(connection)
     }
 
     async fn fresh(&self, context: &RequestContext) -> Result<Connection, Error> {
         let start = Instant::now();
-        let deadline = start + self.connect_timeout;
-        let result = match self.open(start, deadline).await {
-            // The addresses may have moved since the last resolution: ask again, once. With another
-            // endpoint at hand, the request need not wait for the answer.
-            Err(error @ (Error::ConnectRefused(_) | Error::ConnectTimeout)) => {
-                if self.has_alternative {
-                    self.addresses.ask_refresh();
-                    Err(error)
-                } else if self.addresses.learns_more(deadline).await {
-                    self.open(start, deadline).await
-                } else {
-                    Err(error)
-                }
-            }
-            other => other,
+        let result = if self.has_alternative {
+            // The request need not wait for what DNS may have to say.
+            self.open(start, &AtomicU64::new(0))
+                .await
+                .inspect_err(|error| self.note_lost(error))
+        } else {
+            self.open_or_follow(start).await
         };
         match result {
             Ok((connection, spent)) => {
@@ -193,19 +191,65 @@ impl Upstream {
         }
     }
 
+    /// Where its addresses do not accept, they may have moved since the last resolution: DNS is asked
+    /// again, once, and what it knows is connected to, too. Nothing has been sent, so any request may.
+    async fn open_or_follow(&self, start: Instant) -> Result<(Connection, Spent), Error> {
+        let used = AtomicU64::new(0);
+        let mut first = pin!(self.open(start, &used));
+        let error = tokio::select! {
+            biased;
+            opened = &mut first => match opened {
+                Err(error) if is_lost(&error) => error,
+                other => return other,
+            },
+            () = self.addresses.moves(&used, SLOW) => {
+                let used = AtomicU64::new(0);
+                let mut second = pin!(self.open(start, &used));
+                return tokio::select! {
+                    opened = &mut first => match opened {
+                        Err(error) if is_lost(&error) => second.await,
+                        other => other,
+                    },
+                    opened = &mut second => match opened {
+                        Err(error) if is_lost(&error) => first.await,
+                        other => other,
+                    },
+                };
+            }
+        };
+        let deadline = Instant::now() + self.connect_timeout;
+        if self
+            .addresses
+            .learns_more(used.load(Relaxed), deadline)
+            .await
+        {
+            self.open(start, &used).await
+        } else {
+            Err(error)
+        }
+    }
+
+    fn note_lost(&self, error: &Error) {
+        if is_lost(error) {
+            self.addresses.ask_refresh();
+        }
+    }
+
     /// Connects to the endpoint and lets go: whether that is possible.
     ///
     /// # Errors
     ///
     /// As [`Upstream::connection`].
     pub(crate) async fn probe(&self) -> Result<(), Error> {
-        let start = Instant::now();
-        self.open(start, start + self.connect_timeout)
+        self.open(Instant::now(), &AtomicU64::new(0))
             .await
             .map(drop)
     }
 
-    async fn open(&self, start: Instant, deadline: Instant) -> Result<(Connection, Spent), Error> {
+    /// `start`: since when the request has been waiting. `used`: told the generation of the addresses
+    /// that are tried.
+    async fn open(&self, start: Instant, used: &AtomicU64) -> Result<(Connection, Spent), Error> {
+        let deadline = Instant::now() + self.connect_timeout;
         if self.addresses.snapshot().addresses().is_empty() {
             self.addresses.ask_refresh();
             self.addresses
@@ -217,6 +261,7 @@ impl Upstream {
                 })
                 .await;
         }
+        used.store(self.addresses.generation(), Relaxed);
         let candidates = self
             .addresses
             .snapshot()
@@ -226,11 +271,21 @@ impl Upstream {
                 self.addresses.failure().unwrap_or(DnsFailure::Pending),
             ));
         }
-        let (candidates, permit) = self.reserve(candidates, deadline).await?;
-        let waited = start.elapsed();
-        let connected =
-            connect::connect(&candidates, self.tls.as_ref(), self.connect_timeout).await?;
-        let asks_kernel = connected.io.asks_kernel();
+        let connecting = connect::connect(
+            &candidates,
+            self.tls.as_ref(),
+            self.connect_timeout,
+            deadline,
+        );
+        let connected = connecting.await?;
+        let spent = Spent {
+            wait: start
+                .elapsed()
+                .saturating_sub(connected.connect + connected.tls),
+            connect: connected.connect,
+            tls: connected.tls,
+        };
+        let wire = connected.io.wire();
         let (sender, driver) = http1::Builder::new()
             // An allocation per answer, about 300 instructions; hyper's own limit is 100, and an
             // object's metadata comes back in as many fields as it was uploaded with.
@@ -239,46 +294,25 @@ impl Upstream {
             .handshake(TokioIo::new(connected.io))
             .await
             .map_err(Error::Reset)?;
-        let spent = Spent {
-            wait: waited,
-            connect: connected.connect,
-            tls: connected.tls,
-        };
         let connection = Connection {
             address: connected.address,
             sender,
             driver: Driver::new(driver),
-            asks_kernel,
+            wire,
             timer: Box::pin(tokio::time::sleep(self.connect_timeout)),
             is_reused: false,
             is_last: false,
-            permit,
+            permit: connected.place,
         };
         Ok((connection, spent))
     }
+}
 
-    /// Under `max_per_address`: a place at one of the candidates, which is then the only one.
-    async fn reserve(
-        &self,
-        candidates: Vec<Arc<Address>>,
-        deadline: Instant,
-    ) -> Result<(Vec<Arc<Address>>, Option<OwnedSemaphorePermit>), Error> {
-        let mut fullest = None;
-        for address in &candidates {
-            let Some(places) = &address.places else {
-                return Ok((candidates, None));
-            };
-            match Arc::clone(places).try_acquire_owned() {
-                Ok(permit) => return Ok((vec![Arc::clone(address)], Some(permit))),
-                Err(_full) => fullest = Some((Arc::clone(address), Arc::clone(places))),
-            }
-        }
-        let Some((address, places)) = fullest else {
-            return Err(Error::Busy);
-        };
-        match tokio::time::timeout_at(deadline, places.acquire_owned()).await {
-            Ok(Ok(permit)) => Ok((vec![address], Some(permit))),
-            Ok(Err(_)) | Err(_) => Err(Error::Busy),
-        }
-    }
+/// Whether an error says that no address could be connected to, which may be because they have moved:
+/// another host may have got one of them by now, and have another certificate.
+fn is_lost(error: &Error) -> bool {
+    matches!(
+        error,
+        Error::ConnectRefused(_) | Error::ConnectTimeout | Error::Tls(_)
+    )
 }

@@ -52,6 +52,8 @@ pub(crate) enum Reply {
     Close(Vec<u8>),
     /// Writes these bytes before the body is read, and closes.
     Early(Vec<u8>),
+    /// Writes these bytes before the body is read, and closes without reading it.
+    Abrupt(Vec<u8>),
     /// Says nothing until the connection ends.
     Silent,
     /// Writes these bytes and resets the connection, which may take some of them along.
@@ -180,6 +182,10 @@ async fn talk(
             }
             return Ok(());
         }
+        if let Reply::Abrupt(bytes) = reply {
+            log.lock().unwrap().push(request);
+            return socket.write_all(&bytes).await;
+        }
         if request
             .header("expect")
             .first()
@@ -191,7 +197,7 @@ async fn talk(
         log.lock().unwrap().push(request);
         match reply {
             Reply::Bytes(bytes) => socket.write_all(&bytes).await?,
-            Reply::Close(bytes) | Reply::Early(bytes) => {
+            Reply::Close(bytes) | Reply::Early(bytes) | Reply::Abrupt(bytes) => {
                 socket.write_all(&bytes).await?;
                 return Ok(());
             }

@@ -113,3 +113,47 @@ fn when_all_are_ejected_all_are_used() {
     }
     assert_eq!(lasts(&snapshot.candidates(start, 1)), [2, 1]);
 }
+
+#[test]
+fn an_address_that_accepts_and_breaks_is_ejected_for_longer_each_time() {
+    let start = Instant::now();
+    let set = AddressSet::new("e", 443, 0);
+    set.publish(&[ip(1), ip(2)], HOLD, start);
+    let snapshot = set.snapshot();
+    let Some(first) = snapshot.addresses().first() else {
+        panic!("empty")
+    };
+    first.note_break(start, "x");
+    let probe = start + Duration::from_millis(1001);
+    assert_eq!(lasts(&snapshot.candidates(probe, 0)), [1, 2]);
+    // A connect says nothing about what comes after it.
+    first.note_connected(probe);
+    first.note_break(probe, "x");
+    let early = probe + Duration::from_millis(1900);
+    assert_eq!(lasts(&snapshot.candidates(early, 0)), [2]);
+    first.note_success();
+    assert_eq!(lasts(&snapshot.candidates(early, 0)), [1, 2]);
+}
+
+#[test]
+fn an_address_is_lost_when_it_stays_unreachable_or_never_was() {
+    const PATIENCE: Duration = Duration::from_secs(1);
+    let start = Instant::now();
+    let set = AddressSet::new("e", 443, 0);
+    set.publish(&[ip(1), ip(2), ip(3)], HOLD, start);
+    let snapshot = set.snapshot();
+    let [never, once, breaking] = snapshot.addresses() else {
+        panic!("three")
+    };
+    once.note_connected(start);
+    breaking.note_connected(start);
+    never.note_failure(start, "x");
+    once.note_failure(start, "x");
+    breaking.note_break(start, "x");
+    let is_lost = |after: u64| {
+        let now = start + Duration::from_millis(after);
+        [never, once, breaking].map(|address| address.is_lost(now, PATIENCE))
+    };
+    assert_eq!(is_lost(500), [true, false, false]);
+    assert_eq!(is_lost(1500), [true, true, false]);
+}
