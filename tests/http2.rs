@@ -266,7 +266,8 @@ async fn what_http_1_1_has_no_place_for_is_refused() {
     let lengths = [("content-length", "0"), ("content-length", "0")];
     client.get(1, "/k", &lengths).await;
     client.get(3, "/k", &[("\"x\"", "1")]).await;
-    for stream in [1, 3] {
+    client.get(5, "/k", &[("content-length", "")]).await;
+    for stream in [1, 3, 5] {
         let head = client
             .until(|frame| frame.kind == HEADERS && frame.stream == stream)
             .await;

@@ -273,3 +273,100 @@ fn hostile_and_foreign_xml_is_refused() {
         assert!(outcome.notes.contains(reason), "{}", outcome.notes);
     }
 }
+
+const PASS: &str = "proxy_pass http://examplebucket.oss-cn-hangzhou-internal.aliyuncs.com;";
+
+/// Each is taken over as far as it goes, and the rest is told.
+#[test]
+fn nothing_that_decides_who_gets_what_is_dropped_silently() {
+    for (text, written, told) in [
+        (
+            format!("server {{ listen 8080; location / {{ {PASS} }} }}\nserver {{ listen 9090; location / {{ proxy_pass http://other.oss-cn-hangzhou-internal.aliyuncs.com; }} }}"),
+            "bucket = \"examplebucket\"",
+            "0.conf:2: is left out",
+        ),
+        (
+            format!("server {{ listen 80; valid_referers server_names .b.cn c.*; if ($invalid_referer) {{ return 403; }} server_name a.cn; location / {{ {PASS} }} }}"),
+            "allow = [\"http*://a.cn\", \"http*://b.cn\", \"http*://*.b.cn\", \"http://c.*\", \"https://c.*\"]",
+            "",
+        ),
+        (
+            format!("server {{ listen 80; valid_referers ~\\.a\\.; if ($invalid_referer) {{ return 403; }} location / {{ {PASS} }} }}"),
+            "allow = [\"http://nobody.invalid\"]",
+            "no regular expressions",
+        ),
+        (
+            format!("server {{ listen 80; valid_referers a.cn; location / {{ {PASS} }} }}"),
+            "",
+            "nothing here refuses an invalid Referer",
+        ),
+        (
+            format!("server {{ listen 80; valid_referers a.cn; if ($invalid_referer) {{ rewrite ^ /no.png; }} location / {{ {PASS} }} }}"),
+            "",
+            "it can be refused only",
+        ),
+        (
+            format!("server {{ listen 80; include deny.conf; client_max_body_size 1m; gzip on; location / {{ {PASS} }} }}"),
+            "",
+            "`include deny.conf` is not followed",
+        ),
+        (
+            format!("server {{ listen 80; server_name a.cn; location / {{ {PASS} }} location = /old {{ return 301 https://$host/new; }} location /x {{ return 301 https://$host$request_uri; }} }}"),
+            "",
+            "a redirect of some paths only",
+        ),
+        (
+            format!("server {{ listen 80 default_server; server_name _; return 301 https://$host$request_uri; }}\nserver {{ listen 80; server_name a.cn; location / {{ {PASS} }} }}"),
+            "",
+            "",
+        ),
+        (
+            format!("server {{ listen 80; server_name ~^a; location / {{ {PASS} }} }}\nserver {{ listen 80; server_name b.cn; location / {{ {PASS} }} }}"),
+            "hosts = [\"b.cn\"]",
+            "the server is left out",
+        ),
+        (
+            format!("server {{ listen 80; server_name .a.cn; location / {{ {PASS} }} }}"),
+            "hosts = [\"a.cn\", \"*.a.cn\"]",
+            "",
+        ),
+        (
+            "map $arg_b $b { one examplebucket; }\nserver { listen 80; location / { proxy_pass http://$b.oss-cn-hangzhou-internal.aliyuncs.com; } }\n".to_owned()
+                + &format!("server {{ listen 81; location / {{ {PASS} }} }}"),
+            "",
+            "routes are not chosen by `$arg_b`",
+        ),
+        (
+            "map $host $b { default examplebucket; a.cn other; }\nserver { listen 80; location / { proxy_pass http://$b.oss-cn-hangzhou-internal.aliyuncs.com; } }".to_owned(),
+            "bucket = \"examplebucket\"",
+            "",
+        ),
+        (
+            "server { listen 80; location /img { proxy_pass http://examplebucket.oss-cn-hangzhou-internal.aliyuncs.com:8080/x; } }".to_owned(),
+            "prefix = \"x/\"",
+            "the port of",
+        ),
+    ] {
+        let outcome = nginx(&text);
+        assert_eq!(outcome.code, 0, "{text}: {}", outcome.notes);
+        outcome.config();
+        assert!(outcome.text.contains(written), "{text}\n{}", outcome.text);
+        assert!(!outcome.text.contains("redirect"), "{text}\n{}", outcome.text);
+        assert!(outcome.notes.contains(told), "{text}\n{}", outcome.notes);
+        let is_ruled = outcome.text.contains("referer");
+        assert_eq!(is_ruled, written.contains("allow"), "{}", outcome.text);
+    }
+}
+
+#[test]
+fn what_stands_in_a_file_stays_a_text() {
+    let referer = "<RefererConfiguration><RefererList><Referer>https://${file:/etc/hostname}</Referer></RefererList></RefererConfiguration>";
+    let outcome = xml(&[referer]);
+    assert!(outcome.text.contains("https://$${file:/etc/hostname}"));
+    outcome.config();
+    let website = "<WebsiteConfiguration><ErrorDocument><Key>e</Key><HttpStatus>404\n[[route]]\nhosts = [\"evil.example\"]</HttpStatus></ErrorDocument></WebsiteConfiguration>";
+    let outcome = xml(&[website]);
+    assert!(!outcome.text.contains("evil"), "{}", outcome.text);
+    assert!(outcome.notes.contains("neither 404 nor 200"));
+    outcome.config();
+}

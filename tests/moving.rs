@@ -196,7 +196,7 @@ async fn what_has_begun_to_answer_is_not_asked_again() {
         for (method, length, times) in [
             ("DELETE", "", 1),
             ("PUT", "content-length: 0\r\n", 1),
-            ("GET", "", 2),
+            ("GET", "", 3),
         ] {
             let origin = RawOrigin::start(move |request| match request.line().contains("/twice") {
                 true => Reply::Close(beginning.to_vec()),

@@ -52,7 +52,7 @@ impl Unfilled {
 }
 
 /// Fills `${NAME}`, `${NAME:-default}` (for a variable that is unset or empty) and `${file:/path}`
-/// (without the line end at its end) in.
+/// (without the line end at its end) in; `$${` stands for `${`.
 ///
 /// # Errors
 ///
@@ -61,6 +61,12 @@ pub(crate) fn interpolate(text: &str, env: Env<'_>, base: &Path) -> Result<Strin
     let mut result = String::with_capacity(text.len());
     let mut rest = text;
     while let Some((before, after)) = rest.split_once("${") {
+        if let Some(before) = before.strip_suffix('$') {
+            result.push_str(before);
+            result.push_str("${");
+            rest = after;
+            continue;
+        }
         result.push_str(before);
         let (inside, after) = after.split_once('}').ok_or(Unfilled::Open)?;
         rest = after;
@@ -131,6 +137,7 @@ mod tests {
             ("${EMPTY:-d}", "d"),
             ("${EMPTY}", ""),
             ("plain $A {A}", "plain $A {A}"),
+            ("$${A}${A}$${", "${A}x\"y${"),
         ] {
             assert_eq!(interpolate(text, &env, Path::new("/")).unwrap(), expected);
         }

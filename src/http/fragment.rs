@@ -7,14 +7,13 @@
 //!
 //! Bodies are not looked at, nor is a request that came in one piece with the end of a body.
 
-use std::collections::VecDeque;
 use std::sync::atomic::{AtomicBool, Ordering::Relaxed};
 use std::sync::{Mutex, MutexGuard, PoisonError};
 
 use http::uri::PathAndQuery;
 use memchr::{memchr, memrchr};
 
-/// Lines kept at a time: more requests than these are not in one read.
+/// Lines kept at a time; a request behind more than these is refused, too.
 const KEPT: usize = 64;
 /// Longest line kept: as long as a target can be read, with its method.
 const LONGEST: usize = 68 * 1024;
@@ -31,8 +30,16 @@ pub struct Fragments {
 struct Inner {
     /// The last line, as far as it has come.
     line: Vec<u8>,
-    /// What stands before a `#`, in lines that are no header fields.
-    suspects: VecDeque<Box<[u8]>>,
+    /// What stands before a `#`, in lines that are no header fields; with the heads that ended before
+    /// it.
+    suspects: Vec<(usize, Box<[u8]>)>,
+    /// Whether there were more than are kept.
+    is_full: bool,
+    /// Heads that have ended, and whether one has begun since.
+    heads: usize,
+    is_in_head: bool,
+    /// Requests that were asked about.
+    asked: usize,
 }
 
 impl Fragments {
@@ -73,8 +80,13 @@ impl Fragments {
             return false;
         }
         let mut inner = self.inner();
-        let mut suspects = inner.suspects.iter();
-        let had = suspects.any(|suspect| is_head_of(suspect, request));
+        let asked = inner.asked;
+        inner.asked += 1;
+        // What stands behind the head of a request with a body is in the body.
+        let had =
+            inner.suspects.iter().any(|(heads, suspect)| {
+                (!has_body || *heads <= asked) && is_head_of(suspect, request)
+            }) || (inner.is_full && !has_body);
         if has_body {
             // What came behind the head is no request.
             *inner = Inner::default();
@@ -102,6 +114,9 @@ impl Inner {
             joined = [&whole[..], end].concat();
             &joined
         };
+        let is_blank = matches!(line, b"\n" | b"\r\n");
+        self.heads += usize::from(is_blank && self.is_in_head);
+        self.is_in_head = !is_blank;
         let Some(before) = memchr(b'#', line).and_then(|at| line.get(..at)) else {
             return;
         };
@@ -110,9 +125,10 @@ impl Inner {
             .is_none_or(|blank| memchr(b':', before.get(..blank).unwrap_or_default()).is_some());
         if !is_field {
             if self.suspects.len() == KEPT {
-                self.suspects.pop_front();
+                self.is_full = true;
+            } else {
+                self.suspects.push((self.heads, before.into()));
             }
-            self.suspects.push_back(before.into());
         }
     }
 }
@@ -184,7 +200,17 @@ mod tests {
         let fragments = Fragments::default();
         fragments.look(b"GET /a HTTP/1.1\r\nreferer: GET /a#b\r\nx:y#\r\n\r\n");
         assert!(!fragments.had(&request("GET", "/a"), false));
-        fragments.look(b"PUT /a HTTP/1.1\r\ncontent-length: 9\r\n\r\nGET /a#b\n");
+        // Neither another method nor the request's own line, quoted.
+        for quoted in ["GET /a#b\n", "log:\nPUT /a#1\n", "\nPUT /a#1\n"] {
+            let head = "\r\nPUT /a HTTP/1.1\r\ncontent-length: 9\r\n\r\n";
+            fragments.look(format!("{head}{quoted}").as_bytes());
+            assert!(!fragments.had(&request("PUT", "/a"), true), "{quoted:?}");
+        }
+        fragments.look(b"PUT /a#b HTTP/1.1\r\ncontent-length: 1\r\n\r\nx");
+        assert!(fragments.had(&request("PUT", "/a"), true));
+        // Comments in a script.
+        let script = format!("PUT /a HTTP/1.1\r\n\r\n{}", "x # y\n".repeat(1000));
+        fragments.look(script.as_bytes());
         assert!(!fragments.had(&request("PUT", "/a"), true));
         assert!(!fragments.had(&request("GET", "/a"), false));
     }
@@ -194,6 +220,7 @@ mod tests {
         let fragments = Fragments::default();
         fragments.look(&b"GET /a#b\n".repeat(1000));
         assert_eq!(fragments.inner().suspects.len(), KEPT);
+        assert!(fragments.had(&request("GET", "/c"), false), "not looked at");
         for _ in 0..1000 {
             fragments.look(&[b'#'; 1000]);
         }

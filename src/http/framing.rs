@@ -35,7 +35,7 @@ pub enum Malformed {
     /// More header fields than the listener takes.
     TooManyFields,
     /// More than one `Content-Length`.
-    RepeatedLength,
+    BadLength,
     /// A header name with a character HTTP/1.1 has no place for.
     BadFieldName,
     /// Not HTTP/1.1 at all.
@@ -71,7 +71,7 @@ impl Malformed {
             Self::BadExpectation => "The request expects something other than 100-continue.",
             Self::BadMethod => "The request method cannot be proxied.",
             Self::TooManyFields => "The request has more header fields than this listener takes.",
-            Self::RepeatedLength => "The request has more than one Content-Length.",
+            Self::BadLength => "The request has a Content-Length that is not one number.",
             Self::BadFieldName => "A header name of the request is not a token.",
             Self::Unreadable => "The head of the request is not valid HTTP/1.1.",
             Self::HeadTooLarge => "The head of the request is longer than this listener takes.",
@@ -101,7 +101,7 @@ impl Malformed {
             | Self::BadTarget
             | Self::BadTransferEncoding
             | Self::ProtectedFieldNamed
-            | Self::RepeatedLength
+            | Self::BadLength
             | Self::BadFieldName
             | Self::Unreadable
             | Self::Fragment => http::StatusCode::BAD_REQUEST,
@@ -160,15 +160,19 @@ fn check_transfer_encoding(headers: &HeaderMap) -> Result<(), Malformed> {
     }
 }
 
+/// Whether this is a length: digits, and one at least (RFC 9110 section 8.6).
+#[must_use]
+pub fn is_length(value: &header::HeaderValue) -> bool {
+    !value.is_empty() && value.as_bytes().iter().all(u8::is_ascii_digit)
+}
+
 /// What hyper refuses in HTTP/1.1 and lets through in HTTP/2.
 fn check_http2(headers: &HeaderMap) -> Result<(), Malformed> {
-    if headers
-        .get_all(header::CONTENT_LENGTH)
-        .iter()
-        .nth(1)
-        .is_some()
+    let mut lengths = headers.get_all(header::CONTENT_LENGTH).iter();
+    if let Some(length) = lengths.next()
+        && (lengths.next().is_some() || !is_length(length))
     {
-        return Err(Malformed::RepeatedLength);
+        return Err(Malformed::BadLength);
     }
     // The one byte that is allowed in names there and is no token (RFC 9110 section 5.6.2).
     let has_quote = |name: &header::HeaderName| memchr(b'"', name.as_str().as_bytes()).is_some();

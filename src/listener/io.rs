@@ -97,7 +97,13 @@ pub struct ClientIo {
     prefix: Bytes,
     activity: Arc<Activity>,
     refusal: Refusal,
+    /// Bytes read since others had their turn.
+    burst: usize,
 }
+
+/// Most bytes read before others on this worker have their turn. What hyper does with them may take
+/// long: a chunk's size may have zeros without end, which it reads one by one.
+const BURST: usize = 256 * 1024;
 
 /// hyper's own answer to an HTTP/1 request that it cannot read.
 #[derive(Clone, Copy, Debug)]
@@ -128,6 +134,7 @@ impl ClientIo {
             prefix: Bytes::new(),
             activity,
             refusal: Refusal::Passes,
+            burst: 0,
         }
     }
 
@@ -245,6 +252,11 @@ impl AsyncRead for ClientIo {
             this.activity.set_read_drained(false);
             return Poll::Ready(Ok(()));
         }
+        if this.burst >= BURST {
+            this.burst = 0;
+            cx.waker().wake_by_ref();
+            return Poll::Pending;
+        }
         let before = buf.filled().len();
         let polled = match &mut this.stream {
             Stream::Plain(io) => Pin::new(io).poll_read(cx, buf),
@@ -252,6 +264,11 @@ impl AsyncRead for ClientIo {
         };
         let length = buf.filled().len().saturating_sub(before);
         this.activity.note_read(length);
+        this.burst = if polled.is_pending() {
+            0
+        } else {
+            this.burst + length
+        };
         let is_drained = length == 0;
         this.activity.set_read_drained(is_drained);
         if !is_drained {

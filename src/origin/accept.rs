@@ -16,10 +16,14 @@ use crate::origin::download::{self, Download};
 use crate::origin::error::Error;
 use crate::origin::prepare::Prepared;
 use crate::origin::resume::{Plan, Source};
+use crate::origin::upload::Upload;
 use crate::origin::{Answered, Shared, answer, pool};
 
 const OSS_REQUEST_ID: HeaderName = HeaderName::from_static("x-oss-request-id");
 const OSS_EC: HeaderName = HeaderName::from_static("x-oss-ec");
+
+/// What a socket may hold that its reader has not taken.
+const SOCKET: u64 = 64 * 1024;
 
 impl Shared {
     /// Makes the answer one that can be passed on.
@@ -52,8 +56,12 @@ impl Shared {
                 context,
             );
         }
-        // hyper would speak HTTP/1.0 on it from now on, which has no chunked uploads.
-        connection.is_last = head.version < Version::HTTP_11;
+        // hyper would speak HTTP/1.0 on it from now on, which has no chunked uploads. Who refuses what
+        // a socket still holds has perhaps not read it, and may close.
+        let is_refused = head.status.is_client_error() || head.status.is_server_error();
+        let may_be_unread = |upload: &Arc<Upload>| is_refused && upload.sent() > SOCKET;
+        connection.is_last =
+            head.version < Version::HTTP_11 || prepared.upload.as_ref().is_some_and(may_be_unread);
         head.version = Version::HTTP_11;
         {
             let mut outcome = context.outcome();

@@ -1,8 +1,11 @@
 //! What is looked at in the head of an answer, besides its hop-by-hop fields.
 
+use std::borrow::Cow;
+
 use http::header::{self, HeaderMap, HeaderValue};
 
 use crate::http::context::RequestContext;
+use crate::http::framing::is_length;
 use crate::origin::error::Error;
 use crate::origin::request::Rewrite;
 
@@ -21,9 +24,8 @@ pub(super) fn check_framing(headers: &HeaderMap) -> Result<(), Error> {
     if codings.next().is_some() || coding.is_some_and(|coding| !is_chunked(coding)) {
         return Err(Error::BadAnswer("a transfer coding other than chunked"));
     }
-    let is_number = |length: &HeaderValue| length.as_bytes().iter().all(u8::is_ascii_digit);
-    if lengths.next().is_some() || length.is_some_and(|length| !is_number(length)) {
-        return Err(Error::BadAnswer("more than one Content-Length"));
+    if lengths.next().is_some() || length.is_some_and(|length| !is_length(length)) {
+        return Err(Error::BadAnswer("a Content-Length that is not one number"));
     }
     Ok(())
 }
@@ -42,13 +44,27 @@ pub(super) fn rename_location(
         .get(header::LOCATION)
         .and_then(|location| location.to_str().ok())
         .and_then(|location| {
-            let rest = location
-                .strip_prefix("http://")
-                .or_else(|| location.strip_prefix("https://"))?;
-            let (host, path) = rest.split_at_checked(rest.find('/')?)?;
-            if !host.as_bytes().eq_ignore_ascii_case(upstream) {
+            // With or without scheme; what follows the authority may be empty.
+            let (scheme, rest) = location.split_once("//")?;
+            let is_http = ["", "http:", "https:"]
+                .iter()
+                .any(|known| known.eq_ignore_ascii_case(scheme));
+            let end = rest.find(['/', '?', '#']).unwrap_or(rest.len());
+            let (host, path) = rest.split_at_checked(end)?;
+            let bare = match scheme.len() {
+                5 => host.strip_suffix(":80"),
+                6 => host.strip_suffix(":443"),
+                _ => None,
+            };
+            let is_own = |host: &str| host.as_bytes().eq_ignore_ascii_case(upstream);
+            if !is_http || !(is_own(host) || bare.is_some_and(is_own)) {
                 return None;
             }
+            let path = match path.strip_prefix('/') {
+                Some(_) => Cow::Borrowed(path),
+                None => Cow::Owned(format!("/{path}")),
+            };
+            let path = &*path;
             let path = rewrite.unmap(bucket, path, asked)?;
             let scheme = if context.is_https { "https" } else { "http" };
             let host = std::str::from_utf8(context.text.host()).ok()?;

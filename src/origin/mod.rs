@@ -11,7 +11,8 @@
 //! connection that ended before the first byte of the answer, a request is sent again, once, on a
 //! fresh connection: always when hyper is sure that it was not written; else only when its method is
 //! idempotent and none of its body has been read. On a fresh connection only GET and HEAD are sent
-//! again. With several endpoints ([`tier`]) the same goes for a request whose answer does not begin
+//! again, and of these two a second time. What has begun to answer is asked again by GET and HEAD only.
+//! A request on a kept connection also moves when its address cannot be connected to any more. With several endpoints ([`tier`]) the same goes for a request whose answer does not begin
 //! when its endpoint cannot be connected to any more. A download that breaks asks for the rest
 //! ([`resume`]).
 
@@ -193,6 +194,10 @@ impl Service<Request> for Origin {
     }
 }
 
+/// How often GET and HEAD are sent again: addresses that move can break a connection that is kept and
+/// then one that is fresh.
+const READ_AGAIN: u32 = 2;
+
 /// An answer that has begun.
 struct Answered {
     answer: http::Response<Incoming>,
@@ -311,7 +316,8 @@ impl Shared {
                 // What has begun to answer has been acted on; reading it twice does no harm.
                 None => copy.filter(|_| is_reset && (is_read || !connection.wire.has_read())),
             };
-            if is_retry || !is_body_whole || head.is_none() || !upstream.take_retry() {
+            let is_enough = attempt >= if is_read { READ_AGAIN } else { 1 };
+            if is_enough || !is_body_whole || head.is_none() || !upstream.take_retry() {
                 return Err(failure.error);
             }
             tracing::debug!(address = %connection.address.socket, error = %failure.error, "sending again");

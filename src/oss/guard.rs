@@ -6,6 +6,7 @@
 use std::borrow::Cow;
 use std::fmt;
 
+use http::HeaderMap;
 use percent_encoding::percent_decode_str;
 
 use crate::oss::addressing::split_query;
@@ -41,6 +42,8 @@ pub enum Refused<'q> {
     Method,
     /// It has the method, but not with this sub-resource.
     SubResource(Cow<'q, str>),
+    /// It has the operation, but not with this header field, which sets an ACL.
+    Header(&'static str),
 }
 
 impl fmt::Display for Refused<'_> {
@@ -48,6 +51,7 @@ impl fmt::Display for Refused<'_> {
         match self {
             Self::Method => f.write_str("its method"),
             Self::SubResource(name) => write!(f, "`?{name}`"),
+            Self::Header(name) => write!(f, "`{name}`"),
         }
     }
 }
@@ -65,7 +69,7 @@ const READING: [&str; 7] = [
 /// Names of listings.
 const LISTING: [&str; 2] = ["continuation-token", "versions"];
 /// Names of writing an object.
-const WRITING: [&str; 15] = [
+const WRITING: [&str; 16] = [
     "append",
     "asyncFetch",
     "callback",
@@ -73,6 +77,7 @@ const WRITING: [&str; 15] = [
     "partNumber",
     "position",
     "restore",
+    "seal",
     "sequential",
     "symlink",
     "tagging",
@@ -82,8 +87,44 @@ const WRITING: [&str; 15] = [
     "x-oss-process",
     "x-oss-async-process",
 ];
+/// Settings that no V1 signature covers, as the official SDKs name them.
+const SETTINGS: [&str; 29] = [
+    "MetaQuery",
+    "accessmonitor",
+    "agenticBucket",
+    "bucketSpace",
+    "cleanRestoredObject",
+    "dataPipeline",
+    "deleteVectorIndex",
+    "deleteVectors",
+    "getVectorIndex",
+    "getVectors",
+    "legalHold",
+    "listVectorIndexes",
+    "listVectors",
+    "metadataConfiguration",
+    "metadataInventoryTable",
+    "metadataJournalTable",
+    "objectWorm",
+    "overwriteConfig",
+    "policyStatus",
+    "putVectorIndex",
+    "putVectorIndexFusion",
+    "putVectors",
+    "queryVectors",
+    "queryVectorsFusion",
+    "quota",
+    "regions",
+    "retention",
+    "rtc",
+    "userDefinedLogFieldsConfig",
+];
 /// Of these, those that are read, too.
 const READ_BY_WRITERS: [&str; 3] = ["tagging", "uploadId", "uploads"];
+
+/// Header fields that give what is written an ACL (PutObject, CopyObject, AppendObject,
+/// InitiateMultipartUpload, PutSymlink). A form has it in its body, which is not looked at.
+const ACL_FIELDS: [&str; 2] = ["x-oss-object-acl", "x-oss-acl"];
 
 /// Whether `preset` lets a request through: `key` is the key with the query behind it, `None` for the
 /// service itself.
@@ -95,6 +136,7 @@ pub fn check<'q>(
     preset: Preset,
     method: &http::Method,
     key: Option<&'q str>,
+    headers: &HeaderMap,
 ) -> Result<(), Refused<'q>> {
     if preset == Preset::Full || method == http::Method::OPTIONS {
         return Ok(());
@@ -126,9 +168,17 @@ pub fn check<'q>(
         let (name, value) = pair.split_once('=').unwrap_or((pair, ""));
         let name = percent_decode_str(name).decode_utf8_lossy();
         deletes_many |= name == "delete";
-        // A bare name that nobody knows could be a setting that is newer than this list.
-        let is_setting =
-            is_subresource(name.as_bytes()) || (is_bucket && value.is_empty() && !is_plain(&name));
+        // A name that nobody knows could be a setting that is newer than these lists. People put names
+        // of their own behind what they read, bare ones behind objects (`/logo.png?2026`), others
+        // behind a website's root, too.
+        let is_unknown = || match (is_bucket, is_read) {
+            (true, false) => true,
+            (true, true) | (false, false) => value.is_empty(),
+            (false, true) => false,
+        };
+        let is_setting = is_subresource(name.as_bytes())
+            || SETTINGS.contains(&&*name)
+            || (is_unknown() && !is_plain(&name) && !is_of_signature(&name));
         if is_setting && !is_known(&name) {
             return Err(Refused::SubResource(name));
         }
@@ -145,11 +195,31 @@ pub fn check<'q>(
                         || method == http::Method::DELETE
                 }
             });
-    if is_allowed {
-        Ok(())
-    } else {
-        Err(Refused::Method)
+    if !is_allowed {
+        return Err(Refused::Method);
     }
+    if !is_read && let Some(field) = ACL_FIELDS.iter().find(|name| headers.contains_key(**name)) {
+        return Err(Refused::Header(field));
+    }
+    Ok(())
+}
+
+/// Names that carry a signature (V1, V4, S3's).
+fn is_of_signature(name: &str) -> bool {
+    [
+        "Expires",
+        "OSSAccessKeyId",
+        "Signature",
+        "x-oss-additional-headers",
+        "x-oss-credential",
+        "x-oss-date",
+        "x-oss-expires",
+        "x-oss-security-token",
+        "x-oss-signature",
+        "x-oss-signature-version",
+    ]
+    .contains(&name)
+        || name.starts_with("X-Amz-")
 }
 
 /// Names a listing takes that may be empty.
@@ -210,6 +280,30 @@ mod tests {
             ("GET", Some("?policy"), false, false),
             ("PUT", Some("?lifecycle"), false, false),
             ("GET", Some("?someNewSetting"), false, false),
+            ("GET", Some("?policyStatus=1"), false, false),
+            ("GET", Some("?%70olicyStatus=1"), false, false),
+            ("GET", Some("?utm_source=a"), true, true),
+            ("GET", Some("k?2026"), true, true),
+            ("GET", Some("k?retention"), false, false),
+            ("PUT", Some("k?retention"), false, false),
+            ("PUT", Some("k?legalHold=x"), false, false),
+            ("POST", Some("k?cleanRestoredObject"), false, false),
+            ("PUT", Some("k?someNewSetting"), false, false),
+            (
+                "PUT",
+                Some("k?OSSAccessKeyId=a&Expires=1&Signature=b"),
+                true,
+                false,
+            ),
+            ("POST", Some("k?seal&position=5"), true, false),
+            (
+                "POST",
+                Some("?delete&metadataConfiguration=1"),
+                false,
+                false,
+            ),
+            ("POST", Some("?delete&someNewSetting=1"), false, false),
+            ("POST", Some("?delete&encoding-type=url"), true, false),
             ("PUT", Some(""), false, false),
             ("DELETE", Some(""), false, false),
             ("DELETE", Some("?delete"), false, false),
@@ -219,10 +313,26 @@ mod tests {
             ("OPTIONS", Some("k"), true, true),
         ] {
             let method = Method::from_bytes(method.as_bytes()).unwrap();
-            let is = |preset| check(preset, &method, key).is_ok();
+            let none = HeaderMap::new();
+            let is = |preset| check(preset, &method, key, &none).is_ok();
             assert_eq!(is(Preset::DataPlane), data, "data-plane {method} {key:?}");
             assert_eq!(is(Preset::ReadOnly), read, "read-only {method} {key:?}");
             assert!(is(Preset::Full));
         }
+    }
+    #[test]
+    fn an_upload_sets_no_acl_of_its_own() {
+        let mut headers = HeaderMap::new();
+        headers.insert("x-oss-object-acl", "public-read".parse().unwrap());
+        let is = |method, preset| check(preset, &method, Some("k"), &headers);
+        let refused = Err(Refused::Header("x-oss-object-acl"));
+        assert_eq!(is(Method::PUT, Preset::DataPlane), refused);
+        assert_eq!(
+            is(Method::POST, Preset::DataPlane),
+            Err(Refused::Header("x-oss-object-acl"))
+        );
+        assert_eq!(is(Method::PUT, Preset::Full), Ok(()));
+        // Of no meaning there.
+        assert_eq!(is(Method::GET, Preset::ReadOnly), Ok(()));
     }
 }

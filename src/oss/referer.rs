@@ -65,10 +65,83 @@ pub struct Switches {
 #[derive(Debug)]
 pub struct Rules {
     switches: Switches,
-    allow: GlobList,
-    deny: GlobList,
-    /// For each pattern of the two lists, whether it ends inside a host.
-    ends_in_host: [Vec<bool>; 2],
+    allow: List,
+    deny: List,
+}
+
+/// A list of patterns.
+#[derive(Debug)]
+struct List {
+    globs: GlobList,
+    /// Of each pattern in `globs`, its place in the list and whether it ends inside a host.
+    places: Vec<(usize, bool)>,
+    /// With `strict_host` the patterns that have a path, cut behind the slash it begins with: else
+    /// their `*` would find a host in somebody's path.
+    cut: GlobList,
+    /// Of each of those, its place in the list and the rest of it, where that asks for something.
+    rests: Vec<(usize, Option<GlobList>)>,
+}
+
+impl List {
+    fn new(patterns: &[&str], is_strict: bool) -> Result<Self, TooLarge> {
+        let (mut whole, mut cut) = (Vec::new(), Vec::new());
+        let (mut places, mut rests) = (Vec::new(), Vec::new());
+        for (place, pattern) in patterns.iter().enumerate() {
+            let path = path_start(pattern).filter(|_| is_strict);
+            if let Some((host, rest)) = path.and_then(|at| pattern.split_at_checked(at)) {
+                let asks = rest.bytes().any(|byte| byte != b'*');
+                let rest = asks.then(|| GlobList::new(&[rest])).transpose()?;
+                cut.push(host);
+                rests.push((place, rest));
+            } else {
+                whole.push(*pattern);
+                places.push((place, ends_in_host(pattern)));
+            }
+        }
+        Ok(Self {
+            globs: GlobList::new(&whole)?,
+            places,
+            cut: GlobList::new(&cut)?,
+            rests,
+        })
+    }
+
+    fn is_empty(&self) -> bool {
+        self.globs.is_empty() && self.cut.is_empty()
+    }
+
+    /// The place of a pattern that matches.
+    fn find(&self, referer: &[u8], is_strict: bool) -> Option<usize> {
+        let host_end = if is_strict { host_end(referer) } else { 0 };
+        let found = self.globs.find(referer, |index, end| {
+            !is_strict
+                || !self.places.get(index).is_some_and(|(_, ends)| *ends)
+                || (end <= host_end
+                    && matches!(referer.get(end), None | Some(b'/' | b':' | b'?' | b'#')))
+        });
+        if let Some(index) = found {
+            return self.places.get(index).map(|(place, _)| *place);
+        }
+        if self.cut.is_empty() || referer.get(host_end) != Some(&b'/') {
+            return None;
+        }
+        let (host, path) = referer.split_at_checked(host_end + 1)?;
+        let found = self.cut.find(host, |index, end| {
+            end == host.len()
+                && self.rests.get(index).is_some_and(|(_, rest)| {
+                    rest.as_ref()
+                        .is_none_or(|rest| rest.find(path, |_, _| true).is_some())
+                })
+        });
+        found.and_then(|index| Some(self.rests.get(index)?.0))
+    }
+}
+
+/// Where the path of a pattern begins, behind its first slash.
+fn path_start(pattern: &str) -> Option<usize> {
+    let host = pattern.find("://").map_or(0, |at| at + 3);
+    let slash = pattern.get(host..)?.find('/')?;
+    Some(host + slash + 1)
 }
 
 impl Rules {
@@ -78,13 +151,10 @@ impl Rules {
     ///
     /// [`TooLarge`].
     pub fn new(switches: Switches, allow: &[&str], deny: &[&str]) -> Result<Self, TooLarge> {
-        let ends_in_host =
-            |list: &[&str]| list.iter().map(|pattern| ends_in_host(pattern)).collect();
         Ok(Self {
             switches,
-            ends_in_host: [ends_in_host(allow), ends_in_host(deny)],
-            allow: GlobList::new(allow)?,
-            deny: GlobList::new(deny)?,
+            allow: List::new(allow, switches.strict_host)?,
+            deny: List::new(deny, switches.strict_host)?,
         })
     }
 
@@ -100,30 +170,15 @@ impl Rules {
             };
         }
         let referer = self.truncate(referer);
-        let [allow_ends, deny_ends] = &self.ends_in_host;
-        let host_end = if self.switches.strict_host {
-            host_end(referer)
-        } else {
-            0
-        };
-        let may_end = |ends: &[bool], index: usize, end: usize| {
-            !self.switches.strict_host
-                || !ends.get(index).is_some_and(|is| *is)
-                || (end <= host_end
-                    && matches!(referer.get(end), None | Some(b'/' | b':' | b'?' | b'#')))
-        };
-        let denied = self
-            .deny
-            .find(referer, |index, end| may_end(deny_ends, index, end));
-        if let Some(index) = denied {
-            return Verdict::Denied(index);
+        let is_strict = self.switches.strict_host;
+        if let Some(place) = self.deny.find(referer, is_strict) {
+            return Verdict::Denied(place);
         }
         if self.allow.is_empty() {
             return Verdict::NotListed;
         }
-        self.allow
-            .find(referer, |index, end| may_end(allow_ends, index, end))
-            .map_or(Verdict::NotAllowed, Verdict::Allowed)
+        let allowed = self.allow.find(referer, is_strict);
+        allowed.map_or(Verdict::NotAllowed, Verdict::Allowed)
     }
 
     fn truncate<'r>(&self, referer: &'r [u8]) -> &'r [u8] {
@@ -179,6 +234,9 @@ mod tests {
             "http://*.oss.cn",
             "http://a.cn/x",
             "http://any.*",
+            "https://*.cut.org/",
+            "https://*.star.org/*",
+            "https://*.deep.org/a/*/b",
         ];
         let rules = Rules::new(strict, &allow, &[]).unwrap();
         let loose = Rules::new(SWITCHES, &allow, &[]).unwrap();
@@ -192,6 +250,15 @@ mod tests {
             ("http://a.oss.cnx/.oss.cn", false, true),
             ("http://a.cn/xyz", true, true),
             ("http://any.where", true, true),
+            ("https://a.cut.org/", true, true),
+            ("https://a.cut.org/x/y", true, true),
+            ("https://evil.net/x.cut.org/", false, true),
+            ("https://evil.net/#.cut.org/", false, true),
+            ("https://a.star.org/x", true, true),
+            ("https://evil.net/.star.org/x", false, true),
+            ("https://a.deep.org/a/x/b", true, true),
+            ("https://a.deep.org/a/x/c", false, false),
+            ("https://evil.net/.deep.org/a/x/b", false, true),
         ] {
             let referer = Some(referer.as_bytes());
             assert_eq!(!rules.check(referer).is_refused(), is_strict, "{referer:?}");

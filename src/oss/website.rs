@@ -27,11 +27,18 @@ fn names_subresource(pair: &str) -> bool {
         })
 }
 
+/// Whether a percent-encoded key ends in a slash, in either spelling.
+#[must_use]
+pub fn ends_in_slash(key: &str) -> bool {
+    let tail = key.len().checked_sub(3).and_then(|at| key.get(at..));
+    key.ends_with('/') || tail.is_some_and(|tail| tail.eq_ignore_ascii_case("%2f"))
+}
+
 /// The key whose index is asked for, when a key is a directory: where the index document of `key`
 /// is. `has_directories` is false when only the root has one.
 #[must_use]
 pub fn index_of(key: &str, index: &str, has_directories: bool) -> Option<String> {
-    if !key.is_empty() && !key.ends_with('/') {
+    if !key.is_empty() && !ends_in_slash(key) {
         return None;
     }
     Some(if has_directories {
@@ -51,6 +58,7 @@ mod tests {
         assert_eq!(index_of("docs/", "i", true), Some("docs/i".into()));
         assert_eq!(index_of("docs/", "i", false), Some("i".into()));
         assert_eq!(index_of("docs", "i", true), None);
+        assert_eq!(index_of("docs%2f", "i", true), Some("docs%2fi".into()));
     }
 
     #[test]

@@ -4,7 +4,7 @@ use std::convert::Infallible;
 use std::sync::Arc;
 use std::task::{Context, Poll};
 
-use http::header::{self, HeaderValue};
+use http::header::{self, HeaderMap, HeaderValue};
 use http::{Method, StatusCode};
 use tower::Service;
 
@@ -45,6 +45,7 @@ impl Guard {
         method: &Method,
         host: impl FnOnce() -> &'h str,
         target: &'t str,
+        headers: &HeaderMap,
     ) -> Result<(), Verdict<'t>> {
         if !self.methods.is_empty() && !self.methods.contains(method) {
             return Err(Verdict::Method);
@@ -52,7 +53,8 @@ impl Guard {
         if self.preset == Preset::Full {
             return Ok(());
         }
-        guard::check(self.preset, method, self.layout.key(host, target)).map_err(Verdict::Preset)
+        guard::check(self.preset, method, self.layout.key(host, target), headers)
+            .map_err(Verdict::Preset)
     }
 
     fn refuse(&self, request: &Request, why: &Verdict<'_>) -> Response {
@@ -92,6 +94,15 @@ impl Guard {
                     "The proxy's guard `{}` lets no {} through here. OSS was not asked.",
                     self.preset.as_str(),
                     request.method()
+                ),
+            ),
+            Verdict::Preset(Refused::Header(name)) => refuse(
+                StatusCode::FORBIDDEN,
+                "ProxyAccessDenied",
+                "guard_refused",
+                &format!(
+                    "The proxy's guard `{}` does not let `{name}` through. OSS was not asked.",
+                    self.preset.as_str()
                 ),
             ),
             Verdict::Preset(Refused::SubResource(name)) => refuse(
@@ -136,7 +147,12 @@ where
 
     fn call(&mut self, request: Request) -> Self::Future {
         if let Some(policy) = &self.policy {
-            let verdict = policy.decide(request.method(), || request.host(), request.target());
+            let verdict = policy.decide(
+                request.method(),
+                || request.host(),
+                request.target(),
+                request.headers(),
+            );
             if let Err(why) = verdict {
                 return Gate::refuse(policy.refuse(&request, &why));
             }

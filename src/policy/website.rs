@@ -14,13 +14,14 @@ use http::header::{self, HeaderMap, HeaderName, HeaderValue};
 use http::uri::PathAndQuery;
 use http::{Method, StatusCode, Uri};
 use http_body::Body;
+use percent_encoding::{AsciiSet, utf8_percent_encode};
 use tower::Service;
 
 use crate::config::policy::{self as config, Subdirectories};
 use crate::http::body::discard;
 use crate::http::{Received, Request, RequestBody, Response, respond};
 use crate::oss::addressing::{Layout, split_query};
-use crate::oss::website::{index_of, is_for_website};
+use crate::oss::website::{ends_in_slash, index_of, is_for_website};
 
 /// Fields that make an answer depend on what the client has; not sent for an error document, whose
 /// answer is whole.
@@ -237,7 +238,7 @@ where
             return answer;
         };
         let method = self.asked.method().clone();
-        let is_directory = !page.key.is_empty() && !page.key.ends_with('/');
+        let is_directory = !page.key.is_empty() && !ends_in_slash(page.key);
         let index = page.with_key(&format!("{}/{}", page.key, policy.index));
         match policy.directories {
             Subdirectories::Redirect if is_directory => {
@@ -322,6 +323,8 @@ fn redirect(page: &Page<'_>, asked: &Request) -> Response {
     }
     let mut response = Response::default();
     *response.status_mut() = StatusCode::FOUND;
+    // A target may have such bytes, a Location may not (RFC 9110 section 10.2.2).
+    let location = utf8_percent_encode(&location, &AsciiSet::EMPTY).to_string();
     if let Ok(location) = HeaderValue::try_from(location) {
         response.headers_mut().insert(header::LOCATION, location);
     }

@@ -270,7 +270,7 @@ impl Walk<'_> {
 
     fn guard(&mut self, route: &Route) -> Option<End> {
         let policy = route.policies.guard.as_ref()?;
-        match policy.decide(self.method, || self.host, self.target) {
+        match policy.decide(self.method, || self.host, self.target, self.headers) {
             Ok(()) => {
                 self.step("guard", "passes", None);
                 None

@@ -154,7 +154,12 @@ fn website(root: &Node, note: &mut dyn FnMut(&str)) -> String {
             line(&mut text, "error", &quoted(&encoded(key.trim())));
         }
         if let Some(status) = error.text_of("HttpStatus") {
-            line(&mut text, "error_status", status.trim());
+            match status.trim() {
+                status @ ("200" | "404") => line(&mut text, "error_status", status),
+                other => note(&format!(
+                    "HttpStatus `{other}` is neither 404 nor 200; taken for 404"
+                )),
+            }
         }
     }
     let rules = root

@@ -5,6 +5,8 @@
 
 pub mod bucket_xml;
 pub mod nginx;
+mod nginx_known;
+mod nginx_map;
 mod nginx_origin;
 mod nginx_syntax;
 mod nginx_write;
@@ -106,9 +108,9 @@ fn read(path: &Path) -> Result<String, String> {
     std::fs::read_to_string(path).map_err(|error| error.to_string())
 }
 
-/// A TOML string.
+/// A TOML string that means `text`: nothing in it is filled in.
 fn quoted(text: &str) -> String {
-    toml::Value::String(text.to_owned()).to_string()
+    toml::Value::String(text.replace("${", "$${")).to_string()
 }
 
 /// A TOML list of strings.

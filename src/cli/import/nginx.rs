@@ -3,47 +3,11 @@
 use std::collections::BTreeMap;
 
 use crate::cli::import::Imported;
+use crate::cli::import::nginx_known::left_out;
+use crate::cli::import::nginx_map::{Map, targets};
 use crate::cli::import::nginx_origin::{Lead, Settings};
 use crate::cli::import::nginx_syntax::{Directive, read};
 use crate::cli::import::nginx_write::{Route, hsts, referers, seconds, write};
-
-/// Directives that ask for what ossgate does anyway, or has no use for.
-const NOT_NEEDED: [&str; 34] = [
-    "access_log",
-    "charset",
-    "client_body_buffer_size",
-    "client_max_body_size",
-    "default_type",
-    "error_log",
-    "gzip",
-    "http2",
-    "include",
-    "keepalive",
-    "keepalive_timeout",
-    "large_client_header_buffers",
-    "log_format",
-    "proxy_buffer_size",
-    "proxy_buffering",
-    "proxy_buffers",
-    "proxy_busy_buffers_size",
-    "proxy_http_version",
-    "proxy_max_temp_file_size",
-    "proxy_redirect",
-    "proxy_request_buffering",
-    "proxy_send_timeout",
-    "proxy_ssl_name",
-    "proxy_ssl_server_name",
-    "resolver",
-    "resolver_timeout",
-    "sendfile",
-    "server_tokens",
-    "ssl_ciphers",
-    "ssl_prefer_server_ciphers",
-    "ssl_protocols",
-    "ssl_session_cache",
-    "ssl_session_timeout",
-    "tcp_nodelay",
-];
 
 /// Reads files by name and text.
 ///
@@ -74,15 +38,15 @@ pub fn import(files: &[(String, String)]) -> Result<Imported, String> {
                 .fold(String::new(), |text, note| text + note + "\n")
         ));
     }
-    Ok(Imported {
-        config: write(
-            &import.listeners,
-            &import.certificates,
-            import.routes,
-            &import.redirected,
-        ),
-        notes: import.notes,
-    })
+    let mut notes = import.notes;
+    let config = write(
+        &import.listeners,
+        &import.certificates,
+        import.routes,
+        &import.redirected,
+        &mut notes,
+    );
+    Ok(Imported { config, notes })
 }
 
 #[derive(Default)]
@@ -92,7 +56,7 @@ struct Import {
     /// Servers of each upstream.
     upstreams: BTreeMap<String, Vec<String>>,
     /// Values of each `map`, by the variable it makes.
-    maps: BTreeMap<String, Vec<(String, String)>>,
+    maps: BTreeMap<String, Map>,
     /// TOML by address, in order.
     listeners: BTreeMap<String, bool>,
     certificates: Vec<(String, String)>,
@@ -123,7 +87,11 @@ impl Import {
                         .block
                         .iter()
                         .map(|one| (one.name().to_owned(), one.first().to_owned()));
-                    self.maps.insert(variable, values.collect());
+                    let map = Map {
+                        by: directive.first().to_owned(),
+                        values: values.collect(),
+                    };
+                    self.maps.insert(variable, map);
                 }
                 _ => {}
             }
@@ -143,34 +111,30 @@ impl Import {
                 | "pid"
                 | "worker_rlimit_nofile"
                 | "types" => {}
-                name if NOT_NEEDED.contains(&name) => {}
-                name => {
-                    let text = format!("`{name}` is not carried over");
-                    self.note(directive, &text);
-                }
+                _ => self.other(directive),
             }
         }
     }
 
+    /// A directive that nothing here is made of.
+    fn other(&mut self, directive: &Directive) {
+        if let Some(text) = left_out(directive) {
+            self.note(directive, &text);
+        }
+    }
+
     fn server(&mut self, server: &Directive) {
-        let mut hosts = Vec::new();
+        let Some(hosts) = self.names(server) else {
+            return;
+        };
         let (mut settings, mut is_redirect) = (Settings::default(), false);
         let (mut certificate, mut key) = (None, None);
+        let mut listens = server.block.iter().filter(|one| one.name() == "listen");
+        let is_clear = listens.any(|one| !one.rest().iter().any(|word| word == "ssl"));
         for directive in &server.block {
             match directive.name() {
                 "listen" => self.listen(directive),
-                "server_name" => {
-                    for name in directive.rest() {
-                        if name.starts_with('~')
-                            || name.matches('*').count() > 1
-                            || name.ends_with(".*")
-                        {
-                            self.note(directive, &format!("the name `{name}` is not carried over: only exact names and `*.suffix`"));
-                        } else if name != "_" && !name.is_empty() {
-                            hosts.push(name.trim_start_matches('.').to_owned());
-                        }
-                    }
-                }
+                "server_name" => {}
                 "ssl_certificate" => certificate = Some(directive.first().to_owned()),
                 "ssl_certificate_key" => key = Some(directive.first().to_owned()),
                 "return" if is_https_redirect(directive) => is_redirect = true,
@@ -184,12 +148,56 @@ impl Import {
             self.certificates.push(pair);
         }
         for location in server.block.iter().filter(|one| one.name() == "location") {
-            is_redirect |= location.block.iter().any(is_https_redirect);
-            self.location(location, &hosts, &settings);
+            if let Some(redirect) = location.block.iter().find(|one| is_https_redirect(one)) {
+                if location.rest() == ["/"] {
+                    is_redirect = true;
+                } else {
+                    self.note(
+                        redirect,
+                        "a redirect of some paths only is not carried over",
+                    );
+                }
+                continue;
+            }
+            self.location(location, &hosts, is_clear, &settings);
         }
         if is_redirect {
             self.redirected.push(hosts);
         }
+    }
+
+    /// The names of a server, none: it is for all. `None` when it has names and none can be had.
+    fn names(&mut self, server: &Directive) -> Option<Vec<String>> {
+        let (mut hosts, mut is_for_all) = (Vec::new(), true);
+        for directive in server
+            .block
+            .iter()
+            .filter(|one| one.name() == "server_name")
+        {
+            for name in directive.rest() {
+                if name.starts_with('~') || name.matches('*').count() > 1 || name.ends_with(".*") {
+                    is_for_all = false;
+                    self.note(
+                        directive,
+                        &format!(
+                            "the name `{name}` is not carried over: only exact names and `*.suffix`"
+                        ),
+                    );
+                } else if let Some(suffix) = name.strip_prefix('.') {
+                    hosts.extend([suffix.to_owned(), format!("*.{suffix}")]);
+                } else if name != "_" && !name.is_empty() {
+                    hosts.push(name.clone());
+                }
+            }
+        }
+        if hosts.is_empty() && !is_for_all {
+            self.note(
+                server,
+                "the server is left out: none of its names is carried over",
+            );
+            return None;
+        }
+        Some(hosts)
     }
 
     fn listen(&mut self, directive: &Directive) {
@@ -224,16 +232,25 @@ impl Import {
             {
                 settings.hsts = directive.rest().get(1).map(|value| hsts(value));
             }
-            "valid_referers" => settings.referer = Some(referers(directive.rest(), hosts)),
+            "valid_referers" => {
+                let mut notes = Vec::new();
+                settings.referer = Some(referers(directive.rest(), hosts, &mut notes));
+                for text in notes {
+                    self.note(directive, &text);
+                }
+            }
             "if" if directive
                 .words
                 .iter()
-                .any(|word| word.contains("$invalid_referer")) => {}
-            name if NOT_NEEDED.contains(&name) => {}
-            name => {
-                let text = format!("`{name}` is not carried over");
-                self.note(directive, &text);
+                .any(|word| word.contains("$invalid_referer")) =>
+            {
+                settings.refuses = directive.block.iter().any(|one| one.name() == "return");
+                if !settings.refuses {
+                    let text = "what is done with an invalid Referer is not carried over: it can be refused only";
+                    self.note(directive, text);
+                }
             }
+            _ => self.other(directive),
         }
     }
 
@@ -255,13 +272,18 @@ impl Import {
         }
     }
 
-    fn location(&mut self, location: &Directive, hosts: &[String], server: &Settings) {
+    fn location(
+        &mut self,
+        location: &Directive,
+        hosts: &[String],
+        is_clear: bool,
+        server: &Settings,
+    ) {
         let mut settings = server.clone();
         let mut pass = None;
         for directive in &location.block {
             match directive.name() {
                 "proxy_pass" => pass = Some(directive),
-                "return" if is_https_redirect(directive) => return,
                 _ => self.setting(directive, &mut settings, hosts),
             }
         }
@@ -274,7 +296,23 @@ impl Import {
                 format!("the location `{path}` is not carried over: nothing is proxied there");
             return self.note(location, &text);
         };
-        for (hosts, target) in self.targets(pass, hosts) {
+        if path != "/" && !path.ends_with('/') {
+            let text =
+                format!("`{path}` is a whole part of the path here: `{path}x` is not served, too");
+            self.note(location, &text);
+        }
+        if settings.referer.is_some() && !settings.refuses {
+            let text =
+                "`valid_referers` is not carried over: nothing here refuses an invalid Referer";
+            self.note(location, text);
+            settings.referer = None;
+        }
+        let mut notes = Vec::new();
+        let targets = targets(&self.maps, pass.first(), hosts, &mut notes);
+        for text in notes {
+            self.note(pass, &text);
+        }
+        for (hosts, target) in targets {
             let found = Lead {
                 upstreams: &self.upstreams,
                 settings: &settings,
@@ -293,49 +331,23 @@ impl Import {
                     origin,
                     hsts: settings.hsts.clone(),
                     referer: settings.referer.clone(),
+                    is_clear,
+                    place: format!("{}:{}", self.file, pass.line),
                 }),
                 Err(why) => self.note(pass, &why),
             }
         }
     }
-
-    /// Hosts and targets of a `proxy_pass`: several where a map chooses.
-    fn targets(&mut self, pass: &Directive, hosts: &[String]) -> Vec<(Vec<String>, String)> {
-        let text = pass.first().to_owned();
-        let Some(at) = text.find('$') else {
-            return vec![(hosts.to_vec(), text)];
-        };
-        let (before, variable) = text.split_at_checked(at).unwrap_or((&text, ""));
-        let name_end = variable
-            .find(|character: char| !matches!(character, '$' | '_' | 'a'..='z' | 'A'..='Z' | '0'..='9'))
-            .unwrap_or(variable.len());
-        let (name, after) = variable
-            .split_at_checked(name_end)
-            .unwrap_or((variable, ""));
-        let after = if after.contains('$') { "" } else { after };
-        let Some(values) = self.maps.get(name).cloned() else {
-            self.note(pass, &format!("the variable `{name}` is not known here"));
-            return Vec::new();
-        };
-        let mut targets = Vec::new();
-        for (host, value) in values {
-            if host == "default" || value.is_empty() {
-                continue;
-            }
-            if host.starts_with('~') || host == "hostnames" {
-                self.note(pass, &format!("`{host}` of the map is not carried over"));
-                continue;
-            }
-            targets.push((vec![host], format!("{before}{value}{after}")));
-        }
-        targets
-    }
 }
 
+/// Whether this sends everything to the same place with TLS.
 fn is_https_redirect(directive: &Directive) -> bool {
     directive.name() == "return"
-        && directive
-            .rest()
-            .iter()
-            .any(|word| word.starts_with("https://$"))
+        && directive.rest().last().is_some_and(|target| {
+            let names = ["$host", "$http_host", "$server_name"];
+            let rest = names
+                .iter()
+                .find_map(|name| target.strip_prefix("https://")?.strip_prefix(name));
+            rest == Some("$request_uri")
+        })
 }

@@ -12,7 +12,9 @@ pub(super) struct Settings {
     pub(super) connect: Option<String>,
     pub(super) read: Option<String>,
     pub(super) hsts: Option<String>,
+    /// `valid_referers`, and whether what does not match is refused.
     pub(super) referer: Option<String>,
+    pub(super) refuses: bool,
 }
 
 /// A `proxy_pass` and what is known around it.
@@ -59,6 +61,13 @@ impl Lead<'_> {
                 first
             }
         };
+        if let Some((_, port)) = name.split_once(':')
+            && port != if scheme == "http" { "80" } else { "443" }
+        {
+            notes.push(format!(
+                "the port of `{name}` is not carried over: OSS has 80 and 443 only"
+            ));
+        }
         let host = classify(&name).ok_or_else(|| {
             format!("`{name}` is not a host of OSS: write `origin` with its bucket by hand")
         })?;
@@ -106,9 +115,15 @@ impl Lead<'_> {
         if !uri.is_empty() && *path != "/" {
             lines.push("strip_path = true".to_owned());
         }
-        let prefix = uri.trim_start_matches('/');
+        // A location without its last slash is replaced up to where that slash would be.
+        let joint = if uri.len() > 1 && !uri.ends_with('/') && !path.ends_with('/') {
+            "/"
+        } else {
+            ""
+        };
+        let prefix = format!("{}{joint}", uri.trim_start_matches('/'));
         if !prefix.is_empty() {
-            lines.push(format!("prefix = {}", quoted(prefix)));
+            lines.push(format!("prefix = {}", quoted(&prefix)));
         }
         if settings.connect.is_some() || settings.read.is_some() {
             let connect = settings
