@@ -98,6 +98,14 @@ impl Cors {
         rules::find(&self.rules, origin, method.as_str().as_bytes(), &none)
     }
 
+    /// Adds to the answer that a layer above this one makes to `request` what this one would have.
+    pub fn allow_own(&self, request: &Request, headers: &mut HeaderMap) {
+        self.tidy(headers, false);
+        if let Some(matched) = self.decide(request.method(), request.headers()) {
+            self.allow(headers, request.headers().get(header::ORIGIN), matched);
+        }
+    }
+
     fn preflight(&self, request: &Request, matched: Option<Matched>) -> Response {
         let Some(matched) = matched else {
             return respond::error(

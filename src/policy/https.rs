@@ -15,6 +15,7 @@ use crate::http::authority::Authority;
 use crate::http::respond::{self, Reason};
 use crate::http::{Request, Response};
 use crate::policy::Gate;
+use crate::policy::cors::Cors;
 
 /// Where a certificate authority looks for the proof of a name (RFC 8555 section 8.3); it asks in
 /// clear text.
@@ -95,13 +96,25 @@ impl Https {
 #[derive(Clone, Debug)]
 pub struct HttpsService<S> {
     policy: Option<Arc<Https>>,
+    cors: Option<Arc<Cors>>,
     inner: S,
 }
 
 impl<S> HttpsService<S> {
-    /// In front of `inner`.
-    pub fn new(policy: Option<Arc<Https>>, inner: S) -> Self {
-        Self { policy, inner }
+    /// In front of `inner`. `cors`: what its own answers need before a script may read or follow them.
+    pub fn new(policy: Option<Arc<Https>>, cors: Option<Arc<Cors>>, inner: S) -> Self {
+        Self {
+            policy,
+            cors,
+            inner,
+        }
+    }
+
+    fn own(&self, request: &Request, mut answer: Response) -> Response {
+        if let Some(cors) = &self.cors {
+            cors.allow_own(request, answer.headers_mut());
+        }
+        answer
     }
 }
 
@@ -134,17 +147,19 @@ where
         let hsts = policy.hsts.clone().filter(|_| context.is_https);
         let inner = match verdict {
             Verdict::Pass => Gate::Passed(self.inner.call(request)),
-            Verdict::Redirect(location) => Gate::refuse(redirect(&request, &location)),
-            Verdict::Refuse => Gate::refuse(respond::error(
-                context,
-                &Reason {
+            Verdict::Redirect(location) => {
+                Gate::refuse(self.own(&request, redirect(&request, &location)))
+            }
+            Verdict::Refuse => {
+                let reason = Reason {
                     status: StatusCode::FORBIDDEN,
                     code: "ProxyHttpsRequired",
                     kind: "https_required",
                     message: "This route of the proxy is served over HTTPS only. OSS was not asked.",
                     ..Reason::DEFAULT
-                },
-            )),
+                };
+                Gate::refuse(self.own(&request, respond::error(context, &reason)))
+            }
         };
         HttpsFuture { hsts, inner }
     }

@@ -77,9 +77,10 @@ impl Stack {
             website,
             preview,
         } = policies;
+        let above = cors.clone();
         let service = ServiceBuilder::new()
             // Nothing else may answer over clear text.
-            .layer_fn(move |inner| HttpsService::new(https.clone(), inner))
+            .layer_fn(move |inner| HttpsService::new(https.clone(), above.clone(), inner))
             // A preflight is answered without the rules below, and their refusals still get the
             // headers that let a script read them.
             .layer_fn(move |inner| CorsService::new(cors.clone(), inner))

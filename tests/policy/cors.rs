@@ -212,3 +212,23 @@ async fn refusals_and_errors_can_be_read_by_the_page() {
         ["https://a.example"]
     );
 }
+
+#[tokio::test(flavor = "multi_thread")]
+async fn the_way_to_https_can_be_followed_by_the_page() {
+    let origin = RawOrigin::start(|_| ok("x")).await;
+    for (mode, expected) in [("redirect", 301), ("require", 403)] {
+        let proxy = proxy(
+            origin.address,
+            &format!("{OPEN}\nhttps = {{ mode = \"{mode}\" }}"),
+        );
+        let answer = proxy.text(&request("GET")).await;
+        assert_eq!(status(&answer), expected, "{answer}");
+        assert_eq!(
+            header(&answer, "access-control-allow-origin"),
+            ["https://a.example"],
+            "{answer}"
+        );
+        assert_eq!(header(&answer, "vary"), ["Origin"]);
+    }
+    assert!(origin.received().is_empty());
+}
