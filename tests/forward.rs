@@ -353,3 +353,29 @@ async fn a_get_keeps_its_body_without_a_length() {
     assert_eq!(status(&proxy.text(get).await), 200);
     assert_eq!(origin.received()[0].body, b"5\r\nhello\r\n0\r\n\r\n");
 }
+
+#[tokio::test(flavor = "multi_thread")]
+async fn an_answer_to_a_body_that_is_not_read_says_that_the_connection_ends() {
+    let (_origin, proxy) = pair(|request| match request.line().contains("/early") {
+        true => Reply::Abrupt(b"HTTP/1.1 403 Forbidden\r\ncontent-length: 0\r\n\r\n".to_vec()),
+        false => ok("x"),
+    })
+    .await;
+    for (path, more, closes) in [
+        ("/early", "expect: 100-continue\r\n", true),
+        ("/late", "", false),
+    ] {
+        let mut socket = TcpStream::connect(proxy.address).await.unwrap();
+        let head = format!("PUT {path} HTTP/1.1\r\nhost: x\r\ncontent-length: 5\r\n{more}\r\n");
+        socket.write_all(head.as_bytes()).await.unwrap();
+        if !closes {
+            socket.write_all(b"hello").await.unwrap();
+        }
+        let mut answer = Vec::new();
+        while !answer.windows(4).any(|four| four == b"\r\n\r\n") {
+            socket.read_buf(&mut answer).await.unwrap();
+        }
+        let answer = String::from_utf8_lossy(&answer).to_lowercase();
+        assert_eq!(answer.contains("connection: close"), closes, "{answer}");
+    }
+}

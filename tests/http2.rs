@@ -267,7 +267,9 @@ async fn what_http_1_1_has_no_place_for_is_refused() {
     client.get(1, "/k", &lengths).await;
     client.get(3, "/k", &[("\"x\"", "1")]).await;
     client.get(5, "/k", &[("content-length", "")]).await;
-    for stream in [1, 3, 5] {
+    client.get(7, "/k", &[("x-oss-meta-a", "a ")]).await;
+    client.get(9, "/k", &[("x-oss-meta-a", "\ta")]).await;
+    for stream in [1, 3, 5, 7, 9] {
         let head = client
             .until(|frame| frame.kind == HEADERS && frame.stream == stream)
             .await;

@@ -38,6 +38,8 @@ pub enum Malformed {
     BadLength,
     /// A header name with a character HTTP/1.1 has no place for.
     BadFieldName,
+    /// An HTTP/2 field value that begins or ends with a blank.
+    BadFieldValue,
     /// Not HTTP/1.1 at all.
     Unreadable,
     /// A head longer than the listener takes.
@@ -73,6 +75,7 @@ impl Malformed {
             Self::TooManyFields => "The request has more header fields than this listener takes.",
             Self::BadLength => "The request has a Content-Length that is not one number.",
             Self::BadFieldName => "A header name of the request is not a token.",
+            Self::BadFieldValue => "A header value of the request begins or ends with a blank.",
             Self::Unreadable => "The head of the request is not valid HTTP/1.1.",
             Self::HeadTooLarge => "The head of the request is longer than this listener takes.",
             Self::TargetTooLong => "The request target is too long.",
@@ -103,6 +106,7 @@ impl Malformed {
             | Self::ProtectedFieldNamed
             | Self::BadLength
             | Self::BadFieldName
+            | Self::BadFieldValue
             | Self::Unreadable
             | Self::Fragment => http::StatusCode::BAD_REQUEST,
         }
@@ -178,6 +182,15 @@ fn check_http2(headers: &HeaderMap) -> Result<(), Malformed> {
     let has_quote = |name: &header::HeaderName| memchr(b'"', name.as_str().as_bytes()).is_some();
     if headers.keys().any(has_quote) {
         return Err(Malformed::BadFieldName);
+    }
+    // Whoever signs a value signs its blanks; HTTP/1.1 has no way to say them (RFC 9113 section 8.2.1).
+    let is_blank = |byte: Option<&u8>| matches!(byte, Some(b' ' | b'\t'));
+    let has_blanks = |value: &header::HeaderValue| {
+        let bytes = value.as_bytes();
+        is_blank(bytes.first()) || is_blank(bytes.last())
+    };
+    if headers.values().any(has_blanks) {
+        return Err(Malformed::BadFieldValue);
     }
     Ok(())
 }

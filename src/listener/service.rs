@@ -151,11 +151,13 @@ where
         let Ok(mut response) = ready!(Pin::new(&mut this.inner).poll(cx));
         // Asked for here and not by hyper's own shutdown, which closes a connection whose first
         // request has not come yet.
-        let is_leaving = this
-            .guard
-            .as_ref()
-            .is_some_and(|guard| guard.0.is_leaving());
-        if this.closes || is_leaving {
+        let is_http1 = this.stream.is_none();
+        let is_last = this.guard.as_ref().is_some_and(|Guard(activity)| {
+            // What of a body is still to come, hyper does not read: it closes behind the answer.
+            let has_rest = || activity.is_in_body() || activity.has_unread_body();
+            activity.is_leaving() || (is_http1 && has_rest())
+        });
+        if this.closes || is_last {
             response
                 .headers_mut()
                 .insert(header::CONNECTION, HeaderValue::from_static("close"));

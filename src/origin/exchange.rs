@@ -29,8 +29,10 @@ const CONTINUE_WAIT: Duration = Duration::from_secs(1);
 /// is still there: a network that swallows everything leaves such connections open. Most answers begin
 /// within a tenth of it.
 const SUSPICIOUS: Duration = Duration::from_secs(1);
-/// An address that has accepted a connection within this time is not asked. It is asked again after it.
+/// An address that has accepted a connection within this time is not asked.
 const TRUSTED: Duration = Duration::from_secs(2);
+/// How often that is looked at.
+const AGAIN: Duration = Duration::from_millis(500);
 
 /// Deadlines of one exchange.
 #[derive(Clone, Copy, Debug)]
@@ -231,7 +233,7 @@ impl<'a> Watch<'a> {
             }
             let Some(upload) = self.upload.filter(|_| self.is_sending) else {
                 if let Some(at) = self.asks_at.filter(|at| *at < self.deadlines.first_byte) {
-                    self.asks_at = Some(at + TRUSTED);
+                    self.asks_at = Some(at + AGAIN);
                     return Poll::Ready(Verdict::Ask);
                 }
                 return Poll::Ready(Verdict::Late(Error::FirstByteTimeout));
