@@ -1,8 +1,9 @@
 //! A new upstream connection: TCP and TLS to one of a few addresses, in staggered attempts.
 //!
-//! The first attempt goes to the first candidate; every 250 ms without success another one starts;
-//! the first to finish wins. An attempt that failed, or was overtaken by a later one, counts against
-//! its address. Each attempt has the whole connect timeout for itself.
+//! The first attempt goes to the first candidate; every 250 ms without success another one starts,
+//! up to three beside each other, and one that fails is replaced at once; the first to finish wins. An
+//! attempt that failed, or was overtaken by a later one, counts against its address. Each attempt has
+//! the whole connect timeout for itself; none begins after it.
 
 use std::io;
 use std::sync::Arc;
@@ -24,6 +25,8 @@ use crate::origin::io::{Stream, UpstreamIo};
 /// millisecond, so one that takes this long is very likely dead; much less would double the
 /// connects to a far endpoint.
 const STAGGER: Duration = Duration::from_millis(250);
+/// Most addresses tried at a time. Where these stay silent, more would.
+const BESIDE: usize = 3;
 /// Unacknowledged data ends a connection after this: as long as a body may stall (see `idle`),
 /// because the kernel counts a receiver that has closed its window too.
 const USER_TIMEOUT: Duration = Duration::from_secs(60);
@@ -83,6 +86,7 @@ pub async fn connect(
         let place = place(only, deadline).await?;
         return attempt(Arc::clone(only), place, tls.cloned(), timeout).await;
     }
+    let begin = Instant::now();
     let mut waiting = candidates.iter();
     let mut attempts = JoinSet::new();
     let mut started: Vec<(Arc<Address>, Instant)> = Vec::with_capacity(candidates.len());
@@ -90,26 +94,31 @@ pub async fn connect(
     // One that was passed over.
     let mut full = None;
     loop {
-        let next = waiting.by_ref().find_map(|address| {
-            let place = address.reserve();
-            if place.is_none() {
-                full = Some(address);
-            }
-            Some((address, place?))
-        });
+        let has_time = begin.elapsed() < timeout;
+        let next = if has_time && attempts.len() < BESIDE {
+            waiting.by_ref().find_map(|address| {
+                let place = address.reserve();
+                if place.is_none() {
+                    full = Some(address);
+                }
+                Some((address, place?))
+            })
+        } else {
+            None
+        };
         if let Some((address, place)) = next {
             started.push((Arc::clone(address), Instant::now()));
             attempts.spawn(attempt(Arc::clone(address), place, tls.cloned(), timeout));
         }
-        let next = if waiting.len() == 0 {
+        let pause = if waiting.len() == 0 || attempts.len() >= BESIDE {
             timeout * 2
         } else {
             STAGGER
         };
-        match tokio::time::timeout(next, attempts.join_next()).await {
+        match tokio::time::timeout(pause, attempts.join_next()).await {
             Err(_elapsed) => {}
             // Nothing is under way: the next one, if there is one.
-            Ok(None) if waiting.len() > 0 => {}
+            Ok(None) if waiting.len() > 0 && begin.elapsed() < timeout => {}
             Ok(None) => {
                 let Some(address) = full else {
                     return Err(last);

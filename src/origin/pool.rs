@@ -257,7 +257,9 @@ pub fn follow(id: u64, set: &AddressSet) {
 pub fn check_in(id: u64, mut connection: Connection, now: Instant) {
     connection.permit = None;
     connection.driver.mute();
-    connection.address.note_success();
+    if !connection.is_reused {
+        connection.address.note_success();
+    }
     if connection.is_last || connection.wire.takes_no_more() || connection.sender.is_closed() {
         return;
     }

@@ -236,6 +236,8 @@ fn is_plain(name: &str) -> bool {
         "start-after",
         "upload-id-marker",
         "version-id-marker",
+        // S3's SDKs name the operation.
+        "x-id",
     ]
     .contains(&name)
 }
