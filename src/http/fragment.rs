@@ -70,6 +70,10 @@ impl Fragments {
             inner.line.extend_from_slice(rest);
         }
         let is_used = !inner.line.is_empty() || !inner.suspects.is_empty();
+        if !is_used {
+            // Requests are not counted from here on, so heads must not be either.
+            *inner = Inner::default();
+        }
         self.is_used.store(is_used, Relaxed);
     }
 
@@ -206,6 +210,12 @@ mod tests {
             fragments.look(format!("{head}{quoted}").as_bytes());
             assert!(!fragments.had(&request("PUT", "/a"), true), "{quoted:?}");
         }
+        fragments.look(b"PUT /a#b HTTP/1.1\r\ncontent-length: 1\r\n\r\nx");
+        assert!(fragments.had(&request("PUT", "/a"), true));
+        // A head that came in two pieces before it.
+        fragments.look(b"GET /0 HTTP/1.1\r\nhost: x");
+        fragments.look(b"\r\n\r\n");
+        assert!(!fragments.had(&request("GET", "/0"), false));
         fragments.look(b"PUT /a#b HTTP/1.1\r\ncontent-length: 1\r\n\r\nx");
         assert!(fragments.had(&request("PUT", "/a"), true));
         // Comments in a script.

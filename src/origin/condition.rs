@@ -12,6 +12,8 @@ use tokio::task::JoinSet;
 use tokio::time::Instant;
 
 use crate::origin::address::{Address, AddressSet};
+use crate::origin::connect;
+use crate::origin::error::Error;
 
 /// Longest wait for a connect from here.
 const PROBE: Duration = Duration::from_secs(2);
@@ -111,7 +113,7 @@ async fn probe(addresses: Vec<Arc<Address>>) {
     while probes.join_next().await.is_some() {}
 }
 
-/// Connects to `address` and lets go: whether that is possible.
+/// Connects to `address` and lets go: whether that is possible, as far as is known.
 pub async fn accepts(address: Arc<Address>) -> bool {
     let connecting = TcpStream::connect(address.socket);
     match tokio::time::timeout(PROBE, connecting).await {
@@ -119,7 +121,11 @@ pub async fn accepts(address: Arc<Address>) -> bool {
             address.note_connected(Instant::now());
             return true;
         }
-        Ok(Err(error)) => address.note_failure(Instant::now(), error),
+        Ok(Err(error)) => match connect::meaning(error) {
+            // Says nothing about the address.
+            Error::Busy => return true,
+            error => address.note_failure(Instant::now(), error),
+        },
         Err(_) => address.note_failure(Instant::now(), "no answer to a connect"),
     }
     false

@@ -3,7 +3,7 @@
 //! The first attempt goes to the first candidate; every 250 ms without success another one starts,
 //! up to three beside each other, and one that fails is replaced at once; the first to finish wins. An
 //! attempt that failed, or was overtaken by a later one, counts against its address. Each attempt has
-//! the whole connect timeout for itself; none begins after it.
+//! the whole connect timeout for itself; none begins after it, or after a second if that is more.
 
 use std::io;
 use std::sync::Arc;
@@ -31,9 +31,12 @@ const BESIDE: usize = 3;
 /// because the kernel counts a receiver that has closed its window too.
 const USER_TIMEOUT: Duration = Duration::from_secs(60);
 
-/// Out of descriptors, of the process or of the system (errno(3)); the address has no part in it.
+/// Out of descriptors, of the process or of the system, of memory for sockets or of ports of its own
+/// (errno(3)); the address has no part in it.
 const EMFILE: i32 = 24;
 const ENFILE: i32 = 23;
+const ENOBUFS: i32 = 105;
+const EADDRNOTAVAIL: i32 = 99;
 
 /// How to speak TLS to an endpoint; absent for plain HTTP.
 #[derive(Clone)]
@@ -87,6 +90,8 @@ pub async fn connect(
         return attempt(Arc::clone(only), place, tls.cloned(), timeout).await;
     }
     let begin = Instant::now();
+    // A short timeout still leaves a few to try.
+    let patience = timeout.max(STAGGER * 4);
     let mut waiting = candidates.iter();
     let mut attempts = JoinSet::new();
     let mut started: Vec<(Arc<Address>, Instant)> = Vec::with_capacity(candidates.len());
@@ -94,7 +99,7 @@ pub async fn connect(
     // One that was passed over.
     let mut full = None;
     loop {
-        let has_time = begin.elapsed() < timeout;
+        let has_time = begin.elapsed() < patience;
         let next = if has_time && attempts.len() < BESIDE {
             waiting.by_ref().find_map(|address| {
                 let place = address.reserve();
@@ -118,7 +123,7 @@ pub async fn connect(
         match tokio::time::timeout(pause, attempts.join_next()).await {
             Err(_elapsed) => {}
             // Nothing is under way: the next one, if there is one.
-            Ok(None) if waiting.len() > 0 && begin.elapsed() < timeout => {}
+            Ok(None) if waiting.len() > 0 && begin.elapsed() < patience => {}
             Ok(None) => {
                 let Some(address) = full else {
                     return Err(last);
@@ -178,7 +183,7 @@ async fn attempt(
     match &outcome {
         Ok(_) => address.note_connected(Instant::now()),
         Err(Error::Busy) => {
-            tracing::warn!(address = %address.socket, "no descriptor left for an upstream connection");
+            tracing::warn!(address = %address.socket, "no descriptor or port left for an upstream connection");
         }
         Err(error) => address.note_failure(Instant::now(), error),
     }
@@ -191,13 +196,7 @@ async fn open(
     tls: Option<Tls>,
 ) -> Result<Connected, Error> {
     let start = Instant::now();
-    let socket = TcpStream::connect(address.socket).await.map_err(|error| {
-        match (error.kind(), error.raw_os_error()) {
-            (io::ErrorKind::TimedOut, _) => Error::ConnectTimeout,
-            (_, Some(EMFILE | ENFILE)) => Error::Busy,
-            _ => Error::ConnectRefused(error),
-        }
-    })?;
+    let socket = TcpStream::connect(address.socket).await.map_err(meaning)?;
     tune(&socket).map_err(Error::ConnectRefused)?;
     let connect = start.elapsed();
     let stream = match tls {
@@ -218,6 +217,15 @@ async fn open(
         connect,
         tls: start.elapsed().saturating_sub(connect),
     })
+}
+
+/// What a failed connect says. [`Error::Busy`]: nothing about the address.
+pub(super) fn meaning(error: io::Error) -> Error {
+    match (error.kind(), error.raw_os_error()) {
+        (io::ErrorKind::TimedOut, _) => Error::ConnectTimeout,
+        (_, Some(EMFILE | ENFILE | ENOBUFS | EADDRNOTAVAIL)) => Error::Busy,
+        _ => Error::ConnectRefused(error),
+    }
 }
 
 fn tune(socket: &TcpStream) -> io::Result<()> {

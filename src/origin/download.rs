@@ -19,6 +19,7 @@ use tokio::time::Instant;
 
 use crate::http::BodyError;
 use crate::http::body::poll_data;
+use crate::origin::address::Address;
 use crate::origin::pool::{self, Connection};
 use crate::origin::resume::{Going, Plan};
 use crate::origin::upload::Upload;
@@ -58,6 +59,8 @@ pub struct Download {
     /// no silence of OSS.
     waits_since: Option<Instant>,
     has_failed: bool,
+    /// The address, where it is set aside and a whole answer shows that it works again.
+    doubted: Option<Arc<Address>>,
     resume: Resume,
 }
 
@@ -82,9 +85,11 @@ impl Download {
         now: Instant,
         plan: Option<Box<Plan>>,
     ) -> Self {
+        let is_doubted = !connection.is_reused && connection.address.is_ejected();
         Self {
             early,
             inner,
+            doubted: is_doubted.then(|| Arc::clone(&connection.address)),
             connection: Some(connection),
             pool,
             upload,
@@ -141,6 +146,7 @@ impl Download {
     /// The body has broken for `error`: looks for the rest, or lets it be broken.
     fn break_off(&mut self, error: BodyError) -> Result<(), BodyError> {
         self.connection = None;
+        self.doubted = None;
         let error = match std::mem::replace(&mut self.resume, Resume::Never) {
             Resume::Ready(plan) => match plan.go_on(Instant::now()) {
                 Ok(going) => {
@@ -196,7 +202,13 @@ impl Download {
             None if matches!(&self.resume, Resume::Ready(plan) if plan.is_short()) => {
                 self.break_off(BodyError::OriginGone).err().map(Err)
             }
-            None => None,
+            None => {
+                // It may have ended with its connection.
+                if let Some(address) = self.doubted.take() {
+                    address.note_success();
+                }
+                None
+            }
         }
     }
 }
@@ -245,6 +257,12 @@ impl Body for Download {
 
 impl Drop for Download {
     fn drop(&mut self) {
+        if let Some(address) = self.doubted.take()
+            && self.inner.is_end_stream()
+            && !self.has_failed
+        {
+            address.note_success();
+        }
         let is_upload_over = self.upload.as_ref().is_none_or(|upload| upload.is_done());
         if let Some(connection) = self.connection.take()
             && self.inner.is_end_stream()

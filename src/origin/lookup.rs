@@ -32,7 +32,7 @@ const VPC_SERVERS: [IpAddr; 2] = [
 /// Longest wait for a server before the next one is asked beside it.
 const STAGGER: Duration = Duration::from_millis(500);
 /// How long the addresses of one family wait for those of the other.
-const OTHER_FAMILY: Duration = Duration::from_millis(500);
+const OTHER_FAMILY: Duration = Duration::from_millis(100);
 
 /// Addresses, and how long they hold.
 pub type Found = (Vec<IpAddr>, Duration);
@@ -172,7 +172,9 @@ impl Ladder {
                     (index, answer)
                 });
             }
-            let pause = if is_last {
+            // Who has been told that there is nothing does not wait long for somebody who says otherwise.
+            let is_told = !matches!(failure, DnsFailure::Timeout);
+            let pause = if is_last && !is_told {
                 self.timeout.saturating_mul(3)
             } else {
                 STAGGER.min(self.timeout / 2)

@@ -235,7 +235,10 @@ pub fn check_out(
         });
         let mut connection = popped?;
         connection.wire.begin(is_sure);
-        if connection.driver.poll_idle() || !connection.sender.is_ready() {
+        if connection.driver.poll_idle()
+            || !connection.sender.is_ready()
+            || connection.wire.takes_no_more()
+        {
             continue;
         }
         connection.is_reused = true;

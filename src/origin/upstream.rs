@@ -207,12 +207,12 @@ impl Upstream {
                 let mut second = pin!(self.open(start, &used));
                 return tokio::select! {
                     opened = &mut first => match opened {
-                        Err(error) if is_lost(&error) => second.await,
-                        other => other,
+                        Ok(opened) => Ok(opened),
+                        Err(_) => second.await,
                     },
                     opened = &mut second => match opened {
-                        Err(error) if is_lost(&error) => first.await,
-                        other => other,
+                        Ok(opened) => Ok(opened),
+                        Err(_) => first.await,
                     },
                 };
             }

@@ -124,7 +124,7 @@ const READ_BY_WRITERS: [&str; 3] = ["tagging", "uploadId", "uploads"];
 
 /// Header fields that give what is written an ACL (PutObject, CopyObject, AppendObject,
 /// InitiateMultipartUpload, PutSymlink). A form has it in its body, which is not looked at.
-const ACL_FIELDS: [&str; 2] = ["x-oss-object-acl", "x-oss-acl"];
+const ACL_FIELDS: [&str; 3] = ["x-oss-object-acl", "x-oss-acl", "x-amz-acl"];
 
 /// Whether `preset` lets a request through: `key` is the key with the query behind it, `None` for the
 /// service itself.

@@ -139,7 +139,10 @@ impl List {
 
 /// Where the path of a pattern begins, behind its first slash.
 fn path_start(pattern: &str) -> Option<usize> {
-    let host = pattern.find("://").map_or(0, |at| at + 3);
+    // A scheme may be a part of the pattern's first `*`.
+    let first = pattern.find('/')?;
+    let has_scheme = pattern.get(first..)?.starts_with("//");
+    let host = if has_scheme { first + 2 } else { 0 };
     let slash = pattern.get(host..)?.find('/')?;
     Some(host + slash + 1)
 }
@@ -237,6 +240,7 @@ mod tests {
             "https://*.cut.org/",
             "https://*.star.org/*",
             "https://*.deep.org/a/*/b",
+            "*//any.net/x",
         ];
         let rules = Rules::new(strict, &allow, &[]).unwrap();
         let loose = Rules::new(SWITCHES, &allow, &[]).unwrap();
@@ -256,6 +260,8 @@ mod tests {
             ("https://evil.net/#.cut.org/", false, true),
             ("https://a.star.org/x", true, true),
             ("https://evil.net/.star.org/x", false, true),
+            ("https://any.net/xy", true, true),
+            ("https://evil.net//any.net/x", false, true),
             ("https://a.deep.org/a/x/b", true, true),
             ("https://a.deep.org/a/x/c", false, false),
             ("https://evil.net/.deep.org/a/x/b", false, true),

@@ -130,7 +130,9 @@ impl Import {
         let (mut settings, mut is_redirect) = (Settings::default(), false);
         let (mut certificate, mut key) = (None, None);
         let mut listens = server.block.iter().filter(|one| one.name() == "listen");
-        let is_clear = listens.any(|one| !one.rest().iter().any(|word| word == "ssl"));
+        // Without `listen` it is port 80.
+        let is_clear = listens.clone().next().is_none()
+            || listens.any(|one| !one.rest().iter().any(|word| word == "ssl"));
         for directive in &server.block {
             match directive.name() {
                 "listen" => self.listen(directive),

@@ -60,7 +60,7 @@ pub(super) fn write(
         known.hsts = known.hsts.take().or(route.hsts);
         if known.referer != route.referer {
             notes.push(format!(
-                "{}: its rules for the Referer differ from those of {}: the stricter ones are for both now",
+                "{}: its rules for the Referer are not those of {}: one of the two is for both now, see `referer`",
                 route.place, known.place
             ));
             known.referer = known.referer.take().or(route.referer);

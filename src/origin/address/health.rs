@@ -55,25 +55,24 @@ impl Address {
 
     /// A connect failed.
     pub fn note_failure(&self, now: Instant, why: impl Display) {
-        self.is_breaking.store(false, Relaxed);
-        self.count(now, why);
+        self.count(now, false, why);
     }
 
     /// An exchange on a fresh connection or a body broke off.
     pub fn note_break(&self, now: Instant, why: impl Display) {
-        self.is_breaking.store(true, Relaxed);
-        self.count(now, why);
+        self.count(now, true, why);
     }
 
     /// What fails together when an address dies counts once: else a busy address would be set aside
     /// for long at once. People are told when it has worked before; each request may try it again.
-    fn count(&self, now: Instant, why: impl Display) {
+    fn count(&self, now: Instant, is_breaking: bool, why: impl Display) {
         let at = self.millis(now);
         let since = at.saturating_sub(self.counted.load(Relaxed));
         if self.is_ejected() && Duration::from_millis(since) < EJECT_FIRST {
             return;
         }
         self.counted.store(at, Relaxed);
+        self.is_breaking.store(is_breaking, Relaxed);
         let failures = self.failures.fetch_add(1, Relaxed).min(16);
         let pause = EJECT_FIRST.saturating_mul(1 << failures).min(EJECT_LONGEST);
         self.ejected_until.store(self.millis(now + pause), Relaxed);
