@@ -10,11 +10,12 @@
 //! A connect that fails costs nothing, so any request goes on to the next address. On a kept-alive
 //! connection that ended before the first byte of the answer, a request is sent again, once, on a
 //! fresh connection: always when hyper is sure that it was not written; else only when its method is
-//! idempotent and none of its body has been read. On a fresh connection only GET and HEAD are sent
-//! again, and of these two a second time. What has begun to answer is asked again by GET and HEAD only.
-//! A request on a kept connection also moves when its address cannot be connected to any more. With several endpoints ([`tier`]) the same goes for a request whose answer does not begin
-//! when its endpoint cannot be connected to any more. A download that breaks asks for the rest
-//! ([`resume`]).
+//! idempotent, none of its body has been read and no byte of an answer has come. GET and HEAD are
+//! sent again whatever has come, on a fresh connection, too, and a second time.
+//!
+//! A request on a kept connection that waits for its answer moves when its address cannot be connected
+//! to any more, on the same conditions; with several endpoints ([`tier`]), when its endpoint cannot. A
+//! download that breaks asks for the rest ([`resume`]).
 
 mod accept;
 pub mod address;

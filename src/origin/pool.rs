@@ -158,12 +158,8 @@ impl Lanes {
             if lane.idle.is_empty() || lane.address.is_ejected() {
                 continue;
             }
-            let permit = match &lane.address.places {
-                None => None,
-                Some(places) => match Arc::clone(places).try_acquire_owned() {
-                    Ok(permit) => Some(permit),
-                    Err(_full) => continue,
-                },
+            let Some(permit) = lane.address.reserve() else {
+                continue;
             };
             let Some(idle) = lane.idle.pop() else {
                 continue;
