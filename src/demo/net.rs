@@ -75,6 +75,8 @@ async fn accept(
     let lives = life.clone();
     loop {
         let accepted = tokio::select! {
+            biased;
+            // First, so that whoever is in the queue already is served and not reset.
             accepted = listener.accept() => accepted,
             _ = life.wait_for(|life| *life >= Life::Closed) => return,
         };
