@@ -10,7 +10,8 @@ use http::{Method, Request, Uri};
 use crate::cli::BAD_CONFIG;
 use crate::config::{self, Env};
 use crate::listener::tls;
-use crate::origin::dns;
+use crate::origin::endpoint::dns;
+use crate::origin::tiers::registry::Registry;
 use crate::route::build;
 use crate::route::explain::{Asked, End, Explanation, explain};
 
@@ -58,12 +59,8 @@ pub fn explain_request(
     let router = dns::engine(&config.dns)
         .map_err(|error| error.to_string())
         .and_then(|(engine, _)| {
-            build::router(
-                &config,
-                &engine,
-                &Arc::default(),
-                &Arc::new(tls::provider()),
-            )
+            let registry = Registry::new(engine, config.dns.clone(), Arc::new(tls::provider()));
+            build::router(&config, &Arc::new(registry)).map_err(|error| error.to_string())
         });
     let router = match router {
         Ok(router) => router,

@@ -14,7 +14,7 @@ use crate::config::value::host_name;
 use crate::oss::endpoint::{self, HostKind, Network};
 
 /// Host part of an endpoint.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq, Hash)]
 pub enum EndpointHost {
     /// A name, resolved all the time.
     Name(String),
@@ -23,7 +23,7 @@ pub enum EndpointHost {
 }
 
 /// An OSS endpoint.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq, Hash)]
 pub struct Endpoint {
     /// Host without bucket.
     pub host: EndpointHost,

@@ -5,6 +5,7 @@
 
 use std::collections::BTreeMap;
 use std::path::PathBuf;
+use std::sync::Arc;
 use std::time::Duration;
 
 use rustls::pki_types::CertificateDer;
@@ -53,7 +54,7 @@ pub struct OriginTimeouts {
 }
 
 /// Kept-alive connections to OSS.
-#[derive(Clone, Debug, Serialize)]
+#[derive(Clone, Debug, PartialEq, Eq, Hash, Serialize)]
 pub struct Pool {
     /// Most idle connections per address and worker, at most 100000. Default 64; 0 keeps none.
     pub idle_per_address: usize,
@@ -85,7 +86,7 @@ pub struct Origin {
     /// Whether OSS is reached by HTTPS. Default true.
     pub tls: bool,
     /// CAs to trust instead of the system's.
-    pub ca: Option<Vec<CertificateDer<'static>>>,
+    pub ca: Option<Arc<[CertificateDer<'static>]>>,
     /// The PEM file they are from.
     pub ca_file: Option<PathBuf>,
     /// Name in the endpoint's certificate. Default: the host connected to.
@@ -189,7 +190,7 @@ impl Origin {
             host,
             addressing,
             tls,
-            ca,
+            ca: ca.map(Into::into),
             ca_file,
             server_name,
             prefix,

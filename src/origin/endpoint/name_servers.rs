@@ -1,9 +1,10 @@
-//! One name asked of several name servers, for one family of addresses or for both.
+//! Resolves one name with several name servers, for one address family or for both.
 //!
-//! hickory would ask two servers at a time and take the first to say anything, a failure as well, and
-//! it answers for both families or for none. Here each server and each family is a question of its
-//! own: servers are asked in turn, the next one at a failure or after a pause, and the first answer
-//! with addresses counts. What one family has is not held up by the other.
+//! hickory would query two servers at a time and take the first response, even a failure, and it returns
+//! both families or none. Here each server and each family is a query of its own: the next server is
+//! queried after a failure or a pause, and the first response with addresses wins. The addresses of one
+//! family do not wait for a slow response about the other. A resolver of hickory with an ordered list of
+//! servers, one family at a time, would let us remove this.
 
 use std::net::{IpAddr, Ipv4Addr, SocketAddr};
 use std::sync::Arc;
@@ -24,48 +25,48 @@ use tokio::time::Instant;
 use crate::config::{Dns, Family};
 use crate::origin::error::DnsFailure;
 
-/// The resolvers of every VPC, used where the system names none.
+/// The name servers of every VPC, used when the system has none configured.
 const VPC_SERVERS: [IpAddr; 2] = [
     IpAddr::V4(Ipv4Addr::new(100, 100, 2, 136)),
     IpAddr::V4(Ipv4Addr::new(100, 100, 2, 138)),
 ];
-/// Longest wait for a server before the next one is asked beside it.
+/// The longest wait for one server before the next one is queried as well.
 const STAGGER: Duration = Duration::from_millis(500);
 /// How long the addresses of one family wait for those of the other.
 const OTHER_FAMILY: Duration = Duration::from_millis(100);
 
-/// Addresses, and how long they hold.
-pub type Found = (Vec<IpAddr>, Duration);
+/// Addresses and their TTL.
+pub(crate) type Resolved = (Vec<IpAddr>, Duration);
 
-/// The name servers.
+/// The configured name servers.
 #[derive(Debug)]
-pub struct NameServers {
-    families: Vec<Arc<Ladder>>,
+pub(crate) struct NameServers {
+    families: Vec<Arc<ServerList>>,
 }
 
-/// The name servers for one family.
-struct Ladder {
+/// The name servers, queried for one address family.
+struct ServerList {
     servers: Vec<TokioResolver>,
-    /// The one that has answered last, asked first.
+    /// The server of the last good response; it is queried first.
     preferred: AtomicUsize,
     timeout: Duration,
 }
 
-impl std::fmt::Debug for Ladder {
+impl std::fmt::Debug for ServerList {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        f.debug_struct("Ladder")
+        f.debug_struct("ServerList")
             .field("servers", &self.servers.len())
             .finish_non_exhaustive()
     }
 }
 
 impl NameServers {
-    /// Those of `config`, else those of the system, else those of the VPC.
+    /// The name servers of `config`, else those of the system, else those of the VPC.
     ///
     /// # Errors
     ///
-    /// When a resolver cannot be set up.
-    pub fn new(config: &Dns) -> Result<Self, NetError> {
+    /// The error of hickory, when a resolver cannot be created.
+    pub(crate) fn new(config: &Dns) -> Result<Self, NetError> {
         let (servers, mut options) = if config.servers.is_empty() {
             match read_system_conf() {
                 Ok((system, options)) if !system.name_servers().is_empty() => {
@@ -101,7 +102,7 @@ impl NameServers {
                 *builder.options_mut() = options.clone();
                 builder.build()
             });
-            Ok(Arc::new(Ladder {
+            Ok(Arc::new(ServerList {
                 servers: resolvers.collect::<Result<_, NetError>>()?,
                 preferred: AtomicUsize::new(0),
                 timeout: config.timeout,
@@ -112,19 +113,20 @@ impl NameServers {
         })
     }
 
-    /// The addresses of `name`, which is absolute.
+    /// Resolves `name`, which is absolute.
     ///
     /// # Errors
     ///
-    /// When no server has one: what a server says of the name before what is wrong with a server.
-    pub async fn resolve(&self, name: &str) -> Result<Found, DnsFailure> {
+    /// [`DnsFailure`] when no server returned an address. A failure that describes the name
+    /// ([`DnsFailure::NxDomain`], [`DnsFailure::Empty`]) is preferred to one that describes a server.
+    pub(crate) async fn resolve(&self, name: &str) -> Result<Resolved, DnsFailure> {
         let name: Arc<str> = name.into();
         let mut asking = JoinSet::new();
         for ladder in &self.families {
             let (ladder, name) = (Arc::clone(ladder), Arc::clone(&name));
             asking.spawn(async move { ladder.resolve(&name).await });
         }
-        let mut found: Option<Found> = None;
+        let mut found: Option<Resolved> = None;
         let mut failure = DnsFailure::Timeout;
         let mut until = None;
         loop {
@@ -143,7 +145,7 @@ impl NameServers {
                     *shortest = ttl.min(*shortest);
                     until = Some(Instant::now() + OTHER_FAMILY);
                 }
-                Some(Ok(Err(why))) => failure = worse(failure, why),
+                Some(Ok(Err(why))) => failure = more_specific(failure, why),
                 Some(Err(_panicked)) => {}
             }
         }
@@ -151,8 +153,8 @@ impl NameServers {
     }
 }
 
-impl Ladder {
-    async fn resolve(&self, name: &str) -> Result<Found, DnsFailure> {
+impl ServerList {
+    async fn resolve(&self, name: &str) -> Result<Resolved, DnsFailure> {
         let count = self.servers.len();
         let first = self.preferred.load(Relaxed);
         let mut order = (0..count).map(|step| (first + step) % count);
@@ -165,16 +167,16 @@ impl Ladder {
                 next.and_then(|index| Some((index, self.servers.get(index)?)))
             {
                 let (server, name) = (server.clone(), name.to_owned());
-                // hickory's own timeout is per try; this one also ends UDP and then TCP.
+                // hickory's timeout is per try; this one also limits UDP followed by TCP.
                 let limit = self.timeout.saturating_mul(2);
                 asking.spawn(async move {
                     let answer = tokio::time::timeout(limit, server.lookup_ip(name)).await;
                     (index, answer)
                 });
             }
-            // Who has been told that there is nothing does not wait long for somebody who says otherwise.
-            let is_told = !matches!(failure, DnsFailure::Timeout);
-            let pause = if is_last && !is_told {
+            // After a response without addresses, the others get only a short time to contradict it.
+            let has_response = !matches!(failure, DnsFailure::Timeout);
+            let pause = if is_last && !has_response {
                 self.timeout.saturating_mul(3)
             } else {
                 STAGGER.min(self.timeout / 2)
@@ -192,17 +194,19 @@ impl Ladder {
                         self.preferred.store(index, Relaxed);
                         return Ok((ips, ttl));
                     }
-                    failure = worse(failure, DnsFailure::Empty);
+                    failure = more_specific(failure, DnsFailure::Empty);
                 }
-                Ok(Some(Ok((_, Ok(Err(error)))))) => failure = worse(failure, meaning(&error)),
+                Ok(Some(Ok((_, Ok(Err(error)))))) => {
+                    failure = more_specific(failure, classify(&error))
+                }
                 Ok(Some(Ok((_, Err(_elapsed))))) => {}
             }
         }
     }
 }
 
-/// Of two failures the one that says more: about the name, then about a server.
-fn worse(one: DnsFailure, other: DnsFailure) -> DnsFailure {
+/// Returns the more specific of two failures: one about the name before one about a server.
+fn more_specific(one: DnsFailure, other: DnsFailure) -> DnsFailure {
     let rank = |failure| match failure {
         DnsFailure::NxDomain => 4,
         DnsFailure::Empty | DnsFailure::Forbidden => 3,
@@ -221,7 +225,7 @@ fn at(server: SocketAddr) -> NameServerConfig {
     config
 }
 
-fn meaning(error: &NetError) -> DnsFailure {
+fn classify(error: &NetError) -> DnsFailure {
     match error {
         NetError::Timeout => DnsFailure::Timeout,
         NetError::Dns(DnsError::NoRecordsFound(none)) => match none.response_code {

@@ -1,8 +1,9 @@
-//! Whether the endpoints in use can be reached, for readiness.
+//! Whether the endpoints in use can be reached; readiness depends on it.
 //!
-//! What requests find out is used first: an endpoint is in trouble when it has no address, or when
-//! the latest connect to every one of its addresses has failed. A node in trouble gets no traffic that
-//! could find out that the trouble is over, so its addresses are then connected to from here.
+//! The connects of requests are the first source: an endpoint is unreachable when it has no address, or
+//! when the latest connect to each of its addresses has failed. A node that is not ready gets no traffic,
+//! so no request would notice that the endpoint works again. Therefore the addresses of unreachable
+//! endpoints are probed by connects from here.
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -11,31 +12,32 @@ use tokio::net::TcpStream;
 use tokio::task::JoinSet;
 use tokio::time::Instant;
 
-use crate::origin::address::{Address, AddressSet};
-use crate::origin::connect;
+use crate::origin::endpoint::address_health::Address;
+use crate::origin::endpoint::addresses::AddressSet;
 use crate::origin::error::Error;
 
-/// Longest wait for a connect from here.
-const PROBE: Duration = Duration::from_secs(2);
-/// Pause between two rounds.
+/// The longest wait for the connect of a probe.
+const PROBE_TIMEOUT: Duration = Duration::from_secs(2);
+/// The pause between two rounds of probes.
 const ROUND: Duration = Duration::from_millis(500);
 
-/// How long an address that has worked cannot be connected to before that is trouble. Addresses that
-/// move fail all at once, and DNS, which is asked at the first failure, has the new ones by then.
+/// How long connects to an address that has worked must fail before the address counts as lost. When an
+/// endpoint moves, all its addresses fail at once; the first failure requests a resolution, and DNS has
+/// the new addresses within this time.
 const PATIENCE: Duration = Duration::from_millis(1200);
 
-/// What was found about the endpoints.
+/// Which endpoints can be reached.
 #[derive(Debug)]
-pub struct Condition {
-    /// Whether some endpoint can be reached, or none is known yet.
-    pub is_fit: bool,
-    /// What is wrong with which endpoint.
-    pub troubles: Vec<String>,
+pub(crate) struct Reachability {
+    /// Whether at least one endpoint can be reached, or there is none.
+    pub(crate) is_fit: bool,
+    /// One text for each endpoint that cannot be reached: its name and the reason.
+    pub(crate) troubles: Vec<String>,
 }
 
-/// Looks at the endpoints as they are.
+/// Evaluates what is known of the endpoints, without I/O.
 #[must_use]
-pub fn look(sets: &[Arc<AddressSet>], now: Instant) -> Condition {
+pub(crate) fn evaluate(sets: &[Arc<AddressSet>], now: Instant) -> Reachability {
     let mut troubles = Vec::new();
     let mut has_good = sets.is_empty();
     for set in sets {
@@ -44,7 +46,7 @@ pub fn look(sets: &[Arc<AddressSet>], now: Instant) -> Condition {
             None => has_good = true,
         }
     }
-    Condition {
+    Reachability {
         is_fit: has_good,
         troubles,
     }
@@ -69,12 +71,12 @@ fn trouble(set: &AddressSet, now: Instant) -> Option<String> {
     None
 }
 
-/// Looks at `sets` again and again and tells `report`. Endpoints in trouble are connected to in every
+/// Evaluates `sets` in rounds and calls `report` after each. Unreachable endpoints are probed in every
 /// round, the others every `interval`; zero: never.
-pub async fn watch(
+pub(crate) async fn watch(
     sets: impl Fn() -> Vec<Arc<AddressSet>>,
     interval: Duration,
-    mut report: impl FnMut(Condition),
+    mut report: impl FnMut(Reachability),
 ) {
     let mut last_probe = Instant::now();
     loop {
@@ -91,18 +93,18 @@ pub async fn watch(
             .flat_map(|set| set.snapshot().addresses().to_vec())
             .collect();
         probe(addresses).await;
-        report(look(&sets, Instant::now()));
+        report(evaluate(&sets, Instant::now()));
         tokio::time::sleep(ROUND).await;
     }
 }
 
-/// Connects to every address of `sets`; what they are after that.
-pub async fn prove(sets: &[Arc<AddressSet>]) -> Condition {
+/// Probes every address of `sets`, then evaluates them.
+pub(crate) async fn prove(sets: &[Arc<AddressSet>]) -> Reachability {
     let addresses = sets
         .iter()
         .flat_map(|set| set.snapshot().addresses().to_vec());
     probe(addresses.collect()).await;
-    look(sets, Instant::now())
+    evaluate(sets, Instant::now())
 }
 
 async fn probe(addresses: Vec<Arc<Address>>) {
@@ -113,16 +115,18 @@ async fn probe(addresses: Vec<Arc<Address>>) {
     while probes.join_next().await.is_some() {}
 }
 
-/// Connects to `address` and lets go: whether that is possible, as far as is known.
-pub async fn accepts(address: Arc<Address>) -> bool {
+/// Whether `address` accepts a connection, which is closed at once. True as well when this process has no
+/// descriptor or port left for the connect: that says nothing about the address.
+///
+/// Cancel-safe.
+pub(crate) async fn accepts(address: Arc<Address>) -> bool {
     let connecting = TcpStream::connect(address.socket);
-    match tokio::time::timeout(PROBE, connecting).await {
+    match tokio::time::timeout(PROBE_TIMEOUT, connecting).await {
         Ok(Ok(_)) => {
             address.note_connected(Instant::now());
             return true;
         }
-        Ok(Err(error)) => match connect::meaning(error) {
-            // Says nothing about the address.
+        Ok(Err(error)) => match Error::from_connect(error) {
             Error::Busy => return true,
             error => address.note_failure(Instant::now(), error),
         },

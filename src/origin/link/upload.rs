@@ -1,9 +1,9 @@
 //! The request body on its way to OSS.
 //!
-//! Frames pass through one by one, when the upstream connection can take them. The gate keeps a body
-//! back while the client waits for `100 Continue`: hyper tells the client to go on when the body is
-//! first asked for, so the body must not be asked for before OSS has said so. The body itself stays
-//! in [`Upload`], so that a request none of whose body was read can be sent again.
+//! Frames pass one by one, as fast as the upstream connection accepts them. A gate holds the body while
+//! the client waits for `100 Continue`: hyper sends `100 Continue` to the client when the body is first
+//! polled, so the body must not be polled before OSS has sent its own. The body stays in [`Upload`], so
+//! that a request can be sent again as long as none of its body was read.
 
 use std::pin::Pin;
 use std::sync::atomic::{AtomicBool, AtomicU8, AtomicU64, Ordering::Relaxed};
@@ -15,13 +15,21 @@ use http_body::{Body, Frame, SizeHint};
 
 use crate::http::{BodyError, RequestBody};
 
-const OPEN: u8 = 0;
-const HELD: u8 = 1;
-const FROZEN: u8 = 2;
+/// Whether the body may be read.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[repr(u8)]
+pub(crate) enum Gate {
+    /// It may.
+    Open,
+    /// Not before OSS has sent `100 Continue`.
+    Held,
+    /// Never again: OSS has answered and does not read the rest.
+    Frozen,
+}
 
-/// One request's body and how far it has come.
+/// The body of one request, and how much of it was sent.
 #[derive(Debug)]
-pub struct Upload {
+pub(crate) struct Upload {
     body: Mutex<RequestBody>,
     gate: AtomicU8,
     sent: AtomicU64,
@@ -32,12 +40,12 @@ pub struct Upload {
 }
 
 impl Upload {
-    /// Takes the body; `is_held` keeps it back until [`Upload::open_gate`].
+    /// Takes the body. [`Gate::Held`] holds it until [`Upload::open_gate`].
     #[must_use]
-    pub fn new(body: RequestBody, is_held: bool) -> Arc<Self> {
+    pub(crate) fn new(body: RequestBody, gate: Gate) -> Arc<Self> {
         Arc::new(Self {
             body: Mutex::new(body),
-            gate: AtomicU8::new(if is_held { HELD } else { OPEN }),
+            gate: AtomicU8::new(gate as u8),
             sent: AtomicU64::new(0),
             has_yielded: AtomicBool::new(false),
             is_done: AtomicBool::new(false),
@@ -46,61 +54,61 @@ impl Upload {
         })
     }
 
-    /// Lets a held body go. Whoever calls this must poll the connection again.
-    pub fn open_gate(&self) {
+    /// Releases a held body. The caller must poll the connection again.
+    pub(crate) fn open_gate(&self) {
         if self.is_held() {
-            self.gate.store(OPEN, Relaxed);
+            self.gate.store(Gate::Open as u8, Relaxed);
         }
     }
 
-    /// Whether the body is still held back.
+    /// Whether the body is held.
     #[must_use]
-    pub fn is_held(&self) -> bool {
-        self.gate.load(Relaxed) == HELD
+    pub(crate) fn is_held(&self) -> bool {
+        self.gate.load(Relaxed) == Gate::Held as u8
     }
 
-    /// Stops the body for good: OSS has answered and will not read the rest.
-    pub fn freeze(&self) {
-        self.gate.store(FROZEN, Relaxed);
+    /// Stops the body for good: OSS has answered and does not read the rest.
+    pub(crate) fn freeze(&self) {
+        self.gate.store(Gate::Frozen as u8, Relaxed);
     }
 
-    /// Bytes handed to the upstream connection.
+    /// The number of bytes handed to the upstream connection.
     #[must_use]
-    pub fn sent(&self) -> u64 {
+    pub(crate) fn sent(&self) -> u64 {
         self.sent.load(Relaxed)
     }
 
-    /// Whether the whole body has been handed over.
+    /// Whether the whole body was handed to the upstream connection.
     #[must_use]
-    pub fn is_done(&self) -> bool {
+    pub(crate) fn is_done(&self) -> bool {
         self.is_done.load(Relaxed)
     }
 
-    /// Whether the client's body broke off.
+    /// Whether the body of the client broke off.
     #[must_use]
-    pub fn has_failed(&self) -> bool {
+    pub(crate) fn has_failed(&self) -> bool {
         self.has_failed.load(Relaxed)
     }
 
-    /// Whether nothing of the body has been read.
+    /// Whether no byte of the body was read.
     #[must_use]
-    pub fn is_untouched(&self) -> bool {
+    pub(crate) fn is_untouched(&self) -> bool {
         !self.has_yielded.load(Relaxed)
     }
 
-    /// Whether the next bytes are the client's to send.
+    /// Whether the body waits for bytes from the client.
     #[must_use]
-    pub fn waits_for_client(&self) -> bool {
+    pub(crate) fn waits_for_client(&self) -> bool {
         self.waits_for_client.load(Relaxed)
     }
 }
 
 /// The body type of the upstream connection.
 #[derive(Debug)]
-pub enum UploadBody {
+pub(crate) enum UploadBody {
     /// No body.
     Empty,
-    /// A body read through its [`Upload`].
+    /// A body, read through its [`Upload`].
     Stream(Arc<Upload>),
 }
 
@@ -115,7 +123,7 @@ impl Body for UploadBody {
         let Self::Stream(upload) = self.get_mut() else {
             return Poll::Ready(None);
         };
-        if upload.gate.load(Relaxed) != OPEN {
+        if upload.gate.load(Relaxed) != Gate::Open as u8 {
             return Poll::Pending;
         }
         // One task polls the body, so the lock is never contended.

@@ -1,38 +1,38 @@
-//! The buckets of an origin and the upstream host each one lives on.
+//! The buckets of an origin and the hosts of each.
 //!
-//! Named buckets get their upstream when the config is built. Under a pattern the names are not
-//! known before they are asked for; their upstreams are made then, and at most [`MOST`] are kept, so
-//! that a client walking through names cannot make the proxy grow.
+//! Buckets that the config names get their hosts when the config is built. The names that a pattern covers
+//! are not known before a client asks for them; their hosts are made then, and at most [`MOST`] are kept,
+//! so that a client that tries many names cannot exhaust memory.
 
 use std::collections::HashMap;
 use std::sync::{Arc, Mutex, PoisonError};
 
 use tokio::time::Instant;
 
-use crate::origin::upstream::Upstream;
+use crate::origin::tiers::group::Tiers;
 
-/// Upstreams kept for names that only a pattern covers.
+/// The most buckets kept for names that only a pattern covers.
 const MOST: usize = 1024;
 
-/// A bucket and where it lives.
+/// A bucket and its hosts.
 #[derive(Clone, Debug)]
-pub struct Bucket {
+pub(crate) struct Bucket {
     /// The bucket's name.
-    pub name: Arc<str>,
-    /// The host it is reached at.
-    pub upstream: Arc<Upstream>,
+    pub(crate) name: Arc<str>,
+    /// The hosts it is reached at.
+    pub(crate) tiers: Arc<Tiers>,
 }
 
-/// Makes the upstream of a bucket; `None` for a name that makes no host.
-pub type MakeUpstream = Box<dyn Fn(&str) -> Option<Arc<Upstream>> + Send + Sync>;
+/// Makes the hosts of a bucket; `None` for a name that cannot be part of a host name.
+pub(crate) type MakeTiers = Box<dyn Fn(&str) -> Option<Arc<Tiers>> + Send + Sync>;
 
 /// Finds the [`Bucket`] of a name the config allows.
-pub struct BucketTable {
-    /// The first named bucket: most origins have one, and comparing is cheaper than hashing.
+pub(crate) struct BucketTable {
+    /// The first named bucket. Most origins have only one, and a comparison is cheaper than hashing.
     first: Option<Bucket>,
     named: HashMap<Box<str>, Bucket>,
     others: Mutex<HashMap<Box<str>, Bucket>>,
-    make: MakeUpstream,
+    make: MakeTiers,
 }
 
 impl std::fmt::Debug for BucketTable {
@@ -44,8 +44,8 @@ impl std::fmt::Debug for BucketTable {
 }
 
 impl BucketTable {
-    /// A table with `names` ready.
-    pub fn new<'a>(names: impl IntoIterator<Item = &'a str>, make: MakeUpstream) -> Self {
+    /// Creates a table with the buckets `names`; `make` makes the hosts of each, and of others later.
+    pub(crate) fn new<'a>(names: impl IntoIterator<Item = &'a str>, make: MakeTiers) -> Self {
         let named: HashMap<Box<str>, Bucket> = names
             .into_iter()
             .filter_map(|name| Some((name.into(), bucket(name, &make)?)))
@@ -58,24 +58,25 @@ impl BucketTable {
         }
     }
 
-    /// The furthest tier requests for any bucket go to.
+    /// The tier in use; where buckets differ, the one furthest down.
     pub(crate) fn active_tier(&self) -> usize {
         let others = self.others.lock().unwrap_or_else(PoisonError::into_inner);
         self.named
             .values()
             .chain(others.values())
-            .map(|bucket| bucket.upstream.active_tier())
+            .map(|bucket| bucket.tiers.active())
             .max()
             .unwrap_or(0)
     }
 
-    /// The upstreams of the named buckets.
-    pub(crate) fn named(&self) -> impl Iterator<Item = &Arc<Upstream>> {
-        self.named.values().map(|bucket| &bucket.upstream)
+    /// The hosts of the named buckets.
+    pub(crate) fn named(&self) -> impl Iterator<Item = &Arc<Tiers>> {
+        self.named.values().map(|bucket| &bucket.tiers)
     }
 
-    /// The bucket called `name`, which the caller has checked against the config.
-    pub fn get(&self, name: &str) -> Option<Bucket> {
+    /// Returns the bucket called `name`, which the caller has checked against the config. `None` for a name
+    /// that cannot be part of a host name.
+    pub(crate) fn get(&self, name: &str) -> Option<Bucket> {
         if let Some(first) = self.first.as_ref().filter(|first| &*first.name == name) {
             return Some(first.clone());
         }
@@ -87,9 +88,10 @@ impl BucketTable {
             return Some(bucket.clone());
         }
         if others.len() >= MOST {
-            // A name nobody has resolved goes first: whoever invents names must not drive out buckets.
+            // A name that never resolved is removed first: a client that invents names must not drive out
+            // real buckets.
             let now = Instant::now();
-            let is_invented = |bucket: &Bucket| bucket.upstream.addresses.age(now).is_none();
+            let is_invented = |bucket: &Bucket| bucket.tiers.first().addresses.age(now).is_none();
             let invented = others.iter().find(|(_, bucket)| is_invented(bucket));
             let goes = invented.or_else(|| others.iter().next());
             if let Some(goes) = goes.map(|(name, _)| name.clone()) {
@@ -102,9 +104,9 @@ impl BucketTable {
     }
 }
 
-fn bucket(name: &str, make: &MakeUpstream) -> Option<Bucket> {
+fn bucket(name: &str, make: &MakeTiers) -> Option<Bucket> {
     Some(Bucket {
         name: name.into(),
-        upstream: make(name)?,
+        tiers: make(name)?,
     })
 }

@@ -1,12 +1,10 @@
-//! The address set of one endpoint: which addresses there are, how each is doing, which to try.
+//! The address set of one endpoint: which addresses exist, and which ones a new connection tries.
 //!
 //! The set is the union of recent DNS answers, each address with its own expiry, because OSS often
-//! shows only some of its addresses in one answer. Addresses of the latest answer come first for new
-//! connections; the others keep serving their idle ones. An address that fails is ejected for a
-//! growing time and then tried by one request at a time; when all are ejected, all are used.
-//! Knows no DNS: [`super::dns`] feeds it.
-
-mod health;
+//! returns only some of its addresses in one answer. New connections prefer the addresses of the latest
+//! answer; the idle connections of the others stay in use. An address that fails is ejected for a
+//! growing time, and then one request at a time tries it again. When all addresses are ejected, all are
+//! used. The set sends no DNS queries: [`super::dns`] publishes answers in it.
 
 use std::net::{IpAddr, SocketAddr};
 use std::sync::atomic::{AtomicU64, AtomicUsize, Ordering::Relaxed};
@@ -16,15 +14,15 @@ use std::time::Duration;
 use tokio::sync::Notify;
 use tokio::time::Instant;
 
-pub use crate::origin::address::health::Address;
+use crate::origin::endpoint::address_health::Address;
 use crate::origin::error::DnsFailure;
 
-/// Addresses one connect may try, one after the other: more than are dead at any time.
+/// The most addresses that one connect tries. More than this number are never dead at the same time.
 pub(crate) const ATTEMPTS: usize = 10;
 
-/// The addresses at one moment: those of the latest answer first, then the others still held.
+/// The addresses at one moment: those of the latest answer first, then the others that are still held.
 #[derive(Debug, Default)]
-pub struct Snapshot {
+pub(crate) struct Snapshot {
     addresses: Vec<Arc<Address>>,
     fresh: usize,
 }
@@ -32,13 +30,14 @@ pub struct Snapshot {
 impl Snapshot {
     /// All addresses.
     #[must_use]
-    pub fn addresses(&self) -> &[Arc<Address>] {
+    pub(crate) fn addresses(&self) -> &[Arc<Address>] {
         &self.addresses
     }
 
-    /// The addresses a new connection should try, best first, at most [`ATTEMPTS`].
+    /// The addresses that a new connection should try, best first, at most [`ATTEMPTS`]. `rotation`
+    /// chooses where in each group the list begins, so that connections spread over the addresses.
     #[must_use]
-    pub fn candidates(&self, now: Instant, rotation: usize) -> Vec<Arc<Address>> {
+    pub(crate) fn candidates(&self, now: Instant, rotation: usize) -> Vec<Arc<Address>> {
         let (fresh, held) = self
             .addresses
             .split_at(self.fresh.min(self.addresses.len()));
@@ -82,22 +81,22 @@ struct State {
 }
 
 /// The address set of one endpoint, shared by all workers and its DNS task.
-pub struct AddressSet {
+pub(crate) struct AddressSet {
     /// The endpoint's host name, or its address.
-    pub name: Box<str>,
+    pub(crate) name: Box<str>,
     /// The port of every address.
-    pub port: u16,
-    max_busy: usize,
+    pub(crate) port: u16,
+    max_in_flight: usize,
     state: Mutex<State>,
     generation: AtomicU64,
-    /// Resolutions so far, good or failed.
+    /// The number of resolutions so far, good and failed.
     answers: AtomicU64,
     is_fixed: bool,
     rotation: AtomicUsize,
-    /// Told when the set or the failure changed.
+    /// Notified after each resolution.
     changed: Notify,
-    /// Tells the DNS task to resolve now.
-    kick: Arc<Notify>,
+    /// Wakes the DNS task, which then resolves at once.
+    refresh_now: Arc<Notify>,
 }
 
 impl std::fmt::Debug for AddressSet {
@@ -110,13 +109,13 @@ impl std::fmt::Debug for AddressSet {
 }
 
 impl AddressSet {
-    /// An empty set. `max_busy`: requests in flight to one address; 0 is no limit.
+    /// Creates an empty set. `max_in_flight` limits the requests in flight to one address; 0 is no limit.
     #[must_use]
-    pub fn new(name: &str, port: u16, max_busy: usize) -> Self {
+    pub(crate) fn new(name: &str, port: u16, max_in_flight: usize) -> Self {
         Self {
             name: name.into(),
             port,
-            max_busy,
+            max_in_flight,
             state: Mutex::new(State {
                 members: Vec::new(),
                 snapshot: Arc::default(),
@@ -128,16 +127,16 @@ impl AddressSet {
             is_fixed: false,
             rotation: AtomicUsize::new(0),
             changed: Notify::new(),
-            kick: Arc::new(Notify::new()),
+            refresh_now: Arc::new(Notify::new()),
         }
     }
 
-    /// A set of one literal address, which never expires.
+    /// Creates a set of one literal address, which never expires and is never resolved.
     #[must_use]
-    pub fn fixed(ip: IpAddr, port: u16, max_busy: usize, now: Instant) -> Self {
-        let mut set = Self::new(&ip.to_string(), port, max_busy);
+    pub(crate) fn fixed(ip: IpAddr, port: u16, max_in_flight: usize, now: Instant) -> Self {
+        let mut set = Self::new(&ip.to_string(), port, max_in_flight);
         set.is_fixed = true;
-        // A century: `Instant` has no "never", and adding more can overflow.
+        // A century: `Instant` has no maximum value, and adding a larger duration can overflow.
         set.publish(&[ip], Duration::from_secs(3_153_600_000), now);
         set
     }
@@ -148,30 +147,30 @@ impl AddressSet {
 
     /// Changes whenever [`AddressSet::snapshot`] would give something else.
     #[must_use]
-    pub fn generation(&self) -> u64 {
+    pub(crate) fn generation(&self) -> u64 {
         self.generation.load(Relaxed)
     }
 
     /// The addresses now.
     #[must_use]
-    pub fn snapshot(&self) -> Arc<Snapshot> {
+    pub(crate) fn snapshot(&self) -> Arc<Snapshot> {
         Arc::clone(&self.state().snapshot)
     }
 
-    /// A number to start the choice at, another one each time.
-    pub fn next_rotation(&self) -> usize {
+    /// Returns another number at each call, for [`Snapshot::candidates`].
+    pub(crate) fn next_rotation(&self) -> usize {
         self.rotation.fetch_add(1, Relaxed)
     }
 
     /// Why the latest resolution failed; `None` after a good one.
     #[must_use]
-    pub fn failure(&self) -> Option<DnsFailure> {
+    pub(crate) fn failure(&self) -> Option<DnsFailure> {
         self.state().failure
     }
 
     /// Time since the latest good answer; `None` before the first. Zero for a literal address.
     #[must_use]
-    pub fn age(&self, now: Instant) -> Option<Duration> {
+    pub(crate) fn age(&self, now: Instant) -> Option<Duration> {
         if self.is_fixed {
             return Some(Duration::ZERO);
         }
@@ -179,9 +178,9 @@ impl AddressSet {
         Some(now.saturating_duration_since(good))
     }
 
-    /// Takes a good answer in: its addresses are fresh and stay for `hold`; others stay until their
-    /// own expiry. An equal set is not a change.
-    pub fn publish(&self, ips: &[IpAddr], hold: Duration, now: Instant) {
+    /// Adds a good answer: its addresses are the fresh ones and stay for `hold`; the others stay until
+    /// their own expiry. Publishing an equal set is not a change.
+    pub(crate) fn publish(&self, ips: &[IpAddr], hold: Duration, now: Instant) {
         let mut state = self.state();
         state.failure = None;
         state.last_good = Some(now);
@@ -199,7 +198,7 @@ impl AddressSet {
                 .any(|member| member.address.socket == socket)
             {
                 state.members.push(Member {
-                    address: Arc::new(Address::new(socket, self.max_busy, now)),
+                    address: Arc::new(Address::new(socket, self.max_in_flight, now)),
                     expires: now + hold,
                     is_fresh: true,
                 });
@@ -212,8 +211,8 @@ impl AddressSet {
         self.changed.notify_waiters();
     }
 
-    /// Takes a failed resolution in: the set stays, for `stale` after the last good answer.
-    pub fn note_failure(&self, failure: DnsFailure, stale: Duration, now: Instant) {
+    /// Records a failed resolution. The set stays until `stale` after the last good answer.
+    pub(crate) fn note_failure(&self, failure: DnsFailure, stale: Duration, now: Instant) {
         let mut state = self.state();
         state.failure = Some(failure);
         if state.last_good.is_none_or(|good| now > good + stale) {
@@ -247,19 +246,21 @@ impl AddressSet {
         }
     }
 
-    /// Asks for a resolution now; the DNS task limits how often that happens.
-    pub fn ask_refresh(&self) {
-        self.kick.notify_one();
+    /// Requests a resolution now. The DNS task limits how often it resolves.
+    pub(crate) fn ask_refresh(&self) {
+        self.refresh_now.notify_one();
     }
 
-    /// What [`AddressSet::ask_refresh`] tells.
-    pub(crate) fn kick(&self) -> Arc<Notify> {
-        Arc::clone(&self.kick)
+    /// Notified by [`AddressSet::ask_refresh`].
+    pub(super) fn refresh_now(&self) -> Arc<Notify> {
+        Arc::clone(&self.refresh_now)
     }
 
-    /// Whether the set is another one than that of `generation`: asks DNS again if it is not, and
-    /// waits for the answer until `deadline`. A literal address has nothing to ask.
-    pub async fn learns_more(&self, generation: u64, deadline: Instant) -> bool {
+    /// Whether the set differs from the one of `generation`. When it does not, requests a resolution and
+    /// waits for its result until `deadline`. Always false for a literal address.
+    ///
+    /// Cancel-safe.
+    pub(crate) async fn learns_more(&self, generation: u64, deadline: Instant) -> bool {
         if self.is_fixed {
             return false;
         }
@@ -272,9 +273,11 @@ impl AddressSet {
         self.generation() != generation
     }
 
-    /// Asks DNS again after `patience` and returns when the set is another one than that of the
-    /// generation `used`; never, for a literal address.
-    pub async fn moves(&self, used: &AtomicU64, patience: Duration) {
+    /// Requests a resolution after `patience` and returns when the set differs from the one of the
+    /// generation in `used`. Never returns for a literal address.
+    ///
+    /// Cancel-safe.
+    pub(crate) async fn moves(&self, used: &AtomicU64, patience: Duration) {
         if self.is_fixed {
             return std::future::pending().await;
         }
@@ -291,14 +294,16 @@ impl AddressSet {
         }
     }
 
-    /// Resolutions so far, good or failed.
+    /// The number of resolutions so far, good and failed.
     #[must_use]
-    pub fn answers(&self) -> u64 {
+    pub(crate) fn answers(&self) -> u64 {
         self.answers.load(Relaxed)
     }
 
-    /// Waits until `is_done` holds for the set or `deadline` passes; looks again at every answer.
-    pub async fn wait_until(&self, deadline: Instant, is_done: impl Fn(&Self) -> bool) {
+    /// Waits until `is_done` holds for the set, or until `deadline`. Checks after every resolution.
+    ///
+    /// Cancel-safe.
+    pub(crate) async fn wait_until(&self, deadline: Instant, is_done: impl Fn(&Self) -> bool) {
         loop {
             let changed = self.changed.notified();
             tokio::pin!(changed);

@@ -1,10 +1,11 @@
-//! From a client's request to the bucket it is for and the target OSS is sent.
+//! Which bucket a request is for, and the target that OSS is sent. Pure.
 //!
-//! Pure. The rules are those of path style, virtual-host style and bare IP; a bucket is only ever one
-//! the config names, and path and query stay the bytes the client sent, between an optional prefix
-//! in front and the route's path taken off.
+//! The rules are those of path style, virtual-host style and bare IP. A bucket is always one that the
+//! config permits. Path and query stay the bytes of the client, apart from the route's path, which may be
+//! removed in front, and a prefix, which may be added.
 
 use std::borrow::Cow;
+use std::fmt;
 
 use crate::config::{Addressing, BucketPattern, Buckets};
 use crate::origin::error::Error;
@@ -12,41 +13,64 @@ use crate::oss::addressing::{PathRest, is_bucket_name, label_before, split_path_
 
 /// How a route's requests are rewritten.
 #[derive(Clone, Debug)]
-pub struct Rewrite {
-    /// The served bucket or buckets.
-    pub buckets: Buckets,
-    /// Suffixes of the route's wildcard hosts: `*.oss.example.com` is kept as `oss.example.com`.
-    pub suffixes: Vec<String>,
-    /// Style of the target OSS is sent.
-    pub addressing: Addressing,
-    /// Put before every key.
-    pub prefix: String,
-    /// The route's path, when it is taken off.
-    pub strip: Option<String>,
+pub(crate) struct Rewrite {
+    /// The buckets that the route serves.
+    pub(crate) buckets: Buckets,
+    /// The suffixes of the route's wildcard hosts: `oss.example.com` for `*.oss.example.com`.
+    pub(crate) suffixes: Vec<String>,
+    /// The style of the target that OSS is sent.
+    pub(crate) addressing: Addressing,
+    /// Added in front of every key; may be empty.
+    pub(crate) prefix: String,
+    /// The route's path, when it is removed.
+    pub(crate) strip: Option<String>,
 }
 
-/// What a request becomes.
+/// The bucket and the target of a request.
 #[derive(Debug, PartialEq, Eq)]
-pub struct Target<'a> {
+pub(crate) struct Mapped<'a> {
     /// The bucket.
-    pub bucket: Cow<'a, str>,
-    /// Path and query for OSS; borrowed whole when it is the client's own.
-    pub target: Cow<'a, str>,
+    pub(crate) bucket: Cow<'a, str>,
+    /// Path and query for OSS; borrowed when they are those of the client.
+    pub(crate) target: Cow<'a, str>,
+}
+
+/// Where a request would be sent.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Destination {
+    /// The bucket.
+    pub bucket: String,
+    /// The name of the endpoint's host.
+    pub endpoint: String,
+    /// The `Host` that OSS is sent.
+    pub host: String,
+    /// Path and query that OSS is sent.
+    pub target: String,
+}
+
+impl fmt::Display for Destination {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(
+            f,
+            "bucket `{}` at {}: {} with Host {}",
+            self.bucket, self.endpoint, self.target, self.host
+        )
+    }
 }
 
 impl Rewrite {
-    /// Maps the request with path and query `target`; `host` gives its host without port, and is
-    /// asked only where the host can name the bucket.
+    /// Maps a request with path and query `target`. `host` returns its host without port; it is called
+    /// only where the host can name the bucket.
     ///
     /// # Errors
     ///
     /// [`Error::NoSuchBucket`] for a bucket the route does not serve, [`Error::NoBucket`] when the
     /// request names none.
-    pub fn map<'a>(
+    pub(crate) fn map<'a>(
         &'a self,
         host: impl FnOnce() -> &'a str,
         target: &'a str,
-    ) -> Result<Target<'a>, Error> {
+    ) -> Result<Mapped<'a>, Error> {
         let target = match &self.strip {
             None => target,
             Some(path) => {
@@ -76,21 +100,22 @@ impl Rewrite {
             Addressing::VirtualHost => target,
             Addressing::Path => Cow::Owned(format!("/{bucket}{target}")),
         };
-        Ok(Target { bucket, target })
+        Ok(Mapped { bucket, target })
     }
 
-    /// The path a client sees for the path `location` of OSS's own host: the inverse of
-    /// [`Rewrite::map`], for the request that was `asked`. `None` when the client cannot reach it.
+    /// Returns the path at which a client reaches the path `location` of OSS: the inverse of
+    /// [`Rewrite::map`], for an answer to a request for `received`. `None` when the client cannot reach
+    /// it.
     #[must_use]
-    pub fn unmap(&self, bucket: &str, location: &str, asked: &str) -> Option<String> {
+    pub(crate) fn unmap(&self, bucket: &str, location: &str, received: &str) -> Option<String> {
         let rest = match self.addressing {
             Addressing::VirtualHost => location,
             Addressing::Path => location.strip_prefix('/')?.strip_prefix(bucket)?,
         };
         let key = rest.strip_prefix('/')?.strip_prefix(self.prefix.as_str())?;
         let front = self.strip.as_deref().unwrap_or("/").trim_end_matches('/');
-        // In path style the client's path begins with the bucket.
-        let inside = asked.strip_prefix(front)?.strip_prefix('/')?;
+        // In path style the path of the client begins with the bucket.
+        let inside = received.strip_prefix(front)?.strip_prefix('/')?;
         let is_in_path = matches!(self.buckets, Buckets::Many(_))
             && inside
                 .strip_prefix(bucket)
@@ -124,7 +149,7 @@ impl Rewrite {
                 Err(Error::NoSuchBucket)
             };
         }
-        // The rest must outlive `target`, which is borrowed except after an unusual strip.
+        // The rest must outlive `target`, which is owned only after an unusual strip.
         let (bucket, rest) = match target {
             Cow::Borrowed(target) => {
                 let (bucket, rest) = split_path_style(target).ok_or(Error::NoBucket)?;
@@ -196,8 +221,8 @@ mod tests {
             .map_err(|error| error.kind())
     }
 
-    /// The rewriting table of the OSS documentation, row by row. Rows 11 and 12 (a bound domain) are
-    /// row 1 here: the domain only changes the Host OSS is sent.
+    /// The rewriting table of the OSS documentation, row by row. Rows 11 and 12 (a bound domain) equal row
+    /// 1 here: the domain only changes the Host that OSS is sent.
     #[test]
     fn every_style_leads_to_the_bucket_and_keeps_the_bytes() {
         let ok = |bucket: &str, target: &str| Ok((bucket.to_owned(), target.to_owned()));
@@ -271,7 +296,7 @@ mod tests {
     }
 
     #[test]
-    fn a_location_is_turned_back_into_what_the_client_asks() {
+    fn a_location_of_oss_becomes_the_path_that_the_client_uses() {
         let site = Rewrite {
             prefix: "site/".into(),
             strip: Some("/img/".into()),

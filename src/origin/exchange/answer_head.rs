@@ -1,4 +1,4 @@
-//! What is looked at in the head of an answer, besides its hop-by-hop fields.
+//! The head of an answer: whether its framing is unambiguous, and where its `Location` leads.
 
 use std::borrow::Cow;
 
@@ -7,10 +7,14 @@ use http::header::{self, HeaderMap, HeaderValue};
 use crate::http::context::RequestContext;
 use crate::http::framing::is_length;
 use crate::origin::error::Error;
-use crate::origin::request::Rewrite;
+use crate::origin::exchange::rewrite::Rewrite;
 
-/// Whether an answer says unambiguously where it ends. hyper has taken the last coding for the only
-/// one, and equal lengths for one.
+/// Checks that an answer defines unambiguously where it ends (RFC 9112 section 6.3). hyper uses only the
+/// last transfer coding, and accepts equal lengths as one.
+///
+/// # Errors
+///
+/// [`Error::BadAnswer`].
 pub(super) fn check_framing(headers: &HeaderMap) -> Result<(), Error> {
     let mut codings = headers.get_all(header::TRANSFER_ENCODING).iter();
     let mut lengths = headers.get_all(header::CONTENT_LENGTH).iter();
@@ -30,21 +34,21 @@ pub(super) fn check_framing(headers: &HeaderMap) -> Result<(), Error> {
     Ok(())
 }
 
-/// Gives a `Location` that names OSS's own host the host the client asked; any other is left alone.
-/// `asked` is path and query as the client sent them.
+/// Rewrites a `Location` that names the host of OSS to the host that the client used; any other stays.
+/// `received` is the path and query of the request as received.
 pub(super) fn rename_location(
     headers: &mut HeaderMap,
     rewrite: &Rewrite,
-    (bucket, upstream): (&str, &HeaderValue),
-    asked: &str,
+    (bucket, oss_host): (&str, &HeaderValue),
+    received: &str,
     context: &RequestContext,
 ) {
-    let upstream = upstream.as_bytes();
+    let oss_host = oss_host.as_bytes();
     let renamed = headers
         .get(header::LOCATION)
         .and_then(|location| location.to_str().ok())
         .and_then(|location| {
-            // With or without scheme; what follows the authority may be empty.
+            // The scheme may be missing, and nothing may follow the authority.
             let (scheme, rest) = location.split_once("//")?;
             let is_http = ["", "http:", "https:"]
                 .iter()
@@ -56,7 +60,7 @@ pub(super) fn rename_location(
                 6 => host.strip_suffix(":443"),
                 _ => None,
             };
-            let is_own = |host: &str| host.as_bytes().eq_ignore_ascii_case(upstream);
+            let is_own = |host: &str| host.as_bytes().eq_ignore_ascii_case(oss_host);
             if !is_http || !(is_own(host) || bare.is_some_and(is_own)) {
                 return None;
             }
@@ -65,7 +69,7 @@ pub(super) fn rename_location(
                 None => Cow::Owned(format!("/{path}")),
             };
             let path = &*path;
-            let path = rewrite.unmap(bucket, path, asked)?;
+            let path = rewrite.unmap(bucket, path, received)?;
             let scheme = if context.is_https { "https" } else { "http" };
             let host = std::str::from_utf8(context.text.host()).ok()?;
             HeaderValue::try_from(format!("{scheme}://{host}{path}")).ok()

@@ -1,9 +1,9 @@
 //! One request and the head of its answer on one upstream connection.
 //!
-//! The connection is polled here, by the request that uses it. Deadlines: while the body is on its
-//! way, only a side that does not move is cut off (`idle`; the client's side has its own deadline at
-//! the listener); from its end on, the answer must begin within `first_byte`. An answer that begins
-//! before the body has ended is taken at once, and a refusal stops the body.
+//! The request that uses the connection polls it here. Deadlines: while the body is being sent, OSS must
+//! accept bytes within `idle` (the listener has a deadline for the client); from the end of the body on,
+//! the answer must begin within `first_byte`. An answer that begins before the body has ended is accepted
+//! at once, and when it is an error, the rest of the body is not sent.
 
 use std::future::{Future, poll_fn};
 use std::pin::{Pin, pin};
@@ -16,70 +16,92 @@ use hyper::body::Incoming;
 use hyper::client::conn::TrySendError;
 use tokio::time::{Instant, Sleep};
 
-use crate::origin::condition;
 use crate::origin::error::Error;
-use crate::origin::pool::Connection;
-use crate::origin::upload::{Upload, UploadBody};
+use crate::origin::exchange::liveness::{Liveness, NEXT_CHECK};
+use crate::origin::exchange::repeat::End;
+use crate::origin::link::connection::Connection;
+use crate::origin::link::upload::{Upload, UploadBody};
 
-/// How long a body is held back for an origin that does not answer `Expect: 100-continue`: what
+/// How long a body is held for an origin that does not answer `Expect: 100-continue`: the time that
 /// clients themselves wait (curl, the Go SDK).
 const CONTINUE_WAIT: Duration = Duration::from_secs(1);
 
-/// How long a request waits on a kept connection before its address is asked, by a connect, whether it
-/// is still there: a network that swallows everything leaves such connections open. Most answers begin
-/// within a tenth of it.
-const SUSPICIOUS: Duration = Duration::from_secs(1);
-/// An address that has accepted a connection within this time is not asked.
-const TRUSTED: Duration = Duration::from_secs(2);
-/// How often that is looked at.
-const AGAIN: Duration = Duration::from_millis(500);
-
 /// Deadlines of one exchange.
 #[derive(Clone, Copy, Debug)]
-pub struct Deadlines {
+pub(crate) struct Deadlines {
     /// From the end of the request to the first byte of the answer.
-    pub first_byte: Duration,
-    /// Longest time OSS takes no byte of the body.
-    pub idle: Duration,
+    pub(crate) first_byte: Duration,
+    /// The longest time without progress: OSS accepts no byte of the request body, or sends no byte of the
+    /// answer body.
+    pub(crate) idle: Duration,
 }
 
 /// An exchange without an answer.
 #[derive(Debug)]
-pub struct Failure {
-    /// Why.
-    pub error: Error,
-    /// The request, when hyper is sure that nothing of it was written.
-    pub unsent: Option<Request<UploadBody>>,
+pub(crate) struct Failure {
+    /// The reason.
+    pub(crate) error: Error,
+    /// The request, when hyper guarantees that nothing of it was written.
+    pub(crate) unsent: Option<Request<UploadBody>>,
 }
 
-/// Sends `request` and waits for the head of the answer. `may_move`: it can be sent to another address
-/// when this one is gone.
+impl Failure {
+    /// Whether the connection broke, or its address is gone.
+    pub(super) fn is_break(&self) -> bool {
+        matches!(self.error, Error::Reset(_) | Error::Gone)
+    }
+
+    /// How the attempt on `connection` ended.
+    pub(super) fn end(&self, connection: &Connection) -> End {
+        match &self.error {
+            _ if self.unsent.is_some() => End::Unsent,
+            Error::Reset(_) | Error::Gone if connection.socket.has_read() => End::Begun,
+            Error::Reset(_) | Error::Gone => End::Silent,
+            Error::NoSuchBucket
+            | Error::NoBucket
+            | Error::Dns(_)
+            | Error::ConnectRefused(_)
+            | Error::ConnectTimeout
+            | Error::Tls(_)
+            | Error::BadAnswer(_)
+            | Error::FirstByteTimeout
+            | Error::UploadStalled
+            | Error::ClientBody
+            | Error::Busy
+            | Error::SignatureBound
+            | Error::Rewrite(_) => End::Final,
+        }
+    }
+}
+
+/// Sends `request` and waits for the head of the answer. `liveness` is checked while the answer takes
+/// long; `now` is when the request began.
 ///
 /// # Errors
 ///
-/// A [`Failure`]; the connection must not be used again then.
-pub async fn exchange(
+/// A [`Failure`]; the connection must not be used again after it.
+pub(super) async fn attempt(
     connection: &mut Connection,
     request: Request<UploadBody>,
     upload: Option<&Arc<Upload>>,
     deadlines: Deadlines,
-    may_move: bool,
+    liveness: Liveness<'_>,
     now: Instant,
 ) -> Result<http::Response<Incoming>, Failure> {
-    // The driver is muted: it is polled below anyway.
+    // The driver is muted here: the loop below polls it in any case.
     let answer = connection.sender.try_send_request(request);
     let mut answer = pin!(answer);
     let driver = &mut connection.driver;
     let address = &connection.address;
     let mut watch = Watch::new(upload, deadlines, connection.timer.as_mut(), now);
-    watch.asks_at = may_move.then_some(SUSPICIOUS);
-    let mut asking = None;
+    watch.next_check = liveness.first_check();
+    let mut check = None;
     let outcome = poll_fn(|cx| {
         let mut driver = driver.turn(cx);
         loop {
             let was_held = watch.is_held();
             let is_over = driver.poll();
-            // The driver wakes this task; the channel to the answer need not.
+            // The driver wakes this task, so the channel of the answer need not.
             let mut quiet = Context::from_waker(Waker::noop());
             if let Poll::Ready(answer) = answer.as_mut().poll(if is_over { cx } else { &mut quiet })
             {
@@ -89,20 +111,19 @@ pub async fn exchange(
                 continue;
             }
             return match watch.poll(cx) {
-                Poll::Ready(Verdict::GoOn) => continue,
-                Poll::Ready(Verdict::Late(error)) => Poll::Ready(Outcome::Late(error)),
-                Poll::Ready(Verdict::Ask) => {
-                    if asking.is_none() && !address.has_connected(Instant::now(), TRUSTED) {
-                        // Boxed: rare, and its state must not ride in every request's future.
-                        asking = Some(Box::pin(condition::accepts(Arc::clone(address))));
+                Poll::Ready(Due::PollAgain) => continue,
+                Poll::Ready(Due::Late(error)) => Poll::Ready(Outcome::Late(error)),
+                Poll::Ready(Due::CheckLiveness) => {
+                    if check.is_none() {
+                        check = liveness.check(address, watch.phase_began);
                     }
                     continue;
                 }
-                Poll::Pending => match &mut asking {
-                    Some(asked) => match asked.as_mut().poll(cx) {
+                Poll::Pending => match &mut check {
+                    Some(running) => match running.as_mut().poll(cx) {
                         Poll::Ready(false) => Poll::Ready(Outcome::Late(Error::Gone)),
                         Poll::Ready(true) => {
-                            asking = None;
+                            check = None;
                             Poll::Pending
                         }
                         Poll::Pending => Poll::Pending,
@@ -156,16 +177,18 @@ fn explain(
     Failure { error, unsent }
 }
 
-enum Verdict {
-    /// Something changed for the connection: poll it again.
-    GoOn,
-    /// The answer takes long: is the address still there?
-    Ask,
+/// What is due in a running exchange.
+enum Due {
+    /// A held body was released: the connection must be polled again.
+    PollAgain,
+    /// The answer takes long: a check of the liveness.
+    CheckLiveness,
+    /// The exchange has failed.
     Late(Error),
 }
 
-/// The deadlines of a running exchange. The connection's timer serves them all; when it fires, the
-/// watch looks at what the exchange waits for by then.
+/// The deadlines of a running exchange. The timer of the connection serves all of them; when it fires, the
+/// watch checks the deadline of the present phase.
 struct Watch<'a> {
     upload: Option<&'a Arc<Upload>>,
     deadlines: Deadlines,
@@ -173,8 +196,8 @@ struct Watch<'a> {
     phase_began: Instant,
     sent: u64,
     is_sending: bool,
-    /// When to ask whether the address is still there, after the end of the request.
-    asks_at: Option<Duration>,
+    /// When the next check of the liveness is due, after the end of the request; `None` without checks.
+    next_check: Option<Duration>,
 }
 
 impl<'a> Watch<'a> {
@@ -191,7 +214,7 @@ impl<'a> Watch<'a> {
             phase_began: now,
             sent: 0,
             is_sending: upload.is_some(),
-            asks_at: None,
+            next_check: None,
         }
     }
 
@@ -199,7 +222,7 @@ impl<'a> Watch<'a> {
         self.upload.is_some_and(|upload| upload.is_held())
     }
 
-    /// How long the present phase may last.
+    /// The longest duration of the present phase.
     fn limit(&self) -> Duration {
         if self.is_held() {
             CONTINUE_WAIT
@@ -207,11 +230,11 @@ impl<'a> Watch<'a> {
             self.deadlines.idle
         } else {
             let first_byte = self.deadlines.first_byte;
-            self.asks_at.map_or(first_byte, |at| at.min(first_byte))
+            self.next_check.map_or(first_byte, |at| at.min(first_byte))
         }
     }
 
-    fn poll(&mut self, cx: &mut Context<'_>) -> Poll<Verdict> {
+    fn poll(&mut self, cx: &mut Context<'_>) -> Poll<Due> {
         if self.is_sending && self.upload.is_none_or(|upload| upload.is_done()) {
             self.is_sending = false;
             self.restart();
@@ -221,30 +244,31 @@ impl<'a> Watch<'a> {
             if self.timer.deadline() > due {
                 self.timer.as_mut().reset(due);
             }
-            // Outside tokio's budget: an origin that keeps the connection busy would use it up.
+            // Outside tokio's budget, which an origin that keeps the connection busy would use up.
             let mut timer = tokio::task::unconstrained(self.timer.as_mut());
             if Pin::new(&mut timer).poll(cx).is_pending() {
                 return Poll::Pending;
             }
             if Instant::now() < due {
-                // Set for an earlier request or phase.
+                // The timer was set for an earlier request or phase.
                 self.timer.as_mut().reset(due);
                 continue;
             }
             let Some(upload) = self.upload.filter(|_| self.is_sending) else {
-                if let Some(at) = self.asks_at.filter(|at| *at < self.deadlines.first_byte) {
-                    self.asks_at = Some(at + AGAIN);
-                    return Poll::Ready(Verdict::Ask);
+                let first_byte = self.deadlines.first_byte;
+                if let Some(at) = self.next_check.filter(|at| *at < first_byte) {
+                    self.next_check = Some(at + NEXT_CHECK);
+                    return Poll::Ready(Due::CheckLiveness);
                 }
-                return Poll::Ready(Verdict::Late(Error::FirstByteTimeout));
+                return Poll::Ready(Due::Late(Error::FirstByteTimeout));
             };
             if upload.is_held() {
                 upload.open_gate();
                 self.restart();
-                return Poll::Ready(Verdict::GoOn);
+                return Poll::Ready(Due::PollAgain);
             }
             if !upload.waits_for_client() && upload.sent() == self.sent {
-                return Poll::Ready(Verdict::Late(Error::UploadStalled));
+                return Poll::Ready(Due::Late(Error::UploadStalled));
             }
             self.sent = upload.sent();
             self.restart();

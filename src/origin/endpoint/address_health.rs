@@ -1,4 +1,8 @@
-//! One upstream address, and how it is doing.
+//! One upstream address and its health.
+//!
+//! Failures eject an address for a growing time; after that, one request at a time probes it. A failed
+//! connect and a connection that breaks later are told apart: an address that accepts connections and
+//! then breaks them must complete an exchange before it counts as healthy.
 
 use std::fmt::Display;
 use std::net::SocketAddr;
@@ -9,36 +13,38 @@ use std::time::Duration;
 use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 use tokio::time::Instant;
 
-/// First ejection; doubles with each failure in a row.
+/// The first ejection; it doubles with each failure in a row.
 const EJECT_FIRST: Duration = Duration::from_secs(1);
-/// Longest ejection: a dead address costs one probe in this time.
+/// The longest ejection: a dead address costs one probe in this time.
 const EJECT_LONGEST: Duration = Duration::from_secs(60);
 
 /// One upstream address and its health, shared by all workers.
 #[derive(Debug)]
-pub struct Address {
+pub(crate) struct Address {
     /// Where to connect.
-    pub socket: SocketAddr,
-    /// Places for requests in flight; absent without `max_per_address`.
-    pub(crate) places: Option<Arc<Semaphore>>,
+    pub(crate) socket: SocketAddr,
+    /// Permits for requests in flight; absent without `max_per_address`.
+    pub(crate) permits: Option<Arc<Semaphore>>,
+    /// Failures in a row.
     failures: AtomicU32,
-    /// Whether the last of them came after a connect: such an address has to answer before it counts
-    /// as well again.
+    /// Whether the last failure came after a successful connect. Such an address must complete an
+    /// exchange before it counts as healthy.
     is_breaking: AtomicBool,
-    /// When the first of them was, and the last that counted. Times are in milliseconds since `born`.
+    /// The time of the first failure in the row. All times are in milliseconds since `born`.
     failing_since: AtomicU64,
+    /// The time of the last failure that was counted.
     counted: AtomicU64,
     ejected_until: AtomicU64,
-    /// When it has last accepted a connection; 0: never.
+    /// The time of the last accepted connection; 0: never.
     connected: AtomicU64,
     born: Instant,
 }
 
 impl Address {
-    pub(super) fn new(socket: SocketAddr, max_busy: usize, now: Instant) -> Self {
+    pub(super) fn new(socket: SocketAddr, max_in_flight: usize, now: Instant) -> Self {
         Self {
             socket,
-            places: (max_busy > 0).then(|| Arc::new(Semaphore::new(max_busy))),
+            permits: (max_in_flight > 0).then(|| Arc::new(Semaphore::new(max_in_flight))),
             failures: AtomicU32::new(0),
             is_breaking: AtomicBool::new(false),
             failing_since: AtomicU64::new(0),
@@ -53,18 +59,19 @@ impl Address {
         u64::try_from(at.saturating_duration_since(self.born).as_millis()).unwrap_or(u64::MAX)
     }
 
-    /// A connect failed.
-    pub fn note_failure(&self, now: Instant, why: impl Display) {
+    /// Records a failed connect.
+    pub(crate) fn note_failure(&self, now: Instant, why: impl Display) {
         self.count(now, false, why);
     }
 
-    /// An exchange on a fresh connection or a body broke off.
-    pub fn note_break(&self, now: Instant, why: impl Display) {
+    /// Records that an exchange on a fresh connection, or a body, broke off.
+    pub(crate) fn note_break(&self, now: Instant, why: impl Display) {
         self.count(now, true, why);
     }
 
-    /// What fails together when an address dies counts once: else a busy address would be set aside
-    /// for long at once. People are told when it has worked before; each request may try it again.
+    /// All failures within [`EJECT_FIRST`] count as one: when an address dies, all its connections fail
+    /// together, and counting each would eject a busy address for the longest time at once. Only the first
+    /// failure in a row is a warning in the log.
     fn count(&self, now: Instant, is_breaking: bool, why: impl Display) {
         let at = self.millis(now);
         let since = at.saturating_sub(self.counted.load(Relaxed));
@@ -84,16 +91,16 @@ impl Address {
         }
     }
 
-    /// It has accepted a connection.
-    pub fn note_connected(&self, now: Instant) {
+    /// Records an accepted connection.
+    pub(crate) fn note_connected(&self, now: Instant) {
         self.connected.store(self.millis(now).max(1), Relaxed);
         if !self.is_breaking.load(Relaxed) {
             self.note_success();
         }
     }
 
-    /// An exchange with it has ended well.
-    pub fn note_success(&self) {
+    /// Records a complete exchange: the address is healthy.
+    pub(crate) fn note_success(&self) {
         if self.failures.load(Relaxed) != 0 {
             self.failures.store(0, Relaxed);
             self.ejected_until.store(0, Relaxed);
@@ -101,15 +108,15 @@ impl Address {
         }
     }
 
-    /// Whether the address is ejected, or waits for its probe.
+    /// Whether the address is ejected, or its ejection is over and it has not been probed yet.
     #[must_use]
-    pub fn is_ejected(&self) -> bool {
+    pub(crate) fn is_ejected(&self) -> bool {
         self.failures.load(Relaxed) != 0
     }
 
-    /// Whether it cannot be connected to: not for longer than `patience`, where it could be before.
+    /// Whether connects to the address fail: for longer than `patience`, or from the beginning.
     #[must_use]
-    pub fn is_lost(&self, now: Instant, patience: Duration) -> bool {
+    pub(crate) fn is_lost(&self, now: Instant, patience: Duration) -> bool {
         let since = self
             .millis(now)
             .saturating_sub(self.failing_since.load(Relaxed));
@@ -119,26 +126,26 @@ impl Address {
             && !(has_worked && Duration::from_millis(since) < patience)
     }
 
-    /// Whether it has accepted a connection within the last `time`.
+    /// Whether the address has accepted a connection within the last `time`.
     #[must_use]
-    pub fn has_connected(&self, now: Instant, time: Duration) -> bool {
+    pub(crate) fn has_connected(&self, now: Instant, time: Duration) -> bool {
         let connected = self.connected.load(Relaxed);
         let since = self.millis(now).saturating_sub(connected);
         connected != 0 && Duration::from_millis(since) < time
     }
 
-    /// A place for a request in flight: `None` when all are taken; without `max_per_address` there is
-    /// nothing to take.
+    /// Takes a permit for one request in flight. `None` when all are taken; `Some(None)` without
+    /// `max_per_address`.
     pub(crate) fn reserve(&self) -> Option<Option<OwnedSemaphorePermit>> {
-        match &self.places {
+        match &self.permits {
             None => Some(None),
-            Some(places) => Arc::clone(places).try_acquire_owned().ok().map(Some),
+            Some(permits) => Arc::clone(permits).try_acquire_owned().ok().map(Some),
         }
     }
 
     /// Whether this request may probe an ejected address: the ejection is over, and no other request
-    /// took the probe within the last [`EJECT_FIRST`]. A time rather than a flag, because a request
-    /// can be cancelled with the probe in its hands.
+    /// took the probe within the last [`EJECT_FIRST`]. The probe is taken for a time and not by a flag,
+    /// because a request can be cancelled while it probes.
     pub(super) fn takes_probe(&self, now: Instant) -> bool {
         let until = self.ejected_until.load(Relaxed);
         self.is_ejected()

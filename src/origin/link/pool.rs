@@ -1,67 +1,32 @@
 //! Idle upstream connections, kept per worker thread.
 //!
-//! Two requests may share a connection only if address, TLS name and scheme are the same: the
-//! [`Upstream`](super::upstream::Upstream) they belong to fixes TLS name, trust and scheme, and
-//! within it connections are kept apart by address. With less, a request could reach a host whose
-//! certificate was never checked, or an address that has left DNS could not be retired on its own.
+//! Two requests may share a connection only when address, TLS name, trust and scheme are the same. The
+//! [`Host`](super::host::Host) fixes TLS name, trust and scheme, and within a host connections are kept
+//! apart by address. With a weaker key a request could reach a host whose certificate was never checked,
+//! or an address that has left DNS could not be retired on its own.
 //!
-//! A connection in the pool is not polled. Taking one out polls it once, which notices a peer that
-//! has closed; an address that has left the set, or is ejected, gives none out.
+//! A connection in the pool is not polled. Taking one out polls it once, which detects that the peer has
+//! closed it. An address that has left the set, or is ejected, offers no connections.
 
 use std::cell::RefCell;
 use std::collections::HashMap;
 use std::hash::{BuildHasherDefault, Hasher};
-use std::pin::Pin;
 use std::sync::Arc;
 use std::time::Duration;
 
-use hyper::client::conn::http1;
-use tokio::sync::OwnedSemaphorePermit;
-use tokio::time::{Instant, Sleep};
+use tokio::time::Instant;
 
-use crate::origin::address::{Address, AddressSet, Snapshot};
-use crate::origin::driver::Driver;
-use crate::origin::io::Wire;
-use crate::origin::upload::UploadBody;
+use crate::origin::endpoint::address_health::Address;
+use crate::origin::endpoint::addresses::{AddressSet, Snapshot};
+use crate::origin::link::connection::{Acceptable, Age, Connection};
 
-/// One upstream connection with a request on it, or ready for one.
-pub struct Connection {
-    /// Where it leads.
-    pub address: Arc<Address>,
-    /// Accepts requests.
-    pub sender: http1::SendRequest<UploadBody>,
-    /// Does the reading and writing.
-    pub driver: Driver,
-    /// What is known of its socket.
-    pub wire: Arc<Wire>,
-    /// Whether it has served a request before.
-    pub is_reused: bool,
-    /// Whether it must not be used again.
-    pub is_last: bool,
-    /// Serves every deadline of every request on this connection. It is never moved forward for a
-    /// request: whoever sees it fire looks whether anything is late by then, and sets it anew.
-    /// Arming a timer per request would cost more than the pool does.
-    pub timer: Pin<Box<Sleep>>,
-    /// Its place under `max_per_address`.
-    pub permit: Option<OwnedSemaphorePermit>,
-}
-
-impl std::fmt::Debug for Connection {
-    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        f.debug_struct("Connection")
-            .field("address", &self.address.socket)
-            .field("is_reused", &self.is_reused)
-            .finish_non_exhaustive()
-    }
-}
-
-/// Limits of one upstream's idle connections.
+/// Limits on the idle connections of one host.
 #[derive(Clone, Copy, Debug)]
-pub struct Limits {
-    /// Most idle connections to one address on one worker.
-    pub idle_per_address: usize,
-    /// Longest time a connection stays idle.
-    pub idle: Duration,
+pub(crate) struct Limits {
+    /// The most idle connections to one address on one worker.
+    pub(crate) idle_per_address: usize,
+    /// The longest time a connection stays idle.
+    pub(crate) idle: Duration,
 }
 
 struct Idle {
@@ -69,33 +34,34 @@ struct Idle {
     since: Instant,
 }
 
+/// The idle connections to one address.
 struct Lane {
     address: Arc<Address>,
     idle: Vec<Idle>,
 }
 
-/// The idle connections of one upstream on this worker.
+/// The idle connections of one host on this worker.
 struct Lanes {
     generation: u64,
     snapshot: Arc<Snapshot>,
     lanes: Vec<Lane>,
-    /// The lane used last: the newest connection is the least likely to have been closed.
+    /// The lane used last: its newest connection is the least likely to have been closed by OSS.
     latest: usize,
     limits: Limits,
-    /// Grows by one with each request, up to a ceiling; a retry takes five. So retries stay under
-    /// a fifth of the requests and cannot multiply the load of a failing origin.
+    /// The retry budget: each request adds one, up to a ceiling, and a retry takes five. So retries stay
+    /// below a fifth of the requests and cannot multiply the load on a failing origin.
     retry_credit: u32,
     /// Sweeps since the last request.
     quiet_sweeps: u32,
 }
 
-/// Sweeps without a request after which an upstream without connections is forgotten.
+/// The number of sweeps without a request after which a host without connections is forgotten.
 const QUIET_SWEEPS: u32 = 3000;
 const RETRY_COST: u32 = 5;
 const RETRY_CREDIT_START: u32 = 500;
 const RETRY_CREDIT_MOST: u32 = 1000;
 
-/// Upstream ids are small numbers the proxy itself hands out: they need no hashing.
+/// Hashes the ids of hosts, which are small numbers assigned by the proxy and need no real hashing.
 #[derive(Clone, Copy, Default)]
 struct IdHasher(u64);
 
@@ -113,7 +79,7 @@ impl Hasher for IdHasher {
     }
 
     fn write_u64(&mut self, id: u64) {
-        // The table takes its bucket from the low bits and its tag from the high ones.
+        // The hash table uses the low bits for the bucket and the high bits for the tag.
         self.0 = id | (id << 57);
     }
 }
@@ -135,7 +101,7 @@ impl Lanes {
         }
     }
 
-    /// Follows the address set: lanes of addresses that have left it are dropped, which closes
+    /// Adopts the current address set. Lanes of addresses that have left it are dropped, which closes
     /// their idle connections at once.
     fn follow(&mut self, set: &AddressSet) {
         let generation = set.generation();
@@ -165,7 +131,7 @@ impl Lanes {
                 continue;
             };
             if now.saturating_duration_since(idle.since) > self.limits.idle {
-                // The others in the lane are older still.
+                // The remaining connections of the lane are older.
                 lane.idle.clear();
                 continue;
             }
@@ -211,15 +177,13 @@ fn offers(snapshot: &Snapshot, address: &Arc<Address>) -> bool {
         .any(|known| Arc::ptr_eq(known, address))
 }
 
-/// Takes a live idle connection of upstream `id`, newest first, and
-/// counts the request towards the retries. `is_sure` asks the kernel whether
-/// the peer has closed, for requests that could not be sent twice.
-pub fn check_out(
+/// Takes an open idle connection of host `id`, newest first, and adds the request to the retry budget.
+pub(crate) fn check_out(
     id: u64,
     set: &AddressSet,
     limits: Limits,
     now: Instant,
-    is_sure: bool,
+    acceptable: Acceptable,
 ) -> Option<Connection> {
     loop {
         let popped = POOL.with_borrow_mut(|pool| {
@@ -230,21 +194,21 @@ pub fn check_out(
             lanes.pop(now)
         });
         let mut connection = popped?;
-        connection.wire.begin(is_sure);
+        connection.socket.begin(acceptable);
         if connection.driver.poll_idle()
             || !connection.sender.is_ready()
-            || connection.wire.takes_no_more()
+            || connection.socket.is_write_closed()
         {
             continue;
         }
-        connection.is_reused = true;
+        connection.age = Age::Reused;
         return Some(connection);
     }
 }
 
-/// Takes note that the addresses of upstream `id` may be others than at the check-out, which found no
-/// connection: the first answer of DNS may have come since.
-pub fn follow(id: u64, set: &AddressSet) {
+/// Adopts the current addresses of host `id` after a check-out that found no connection: the first
+/// answer of DNS may have arrived since, and connections to its addresses could not be kept otherwise.
+pub(crate) fn follow(id: u64, set: &AddressSet) {
     POOL.with_borrow_mut(|pool| {
         if let Some(lanes) = pool.get_mut(&id) {
             lanes.follow(set);
@@ -252,17 +216,17 @@ pub fn follow(id: u64, set: &AddressSet) {
     });
 }
 
-/// Puts a connection back that has finished its request cleanly.
-pub fn check_in(id: u64, mut connection: Connection, now: Instant) {
+/// Returns a connection to the pool after a complete exchange.
+pub(crate) fn check_in(id: u64, mut connection: Connection, now: Instant) {
     connection.permit = None;
     connection.driver.mute();
-    if !connection.is_reused {
+    if connection.age == Age::Fresh {
         connection.address.note_success();
     }
-    if connection.is_last || connection.wire.takes_no_more() || connection.sender.is_closed() {
+    if connection.is_last || connection.socket.is_write_closed() || connection.sender.is_closed() {
         return;
     }
-    // `try_with`: a body can be dropped while its worker thread is being torn down.
+    // `try_with`: a body can be dropped while its worker thread is shut down.
     let _kept = POOL.try_with(|pool| {
         if let Ok(mut pool) = pool.try_borrow_mut()
             && let Some(lanes) = pool.get_mut(&id)
@@ -272,8 +236,16 @@ pub fn check_in(id: u64, mut connection: Connection, now: Instant) {
     });
 }
 
-/// Whether upstream `id` may retry once more; takes the cost.
-pub fn take_retry(id: u64) -> bool {
+/// Whether the budget of host `id` allows one more retry.
+pub(crate) fn has_retry_budget(id: u64) -> bool {
+    POOL.with_borrow(|pool| {
+        pool.get(&id)
+            .is_some_and(|lanes| lanes.retry_credit >= RETRY_COST)
+    })
+}
+
+/// Takes the cost of one retry from the budget of host `id`; false, and nothing taken, when it is used up.
+pub(crate) fn take_retry(id: u64) -> bool {
     POOL.with_borrow_mut(|pool| {
         let Some(lanes) = pool.get_mut(&id) else {
             return false;
@@ -284,8 +256,8 @@ pub fn take_retry(id: u64) -> bool {
     })
 }
 
-/// Closes connections of this worker that have been idle too long. Called about once a second.
-pub fn sweep(now: Instant) {
+/// Closes the connections of this worker that have been idle for too long. Called about once a second.
+pub(crate) fn sweep(now: Instant) {
     POOL.with_borrow_mut(|pool| {
         for lanes in pool.values_mut() {
             let limit = lanes.limits.idle;
@@ -295,7 +267,7 @@ pub fn sweep(now: Instant) {
             }
             lanes.quiet_sweeps = lanes.quiet_sweeps.saturating_add(1);
         }
-        // Of an upstream that a new config no longer has, nothing stays.
+        // The entry of a host that a new config no longer has must not stay for ever.
         pool.retain(|_, lanes| {
             lanes.quiet_sweeps < QUIET_SWEEPS
                 || lanes.lanes.iter().any(|lane| !lane.idle.is_empty())
@@ -303,16 +275,16 @@ pub fn sweep(now: Instant) {
     });
 }
 
-/// Idle connections of this worker.
+/// The number of idle connections of this worker.
 #[must_use]
-pub fn idle_connections() -> usize {
+pub(crate) fn idle_connections() -> usize {
     POOL.with_borrow(|pool| {
         let lanes = pool.values().flat_map(|lanes| &lanes.lanes);
         lanes.map(|lane| lane.idle.len()).sum()
     })
 }
 
-/// Drops every idle connection of this worker, at its end.
-pub fn clear() {
+/// Closes every idle connection of this worker, at its end.
+pub(crate) fn clear() {
     POOL.with_borrow_mut(HashMap::clear);
 }

@@ -1,10 +1,10 @@
-//! The answer's body on its way from OSS.
+//! The body of an answer on its way from OSS.
 //!
-//! It owns the upstream connection: polling the body polls the connection, so no task and no channel
-//! stands between the two sockets. When the body has ended cleanly the connection goes back to the
-//! pool; when it is dropped before, the connection is closed with it. A body that breaks ends with
-//! an error, so that what the client receives never looks complete, unless the rest can be had on
-//! another connection ([`super::resume`]).
+//! The body owns the upstream connection: polling the body polls the connection, so no task and no channel
+//! is between the two sockets. When the body has ended completely, the connection returns to the pool;
+//! when the body is dropped before its end, the connection is closed. A body that breaks is resumed on
+//! another connection where that is possible ([`super::resume`]); otherwise it ends with an error, so that
+//! the client never takes it for complete.
 
 use std::future::Future;
 use std::pin::Pin;
@@ -19,47 +19,49 @@ use tokio::time::Instant;
 
 use crate::http::BodyError;
 use crate::http::body::poll_data;
-use crate::origin::address::Address;
-use crate::origin::pool::{self, Connection};
-use crate::origin::resume::{Going, Plan};
-use crate::origin::upload::Upload;
+use crate::origin::endpoint::address_health::Address;
+use crate::origin::exchange::resume::{ResumePlan, Resuming};
+use crate::origin::link::connection::{Age, Connection};
+use crate::origin::link::pool;
+use crate::origin::link::upload::Upload;
 
-/// What becomes of the body when it breaks.
+/// What happens when the body breaks.
 enum Resume {
     /// It stays broken.
     Never,
-    /// It may go on.
-    Ready(Box<Plan>),
-    /// It has broken, and the rest is being asked for.
-    Going(Going, BodyError),
+    /// It is resumed.
+    Ready(Box<ResumePlan>),
+    /// It has broken with this error, and the rest is being requested.
+    Running(Resuming, BodyError),
 }
 
-/// What polling a body gives.
+/// The result of polling a body.
 pub(super) type Polled = Poll<Option<Result<Frame<Bytes>, BodyError>>>;
 
-/// What of `body` came with the answer's head: hyper has read it by the time it gives the head out.
+/// Returns the part of `body` that came with the head of the answer: hyper has read it by the time it
+/// returns the head.
 pub(super) fn poll_early(body: &mut Incoming) -> Polled {
     poll_data(Pin::new(body), &mut Context::from_waker(Waker::noop()))
 }
 
-/// An answer's body together with the connection it is read from.
-pub struct Download {
-    /// What came with the head and was not handed on yet.
+/// The body of an answer, with the connection it is read from.
+pub(crate) struct Download {
+    /// The part that came with the head and was not passed on yet.
     early: Polled,
     inner: Incoming,
     connection: Option<Connection>,
-    /// The upstream the connection goes back to.
-    pool: u64,
-    /// The request's body, if it was still on its way when the answer began.
+    /// The id of the host whose pool the connection returns to.
+    host_id: u64,
+    /// The body of the request, if it had not ended when the answer began.
     upload: Option<Arc<Upload>>,
     idle: Duration,
-    /// When the head came, or the last frame that was waited for.
+    /// When the head arrived, or the last frame that had to be waited for.
     last_frame: Instant,
-    /// Since when the next frame has been waited for: a client that does not take what is there is
-    /// no silence of OSS.
+    /// Since when the body waits for the next frame. The time in which the client does not read is not
+    /// counted.
     waits_since: Option<Instant>,
     has_failed: bool,
-    /// The address, where it is set aside and a whole answer shows that it works again.
+    /// The address, when it is ejected and a complete answer would show that it works again.
     doubted: Option<Arc<Address>>,
     resume: Resume,
 }
@@ -73,25 +75,25 @@ impl std::fmt::Debug for Download {
 }
 
 impl Download {
-    /// `early`: what [`poll_early`] gave for `inner`. `idle`: longest silence inside the body.
-    /// `plan`: how the body goes on when it breaks.
+    /// `early` is the result of [`poll_early`] for `inner`, `idle` the longest silence inside the body, and
+    /// `plan` how the body is resumed when it breaks.
     #[must_use]
     pub(super) fn new(
         (early, inner): (Polled, Incoming),
         connection: Connection,
-        pool: u64,
+        host_id: u64,
         upload: Option<Arc<Upload>>,
         idle: Duration,
         now: Instant,
-        plan: Option<Box<Plan>>,
+        plan: Option<Box<ResumePlan>>,
     ) -> Self {
-        let is_doubted = !connection.is_reused && connection.address.is_ejected();
+        let is_doubted = connection.age == Age::Fresh && connection.address.is_ejected();
         Self {
             early,
             inner,
             doubted: is_doubted.then(|| Arc::clone(&connection.address)),
             connection: Some(connection),
-            pool,
+            host_id,
             upload,
             idle,
             last_frame: now,
@@ -109,7 +111,7 @@ impl Download {
             return poll_data(Pin::new(&mut self.inner), cx);
         };
         let mut driver = connection.driver.turn(cx);
-        // The connection wakes this task; the channel between it and the body need not.
+        // The connection wakes this task, so the channel between it and the body need not.
         let mut quiet = Context::from_waker(Waker::noop());
         if let Poll::Ready(frame) = poll_data(Pin::new(&mut self.inner), &mut quiet) {
             return Poll::Ready(frame);
@@ -136,41 +138,41 @@ impl Download {
             if Instant::now() >= due {
                 return Poll::Ready(());
             }
-            // Set for an earlier wait.
+            // The timer was set for an earlier wait.
             timer.as_mut().reset(due);
         }
     }
 }
 
 impl Download {
-    /// The body has broken for `error`: looks for the rest, or lets it be broken.
+    /// Handles a break: starts to request the rest, or ends the body with `error`.
     fn break_off(&mut self, error: BodyError) -> Result<(), BodyError> {
         self.connection = None;
         self.doubted = None;
         let error = match std::mem::replace(&mut self.resume, Resume::Never) {
-            Resume::Ready(plan) => match plan.go_on(Instant::now()) {
-                Ok(going) => {
-                    self.resume = Resume::Going(going, error);
+            Resume::Ready(plan) => match plan.resume(Instant::now()) {
+                Some(running) => {
+                    self.resume = Resume::Running(running, error);
                     return Ok(());
                 }
-                Err(_pointless) => error,
+                None => error,
             },
-            Resume::Never | Resume::Going(..) => error,
+            Resume::Never | Resume::Running(..) => error,
         };
         self.has_failed = true;
         Err(error)
     }
 
-    /// Waits for the rest, if it is being asked for.
+    /// Waits for the rest, if it is being requested.
     fn poll_rest(&mut self, cx: &mut Context<'_>) -> Poll<Result<(), BodyError>> {
-        let Resume::Going(going, _) = &mut self.resume else {
+        let Resume::Running(running, _) = &mut self.resume else {
             return Poll::Ready(Ok(()));
         };
-        let (plan, rest) = ready!(going.as_mut().poll(cx));
+        let (plan, rest) = ready!(running.as_mut().poll(cx));
         if let Some((inner, connection)) = rest {
             self.inner = inner;
             self.connection = Some(connection);
-            self.pool = plan.pool();
+            self.host_id = plan.host_id();
             self.last_frame = Instant::now();
             self.waits_since = None;
             self.resume = Resume::Ready(plan);
@@ -178,12 +180,12 @@ impl Download {
         }
         self.has_failed = true;
         match std::mem::replace(&mut self.resume, Resume::Never) {
-            Resume::Going(_, error) => Poll::Ready(Err(error)),
+            Resume::Running(_, error) => Poll::Ready(Err(error)),
             Resume::Never | Resume::Ready(_) => Poll::Ready(Err(BodyError::OriginGone)),
         }
     }
 
-    /// What a frame, an end or an error of the present connection means for the whole body.
+    /// Handles a frame, the end or an error of the present connection: what it means for the whole body.
     fn take(
         &mut self,
         frame: Option<Result<Frame<Bytes>, BodyError>>,
@@ -203,7 +205,7 @@ impl Download {
                 self.break_off(BodyError::OriginGone).err().map(Err)
             }
             None => {
-                // It may have ended with its connection.
+                // The connection may have ended together with the body, so it is not checked in.
                 if let Some(address) = self.doubted.take() {
                     address.note_success();
                 }
@@ -230,7 +232,7 @@ impl Body for Download {
                     this.take(Some(Err(BodyError::OriginStalled)))
                 }
             };
-            if !matches!(this.resume, Resume::Going(..)) {
+            if !matches!(this.resume, Resume::Running(..)) {
                 return Poll::Ready(frame);
             }
         }
@@ -240,7 +242,7 @@ impl Body for Download {
         self.inner.is_end_stream()
             && self.early.is_pending()
             && !self.has_failed
-            && !matches!(self.resume, Resume::Going(..))
+            && !matches!(self.resume, Resume::Running(..))
     }
 
     fn size_hint(&self) -> SizeHint {
@@ -269,7 +271,7 @@ impl Drop for Download {
             && is_upload_over
             && !self.has_failed
         {
-            pool::check_in(self.pool, connection, self.last_frame);
+            pool::check_in(self.host_id, connection, self.last_frame);
         }
     }
 }

@@ -1,4 +1,4 @@
-//! A connected upstream socket, and what is known of its two directions.
+//! A connected upstream socket, plain or TLS, and the state of its two directions.
 
 use std::io;
 use std::pin::Pin;
@@ -11,71 +11,76 @@ use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
 use tokio::net::TcpStream;
 use tokio_rustls::client::TlsStream;
 
-/// The socket below an [`UpstreamIo`].
+use crate::origin::link::connection::Acceptable;
+
+/// The socket below an [`UpstreamSocket`].
 #[derive(Debug)]
 pub(super) enum Stream {
     Plain(TcpStream),
-    /// Boxed: rustls's state is about a kilobyte, and plain sockets should not carry it.
+    /// Boxed: the state of rustls is about a kilobyte, which a plain socket must not reserve.
     Tls(Box<TlsStream<TcpStream>>),
 }
 
-/// What the user of a connection tells its socket, and learns from it. Both are on one worker thread.
+/// The state of a socket, shared by the socket, which hyper owns, and the user of the connection. Both
+/// run on one worker thread.
 #[derive(Debug, Default)]
-pub struct Wire {
-    asks_kernel: AtomicBool,
+pub(crate) struct SocketState {
+    checks_kernel: AtomicBool,
     has_read: AtomicBool,
-    takes_no_more: AtomicBool,
+    is_write_closed: AtomicBool,
 }
 
-impl Wire {
-    /// A request begins. `asks_kernel`: the next read first asks the kernel whether the peer has
-    /// closed, because the event loop may not have been told yet; for requests that must not be sent
-    /// into a closing connection.
-    pub fn begin(&self, asks_kernel: bool) {
-        self.asks_kernel.store(asks_kernel, Relaxed);
+impl SocketState {
+    /// Prepares the socket for a request. With [`Acceptable::ConfirmedOpen`] the next read first checks in
+    /// the kernel whether the peer has closed the connection.
+    pub(super) fn begin(&self, acceptable: Acceptable) {
+        let checks_kernel = acceptable == Acceptable::ConfirmedOpen;
+        self.checks_kernel.store(checks_kernel, Relaxed);
         self.has_read.store(false, Relaxed);
     }
 
-    /// Whether anything has come since the request began.
+    /// Whether any byte was read since the request began.
     #[must_use]
-    pub fn has_read(&self) -> bool {
+    pub(crate) fn has_read(&self) -> bool {
         self.has_read.load(Relaxed)
     }
 
-    /// Whether the peer takes no more, so that what was written since is nowhere.
+    /// Whether a write has failed because the peer has closed the connection. Everything written since is
+    /// lost.
     #[must_use]
-    pub fn takes_no_more(&self) -> bool {
-        self.takes_no_more.load(Relaxed)
+    pub(crate) fn is_write_closed(&self) -> bool {
+        self.is_write_closed.load(Relaxed)
     }
 }
 
 /// A connected upstream socket.
 ///
-/// A peer that answers a request before it has read it and closes makes writing fail, while its answer
-/// waits to be read. A failed write would end hyper's half of the connection at once. So from the first
-/// failure on, what is written is taken and thrown away, and reading tells how the exchange ended: by
-/// the answer, or by the end of the connection without one.
+/// OSS may answer a request before it has read all of it, and close the connection. Writing then fails
+/// while the answer waits to be read, and hyper ends a connection at the first failed write without
+/// reading. Therefore, after a failed write, the socket accepts and discards everything that is written,
+/// and reading shows how the exchange ended: with the answer, or with the end of the connection. A client
+/// of our own that reads after a failed write would let us remove this.
 #[derive(Debug)]
-pub struct UpstreamIo {
+pub(crate) struct UpstreamSocket {
     stream: Stream,
-    wire: Arc<Wire>,
+    state: Arc<SocketState>,
 }
 
-impl UpstreamIo {
+impl UpstreamSocket {
     pub(super) fn new(stream: Stream) -> Self {
         Self {
             stream,
-            wire: Arc::default(),
+            state: Arc::default(),
         }
     }
 
-    /// What is known of its two directions.
+    /// The state of the socket.
     #[must_use]
-    pub fn wire(&self) -> Arc<Wire> {
-        Arc::clone(&self.wire)
+    pub(super) fn state(&self) -> Arc<SocketState> {
+        Arc::clone(&self.state)
     }
 
-    /// Whether the peer has closed, or sent something unasked.
+    /// Whether the peer has closed the connection, or has sent bytes without a request.
     fn is_readable_now(&self) -> bool {
         let socket = match &self.stream {
             Stream::Plain(socket) => socket,
@@ -85,8 +90,8 @@ impl UpstreamIo {
         !matches!(SockRef::from(socket).peek(&mut byte), Err(error) if error.kind() == io::ErrorKind::WouldBlock)
     }
 
-    /// Turns a write that failed because the peer is gone into one that took `length` bytes.
-    fn forgive<T>(&self, written: Poll<io::Result<T>>, all: T) -> Poll<io::Result<T>> {
+    /// Turns a write that failed because the peer has closed the connection into a complete one.
+    fn ignore_closed<T>(&self, written: Poll<io::Result<T>>, all: T) -> Poll<io::Result<T>> {
         match written {
             Poll::Ready(Err(error))
                 if matches!(
@@ -94,7 +99,7 @@ impl UpstreamIo {
                     io::ErrorKind::BrokenPipe | io::ErrorKind::ConnectionReset
                 ) =>
             {
-                self.wire.takes_no_more.store(true, Relaxed);
+                self.state.is_write_closed.store(true, Relaxed);
                 Poll::Ready(Ok(all))
             }
             other => other,
@@ -102,7 +107,7 @@ impl UpstreamIo {
     }
 }
 
-impl AsyncRead for UpstreamIo {
+impl AsyncRead for UpstreamSocket {
     #[inline]
     fn poll_read(
         self: Pin<&mut Self>,
@@ -110,10 +115,10 @@ impl AsyncRead for UpstreamIo {
         buf: &mut ReadBuf<'_>,
     ) -> Poll<io::Result<()>> {
         let this = self.get_mut();
-        if this.wire.asks_kernel.load(Relaxed) {
-            this.wire.asks_kernel.store(false, Relaxed);
+        if this.state.checks_kernel.load(Relaxed) {
+            this.state.checks_kernel.store(false, Relaxed);
             if this.is_readable_now() {
-                // Reads as end of file: nothing may stand on an idle connection.
+                // Reported as end of file: an idle connection has nothing to read.
                 return Poll::Ready(Ok(()));
             }
         }
@@ -123,13 +128,13 @@ impl AsyncRead for UpstreamIo {
             Stream::Tls(io) => Pin::new(&mut **io).poll_read(cx, buf),
         };
         if buf.filled().len() > before {
-            this.wire.has_read.store(true, Relaxed);
+            this.state.has_read.store(true, Relaxed);
         }
         polled
     }
 }
 
-impl AsyncWrite for UpstreamIo {
+impl AsyncWrite for UpstreamSocket {
     #[inline]
     fn poll_write(
         self: Pin<&mut Self>,
@@ -137,14 +142,14 @@ impl AsyncWrite for UpstreamIo {
         buf: &[u8],
     ) -> Poll<io::Result<usize>> {
         let this = self.get_mut();
-        if this.wire.takes_no_more() {
+        if this.state.is_write_closed() {
             return Poll::Ready(Ok(buf.len()));
         }
         let written = match &mut this.stream {
             Stream::Plain(io) => Pin::new(io).poll_write(cx, buf),
             Stream::Tls(io) => Pin::new(&mut **io).poll_write(cx, buf),
         };
-        this.forgive(written, buf.len())
+        this.ignore_closed(written, buf.len())
     }
 
     #[inline]
@@ -155,7 +160,7 @@ impl AsyncWrite for UpstreamIo {
     ) -> Poll<io::Result<usize>> {
         let this = self.get_mut();
         let all = || bufs.iter().map(|buf| buf.len()).sum();
-        if this.wire.takes_no_more() {
+        if this.state.is_write_closed() {
             return Poll::Ready(Ok(all()));
         }
         let written = match &mut this.stream {
@@ -163,7 +168,7 @@ impl AsyncWrite for UpstreamIo {
             Stream::Tls(io) => Pin::new(&mut **io).poll_write_vectored(cx, bufs),
         };
         match written {
-            Poll::Ready(Err(_)) => this.forgive(written, all()),
+            Poll::Ready(Err(_)) => this.ignore_closed(written, all()),
             other => other,
         }
     }
@@ -175,14 +180,14 @@ impl AsyncWrite for UpstreamIo {
     #[inline]
     fn poll_flush(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
         let this = self.get_mut();
-        if this.wire.takes_no_more() {
+        if this.state.is_write_closed() {
             return Poll::Ready(Ok(()));
         }
         let flushed = match &mut this.stream {
             Stream::Plain(io) => Pin::new(io).poll_flush(cx),
             Stream::Tls(io) => Pin::new(&mut **io).poll_flush(cx),
         };
-        this.forgive(flushed, ())
+        this.ignore_closed(flushed, ())
     }
 
     fn poll_shutdown(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
