@@ -114,7 +114,7 @@ pub(super) async fn attempt(
                 Poll::Ready(Due::PollAgain) => continue,
                 Poll::Ready(Due::Late(error)) => Poll::Ready(Outcome::Late(error)),
                 Poll::Ready(Due::CheckLiveness) => {
-                    if check.is_none() {
+                    if check.is_none() && upload.is_none_or(|upload| upload.is_repeatable()) {
                         check = liveness.check(address, watch.phase_began);
                     }
                     continue;
@@ -136,11 +136,11 @@ pub(super) async fn attempt(
     .await;
     match outcome {
         Outcome::Answer(Ok(answer)) => {
-            if let Some(upload) = upload
-                && !upload.is_done()
-                && !answer.status().is_success()
-            {
-                upload.freeze();
+            if let Some(upload) = upload {
+                upload.release();
+                if !upload.is_done() && !answer.status().is_success() {
+                    upload.freeze();
+                }
             }
             Ok(answer)
         }

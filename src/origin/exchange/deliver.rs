@@ -28,9 +28,6 @@ use crate::origin::link::upload::Upload;
 const OSS_REQUEST_ID: HeaderName = HeaderName::from_static("x-oss-request-id");
 const OSS_EC: HeaderName = HeaderName::from_static("x-oss-ec");
 
-/// The bytes that the buffers of a socket may hold although the peer has not read them.
-const SOCKET_BUFFERS: u64 = 64 * 1024;
-
 /// An answer that has begun.
 pub(super) struct Answered {
     pub(super) answer: http::Response<Incoming>,
@@ -133,9 +130,9 @@ pub(super) fn deliver(
 fn is_last(head: &http::response::Parts, upload: Option<&Arc<Upload>>) -> bool {
     // After an HTTP/1.0 answer hyper would use HTTP/1.0 on this connection, which has no chunked uploads.
     let is_old = head.version < Version::HTTP_11;
-    // OSS may refuse an upload without reading it. What the socket's buffers hold would be taken for the
-    // next request, so the connection is closed.
+    // OSS may refuse an upload without reading it; the unread bytes would be taken for the next request, so
+    // the connection is closed. Whether OSS has read them cannot be seen from here.
     let is_refused = head.status.is_client_error() || head.status.is_server_error();
-    let may_be_unread = upload.is_some_and(|upload| upload.sent() > SOCKET_BUFFERS);
+    let may_be_unread = upload.is_some_and(|upload| upload.sent() > 0);
     is_old || (is_refused && may_be_unread)
 }

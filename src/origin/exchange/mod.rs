@@ -32,7 +32,7 @@ use crate::origin::exchange::attempt::{Deadlines, attempt};
 use crate::origin::exchange::deliver::Answered;
 use crate::origin::exchange::liveness::Liveness;
 use crate::origin::exchange::outgoing::Outgoing;
-use crate::origin::exchange::repeat::{Attempted, BodySent, Decision, RequestKind};
+use crate::origin::exchange::repeat::{Attempted, BodyState, Decision, RequestKind};
 use crate::origin::exchange::rewrite::{Destination, Rewrite};
 use crate::origin::link::connection::{Acceptable, Age};
 use crate::origin::tiers::buckets::BucketTable;
@@ -99,7 +99,7 @@ impl Exchange {
         let mut outgoing = outgoing::prepare(&self.rewrite, &self.buckets, request, context)?;
         let result = self.send(&mut outgoing, context).await;
         if let Some(upload) = &outgoing.upload {
-            context.outcome().bytes_in = upload.sent();
+            context.outcome().bytes_in = upload.received();
         }
         let answered = result?;
         let now = Instant::now();
@@ -121,9 +121,7 @@ impl Exchange {
         context: &RequestContext,
     ) -> Result<Answered, Error> {
         let mut head = outgoing.head.take();
-        let kind = head.as_ref().map_or(RequestKind::Once, |head| {
-            RequestKind::of(&head.method, outgoing.upload.is_some())
-        });
+        let kind = outgoing.kind;
         let tiers = &outgoing.bucket.tiers;
         let mut attempts = 0_u32;
         while let Some(mut parts) = head.take() {
@@ -149,18 +147,16 @@ impl Exchange {
                 outcome.reused = connection.age == Age::Reused;
                 outcome.retries = attempts;
             }
-            let copy = repeat::needs_copy(kind, connection.age).then(|| parts.clone());
+            let copy = repeat::needs_copy(kind).then(|| parts.clone());
             let now = match connection.age {
                 Age::Reused => context.start,
                 Age::Fresh => Instant::now(),
             };
             let request = outgoing.build(parts);
             let upload = outgoing.upload.as_ref();
-            let liveness = match (kind, upload, connection.age) {
-                (RequestKind::Read | RequestKind::Idempotent, None, Age::Reused) => {
-                    Liveness::of(tiers, tier)
-                }
-                (_, _, _) => Liveness::NotChecked,
+            let liveness = match kind {
+                RequestKind::Read | RequestKind::Idempotent => Liveness::of(tiers, tier),
+                RequestKind::Once => Liveness::NotChecked,
             };
             let exchanged = attempt(
                 &mut connection,
@@ -188,8 +184,7 @@ impl Exchange {
             }
             let decision = repeat::decide(&Attempted {
                 kind,
-                body: upload.map_or(BodySent::Nothing, |upload| BodySent::of(upload)),
-                connection: connection.age,
+                body: BodyState::of(upload.map(|upload| &**upload)),
                 end: failure.end(&connection),
                 attempts: attempts + 1,
                 has_budget: host.has_retry_budget(),
@@ -202,6 +197,9 @@ impl Exchange {
                 .unsent
                 .map(|request| request.into_parts().0)
                 .or(copy);
+            if let Some(upload) = upload {
+                upload.rewind();
+            }
             attempts += 1;
         }
         // Not reached: each round begins with a head, and a decision to repeat leaves one.

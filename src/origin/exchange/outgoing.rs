@@ -12,12 +12,15 @@ use http_body::Body;
 use crate::http::Received;
 use crate::http::context::RequestContext;
 use crate::origin::error::Error;
+use crate::origin::exchange::repeat::RequestKind;
 use crate::origin::exchange::rewrite::Rewrite;
-use crate::origin::link::upload::{Gate, Upload, UploadBody};
+use crate::origin::link::upload::{Gate, Retention, Upload, UploadBody};
 use crate::origin::tiers::buckets::{Bucket, BucketTable};
 
 /// A request made ready for OSS.
 pub(super) struct Outgoing {
+    /// What sending it twice can do.
+    pub(crate) kind: RequestKind,
     /// The head; the first attempt takes it.
     pub(crate) head: Option<http::request::Parts>,
     /// The body; `None` when there is none.
@@ -108,9 +111,15 @@ pub(super) fn prepare(
         outcome.endpoint = Some(Arc::clone(&bucket.tiers.first().endpoint));
     }
     let gate = if is_held { Gate::Held } else { Gate::Open };
+    let kind = RequestKind::of(&head.method, &head.headers, has_body);
+    let retention = match kind {
+        RequestKind::Read | RequestKind::Idempotent => Retention::Kept,
+        RequestKind::Once => Retention::Discarded,
+    };
     Ok(Outgoing {
+        kind,
         head: Some(head),
-        upload: has_body.then(|| Upload::new(body, gate)),
+        upload: has_body.then(|| Upload::new(body, gate, retention)),
         bucket,
         received,
     })

@@ -2,25 +2,28 @@
 //!
 //! A connect that fails is not decided here: nothing was sent, so any request goes on to the next address.
 //!
-//! - A request of which nothing was written may be sent again, whatever its method, as long as its body is
-//!   untouched.
-//! - A GET or HEAD may be sent again however its connection ended, also on a new connection, and twice:
-//!   addresses that move can break a reused connection and then a new one.
-//! - Any other idempotent request without a body may be sent again, once, when a reused connection ended
-//!   before the first byte of an answer: OSS most likely closed it before the request arrived.
+//! - A request of which nothing was written may be sent again, whatever its method.
+//! - A GET or HEAD may be sent again however its connection ended.
+//! - Any other idempotent request may be sent again when its connection ended, or its address vanished,
+//!   before the first byte of an answer.
 //! - Everything else is sent once: OSS may have acted on it.
 //!
-//! Retries are limited to a fifth of the requests (see [`pool`](crate::origin::link::pool)).
+//! All of this only as long as the body can be sent from its beginning: there is none, nothing of it was
+//! read, or what was read is kept ([`retained`](crate::origin::link::retained)). A request has three
+//! attempts: addresses that move can break a reused connection and then a new one. Retries are limited to
+//! a fifth of the requests ([`pool`](crate::origin::link::pool)).
 
-use http::Method;
+use http::{HeaderMap, Method};
 
-use crate::origin::link::connection::Age;
 use crate::origin::link::upload::Upload;
 
-/// The most attempts of a GET or HEAD.
-const READ_ATTEMPTS: u32 = 3;
-/// The most attempts of any other request.
-const ATTEMPTS: u32 = 2;
+/// The most attempts of a request that can be sent twice.
+const ATTEMPTS: u32 = 3;
+/// The most attempts of any other request, when nothing of it was written.
+const ONCE_ATTEMPTS: u32 = 2;
+
+/// With the value `true`, a second PUT of the same object fails although the first one has succeeded.
+const FORBID_OVERWRITE: &str = "x-oss-forbid-overwrite";
 
 /// What sending a request twice can do.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -34,11 +37,18 @@ pub(crate) enum RequestKind {
 }
 
 impl RequestKind {
-    /// The kind of a request by its method.
+    /// The kind of a request by its method. A PUT that must not overwrite an object is not idempotent: its
+    /// second attempt would meet the object of the first.
     #[must_use]
-    pub(crate) fn of(method: &Method, has_body: bool) -> Self {
+    pub(crate) fn of(method: &Method, headers: &HeaderMap, has_body: bool) -> Self {
+        let forbids_overwrite = || {
+            headers
+                .get(FORBID_OVERWRITE)
+                .is_some_and(|value| value.as_bytes().eq_ignore_ascii_case(b"true"))
+        };
         match *method {
             Method::GET | Method::HEAD if !has_body => Self::Read,
+            Method::PUT if forbids_overwrite() => Self::Once,
             Method::GET | Method::HEAD | Method::OPTIONS | Method::PUT | Method::DELETE => {
                 Self::Idempotent
             }
@@ -47,27 +57,23 @@ impl RequestKind {
     }
 }
 
-/// How much of the body was read from the client.
+/// Whether the body can be sent again.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) enum BodySent {
-    /// There is no body, or nothing of it was read.
-    Nothing,
-    /// At least a part was read, and the proxy does not have it any more.
-    Part,
-    /// The client broke off its body.
-    Broken,
+pub(crate) enum BodyState {
+    /// There is no body, nothing of it was read, or what was read is kept.
+    Repeatable,
+    /// A part was read and is not kept, or the client broke the body off.
+    Gone,
 }
 
-impl BodySent {
-    /// The state of `upload`.
+impl BodyState {
+    /// The state of the body of a request.
     #[must_use]
-    pub(crate) fn of(upload: &Upload) -> Self {
-        if upload.has_failed() {
-            Self::Broken
-        } else if upload.is_untouched() {
-            Self::Nothing
+    pub(crate) fn of(upload: Option<&Upload>) -> Self {
+        if upload.is_none_or(Upload::is_repeatable) {
+            Self::Repeatable
         } else {
-            Self::Part
+            Self::Gone
         }
     }
 }
@@ -90,10 +96,8 @@ pub(crate) enum End {
 pub(crate) struct Attempted {
     /// The kind of the request.
     pub(crate) kind: RequestKind,
-    /// How much of its body was read.
-    pub(crate) body: BodySent,
-    /// The connection it was sent on.
-    pub(crate) connection: Age,
+    /// Whether its body can be sent again.
+    pub(crate) body: BodyState,
     /// How the attempt ended.
     pub(crate) end: End,
     /// Attempts so far, this one included.
@@ -114,10 +118,9 @@ pub(crate) enum Decision {
 /// Whether the head of a request has to be copied before it is sent: for another attempt, or for the rest
 /// of a download that breaks.
 #[must_use]
-pub(crate) fn needs_copy(kind: RequestKind, connection: Age) -> bool {
+pub(crate) fn needs_copy(kind: RequestKind) -> bool {
     match kind {
-        RequestKind::Read => true,
-        RequestKind::Idempotent => connection == Age::Reused,
+        RequestKind::Read | RequestKind::Idempotent => true,
         RequestKind::Once => false,
     }
 }
@@ -128,23 +131,23 @@ pub(crate) fn decide(attempted: &Attempted) -> Decision {
     let Attempted {
         kind,
         body,
-        connection,
         end,
         attempts,
         has_budget,
     } = *attempted;
     let limit = match kind {
-        RequestKind::Read => READ_ATTEMPTS,
-        RequestKind::Idempotent | RequestKind::Once => ATTEMPTS,
+        RequestKind::Read | RequestKind::Idempotent => ATTEMPTS,
+        RequestKind::Once => ONCE_ATTEMPTS,
     };
     let is_safe = match (end, kind) {
-        (End::Unsent, _) | (End::Silent | End::Begun, RequestKind::Read) => true,
-        (End::Silent, RequestKind::Idempotent) => connection == Age::Reused,
+        (End::Unsent, _)
+        | (End::Silent | End::Begun, RequestKind::Read)
+        | (End::Silent, RequestKind::Idempotent) => true,
         (End::Silent, RequestKind::Once)
         | (End::Begun, RequestKind::Idempotent | RequestKind::Once)
         | (End::Final, _) => false,
     };
-    if is_safe && body == BodySent::Nothing && attempts < limit && has_budget {
+    if is_safe && body == BodyState::Repeatable && attempts < limit && has_budget {
         Decision::Again
     } else {
         Decision::Stop
@@ -155,56 +158,47 @@ pub(crate) fn decide(attempted: &Attempted) -> Decision {
 mod tests {
     use super::*;
 
-    /// One row of the rule: the request, what was sent, how it ended, the attempt, and the decision.
-    type Row = (RequestKind, BodySent, Age, End, u32, Decision);
+    /// One row of the rule: the request, its body, how the attempt ended, its number, and the decision.
+    type Row = (RequestKind, BodyState, End, u32, Decision);
 
     #[test]
     fn the_rule_row_by_row() {
-        use Age::{Fresh, Reused};
-        use BodySent::{Broken, Nothing, Part};
+        use BodyState::{Gone, Repeatable};
         use Decision::{Again, Stop};
         use End::{Begun, Final, Silent, Unsent};
         use RequestKind::{Idempotent, Once, Read};
-        let rows: [Row; 27] = [
-            // GET and HEAD: however the connection ended, on any connection, three attempts.
-            (Read, Nothing, Reused, Silent, 1, Again),
-            (Read, Nothing, Reused, Begun, 1, Again),
-            (Read, Nothing, Reused, Unsent, 1, Again),
-            (Read, Nothing, Fresh, Silent, 1, Again),
-            (Read, Nothing, Fresh, Begun, 2, Again),
-            (Read, Nothing, Fresh, Silent, 3, Stop),
-            (Read, Nothing, Fresh, Unsent, 3, Stop),
-            // PUT, DELETE and OPTIONS without a body: after a reused connection that stayed silent.
-            (Idempotent, Nothing, Reused, Silent, 1, Again),
-            (Idempotent, Nothing, Reused, Silent, 2, Stop),
-            (Idempotent, Nothing, Reused, Begun, 1, Stop),
-            (Idempotent, Nothing, Fresh, Silent, 1, Stop),
-            (Idempotent, Nothing, Fresh, Begun, 1, Stop),
-            (Idempotent, Nothing, Reused, Unsent, 1, Again),
-            (Idempotent, Nothing, Fresh, Unsent, 1, Again),
-            (Idempotent, Nothing, Fresh, Unsent, 2, Stop),
+        let rows: [Row; 20] = [
+            // GET and HEAD: however the connection ended, three attempts.
+            (Read, Repeatable, Silent, 1, Again),
+            (Read, Repeatable, Begun, 1, Again),
+            (Read, Repeatable, Unsent, 1, Again),
+            (Read, Repeatable, Begun, 2, Again),
+            (Read, Repeatable, Silent, 3, Stop),
+            (Read, Repeatable, Unsent, 3, Stop),
+            // PUT, DELETE and OPTIONS: when no answer has begun, three attempts.
+            (Idempotent, Repeatable, Silent, 1, Again),
+            (Idempotent, Repeatable, Silent, 2, Again),
+            (Idempotent, Repeatable, Silent, 3, Stop),
+            (Idempotent, Repeatable, Begun, 1, Stop),
+            (Idempotent, Repeatable, Unsent, 1, Again),
             // POST: only when nothing was written.
-            (Once, Nothing, Reused, Silent, 1, Stop),
-            (Once, Nothing, Reused, Begun, 1, Stop),
-            (Once, Nothing, Reused, Unsent, 1, Again),
-            (Once, Nothing, Fresh, Unsent, 1, Again),
-            (Once, Nothing, Fresh, Unsent, 2, Stop),
+            (Once, Repeatable, Silent, 1, Stop),
+            (Once, Repeatable, Begun, 1, Stop),
+            (Once, Repeatable, Unsent, 1, Again),
+            (Once, Repeatable, Unsent, 2, Stop),
             // A body of which a part is gone cannot be sent again.
-            (Idempotent, Part, Reused, Silent, 1, Stop),
-            (Idempotent, Part, Reused, Unsent, 1, Stop),
-            (Idempotent, Broken, Reused, Unsent, 1, Stop),
+            (Idempotent, Gone, Silent, 1, Stop),
+            (Idempotent, Gone, Unsent, 1, Stop),
             // A timeout or an answer that is not HTTP would come again.
-            (Read, Nothing, Reused, Final, 1, Stop),
-            (Read, Nothing, Fresh, Final, 1, Stop),
-            (Idempotent, Nothing, Reused, Final, 1, Stop),
-            (Once, Nothing, Reused, Final, 1, Stop),
+            (Read, Repeatable, Final, 1, Stop),
+            (Idempotent, Repeatable, Final, 1, Stop),
+            (Once, Repeatable, Final, 1, Stop),
         ];
         for row in rows {
-            let (kind, body, connection, end, attempts, expected) = row;
+            let (kind, body, end, attempts, expected) = row;
             let attempted = |has_budget| Attempted {
                 kind,
                 body,
-                connection,
                 end,
                 attempts,
                 has_budget,
@@ -215,8 +209,9 @@ mod tests {
     }
 
     #[test]
-    fn the_kind_of_a_request_follows_from_its_method_and_body() {
+    fn the_kind_of_a_request_follows_from_its_head_and_body() {
         use RequestKind::{Idempotent, Once, Read};
+        let none = HeaderMap::new();
         for (method, has_body, expected) in [
             (Method::GET, false, Read),
             (Method::HEAD, false, Read),
@@ -229,20 +224,23 @@ mod tests {
             (Method::POST, true, Once),
             (Method::PATCH, false, Once),
         ] {
-            assert_eq!(RequestKind::of(&method, has_body), expected, "{method}");
+            assert_eq!(
+                RequestKind::of(&method, &none, has_body),
+                expected,
+                "{method}"
+            );
+        }
+        for (value, expected) in [("true", Once), ("TRUE", Once), ("false", Idempotent)] {
+            let mut headers = HeaderMap::new();
+            headers.insert(FORBID_OVERWRITE, value.parse().unwrap());
+            assert_eq!(RequestKind::of(&Method::PUT, &headers, true), expected);
+            assert_eq!(RequestKind::of(&Method::DELETE, &headers, true), Idempotent);
         }
     }
 
     #[test]
     fn a_head_is_copied_where_it_may_be_sent_again() {
-        for (kind, connection, expected) in [
-            (RequestKind::Read, Age::Fresh, true),
-            (RequestKind::Read, Age::Reused, true),
-            (RequestKind::Idempotent, Age::Reused, true),
-            (RequestKind::Idempotent, Age::Fresh, false),
-            (RequestKind::Once, Age::Reused, false),
-        ] {
-            assert_eq!(needs_copy(kind, connection), expected, "{kind:?}");
-        }
+        assert!(needs_copy(RequestKind::Read) && needs_copy(RequestKind::Idempotent));
+        assert!(!needs_copy(RequestKind::Once));
     }
 }

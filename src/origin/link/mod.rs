@@ -7,7 +7,8 @@
 //! - [`connection`]: one connection, while a request uses it or while it is idle.
 //! - [`tls`]: trust and names for TLS to OSS.
 //! - `socket`, `driver`: the socket below hyper, and hyper's half of a connection.
-//! - [`upload`]: the request body on its way into a connection.
+//! - [`upload`]: the request body on its way into a connection; [`retained`]: what is kept of it for a
+//!   retry.
 //!
 //! Uses the room `endpoint` and nothing above it: which host a request goes to is decided in `tiers`.
 
@@ -17,6 +18,7 @@ mod driver;
 pub(crate) mod host;
 pub(crate) mod identity;
 pub(crate) mod pool;
+pub(crate) mod retained;
 mod socket;
 pub(crate) mod tls;
 pub(crate) mod upload;
