@@ -6,7 +6,7 @@ use std::sync::Arc;
 use ossgate::config::{self, Config};
 use ossgate::listener::tls;
 use ossgate::origin::dns;
-use ossgate::route::explain::{Asked, End, explain};
+use ossgate::route::explain::{End, RequestToExplain, explain};
 use ossgate::route::{Router, build};
 use proptest::prelude::*;
 use proptest::strategy::ValueTree;
@@ -137,8 +137,8 @@ fn explained(router: &Router, config: &Config, one: &Generated) -> End {
     explain(
         router,
         config,
-        Asked {
-            request,
+        &RequestToExplain {
+            head: request,
             is_https: one.is_https,
         },
     )

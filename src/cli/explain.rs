@@ -12,7 +12,7 @@ use crate::config::{self, Env};
 use crate::listener::tls;
 use crate::origin::dns;
 use crate::route::build;
-use crate::route::explain::{Asked, End, Explanation, explain};
+use crate::route::explain::{End, Explanation, RequestToExplain, explain};
 
 /// Exit code of a request that would be refused.
 pub const REFUSED: u8 = 3;
@@ -72,7 +72,7 @@ pub fn explain_request(
             return Ok(BAD_CONFIG);
         }
     };
-    let explanation = explain(&router, &config, asked);
+    let explanation = explain(&router, &config, &asked);
     print(path, question, &explanation, out)?;
     Ok(if explanation.end.is_served() {
         0
@@ -81,7 +81,7 @@ pub fn explain_request(
     })
 }
 
-fn ask(question: &Question<'_>) -> Result<Asked, String> {
+fn ask(question: &Question<'_>) -> Result<RequestToExplain, String> {
     let uri: Uri = question
         .url
         .parse()
@@ -116,9 +116,9 @@ fn ask(question: &Question<'_>) -> Result<Asked, String> {
             request.headers_mut().append(name, value);
         }
     }
-    Ok(Asked {
+    Ok(RequestToExplain {
         is_https: scheme == "https",
-        request,
+        head: request,
     })
 }
 
@@ -130,7 +130,7 @@ fn print(
 ) -> io::Result<()> {
     writeln!(out, "{} {}", question.method, question.url)?;
     for step in &explanation.steps {
-        write!(out, "  {:8} {}", step.name, step.says)?;
+        write!(out, "  {:8} {}", step.name, step.finding)?;
         match step.line {
             Some(line) => writeln!(out, "  ({}:{line})", path.display())?,
             None => writeln!(out)?,

@@ -300,7 +300,8 @@ fn clf(unix_millis: u64) -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::http::context::{Asked, ConnectionInfo, LineText, RequestId};
+    use crate::http::authority::AuthoritySpan;
+    use crate::http::context::{ConnectionInfo, LineText, RequestFacts, RequestId};
     use std::sync::Arc;
 
     fn context(target: &str) -> RequestContext {
@@ -316,18 +317,19 @@ mod tests {
             endpoint_id: None,
             max_headers: 200,
             health_path: None,
-            is_refused: false,
+            is_turned_away: false,
         };
         RequestContext::new(
             RequestId::next(1),
             Arc::new(connection),
             tokio::time::Instant::now(),
-            Asked {
+            RequestFacts {
                 client: Some("198.51.100.7".parse().unwrap()),
                 method: http::Method::GET,
                 version: Version::HTTP_11,
                 is_https: false,
                 prefers_html: false,
+                authority: Ok(AuthoritySpan::parse("img.example.com")),
             },
             LineText::new([target.as_bytes(), b"img.example.com", b"", b"cu\"rl\xff"]),
         )
