@@ -11,9 +11,9 @@ pub mod authority;
 pub mod body;
 pub mod context;
 pub mod forwarded;
-pub mod fragment;
 pub mod framing;
 pub mod headers;
+pub mod hidden_fragment;
 pub mod message;
 pub mod respond;
 
