@@ -128,6 +128,7 @@ fn run(name: &str, count: usize) {
         health_path: None,
         is_turned_away: false,
     });
+    let authority = Ok(AuthoritySpan::parse("img.example.com"));
     let start = Instant::now();
     for _ in 0..count {
         let mut received = Received::new(RequestBody::Empty);
@@ -148,7 +149,7 @@ fn run(name: &str, count: usize) {
             version: http::Version::HTTP_11,
             is_https: true,
             prefers_html: false,
-            authority: Ok(AuthoritySpan::parse("img.example.com")),
+            authority,
         };
         let context = RequestContext::new(
             RequestId::next(1),

@@ -29,7 +29,7 @@
 //! | joins all parts for a config | [`app`] |
 //! | network in, choice of the route | [`listener`], [`route`], [`admin`] |
 //! | policies, network out | [`policy`], [`origin`], [`demo`] |
-//! | shared by the parts | [`http`], [`telemetry`], [`health`], [`shutdown`], [`runtime`] |
+//! | shared by the parts | [`http`], `net`, [`telemetry`], [`health`], [`shutdown`], [`runtime`] |
 //! | the checked config | [`config`] |
 //! | facts about OSS, without I/O and clock | [`oss`] |
 //!
@@ -38,20 +38,23 @@
 //! Each table lists the files of a folder by what they do. A file that is not listed supports its
 //! neighbours; its first line says how.
 //!
-//! **[`listener`]: from a socket to a request**
+//! **[`listener`] and `net`: from a socket to a request**
 //!
 //! | Behaviour | File |
 //! | --- | --- |
-//! | listening sockets: bind, unix socket files, systemd | [`listener::bind`] |
-//! | accept loop, connections over the limit | `listener/accept.rs` |
-//! | PROXY protocol, versions 1 and 2 | `listener/proxy_protocol.rs` |
-//! | start of a connection: PROXY header, TLS handshake, choice of HTTP version | `listener/greeting.rs` |
+//! | listening sockets: bind, inherit from systemd or from the process before | [`listener::bind`] |
+//! | accept loop | `listener/accept_loop.rs` |
+//! | connection limit, connections that are turned away | `listener/places.rs` |
+//! | start of a connection: PROXY header, TLS handshake, choice of HTTP version | `listener/handshake.rs` |
+//! | PROXY protocol, versions 1 and 2 | [`listener::proxy_protocol`] |
 //! | certificate by server name, TLS versions | [`listener::tls`] |
-//! | one connection from its start to its close, keep-alive, drain | `listener/connection.rs` |
 //! | deadlines: header, idle, stall | [`listener::deadline`] |
-//! | HTTP/2: stalled streams, streams given up (rapid reset) | `listener/streams.rs` |
-//! | HTTP/2: limit on frames that belong to no request | `listener/chatter.rs` |
-//! | the response to a request that hyper cannot parse | `listener/refusal.rs` |
+//! | HTTP/1.1: one connection, keep-alive, parked while idle | `listener/http1/` |
+//! | HTTP/1.1: the response to a request that hyper cannot parse | `listener/http1/malformed.rs` |
+//! | HTTP/2: one connection, GOAWAY | `listener/http2/` |
+//! | HTTP/2: stalled streams, cancelled streams (rapid reset) | `listener/http2/streams.rs` |
+//! | HTTP/2: limit on frames that belong to no request | `listener/http2/frame_budget.rs` |
+//! | sockets, streams with or without TLS, unix socket files | `net/` |
 //!
 //! **[`http`]: HTTP without policy**
 //!
@@ -94,13 +97,22 @@
 //!
 //! **[`origin`]: from a request to OSS and back**
 //!
-//! | Behaviour | Folder |
+//! | Behaviour | File |
 //! | --- | --- |
 //! | the service, and the typed failure with its status and kind | `origin/mod.rs`, `origin/error.rs` |
-//! | one request: rewrite for the bucket, attempt, retry, response head, download, resume | `origin/exchange/` |
-//! | endpoint tiers: choice of an endpoint, fallback and return, buckets | `origin/tiers/` |
-//! | one endpoint's connections: connect, pool, sockets, upload | `origin/link/` |
-//! | one endpoint's addresses: DNS, address health, readiness | `origin/endpoint/` |
+//! | bucket and target of a request, its header fields | `origin/exchange/rewrite.rs`, `outgoing.rs` |
+//! | one attempt on one connection | `origin/exchange/attempt.rs` |
+//! | the rule for sending a request again | `origin/exchange/repeat.rs` |
+//! | response head, response body | `origin/exchange/answer_head.rs`, `download.rs` |
+//! | a download that broke is resumed | `origin/exchange/resume.rs`, `entity.rs` |
+//! | buckets of an origin | `origin/tiers/buckets.rs` |
+//! | fallback to another endpoint, and the return | `origin/tiers/choice.rs`, `state.rs`, `trial.rs` |
+//! | new connection: staggered attempts, TLS | `origin/link/connect.rs`, `tls.rs` |
+//! | pool of idle connections | `origin/link/pool.rs` |
+//! | request body on its way to OSS | `origin/link/upload.rs` |
+//! | DNS refresh and name servers | `origin/endpoint/dns.rs`, `name_servers.rs` |
+//! | addresses in use, failed addresses | `origin/endpoint/addresses.rs`, `address_health.rs` |
+//! | readiness by endpoint | `origin/endpoint/readiness.rs` |
 //!
 //! **[`config`]: what the operator wrote**
 //!

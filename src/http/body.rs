@@ -64,7 +64,7 @@ pub trait ClientStream: Send + Sync + fmt::Debug {
     /// The body waits for bytes from the client.
     fn note_body_waiting(&self);
 
-    /// The body does not wait for the client, or no longer.
+    /// The body made progress, or it no longer waits for the client.
     fn note_body_progress(&self);
 
     /// Returns the flow-control window of the stream: the maximum number of body bytes in flight.
