@@ -7,7 +7,7 @@ use ossgate::config::{self, Config};
 use ossgate::listener::tls;
 use ossgate::origin::endpoint::dns;
 use ossgate::origin::tiers::registry::Registry;
-use ossgate::route::explain::{Asked, End, explain};
+use ossgate::route::explain::{End, RequestToExplain, explain};
 use ossgate::route::{Router, build};
 use proptest::prelude::*;
 use proptest::strategy::ValueTree;
@@ -138,8 +138,8 @@ fn explained(router: &Router, config: &Config, one: &Generated) -> End {
     explain(
         router,
         config,
-        Asked {
-            request,
+        &RequestToExplain {
+            head: request,
             is_https: one.is_https,
         },
     )

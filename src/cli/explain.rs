@@ -13,7 +13,7 @@ use crate::listener::tls;
 use crate::origin::endpoint::dns;
 use crate::origin::tiers::registry::Registry;
 use crate::route::build;
-use crate::route::explain::{Asked, End, Explanation, explain};
+use crate::route::explain::{End, Explanation, RequestToExplain, explain};
 
 /// Exit code of a request that would be refused.
 pub const REFUSED: u8 = 3;
@@ -69,7 +69,7 @@ pub fn explain_request(
             return Ok(BAD_CONFIG);
         }
     };
-    let explanation = explain(&router, &config, asked);
+    let explanation = explain(&router, &config, &asked);
     print(path, question, &explanation, out)?;
     Ok(if explanation.end.is_served() {
         0
@@ -78,7 +78,7 @@ pub fn explain_request(
     })
 }
 
-fn ask(question: &Question<'_>) -> Result<Asked, String> {
+fn ask(question: &Question<'_>) -> Result<RequestToExplain, String> {
     let uri: Uri = question
         .url
         .parse()
@@ -113,9 +113,9 @@ fn ask(question: &Question<'_>) -> Result<Asked, String> {
             request.headers_mut().append(name, value);
         }
     }
-    Ok(Asked {
+    Ok(RequestToExplain {
         is_https: scheme == "https",
-        request,
+        head: request,
     })
 }
 
@@ -127,7 +127,7 @@ fn print(
 ) -> io::Result<()> {
     writeln!(out, "{} {}", question.method, question.url)?;
     for step in &explanation.steps {
-        write!(out, "  {:8} {}", step.name, step.says)?;
+        write!(out, "  {:8} {}", step.name, step.finding)?;
         match step.line {
             Some(line) => writeln!(out, "  ({}:{line})", path.display())?,
             None => writeln!(out)?,

@@ -66,7 +66,7 @@ pub(super) fn prepare(
     let (mut head, body) = request.into_parts();
     let (bucket, target) = {
         let target = head.uri.path_and_query().map_or("/", PathAndQuery::as_str);
-        let mapped = rewrite.map(|| request_host(&head), target)?;
+        let mapped = rewrite.map(|| context.host(), target)?;
         let bucket = buckets.get(&mapped.bucket).ok_or(Error::NoSuchBucket)?;
         let is_same =
             mapped.target.as_ptr() == target.as_ptr() && mapped.target.len() == target.len();
@@ -144,16 +144,4 @@ fn from_http2(head: &mut http::request::Parts, has_body: bool) {
     {
         headers.insert(header::COOKIE, cookie);
     }
-}
-
-fn request_host(head: &http::request::Parts) -> &str {
-    let text = match head.uri.authority() {
-        Some(authority) => authority.as_str(),
-        None => head
-            .headers
-            .get(header::HOST)
-            .and_then(|host| host.to_str().ok())
-            .unwrap_or_default(),
-    };
-    crate::http::authority::parse(text).map_or("", |authority| authority.host)
 }
