@@ -249,7 +249,7 @@ impl Collector for Gauges {
                 "dns_changes",
                 "Changes of the known addresses",
                 Counter,
-                |set, _| set.generation(),
+                |set, _| set.changes(),
             ),
         ];
         for (name, help, kind, pick) in endpoints {

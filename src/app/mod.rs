@@ -31,7 +31,9 @@ use crate::http::access::{AccessLayer, Recorder};
 use crate::listener::WorkerListener;
 use crate::listener::bind::{Bound, Inherited};
 use crate::listener::tls;
-use crate::origin::endpoint::{dns, readiness};
+use crate::origin::endpoint::dns;
+use crate::origin::endpoint::readiness::Reachability;
+use crate::origin::exchange::watch::{self, Probing};
 use crate::origin::tiers::registry::Registry;
 use crate::route::RouterService;
 use crate::runtime;
@@ -90,6 +92,10 @@ pub fn build_on(
             config.dns.clone(),
             Arc::clone(&provider),
         )),
+        probing: Probing {
+            interval: config.server.probe,
+            path: None,
+        },
         listeners: Mutex::default(),
         routes: Mutex::default(),
         certificates: Mutex::default(),
@@ -158,12 +164,7 @@ impl App {
         let (alive, drained) = mpsc::channel::<()>(1);
         let state = self.shaper.state();
         let mut threads = Vec::with_capacity(self.workers + 1);
-        threads.push(start_control(
-            self.dns,
-            &state,
-            self.shaper.config().server.probe,
-            shutdown.clone(),
-        )?);
+        threads.push(start_control(self.dns, &state, shutdown.clone())?);
         let mut listeners = Vec::with_capacity(self.workers);
         for index in 0..self.workers {
             let (sender, receiver) = mpsc::unbounded_channel();
@@ -208,12 +209,11 @@ impl App {
 fn start_control(
     dns: dns::Runner,
     state: &Arc<State>,
-    probe: Duration,
     mut shutdown: Shutdown,
 ) -> Result<JoinHandle<()>, StartError> {
     let state = Arc::clone(state);
     let control = async move {
-        let report = |found: readiness::Reachability| {
+        let report = |found: Reachability| {
             let text = found.troubles.join("; ");
             if state.health.set_fit(found.is_fit, found.troubles) {
                 if found.is_fit {
@@ -226,7 +226,7 @@ fn start_control(
         };
         tokio::select! {
             () = dns.run() => {}
-            () = readiness::watch(|| state.endpoints(), probe, report) => {}
+            () = watch::watch(|| state.hosts(), state.probing.clone(), report) => {}
             () = shutdown.reached(Phase::Stopping) => {}
         }
     };

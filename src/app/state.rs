@@ -1,5 +1,6 @@
 //! What outlives a config: the listeners, the endpoints, the counters. Read by the admin listener.
 
+use std::collections::HashSet;
 use std::sync::atomic::AtomicU64;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::SystemTime;
@@ -9,8 +10,8 @@ use tokio::time::Instant;
 use crate::config::Certificate;
 use crate::health::Health;
 use crate::listener::Listening;
-use crate::origin::endpoint::addresses::AddressSet;
-use crate::origin::endpoint::readiness;
+use crate::origin::exchange::watch::{self, Probing};
+use crate::origin::link::host::Host;
 use crate::origin::tiers::registry::Registry;
 use crate::route::Route;
 use crate::shutdown::Wish;
@@ -44,6 +45,7 @@ pub struct State {
     /// Whether it should get traffic.
     pub health: Arc<Health>,
     pub(super) registry: Arc<Registry>,
+    pub(super) probing: Probing,
     pub(super) listeners: Mutex<Vec<Listening>>,
     /// The routes of the config that is served.
     pub(super) routes: Mutex<Vec<Arc<Route>>>,
@@ -70,26 +72,26 @@ impl State {
             .unwrap_or_else(PoisonError::into_inner)
     }
 
-    /// The endpoints this node depends on: those the config names, and those under a pattern that have
-    /// shown to exist. A name that a client has invented is no trouble of the node.
-    pub(super) fn endpoints(&self) -> Vec<Arc<AddressSet>> {
-        let mut sets: Vec<Arc<AddressSet>> = Vec::new();
-        let named = self.routes().clone();
-        let named = named.iter().flat_map(|route| route.origin.address_sets());
+    /// The hosts that this node depends on: those of buckets that the config names, and those of buckets
+    /// under a pattern whose names have resolved. A bucket name that a client has invented must not make
+    /// the node unready.
+    pub(super) fn hosts(&self) -> Vec<Arc<Host>> {
+        let routes = self.routes().clone();
+        let named = routes.iter().flat_map(|route| route.origin.named_hosts());
         let now = Instant::now();
-        let shown = self.registry.address_sets().into_iter();
-        let shown = shown.filter(|set| set.age(now).is_some());
-        for set in named.chain(shown) {
-            if !sets.iter().any(|known| Arc::ptr_eq(known, &set)) {
-                sets.push(set);
-            }
-        }
-        sets
+        let resolved = self.registry.hosts().into_iter();
+        let resolved = resolved.filter(|host| host.addresses.age(now).is_some());
+        let mut seen = HashSet::new();
+        named
+            .cloned()
+            .chain(resolved)
+            .filter(|host| seen.insert(host.id))
+            .collect()
     }
 
-    /// Connects to every endpoint: whether one can be reached.
+    /// Probes every endpoint. Whether at least one can be reached.
     pub async fn proves_fit(&self) -> bool {
-        let found = readiness::prove(&self.endpoints()).await;
+        let found = watch::prove(&self.hosts(), self.probing.path.as_ref()).await;
         let is_fit = found.is_fit;
         self.health.set_fit(is_fit, found.troubles);
         is_fit

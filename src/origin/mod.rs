@@ -26,10 +26,10 @@ use tower::Service;
 
 use crate::http::context::RequestContext;
 use crate::http::{Request, Response};
-use crate::origin::endpoint::addresses::AddressSet;
 use crate::origin::error::Error;
 use crate::origin::exchange::Exchange;
 pub use crate::origin::exchange::rewrite::Destination;
+use crate::origin::link::host::Host;
 
 /// A request without an answer of OSS, with what is needed to report that to the client.
 #[derive(Debug)]
@@ -63,12 +63,10 @@ impl Origin {
         &self.endpoints
     }
 
-    /// The address sets of the buckets that the config names, at all endpoints.
-    #[must_use]
-    pub(crate) fn address_sets(&self) -> Vec<Arc<AddressSet>> {
+    /// The hosts of the buckets that the config names, at all endpoints.
+    pub(crate) fn named_hosts(&self) -> impl Iterator<Item = &Arc<Host>> {
         let named = self.exchange.buckets().named();
-        let hosts = named.flat_map(|tiers| tiers.hosts());
-        hosts.map(|host| Arc::clone(&host.addresses)).collect()
+        named.flat_map(|tiers| tiers.hosts())
     }
 
     /// The place among [`Origin::endpoints`] of the endpoint in use; where buckets differ, of the one

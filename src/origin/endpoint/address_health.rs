@@ -1,13 +1,13 @@
 //! One upstream address and its health.
 //!
-//! Failures eject an address for a growing time; after that, one request at a time probes it. A failed
-//! connect and a connection that breaks later are told apart: an address that accepts connections and
-//! then breaks them must complete an exchange before it counts as healthy.
+//! Failures eject an address for a growing time; after that, one request at a time probes it. What ends
+//! the ejection depends on what failed ([`Proof`]): an address that accepts connections but fails at TLS,
+//! or breaks connections later, is not healthy because it accepts a connection once more.
 
 use std::fmt::Display;
 use std::net::SocketAddr;
 use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, AtomicU32, AtomicU64, Ordering::Relaxed};
+use std::sync::atomic::{AtomicBool, AtomicU8, AtomicU32, AtomicU64, Ordering::Relaxed};
 use std::time::Duration;
 
 use tokio::sync::{OwnedSemaphorePermit, Semaphore};
@@ -18,7 +18,19 @@ const EJECT_FIRST: Duration = Duration::from_secs(1);
 /// The longest ejection: a dead address costs one probe in this time.
 const EJECT_LONGEST: Duration = Duration::from_secs(60);
 
-/// One upstream address and its health, shared by all workers.
+/// What an address has to do before it counts as healthy after a failure.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[repr(u8)]
+enum Proof {
+    /// To accept a connection.
+    Accept,
+    /// To complete a TLS handshake.
+    Handshake,
+    /// To complete an exchange.
+    Exchange,
+}
+
+/// One upstream address and its health, shared by all workers. Times are in milliseconds since `born`.
 #[derive(Debug)]
 pub(crate) struct Address {
     /// Where to connect.
@@ -27,16 +39,17 @@ pub(crate) struct Address {
     pub(crate) permits: Option<Arc<Semaphore>>,
     /// Failures in a row.
     failures: AtomicU32,
-    /// Whether the last failure came after a successful connect. Such an address must complete an
-    /// exchange before it counts as healthy.
-    is_breaking: AtomicBool,
-    /// The time of the first failure in the row. All times are in milliseconds since `born`.
+    /// The [`Proof`] that the last failure demands.
+    proof: AtomicU8,
+    /// The beginning of the first failure in the row.
     failing_since: AtomicU64,
     /// The time of the last failure that was counted.
     counted: AtomicU64,
     ejected_until: AtomicU64,
     /// The time of the last accepted connection; 0: never.
-    connected: AtomicU64,
+    accepted: AtomicU64,
+    /// Whether a connection was ever established, TLS included.
+    has_worked: AtomicBool,
     born: Instant,
 }
 
@@ -46,11 +59,12 @@ impl Address {
             socket,
             permits: (max_in_flight > 0).then(|| Arc::new(Semaphore::new(max_in_flight))),
             failures: AtomicU32::new(0),
-            is_breaking: AtomicBool::new(false),
+            proof: AtomicU8::new(Proof::Accept as u8),
             failing_since: AtomicU64::new(0),
             counted: AtomicU64::new(0),
             ejected_until: AtomicU64::new(0),
-            connected: AtomicU64::new(0),
+            accepted: AtomicU64::new(0),
+            has_worked: AtomicBool::new(false),
             born: now,
         }
     }
@@ -59,42 +73,56 @@ impl Address {
         u64::try_from(at.saturating_duration_since(self.born).as_millis()).unwrap_or(u64::MAX)
     }
 
-    /// Records a failed connect.
-    pub(crate) fn note_failure(&self, now: Instant, why: impl Display) {
-        self.count(now, false, why);
+    /// Records a connect that began at `began` and has failed.
+    pub(crate) fn note_failure(&self, began: Instant, now: Instant, why: impl Display) {
+        self.count(began, now, Proof::Accept, why);
+    }
+
+    /// Records a TLS handshake that has failed; its connect began at `began`.
+    pub(crate) fn note_tls_failure(&self, began: Instant, now: Instant, why: impl Display) {
+        self.count(began, now, Proof::Handshake, why);
     }
 
     /// Records that an exchange on a fresh connection, or a body, broke off.
     pub(crate) fn note_break(&self, now: Instant, why: impl Display) {
-        self.count(now, true, why);
+        self.count(now, now, Proof::Exchange, why);
     }
 
     /// All failures within [`EJECT_FIRST`] count as one: when an address dies, all its connections fail
     /// together, and counting each would eject a busy address for the longest time at once. Only the first
     /// failure in a row is a warning in the log.
-    fn count(&self, now: Instant, is_breaking: bool, why: impl Display) {
+    fn count(&self, began: Instant, now: Instant, proof: Proof, why: impl Display) {
         let at = self.millis(now);
         let since = at.saturating_sub(self.counted.load(Relaxed));
         if self.is_ejected() && Duration::from_millis(since) < EJECT_FIRST {
             return;
         }
         self.counted.store(at, Relaxed);
-        self.is_breaking.store(is_breaking, Relaxed);
+        self.proof.store(proof as u8, Relaxed);
         let failures = self.failures.fetch_add(1, Relaxed).min(16);
         let pause = EJECT_FIRST.saturating_mul(1 << failures).min(EJECT_LONGEST);
         self.ejected_until.store(self.millis(now + pause), Relaxed);
         if failures == 0 {
-            self.failing_since.store(at, Relaxed);
+            self.failing_since.store(self.millis(began), Relaxed);
             tracing::warn!(address = %self.socket, %why, "address fails, setting it aside");
         } else {
             tracing::debug!(address = %self.socket, %why, "address fails again");
         }
     }
 
-    /// Records an accepted connection.
+    /// Records an accepted connection. With TLS the handshake is still to come.
+    pub(crate) fn note_accepted(&self, now: Instant) {
+        self.accepted.store(self.millis(now).max(1), Relaxed);
+        if self.proof.load(Relaxed) == Proof::Accept as u8 {
+            self.note_success();
+        }
+    }
+
+    /// Records an established connection, TLS included.
     pub(crate) fn note_connected(&self, now: Instant) {
-        self.connected.store(self.millis(now).max(1), Relaxed);
-        if !self.is_breaking.load(Relaxed) {
+        self.accepted.store(self.millis(now).max(1), Relaxed);
+        self.has_worked.store(true, Relaxed);
+        if self.proof.load(Relaxed) != Proof::Exchange as u8 {
             self.note_success();
         }
     }
@@ -114,24 +142,29 @@ impl Address {
         self.failures.load(Relaxed) != 0
     }
 
-    /// Whether connects to the address fail: for longer than `patience`, or from the beginning.
+    /// Whether a connection to the address was ever established, TLS included.
+    #[must_use]
+    pub(crate) fn has_worked(&self) -> bool {
+        self.has_worked.load(Relaxed)
+    }
+
+    /// Whether connects to the address fail: for at least `patience`, or from the beginning.
     #[must_use]
     pub(crate) fn is_lost(&self, now: Instant, patience: Duration) -> bool {
         let since = self
             .millis(now)
             .saturating_sub(self.failing_since.load(Relaxed));
-        let has_worked = self.connected.load(Relaxed) != 0;
         self.is_ejected()
-            && !self.is_breaking.load(Relaxed)
-            && !(has_worked && Duration::from_millis(since) < patience)
+            && self.proof.load(Relaxed) != Proof::Exchange as u8
+            && !(self.has_worked() && Duration::from_millis(since) < patience)
     }
 
     /// Whether the address has accepted a connection within the last `time`.
     #[must_use]
-    pub(crate) fn has_connected(&self, now: Instant, time: Duration) -> bool {
-        let connected = self.connected.load(Relaxed);
-        let since = self.millis(now).saturating_sub(connected);
-        connected != 0 && Duration::from_millis(since) < time
+    pub(crate) fn has_accepted(&self, now: Instant, time: Duration) -> bool {
+        let accepted = self.accepted.load(Relaxed);
+        let since = self.millis(now).saturating_sub(accepted);
+        accepted != 0 && Duration::from_millis(since) < time
     }
 
     /// Takes a permit for one request in flight. `None` when all are taken; `Some(None)` without

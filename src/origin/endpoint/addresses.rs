@@ -1,13 +1,12 @@
 //! The address set of one endpoint: which addresses exist, and which ones a new connection tries.
 //!
-//! The set is the union of recent DNS answers, each address with its own expiry, because OSS often
-//! returns only some of its addresses in one answer. New connections prefer the addresses of the latest
-//! answer; the idle connections of the others stay in use. An address that fails is ejected for a
-//! growing time, and then one request at a time tries it again. When all addresses are ejected, all are
-//! used. The set sends no DNS queries: [`super::dns`] publishes answers in it.
+//! The set is the union of recent DNS answers ([`super::membership`]). New connections prefer the
+//! addresses of the latest answer. An address that fails is ejected for a growing time, and then one
+//! request at a time tries it again. When all addresses are ejected, all are used. The set sends no DNS
+//! queries: [`super::dns`] publishes answers in it.
 
 use std::net::{IpAddr, SocketAddr};
-use std::sync::atomic::{AtomicU64, AtomicUsize, Ordering::Relaxed};
+use std::sync::atomic::{AtomicBool, AtomicU64, AtomicUsize, Ordering::Relaxed};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
@@ -15,16 +14,20 @@ use tokio::sync::Notify;
 use tokio::time::Instant;
 
 use crate::origin::endpoint::address_health::Address;
+use crate::origin::endpoint::membership::{Membership, Standing};
 use crate::origin::error::DnsFailure;
 
 /// The most addresses that one connect tries. More than this number are never dead at the same time.
 pub(crate) const ATTEMPTS: usize = 10;
 
-/// The addresses at one moment: those of the latest answer first, then the others that are still held.
+/// The addresses at one moment, in the order in which new connections prefer them.
 #[derive(Debug, Default)]
 pub(crate) struct Snapshot {
     addresses: Vec<Arc<Address>>,
+    /// The first ones, of the latest answer.
     fresh: usize,
+    /// Those and the ones in rotation; the rest is leaving DNS.
+    settled: usize,
 }
 
 impl Snapshot {
@@ -34,13 +37,32 @@ impl Snapshot {
         &self.addresses
     }
 
+    /// Whether `address` may be used.
+    #[must_use]
+    pub(crate) fn contains(&self, address: &Arc<Address>) -> bool {
+        self.addresses
+            .iter()
+            .any(|known| Arc::ptr_eq(known, address))
+    }
+
+    /// Whether `address` is missing in the latest answer for the first time, and another address can take
+    /// its place. Its connections are then left alone, so that requests follow DNS.
+    #[must_use]
+    pub(crate) fn is_leaving(&self, address: &Arc<Address>) -> bool {
+        let (settled, leaving) = self.split(self.settled);
+        leaving.iter().any(|known| Arc::ptr_eq(known, address))
+            && settled.iter().any(|other| !other.is_ejected())
+    }
+
+    fn split(&self, at: usize) -> (&[Arc<Address>], &[Arc<Address>]) {
+        self.addresses.split_at(at.min(self.addresses.len()))
+    }
+
     /// The addresses that a new connection should try, best first, at most [`ATTEMPTS`]. `rotation`
     /// chooses where in each group the list begins, so that connections spread over the addresses.
     #[must_use]
     pub(crate) fn candidates(&self, now: Instant, rotation: usize) -> Vec<Arc<Address>> {
-        let (fresh, held) = self
-            .addresses
-            .split_at(self.fresh.min(self.addresses.len()));
+        let (fresh, held) = self.split(self.fresh);
         let mut chosen = Vec::with_capacity(ATTEMPTS);
         if let Some(probe) = self
             .addresses
@@ -50,31 +72,25 @@ impl Snapshot {
             chosen.push(Arc::clone(probe));
         }
         for group in [fresh, held] {
-            let turn = rotation.checked_rem(group.len()).unwrap_or(0);
-            let (tail, head) = group.split_at(turn);
-            let healthy = head
-                .iter()
-                .chain(tail)
-                .filter(|address| !address.is_ejected());
+            let healthy = turned(group, rotation).filter(|address| !address.is_ejected());
             chosen.extend(healthy.take(ATTEMPTS - chosen.len().min(ATTEMPTS)).cloned());
         }
         if chosen.is_empty() {
-            let turn = rotation.checked_rem(self.addresses.len()).unwrap_or(0);
-            let (tail, head) = self.addresses.split_at(turn);
-            chosen.extend(head.iter().chain(tail).take(ATTEMPTS).cloned());
+            chosen.extend(turned(&self.addresses, rotation).take(ATTEMPTS).cloned());
         }
         chosen
     }
 }
 
-struct Member {
-    address: Arc<Address>,
-    expires: Instant,
-    is_fresh: bool,
+/// The addresses of `group` from another one on at each `rotation`.
+fn turned(group: &[Arc<Address>], rotation: usize) -> impl Iterator<Item = &Arc<Address>> {
+    let turn = rotation.checked_rem(group.len()).unwrap_or(0);
+    let (tail, head) = group.split_at(turn);
+    head.iter().chain(tail)
 }
 
 struct State {
-    members: Vec<Member>,
+    membership: Membership,
     snapshot: Arc<Snapshot>,
     failure: Option<DnsFailure>,
     last_good: Option<Instant>,
@@ -89,6 +105,12 @@ pub(crate) struct AddressSet {
     max_in_flight: usize,
     state: Mutex<State>,
     generation: AtomicU64,
+    /// The number of times an address was added or removed.
+    changes: AtomicU64,
+    /// Whether an address was ever connected to.
+    was_reached: AtomicBool,
+    /// Whether requests suspect that the endpoint cannot be reached.
+    is_suspected: AtomicBool,
     /// The number of resolutions so far, good and failed.
     answers: AtomicU64,
     is_fixed: bool,
@@ -117,12 +139,15 @@ impl AddressSet {
             port,
             max_in_flight,
             state: Mutex::new(State {
-                members: Vec::new(),
+                membership: Membership::default(),
                 snapshot: Arc::default(),
                 failure: Some(DnsFailure::Pending),
                 last_good: None,
             }),
             generation: AtomicU64::new(0),
+            changes: AtomicU64::new(0),
+            was_reached: AtomicBool::new(false),
+            is_suspected: AtomicBool::new(false),
             answers: AtomicU64::new(0),
             is_fixed: false,
             rotation: AtomicUsize::new(0),
@@ -136,8 +161,7 @@ impl AddressSet {
     pub(crate) fn fixed(ip: IpAddr, port: u16, max_in_flight: usize, now: Instant) -> Self {
         let mut set = Self::new(&ip.to_string(), port, max_in_flight);
         set.is_fixed = true;
-        // A century: `Instant` has no maximum value, and adding a larger duration can overflow.
-        set.publish(&[ip], Duration::from_secs(3_153_600_000), now);
+        set.publish(&[ip], Duration::ZERO, now);
         set
     }
 
@@ -178,33 +202,18 @@ impl AddressSet {
         Some(now.saturating_duration_since(good))
     }
 
-    /// Adds a good answer: its addresses are the fresh ones and stay for `hold`; the others stay until
-    /// their own expiry. Publishing an equal set is not a change.
-    pub(crate) fn publish(&self, ips: &[IpAddr], hold: Duration, now: Instant) {
+    /// Adds a good answer with this TTL. Publishing an equal set is not a change.
+    pub(crate) fn publish(&self, ips: &[IpAddr], ttl: Duration, now: Instant) {
+        let sockets: Vec<SocketAddr> = ips
+            .iter()
+            .map(|ip| SocketAddr::new(*ip, self.port))
+            .collect();
         let mut state = self.state();
         state.failure = None;
         state.last_good = Some(now);
-        for member in &mut state.members {
-            member.is_fresh = ips.contains(&member.address.socket.ip());
-            if member.is_fresh {
-                member.expires = now + hold;
-            }
-        }
-        for ip in ips {
-            let socket = SocketAddr::new(*ip, self.port);
-            if !state
-                .members
-                .iter()
-                .any(|member| member.address.socket == socket)
-            {
-                state.members.push(Member {
-                    address: Arc::new(Address::new(socket, self.max_in_flight, now)),
-                    expires: now + hold,
-                    is_fresh: true,
-                });
-            }
-        }
-        state.members.retain(|member| member.expires > now);
+        state.membership.answer(&sockets, ttl, now, |socket| {
+            Address::new(socket, self.max_in_flight, now)
+        });
         self.refresh_snapshot(&mut state);
         drop(state);
         self.answers.fetch_add(1, Relaxed);
@@ -216,7 +225,7 @@ impl AddressSet {
         let mut state = self.state();
         state.failure = Some(failure);
         if state.last_good.is_none_or(|good| now > good + stale) {
-            state.members.clear();
+            state.membership.clear();
             self.refresh_snapshot(&mut state);
         }
         drop(state);
@@ -225,25 +234,60 @@ impl AddressSet {
     }
 
     fn refresh_snapshot(&self, state: &mut State) {
-        let members = &mut state.members;
-        members.sort_by_key(|member| (!member.is_fresh, member.address.socket));
-        let fresh = members.iter().filter(|member| member.is_fresh).count();
-        let is_same = state.snapshot.fresh == fresh
-            && state.snapshot.addresses.len() == members.len()
-            && members
-                .iter()
-                .zip(&state.snapshot.addresses)
-                .all(|(member, known)| Arc::ptr_eq(&member.address, known));
-        if !is_same {
-            state.snapshot = Arc::new(Snapshot {
-                addresses: members
-                    .iter()
-                    .map(|member| Arc::clone(&member.address))
-                    .collect(),
-                fresh,
-            });
-            self.generation.fetch_add(1, Relaxed);
+        let mut next = Snapshot::default();
+        for (address, standing) in state.membership.usable() {
+            next.addresses.push(Arc::clone(address));
+            next.fresh += usize::from(standing == Standing::Fresh);
+            next.settled += usize::from(standing != Standing::Leaving);
         }
+        let last = &state.snapshot;
+        let has_same_order = next
+            .addresses
+            .iter()
+            .map(Arc::as_ptr)
+            .eq(last.addresses.iter().map(Arc::as_ptr));
+        let is_same = has_same_order && next.fresh == last.fresh && next.settled == last.settled;
+        if is_same {
+            return;
+        }
+        let has_same_members = next.addresses.len() == last.addresses.len()
+            && next.addresses.iter().all(|address| last.contains(address));
+        state.snapshot = Arc::new(next);
+        self.generation.fetch_add(1, Relaxed);
+        if !has_same_members {
+            self.changes.fetch_add(1, Relaxed);
+        }
+    }
+
+    /// The number of times an address was added or removed; the order does not count.
+    #[must_use]
+    pub(crate) fn changes(&self) -> u64 {
+        self.changes.load(Relaxed)
+    }
+
+    /// Whether an address was ever connected to, TLS included.
+    #[must_use]
+    pub(crate) fn was_reached(&self) -> bool {
+        if self.was_reached.load(Relaxed) {
+            return true;
+        }
+        let snapshot = self.snapshot();
+        let is_reached = snapshot
+            .addresses
+            .iter()
+            .any(|address| address.has_worked());
+        self.was_reached.store(is_reached, Relaxed);
+        is_reached
+    }
+
+    /// Reports that requests wait long for this endpoint. Readiness then probes all its addresses.
+    pub(crate) fn suspect(&self) {
+        self.is_suspected.store(true, Relaxed);
+    }
+
+    /// Whether a suspicion was reported since the last call.
+    pub(crate) fn take_suspicion(&self) -> bool {
+        self.is_suspected.load(Relaxed) && self.is_suspected.swap(false, Relaxed)
     }
 
     /// Requests a resolution now. The DNS task limits how often it resolves.
@@ -273,15 +317,16 @@ impl AddressSet {
         self.generation() != generation
     }
 
-    /// Requests a resolution after `patience` and returns when the set differs from the one of the
+    /// Reports a suspicion and requests a resolution after `patience`, and returns when the set differs from the one of the
     /// generation in `used`. Never returns for a literal address.
     ///
     /// Cancel-safe.
     pub(crate) async fn moves(&self, used: &AtomicU64, patience: Duration) {
+        tokio::time::sleep(patience).await;
+        self.suspect();
         if self.is_fixed {
             return std::future::pending().await;
         }
-        tokio::time::sleep(patience).await;
         self.ask_refresh();
         loop {
             let changed = self.changed.notified();

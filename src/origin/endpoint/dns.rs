@@ -22,12 +22,6 @@ use crate::origin::endpoint::name_servers::NameServers;
 use crate::origin::error::DnsFailure;
 use crate::oss::endpoint::Network;
 
-/// An address stays in the set for this many TTLs after the last answer that contained it. OSS returns
-/// only some of its addresses in each answer, in rotation, and dropping an address closes its idle
-/// connections.
-const HOLD_TTLS: u32 = 5;
-/// The least time an address stays in the set, for small TTLs.
-const HOLD_LEAST: Duration = Duration::from_secs(30);
 /// Pause after the first failed resolution; it doubles up to [`RETRY_LONGEST`].
 const RETRY_FIRST: Duration = Duration::from_millis(250);
 const RETRY_LONGEST: Duration = Duration::from_secs(5);
@@ -150,17 +144,13 @@ async fn refresh(servers: Arc<NameServers>, config: Dns, set: Weak<AddressSet>, 
         let pause = match answer {
             Ok((ips, ttl)) => {
                 failures = 0;
-                let ttl = ttl.clamp(config.min_ttl, config.max_ttl);
-                let before = live.generation();
-                live.publish(
-                    &ips,
-                    ttl.saturating_mul(HOLD_TTLS).max(HOLD_LEAST),
-                    Instant::now(),
-                );
-                if live.generation() != before {
+                let pause = ttl.clamp(config.min_ttl, config.max_ttl);
+                let before = live.changes();
+                live.publish(&ips, ttl.min(config.max_ttl), Instant::now());
+                if live.changes() != before {
                     tracing::info!(endpoint = %name, addresses = ?ips, "endpoint addresses changed");
                 }
-                ttl
+                pause
             }
             Err(failure) => {
                 failures = failures.saturating_add(1);

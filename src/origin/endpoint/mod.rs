@@ -3,6 +3,7 @@
 //! - [`dns`]: one background task per endpoint name keeps its address set up to date.
 //! - `name_servers`: the only place that sends DNS queries.
 //! - [`address_rule`]: which addresses an endpoint may have.
+//! - `membership`: rotation and withdrawal of addresses, from the answers so far.
 //! - [`addresses`]: the address set of one endpoint, and the order in which new connections try it.
 //! - [`address_health`]: failures and successes of one address.
 //! - [`readiness`]: whether the endpoints in use can be reached, and the probes for it.
@@ -13,5 +14,6 @@ pub(crate) mod address_health;
 pub(crate) mod address_rule;
 pub(crate) mod addresses;
 pub mod dns;
+mod membership;
 mod name_servers;
 pub(crate) mod readiness;

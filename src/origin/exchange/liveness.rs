@@ -13,6 +13,7 @@ use tokio::time::Instant;
 
 use crate::origin::endpoint::address_health::Address;
 use crate::origin::endpoint::readiness;
+use crate::origin::link::host::Host;
 use crate::origin::tiers::group::Tiers;
 
 /// How long a request waits for its answer before the first check. Most answers begin within a tenth of
@@ -33,7 +34,10 @@ pub(super) enum Liveness<'a> {
     /// Nothing: the request cannot be sent again.
     NotChecked,
     /// The address of the connection.
-    Address,
+    Address {
+        /// The host that the address belongs to.
+        host: &'a Host,
+    },
     /// The host of this tier, with all its addresses.
     Host {
         /// The hosts that stand in for each other.
@@ -49,7 +53,9 @@ impl<'a> Liveness<'a> {
         if tiers.has_alternatives() {
             Self::Host { tiers, tier }
         } else {
-            Self::Address
+            Self::Address {
+                host: tiers.first(),
+            }
         }
     }
 
@@ -57,7 +63,7 @@ impl<'a> Liveness<'a> {
     pub(super) fn first_check(self) -> Option<Duration> {
         match self {
             Self::NotChecked => None,
-            Self::Address | Self::Host { .. } => Some(FIRST_CHECK),
+            Self::Address { .. } | Self::Host { .. } => Some(FIRST_CHECK),
         }
     }
 
@@ -66,13 +72,17 @@ impl<'a> Liveness<'a> {
     pub(super) fn check(self, address: &Arc<Address>, began: Instant) -> Option<Check<'a>> {
         let now = Instant::now();
         let waited = now.saturating_duration_since(began);
-        if address.has_connected(now, TRUSTED.min(waited)) {
+        if address.has_accepted(now, TRUSTED.min(waited)) {
             return None;
         }
         // Boxed: a check is rare, and its state must not be part of every request's future.
         match self {
             Self::NotChecked => None,
-            Self::Address => Some(Box::pin(readiness::accepts(Arc::clone(address)))),
+            Self::Address { host } => {
+                // The other addresses may have gone silent as well: readiness probes all of them.
+                host.addresses.suspect();
+                Some(Box::pin(readiness::accepts(Arc::clone(address))))
+            }
             Self::Host { tiers, tier } => Some(Box::pin(tiers.is_reachable(tier, began))),
         }
     }

@@ -6,6 +6,7 @@
 //! - `liveness`: whether the address or the host still accepts connections, while an answer takes long.
 //! - [`repeat`]: pure: whether a request is sent again.
 //! - `answer_head`, `deliver`: checks of an answer, and its way to the client.
+//! - [`watch`], `probe`: whether the endpoints can be reached, for readiness.
 //! - `download`, `resume`, `entity`: the body of an answer, and how it continues when it breaks.
 //!
 //! The highest of the rooms of `origin`; uses all others.
@@ -17,9 +18,11 @@ mod download;
 mod entity;
 mod liveness;
 mod outgoing;
+mod probe;
 pub(crate) mod repeat;
 mod resume;
 pub(crate) mod rewrite;
+pub(crate) mod watch;
 
 use std::sync::Arc;
 

@@ -140,7 +140,7 @@ fn note_overtaken(started: &[(Arc<Address>, Instant)], winner: &Arc<Address>) {
     let now = Instant::now();
     for (address, since) in started {
         if !Arc::ptr_eq(address, winner) && now.duration_since(*since) >= STAGGER {
-            address.note_failure(now, "overtaken by a connect to another address");
+            address.note_failure(*since, now, "overtaken by a connect to another address");
         }
     }
 }
@@ -151,6 +151,7 @@ async fn attempt(
     tls: Option<Tls>,
     timeout: Duration,
 ) -> Result<Connected, Error> {
+    let began = Instant::now();
     let opening = open(Arc::clone(&address), permit, tls);
     let outcome = match tokio::time::timeout(timeout, opening).await {
         Ok(outcome) => outcome,
@@ -161,7 +162,8 @@ async fn attempt(
         Err(Error::Busy) => {
             tracing::warn!(address = %address.socket, "no descriptor or port left for an upstream connection");
         }
-        Err(error) => address.note_failure(Instant::now(), error),
+        Err(error @ Error::Tls(_)) => address.note_tls_failure(began, Instant::now(), error),
+        Err(error) => address.note_failure(began, Instant::now(), error),
     }
     outcome
 }

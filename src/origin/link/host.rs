@@ -14,6 +14,7 @@ use hyper_util::rt::TokioIo;
 use tokio::time::Instant;
 
 use crate::http::context::RequestContext;
+use crate::origin::endpoint::address_health::Address;
 use crate::origin::endpoint::addresses::AddressSet;
 use crate::origin::error::{DnsFailure, Error};
 use crate::origin::link::connect;
@@ -69,6 +70,12 @@ pub(crate) struct Host {
 /// The time a new connection took.
 struct Spent {
     wait: Duration,
+    connect: Duration,
+    tls: Duration,
+}
+
+/// The time of the steps of a connect.
+pub(crate) struct ConnectTimes {
     connect: Duration,
     tls: Duration,
 }
@@ -257,17 +264,33 @@ impl Host {
                 self.addresses.failure().unwrap_or(DnsFailure::Pending),
             ));
         }
-        let connecting = connect::connect(
-            &candidates,
-            self.tls.as_ref(),
-            self.connect_timeout,
-            deadline,
-        );
-        let connected = connecting.await?;
+        let connecting = self.connect_to(&candidates, self.connect_timeout, deadline);
+        let (connection, connected) = connecting.await?;
         let spent = Spent {
             wait: start
                 .elapsed()
                 .saturating_sub(connected.connect + connected.tls),
+            connect: connected.connect,
+            tls: connected.tls,
+        };
+        Ok((connection, spent))
+    }
+
+    /// Connects to one of `candidates`, best first, each within `timeout`. `deadline` limits the wait for a
+    /// permit under `max_per_address`.
+    ///
+    /// # Errors
+    ///
+    /// As [`connect::connect`]; [`Error::Reset`] when the connection ends at once.
+    pub(crate) async fn connect_to(
+        &self,
+        candidates: &[Arc<Address>],
+        timeout: Duration,
+        deadline: Instant,
+    ) -> Result<(Connection, ConnectTimes), Error> {
+        let connecting = connect::connect(candidates, self.tls.as_ref(), timeout, deadline);
+        let connected = connecting.await?;
+        let times = ConnectTimes {
             connect: connected.connect,
             tls: connected.tls,
         };
@@ -290,7 +313,7 @@ impl Host {
             is_last: false,
             permit: connected.permit,
         };
-        Ok((connection, spent))
+        Ok((connection, times))
     }
 }
 

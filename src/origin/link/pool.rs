@@ -109,11 +109,13 @@ impl Lanes {
             self.generation = generation;
             self.snapshot = set.snapshot();
             let snapshot = &self.snapshot;
-            self.lanes.retain(|lane| offers(snapshot, &lane.address));
+            self.lanes.retain(|lane| snapshot.contains(&lane.address));
             self.latest = 0;
         }
     }
 
+    /// Takes the newest idle connection. Connections to an address that is leaving DNS are not used while
+    /// another address is healthy: a new connection follows DNS.
     fn pop(&mut self, now: Instant) -> Option<Connection> {
         let lanes = self.lanes.len();
         for step in 0..lanes {
@@ -121,7 +123,10 @@ impl Lanes {
             let Some(lane) = self.lanes.get_mut(index) else {
                 break;
             };
-            if lane.idle.is_empty() || lane.address.is_ejected() {
+            if lane.idle.is_empty()
+                || lane.address.is_ejected()
+                || self.snapshot.is_leaving(&lane.address)
+            {
                 continue;
             }
             let Some(permit) = lane.address.reserve() else {
@@ -144,7 +149,7 @@ impl Lanes {
     }
 
     fn push(&mut self, connection: Connection, now: Instant) {
-        if !offers(&self.snapshot, &connection.address) {
+        if !self.snapshot.contains(&connection.address) {
             return;
         }
         let found = self
@@ -168,13 +173,6 @@ impl Lanes {
             });
         }
     }
-}
-
-fn offers(snapshot: &Snapshot, address: &Arc<Address>) -> bool {
-    snapshot
-        .addresses()
-        .iter()
-        .any(|known| Arc::ptr_eq(known, address))
 }
 
 /// Takes an open idle connection of host `id`, newest first, and adds the request to the retry budget.

@@ -154,6 +154,12 @@ impl Registry {
             .map_err(RegistryError::Host)
     }
 
+    /// The hosts in use.
+    #[must_use]
+    pub(crate) fn hosts(&self) -> Vec<Arc<Host>> {
+        self.known().hosts.values().collect()
+    }
+
     /// The address sets in use, each once, in the order of names and ports.
     #[must_use]
     pub(crate) fn address_sets(&self) -> Vec<Arc<AddressSet>> {

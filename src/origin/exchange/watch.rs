@@ -1,0 +1,137 @@
+//! Watches whether the endpoints can be reached, and probes them where requests do not show it.
+//!
+//! A host is probed while it is unreachable, when requests suspect it, and every `interval` if one is set.
+//! All its addresses are probed at the same time, so that one that drops everything delays no other.
+
+use std::collections::{HashMap, HashSet};
+use std::sync::Arc;
+use std::time::Duration;
+
+use http::Uri;
+use tokio::task::JoinSet;
+use tokio::time::Instant;
+
+use crate::origin::endpoint::readiness::{self, Reachability};
+use crate::origin::exchange::probe::probe;
+use crate::origin::link::host::Host;
+
+/// The pause between two evaluations.
+const ROUND: Duration = Duration::from_millis(250);
+/// The pause between two probes of a host that is unreachable.
+const AGAIN: Duration = Duration::from_millis(500);
+/// The longest such pause while other hosts are reachable: it doubles with each probe.
+const AGAIN_LONGEST: Duration = Duration::from_secs(10);
+/// The most hosts that are probed at the same time: with thousands of routes, all may be unreachable.
+const PARALLEL: usize = 256;
+
+/// What a probe consists of, and how often reachable hosts are probed.
+#[derive(Clone, Debug, Default)]
+pub(crate) struct Probing {
+    /// The pause between two probes of a reachable host; zero: none.
+    pub(crate) interval: Duration,
+    /// The path of a HEAD that OSS has to answer; `None`: a probe ends with the TLS handshake.
+    pub(crate) path: Option<Uri>,
+}
+
+/// When one host is probed next.
+struct Schedule {
+    is_running: bool,
+    last: Instant,
+    pause: Duration,
+}
+
+/// Evaluates the hosts in rounds and calls `report` after each. Runs for ever; dropping the future stops
+/// all probes.
+pub(crate) async fn watch(
+    hosts: impl Fn() -> Vec<Arc<Host>>,
+    probing: Probing,
+    mut report: impl FnMut(Reachability),
+) {
+    let began = Instant::now();
+    let mut schedules: HashMap<u64, Schedule> = HashMap::new();
+    let mut probes = JoinSet::new();
+    let mut is_fit = false;
+    loop {
+        let hosts = hosts();
+        let now = Instant::now();
+        for host in &hosts {
+            let schedule = schedules.entry(host.id).or_insert(Schedule {
+                is_running: false,
+                last: began,
+                pause: Duration::ZERO,
+            });
+            if probes.len() < PARALLEL && schedule.is_due(host, &probing, now) {
+                schedule.is_running = true;
+                schedule.last = now;
+                schedule.pause = if is_fit {
+                    (schedule.pause * 2).clamp(AGAIN, AGAIN_LONGEST)
+                } else {
+                    AGAIN
+                };
+                probes.spawn(probe_host(Arc::clone(host), probing.path.clone()));
+            }
+        }
+        if schedules.len() > hosts.len() {
+            let ids: HashSet<u64> = hosts.iter().map(|host| host.id).collect();
+            schedules.retain(|id, _| ids.contains(id));
+        }
+        // A probe that ends may change the result; it is evaluated at once.
+        if let Ok(Some(ended)) = tokio::time::timeout(ROUND, probes.join_next()).await
+            && let Ok(id) = ended
+            && let Some(schedule) = schedules.get_mut(&id)
+        {
+            schedule.is_running = false;
+        } else if probes.is_empty() {
+            tokio::time::sleep_until(now + ROUND).await;
+        }
+        let found = evaluate(&hosts);
+        is_fit = found.is_fit;
+        report(found);
+    }
+}
+
+impl Schedule {
+    fn is_due(&mut self, host: &Host, probing: &Probing, now: Instant) -> bool {
+        if self.is_running {
+            return false;
+        }
+        if host.addresses.take_suspicion() {
+            return true;
+        }
+        let since = now.saturating_duration_since(self.last);
+        if readiness::trouble(&host.addresses, now).is_some() {
+            return since >= self.pause;
+        }
+        self.pause = Duration::ZERO;
+        !probing.interval.is_zero() && since >= probing.interval
+    }
+}
+
+/// Probes every host once, then evaluates them.
+pub(crate) async fn prove(hosts: &[Arc<Host>], path: Option<&Uri>) -> Reachability {
+    let mut probes = JoinSet::new();
+    for host in hosts {
+        if probes.len() >= PARALLEL {
+            probes.join_next().await;
+        }
+        probes.spawn(probe_host(Arc::clone(host), path.cloned()));
+    }
+    while probes.join_next().await.is_some() {}
+    evaluate(hosts)
+}
+
+fn evaluate(hosts: &[Arc<Host>]) -> Reachability {
+    let sets = hosts.iter().map(|host| &*host.addresses);
+    readiness::evaluate(sets, Instant::now())
+}
+
+/// Probes all addresses of a host; returns its id.
+async fn probe_host(host: Arc<Host>, path: Option<Uri>) -> u64 {
+    let mut probes = JoinSet::new();
+    for address in host.addresses.snapshot().addresses() {
+        let (host, address, path) = (Arc::clone(&host), Arc::clone(address), path.clone());
+        probes.spawn(async move { probe(&host, address, path.as_ref()).await });
+    }
+    while probes.join_next().await.is_some() {}
+    host.id
+}
