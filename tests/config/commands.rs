@@ -7,7 +7,7 @@ use ossgate::cli::show::{init, schema, show};
 use ossgate::config::{from_str, load};
 use ossgate::oss::endpoint::{self, Network, regions};
 
-use super::{Files, example, examples};
+use crate::support::config::{Files, example, examples};
 
 fn text(write: impl FnOnce(&mut dyn std::io::Write) -> std::io::Result<u8>) -> (u8, String) {
     let mut out = Vec::new();

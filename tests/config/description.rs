@@ -7,7 +7,7 @@ use ossgate::config::spec::{Fallback, Key, Kind, ROOT, Spec};
 use ossgate::config::value::parse_duration;
 use toml::{Table, Value};
 
-use super::{Files, example};
+use crate::support::config::{Files, example};
 
 /// Every key below `spec` that is no table, with its path.
 fn leaves(spec: &Spec, path: &str, found: &mut Vec<(String, Key)>) {

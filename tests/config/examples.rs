@@ -3,7 +3,7 @@
 use ossgate::config::{Address, Addressing, BucketPattern, Buckets, HostPattern, Problems, Sink};
 use toml::{Table, Value};
 
-use super::{Files, example, examples, lines};
+use crate::support::config::{Files, example, examples, lines};
 
 #[test]
 fn every_example_loads_without_a_warning() {

@@ -1,7 +1,6 @@
 //! One row per problem of buckets and endpoints: what is written, and the exact line that answers it.
 
-use super::Files;
-use super::problems::{LISTENER, expect, expect_rows};
+use crate::support::config::{Files, LISTENER, expect, expect_rows};
 
 #[test]
 fn buckets_and_how_they_are_addressed() {

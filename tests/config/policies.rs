@@ -1,6 +1,6 @@
 //! Problems in the rules of a route: each with its place, and nothing started.
 
-use super::problems::{LISTENER, ROUTE, expect_rows};
+use crate::support::config::{LISTENER, ROUTE, expect_rows};
 
 #[test]
 fn rules_that_cannot_mean_anything_are_refused_at_their_place() {

@@ -1,40 +1,6 @@
 //! Problems of every kind: all at once, with hints, and without what was filled in.
 
-use super::{Files, example, lines};
-
-pub(super) const LISTENER: &str = "[[listener]]\naddress = \"127.0.0.1:80\"\n";
-pub(super) const ROUTE: &str =
-    "[[route]]\norigin = { bucket = \"examplebucket\", region = \"cn-hangzhou\" }\n";
-/// Asserts that `text` has these problems and no other.
-#[track_caller]
-pub(super) fn expect(files: &Files, text: &str, expected: &[&str]) {
-    let found = match files.read(text) {
-        Ok(loaded) => lines(&loaded.warnings),
-        Err(problems) => lines(&problems),
-    };
-    let expected: Vec<String> = expected
-        .iter()
-        .map(|line| format!("t.toml:{line}"))
-        .collect();
-    assert_eq!(found, expected, "\n{text}");
-}
-
-/// Rows of keys for a table that begins on line 1, each with one problem.
-pub(super) fn expect_rows(before: &str, after: &str, rows: &[(&str, &str)]) {
-    let files = Files::new();
-    for (keys, expected) in rows {
-        let expected: &[&str] = if expected.is_empty() {
-            &[]
-        } else {
-            &[expected]
-        };
-        expect(
-            &files,
-            &files.place(&format!("{before}{keys}\n{after}")),
-            expected,
-        );
-    }
-}
+use crate::support::config::{Files, LISTENER, ROUTE, example, expect, expect_rows, lines};
 
 #[test]
 fn documents_that_are_no_config() {

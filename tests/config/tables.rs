@@ -1,8 +1,7 @@
 //! One row per problem of the process, listeners, certificates and routes: what is written, and the
 //! exact line that answers it.
 
-use super::problems::{LISTENER, ROUTE, expect, expect_rows};
-use super::{Files, lines};
+use crate::support::config::{Files, LISTENER, ROUTE, expect, expect_rows, lines};
 
 /// A listener with TLS and a certificate: the keys of the latter follow.
 const TLS: &str = "[[listener]]\naddress = \"127.0.0.1:443\"\ntls = true\n[[certificate]]\n";

@@ -15,7 +15,7 @@ import time
 
 import objects
 from wire import Answer, Connection, Failure, Unsent
-from wire2 import Connection2
+from http2 import Connection2
 
 HOST = "img.example.test"
 SMALL = [(400, 1), (2000, 2), (8000, 3), (30_000, 4), (100_000, 5)]

@@ -1,8 +1,7 @@
 //! The guard: operations that go through and operations that do not, in path style and with one bucket.
 
-use super::{header, proxy};
 use crate::support::origin::{RawOrigin, ok};
-use crate::support::proxy::{Proxy, one_route, status};
+use crate::support::proxy::{Proxy, header, one_route, proxy, status};
 
 #[tokio::test(flavor = "multi_thread")]
 async fn settings_and_buckets_are_out_of_reach() {

@@ -1,7 +1,7 @@
 //! Forced downloads: left alone, or taken off where the operator says so.
 
-use super::{header, proxy};
 use crate::support::origin::{RawOrigin, Reply};
+use crate::support::proxy::{header, proxy};
 
 async fn forcing() -> RawOrigin {
     RawOrigin::start(|_| {

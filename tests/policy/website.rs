@@ -10,9 +10,8 @@ use ossgate::demo::net::{self, Served};
 use ossgate::demo::origin::{Acl, BucketOptions, Keyring, Options, Origin};
 use tokio::net::TcpListener;
 
-use super::{header, proxy};
-use crate::support::origin::{RawOrigin, Reply};
-use crate::support::proxy::{Proxy, status};
+use crate::support::origin::{RawOrigin, Reply, ok};
+use crate::support::proxy::{Proxy, header, proxy, status};
 
 /// The bucket of the examples, readable by everybody.
 async fn bucket() -> (Origin, Served, std::net::SocketAddr) {
@@ -222,7 +221,7 @@ async fn a_location_on_the_host_of_oss_becomes_one_the_client_can_follow() {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_get_with_a_body_is_passed_on_whole() {
-    let origin = RawOrigin::start(|_| crate::support::origin::ok("x")).await;
+    let origin = RawOrigin::start(|_| ok("x")).await;
     let site = proxy(origin.address, "website = { error = \"error.html\" }");
     let request =
         "GET /k HTTP/1.1\r\nhost: x\r\nconnection: close\r\ncontent-length: 5\r\n\r\nhello";

@@ -1,5 +1,6 @@
 //! The program itself, as a process.
 
+use std::io::{Read, Write};
 use std::net::SocketAddr;
 use std::path::PathBuf;
 use std::process::{Child, Command, Output, Stdio};
@@ -8,6 +9,8 @@ use std::time::Duration;
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::UnixStream;
 use tokio::time::Instant;
+
+use super::proxy::bucket_at;
 
 /// Longest wait for anything a test waits for.
 const PATIENCE: Duration = Duration::from_secs(20);
@@ -131,4 +134,28 @@ impl Drop for Daemon {
         let _killed = self.child.kill();
         let _waited = self.child.wait();
     }
+}
+
+pub(crate) fn config(origin: SocketAddr, more: &str) -> String {
+    format!(
+        "{more}[[listener]]\naddress = \"127.0.0.1:0\"\n[[route]]\n{}\n",
+        bucket_at(origin)
+    )
+}
+
+/// A request on a connection of its own.
+fn get_blocking(address: SocketAddr) -> String {
+    let mut socket = std::net::TcpStream::connect(address).unwrap();
+    socket
+        .write_all(b"GET /k HTTP/1.1\r\nhost: x\r\nconnection: close\r\n\r\n")
+        .unwrap();
+    let mut answer = String::new();
+    socket.read_to_string(&mut answer).unwrap();
+    answer
+}
+
+pub(crate) async fn get(address: SocketAddr) -> String {
+    tokio::task::spawn_blocking(move || get_blocking(address))
+        .await
+        .unwrap()
 }

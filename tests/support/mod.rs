@@ -8,10 +8,17 @@
     reason = "test support fails loudly, and not every module uses all of it"
 )]
 
+pub(crate) mod black_hole;
+pub(crate) mod cases;
 pub(crate) mod certificates;
+pub(crate) mod config;
 pub(crate) mod daemon;
 pub(crate) mod frames;
 pub(crate) mod load;
 pub(crate) mod object;
 pub(crate) mod origin;
 pub(crate) mod proxy;
+pub(crate) mod signature;
+pub(crate) mod tiers;
+pub(crate) mod tls;
+pub(crate) mod vectors;

@@ -12,6 +12,8 @@ use ossgate::telemetry::sink::SharedSink;
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::TcpStream;
 
+use super::origin::{RawOrigin, Received, Reply};
+
 /// A running proxy; stopped when dropped.
 pub(crate) struct Proxy {
     running: Option<Running>,
@@ -120,4 +122,29 @@ pub(crate) fn status(answer: &str) -> u16 {
         .nth(1)
         .and_then(|code| code.parse().ok())
         .unwrap_or(0)
+}
+
+/// An origin with this script, and a proxy with one route to it.
+pub(crate) async fn pair(
+    script: impl Fn(&Received) -> Reply + Send + Sync + 'static,
+) -> (RawOrigin, Proxy) {
+    let origin = RawOrigin::start(script).await;
+    let proxy = Proxy::start(&one_route(&bucket_at(origin.address)));
+    (origin, proxy)
+}
+
+/// Values of a header of a raw answer.
+pub(crate) fn header<'a>(answer: &'a str, name: &str) -> Vec<&'a str> {
+    let head = answer.split("\r\n\r\n").next().unwrap_or_default();
+    head.lines()
+        .skip(1)
+        .filter_map(|line| line.split_once(": "))
+        .filter(|(found, _)| found.eq_ignore_ascii_case(name))
+        .map(|(_, value)| value)
+        .collect()
+}
+
+/// A proxy with one route to `origin` and these rules.
+pub(crate) fn proxy(origin: SocketAddr, rules: &str) -> Proxy {
+    Proxy::start(&one_route(&format!("{}\n{rules}", bucket_at(origin))))
 }

@@ -13,7 +13,7 @@ use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::{TcpListener, TcpStream};
 use tokio::time::Instant;
 
-use crate::support::load::{CLIENTS, Tally, finish, load};
+use crate::support::load::{CLIENTS, Tally, ask, finish, load};
 use crate::support::origin::{RawOrigin, Reply, ok};
 use crate::support::proxy::{Proxy, bucket_at, one_route, status};
 
@@ -220,6 +220,6 @@ async fn leaving_asks_clients_to_connect_anew_and_can_be_taken_back() {
     assert_eq!(status(&proxy.text(health).await), 200);
     let mut client = TcpStream::connect(proxy.address).await.unwrap();
     for _ in 0..2 {
-        assert_eq!(crate::support::load::ask(&mut client, keep).await, Ok(true));
+        assert_eq!(ask(&mut client, keep).await, Ok(true));
     }
 }

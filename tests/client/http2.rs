@@ -2,6 +2,9 @@
 
 use std::time::Duration;
 
+use http_body_util::Empty;
+use hyper::client::conn::http2;
+use hyper_util::rt::{TokioExecutor, TokioIo};
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::{TcpSocket, TcpStream};
 
@@ -325,4 +328,20 @@ async fn a_client_that_says_what_it_takes_gets_all_of_it_when_its_node_drains() 
     };
     let (taken, ()) = tokio::join!(taking, proxy.drain());
     assert_eq!(taken, LENGTH);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn http2_by_its_preface_on_a_plain_listener() {
+    let origin = RawOrigin::start(|_| ok("hello")).await;
+    let proxy = Proxy::start(&one_route(&bucket_at(origin.address)));
+    let socket = TcpStream::connect(proxy.address).await.unwrap();
+    let (mut sender, connection) = http2::handshake(TokioExecutor::new(), TokioIo::new(socket))
+        .await
+        .unwrap();
+    tokio::spawn(connection);
+    let request = http::Request::builder()
+        .uri("http://a.example/k")
+        .body(Empty::<bytes::Bytes>::new())
+        .unwrap();
+    assert_eq!(sender.send_request(request).await.unwrap().status(), 200);
 }

@@ -7,16 +7,8 @@
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::TcpStream;
 
-use crate::support::origin::{RawOrigin, Reply, ok};
-use crate::support::proxy::{Proxy, bucket_at, one_route, status};
-
-async fn pair(
-    script: impl Fn(&crate::support::origin::Received) -> Reply + Send + Sync + 'static,
-) -> (RawOrigin, Proxy) {
-    let origin = RawOrigin::start(script).await;
-    let proxy = Proxy::start(&one_route(&bucket_at(origin.address)));
-    (origin, proxy)
-}
+use crate::support::origin::{Received, Reply, ok};
+use crate::support::proxy::{pair, status};
 
 #[tokio::test(flavor = "multi_thread")]
 async fn every_byte_of_path_and_query_arrives_as_sent() {
@@ -36,11 +28,7 @@ async fn every_byte_of_path_and_query_arrives_as_sent() {
             "{target}"
         );
     }
-    let lines: Vec<String> = origin
-        .received()
-        .iter()
-        .map(super::support::origin::Received::line)
-        .collect();
+    let lines: Vec<String> = origin.received().iter().map(Received::line).collect();
     let expected: Vec<String> = targets
         .iter()
         .map(|target| format!("GET {target} HTTP/1.1"))
@@ -187,162 +175,6 @@ async fn a_refusal_reaches_a_client_that_waits_or_still_sends() {
         answer.starts_with("HTTP/1.1 403") && answer.ends_with("no"),
         "{answer}"
     );
-}
-
-#[tokio::test(flavor = "multi_thread")]
-async fn a_body_that_breaks_never_looks_complete() {
-    for head in ["content-length: 100", "transfer-encoding: chunked"] {
-        let (_origin, proxy) = pair(move |_| {
-            Reply::Close(format!("HTTP/1.1 200 OK\r\n{head}\r\n\r\n5\r\nhello\r\n").into_bytes())
-        })
-        .await;
-        let answer = proxy.get("x", "/k").await;
-        let body = answer.split_once("\r\n\r\n").map_or("", |(_, body)| body);
-        assert!(body.len() < 100, "{answer}");
-        assert!(!answer.ends_with("0\r\n\r\n"), "{answer}");
-        let lines = proxy.stop();
-        assert_eq!(lines[0]["aborted"], true, "{lines:?}");
-    }
-}
-
-#[tokio::test(flavor = "multi_thread")]
-async fn answers_that_cannot_be_passed_on_are_refused() {
-    for answer in [
-        "HTTP/1.1 200 OK\r\ncontent-length: 5\r\ntransfer-encoding: chunked\r\n\r\n0\r\n\r\n",
-        "HTTP/1.1 200 OK\r\ncontent-length: 5\r\ncontent-length: 6\r\n\r\nhello!",
-        "HTTP/1.1 200 OK\r\ncontent-length: -1\r\n\r\n",
-        "HTTP/1.1 101 Switching Protocols\r\nupgrade: x\r\nconnection: upgrade\r\n\r\n",
-        "not http at all\r\n\r\n",
-        "HTTP/1.1 200 OK\r\ntransfer-encoding: chunked\r\n\r\nnot a length\r\n",
-    ] {
-        let (_origin, proxy) = pair(move |_| Reply::Close(answer.as_bytes().to_vec())).await;
-        let got = proxy.get("x", "/k").await;
-        assert_eq!(status(&got), 502, "{answer}: {got}");
-        assert!(got.contains("x-ossgate-error: upstream_"), "{got}");
-        assert!(!got.to_lowercase().contains("x-oss-request-id"), "{got}");
-    }
-}
-
-#[tokio::test(flavor = "multi_thread")]
-async fn upstream_connections_are_reused() {
-    let (origin, proxy) = pair(|_| ok("x")).await;
-    for _ in 0..20 {
-        assert_eq!(status(&proxy.get("x", "/k").await), 200);
-    }
-    assert_eq!(origin.connections(), 1);
-}
-
-/// A kept-alive connection that the origin closes just as a request is sent on it: the request is
-/// sent again, once, when that cannot do harm.
-#[tokio::test(flavor = "multi_thread")]
-async fn a_request_on_a_connection_that_was_closed_is_sent_again_once() {
-    let (origin, proxy) = pair(|request| {
-        // The second request of every connection is cut off without an answer.
-        let text = String::from_utf8_lossy(&request.head).into_owned();
-        if text.contains("second") && request.connection == 0 {
-            Reply::Close(Vec::new())
-        } else {
-            ok("x")
-        }
-    })
-    .await;
-    assert_eq!(status(&proxy.get("x", "/first").await), 200);
-    assert_eq!(status(&proxy.get("x", "/second").await), 200);
-    let requests = origin.received();
-    assert_eq!(requests.len(), 3);
-    assert_eq!(proxy.stop()[1]["retries"], 1);
-}
-
-#[tokio::test(flavor = "multi_thread")]
-async fn a_read_on_a_new_connection_that_breaks_is_sent_again_twice() {
-    for (method, breaks, code, sent) in [
-        ("GET", 1, 200, 2),
-        ("HEAD", 1, 200, 2),
-        ("GET", 2, 200, 3),
-        ("GET", 3, 502, 3),
-        ("PUT", 1, 502, 1),
-    ] {
-        let (origin, proxy) = pair(move |request| {
-            if request.connection < breaks {
-                Reply::Close(Vec::new())
-            } else {
-                ok("x")
-            }
-        })
-        .await;
-        let request = format!(
-            "{method} /k HTTP/1.1\r\nhost: x\r\ncontent-length: 0\r\nconnection: close\r\n\r\n"
-        );
-        let answer = proxy.text(&request).await;
-        assert_eq!(status(&answer), code, "{method}: {answer}");
-        assert_eq!(origin.received().len(), sent, "{method}");
-    }
-}
-
-#[tokio::test(flavor = "multi_thread")]
-async fn a_post_is_never_sent_twice() {
-    let (origin, proxy) = pair(|request| {
-        if request.line().starts_with("POST") {
-            Reply::Close(Vec::new())
-        } else {
-            ok("x")
-        }
-    })
-    .await;
-    assert_eq!(status(&proxy.get("x", "/first").await), 200);
-    let post = "POST /k?append&position=0 HTTP/1.1\r\nhost: x\r\ncontent-length: 5\r\nconnection: close\r\n\r\nhello";
-    let answer = proxy.text(post).await;
-    assert_eq!(status(&answer), 502, "{answer}");
-    assert!(answer.contains("UpstreamReset"), "{answer}");
-    let posts = origin
-        .received()
-        .iter()
-        .filter(|request| request.line().starts_with("POST"))
-        .count();
-    assert_eq!(posts, 1);
-}
-
-#[tokio::test(flavor = "multi_thread")]
-async fn an_origin_that_cannot_be_reached_is_told_apart_from_one_that_is_silent() {
-    let closed = {
-        let listener = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
-        listener.local_addr().unwrap()
-    };
-    let proxy = Proxy::start(&one_route(&bucket_at(closed)));
-    let answer = proxy.get("x", "/k").await;
-    assert_eq!(status(&answer), 502);
-    assert!(
-        answer.contains("<Code>UpstreamConnectRefused</Code>"),
-        "{answer}"
-    );
-    let origin = RawOrigin::start(|_| Reply::Silent).await;
-    let route = bucket_at(origin.address).replace(
-        "tls = false",
-        "tls = false, timeouts = { first_byte = \"200ms\" }",
-    );
-    let proxy = Proxy::start(&one_route(&route));
-    let answer = proxy.get("x", "/k").await;
-    assert_eq!(status(&answer), 504);
-    assert!(answer.contains("<Code>UpstreamTimeout</Code>"), "{answer}");
-    assert_eq!(proxy.stop()[0]["error"], "upstream_timeout");
-}
-
-/// hyper would go on in HTTP/1.0, in which a body without a length is no body.
-#[tokio::test(flavor = "multi_thread")]
-async fn a_connection_that_answers_in_http_1_0_is_used_once() {
-    let (origin, proxy) = pair(|_| {
-        let head = "HTTP/1.0 200 OK\r\nconnection: keep-alive\r\ncontent-length: 1\r\n\r\nx";
-        Reply::Bytes(head.into())
-    })
-    .await;
-    assert_eq!(status(&proxy.get("x", "/k").await), 200);
-    let put = "PUT /k HTTP/1.1\r\nhost: x\r\ntransfer-encoding: chunked\r\nconnection: close\r\n\r\n\
-               5\r\nhello\r\n0\r\n\r\n";
-    assert_eq!(status(&proxy.text(put).await), 200);
-    let received = origin.received();
-    assert_eq!(received[1].line(), "PUT /k HTTP/1.1");
-    assert_eq!(received[1].body, b"5\r\nhello\r\n0\r\n\r\n");
-    assert_eq!(origin.connections(), 2);
 }
 
 #[tokio::test(flavor = "multi_thread")]

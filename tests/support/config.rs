@@ -1,21 +1,7 @@
-//! The config as an operator meets it: examples, problems, and the commands that print configs.
+//! Config texts, the files they name, and the problems that reading them reports.
 //!
-//! Examples name certificates below `/etc/ossgate/tls`; [`Files`] makes throw-away ones and
+//! The examples name certificates below `/etc/ossgate/tls`. [`Files`] makes throw-away ones and
 //! [`Files::place`] puts their paths into the text. Times are passed in, so nothing here expires.
-
-#![allow(
-    clippy::unwrap_used,
-    clippy::panic,
-    reason = "helpers of tests fail as tests do"
-)]
-
-mod commands;
-mod description;
-mod examples;
-mod origins;
-mod policies;
-mod problems;
-mod tables;
 
 use std::path::PathBuf;
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
@@ -24,15 +10,19 @@ use ossgate::config::{Loaded, Problems, from_str_at};
 use rcgen::{CertificateParams, KeyPair, date_time_ymd};
 use tempfile::TempDir;
 
+pub(crate) const LISTENER: &str = "[[listener]]\naddress = \"127.0.0.1:80\"\n";
+pub(crate) const ROUTE: &str =
+    "[[route]]\norigin = { bucket = \"examplebucket\", region = \"cn-hangzhou\" }\n";
+
 /// Certificates in a directory that goes away with it.
-struct Files {
+pub(crate) struct Files {
     directory: TempDir,
 }
 
 impl Files {
     /// A certificate of 2020 to 2030 for `img.example.com` and `*.Example.org` with its key, a key
     /// of somebody else, a file that is no PEM, and a secret.
-    fn new() -> Self {
+    pub(crate) fn new() -> Self {
         let directory = tempfile::tempdir().unwrap();
         let key = KeyPair::generate().unwrap();
         let names = ["img.example.com", "*.Example.org"].map(String::from);
@@ -53,22 +43,22 @@ impl Files {
         files
     }
 
-    fn path(&self, name: &str) -> PathBuf {
+    pub(crate) fn path(&self, name: &str) -> PathBuf {
         self.directory.path().join(name)
     }
 
     /// `text` with the paths of examples replaced by those of real files.
-    fn place(&self, text: &str) -> String {
+    pub(crate) fn place(&self, text: &str) -> String {
         let directory = self.directory.path().display().to_string();
         text.replace("/etc/ossgate/tls", &directory)
     }
 
     /// Reads `text` in 2025, with a few environment variables set.
-    fn read(&self, text: &str) -> Result<Loaded, Problems> {
+    pub(crate) fn read(&self, text: &str) -> Result<Loaded, Problems> {
         self.read_in(text, 2025)
     }
 
-    fn read_in(&self, text: &str, year: u64) -> Result<Loaded, Problems> {
+    pub(crate) fn read_in(&self, text: &str, year: u64) -> Result<Loaded, Problems> {
         let env = |name: &str| match name {
             "BUCKET" => Some("examplebucket".to_owned()),
             "SECRET" => Some("Hunter2!*".to_owned()),
@@ -85,7 +75,7 @@ fn in_year(year: u64) -> SystemTime {
 }
 
 /// The one-line forms of all problems.
-fn lines(problems: &Problems) -> Vec<String> {
+pub(crate) fn lines(problems: &Problems) -> Vec<String> {
     problems
         .iter()
         .map(|problem| problems.line(problem))
@@ -93,7 +83,7 @@ fn lines(problems: &Problems) -> Vec<String> {
 }
 
 /// The shipped examples, by name.
-fn examples() -> Vec<(String, String)> {
+pub(crate) fn examples() -> Vec<(String, String)> {
     let directory = concat!(env!("CARGO_MANIFEST_DIR"), "/config");
     let mut examples: Vec<(String, String)> = std::fs::read_dir(directory)
         .unwrap()
@@ -112,7 +102,38 @@ fn examples() -> Vec<(String, String)> {
 }
 
 /// The example called `name`.
-fn example(name: &str) -> String {
+pub(crate) fn example(name: &str) -> String {
     let found = examples().into_iter().find(|(known, _)| known == name);
     found.unwrap().1
+}
+
+/// Asserts that `text` has these problems and no other.
+#[track_caller]
+pub(crate) fn expect(files: &Files, text: &str, expected: &[&str]) {
+    let found = match files.read(text) {
+        Ok(loaded) => lines(&loaded.warnings),
+        Err(problems) => lines(&problems),
+    };
+    let expected: Vec<String> = expected
+        .iter()
+        .map(|line| format!("t.toml:{line}"))
+        .collect();
+    assert_eq!(found, expected, "\n{text}");
+}
+
+/// Rows of keys for a table that begins on line 1, each with one problem.
+pub(crate) fn expect_rows(before: &str, after: &str, rows: &[(&str, &str)]) {
+    let files = Files::new();
+    for (keys, expected) in rows {
+        let expected: &[&str] = if expected.is_empty() {
+            &[]
+        } else {
+            &[expected]
+        };
+        expect(
+            &files,
+            &files.place(&format!("{before}{keys}\n{after}")),
+            expected,
+        );
+    }
 }

@@ -1,133 +1,20 @@
-//! While an endpoint cannot be connected to, requests go to the next one; and they come back.
+//! A single request that moves from one endpoint to the next, or must not.
 //!
-//! Rows: connection refused, blackhole, a name that does not exist, TLS; uploads before and after
-//! their first byte; downloads that break with their endpoint; a return, and an endpoint that comes
-//! and goes; signatures that forbid another endpoint; all endpoints down. Two endpoints by name, both
-//! on loopback, told apart by their port. Left out: a slow endpoint, which can be connected to.
+//! Rows: a request on a kept connection that leads nowhere, and one whose answer is only slow; uploads before
+//! and after their first byte; downloads that break with their endpoint; signatures that forbid another
+//! endpoint. When all requests move, and move back, is in `tiers`.
 
-use std::net::{IpAddr, Ipv4Addr, SocketAddr};
 use std::time::Duration;
 
-use ossgate::demo::dns::{Answer, Dns};
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
-use tokio::net::{TcpListener, TcpSocket, TcpStream};
+use tokio::net::{TcpSocket, TcpStream};
 use tokio::time::Instant;
 
-use crate::load::{black_hole, fill};
-use crate::support::certificates;
+use crate::support::black_hole::fill;
 use crate::support::object::{LENGTH, TAG, answer, joined, object, whole};
 use crate::support::origin::{RawOrigin, Reply, ok};
-use crate::support::proxy::{Proxy, status};
-
-async fn dns() -> Dns {
-    let dns = Dns::bind(SocketAddr::from(([127, 0, 0, 1], 0)))
-        .await
-        .unwrap();
-    dns.set(Answer::Addresses {
-        ips: vec![IpAddr::V4(Ipv4Addr::LOCALHOST)],
-        ttl: 60,
-    });
-    dns
-}
-
-/// A proxy whose origin has `endpoints`, with `more` keys.
-fn proxy(dns: &Dns, endpoints: &[String], more: &str) -> Proxy {
-    let fallback: Vec<String> = endpoints[1..]
-        .iter()
-        .map(|endpoint| format!("{{ endpoint = {endpoint:?} }}"))
-        .collect();
-    Proxy::start(&format!(
-        "[server]\nworkers = 1\n[dns]\nservers = [\"{}\"]\nallow = [\"127.0.0.0/8\"]\n\
-         [[listener]]\naddress = \"127.0.0.1:0\"\n[[route]]\n[route.origin]\nbucket = \"examplebucket\"\n\
-         endpoint = {:?}\nfallback = [{}]\n{more}\n",
-        dns.addr(),
-        endpoints[0],
-        fallback.join(", ")
-    ))
-}
-
-const PLAIN: &str = "tls = false\ntimeouts = { connect = \"500ms\" }";
-
-fn named(ports: [u16; 2]) -> [String; 2] {
-    [
-        format!("first.test:{}", ports[0]),
-        format!("second.test:{}", ports[1]),
-    ]
-}
-
-/// A port nobody listens on.
-async fn closed() -> u16 {
-    let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
-    listener.local_addr().unwrap().port()
-}
-
-async fn get(proxy: &Proxy) -> String {
-    let answer = proxy.get("x", "/k").await;
-    assert_eq!(status(&answer), 200, "{answer}");
-    answer.split_once("\r\n\r\n").unwrap().1.to_owned()
-}
-
-#[tokio::test(flavor = "multi_thread")]
-async fn an_endpoint_that_goes_away_costs_no_request() {
-    let first = RawOrigin::start(|_| ok("first")).await;
-    let second = RawOrigin::start(|_| ok("second")).await;
-    let dns = dns().await;
-    let endpoints = named([first.address.port(), second.address.port()]);
-    let proxy = proxy(&dns, &endpoints, PLAIN);
-    assert_eq!(get(&proxy).await, "first");
-    assert_eq!(second.received().len(), 0);
-    drop(first);
-    // It is gone when its task has been dropped.
-    let leaving = async { while get(&proxy).await == "first" {} };
-    tokio::time::timeout(Duration::from_secs(20), leaving)
-        .await
-        .expect("the first endpoint is gone");
-    for _ in 0..100 {
-        assert_eq!(get(&proxy).await, "second");
-    }
-    let host = format!("examplebucket.{}", endpoints[1]);
-    for request in second.received() {
-        assert_eq!(request.header("host"), [host.as_bytes()]);
-    }
-    let lines = proxy.stop();
-    assert!(lines[0].get("tier").is_none(), "{}", lines[0]);
-    let last = lines.last().unwrap();
-    assert_eq!(last["tier"], 1, "{last}");
-    assert_eq!(last["endpoint"], "examplebucket.second.test");
-}
-
-#[tokio::test(flavor = "multi_thread")]
-async fn an_endpoint_that_swallows_connects_is_left_within_five_seconds() {
-    let (hole, _fillers) = black_hole(([127, 0, 5, 1], 0).into());
-    let second = RawOrigin::start(|_| ok("second")).await;
-    let dns = dns().await;
-    dns.set_for(
-        "examplebucket.first.test",
-        Answer::Addresses {
-            ips: vec!["127.0.5.1".parse().unwrap()],
-            ttl: 60,
-        },
-    );
-    let port = hole.local_addr().unwrap().port();
-    let proxy = proxy(&dns, &named([port, second.address.port()]), "tls = false");
-    let begin = Instant::now();
-    assert_eq!(get(&proxy).await, "second");
-    assert!(
-        begin.elapsed() < Duration::from_secs(5),
-        "{:?}",
-        begin.elapsed()
-    );
-    for _ in 0..20 {
-        let begin = Instant::now();
-        assert_eq!(get(&proxy).await, "second");
-        // A connect to the hole would take three seconds.
-        assert!(
-            begin.elapsed() < Duration::from_millis(2500),
-            "{:?}",
-            begin.elapsed()
-        );
-    }
-}
+use crate::support::proxy::status;
+use crate::support::tiers::{PLAIN, closed, dns, get, named, proxy};
 
 /// A network that swallows everything leaves kept connections open. The first endpoint answers one
 /// request, then nothing, and takes no connection any more.
@@ -195,74 +82,6 @@ async fn a_slow_answer_on_a_kept_connection_is_waited_for() {
     assert_eq!(first.connections(), 2, "whether it is there was asked");
     assert_eq!(first.received().len(), 2);
     assert!(second.received().is_empty());
-}
-
-#[tokio::test(flavor = "multi_thread")]
-async fn an_endpoint_whose_name_does_not_exist_is_passed_over() {
-    let second = RawOrigin::start(|_| ok("second")).await;
-    let dns = dns().await;
-    dns.set_for("examplebucket.first.test", Answer::NxDomain);
-    let endpoints = named([80, second.address.port()]);
-    let proxy = proxy(&dns, &endpoints, PLAIN);
-    for _ in 0..3 {
-        assert_eq!(get(&proxy).await, "second");
-    }
-}
-
-#[tokio::test(flavor = "multi_thread")]
-async fn the_certificate_is_checked_against_the_other_endpoints_name() {
-    for (name, code) in [
-        ("examplebucket.second.test", 200),
-        ("examplebucket.first.test", 502),
-    ] {
-        let leaf = certificates::leaf(&[name]);
-        let address = crate::tls::tls_origin(&leaf).await;
-        let dns = dns().await;
-        let endpoints = named([closed().await, address.port()]);
-        let proxy = proxy(&dns, &endpoints, &format!("ca = {:?}", leaf.ca));
-        let answer = proxy.get("x", "/k").await;
-        assert_eq!(status(&answer), code, "{name}: {answer}");
-    }
-}
-
-/// One answer after the other, never back and forth: an endpoint that shows up for a moment gets no
-/// request, one that stays gets all.
-#[tokio::test(flavor = "multi_thread")]
-async fn traffic_returns_to_an_endpoint_that_holds_and_only_to_such_a_one() {
-    let second = RawOrigin::start(|_| ok("second")).await;
-    let port = closed().await;
-    let dns = dns().await;
-    let proxy = proxy(&dns, &named([port, second.address.port()]), PLAIN);
-    let second_for = async |time: Duration| {
-        let begin = Instant::now();
-        while begin.elapsed() < time {
-            assert_eq!(get(&proxy).await, "second");
-        }
-    };
-    // Until requests no longer try the first one.
-    second_for(Duration::from_millis(600)).await;
-    let listen = || async { TcpListener::bind(("127.0.0.1", port)).await.unwrap() };
-    let brief = RawOrigin::serve(listen().await, |_| ok("first"));
-    let probed = async {
-        while brief.connections() < 2 {
-            assert_eq!(get(&proxy).await, "second");
-        }
-    };
-    tokio::time::timeout(Duration::from_secs(20), probed)
-        .await
-        .expect("the endpoint is tried");
-    drop(brief);
-    // Longer than between two connects of a trial.
-    second_for(Duration::from_secs(2)).await;
-    let first = RawOrigin::serve(listen().await, |_| ok("first"));
-    let returning = async { while get(&proxy).await != "first" {} };
-    tokio::time::timeout(Duration::from_secs(60), returning)
-        .await
-        .expect("traffic returns");
-    assert!(first.connections() > 3, "it had to hold");
-    for _ in 0..20 {
-        assert_eq!(get(&proxy).await, "first");
-    }
 }
 
 #[tokio::test(flavor = "multi_thread")]
@@ -379,22 +198,4 @@ async fn a_signature_that_names_the_endpoint_keeps_the_request_there() {
         let seen = second.received().len() - before;
         assert_eq!(seen, if code == 200 { 4 } else { 2 }, "{request}");
     }
-}
-
-#[tokio::test(flavor = "multi_thread")]
-async fn with_every_endpoint_down_the_answer_says_so_and_heals() {
-    let port = closed().await;
-    let dns = dns().await;
-    let proxy = proxy(&dns, &named([closed().await, port]), PLAIN);
-    for _ in 0..3 {
-        let answer = proxy.get("x", "/k").await;
-        assert_eq!(status(&answer), 502, "{answer}");
-        assert!(
-            answer.contains("<Code>UpstreamConnectRefused</Code>"),
-            "{answer}"
-        );
-    }
-    let listener = TcpListener::bind(("127.0.0.1", port)).await.unwrap();
-    let _second = RawOrigin::serve(listener, |_| ok("second"));
-    assert_eq!(get(&proxy).await, "second");
 }

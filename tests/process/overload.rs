@@ -145,33 +145,3 @@ fn open_connections(proxy: &Proxy) -> u64 {
         .as_u64()
         .unwrap()
 }
-
-/// Its lines are lost, the end is not.
-#[tokio::test]
-async fn an_access_log_that_nobody_reads_does_not_keep_the_process() {
-    let origin = RawOrigin::start(|_| ok("x")).await;
-    let text = format!(
-        "[log]\naccess = \"json\"\naccess_file = \"-\"\n\
-         [[listener]]\naddress = \"127.0.0.1:0\"\n[[route]]\n{}\n",
-        bucket_at(origin.address)
-    );
-    let mut daemon = Daemon::start_with(&text, |command| {
-        command.stdout(std::process::Stdio::piped());
-    });
-    let address = daemon.addresses(1).await[0];
-    let mut client = TcpStream::connect(address).await.unwrap();
-    let target = "k".repeat(4000);
-    // A pipe holds 64 KiB.
-    for _ in 0..100 {
-        let request = format!("GET /{target} HTTP/1.1\r\nhost: x\r\n\r\n");
-        client.write_all(request.as_bytes()).await.unwrap();
-        let mut answer = Vec::new();
-        while !answer.ends_with(b"\r\n\r\nx") {
-            client.read_buf(&mut answer).await.unwrap();
-        }
-    }
-    drop(client);
-    Daemon::signal("TERM", daemon.child.id());
-    assert_eq!(daemon.ended().await, Some(0));
-    assert!(daemon.events().contains("the access log takes no lines"));
-}

@@ -4,8 +4,6 @@
 //! an upgrade whose new process cannot start, sockets passed as systemd passes them, a renewed
 //! certificate, the notifications systemd gets. tests/ha has the same at scale.
 
-use std::io::{Read, Write};
-use std::net::SocketAddr;
 use std::os::unix::net::UnixDatagram;
 use std::sync::Arc;
 use std::sync::atomic::Ordering::Relaxed;
@@ -16,29 +14,11 @@ use tokio::net::TcpStream;
 use tokio::time::Instant;
 
 use crate::support::certificates;
-use crate::support::daemon::{Daemon, wait_for};
+use crate::support::daemon::{self, Daemon, wait_for};
 use crate::support::load::{CLIENTS, Tally, finish, load};
 use crate::support::origin::{RawOrigin, ok};
-use crate::support::proxy::{bucket_at, status};
-use crate::tls;
-
-pub(crate) fn config(origin: SocketAddr, more: &str) -> String {
-    format!(
-        "{more}[[listener]]\naddress = \"127.0.0.1:0\"\n[[route]]\n{}\n",
-        bucket_at(origin)
-    )
-}
-
-/// A request on a connection of its own.
-fn get(address: SocketAddr) -> String {
-    let mut socket = std::net::TcpStream::connect(address).unwrap();
-    socket
-        .write_all(b"GET /k HTTP/1.1\r\nhost: x\r\nconnection: close\r\n\r\n")
-        .unwrap();
-    let mut answer = String::new();
-    socket.read_to_string(&mut answer).unwrap();
-    answer
-}
+use crate::support::proxy::status;
+use crate::support::tls;
 
 async fn wait_until_sent(tally: &Tally, requests: u64) {
     while tally.sent.load(Relaxed) < requests {
@@ -49,15 +29,13 @@ async fn wait_until_sent(tally: &Tally, requests: u64) {
 #[tokio::test]
 async fn hang_up_loads_the_config_and_a_bad_one_changes_nothing() {
     let origin = RawOrigin::start(|_| ok("x")).await;
-    let text = config(origin.address, "");
+    let text = daemon::config(origin.address, "");
     let daemon = Daemon::start(&text);
     let address = daemon.addresses(1).await[0];
     daemon.write(&text.replace("[[route]]\n", "[[route]]\nhosts = [\"a.cn\"]\n"));
     Daemon::signal("HUP", daemon.child.id());
     daemon.event("config reloaded").await;
-    let answer = tokio::task::spawn_blocking(move || get(address))
-        .await
-        .unwrap();
+    let answer = daemon::get(address).await;
     assert_eq!(status(&answer), 404, "the new routes");
     daemon.write("nonsense");
     Daemon::signal("HUP", daemon.child.id());
@@ -67,32 +45,30 @@ async fn hang_up_loads_the_config_and_a_bad_one_changes_nothing() {
         "{}",
         daemon.events()
     );
-    let answer = tokio::task::spawn_blocking(move || get(address))
-        .await
-        .unwrap();
+    let answer = daemon::get(address).await;
     assert_eq!(status(&answer), 404);
 }
 
 #[tokio::test]
 async fn a_changed_file_is_loaded_by_itself_where_that_is_asked_for() {
     let origin = RawOrigin::start(|_| ok("x")).await;
-    let text = config(origin.address, "[server]\nwatch_config = true\n");
+    let text = daemon::config(origin.address, "[server]\nwatch_config = true\n");
     let daemon = Daemon::start(&text);
     let address = daemon.addresses(1).await[0];
     daemon.event("ready").await;
     daemon.write(&text.replace("[[route]]\n", "[[route]]\nhosts = [\"a.cn\"]\n"));
     daemon.event("config reloaded").await;
-    assert_eq!(status(&get_in_place(address).await), 404);
+    assert_eq!(status(&daemon::get(address).await), 404);
     daemon.write("nonsense");
     daemon.event("config not reloaded").await;
-    assert_eq!(status(&get_in_place(address).await), 404);
+    assert_eq!(status(&daemon::get(address).await), 404);
 }
 
 #[tokio::test(flavor = "multi_thread")]
 async fn upgrades_under_load_lose_no_request_and_refuse_no_connection() {
     let origin = RawOrigin::start(|_| ok("x")).await;
     let server = "[server]\nworkers = 2\ndrain_timeout = \"60s\"\n";
-    let mut daemon = Daemon::start(&config(origin.address, server));
+    let mut daemon = Daemon::start(&daemon::config(origin.address, server));
     let address = daemon.addresses(1).await[0];
     let (tally, begin) = (Arc::new(Tally::default()), Instant::now());
     let clients = load(address, &tally);
@@ -144,7 +120,7 @@ async fn upgrades_under_load_lose_no_request_and_refuse_no_connection() {
 #[tokio::test]
 async fn a_successor_that_cannot_start_changes_nothing() {
     let origin = RawOrigin::start(|_| ok("x")).await;
-    let daemon = Daemon::start(&config(origin.address, ""));
+    let daemon = Daemon::start(&daemon::config(origin.address, ""));
     let address = daemon.addresses(1).await[0];
     daemon.write("nonsense");
     Daemon::signal("USR2", daemon.child.id());
@@ -154,16 +130,14 @@ async fn a_successor_that_cannot_start_changes_nothing() {
         events.contains("ended before it served: exit status: 78"),
         "{events}"
     );
-    let answer = tokio::task::spawn_blocking(move || get(address))
-        .await
-        .unwrap();
+    let answer = daemon::get(address).await;
     assert_eq!(status(&answer), 200);
 }
 
 #[tokio::test]
 async fn a_successor_that_reaches_no_endpoint_changes_nothing_and_a_drain_is_kept() {
     let origin = RawOrigin::start(|_| ok("x")).await;
-    let text = config(origin.address, "[admin]\naddress = \"unix:admin.sock\"\n");
+    let text = daemon::config(origin.address, "[admin]\naddress = \"unix:admin.sock\"\n");
     let daemon = Daemon::start(&text);
     let address = daemon.addresses(1).await[0];
     daemon.event("ready").await;
@@ -176,7 +150,7 @@ async fn a_successor_that_reaches_no_endpoint_changes_nothing_and_a_drain_is_kep
         why.contains("the old process goes on") && why.contains("no endpoint"),
         "{why}"
     );
-    assert_eq!(status(&get_in_place(address).await), 200);
+    assert_eq!(status(&daemon::get(address).await), 200);
     daemon.write(&text);
     assert!(daemon.ask("drain").status.success());
     assert!(daemon.ask("upgrade").status.success());
@@ -186,7 +160,7 @@ async fn a_successor_that_reaches_no_endpoint_changes_nothing_and_a_drain_is_kep
     })
     .await;
     assert!(shown.contains("\"draining\": true"), "{shown}");
-    assert_eq!(status(&get_in_place(address).await), 200);
+    assert_eq!(status(&daemon::get(address).await), 200);
     let pid = shown
         .split("\"pid\": ")
         .nth(1)
@@ -195,38 +169,6 @@ async fn a_successor_that_reaches_no_endpoint_changes_nothing_and_a_drain_is_kep
         .next()
         .unwrap();
     Daemon::signal("TERM", pid.parse().unwrap());
-}
-
-#[tokio::test(flavor = "multi_thread")]
-async fn a_drain_serves_what_has_come_and_ends_early() {
-    let origin = RawOrigin::start(|_| ok("x")).await;
-    let server = "[server]\ndrain_delay = \"300ms\"\ndrain_timeout = \"20s\"\n";
-    let mut daemon = Daemon::start(&config(origin.address, server));
-    let address = daemon.addresses(1).await[0];
-    let mut fresh = TcpStream::connect(address).await.unwrap();
-    let mut kept = TcpStream::connect(address).await.unwrap();
-    let request = "GET /k HTTP/1.1\r\nhost: x\r\n\r\n";
-    assert_eq!(
-        crate::support::load::ask(&mut kept, request).await,
-        Ok(true)
-    );
-    Daemon::signal("TERM", daemon.child.id());
-    daemon.event("draining").await;
-    wait_for("no more connections", || {
-        std::net::TcpStream::connect(address).is_err().then_some(())
-    })
-    .await;
-    // Connections from before get their next request through, even when it is their first.
-    for client in [&mut fresh, &mut kept] {
-        assert_eq!(crate::support::load::ask(client, request).await, Ok(false));
-    }
-    let begin = Instant::now();
-    assert_eq!(daemon.ended().await, Some(0));
-    assert!(
-        begin.elapsed() < Duration::from_secs(5),
-        "{:?}",
-        begin.elapsed()
-    );
 }
 
 #[tokio::test]
@@ -240,7 +182,7 @@ async fn sockets_are_taken_as_systemd_passes_them() {
     notify
         .set_read_timeout(Some(Duration::from_secs(20)))
         .unwrap();
-    let text = config(origin.address, "").replace("127.0.0.1:0", "fd:http");
+    let text = daemon::config(origin.address, "").replace("127.0.0.1:0", "fd:http");
     let pass = |command: &mut std::process::Command| {
         use command_fds::{CommandFdExt, FdMapping};
         let mapping = FdMapping {
@@ -266,7 +208,7 @@ async fn sockets_are_taken_as_systemd_passes_them() {
     };
     let mut daemon = Daemon::start_with(&text, pass);
     assert!(told("READY=1").contains("STATUS=serving"));
-    assert_eq!(status(&get_in_place(address).await), 200);
+    assert_eq!(status(&daemon::get(address).await), 200);
     Daemon::signal("HUP", daemon.child.id());
     assert!(told("RELOADING=1").contains("MONOTONIC_USEC="));
     told("READY=1");
@@ -277,21 +219,15 @@ async fn sockets_are_taken_as_systemd_passes_them() {
         .and_then(|rest| rest.lines().next()?.parse().ok())
         .unwrap();
     assert_eq!(daemon.ended().await, Some(0));
-    assert_eq!(status(&get_in_place(address).await), 200);
+    assert_eq!(status(&daemon::get(address).await), 200);
     Daemon::signal("TERM", main);
     told("STOPPING=1");
     daemon.event("stopped").await;
     // The socket has outlived the processes: nobody is refused.
-    let waiting = tokio::task::spawn_blocking(move || get(address));
+    let waiting = tokio::spawn(daemon::get(address));
     let next = Daemon::start_with(&text, pass);
     assert_eq!(status(&waiting.await.unwrap()), 200);
     drop(next);
-}
-
-pub(crate) async fn get_in_place(address: SocketAddr) -> String {
-    tokio::task::spawn_blocking(move || get(address))
-        .await
-        .unwrap()
 }
 
 #[tokio::test(flavor = "multi_thread")]
@@ -301,7 +237,7 @@ async fn a_renewed_certificate_is_served_by_itself_and_a_half_written_pair_is_no
         certificates::leaf(&["a.example"]),
         certificates::leaf(&["a.example"]),
     );
-    let text = config(origin.address, "[log]\nlevel = \"debug\"\n")
+    let text = daemon::config(origin.address, "[log]\nlevel = \"debug\"\n")
         .replace(":0\"\n", ":0\"\ntls = true\n")
         + &format!(
             "[[certificate]]\ncert = {:?}\nkey = {:?}\n",

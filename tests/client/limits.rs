@@ -4,14 +4,8 @@
 //! buckets. Each is refused with an answer of the proxy's own and a closed connection, and the origin
 //! sees nothing. Left out: HTTP/2 frames.
 
-use crate::support::origin::{RawOrigin, ok};
-use crate::support::proxy::{Proxy, bucket_at, one_route, status};
-
-async fn pair() -> (RawOrigin, Proxy) {
-    let origin = RawOrigin::start(|_| ok("x")).await;
-    let proxy = Proxy::start(&one_route(&bucket_at(origin.address)));
-    (origin, proxy)
-}
+use crate::support::origin::{RawOrigin, Received, ok};
+use crate::support::proxy::{Proxy, bucket_at, one_route, pair, status};
 
 /// A second request follows each of these: it must not be answered, for nobody can know whether it
 /// is one.
@@ -19,7 +13,7 @@ const NEXT: &str = "GET /next HTTP/1.1\r\nhost: x\r\nconnection: close\r\n\r\n";
 
 #[tokio::test(flavor = "multi_thread")]
 async fn ambiguous_requests_are_refused_and_the_connection_closes() {
-    let (origin, proxy) = pair().await;
+    let (origin, proxy) = pair(|_| ok("x")).await;
     let mut refused = 0;
     let get = |fields: &str| format!("GET /k HTTP/1.1\r\n{fields}\r\n\r\n");
     let post =
@@ -120,7 +114,7 @@ async fn ambiguous_requests_are_refused_and_the_connection_closes() {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_request_that_cannot_be_read_is_answered_after_those_before_it() {
-    let (origin, proxy) = pair().await;
+    let (origin, proxy) = pair(|_| ok("x")).await;
     let first = "GET /k HTTP/1.1\r\nhost: x\r\n\r\n";
     let answer = proxy
         .text(&format!("{first}{first}not a request\r\n\r\n"))
@@ -154,7 +148,7 @@ async fn a_head_that_does_not_come_in_time_is_answered() {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_bad_chunk_ends_the_connection_without_a_second_request() {
-    let (origin, proxy) = pair().await;
+    let (origin, proxy) = pair(|_| ok("x")).await;
     for body in [
         "xyz\r\n",
         "5\rhello\r\n0\r\n\r\n",
@@ -167,11 +161,7 @@ async fn a_bad_chunk_ends_the_connection_without_a_second_request() {
             format!("PUT /k HTTP/1.1\r\nhost: x\r\ntransfer-encoding: chunked\r\n\r\n{body}{NEXT}");
         let answer = proxy.text(&request).await;
         assert!(!answer.starts_with("HTTP/1.1 2"), "{body:?}: {answer}");
-        let lines: Vec<String> = origin
-            .received()
-            .iter()
-            .map(super::support::origin::Received::line)
-            .collect();
+        let lines: Vec<String> = origin.received().iter().map(Received::line).collect();
         assert!(
             !lines.iter().any(|line| line.contains("/next")),
             "{body:?}: {lines:?}"
@@ -181,7 +171,7 @@ async fn a_bad_chunk_ends_the_connection_without_a_second_request() {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn what_may_be_read_leniently_reaches_the_origin_in_one_form() {
-    let (origin, proxy) = pair().await;
+    let (origin, proxy) = pair(|_| ok("x")).await;
     let both = "PUT /k HTTP/1.1\r\nhost: x\r\ncontent-length: 3\r\ntransfer-encoding: chunked\r\n\r\n5\r\nhello\r\n0\r\n\r\n";
     let answer = proxy.text(&format!("{both}{NEXT}")).await;
     assert_eq!(
@@ -216,7 +206,7 @@ async fn what_may_be_read_leniently_reaches_the_origin_in_one_form() {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn floods_of_headers_are_refused_and_large_real_ones_pass() {
-    let (origin, proxy) = pair().await;
+    let (origin, proxy) = pair(|_| ok("x")).await;
     let many: String = (0..300)
         .map(|number| format!("x-{number}: 1\r\n"))
         .collect();

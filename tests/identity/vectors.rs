@@ -12,7 +12,8 @@ use percent_encoding::{AsciiSet, NON_ALPHANUMERIC, percent_encode};
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::{TcpListener, TcpStream};
 
-use crate::signature::{Case, NOW, cases, independent};
+use crate::support::signature as independent;
+use crate::support::vectors::{Case, NOW, cases};
 
 const ENDPOINT: &str = "oss.test";
 

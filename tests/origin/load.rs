@@ -19,11 +19,10 @@ use std::time::{Duration, SystemTime};
 use ossgate::demo::dns::{Answer, Dns};
 use ossgate::demo::net::{self, Served};
 use ossgate::demo::origin::{BucketOptions, Options, Origin, TrustAll};
-use tokio::net::{TcpListener, TcpSocket, TcpStream};
+use tokio::net::TcpListener;
 use tokio::time::Instant;
 
-use crate::support::load::{CLIENTS, PACE, Tally, ask, finish, load};
-use crate::support::origin::{RawOrigin, ok};
+use crate::support::load::{CLIENTS, PACE, Tally, finish, load};
 use crate::support::proxy::Proxy;
 
 fn ip(last: u8) -> Ipv4Addr {
@@ -147,50 +146,4 @@ async fn an_endpoint_that_stops_accepting_and_comes_back_loses_no_request() {
     let _again = net::serve(listen(address).await, None, first.clone());
     grows(&first).await;
     finish("endpoint gone and back", &tally, clients, begin).await;
-}
-
-/// A socket that takes no connection and refuses none: its queue is full, so the kernel drops what
-/// asks, as a dead host does.
-pub(crate) fn black_hole(address: SocketAddr) -> (TcpListener, Vec<std::net::TcpStream>) {
-    let socket = TcpSocket::new_v4().unwrap();
-    socket.bind(address).unwrap();
-    let listener = socket.listen(0).unwrap();
-    let fillers = fill(listener.local_addr().unwrap());
-    (listener, fillers)
-}
-
-/// Connects until nothing is accepted any more.
-pub(crate) fn fill(address: SocketAddr) -> Vec<std::net::TcpStream> {
-    let patience = Duration::from_millis(200);
-    std::iter::from_fn(|| std::net::TcpStream::connect_timeout(&address, patience).ok()).collect()
-}
-
-#[tokio::test(flavor = "multi_thread")]
-async fn one_blackholed_address_of_two_costs_a_stagger_at_most() {
-    let (hole, _fillers) = black_hole((ip(21), 0).into());
-    let port = hole.local_addr().unwrap().port();
-    let listener = TcpListener::bind((ip(22), port)).await.unwrap();
-    let _origin = RawOrigin::serve(listener, |_| ok("x"));
-    let (_dns, proxy) = start(&[21, 22], port).await;
-    let mut times = Vec::new();
-    for _ in 0..200 {
-        let begin = Instant::now();
-        let mut socket = TcpStream::connect(proxy.address).await.unwrap();
-        ask(&mut socket, "GET /k HTTP/1.1\r\nhost: x\r\n\r\n")
-            .await
-            .unwrap();
-        times.push(begin.elapsed());
-    }
-    times.sort_unstable();
-    let slow = times
-        .iter()
-        .filter(|time| **time > Duration::from_millis(200))
-        .count();
-    eprintln!(
-        "blackhole: median {:?}, longest {:?}, {slow} of 200 waited for a stagger",
-        times[100], times[199]
-    );
-    // Taking turns, every other one would; and none waits for a connect, which may take three seconds.
-    assert!(slow <= 20, "{slow} requests waited for the dead address");
-    assert!(times[199] < Duration::from_secs(2), "{:?}", times[199]);
 }

@@ -1,4 +1,4 @@
-//! The process where something has run out: descriptors, the patience of a log's reader, or its origin.
+//! Log.
 
 use std::io::Read;
 use std::net::SocketAddr;
@@ -9,8 +9,7 @@ use std::time::Duration;
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::{TcpStream, UnixStream};
 
-use crate::lifecycle::{config, get_in_place};
-use crate::support::daemon::{Daemon, wait_for};
+use crate::support::daemon::{self, Daemon, wait_for};
 use crate::support::origin::{RawOrigin, ok};
 use crate::support::proxy::{bucket_at, status};
 
@@ -22,10 +21,10 @@ fn nobody() -> SocketAddr {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn an_origin_that_is_gone_is_told_once_and_not_by_each_request() {
-    let daemon = Daemon::start(&config(nobody(), "[server]\nworkers = 1\n"));
+    let daemon = Daemon::start(&daemon::config(nobody(), "[server]\nworkers = 1\n"));
     let address = daemon.addresses(1).await[0];
     for _ in 0..50 {
-        assert_eq!(status(&get_in_place(address).await), 502);
+        assert_eq!(status(&daemon::get(address).await), 502);
     }
     daemon.event("not ready").await;
     let events = daemon.events();
@@ -108,63 +107,32 @@ async fn a_log_that_takes_nothing_holds_up_no_request() {
     assert!(events.contains("stopped"), "the last one, too");
 }
 
-#[tokio::test(flavor = "multi_thread")]
-async fn without_descriptors_it_neither_spins_nor_falls_over() {
+/// Its lines are lost, the end is not.
+#[tokio::test]
+async fn an_access_log_that_nobody_reads_does_not_keep_the_process() {
     let origin = RawOrigin::start(|_| ok("x")).await;
-    let text = config(origin.address, "[server]\nworkers = 1\n");
-    let mut daemon = Daemon::start_with(&text, |command| {
-        let program = command.get_program().to_owned();
-        let mut limited = std::process::Command::new("sh");
-        limited
-            .args([
-                "-c",
-                "ulimit -n 256; exec \"$0\" run -c ossgate.toml > access.log 2> events.log",
-            ])
-            .arg(program)
-            .current_dir(command.get_current_dir().unwrap());
-        *command = limited;
-    });
-    let pid = daemon.child.id();
-    let address = daemon.addresses(1).await[0];
-    let mut open = Vec::new();
-    for _ in 0..600 {
-        let Ok(Ok(socket)) =
-            tokio::time::timeout(Duration::from_millis(500), TcpStream::connect(address)).await
-        else {
-            break;
-        };
-        open.push(socket);
-    }
-    assert!(open.len() > 300, "{}", open.len());
-    let before = cpu_ticks(pid);
-    let mut clock = tokio::time::interval(Duration::from_secs(1));
-    clock.tick().await;
-    clock.tick().await;
-    let used = cpu_ticks(pid) - before;
-    assert!(
-        used < 20,
-        "{used} of 100 ticks in a second with nothing to do"
+    let text = format!(
+        "[log]\naccess = \"json\"\naccess_file = \"-\"\n\
+         [[listener]]\naddress = \"127.0.0.1:0\"\n[[route]]\n{}\n",
+        bucket_at(origin.address)
     );
-    drop(open);
-    // Those it holds it has yet to find closed; until then there is no place.
-    let recovering = async { while status(&get_in_place(address).await) == 503 {} };
-    tokio::time::timeout(Duration::from_secs(10), recovering)
-        .await
-        .expect("it recovers");
+    let mut daemon = Daemon::start_with(&text, |command| {
+        command.stdout(Stdio::piped());
+    });
+    let address = daemon.addresses(1).await[0];
+    let mut client = TcpStream::connect(address).await.unwrap();
+    let target = "k".repeat(4000);
+    // A pipe holds 64 KiB.
     for _ in 0..100 {
-        assert_eq!(status(&get_in_place(address).await), 200);
+        let request = format!("GET /{target} HTTP/1.1\r\nhost: x\r\n\r\n");
+        client.write_all(request.as_bytes()).await.unwrap();
+        let mut answer = Vec::new();
+        while !answer.ends_with(b"\r\n\r\nx") {
+            client.read_buf(&mut answer).await.unwrap();
+        }
     }
-    assert!(daemon.child.try_wait().unwrap().is_none());
-}
-
-/// Processor time of a process, in hundredths of a second.
-fn cpu_ticks(pid: u32) -> u64 {
-    let stat = std::fs::read_to_string(format!("/proc/{pid}/stat")).unwrap();
-    let fields: Vec<&str> = stat
-        .rsplit(')')
-        .next()
-        .unwrap()
-        .split_whitespace()
-        .collect();
-    fields[11].parse::<u64>().unwrap() + fields[12].parse::<u64>().unwrap()
+    drop(client);
+    Daemon::signal("TERM", daemon.child.id());
+    assert_eq!(daemon.ended().await, Some(0));
+    assert!(daemon.events().contains("the access log takes no lines"));
 }

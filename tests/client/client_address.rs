@@ -17,7 +17,7 @@ use crate::support::certificates;
 use crate::support::daemon::wait_for;
 use crate::support::origin::{RawOrigin, ok};
 use crate::support::proxy::{Proxy, bucket_at, status};
-use crate::tls;
+use crate::support::tls;
 
 /// With what a client says about itself, which counts for nothing behind a PROXY header.
 const GET: &[u8] =

@@ -17,8 +17,7 @@ use proptest::test_runner::TestRunner;
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::TcpStream;
 
-use crate::lifecycle::get_in_place;
-use crate::support::daemon::Daemon;
+use crate::support::daemon::{self, Daemon};
 use crate::support::frames::{DATA, HEADERS, SETTINGS, WINDOW_UPDATE, frame};
 use crate::support::origin::{RawOrigin, Received, Reply, ok};
 use crate::support::proxy::{bucket_at, status};
@@ -196,7 +195,7 @@ async fn damaged_requests_end_their_connection_at_most() {
             .map(|(number, bytes)| async move { talk(address, &bytes, number % 2 == 0).await })
             .collect();
         talking.join_all().await;
-        assert_eq!(status(&get_in_place(address).await), 200);
+        assert_eq!(status(&daemon::get(address).await), 200);
     }
     let received = origin.received();
     assert!(received.len() > 100, "{}: all was refused", received.len());
@@ -246,7 +245,7 @@ async fn damaged_answers_end_their_connection_at_most() {
             assert!(body.len() <= length, "more than was announced: {head}");
         }
         if number % 100 == 0 {
-            assert_eq!(status(&get_in_place(address).await), 200);
+            assert_eq!(status(&daemon::get(address).await), 200);
         }
     }
     assert!((10..count - 10).contains(&refused), "{refused}");

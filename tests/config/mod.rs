@@ -1,0 +1,12 @@
+//! The config as an operator meets it: its keys, its problems, the examples, and the commands that read or
+//! write configs.
+
+mod commands;
+mod description;
+mod examples;
+mod explain;
+mod import;
+mod origins;
+mod policies;
+mod problems;
+mod tables;

@@ -1,0 +1,4 @@
+//! Signatures of OSS.
+
+mod signature;
+mod vectors;
