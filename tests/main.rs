@@ -1,11 +1,11 @@
-//! The one integration binary: a module per capability.
+//! The integration tests in one binary. `README.md` beside this file says what is where.
 
 #![allow(
     clippy::string_slice,
     clippy::unwrap_used,
     clippy::expect_used,
     clippy::panic,
-    reason = "a test fails loudly, and cuts texts it has written itself"
+    reason = "a test panics where it fails, and slices texts it has written itself"
 )]
 
 mod client;

@@ -1,7 +1,8 @@
-//! Bytes nobody meant: good messages, files and addresses, damaged at random.
+//! Random damage to valid messages, config files and addresses.
 //!
-//! No damage ends anything but the connection it came on, and nothing but well-formed requests
-//! reaches the origin. What is drawn is the same in each run.
+//! Rows: damaged requests by HTTP/1.1 and HTTP/2; damaged answers of OSS; damaged files for the config and the
+//! imports; damaged targets and hosts. Damage ends no connection but its own, and only well-formed requests
+//! reach the origin. The seed is fixed, so each run draws the same cases.
 
 use std::path::Path;
 use std::time::Duration;
@@ -22,7 +23,7 @@ use crate::support::frames::{DATA, HEADERS, SETTINGS, WINDOW_UPDATE, frame};
 use crate::support::origin::{RawOrigin, Received, Reply, ok};
 use crate::support::proxy::{bucket_at, status};
 
-/// What parsers stumble over.
+/// Byte sequences that parsers often mishandle.
 const PIECES: [&[u8]; 24] = [
     b"\r\n",
     b"\n",
@@ -101,7 +102,7 @@ fn damaged(message: &[u8], damages: &[Damage]) -> Vec<u8> {
     bytes
 }
 
-/// `count` times one of `messages`, damaged.
+/// Draws `count` damaged copies of `messages`.
 fn draw<M: AsRef<[u8]> + Clone>(messages: &[M], count: usize) -> Vec<Vec<u8>> {
     let mut runner = TestRunner::deterministic();
     let tree = (
@@ -126,12 +127,12 @@ fn daemon(origin: std::net::SocketAddr) -> Daemon {
     ))
 }
 
-/// Sends `bytes` and reads what is answered. `leaves`: says that no more will come.
+/// Sends `bytes` and reads the answer to its end. With `leaves`, the client closes its sending side first.
 async fn talk(address: std::net::SocketAddr, bytes: &[u8], leaves: bool) -> Vec<u8> {
     let mut socket = TcpStream::connect(address).await.unwrap();
     let mut came = Vec::new();
     let talking = async {
-        // Any end will do.
+        // The connection may end at any point.
         let _sent = socket.write_all(bytes).await;
         if leaves {
             let _said = socket.shutdown().await;
@@ -140,11 +141,11 @@ async fn talk(address: std::net::SocketAddr, bytes: &[u8], leaves: bool) -> Vec<
     };
     tokio::time::timeout(Duration::from_secs(20), talking)
         .await
-        .unwrap_or_else(|_| panic!("no end: {}", bytes.escape_ascii()));
+        .unwrap_or_else(|_| panic!("the connection does not end: {}", bytes.escape_ascii()));
     came
 }
 
-/// What OSS would have to guess about.
+/// Whether OSS can read the request in one way only.
 fn is_well_formed(request: &Received) -> bool {
     let text = request.head.split(|byte| *byte == b'\n');
     let mut lines = text.map(|line| line.strip_suffix(b"\r").unwrap_or(line));
@@ -166,7 +167,7 @@ fn is_well_formed(request: &Received) -> bool {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn damaged_requests_end_their_connection_at_most() {
+async fn a_damaged_request_ends_no_connection_but_its_own() {
     let origin = RawOrigin::start(|_| ok("x")).await;
     let daemon = daemon(origin.address);
     let address = daemon.addresses(1).await[0];
@@ -188,7 +189,7 @@ async fn damaged_requests_end_their_connection_at_most() {
         b"GET http://x/k HTTP/1.1\r\nhost: x\r\nconnection: close, x-a\r\nx-a: b\r\nexpect: 100-continue\r\n\r\n",
         &frames,
     ];
-    // Some leave when they have sent it, the others wait for what comes: all of them at once.
+    // Every second client closes its sending side, the others wait for the answer. All run at once.
     for batch in draw(&messages, 1000).chunks(250) {
         let talking = batch.iter().cloned().enumerate();
         let talking: tokio::task::JoinSet<_> = talking
@@ -198,7 +199,11 @@ async fn damaged_requests_end_their_connection_at_most() {
         assert_eq!(status(&daemon::get(address).await), 200);
     }
     let received = origin.received();
-    assert!(received.len() > 100, "{}: all was refused", received.len());
+    assert!(
+        received.len() > 100,
+        "{}: nearly all requests were refused",
+        received.len()
+    );
     for request in &received {
         let head = request.head.escape_ascii();
         assert!(is_well_formed(request), "{head}");
@@ -208,7 +213,7 @@ async fn damaged_requests_end_their_connection_at_most() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn damaged_answers_end_their_connection_at_most() {
+async fn a_damaged_answer_ends_no_connection_but_its_own() {
     let answers: [&[u8]; 5] = [
         b"HTTP/1.1 200 OK\r\ncontent-length: 5\r\netag: \"a\"\r\nx-oss-request-id: 1\r\n\r\nhello",
         b"HTTP/1.1 200 OK\r\ntransfer-encoding: chunked\r\n\r\n5\r\nhello\r\n0\r\nx: y\r\n\r\n",
@@ -234,7 +239,7 @@ async fn damaged_answers_end_their_connection_at_most() {
         let answer = talk(address, request.as_bytes(), false).await;
         let (head, body) = match answer.windows(4).position(|four| four == b"\r\n\r\n") {
             Some(at) => (String::from_utf8_lossy(&answer[..at]), &answer[at + 4..]),
-            // Broken off before there was anything to tell.
+            // The connection ended before a head was complete.
             None => (String::from_utf8_lossy(&answer), &[][..]),
         };
         let lines = head.to_ascii_lowercase();
@@ -242,7 +247,10 @@ async fn damaged_answers_end_their_connection_at_most() {
         assert!(head.is_empty() || head.starts_with("HTTP/1.1 "), "{head}");
         let length = |line: &str| line.strip_prefix("content-length: ")?.parse::<usize>().ok();
         if let Some(length) = lines.lines().find_map(length) {
-            assert!(body.len() <= length, "more than was announced: {head}");
+            assert!(
+                body.len() <= length,
+                "the body is longer than its content-length: {head}"
+            );
         }
         if number % 100 == 0 {
             assert_eq!(status(&daemon::get(address).await), 200);
@@ -254,7 +262,7 @@ async fn damaged_answers_end_their_connection_at_most() {
 }
 
 #[test]
-fn damaged_files_are_refused_or_mean_something() {
+fn a_damaged_file_is_rejected_or_still_valid() {
     let no_files = |_: &str| None;
     let reference = std::fs::read("config/reference.toml").unwrap();
     let mut refused = 0;
@@ -287,13 +295,13 @@ fn damaged_files_are_refused_or_mean_something() {
 }
 
 #[test]
-fn damaged_targets_and_hosts_give_nothing_away() {
+fn a_damaged_target_or_host_leaks_no_secret_and_no_odd_character() {
     let target =
         "/k?OSSAccessKeyId=a&Signature=SECRET&security-token=SECRET&x-oss-signature=SECRET";
     for bytes in draw(&[target], 1000) {
         let mut line = Vec::new();
         mask::append_masked(&mut line, &bytes);
-        // A name that is damaged is no longer one of a secret, and a value is then shown whole.
+        // A damaged parameter name is not a secret's name any more, so its value may be shown.
         for name in ["&Signature=", "&security-token=", "&x-oss-signature="] {
             let (line, bytes) = (
                 String::from_utf8_lossy(&line),

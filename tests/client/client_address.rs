@@ -1,9 +1,8 @@
-//! Who the client is: the PROXY protocol and `X-Forwarded-For`, from those who may say it and from
-//! those who may not.
+//! The client address: taken from the PROXY protocol and `X-Forwarded-For` of trusted peers only.
 //!
-//! Rows: version x family x TLS x pieces of any size; probes; everything that is no header; peers that
-//! are not trusted; forwarded fields with and without trust, by both protocols together; the fields do
-//! not reach OSS; a real HAProxy in front. The logged client is looked at each time.
+//! Rows: version x family x TLS x header cut into pieces of any size; LOCAL and UNKNOWN headers of health
+//! checks; invalid headers; untrusted peers; forwarded fields with and without trust, and both protocols
+//! together; forwarded fields do not reach OSS; a real HAProxy in front. Each test reads the logged client.
 
 use std::net::SocketAddr;
 
@@ -19,7 +18,7 @@ use crate::support::origin::{RawOrigin, ok};
 use crate::support::proxy::{Proxy, bucket_at, status};
 use crate::support::tls;
 
-/// With what a client says about itself, which counts for nothing behind a PROXY header.
+/// A request with a client-supplied `X-Forwarded-For`, which a PROXY header overrides.
 const GET: &[u8] =
     b"GET /k HTTP/1.1\r\nhost: x\r\nconnection: close\r\nx-forwarded-for: 6.6.6.6\r\n\r\n";
 const V1: &[u8] = b"PROXY TCP4 198.51.100.7 10.0.0.1 51234 443\r\n";
@@ -51,12 +50,12 @@ fn start(origin: &RawOrigin, listener: &str) -> Proxy {
     ))
 }
 
-/// What the connection gets when it sends `pieces` one after the other.
+/// Sends `pieces` one after the other on a connection of its own; returns the answer.
 async fn send(address: SocketAddr, pieces: impl IntoIterator<Item = &[u8]>) -> String {
     let mut socket = TcpStream::connect(address).await.unwrap();
     socket.set_nodelay(true).unwrap();
     for piece in pieces {
-        // A connection that was closed shows below.
+        // A closed connection shows as an empty answer below.
         if socket.write_all(piece).await.is_err() {
             break;
         }
@@ -77,7 +76,7 @@ fn clients(lines: &[serde_json::Value]) -> Vec<String> {
 const TRUSTING: &str = "trusted_proxies = [\"127.0.0.0/8\"]\n";
 
 #[tokio::test]
-async fn a_header_says_who_the_client_is_however_it_is_cut() {
+async fn a_proxy_header_sets_the_client_however_it_is_cut_into_pieces() {
     let origin = RawOrigin::start(|_| ok("x")).await;
     let proxy = start(&origin, &format!("{TRUSTING}proxy_protocol = \"any\""));
     let mut expected = Vec::new();
@@ -107,7 +106,7 @@ async fn a_header_says_who_the_client_is_however_it_is_cut() {
 }
 
 #[tokio::test]
-async fn tls_and_http2_follow_the_header() {
+async fn tls_and_http2_may_follow_the_proxy_header() {
     let origin = RawOrigin::start(|_| ok("x")).await;
     let leaf = certificates::leaf(&["a.example"]);
     let text = format!(
@@ -149,7 +148,7 @@ async fn tls_and_http2_follow_the_header() {
         drop(answer.into_body().collect().await.unwrap());
     }
     let plain = send(proxy.address, [GET]).await;
-    assert_eq!(plain, "", "closed without a header");
+    assert_eq!(plain, "", "closed: the header is missing");
     let lines = proxy.stop();
     assert_eq!(clients(&lines), ["198.51.100.7", "2001:db8::7"]);
     assert_eq!(lines[1]["http"], "HTTP/2.0");
@@ -158,7 +157,7 @@ async fn tls_and_http2_follow_the_header() {
 }
 
 #[tokio::test]
-async fn what_is_no_header_of_the_expected_version_is_closed_unanswered() {
+async fn a_connection_without_a_valid_proxy_header_is_closed_without_an_answer() {
     let origin = RawOrigin::start(|_| ok("x")).await;
     for (expects, headers) in [
         (
@@ -192,13 +191,17 @@ async fn what_is_no_header_of_the_expected_version_is_closed_unanswered() {
             let answer = send(proxy.address, [&header[..], GET]).await;
             assert_eq!(answer, "", "{expects}: {header:x?}");
         }
-        assert_eq!(proxy.stop().len(), 0, "no request, no line");
+        assert_eq!(
+            proxy.stop().len(),
+            0,
+            "a connection without a request logs no line"
+        );
     }
     assert_eq!(origin.received().len(), 0);
 }
 
 #[tokio::test]
-async fn a_header_that_does_not_come_closes_the_connection() {
+async fn an_incomplete_proxy_header_closes_the_connection_at_the_timeout() {
     let origin = RawOrigin::start(|_| ok("x")).await;
     let settings = format!("{TRUSTING}proxy_protocol = \"any\"\ntimeouts = {{ header = \"1s\" }}");
     let proxy = start(&origin, &settings);
@@ -208,7 +211,7 @@ async fn a_header_that_does_not_come_closes_the_connection() {
 }
 
 #[tokio::test]
-async fn on_a_unix_socket_the_header_is_believed_and_the_client_is_not() {
+async fn on_a_unix_socket_the_proxy_header_is_trusted_and_forwarded_fields_are_not() {
     let origin = RawOrigin::start(|_| ok("x")).await;
     let dir = tempfile::tempdir().unwrap();
     let path = dir.path().join("front.sock");
@@ -230,7 +233,7 @@ async fn on_a_unix_socket_the_header_is_believed_and_the_client_is_not() {
 }
 
 #[tokio::test]
-async fn nobody_else_is_believed() {
+async fn an_untrusted_peer_cannot_set_the_client() {
     let origin = RawOrigin::start(|_| ok("x")).await;
     let other = "trusted_proxies = [\"10.0.0.0/8\"]\n";
     // The peer of these tests is 127.0.0.1, which is not in the list.
@@ -244,7 +247,7 @@ async fn nobody_else_is_believed() {
         X-Forwarded-For: 6.6.6.6\r\nx-real-ip: 6.6.6.6\r\nforwarded: for=6.6.6.6\r\n\r\n";
     for settings in ["", other] {
         let proxy = start(&origin, settings);
-        // Without the protocol the header is no request.
+        // Without `proxy_protocol` the listener reads the header as a request.
         assert_eq!(status(&send(proxy.address, [V1, GET]).await), 400);
         assert_eq!(status(&send(proxy.address, [&spoofed[..]]).await), 200);
         let served: Vec<String> = clients(&proxy.stop());
@@ -286,7 +289,7 @@ async fn forwarded_fields_are_read_from_the_right_through_trusted_hops() {
     }
     let expected: Vec<&str> = rows.iter().map(|(_, client)| *client).collect();
     assert_eq!(clients(&proxy.stop()), expected);
-    // A load balancer that passes on what another proxy says, and a client that tries it itself.
+    // The first source is a trusted load balancer, the second a client that forges the field.
     let proxy = start(&origin, &format!("{trusting}proxy_protocol = \"v1\""));
     for source in ["10.0.0.5", "203.0.113.9"] {
         let header = format!("PROXY TCP4 {source} 10.0.0.1 1 2\r\n");
@@ -298,7 +301,7 @@ async fn forwarded_fields_are_read_from_the_right_through_trusted_hops() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn haproxy_in_front_says_who_its_client_is() {
+async fn haproxy_in_front_passes_its_client_on() {
     let origin = RawOrigin::start(|_| ok("x")).await;
     for (sends, expects) in [("send-proxy", "v1"), ("send-proxy-v2", "v2")] {
         let proxy = start(
@@ -310,7 +313,8 @@ async fn haproxy_in_front_says_who_its_client_is() {
             dir.path().join("haproxy.cfg"),
             dir.path().join("front.sock"),
         );
-        // A unix socket in front needs no free port; the client's address is given to it in turn.
+        // HAProxy listens on a unix socket, which needs no free port; it gets the client address by a PROXY
+        // header, too.
         let config = format!(
             "defaults\n mode tcp\n timeout connect 5s\n timeout client 5s\n timeout server 5s\n\
              listen front\n bind unix@{} accept-proxy\n server one {} {sends}\n",

@@ -1,4 +1,7 @@
-//! What HTTP/2 has to say at a time leaves in one write, over a real TLS connection.
+//! Writes of HTTP/2: h2 flushes each frame, and the cork joins what is ready into one write.
+//!
+//! Rows, over a real TLS connection: several flushed frames; more than the cork holds back; a shutdown with
+//! bytes held back.
 
 use std::future::poll_fn;
 use std::io::ErrorKind;
@@ -18,7 +21,7 @@ use tokio_rustls::{TlsAcceptor, TlsConnector};
 
 use crate::support::certificates::leaf;
 
-/// The proxy's side of a TLS connection, corked, and the client's.
+/// Both ends of a TLS connection: the proxy's, corked, and the client's.
 async fn connected() -> (Corked, TlsStream<TcpStream>) {
     let leaf = leaf(&["localhost"]);
     let chain = vec![CertificateDer::from_pem_file(&leaf.cert).unwrap()];
@@ -27,7 +30,7 @@ async fn connected() -> (Corked, TlsStream<TcpStream>) {
         .with_no_client_auth()
         .with_single_cert(chain, key)
         .unwrap();
-    // The client is to find nothing but what the test writes.
+    // Session tickets would arrive at the client beside the bytes of the test.
     server.send_tls13_tickets = 0;
     let mut roots = RootCertStore::empty();
     roots
@@ -50,7 +53,7 @@ async fn connected() -> (Corked, TlsStream<TcpStream>) {
 }
 
 #[tokio::test]
-async fn frames_wait_for_one_write_although_h2_flushes_each_of_them() {
+async fn flushed_frames_are_held_back_until_they_are_uncorked() {
     let (mut corked, mut client) = connected().await;
     for frame in ["one", "two", "three"] {
         corked.write_all(frame.as_bytes()).await.unwrap();
@@ -68,7 +71,7 @@ async fn frames_wait_for_one_write_although_h2_flushes_each_of_them() {
 }
 
 #[tokio::test]
-async fn more_than_can_be_held_back_is_written_at_once() {
+async fn bytes_above_the_limit_are_written_at_once_and_in_order() {
     let (mut corked, mut client) = connected().await;
     let sent: Vec<u8> = (0..1_000_000_u32)
         .map(|place| place.to_le_bytes()[0])
@@ -84,7 +87,7 @@ async fn more_than_can_be_held_back_is_written_at_once() {
 }
 
 #[tokio::test]
-async fn an_end_takes_along_what_was_held_back() {
+async fn a_shutdown_writes_the_bytes_that_were_held_back() {
     let (mut corked, mut client) = connected().await;
     corked.write_all(b"last words").await.unwrap();
     poll_fn(|cx| tokio::io::AsyncWrite::poll_shutdown(Pin::new(&mut corked), cx))

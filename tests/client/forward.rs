@@ -1,8 +1,8 @@
-//! What passes through: bytes of path, query, header values and bodies, both ways, and the framing
-//! around them.
+//! What passes through unchanged, both ways: bytes of path, query, header values and bodies, and the framing.
 //!
-//! Rows: HTTP/1.1 requests with and without bodies; early and broken answers; reuse and repetition of
-//! upstream connections. Left out: TLS and HTTP/2 (see `tls`), the SDKs (see `tests/sdk`).
+//! Rows: HTTP/1.1 requests with and without bodies; metadata; hop-by-hop fields; `Expect: 100-continue`; answers
+//! before the request body is read. Left out: broken answers (`origin/answers`), retries (`origin/retries`), TLS
+//! (`tls`), HTTP/2 (`http2`) and the SDKs (`tests/sdk`).
 
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::TcpStream;
@@ -36,7 +36,7 @@ async fn every_byte_of_path_and_query_arrives_as_sent() {
     assert_eq!(lines, expected);
 }
 
-/// An upload may have as many as its listener takes, 200 by default.
+/// A listener takes 200 header fields by default; an upload may use nearly all of them for metadata.
 #[tokio::test(flavor = "multi_thread")]
 async fn an_object_comes_back_with_all_of_its_metadata() {
     let metadata: String = (0..190)
@@ -116,7 +116,7 @@ async fn the_answer_comes_back_unchanged_with_the_proxys_id() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn bodies_keep_their_framing() {
+async fn request_bodies_keep_their_framing() {
     let (origin, proxy) = pair(|_| ok("")).await;
     proxy
         .text("PUT /k HTTP/1.1\r\nhost: x\r\ncontent-length: 5\r\nconnection: close\r\n\r\nhello")
@@ -141,7 +141,7 @@ async fn bodies_keep_their_framing() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_client_that_waits_for_100_gets_it_when_the_origin_does() {
+async fn a_100_continue_of_the_origin_reaches_the_client() {
     let (_origin, proxy) = pair(|_| ok("done")).await;
     let mut socket = TcpStream::connect(proxy.address).await.unwrap();
     let head = b"PUT /k HTTP/1.1\r\nhost: x\r\ncontent-length: 5\r\nexpect: 100-continue\r\nconnection: close\r\n\r\n";
@@ -156,7 +156,7 @@ async fn a_client_that_waits_for_100_gets_it_when_the_origin_does() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_refusal_reaches_a_client_that_waits_or_still_sends() {
+async fn an_early_answer_reaches_a_client_that_waits_or_still_sends() {
     let refusal =
         b"HTTP/1.1 403 Forbidden\r\ncontent-length: 2\r\nconnection: close\r\n\r\nno".to_vec();
     let (_origin, proxy) = pair(move |_| Reply::Early(refusal.clone())).await;
@@ -178,7 +178,7 @@ async fn a_refusal_reaches_a_client_that_waits_or_still_sends() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_get_keeps_its_body_without_a_length() {
+async fn a_get_keeps_its_chunked_body() {
     let (origin, proxy) = pair(|_| ok("x")).await;
     let get = "GET /k HTTP/1.1\r\nhost: x\r\ntransfer-encoding: chunked\r\nconnection: close\r\n\r\n\
                5\r\nhello\r\n0\r\n\r\n";
@@ -187,7 +187,7 @@ async fn a_get_keeps_its_body_without_a_length() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn an_answer_to_a_body_that_is_not_read_says_that_the_connection_ends() {
+async fn an_answer_before_the_body_is_read_closes_the_connection() {
     let (_origin, proxy) = pair(|request| match request.line().contains("/early") {
         true => Reply::Abrupt(b"HTTP/1.1 403 Forbidden\r\ncontent-length: 0\r\n\r\n".to_vec()),
         false => ok("x"),

@@ -1,8 +1,8 @@
-//! What a client may say on an HTTP/2 connection besides its requests.
+//! HTTP/2 frames that carry no request: how many a client may send on a connection.
 //!
-//! Rows: a flood of each frame that costs nothing to send ends its connection, with the code for it,
-//! while others are served; clients that are merely wordy (windows opened a KiB at a time, bodies in
-//! frames of ten bytes, uploads refused while they are on their way) are not cut off.
+//! Rows: a flood of each cheap frame ends its connection with ENHANCE_YOUR_CALM while others are served; clients
+//! that send many frames for a good reason stay connected (windows opened one KiB at a time, bodies in frames of
+//! ten bytes, uploads refused while they are in flight).
 
 use std::time::Duration;
 
@@ -12,7 +12,7 @@ use crate::support::frames::{
 use crate::support::origin::{RawOrigin, Reply, ok};
 use crate::support::proxy::{Proxy, bucket_at, one_route, status};
 
-/// ENHANCE_YOUR_CALM.
+/// The error code ENHANCE_YOUR_CALM.
 const CALM: [u8; 4] = [0, 0, 0, 0x0b];
 
 async fn pair(reply: impl Fn() -> Reply + Send + Sync + 'static) -> (RawOrigin, Proxy) {
@@ -43,11 +43,11 @@ async fn a_flood_of_frames_ends_its_connection_and_no_other() {
             frame(0xfa, 0, 0, &[0; 100]),
             400 * 1024,
         ),
-        // Of these h2 takes a hundred.
+        // h2 itself ends the connection after a hundred of these.
         ("empty data", frame(DATA, 0, 1, &[]), 900),
     ] {
         let mut client = Raw::connect(&proxy, 65_535).await;
-        // Open, so that frames may belong to it; what it asks for does not come.
+        // The stream stays open, because the origin does not answer; the frames below may belong to it.
         client.open("PUT", 1, "/silent").await;
         let many = one.repeat(64 * 1024 / one.len());
         let mut sent = 0;
@@ -55,7 +55,7 @@ async fn a_flood_of_frames_ends_its_connection_and_no_other() {
             assert!(sent < 64 << 20, "{name}: not cut off");
             client.send_all(&many).await;
             sent += many.len();
-            // In step, so that what the client is told cannot be lost to a reset.
+            // Waiting for each PING keeps client and proxy in step: no GOAWAY is lost to a reset.
             let mark = (!round).to_be_bytes();
             client.send_all(&frame(PING, 0, 0, &mark)).await;
             let told = client
@@ -66,13 +66,13 @@ async fn a_flood_of_frames_ends_its_connection_and_no_other() {
                 break;
             }
         }
-        assert!(sent >= at_least, "{name}: not before it is too much");
+        assert!(sent >= at_least, "{name}: cut off after {sent} bytes");
         assert_eq!(status(&proxy.get("x", "/k").await), 200, "{name}");
     }
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn requests_and_small_bodies_do_not_pay_for_a_flood() {
+async fn requests_and_small_bodies_do_not_make_room_for_a_flood() {
     let (_origin, proxy) = pair(|| ok("x")).await;
     for method in ["GET", "PUT"] {
         let mut client = Raw::connect(&proxy, 65_535).await;
@@ -90,7 +90,7 @@ async fn requests_and_small_bodies_do_not_pay_for_a_flood() {
                     client.send_all(&frame(DATA, 1, stream, b"x")).await;
                 }
                 client.send_all(&flood).await;
-                // Its own answer is looked for, so that what comes is read.
+                // Reading up to the answer empties the socket.
                 loop {
                     match client.next().await {
                         None => return round,
@@ -102,13 +102,13 @@ async fn requests_and_small_bodies_do_not_pay_for_a_flood() {
             1000
         };
         let rounds = tokio::time::timeout(Duration::from_secs(60), flooding).await;
-        let rounds = rounds.expect("it ends");
+        let rounds = rounds.expect("the flood ends");
         assert!(rounds < 200, "{method}: {rounds} times 68 KB");
     }
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_client_that_opens_its_windows_by_a_kib_gets_all_it_asked_for() {
+async fn a_client_that_opens_its_windows_one_kib_at_a_time_gets_the_whole_body() {
     const LENGTH: usize = 40_000_000;
     let (_origin, proxy) = pair(|| ok(&"x".repeat(LENGTH))).await;
     let mut client = Raw::connect(&proxy, 65_535).await;
@@ -136,28 +136,28 @@ async fn a_body_in_frames_of_ten_bytes_arrives() {
     let piece = frame(DATA, 0, 1, &[b'y'; 10]);
     for _ in 0..400 {
         client.send_all(&piece.repeat(100)).await;
-        // In step with the proxy: h2 holds few frames of this size.
+        // Waiting for the PING keeps the client in step: h2 buffers few frames of this size.
         client.send_all(&frame(PING, 0, 0, &[0; 8])).await;
         client.until(|frame| frame.kind == PING).await;
     }
     client.send_all(&frame(DATA, 1, 1, &[])).await;
     client.until(|frame| frame.kind == HEADERS).await;
-    // In chunks: the client has named no length.
+    // The body arrives in chunks, because the request has no Content-Length.
     let body = &origin.received()[0].body;
     assert_eq!(body.iter().filter(|byte| **byte == b'y').count(), 400_000);
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn uploads_that_are_refused_on_their_way_are_each_told_so() {
+async fn uploads_refused_in_flight_each_get_their_answer() {
     let origin = RawOrigin::start(|_| ok("")).await;
     let route = bucket_at(origin.address) + "\nguard = { preset = \"read-only\" }";
     let proxy = Proxy::start(&one_route(&route));
     let mut client = Raw::connect(&proxy, 65_535).await;
-    // Until then the windows are those of the protocol.
+    // Until this update the windows have the default size of the protocol.
     client
         .until(|frame| frame.kind == WINDOW_UPDATE && frame.stream == 0)
         .await;
-    // Taken note of.
+    // The client acknowledges the settings.
     client.send_all(&frame(SETTINGS, 1, 0, &[])).await;
     for stream in (1..12).step_by(2) {
         client.open("PUT", stream, "/k").await;

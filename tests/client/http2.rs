@@ -1,4 +1,8 @@
-//! HTTP/2 by raw frames: what a client may do with its windows, frames and targets.
+//! HTTP/2 by raw frames: windows, streams, header fields and targets.
+//!
+//! Rows: stalled windows; idle and half-sent requests; streams opened and reset; fields that HTTP/1.1 cannot
+//! carry; field names and forms that HTTP/2 spells differently; the end of an answer during a drain; the preface
+//! on a plain listener. Left out: floods of frames (`frame_budget`).
 
 use std::time::Duration;
 
@@ -32,7 +36,7 @@ async fn a_stream_whose_window_stays_shut_is_reset_and_its_connection_goes_on() 
     let _head = client
         .until(|frame| frame.kind == HEADERS && frame.stream == 3)
         .await;
-    // What the client says besides does not count as taking the answer.
+    // Traffic on other streams does not count as progress of the stalled one.
     let mut reset = None;
     let mut pace = tokio::time::interval(Duration::from_millis(100));
     while reset.is_none() {
@@ -101,14 +105,14 @@ async fn an_upload_that_its_client_stalls_is_reset_and_a_slow_one_is_not() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_client_that_opens_streams_only_to_give_them_up_is_cut_off() {
+async fn a_client_that_opens_streams_only_to_reset_them_is_cut_off() {
     let origin = RawOrigin::start(|_| Reply::Silent).await;
     let proxy = proxy(&origin);
     let mut client = Raw::connect(&proxy, 65_535).await;
     let begin = tokio::time::Instant::now();
     let mut stream = 1;
     'rounds: loop {
-        // hyper cuts off streams given up before it has handed them out; these are under way.
+        // hyper limits resets of streams it has not handed out yet. These streams are in flight.
         let round: Vec<u32> = (0..50).map(|nth| stream + 2 * nth).collect();
         for stream in &round {
             client.get(*stream, "/k", &[]).await;
@@ -220,8 +224,8 @@ async fn answers_with_other_codings_or_several_lengths_are_not_passed_on() {
     }
 }
 
-/// What a slow client had not taken yet was cut off: a drain closed its connection two seconds after
-/// the GOAWAY, once the whole answer had been handed to h2, although h2 waited for the client's window.
+/// A drain once cut off the tail of an answer. It closed the connection two seconds after the GOAWAY, when
+/// the whole answer had been handed to h2, although h2 still waited for the client's window.
 #[tokio::test(flavor = "multi_thread")]
 async fn a_slow_client_gets_the_tail_of_its_answer_during_a_drain() {
     const WINDOW: usize = 65_535;
@@ -257,12 +261,12 @@ async fn a_slow_client_gets_the_tail_of_its_answer_during_a_drain() {
     assert_eq!(taken, WINDOW + TAIL);
 }
 
-/// The first byte of a head with status 400 or 200, from HPACK's static table.
+/// The first byte of a head with status 400, and with 200, from HPACK's static table.
 const STATUS_400: u8 = 0x8c;
 const STATUS_200: u8 = 0x88;
 
 #[tokio::test(flavor = "multi_thread")]
-async fn what_http_1_1_has_no_place_for_is_refused() {
+async fn fields_that_http_1_1_cannot_carry_are_refused() {
     let origin = RawOrigin::start(|_| ok("x")).await;
     let proxy = proxy(&origin);
     let mut client = Raw::connect(&proxy, 65_535).await;
@@ -282,7 +286,7 @@ async fn what_http_1_1_has_no_place_for_is_refused() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn what_http2_says_in_another_way_is_said_to_the_origin() {
+async fn split_cookies_and_a_missing_length_reach_the_origin_in_http_1_1_form() {
     let origin = RawOrigin::start(|_| ok("x")).await;
     let proxy = proxy(&origin);
     let mut client = Raw::connect(&proxy, 65_535).await;
@@ -295,9 +299,9 @@ async fn what_http2_says_in_another_way_is_said_to_the_origin() {
     assert_eq!(received[0].header("content-length"), [b"0".to_vec()]);
 }
 
-/// A socket closed with something unread is reset, and what the client has not read yet is lost.
+/// The kernel resets a socket that is closed with unread bytes, and the client loses what it has not read.
 #[tokio::test(flavor = "multi_thread")]
-async fn a_client_that_says_what_it_takes_gets_all_of_it_when_its_node_drains() {
+async fn a_client_that_sends_window_updates_gets_the_whole_answer_during_a_drain() {
     const LENGTH: usize = 700_000;
     let origin = RawOrigin::start(|_| ok(&"x".repeat(LENGTH))).await;
     let mut proxy = Proxy::start(&one_route(&bucket_at(origin.address)));
@@ -331,7 +335,7 @@ async fn a_client_that_says_what_it_takes_gets_all_of_it_when_its_node_drains() 
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn http2_by_its_preface_on_a_plain_listener() {
+async fn a_plain_listener_recognises_http2_by_its_preface() {
     let origin = RawOrigin::start(|_| ok("hello")).await;
     let proxy = Proxy::start(&one_route(&bucket_at(origin.address)));
     let socket = TcpStream::connect(proxy.address).await.unwrap();

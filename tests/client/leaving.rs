@@ -1,8 +1,8 @@
-//! A node that cannot reach OSS any more sends its clients away, before its balancer has noticed.
+//! A node that cannot reach OSS any more closes its clients' connections before its load balancer notices.
 //!
-//! Rows: idle HTTP/1.1 connections, in use and parked; one that has not asked anything; a request that
-//! has come and is not read yet; idle HTTP/2 connections, and one that comes afterwards. tests/ha has
-//! the same behind a balancer.
+//! Rows: idle HTTP/1.1 connections, in use and parked; a connection without a request yet; a request that has
+//! arrived and is not read yet; idle HTTP/2 connections, and an HTTP/2 connection that is opened afterwards.
+//! `tests/ha` has the same behind a load balancer.
 
 use std::convert::Infallible;
 use std::future::{Ready, ready};
@@ -30,8 +30,8 @@ use crate::support::load::ask;
 use crate::support::origin::{RawOrigin, ok};
 use crate::support::proxy::{Proxy, bucket_at, one_route};
 
-/// A balancer takes a node away after two failed checks, half a second apart at the least. The clients
-/// here come over a second, so that what looks after them once a second is late for some.
+/// A load balancer removes a node after two failed checks, at least half a second apart. The clients of these
+/// tests connect spread over a second: a check that ran once a second would be late for some.
 const SOON: Duration = Duration::from_millis(500);
 const CLIENTS: usize = 10;
 const REQUEST: &str = "GET /k HTTP/1.1\r\nhost: x\r\n\r\n";
@@ -47,7 +47,7 @@ async fn cut_off(proxy: &Proxy, origin: RawOrigin) {
     wait_for("not ready", || (!health.is_ready()).then_some(())).await;
 }
 
-/// Waits until a client's connection has been closed, without a byte.
+/// Waits until a client's connection has been closed without another byte.
 async fn closed(client: &mut TcpStream, until: Instant) {
     let read = tokio::time::timeout_at(until, client.read(&mut [0; 64])).await;
     assert_eq!(read.expect("closed in time").unwrap(), 0);
@@ -60,7 +60,7 @@ async fn a_node_cut_off_closes_idle_connections_at_once() {
     let mut parked = TcpStream::connect(proxy.address).await.unwrap();
     assert_eq!(ask(&mut parked, REQUEST).await, Ok(true));
     let mut pace = tokio::time::interval(Duration::from_millis(100));
-    // Three quiet seconds park a connection.
+    // A connection is parked after three idle seconds.
     for _ in 0..45 {
         pace.tick().await;
     }
@@ -78,7 +78,7 @@ async fn a_node_cut_off_closes_idle_connections_at_once() {
     for client in &mut idle {
         closed(client, until).await;
     }
-    // The request of one that has just come is on its way.
+    // A new connection may have its first request in flight, so it gets an answer.
     fresh.write_all(REQUEST.as_bytes()).await.unwrap();
     let mut answer = String::new();
     fresh.read_to_string(&mut answer).await.unwrap();
@@ -86,7 +86,7 @@ async fn a_node_cut_off_closes_idle_connections_at_once() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_node_cut_off_tells_http2_clients_at_once_and_new_ones_after_one_request() {
+async fn a_node_cut_off_sends_goaway_at_once_and_to_new_clients_after_one_request() {
     let origin = RawOrigin::start(|_| ok("x")).await;
     let proxy = proxy(&origin);
     let mut pace = tokio::time::interval(Duration::from_millis(100));
@@ -112,10 +112,10 @@ async fn a_node_cut_off_tells_http2_clients_at_once_and_new_ones_after_one_reque
         let other = if first == GOAWAY { HEADERS } else { GOAWAY };
         late.until(|frame| frame.kind == other).await;
     };
-    timeout(SOON, both).await.expect("told, and answered");
+    timeout(SOON, both).await.expect("a GOAWAY and an answer");
 }
 
-/// Answers every request.
+/// A service that answers every request.
 #[derive(Clone)]
 struct Always;
 
@@ -141,10 +141,10 @@ impl MakeService<Full<Bytes>> for Always {
     }
 }
 
-/// One thread for both ends, so that it is known what the event loop knows: nothing, from the write to
-/// the next time it waits.
+/// Both ends run on one thread. So the event loop cannot learn of the bytes between the write and its next
+/// wait.
 #[tokio::test]
-async fn a_request_that_has_come_is_served_although_its_connection_is_to_end() {
+async fn a_request_that_has_arrived_is_served_although_its_connection_is_about_to_close() {
     let text = one_route(&bucket_at(([127, 0, 0, 1], 1).into()));
     let loaded = config::from_str("test.toml", &text, Path::new("/"), &|_| None);
     let listener = &loaded
@@ -170,7 +170,7 @@ async fn a_request_that_has_come_is_served_although_its_connection_is_to_end() {
     let mut client = client.into_std().unwrap();
     client.write_all(REQUEST.as_bytes()).unwrap();
     listening.trigger.ask(Wish::LeaveNow);
-    // What is ready to run does so before the event loop is asked.
+    // Tasks that are ready run before the event loop polls the sockets.
     tokio::task::yield_now().await;
     client.set_nonblocking(false).unwrap();
     let reading = tokio::task::spawn_blocking(move || {

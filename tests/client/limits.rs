@@ -1,14 +1,14 @@
-//! Requests that must never reach the origin, and what of them does when it may.
+//! Requests that must not reach the origin, and the one form in which lenient readings may.
 //!
-//! Rows: every ambiguous framing, every odd Host and target, floods of headers; unknown hosts and
-//! buckets. Each is refused with an answer of the proxy's own and a closed connection, and the origin
-//! sees nothing. Left out: HTTP/2 frames.
+//! Rows: every ambiguous framing, every odd Host and target, floods of header fields; unknown hosts and buckets.
+//! Each is refused with an answer made by the proxy and a closed connection, and the origin sees nothing. Left
+//! out: HTTP/2 frames (`http2`, `frame_budget`).
 
 use crate::support::origin::{RawOrigin, Received, ok};
 use crate::support::proxy::{Proxy, bucket_at, one_route, pair, status};
 
-/// A second request follows each of these: it must not be answered, for nobody can know whether it
-/// is one.
+/// Bytes that follow each refused request. They must not be answered: after ambiguous framing they may be
+/// part of a body.
 const NEXT: &str = "GET /next HTTP/1.1\r\nhost: x\r\nconnection: close\r\n\r\n";
 
 #[tokio::test(flavor = "multi_thread")]
@@ -84,7 +84,7 @@ async fn ambiguous_requests_are_refused_and_the_connection_closes() {
             1,
             "{request:?}: {answer}"
         );
-        // Also where hyper could not read it.
+        // These parts also come where hyper could not parse the request.
         for part in [
             "\r\nx-ossgate-error: bad_request\r\n",
             "\r\nx-ossgate-request-id: og-",
@@ -106,14 +106,14 @@ async fn ambiguous_requests_are_refused_and_the_connection_closes() {
         refused += 1;
     }
     let lines = proxy.stop();
-    assert_eq!(lines.len(), refused, "a line each");
+    assert_eq!(lines.len(), refused, "one access line for each request");
     let text = format!("{lines:?}");
     assert!(!text.contains("user@") && !text.contains("u@"), "{text}");
     assert!(lines.iter().all(|line| line["error"] == "bad_request"));
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_request_that_cannot_be_read_is_answered_after_those_before_it() {
+async fn an_unreadable_request_is_answered_after_the_requests_before_it() {
     let (origin, proxy) = pair(|_| ok("x")).await;
     let first = "GET /k HTTP/1.1\r\nhost: x\r\n\r\n";
     let answer = proxy
@@ -127,11 +127,11 @@ async fn a_request_that_cannot_be_read_is_answered_after_those_before_it() {
     assert_eq!(origin.received().len(), 2);
     let lines = proxy.stop();
     assert_eq!(lines[2]["status"], 400);
-    assert_eq!(lines[2]["method"], "-", "nothing of it is known");
+    assert_eq!(lines[2]["method"], "-", "the method could not be read");
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_head_that_does_not_come_in_time_is_answered() {
+async fn a_head_that_is_late_is_answered_408() {
     let origin = RawOrigin::start(|_| ok("x")).await;
     let settings = "address = \"127.0.0.1:0\"\ntimeouts = { header = \"1s\" }";
     let text = one_route(&bucket_at(origin.address));
@@ -139,7 +139,7 @@ async fn a_head_that_does_not_come_in_time_is_answered() {
     let answer = proxy.text("GET /k HTTP/1.1\r\nhost: x\r\n").await;
     assert_eq!(status(&answer), 408, "{answer}");
     assert!(answer.contains("did not come in time. OSS was not asked."));
-    // Without a byte there is nobody to answer.
+    // A connection that sent no byte is closed without an answer.
     assert_eq!(proxy.text("").await, "");
     let lines = proxy.stop();
     assert_eq!(lines.len(), 1);
@@ -170,7 +170,7 @@ async fn a_bad_chunk_ends_the_connection_without_a_second_request() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn what_may_be_read_leniently_reaches_the_origin_in_one_form() {
+async fn lenient_readings_reach_the_origin_in_one_form() {
     let (origin, proxy) = pair(|_| ok("x")).await;
     let both = "PUT /k HTTP/1.1\r\nhost: x\r\ncontent-length: 3\r\ntransfer-encoding: chunked\r\n\r\n5\r\nhello\r\n0\r\n\r\n";
     let answer = proxy.text(&format!("{both}{NEXT}")).await;
@@ -183,7 +183,7 @@ async fn what_may_be_read_leniently_reaches_the_origin_in_one_form() {
     assert_eq!(received.len(), 1);
     assert!(received[0].header("content-length").is_empty());
     assert_eq!(received[0].header("transfer-encoding").len(), 1);
-    // A body that looks like a request with a `#` is none.
+    // A `#` in a body is not taken for one in a target.
     let body = "GET /k#x HTTP/1.1\r\n";
     let put = format!(
         "PUT /k HTTP/1.1\r\nhost: x\r\ncontent-length: {}\r\n\r\n{body}",

@@ -1,4 +1,4 @@
-//! What clients send, how they take their answers, and how they leave.
+//! What clients send, how they read their answers, and how their connections end.
 
 mod arbitrary;
 mod client_address;

@@ -1,9 +1,8 @@
-//! Clients that take their answers slowly: what was sent to them is neither cut nor mixed with
-//! anything else.
+//! Clients that read their answers slowly: no answer is cut off or mixed with other bytes.
 //!
-//! Rows: a next request that waits behind an answer for longer than a head may take; an answer to an
-//! upload that was not read. Sizes run over what the kernel's buffers hold, so that the last piece is
-//! in the proxy's hands for some of them.
+//! Rows: a pipelined request that waits behind an answer for longer than the head timeout; an answer to an
+//! upload whose body was not read. The sizes exceed the kernel's buffers, so for some of them the proxy holds
+//! the last piece.
 
 use std::net::SocketAddr;
 use std::time::Duration;
@@ -25,7 +24,7 @@ async fn connect(address: SocketAddr) -> TcpStream {
     socket.connect(address).await.unwrap()
 }
 
-/// Nothing is taken for `seconds`.
+/// Waits for `seconds`, during which the client reads nothing.
 async fn pause(seconds: u32) {
     let mut clock = tokio::time::interval(Duration::from_secs(1));
     for _ in 0..=seconds {
@@ -38,7 +37,7 @@ fn body_of(size: usize) -> String {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_request_behind_an_answer_that_is_being_taken_is_not_late() {
+async fn a_request_behind_an_answer_that_is_read_slowly_does_not_time_out() {
     let origin = RawOrigin::start(|request| {
         let line = request.line();
         let size = line.split(['/', ' ']).nth(2).unwrap();
@@ -75,7 +74,7 @@ async fn a_request_behind_an_answer_that_is_being_taken_is_not_late() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn an_answer_to_an_upload_that_was_not_read_comes_whole() {
+async fn an_answer_to_an_upload_that_is_not_read_arrives_whole() {
     let origin = RawOrigin::start(|request| {
         let line = request.line();
         let size: usize = line.split(['/', ' ']).nth(2).unwrap().parse().unwrap();

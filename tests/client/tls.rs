@@ -1,8 +1,9 @@
-//! TLS and HTTP/2 towards clients, TLS towards the origin, and the end of connections.
+//! TLS towards clients.
 //!
-//! Rows: names, wildcards, default and refusal; ALPN; HTTP/2 requests and shapes that must not pass;
-//! verified TLS to the origin; drain of idle, busy and HTTP/2 connections. Left out: HTTP/2 frame
-//! attacks.
+//! Rows: the certificate by exact name, wildcard and default, and the refusal of other names; ALPN; HTTP/2
+//! requests that become HTTP/1.1 requests to the origin; a Host that differs from the authority. Left out: TLS
+//! towards the origin (`origin/tls`), HTTP/2 frames (`http2`, `frame_budget`), renewal of certificates
+//! (`process/lifecycle`).
 
 use http_body_util::{BodyExt, Empty};
 use hyper::client::conn::http2;
@@ -57,7 +58,7 @@ async fn the_certificate_is_chosen_by_name_then_wildcard_then_default() {
             .to_string();
         assert!(
             !refused.contains("certificate"),
-            "refused by the proxy, not by the client: {name}: {refused}"
+            "the client refused, not the proxy: {name}: {refused}"
         );
     }
     let proxy = Proxy::start(&text(
@@ -70,7 +71,7 @@ async fn the_certificate_is_chosen_by_name_then_wildcard_then_default() {
         .to_string();
     assert!(
         refused.contains("certificate"),
-        "the default answered: {refused}"
+        "the proxy did not send its default certificate: {refused}"
     );
 }
 

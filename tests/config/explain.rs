@@ -1,4 +1,7 @@
-//! `explain` says what the proxy does: generated requests, asked of both.
+//! `explain` and the proxy agree on every request.
+//!
+//! Rows: generated requests, each explained and sent, for routes with every rule by exact host, by wildcard and
+//! for every host.
 
 use std::path::Path;
 use std::sync::Arc;
@@ -17,7 +20,7 @@ use crate::support::proxy::{Proxy, status};
 
 const CASES: usize = 300;
 
-/// Routes with every rule, by exact host, wildcard and for every host.
+/// A config with every rule, on routes by exact host, by wildcard and for every host.
 fn text(origin: std::net::SocketAddr) -> String {
     format!(
         "[server]\nworkers = 1\n[[listener]]\naddress = \"127.0.0.1:0\"\ntrusted_proxies = [\"127.0.0.1\"]\nhealth_path = \"/ping\"\n\
@@ -146,7 +149,7 @@ fn explained(router: &Router, config: &Config, one: &Generated) -> End {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn the_proxy_does_what_explain_says() {
+async fn the_proxy_treats_each_request_as_explain_reports() {
     let origin = RawOrigin::start(|_| ok("x")).await;
     let text = text(origin.address);
     let proxy = Proxy::start(&text);

@@ -1,6 +1,7 @@
-//! Imports: the published recipe in its variants, a bucket's XML, and files that are neither.
+//! Imports of nginx configs and of the XML of bucket settings.
 //!
-//! What comes out must be a config that is served; what could not be carried over must be told.
+//! Rows: the published recipe in its variants; the XML of a bucket; hostile and foreign files; directives that
+//! have no counterpart. Each imported config can be served, and all that is not imported is reported.
 
 use std::path::{Path, PathBuf};
 
@@ -14,7 +15,7 @@ struct Outcome {
 }
 
 impl Outcome {
-    /// The config; certificates are looked for nowhere.
+    /// Loads the written config. Certificates are not read.
     fn config(&self) -> Config {
         let loaded = config::from_str("imported", &self.text, Path::new("/"), &|_| None);
         loaded
@@ -60,7 +61,7 @@ fn xml(texts: &[&str]) -> Outcome {
 }
 
 #[test]
-fn one_bucket_behind_an_upstream() {
+fn an_upstream_becomes_an_origin_with_one_bucket() {
     let outcome = nginx(
         "upstream oss_backend {\n    server examplebucket.oss-cn-hangzhou-internal.aliyuncs.com:80;\n    keepalive 64;\n}\n\
          server {\n    listen 80;\n    server_name 203.0.113.7;\n    resolver 100.100.2.136 100.100.2.138 valid=60s;\n\
@@ -101,7 +102,7 @@ fn one_bucket_behind_an_upstream() {
 }
 
 #[test]
-fn several_buckets_by_a_map() {
+fn a_map_becomes_several_buckets() {
     let outcome = nginx(
         "map $http_host $oss_backend_host {\n    default \"\";\n    a.example.com bucket-a.oss-cn-hangzhou-internal.aliyuncs.com;\n\
          b.example.com bucket-b.oss-cn-shanghai.aliyuncs.com;\n}\n\
@@ -128,7 +129,7 @@ fn several_buckets_by_a_map() {
 }
 
 #[test]
-fn https_with_its_redirect_and_its_mistake() {
+fn https_is_imported_with_its_redirect_and_its_mistake() {
     let outcome = nginx(
         "server {\n    listen 80;\n    server_name img.example.com;\n    return 301 https://$host$request_uri;\n}\n\
          server {\n    listen 443 ssl http2;\n    server_name img.example.com;\n    ssl_certificate /etc/nginx/ssl/img.pem;\n\
@@ -161,7 +162,7 @@ fn https_with_its_redirect_and_its_mistake() {
 }
 
 #[test]
-fn the_older_recipe_and_what_is_around_it() {
+fn the_older_recipe_is_imported_from_a_whole_nginx_conf() {
     let outcome = nginx(
         "user www-data;\nevents { worker_connections 768; }\nhttp {\n  sendfile on;\n  server {\n    listen *:8080;\n\
          server_name ecs.example.com;\n    location /img/ {\n      valid_referers none blocked *.example.com example.com;\n\
@@ -187,7 +188,7 @@ fn the_older_recipe_and_what_is_around_it() {
 }
 
 #[test]
-fn files_that_lead_nowhere_fail_with_the_reason() {
+fn files_that_cannot_be_imported_fail_with_the_reason() {
     for (text, reason) in [
         ("server { listen 80", "0.conf:1: a block is not closed"),
         (
@@ -250,7 +251,7 @@ fn the_configurations_of_a_bucket_become_its_rules() {
 }
 
 #[test]
-fn hostile_and_foreign_xml_is_refused() {
+fn hostile_and_foreign_xml_is_rejected() {
     let bomb = "<!DOCTYPE r [<!ENTITY a \"ha\"><!ENTITY b \"&a;&a;&a;&a;\">]><RefererConfiguration>&b;</RefererConfiguration>";
     let deep = "<a>".repeat(1000);
     for (text, reason) in [
@@ -276,9 +277,9 @@ fn hostile_and_foreign_xml_is_refused() {
 
 const PASS: &str = "proxy_pass http://examplebucket.oss-cn-hangzhou-internal.aliyuncs.com;";
 
-/// Each is taken over as far as it goes, and the rest is told.
+/// Each directive is imported as far as possible, and the rest is reported.
 #[test]
-fn nothing_that_decides_who_gets_what_is_dropped_silently() {
+fn every_access_rule_is_imported_or_reported() {
     for (text, written, told) in [
         (
             format!("server {{ listen 8080; location / {{ {PASS} }} }}\nserver {{ listen 9090; location / {{ proxy_pass http://other.oss-cn-hangzhou-internal.aliyuncs.com; }} }}"),
@@ -359,7 +360,7 @@ fn nothing_that_decides_who_gets_what_is_dropped_silently() {
 }
 
 #[test]
-fn what_stands_in_a_file_stays_a_text() {
+fn text_of_a_file_stays_text_in_the_config() {
     let referer = "<RefererConfiguration><RefererList><Referer>https://${file:/etc/hostname}</Referer></RefererList></RefererConfiguration>";
     let outcome = xml(&[referer]);
     assert!(outcome.text.contains("https://$${file:/etc/hostname}"));

@@ -1,5 +1,4 @@
-//! The config as an operator meets it: its keys, its problems, the examples, and the commands that read or
-//! write configs.
+//! The config as an operator sees it: keys, problems, examples, and the commands that read or write configs.
 
 mod commands;
 mod description;

@@ -1,9 +1,13 @@
-//! Problems of every kind: all at once, with hints, and without what was filled in.
+//! Problems in general: all of them at once, with hints, and without secrets.
+//!
+//! Rows: documents that are no config; hints; many problems in one file; strings from the environment and from
+//! files; a secret at every string of the reference. Left out: the problems of single keys (`tables`, `origins`,
+//! `policies`).
 
 use crate::support::config::{Files, LISTENER, ROUTE, example, expect, expect_rows, lines};
 
 #[test]
-fn documents_that_are_no_config() {
+fn a_document_that_is_no_config_is_rejected() {
     let files = Files::new();
     let problems = files.read("a = \nb = 1 2\na = 3\n").unwrap_err();
     assert!(lines(&problems)[0].starts_with("t.toml:1:"), "{problems}");
@@ -32,7 +36,7 @@ fn documents_that_are_no_config() {
 }
 
 #[test]
-fn hints_say_what_to_do() {
+fn a_problem_has_a_hint_where_there_is_one() {
     let files = Files::new();
     for (origin, hint) in [
         (
@@ -126,7 +130,7 @@ fn strings_are_filled_in_from_environment_and_files() {
     );
 }
 
-/// Puts a secret into every string of the reference, one at a time.
+/// Each string of the reference becomes a secret in turn.
 #[test]
 fn a_secret_never_shows_in_a_problem() {
     let files = Files::new();

@@ -1,4 +1,4 @@
-//! Signatures of OSS.
+//! The signatures of OSS: the crate's implementation against another one, directly and over a socket.
 
 mod signature;
 mod vectors;

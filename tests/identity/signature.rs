@@ -1,12 +1,11 @@
-//! Signature vectors of the official SDKs, against two implementations: the crate's and the one of
+//! Signature vectors of the official SDKs, checked by two implementations: the crate's and the one of
 //! `support/signature.rs`.
 //!
-//! Rows: every vector is accepted by both as it stands; is refused by both, for the same reason, with
-//! any one byte changed in what is signed; and is accepted by both with something changed that is not.
-//! What the crate signs is accepted by the other one, whatever its bytes. Left out: S3 signatures and
-//! forms with a signature in their body, which neither verifies.
+//! Rows: both accept every vector as it is; both refuse it, for the same reason, with any one byte of its signed
+//! parts changed, or with something added to them; both accept it with unsigned parts changed; both accept what
+//! the crate signs, for any bytes. Left out: S3 signatures and signed forms, which neither verifies.
 
-#![allow(clippy::unwrap_used, reason = "a wrong vector file fails loudly")]
+#![allow(clippy::unwrap_used, reason = "a test panics where it fails")]
 
 use http::{HeaderMap, HeaderName, HeaderValue, Method};
 use ossgate::oss::signature::{
@@ -21,12 +20,12 @@ use crate::support::vectors::{Case, NOW, cases};
 const DATE: &str = "Thu, 02 Jan 2025 03:04:05 GMT";
 const TIME: &str = "20250102T030405Z";
 
-type Verdict = Result<Option<String>, (u16, &'static str)>;
+type Outcome = Result<Option<String>, (u16, &'static str)>;
 
 impl Case {
-    /// What both implementations say, which must be the same.
+    /// Returns the outcome of both implementations, which must be equal.
     #[track_caller]
-    fn verdict(&self, what: &str) -> Verdict {
+    fn outcome(&self, what: &str) -> Outcome {
         let raw_query = self.raw_query();
         let known = |id: &str| id == self.keys.access_key_id;
         let find = |id: &str| known(id).then(|| self.keys.clone());
@@ -66,15 +65,15 @@ impl Case {
     #[track_caller]
     fn is_accepted(&self, what: &str) {
         let expected = Ok(Some(self.keys.access_key_id.clone()));
-        assert_eq!(self.verdict(what), expected, "{}: {what}", self.name);
+        assert_eq!(self.outcome(what), expected, "{}: {what}", self.name);
     }
 
     #[track_caller]
     fn is_refused(&self, what: &str, edit: impl FnOnce(&mut Self)) {
         let mut changed = self.clone();
         edit(&mut changed);
-        let verdict = changed.verdict(what);
-        assert!(verdict.is_err(), "{}: {what}: {verdict:?}", self.name);
+        let outcome = changed.outcome(what);
+        assert!(outcome.is_err(), "{}: {what}: {outcome:?}", self.name);
     }
 
     fn set_header(&mut self, name: &HeaderName, value: &[u8]) {
@@ -90,14 +89,14 @@ impl Case {
             || self.additional.iter().any(|known| known == name)
     }
 
-    /// The signature itself included.
+    /// Whether the parameter is signed; the signature itself counts, too.
     fn is_signed_parameter(&self, name: &[u8]) -> bool {
         const UNSIGNED: [&[u8]; 3] = [b"delimiter", b"list-type", b"prefix"];
         self.is_v4 || !UNSIGNED.contains(&name)
     }
 }
 
-/// `bytes` with each byte changed in turn, into one that headers may hold.
+/// Returns `bytes` once for each byte, with that byte changed to one that header values may hold.
 fn changes(bytes: &[u8]) -> impl Iterator<Item = Vec<u8>> {
     (0..bytes.len()).map(|at| {
         let mut changed = bytes.to_vec();
@@ -107,14 +106,14 @@ fn changes(bytes: &[u8]) -> impl Iterator<Item = Vec<u8>> {
 }
 
 #[test]
-fn every_vector_is_accepted_by_both() {
+fn both_accept_every_vector() {
     for case in cases() {
-        case.is_accepted("as it stands");
+        case.is_accepted("unchanged");
     }
 }
 
 #[test]
-fn every_vector_is_refused_by_both_with_one_byte_changed() {
+fn both_refuse_every_vector_with_one_byte_changed() {
     for case in cases() {
         case.is_refused("method", |case| case.method = Method::PATCH);
         for secret in changes(case.keys.access_key_secret.as_bytes()) {
@@ -154,7 +153,7 @@ fn every_vector_is_refused_by_both_with_one_byte_changed() {
 }
 
 #[test]
-fn what_is_added_to_the_signed_parts_is_refused() {
+fn an_addition_to_the_signed_parts_is_refused() {
     for case in cases() {
         for name in ["x-oss-meta-new", "content-type", "content-md5"] {
             if !case.headers.contains_key(name) {
@@ -173,7 +172,7 @@ fn what_is_added_to_the_signed_parts_is_refused() {
 }
 
 #[test]
-fn what_is_not_signed_may_change() {
+fn unsigned_parts_may_change() {
     for case in cases() {
         for name in [
             "host",
@@ -220,7 +219,7 @@ fn parameters() -> impl Strategy<Value = Vec<(Vec<u8>, Vec<u8>)>> {
     proptest::collection::vec((name, bytes()), 0..5)
 }
 
-/// A header value may hold any bytes but controls.
+/// Header values: any bytes except control characters.
 fn header_value() -> impl Strategy<Value = Vec<u8>> {
     proptest::collection::vec(
         (32_u8..=255).prop_filter("no DEL", |byte| *byte != 127),
@@ -258,7 +257,7 @@ proptest! {
     #![proptest_config(ProptestConfig { failure_persistence: None, ..ProptestConfig::default() })]
 
     #[test]
-    fn what_the_crate_signs_both_accept(
+    fn both_accept_what_the_crate_signs(
         key in bytes(), query in parameters(), meta in header_value(), content_type in header_value(),
     ) {
         let mut case = unsigned(key, query, &meta, &content_type);

@@ -1,5 +1,7 @@
-//! The signature vectors of the official SDKs over a socket: the demo origin, and the same origin with
-//! the independent verifier, accept each of them and refuse each with one byte changed.
+//! The signature vectors of the official SDKs over a socket.
+//!
+//! Rows: each vector as it is, and with one byte of its signature changed, against the demo origin with its own
+//! verifier and with the independent one. Left out: changes to other signed parts (`signature`).
 
 use std::sync::Arc;
 use std::time::{Duration, UNIX_EPOCH};
@@ -17,7 +19,7 @@ use crate::support::vectors::{Case, NOW, cases};
 
 const ENDPOINT: &str = "oss.test";
 
-/// The independent verifier behind an origin.
+/// The independent verifier as the verifier of a demo origin.
 struct Independent(Keys);
 
 impl Verify for Independent {
@@ -53,7 +55,7 @@ impl Verify for Independent {
     }
 }
 
-/// The code of the answer to a case that is sent as it stands.
+/// Sends a case as it is; returns status and code of the answer.
 async fn code(address: std::net::SocketAddr, case: &Case) -> String {
     const PATH: &AsciiSet = &NON_ALPHANUMERIC.remove(b'/');
     let mut head = format!("{} /", case.method).into_bytes();
@@ -93,17 +95,17 @@ async fn code(address: std::net::SocketAddr, case: &Case) -> String {
     }
 }
 
-/// Whether an answer is about the signature.
+/// Whether the signature was refused.
 fn is_refused(code: &str) -> bool {
     code.starts_with("403")
 }
 
-/// The case with one character of its signature changed.
+/// Returns the case with one character of its signature changed.
 fn forged(case: &Case) -> Case {
     let mut forged = case.clone();
     let change = |bytes: &mut Vec<u8>| {
         let begin = bytes.windows(10).position(|ten| ten == b"Signature=");
-        // The last but two: in Base64 the last ones may carry no bits.
+        // The third character from the end, because the last ones of Base64 may carry no bits.
         let at = begin.map_or(bytes.len() - 3, |begin| begin + 15);
         bytes[at] = if bytes[at] == b'5' { b'6' } else { b'5' };
     };
@@ -138,7 +140,7 @@ async fn both_origins_accept_every_vector_and_refuse_it_with_one_byte_changed() 
                 .bucket
                 .iter()
                 .map(|name| BucketOptions {
-                    // A signed Host leads to the bucket, too.
+                    // A Host that is signed belongs to the bucket, too.
                     domains: case
                         .headers
                         .get("host")
@@ -161,6 +163,6 @@ async fn both_origins_accept_every_vector_and_refuse_it_with_one_byte_changed() 
             checked += 1;
         }
     }
-    eprintln!("{checked} times accepted, {checked} times refused over a socket");
+    eprintln!("{checked} requests accepted and {checked} refused");
     assert_eq!(checked, 120);
 }

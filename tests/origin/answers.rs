@@ -1,4 +1,8 @@
-//! Answers.
+//! Answers of the origin that are broken, early or missing.
+//!
+//! Rows: a body that breaks off; answers that cannot be passed on; a refused connect and a silent origin; an
+//! answer that the origin writes before it reads the upload, closing the connection. Left out: downloads that
+//! continue after a break (`resume`), requests that are sent again (`retries`).
 
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::TcpStream;
@@ -23,7 +27,7 @@ async fn a_body_that_breaks_never_looks_complete() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn answers_that_cannot_be_passed_on_are_refused() {
+async fn answers_that_cannot_be_passed_on_become_502() {
     for answer in [
         "HTTP/1.1 200 OK\r\ncontent-length: 5\r\ntransfer-encoding: chunked\r\n\r\n0\r\n\r\n",
         "HTTP/1.1 200 OK\r\ncontent-length: 5\r\ncontent-length: 6\r\n\r\nhello!",
@@ -41,7 +45,7 @@ async fn answers_that_cannot_be_passed_on_are_refused() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn an_origin_that_cannot_be_reached_is_told_apart_from_one_that_is_silent() {
+async fn a_refused_connect_is_a_502_and_a_silent_origin_a_504() {
     let closed = {
         let listener = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
         listener.local_addr().unwrap()
@@ -66,7 +70,7 @@ async fn an_origin_that_cannot_be_reached_is_told_apart_from_one_that_is_silent(
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_refusal_arrives_though_the_origin_closes_without_reading() {
+async fn an_early_answer_arrives_although_the_origin_closes_without_reading_the_upload() {
     let refusal = b"HTTP/1.1 403 Forbidden\r\ncontent-length: 4\r\nx-oss-request-id: 1\r\n\r\nnope";
     let origin = RawOrigin::start(|_| Reply::Abrupt(refusal.to_vec())).await;
     let proxy = Proxy::start(&one_route(&bucket_at(origin.address)));
@@ -75,10 +79,10 @@ async fn a_refusal_arrives_though_the_origin_closes_without_reading() {
         let (mut reading, mut writing) = socket.into_split();
         let uploading = tokio::spawn(async move {
             let head = b"PUT /k HTTP/1.1\r\nhost: x\r\ncontent-length: 1048576\r\nconnection: close\r\n\r\n";
-            // Ends early where the proxy closes.
+            // Both writes may fail, because the proxy may close the connection first.
             let _sent = writing.write_all(head).await;
             let _sent = writing.write_all(&vec![b'y'; 1 << 20]).await;
-            // Not dropped here, which would say that the client has left.
+            // Returned, not dropped: a drop would shut down the sending side, as a client that leaves does.
             writing
         });
         let mut answer = Vec::new();

@@ -1,15 +1,14 @@
-//! One of three addresses dead, then slow, then breaking: no GET fails, and a PUT only when its
-//! bytes were sent.
+//! Many requests while one of three addresses is dead, then slow, then breaks connections.
 //!
-//! `OSSGATE_TEST_FAULTS` sets the number of requests (default 450: a slow answer takes five seconds;
-//! with 10000 it runs for minutes). No connection is kept, or the address would seldom be asked
-//! again. Left out: addresses that take no connection, see
-//! `load.rs`.
+//! No GET fails, and a PUT fails only when its bytes were sent. `OSSGATE_TEST_FAULTS` sets the number of requests.
+//! The default is 450, because a slow answer takes five seconds; 10000 run for minutes. The pool keeps no
+//! connection, or the faulty address would seldom get a request. Left out: addresses that accept no connection
+//! (`moving`).
 
 #![allow(
     clippy::print_stderr,
     clippy::disallowed_methods,
-    reason = "a load tells its figures and is sized by the environment"
+    reason = "a load prints its figures and is sized by the environment"
 )]
 
 use std::net::{IpAddr, Ipv4Addr, SocketAddr};
@@ -60,18 +59,18 @@ fn serve(listener: TcpListener, fault: &Arc<AtomicUsize>) -> RawOrigin {
     })
 }
 
-/// What became of a load.
+/// The outcomes of a load.
 #[derive(Debug, Default, PartialEq)]
 struct Tally {
     gets: usize,
     puts: usize,
     /// PUTs answered with `UpstreamReset`.
     reset: usize,
-    /// Anything else that was not as it should be.
+    /// Heads of all other answers.
     failed: Vec<String>,
 }
 
-/// Sends `count` requests, one in ten a PUT.
+/// Sends `count` requests, of which one in ten is a PUT.
 async fn load(proxy: &Arc<Proxy>, count: usize) -> Tally {
     let next: Arc<AtomicUsize> = Arc::default();
     let mut clients = JoinSet::new();
@@ -159,7 +158,7 @@ async fn one_of_three_addresses_may_be_dead_slow_or_breaking() {
     let before = bad.received().len();
     let breaking = load(&proxy, count / 3).await;
     assert_eq!(breaking.puts + breaking.reset, count / 30);
-    assert!(bad.received().len() > before, "the address was asked");
+    assert!(bad.received().len() > before, "the address got requests");
     let puts = |request: &&Received| request.line().starts_with("PUT");
     let broken = bad.received()[before..].iter().filter(puts).count();
     assert_eq!(

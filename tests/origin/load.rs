@@ -1,14 +1,14 @@
-//! A constant load while OSS's addresses move: not one request fails.
+//! A constant load while addresses, DNS or an endpoint change: no request fails.
 //!
-//! Rows: DNS flips between two addresses whose withdrawn one stops accepting; DNS is dead for ten
-//! times the TTL; one of two addresses swallows every connect; an endpoint goes and comes back. The load mixes kept-alive and new
-//! connections, reads and writes. `OSSGATE_TEST_FLIPS` sets the number of flips (default 6; three
-//! seconds each).
+//! Rows: DNS flips between two addresses, and the withdrawn one stops accepting; DNS is silent for ten times the
+//! TTL; an endpoint stops accepting and comes back. The load mixes kept-alive and new connections, reads and
+//! writes. `OSSGATE_TEST_FLIPS` sets the number of flips (default 6, three seconds each). Left out: single
+//! requests (`resolve`, `moving`, `tiers`).
 
 #![allow(
     clippy::print_stderr,
     clippy::disallowed_methods,
-    reason = "a load tells its figures, is sized by the environment, and its origin has a clock"
+    reason = "a load prints its figures, is sized by the environment, and its origin has a clock"
 )]
 
 use std::net::{IpAddr, Ipv4Addr, SocketAddr};
@@ -70,7 +70,7 @@ async fn flips_between_two_addresses_lose_no_request() {
     let (dns, proxy) = start(&[1], port).await;
     let (tally, begin) = (Arc::new(Tally::default()), Instant::now());
     let clients = load(proxy.address, &tally);
-    // Connections of the withdrawn addresses live on: only their listeners close.
+    // The connections of withdrawn addresses stay open; only their listeners close.
     let mut withdrawn: Vec<Served> = Vec::new();
     let mut clock = tokio::time::interval(Duration::from_secs(1));
     clock.tick().await;
@@ -92,7 +92,7 @@ async fn flips_between_two_addresses_lose_no_request() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_dns_dead_for_ten_times_the_ttl_loses_no_request() {
+async fn a_dns_silent_for_ten_times_the_ttl_loses_no_request() {
     let listener = TcpListener::bind((ip(11), 0)).await.unwrap();
     let port = listener.local_addr().unwrap().port();
     let _serving = net::serve(listener, None, oss());

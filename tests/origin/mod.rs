@@ -1,4 +1,4 @@
-//! What OSS and DNS do.
+//! What OSS and DNS do: addresses, answers, broken transfers, endpoints that fail.
 
 mod answers;
 mod faults;

@@ -1,9 +1,8 @@
-//! Addresses that die, move and lie, and name servers that do: what a request does about it.
+//! Addresses that move or die: how a single request reaches another one.
 //!
-//! Rows: another certificate where an address was; an old address that swallows connects; places
-//! limited; more dead addresses than alive; a kept connection into nowhere; refusals that are written
-//! before the upload is read; answers that break off in their head; name servers that fail beside one
-//! that works; one family of addresses without an answer.
+//! Rows: another certificate at an old address; an old address that swallows connects; a limited pool; more dead
+//! addresses than live ones; a kept connection that leads nowhere; one refusing address of two; one address of
+//! two that swallows connects. Left out: what DNS answers (`resolve`), the same under load (`load`, `faults`).
 
 use std::net::{IpAddr, Ipv4Addr, SocketAddr};
 use std::time::Duration;
@@ -38,7 +37,7 @@ async fn dns(first: Answer) -> Dns {
     dns
 }
 
-/// A proxy for `oss.test:port`; `dns` and `origin`: more keys of these tables.
+/// A proxy for `oss.test:port`, with more keys for the tables `dns` and `origin`.
 fn proxy(servers: &[SocketAddr], dns: &str, port: u16, origin: &str) -> Proxy {
     let servers: Vec<_> = servers.iter().map(|server| format!("{server:?}")).collect();
     Proxy::start(&format!(
@@ -54,12 +53,12 @@ async fn get(proxy: &Proxy) -> String {
     answer
 }
 
-async fn known(dns: &Dns) {
-    wait_for("the first answer", || (dns.queries() > 0).then_some(())).await;
+async fn first_query(dns: &Dns) {
+    wait_for("the first query", || (dns.queries() > 0).then_some(())).await;
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn an_address_with_another_certificate_has_moved() {
+async fn a_wrong_certificate_counts_as_a_moved_address() {
     let right = certificates::leaf(&["examplebucket.oss.test"]);
     let wrong = certificates::leaf(&["somebody.else.test"]);
     let old = tls_origin_at(&wrong, (ip(1), 0).into()).await;
@@ -67,7 +66,7 @@ async fn an_address_with_another_certificate_has_moved() {
     let dns = dns(answer(&[1])).await;
     let ca = format!("ca = {:?}", right.ca);
     let proxy = proxy(&[dns.addr()], "", old.port(), &ca);
-    known(&dns).await;
+    first_query(&dns).await;
     dns.set(answer(&[2]));
     for _ in 0..10 {
         get(&proxy).await;
@@ -75,33 +74,33 @@ async fn an_address_with_another_certificate_has_moved() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn who_waits_on_an_address_that_is_gone_follows_dns() {
+async fn a_request_that_waits_for_a_dead_address_moves_on_when_dns_does() {
     let (hole, _fillers) = black_hole((ip(3), 0).into());
     let port = hole.local_addr().unwrap().port();
     let listener = TcpListener::bind((ip(4), port)).await.unwrap();
     let _origin = RawOrigin::serve(listener, |_| ok("x"));
     let dns = dns(answer(&[3])).await;
     let proxy = proxy(&[dns.addr()], "", port, "tls = false");
-    known(&dns).await;
+    first_query(&dns).await;
     dns.set(answer(&[4]));
     let begin = Instant::now();
     get(&proxy).await;
-    // A connect that nobody answers takes three seconds.
+    // A connect without an answer times out after three seconds.
     assert!(begin.elapsed() < Duration::from_millis(2500));
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn limited_places_leave_a_second_address_to_try() {
+async fn a_full_pool_still_allows_a_second_address_to_be_tried() {
     let listener = TcpListener::bind((ip(5), 0)).await.unwrap();
     let port = listener.local_addr().unwrap().port();
     let origin = RawOrigin::serve(listener, |_| ok("x"));
-    // Nobody listens at the other one.
+    // No origin listens at the second address.
     let dns = dns(answer(&[5, 6])).await;
     let pool = "tls = false\npool = { idle_per_address = 0, max_per_address = 2 }";
     let proxy = proxy(&[dns.addr()], "", port, pool);
     let begin = Instant::now();
     let mut pace = tokio::time::interval(Duration::from_millis(50));
-    // The dead one is tried again after one second, and after two more.
+    // The pool tries the dead address again after one second, and again two seconds later.
     while begin.elapsed() < Duration::from_millis(3500) {
         pace.tick().await;
         get(&proxy).await;
@@ -148,22 +147,25 @@ async fn a_request_on_a_kept_connection_into_nowhere_goes_to_another_address() {
     let _fillers = fill(address);
     let asked = dns.queries();
     dns.set(answer(&[21, 22]));
-    wait_for("both addresses", || {
+    wait_for("the query after the change", || {
         (dns.queries() > asked + 1).then_some(())
     })
     .await;
     let begin = Instant::now();
     assert!(get(&proxy).await.ends_with("second"));
-    // `first_byte` is a minute.
+    // Well below the timeout `first_byte`, which is a minute.
     assert!(begin.elapsed() < Duration::from_secs(15));
     let mut request = [0; 3];
     kept.read_exact(&mut request).await.unwrap();
-    assert_eq!(&request, b"GET", "it was sent there first");
+    assert_eq!(
+        &request, b"GET",
+        "the request went to the kept connection first"
+    );
     assert_eq!(proxy.stop()[1]["retries"], 1);
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn one_dead_address_of_two_costs_no_request() {
+async fn one_refusing_address_of_two_costs_no_request() {
     let listener = TcpListener::bind((ip(26), 0)).await.unwrap();
     let port = listener.local_addr().unwrap().port();
     let _origin = RawOrigin::serve(listener, |_| ok("x"));
@@ -193,7 +195,8 @@ async fn one_blackholed_address_of_two_costs_a_stagger_at_most() {
         .iter()
         .filter(|time| **time > Duration::from_millis(200))
         .count();
-    // Taking turns, every other one would; and none waits for a connect, which may take three seconds.
+    // If the addresses took turns, 100 requests would wait. No request waits for the connect timeout of three
+    // seconds.
     assert!(slow <= 20, "{slow} requests waited for the dead address");
     assert!(times[199] < Duration::from_secs(2), "{:?}", times[199]);
 }

@@ -1,4 +1,7 @@
-//! Pool.
+//! Connections to the origin: which are used again.
+//!
+//! Rows: requests one after the other; an origin that answers in HTTP/1.0. Left out: connections that break
+//! (`retries`), addresses that change (`moving`, `resolve`).
 
 use crate::support::origin::{Reply, ok};
 use crate::support::proxy::{pair, status};
@@ -12,7 +15,7 @@ async fn upstream_connections_are_reused() {
     assert_eq!(origin.connections(), 1);
 }
 
-/// hyper would go on in HTTP/1.0, in which a body without a length is no body.
+/// After such an answer hyper sends HTTP/1.0 on the connection, where a body without a length is lost.
 #[tokio::test(flavor = "multi_thread")]
 async fn a_connection_that_answers_in_http_1_0_is_used_once() {
     let (origin, proxy) = pair(|_| {

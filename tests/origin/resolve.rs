@@ -1,8 +1,9 @@
-//! OSS's addresses move, DNS fails, addresses die: no request is lost.
+//! What DNS answers, and what requests do about it.
 //!
-//! Rows: flips between two addresses; answers in rotation; silence, NXDOMAIN, SERVFAIL after a good
-//! answer and at the start; one address refusing, one blackholed; addresses that must not be used.
-//! A scripted DNS on loopback, origins on 127.0.0.x. Left out: IPv6.
+//! Rows: an answer with another address; answers in rotation; silence, NXDOMAIN, SERVFAIL and empty answers,
+//! after a good answer and at the start; several name servers of which one works; one address family without an
+//! answer; addresses that an endpoint must not have. A scripted DNS on loopback, origins on 127.0.1.x. Left out:
+//! origins that are reached by IPv6.
 
 use std::net::{IpAddr, Ipv4Addr, SocketAddr};
 use std::time::Duration;
@@ -32,7 +33,7 @@ async fn dns(first: Answer) -> Dns {
     dns
 }
 
-/// Origins on the same port of several addresses, each answering its own number.
+/// Starts origins on the same port of several addresses. Each answers with its number.
 async fn origins(lasts: &[u8]) -> (u16, Vec<RawOrigin>) {
     let first = TcpListener::bind((ip(lasts[0]), 0)).await.unwrap();
     let port = first.local_addr().unwrap().port();
@@ -60,7 +61,7 @@ async fn get(proxy: &Proxy) -> String {
     proxy.get("x", "/k").await
 }
 
-/// Asks until the answer holds `part`; every answer on the way must be good.
+/// Repeats a GET until its answer ends with `part`. Every answer must have status 200.
 async fn get_until(proxy: &Proxy, part: &str) {
     let asking = async {
         loop {
@@ -77,12 +78,12 @@ async fn get_until(proxy: &Proxy, part: &str) {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_request_follows_dns_to_an_address_nobody_had_told_of() {
+async fn a_request_follows_dns_to_an_address_that_is_not_known_yet() {
     let (port, mut origins) = origins(&[11, 12]).await;
     let dns = dns(answer(&[11])).await;
     let proxy = proxy(&[dns.addr()], port, "");
     get_until(&proxy, "from 11").await;
-    // The old address is gone, and the new one is known to DNS only.
+    // The old address refuses connections, and only DNS has the new one.
     dns.set(answer(&[12]));
     drop(origins.remove(0));
     get_until(&proxy, "from 12").await;
@@ -109,11 +110,11 @@ async fn answers_in_rotation_keep_the_connections_of_all_addresses() {
         }
     }
     let after: usize = origins.iter().map(RawOrigin::connections).sum();
-    assert_eq!(after, before, "no address was forgotten");
+    assert_eq!(after, before, "no connection was opened anew");
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_dns_that_fails_after_a_good_answer_costs_nothing() {
+async fn a_dns_failure_after_a_good_answer_costs_no_request() {
     let (port, _origins) = origins(&[31]).await;
     let dns = dns(answer(&[31])).await;
     let proxy = proxy(&[dns.addr()], port, "");
@@ -133,7 +134,7 @@ async fn a_dns_that_fails_after_a_good_answer_costs_nothing() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_dns_that_fails_at_the_start_is_named_and_heals() {
+async fn a_dns_failure_at_the_start_is_reported_and_recovers() {
     let (port, _origins) = origins(&[41]).await;
     let dns = dns(Answer::NxDomain).await;
     let proxy = proxy(&[dns.addr()], port, "");
@@ -151,7 +152,7 @@ async fn a_dns_that_fails_at_the_start_is_named_and_heals() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn addresses_an_endpoint_must_not_have_are_refused_by_name() {
+async fn forbidden_addresses_have_an_error_of_their_own() {
     let dns = dns(Answer::Addresses {
         ips: vec![
             "169.254.169.254".parse().unwrap(),
@@ -192,7 +193,8 @@ async fn one_name_server_of_several_that_works_is_enough() {
     }
 }
 
-/// Passes questions on to `dns`, but for those for IPv6 addresses, which some firewalls drop.
+/// Starts a name server that forwards to `dns`, except questions for IPv6 addresses. Some firewalls drop
+/// those.
 async fn without_ipv6(dns: SocketAddr) -> SocketAddr {
     const AAAA: [u8; 2] = [0, 28];
     let socket = UdpSocket::bind("127.0.0.1:0").await.unwrap();
@@ -201,7 +203,7 @@ async fn without_ipv6(dns: SocketAddr) -> SocketAddr {
         let mut question = [0; 512];
         loop {
             let (length, asker) = socket.recv_from(&mut question).await.unwrap();
-            // Behind the fixed head, the name, which ends in a zero.
+            // The name begins after the fixed head of 12 bytes and ends in a zero byte.
             let name = question[12..length].iter().position(|byte| *byte == 0);
             let kind = 12 + name.unwrap() + 1;
             if question[kind..kind + 2] == AAAA {
@@ -218,7 +220,7 @@ async fn without_ipv6(dns: SocketAddr) -> SocketAddr {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn one_family_without_an_answer_does_not_hold_up_the_other() {
+async fn an_address_family_without_an_answer_does_not_delay_the_other() {
     let listener = TcpListener::bind((ip(62), 0)).await.unwrap();
     let port = listener.local_addr().unwrap().port();
     let _origin = RawOrigin::serve(listener, |_| ok("x"));

@@ -1,9 +1,9 @@
-//! A download that breaks goes on elsewhere, and the client sees one body, or a broken one.
+//! A download that breaks continues with a range request, and the client sees one whole body or a broken one.
 //!
-//! Rows: reset, early end and silence, at several places; the client's own range; a signed request;
-//! another address; HTTP/2; every answer that is not the rest; every answer that must not go on; the
-//! bounds. An origin on loopback serves an object by ranges and is told where to break. Left out:
-//! a client that goes away meanwhile, which drops the download like any other.
+//! Rows: reset, early end and stall, at several places; a range of the client; a signed request; another address;
+//! HTTP/2; every answer that is not the rest of the object; every answer that must not be continued; the limits.
+//! An origin on loopback serves an object by ranges and breaks where the test says. Left out: a client that
+//! leaves meanwhile, which ends the download like any other.
 
 use std::net::{IpAddr, Ipv4Addr, SocketAddr};
 use std::sync::Arc;
@@ -18,7 +18,7 @@ use crate::support::object::{LENGTH, TAG, answer, joined, object, range, whole};
 use crate::support::origin::{RawOrigin, Received, Reply};
 use crate::support::proxy::{Proxy, bucket_at, one_route};
 
-/// An origin whose first connection ends after `cut` bytes of the body, as `how` says.
+/// An origin whose first connection ends after `cut` bytes of the body, in the way of `how`.
 async fn breaking(cut: usize, how: fn(Vec<u8>) -> Reply) -> RawOrigin {
     let object = object();
     RawOrigin::start(move |request| {
@@ -36,7 +36,7 @@ fn proxy(origin: &RawOrigin, more: &str) -> Proxy {
     Proxy::start(&one_route(&route))
 }
 
-/// Head, without the request's id and its date, and body of an answer.
+/// The head of an answer, without request id and date, and its body.
 fn split(answer: &[u8]) -> (Vec<String>, &[u8]) {
     let end = answer.windows(4).position(|four| four == b"\r\n\r\n");
     let (head, body) = answer.split_at(end.expect("a head") + 4);
@@ -47,7 +47,7 @@ fn split(answer: &[u8]) -> (Vec<String>, &[u8]) {
     (lines.map(str::to_owned).collect(), body)
 }
 
-/// What came before the break is right, as far as it was still sent.
+/// Asserts that an answer holds at most `most` bytes of the body, behind a good head or none.
 fn assert_broken(got: &[u8], most: usize, name: &str) {
     let head = String::from_utf8_lossy(&got[..got.len().min(1000)]);
     assert!(
@@ -76,7 +76,7 @@ async fn assert_goes_on(cut: usize, how: fn(Vec<u8>) -> Reply, more: &str, is_ex
         "{first}"
     );
     assert_eq!(asked[1].header("if-match"), [TAG.as_bytes()]);
-    // The client is told nothing of it.
+    // The head is the same as without a break.
     let (unbroken, _) = {
         let got = proxy.raw(GET.as_bytes()).await;
         let (head, body) = split(&got);
@@ -158,12 +158,12 @@ async fn the_rest_of_a_clients_own_range_stays_inside_it() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn the_rest_comes_from_another_address_where_there_is_one() {
+async fn the_rest_comes_from_another_address_if_there_is_one() {
     let [left, right] = [61, 62].map(|last| Ipv4Addr::new(127, 0, 3, last));
     let first = TcpListener::bind((left, 0)).await.unwrap();
     let port = first.local_addr().unwrap().port();
     let second = TcpListener::bind((right, port)).await.unwrap();
-    // Whoever is asked first breaks, and breaks always.
+    // The address that gets the first request breaks every download.
     let broken: Arc<AtomicUsize> = Arc::default();
     let origins: Vec<RawOrigin> = [(first, 1), (second, 2)]
         .into_iter()
@@ -198,8 +198,8 @@ async fn the_rest_comes_from_another_address_where_there_is_one() {
         let got = proxy.raw(get.as_bytes()).await;
         assert!(*split(&got).1 == object()[..100_000]);
     }
-    // Taking turns, each would have been asked at least twenty times. Left alone for a second, one is
-    // tried again.
+    // If the addresses took turns, each would get at least twenty requests. The pool tries a broken address
+    // again after a second.
     let most = 3 + 2 * usize::try_from(begin.elapsed().as_secs()).unwrap();
     let asked: Vec<usize> = origins
         .iter()
@@ -211,7 +211,7 @@ async fn the_rest_comes_from_another_address_where_there_is_one() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_download_over_http2_goes_on() {
+async fn a_download_over_http2_continues() {
     let origin = breaking(300_000, Reply::Reset).await;
     let proxy = proxy(&origin, "");
     let socket = TcpStream::connect(proxy.address).await.unwrap();
@@ -230,11 +230,11 @@ async fn a_download_over_http2_goes_on() {
     driver.abort();
 }
 
-/// What the origin answers when the rest is asked for.
+/// The answer of the origin to the range request.
 type Rest = fn(&Received, &[u8]) -> Vec<u8>;
 
 #[tokio::test(flavor = "multi_thread")]
-async fn an_answer_that_is_not_the_rest_leaves_the_body_broken() {
+async fn an_answer_that_is_not_the_rest_of_the_object_is_not_joined() {
     let cases: [(&str, Rest); 9] = [
         ("another tag", |request, object| {
             joined(answer(request, object, "\"OTHER\"", ""), LENGTH)
@@ -344,7 +344,7 @@ async fn a_download_is_given_up_after_three_attempts_or_one_without_progress() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn an_attempt_without_an_answer_is_followed_by_another() {
+async fn a_range_request_without_an_answer_is_followed_by_another() {
     let object = object();
     let origin = RawOrigin::start(move |request| match request.connection {
         0 => Reply::Close(joined(answer(request, &object, TAG, ""), 200_000)),
@@ -358,10 +358,10 @@ async fn an_attempt_without_an_answer_is_followed_by_another() {
     assert_eq!(origin.received().len(), 3);
 }
 
-/// A fifth of the requests, and ten to begin with: an origin that breaks every download must not be
-/// asked twice for all of them.
+/// The budget is a fifth of the requests, plus ten. Without it, an origin that breaks every download would
+/// get two more requests for each.
 #[tokio::test(flavor = "multi_thread")]
-async fn a_first_attempt_is_free_and_more_are_under_the_budget_of_repeats() {
+async fn the_first_range_request_is_free_and_further_ones_need_budget() {
     let object = object();
     let origin = RawOrigin::start(move |request| match range(request) {
         None => Reply::Close(joined(answer(request, &object, TAG, ""), 10)),

@@ -1,14 +1,17 @@
-//! Retries.
+//! Requests that are sent again, and those that must not be.
+//!
+//! Rows: a kept connection that the origin closes; reads on new connections that break; POST; answers that break
+//! off in their head. Left out: downloads (`resume`), other addresses (`moving`) and endpoints (`tier_change`).
 
 use crate::support::origin::{RawOrigin, Reply, ok};
 use crate::support::proxy::{Proxy, bucket_at, one_route, pair, status};
 
-/// A kept-alive connection that the origin closes just as a request is sent on it: the request is
-/// sent again, once, when that cannot do harm.
+/// The origin may close a kept-alive connection just when the proxy sends a request on it. A request that is
+/// safe to repeat is then sent once more.
 #[tokio::test(flavor = "multi_thread")]
-async fn a_request_on_a_connection_that_was_closed_is_sent_again_once() {
+async fn a_get_on_a_connection_that_the_origin_closes_is_sent_again_once() {
     let (origin, proxy) = pair(|request| {
-        // The second request of every connection is cut off without an answer.
+        // The origin closes the first connection at its second request, without an answer.
         let text = String::from_utf8_lossy(&request.head).into_owned();
         if text.contains("second") && request.connection == 0 {
             Reply::Close(Vec::new())
@@ -74,7 +77,7 @@ async fn a_post_is_never_sent_twice() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn what_has_begun_to_answer_is_not_asked_again() {
+async fn a_write_is_not_sent_again_once_its_answer_has_begun() {
     for beginning in [
         &b"HTTP/1.1 204 No Content\r\nx-oss"[..],
         b"HTTP/1.1 102 P\r\n\r\n",

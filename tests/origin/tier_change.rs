@@ -16,8 +16,8 @@ use crate::support::origin::{RawOrigin, Reply, ok};
 use crate::support::proxy::status;
 use crate::support::tiers::{PLAIN, closed, dns, get, named, proxy};
 
-/// A network that swallows everything leaves kept connections open. The first endpoint answers one
-/// request, then nothing, and takes no connection any more.
+/// A network that drops every packet leaves kept connections open. The first endpoint answers one request.
+/// After that it answers nothing and accepts no connection.
 #[tokio::test(flavor = "multi_thread")]
 async fn a_request_on_a_kept_connection_of_a_lost_endpoint_moves() {
     let socket = TcpSocket::new_v4().unwrap();
@@ -26,7 +26,7 @@ async fn a_request_on_a_kept_connection_of_a_lost_endpoint_moves() {
     let address = listener.local_addr().unwrap();
     let second = RawOrigin::start(|_| ok("second")).await;
     let dns = dns().await;
-    // Literal addresses: a connection made before the first DNS answer is not kept.
+    // Literal addresses, because the pool does not keep connections made before the first DNS answer.
     let endpoints = [address, second.address].map(|address| address.to_string());
     let more = "tls = false\ntimeouts = { connect = \"2s\" }\nhost = \"img.example.com\"";
     let proxy = proxy(&dns, &endpoints, more);
@@ -44,7 +44,8 @@ async fn a_request_on_a_kept_connection_of_a_lost_endpoint_moves() {
     let (_listener, mut kept) = answering.await.unwrap();
     let _fillers = fill(address);
     let begin = Instant::now();
-    // A second to wonder, two to find out; asking the first endpoint again would be two more.
+    // After one second without an answer the proxy probes the endpoint, which takes two. A second probe would
+    // take two more.
     assert_eq!(get(&proxy).await, "second");
     assert!(
         begin.elapsed() < Duration::from_secs(5),
@@ -53,10 +54,13 @@ async fn a_request_on_a_kept_connection_of_a_lost_endpoint_moves() {
     );
     let mut request = [0; 3];
     kept.read_exact(&mut request).await.unwrap();
-    assert_eq!(&request, b"GET", "it was sent there first");
+    assert_eq!(
+        &request, b"GET",
+        "the request went to the kept connection first"
+    );
     let begin = Instant::now();
     assert_eq!(get(&proxy).await, "second");
-    // Asking the first endpoint again would be two seconds.
+    // Another connect to the first endpoint would take two seconds.
     assert!(begin.elapsed() < Duration::from_millis(1500), "moved");
     assert_eq!(proxy.stop()[1]["retries"], 1);
 }
@@ -79,7 +83,11 @@ async fn a_slow_answer_on_a_kept_connection_is_waited_for() {
     assert_eq!(get(&proxy).await, "first");
     let answer = proxy.get("x", "/slow").await;
     assert!(answer.ends_with("slow"), "{answer}");
-    assert_eq!(first.connections(), 2, "whether it is there was asked");
+    assert_eq!(
+        first.connections(),
+        2,
+        "one connection for requests, one for the probe"
+    );
     assert_eq!(first.received().len(), 2);
     assert!(second.received().is_empty());
 }
@@ -102,7 +110,11 @@ async fn an_upload_moves_while_none_of_it_was_sent_and_never_after() {
         let answer = tiers.text(upload).await;
         assert_eq!(status(&answer), 502, "{answer}");
         assert!(answer.contains("<Code>UpstreamReset</Code>"), "{answer}");
-        assert_eq!(second.received().len(), 1, "its bytes may have arrived");
+        assert_eq!(
+            second.received().len(),
+            1,
+            "its bytes may have arrived at the first endpoint"
+        );
     }
 }
 
@@ -174,7 +186,7 @@ async fn a_signature_that_names_the_endpoint_keeps_the_request_there() {
     ] {
         let proxy = proxy(&dns, &[first.clone(), other.clone()], more);
         let before = second.received().len();
-        // The second round finds the traffic at the other endpoint already.
+        // In the second round all traffic goes to the other endpoint already.
         for _ in 0..2 {
             let answer = proxy
                 .text(&format!("{request}connection: close\r\n\r\n"))

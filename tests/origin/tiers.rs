@@ -27,7 +27,7 @@ async fn an_endpoint_that_goes_away_costs_no_request() {
     assert_eq!(get(&proxy).await, "first");
     assert_eq!(second.received().len(), 0);
     drop(first);
-    // It is gone when its task has been dropped.
+    // The listener closes when its task has been dropped.
     let leaving = async { while get(&proxy).await == "first" {} };
     tokio::time::timeout(Duration::from_secs(20), leaving)
         .await
@@ -47,7 +47,7 @@ async fn an_endpoint_that_goes_away_costs_no_request() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn an_endpoint_that_swallows_connects_is_left_within_five_seconds() {
+async fn a_request_leaves_an_endpoint_that_swallows_connects_within_five_seconds() {
     let (hole, _fillers) = black_hole(([127, 0, 5, 1], 0).into());
     let second = RawOrigin::start(|_| ok("second")).await;
     let dns = dns().await;
@@ -70,7 +70,7 @@ async fn an_endpoint_that_swallows_connects_is_left_within_five_seconds() {
     for _ in 0..20 {
         let begin = Instant::now();
         assert_eq!(get(&proxy).await, "second");
-        // A connect to the hole would take three seconds.
+        // A connect to the first endpoint would take three seconds.
         assert!(
             begin.elapsed() < Duration::from_millis(2500),
             "{:?}",
@@ -107,10 +107,10 @@ async fn the_certificate_is_checked_against_the_other_endpoints_name() {
     }
 }
 
-/// One answer after the other, never back and forth: an endpoint that shows up for a moment gets no
-/// request, one that stays gets all.
+/// Traffic does not move back and forth: an endpoint that accepts connections for a moment gets no request,
+/// and one that keeps accepting them gets all.
 #[tokio::test(flavor = "multi_thread")]
-async fn traffic_returns_to_an_endpoint_that_holds_and_only_to_such_a_one() {
+async fn traffic_returns_only_to_an_endpoint_that_keeps_accepting() {
     let second = RawOrigin::start(|_| ok("second")).await;
     let port = closed().await;
     let dns = dns().await;
@@ -121,7 +121,7 @@ async fn traffic_returns_to_an_endpoint_that_holds_and_only_to_such_a_one() {
             assert_eq!(get(&proxy).await, "second");
         }
     };
-    // Until requests no longer try the first one.
+    // By then requests no longer try the first endpoint.
     second_for(Duration::from_millis(600)).await;
     let listen = || async { TcpListener::bind(("127.0.0.1", port)).await.unwrap() };
     let brief = RawOrigin::serve(listen().await, |_| ok("first"));
@@ -134,21 +134,21 @@ async fn traffic_returns_to_an_endpoint_that_holds_and_only_to_such_a_one() {
         .await
         .expect("the endpoint is tried");
     drop(brief);
-    // Longer than between two connects of a trial.
+    // Longer than the time between two connects of a trial.
     second_for(Duration::from_secs(2)).await;
     let first = RawOrigin::serve(listen().await, |_| ok("first"));
     let returning = async { while get(&proxy).await != "first" {} };
     tokio::time::timeout(Duration::from_secs(60), returning)
         .await
         .expect("traffic returns");
-    assert!(first.connections() > 3, "it had to hold");
+    assert!(first.connections() > 3, "a trial takes several connects");
     for _ in 0..20 {
         assert_eq!(get(&proxy).await, "first");
     }
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn with_every_endpoint_down_the_answer_says_so_and_heals() {
+async fn with_every_endpoint_down_the_answer_is_a_502_until_one_is_back() {
     let port = closed().await;
     let dns = dns().await;
     let proxy = proxy(&dns, &named([closed().await, port]), PLAIN);

@@ -1,11 +1,14 @@
-//! TLS towards the origin.
+//! TLS towards the origin: its certificate must be trusted and name the server.
+//!
+//! Rows: a trusted certificate with the right name, with another name, and an untrusted one. Left out: the
+//! certificates of fallback endpoints (`tiers`) and of moved addresses (`moving`).
 
 use crate::support::certificates;
 use crate::support::proxy::{Proxy, one_route, status};
 use crate::support::tls::tls_origin;
 
 #[tokio::test(flavor = "multi_thread")]
-async fn the_origins_certificate_must_be_trusted_and_of_its_name() {
+async fn the_origins_certificate_must_be_trusted_and_name_the_server() {
     let leaf = certificates::leaf(&["oss.test"]);
     let address = tls_origin(&leaf).await;
     let route = |more: &str| {

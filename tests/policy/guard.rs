@@ -1,10 +1,13 @@
-//! The guard: operations that go through and operations that do not, in path style and with one bucket.
+//! The guard: which operations pass.
+//!
+//! Rows: operations on settings and buckets, in path style and with one bucket; the preset `read-only`; the
+//! methods of a route.
 
 use crate::support::origin::{RawOrigin, ok};
 use crate::support::proxy::{Proxy, header, one_route, proxy, status};
 
 #[tokio::test(flavor = "multi_thread")]
-async fn settings_and_buckets_are_out_of_reach() {
+async fn operations_on_settings_and_buckets_are_refused() {
     let origin = RawOrigin::start(|_| ok("x")).await;
     let one = proxy(origin.address, "guard = {}");
     let many = Proxy::start(&one_route(&format!(
@@ -38,7 +41,7 @@ async fn settings_and_buckets_are_out_of_reach() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn read_only_reads_only() {
+async fn the_read_only_preset_allows_reads_only() {
     let origin = RawOrigin::start(|_| ok("x")).await;
     let proxy = proxy(origin.address, "guard = { preset = \"read-only\" }");
     let put = "PUT /k HTTP/1.1\r\nhost: x\r\ncontent-length: 1\r\nconnection: close\r\n\r\nx";
@@ -54,7 +57,7 @@ async fn read_only_reads_only() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn methods_of_the_route_are_named() {
+async fn a_refusal_names_the_methods_of_the_route() {
     let origin = RawOrigin::start(|_| ok("x")).await;
     let proxy = proxy(origin.address, "methods = [\"GET\", \"HEAD\"]");
     let answer = proxy

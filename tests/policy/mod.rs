@@ -1,4 +1,4 @@
-//! The rules of a route, as a client meets them: through the real proxy over a socket. One file a rule.
+//! The rules of a route as a client sees them, through the real proxy over a socket. One file for each rule.
 
 mod cors;
 mod guard;

@@ -1,4 +1,6 @@
-//! Forced downloads: left alone, or taken off where the operator says so.
+//! Forced downloads: the `Content-Disposition` that OSS adds.
+//!
+//! Rows: kept by default; removed where the route says so; a disposition of the object itself.
 
 use crate::support::origin::{RawOrigin, Reply};
 use crate::support::proxy::{header, proxy};
@@ -15,7 +17,7 @@ async fn forcing() -> RawOrigin {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn forced_downloads_are_left_alone_unless_told_otherwise() {
+async fn a_forced_download_is_removed_only_where_the_route_says_so() {
     let origin = forcing().await;
     let answer = proxy(origin.address, "").get("x", "/a.html").await;
     assert_eq!(header(&answer, "x-oss-force-download"), ["true"]);
@@ -32,7 +34,7 @@ async fn forced_downloads_are_left_alone_unless_told_otherwise() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_disposition_the_object_has_itself_stays() {
+async fn a_disposition_of_the_object_itself_stays() {
     let origin = RawOrigin::start(|_| {
         Reply::Bytes(
             b"HTTP/1.1 200 OK\r\ncontent-disposition: attachment\r\ncontent-length: 0\r\n\r\n"

@@ -1,4 +1,7 @@
-//! Hotlink protection: every case of the table, and what is not looked at.
+//! Hotlink protection.
+//!
+//! Rows: every case of `data/oss-referer-cases.tsv`; requests that are exempt; the root with a website; the mode
+//! `report`; the log of a refusal.
 
 use std::collections::HashMap;
 
@@ -65,7 +68,7 @@ async fn every_case_of_the_table_is_decided_as_oss_does() {
                 && answer.contains("You are denied by bucket referer policy.")
                 && answer.contains(&format!("<EC>{ec}</EC>"));
             assert!(is_named, "case {id}: {answer}");
-            // OSS was not asked, so nothing may look as if it had been.
+            // The request did not reach OSS, so the answer must have no header of OSS.
             assert!(
                 header(&answer, "x-oss-ec").is_empty()
                     && header(&answer, "x-oss-request-id").is_empty()
@@ -79,7 +82,7 @@ async fn every_case_of_the_table_is_decided_as_oss_does() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn signed_requests_forms_preflights_and_the_bucket_are_not_looked_at() {
+async fn signed_requests_forms_preflights_and_the_bucket_are_exempt() {
     let origin = RawOrigin::start(|_| ok("x")).await;
     let rules = "referer = { allow = [\"https://good.example\"], allow_empty = false }";
     let proxy = proxy(origin.address, rules);
@@ -127,7 +130,7 @@ async fn with_a_website_the_root_is_an_object() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn report_refuses_nothing() {
+async fn the_report_mode_refuses_nothing() {
     let origin = RawOrigin::start(|_| ok("x")).await;
     let rules =
         "referer = { allow = [\"https://good.example\"], allow_empty = false, mode = \"report\" }";

@@ -1,7 +1,8 @@
-//! Website hosting: the worked examples of OSS's documentation, against an OSS-like origin.
+//! Website hosting.
 //!
-//! Left out: example 26, a private bucket, which needs requests signed by the proxy; and what only
-//! OSS's own routing rules do.
+//! Rows: the worked examples of OSS's documentation, against an OSS-like origin; ranges and conditions; reuse of
+//! connections; errors of the proxy; redirects. Left out: example 26, a private bucket, which needs requests
+//! signed by the proxy; features that only OSS's own routing rules have.
 
 use std::sync::Arc;
 use std::time::{Duration, SystemTime};
@@ -13,7 +14,7 @@ use tokio::net::TcpListener;
 use crate::support::origin::{RawOrigin, Reply, ok};
 use crate::support::proxy::{Proxy, header, proxy, status};
 
-/// The bucket of the examples, readable by everybody.
+/// The bucket of the examples, which is public.
 async fn bucket() -> (Origin, Served, std::net::SocketAddr) {
     let now = Arc::new(|| SystemTime::UNIX_EPOCH + Duration::from_secs(1_764_000_000));
     let mut options = Options::new(Arc::new(Keyring::new(Vec::new(), None, now.clone())), now);
@@ -58,13 +59,13 @@ async fn ask(proxy: &Proxy, method: &str, target: &str, more: &str) -> String {
 const NO_SUCH_KEY: &str = "<Code>NoSuchKey</Code>";
 
 #[tokio::test(flavor = "multi_thread")]
-async fn the_worked_examples_come_out_as_documented() {
+async fn the_worked_examples_have_their_documented_answers() {
     let (_origin, _served, address) = bucket().await;
     let error = "error = \"error.html\"";
     let app = "error = \"index.html\", error_status = 200";
     let missing = "error = \"missing.html\"";
     let mut checked = 0;
-    // Number, subdirectories, error document, request, status, what the body holds or the Location.
+    // Number, subdirectories, error document, request, status, part of the body or the Location.
     for (number, directories, error, target, expected, holds) in [
         (1, "off", "", "/", 200, "root index"),
         (2, "off", "", "/docs/", 200, "root index"),
@@ -113,7 +114,7 @@ async fn the_worked_examples_come_out_as_documented() {
         }
         checked += 1;
     }
-    // 18: whoever signs asks for the bucket itself; this signature is nobody's.
+    // 18: a signed request is for the bucket itself. The signature is of an unknown key.
     let rules = "website = {}";
     let answer = ask(
         &proxy(address, rules),
@@ -126,10 +127,10 @@ async fn the_worked_examples_come_out_as_documented() {
         !body(&answer).contains("root index"),
         "example 18: {answer}"
     );
-    // 21 and 22: without the table nothing is a page.
+    // 21 and 22: without the table `website` no key is a page.
     let answer = ask(&proxy(address, ""), "GET", "/", "").await;
     assert_eq!(status(&answer), 403, "example 22: {answer}");
-    // 23.
+    // 23: a HEAD request for a page of the app.
     let rules = format!("website = {{ {app} }}");
     let answer = ask(&proxy(address, &rules), "HEAD", "/app/route/1", "").await;
     assert_eq!(status(&answer), 200, "example 23: {answer}");
@@ -139,7 +140,7 @@ async fn the_worked_examples_come_out_as_documented() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn ranges_and_conditions_hold_for_an_index_and_not_for_a_404() {
+async fn ranges_and_conditions_apply_to_an_index_and_not_to_a_404() {
     let (_origin, _served, address) = bucket().await;
     let site = proxy(address, "website = { error = \"error.html\" }");
     let index = ask(&site, "GET", "/", "").await;
@@ -153,7 +154,7 @@ async fn ranges_and_conditions_hold_for_an_index_and_not_for_a_404() {
     let etag = header(&missing, "etag")[0];
     let missing = ask(&site, "GET", "/none", &format!("if-none-match: {etag}\r\n")).await;
     assert_eq!((status(&missing), body(&missing)), (404, "error page"));
-    // A single-page app is served with 200, so its document is one like others.
+    // With `error_status = 200` the document has ranges and conditions, as other objects do.
     let app = proxy(
         address,
         "website = { error = \"index.html\", error_status = 200 }",
@@ -179,7 +180,7 @@ async fn the_connection_of_a_missing_object_is_used_again() {
     for _ in 0..10 {
         assert_eq!(status(&ask(&site, "GET", "/none", "").await), 404);
     }
-    // One request asks three times, two of them while the first answer is kept.
+    // One request of the client makes three to OSS, two of them while the first answer is kept.
     assert!(origin.connections() <= 3, "{}", origin.connections());
 }
 
@@ -229,7 +230,7 @@ async fn a_get_with_a_body_is_passed_on_whole() {
     assert_eq!(origin.received()[0].body, b"hello");
 }
 
-/// A key may begin with `/`; a Location must not begin with two of them.
+/// A key may begin with `/`. A Location that began with `//` would name another host.
 #[tokio::test(flavor = "multi_thread")]
 async fn a_redirect_stays_on_the_host() {
     let (origin, _served, address) = bucket().await;

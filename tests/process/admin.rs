@@ -1,8 +1,8 @@
 //! The admin listener, its commands, and what it shows.
 //!
-//! Rows: every page by method, with and without token; the metrics after known requests, as
-//! OpenMetrics; readiness when an endpoint has no address, cannot be connected to, and recovers; the
-//! commands with their exit codes and texts.
+//! Rows: every page by method, with and without token; metrics after known requests, as OpenMetrics; readiness
+//! when an endpoint has no address, cannot be connected to, and recovers; the commands with their exit codes and
+//! texts; the health path of a listener.
 
 use std::time::Duration;
 
@@ -37,7 +37,7 @@ fn request(method: &str, path: &str, more: &str) -> String {
 }
 
 #[tokio::test]
-async fn pages_take_their_methods_and_the_token() {
+async fn each_page_accepts_its_methods_and_needs_the_token() {
     let origin = RawOrigin::start(|_| ok("x")).await;
     let daemon = Daemon::start(&config(origin.address, &format!("token = \"{TOKEN}\"\n")));
     let admin = daemon.addresses(2).await[0];
@@ -81,7 +81,7 @@ async fn pages_take_their_methods_and_the_token() {
 }
 
 #[tokio::test]
-async fn metrics_count_what_was_asked() {
+async fn metrics_count_the_requests() {
     let origin = RawOrigin::start(|_| ok("hello")).await;
     let daemon = Daemon::start(&config(origin.address, ""));
     let addresses = daemon.addresses(2).await;
@@ -150,7 +150,7 @@ async fn readiness_follows_the_endpoint() {
         ttl: 1,
     });
     wait_for("ready", || health.is_ready().then_some(())).await;
-    // Nobody asks for anything: the probe finds out.
+    // No request is sent, so only the probe can notice.
     drop(origin);
     wait_for("not ready", || (!health.is_ready()).then_some(())).await;
     assert!(
@@ -171,7 +171,7 @@ async fn commands_print_the_outcome_and_exit_with_it() {
     let text = config(origin.address, "");
     let daemon = Daemon::start(&text);
     let admin = daemon.addresses(2).await[0];
-    // The port is free to choose at the start only; the commands need to know it.
+    // The commands read the port from the config, so the test chooses a free one before the start.
     let text = text.replace(
         "[admin]\naddress = \"127.0.0.1:0\"",
         &format!("[admin]\naddress = \"{admin}\""),
@@ -253,7 +253,7 @@ async fn the_health_path_of_a_listener_comes_before_every_rule() {
 }
 
 #[tokio::test]
-async fn a_bucket_a_client_has_invented_is_no_trouble_of_the_node() {
+async fn a_bucket_name_made_up_by_a_client_does_not_change_readiness() {
     let dns = Dns::bind(([127, 0, 0, 1], 0).into()).await.unwrap();
     dns.set(Answer::NxDomain);
     let proxy = Proxy::start(&format!(
@@ -264,7 +264,7 @@ async fn a_bucket_a_client_has_invented_is_no_trouble_of_the_node() {
     let health = std::sync::Arc::clone(&proxy.state().health);
     wait_for("ready", || health.is_ready().then_some(())).await;
     assert_eq!(status(&proxy.get("x", "/team-typo/k").await), 502);
-    // Two rounds of the watch have seen it.
+    // The readiness check has run twice meanwhile.
     let mut pace = tokio::time::interval(Duration::from_millis(600));
     for _ in 0..3 {
         pace.tick().await;

@@ -1,4 +1,7 @@
-//! The process where something has run out: descriptors, the patience of a log's reader, or its origin.
+//! A process without free file descriptors.
+//!
+//! Rows: more connections than descriptors; processor time meanwhile; recovery. `tests/ha/descriptors.py` has the
+//! same under load.
 
 use std::time::Duration;
 
@@ -9,7 +12,7 @@ use crate::support::origin::{RawOrigin, ok};
 use crate::support::proxy::status;
 
 #[tokio::test(flavor = "multi_thread")]
-async fn without_descriptors_it_neither_spins_nor_falls_over() {
+async fn a_process_without_descriptors_neither_spins_nor_ends_and_recovers() {
     let origin = RawOrigin::start(|_| ok("x")).await;
     let text = daemon::config(origin.address, "[server]\nworkers = 1\n");
     let mut daemon = Daemon::start_with(&text, |command| {
@@ -41,23 +44,20 @@ async fn without_descriptors_it_neither_spins_nor_falls_over() {
     clock.tick().await;
     clock.tick().await;
     let used = cpu_ticks(pid) - before;
-    assert!(
-        used < 20,
-        "{used} of 100 ticks in a second with nothing to do"
-    );
+    assert!(used < 20, "used {used} of 100 ticks in an idle second");
     drop(open);
-    // Those it holds it has yet to find closed; until then there is no place.
+    // The process must first notice that its connections are closed; until then it answers 503.
     let recovering = async { while status(&daemon::get(address).await) == 503 {} };
     tokio::time::timeout(Duration::from_secs(10), recovering)
         .await
-        .expect("it recovers");
+        .expect("recovery");
     for _ in 0..100 {
         assert_eq!(status(&daemon::get(address).await), 200);
     }
     assert!(daemon.child.try_wait().unwrap().is_none());
 }
 
-/// Processor time of a process, in hundredths of a second.
+/// The processor time of a process, in hundredths of a second.
 fn cpu_ticks(pid: u32) -> u64 {
     let stat = std::fs::read_to_string(format!("/proc/{pid}/stat")).unwrap();
     let fields: Vec<&str> = stat

@@ -1,4 +1,7 @@
-//! Drain.
+//! Drain and stop: which requests are still served, and when the process ends.
+//!
+//! Rows: idle and busy connections; a connection without a request yet; a silent origin at a stop. Left out:
+//! HTTP/2 clients (`client/http2`), a drain under load (`tests/ha`).
 
 use std::time::Duration;
 
@@ -15,11 +18,11 @@ use crate::support::proxy::{Proxy, bucket_at, one_route};
 async fn a_drain_closes_idle_connections_and_lets_running_requests_finish() {
     let (let_go, gate) = std::sync::mpsc::channel::<()>();
     let gate = std::sync::Mutex::new(gate);
-    let (tell, mut told) = tokio::sync::mpsc::unbounded_channel();
+    let (send_begun, mut begun) = tokio::sync::mpsc::unbounded_channel();
     let origin = RawOrigin::start(move |request| {
         if request.line().contains("slow") {
-            // The answer waits for the drain to have begun.
-            tell.send(()).unwrap();
+            // The origin holds its answer back until the drain has begun.
+            send_begun.send(()).unwrap();
             tokio::task::block_in_place(|| gate.lock().unwrap().recv()).unwrap();
         }
         ok("done")
@@ -36,7 +39,7 @@ async fn a_drain_closes_idle_connections_and_lets_running_requests_finish() {
     busy.write_all(b"GET /slow HTTP/1.1\r\nhost: x\r\n\r\n")
         .await
         .unwrap();
-    told.recv().await.unwrap();
+    begun.recv().await.unwrap();
     let address = proxy.address;
     let draining = tokio::spawn(async move {
         proxy.drain().await;
@@ -44,7 +47,7 @@ async fn a_drain_closes_idle_connections_and_lets_running_requests_finish() {
     });
     let mut rest = String::new();
     idle.read_to_string(&mut rest).await.unwrap();
-    // The idle connection has ended, so the drain has begun.
+    // The idle connection is closed, so the drain has begun.
     let refused = async { while TcpStream::connect(address).await.is_ok() {} };
     tokio::time::timeout(Duration::from_secs(5), refused)
         .await
@@ -64,7 +67,7 @@ async fn a_drain_closes_idle_connections_and_lets_running_requests_finish() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_drain_serves_what_has_come_and_ends_early() {
+async fn a_drain_serves_open_connections_once_more_and_ends_early() {
     let origin = RawOrigin::start(|_| ok("x")).await;
     let server = "[server]\ndrain_delay = \"300ms\"\ndrain_timeout = \"20s\"\n";
     let mut daemon = Daemon::start(&daemon::config(origin.address, server));
@@ -79,7 +82,7 @@ async fn a_drain_serves_what_has_come_and_ends_early() {
         std::net::TcpStream::connect(address).is_err().then_some(())
     })
     .await;
-    // Connections from before get their next request through, even when it is their first.
+    // Connections from before the drain get one more answer, even if it is their first.
     for client in [&mut fresh, &mut kept] {
         assert_eq!(ask(client, request).await, Ok(false));
     }
@@ -93,7 +96,7 @@ async fn a_drain_serves_what_has_come_and_ends_early() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_silent_origin_does_not_outlive_the_stop() {
+async fn a_stop_does_not_wait_for_a_silent_origin() {
     let origin = RawOrigin::start(|_| Reply::Silent).await;
     let proxy = Proxy::start(&one_route(&bucket_at(origin.address)));
     let mut socket = TcpStream::connect(proxy.address).await.unwrap();

@@ -1,8 +1,8 @@
-//! The process from start to end: signals, hand-over of sockets, passed sockets, watched files.
+//! The process from start to end: signals, upgrades, passed sockets, watched files.
 //!
-//! Rows: SIGHUP, a drain under load and what it leaves, upgrades under load by signal and by command,
-//! an upgrade whose new process cannot start, sockets passed as systemd passes them, a renewed
-//! certificate, the notifications systemd gets. tests/ha has the same at scale.
+//! Rows: SIGHUP with a good and a bad config; a watched config; upgrades under load; upgrades whose new process
+//! cannot start or reaches no endpoint; sockets and notifications as systemd has them; a renewed certificate.
+//! Left out: drain (`drain`), what a new config changes (`reload`). `tests/ha` has the same at scale.
 
 use std::os::unix::net::UnixDatagram;
 use std::sync::Arc;
@@ -27,7 +27,7 @@ async fn wait_until_sent(tally: &Tally, requests: u64) {
 }
 
 #[tokio::test]
-async fn hang_up_loads_the_config_and_a_bad_one_changes_nothing() {
+async fn sighup_loads_the_config_and_a_bad_one_changes_nothing() {
     let origin = RawOrigin::start(|_| ok("x")).await;
     let text = daemon::config(origin.address, "");
     let daemon = Daemon::start(&text);
@@ -50,7 +50,7 @@ async fn hang_up_loads_the_config_and_a_bad_one_changes_nothing() {
 }
 
 #[tokio::test]
-async fn a_changed_file_is_loaded_by_itself_where_that_is_asked_for() {
+async fn a_watched_config_file_is_loaded_when_it_changes() {
     let origin = RawOrigin::start(|_| ok("x")).await;
     let text = daemon::config(origin.address, "[server]\nwatch_config = true\n");
     let daemon = Daemon::start(&text);
@@ -83,14 +83,15 @@ async fn upgrades_under_load_lose_no_request_and_refuse_no_connection() {
         upload.write_all(b".").await.unwrap();
         pid = wait_for("a new process", || {
             let events = daemon.events();
-            let told: Vec<&str> = events
+            let upgraded: Vec<&str> = events
                 .lines()
                 .filter(|line| line.contains("upgraded: process"))
                 .collect();
-            if (told.len() as u64) < round {
+            if (upgraded.len() as u64) < round {
                 return None;
             }
-            told.last()?
+            upgraded
+                .last()?
                 .split("process ")
                 .nth(1)?
                 .split(' ')
@@ -103,7 +104,7 @@ async fn upgrades_under_load_lose_no_request_and_refuse_no_connection() {
     }
     wait_until_sent(&tally, CLIENTS * 20).await;
     finish("3 upgrades", &tally, clients, begin).await;
-    // The upload began in the first process and ends there.
+    // The upload began in the first process and ends in it.
     upload.write_all(b".").await.unwrap();
     let mut answer = vec![0; 15];
     upload.read_exact(&mut answer).await.unwrap();
@@ -118,7 +119,7 @@ async fn upgrades_under_load_lose_no_request_and_refuse_no_connection() {
 }
 
 #[tokio::test]
-async fn a_successor_that_cannot_start_changes_nothing() {
+async fn an_upgrade_whose_process_cannot_start_changes_nothing() {
     let origin = RawOrigin::start(|_| ok("x")).await;
     let daemon = Daemon::start(&daemon::config(origin.address, ""));
     let address = daemon.addresses(1).await[0];
@@ -135,13 +136,13 @@ async fn a_successor_that_cannot_start_changes_nothing() {
 }
 
 #[tokio::test]
-async fn a_successor_that_reaches_no_endpoint_changes_nothing_and_a_drain_is_kept() {
+async fn an_upgrade_without_a_reachable_endpoint_changes_nothing_and_a_drain_outlives_an_upgrade() {
     let origin = RawOrigin::start(|_| ok("x")).await;
     let text = daemon::config(origin.address, "[admin]\naddress = \"unix:admin.sock\"\n");
     let daemon = Daemon::start(&text);
     let address = daemon.addresses(1).await[0];
     daemon.event("ready").await;
-    // An address of the machine that nobody listens on.
+    // Port 1 of this machine refuses connections.
     daemon.write(&text.replace(&origin.address.port().to_string(), "1"));
     let output = daemon.ask("upgrade");
     assert_eq!(output.status.code(), Some(1));
@@ -172,7 +173,7 @@ async fn a_successor_that_reaches_no_endpoint_changes_nothing_and_a_drain_is_kep
 }
 
 #[tokio::test]
-async fn sockets_are_taken_as_systemd_passes_them() {
+async fn sockets_passed_by_systemd_are_used_and_it_is_notified() {
     let origin = RawOrigin::start(|_| ok("x")).await;
     let listener = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
     let address = listener.local_addr().unwrap();
@@ -196,7 +197,7 @@ async fn sockets_are_taken_as_systemd_passes_them() {
             .fd_mappings(vec![mapping])
             .unwrap();
     };
-    let told = |word: &str| {
+    let notified = |word: &str| {
         let mut text = [0; 512];
         loop {
             let length = notify.recv(&mut text).unwrap();
@@ -207,13 +208,13 @@ async fn sockets_are_taken_as_systemd_passes_them() {
         }
     };
     let mut daemon = Daemon::start_with(&text, pass);
-    assert!(told("READY=1").contains("STATUS=serving"));
+    assert!(notified("READY=1").contains("STATUS=serving"));
     assert_eq!(status(&daemon::get(address).await), 200);
     Daemon::signal("HUP", daemon.child.id());
-    assert!(told("RELOADING=1").contains("MONOTONIC_USEC="));
-    told("READY=1");
+    assert!(notified("RELOADING=1").contains("MONOTONIC_USEC="));
+    notified("READY=1");
     Daemon::signal("USR2", daemon.child.id());
-    let main: u32 = told("MAINPID=")
+    let main: u32 = notified("MAINPID=")
         .split("MAINPID=")
         .nth(1)
         .and_then(|rest| rest.lines().next()?.parse().ok())
@@ -221,9 +222,9 @@ async fn sockets_are_taken_as_systemd_passes_them() {
     assert_eq!(daemon.ended().await, Some(0));
     assert_eq!(status(&daemon::get(address).await), 200);
     Daemon::signal("TERM", main);
-    told("STOPPING=1");
+    notified("STOPPING=1");
     daemon.event("stopped").await;
-    // The socket has outlived the processes: nobody is refused.
+    // The test still holds the listening socket, so a connection waits for the next process.
     let waiting = tokio::spawn(daemon::get(address));
     let next = Daemon::start_with(&text, pass);
     assert_eq!(status(&waiting.await.unwrap()), 200);
@@ -231,7 +232,7 @@ async fn sockets_are_taken_as_systemd_passes_them() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_renewed_certificate_is_served_by_itself_and_a_half_written_pair_is_not() {
+async fn a_renewed_certificate_is_served_once_its_key_is_there_too() {
     let origin = RawOrigin::start(|_| ok("x")).await;
     let (old, new) = (
         certificates::leaf(&["a.example"]),
@@ -253,7 +254,7 @@ async fn a_renewed_certificate_is_served_by_itself_and_a_half_written_pair_is_no
     assert!(shows(&old).await);
     std::fs::copy(&new.cert, &old.cert).unwrap();
     daemon.event("certificate not renewed").await;
-    assert!(shows(&old).await, "the key is still the old one");
+    assert!(shows(&old).await, "the new certificate has no key yet");
     std::fs::rename(&new.key, &old.key).unwrap();
     let mut pace = tokio::time::interval(Duration::from_millis(100));
     let begin = Instant::now();

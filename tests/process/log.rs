@@ -1,4 +1,7 @@
-//! Log.
+//! Logs: what is logged once, and what happens when a log's reader stops.
+//!
+//! Rows: an origin that is down; an event log that is not read; an access log that is not read. Left out: the
+//! fields of access lines, which the tests of their features read.
 
 use std::io::Read;
 use std::net::SocketAddr;
@@ -13,38 +16,39 @@ use crate::support::daemon::{self, Daemon, wait_for};
 use crate::support::origin::{RawOrigin, ok};
 use crate::support::proxy::{bucket_at, status};
 
-/// An address of which nobody listens any more.
-fn nobody() -> SocketAddr {
+/// An address that refuses connections.
+fn closed() -> SocketAddr {
     let closed = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
     closed.local_addr().unwrap()
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn an_origin_that_is_gone_is_told_once_and_not_by_each_request() {
-    let daemon = Daemon::start(&daemon::config(nobody(), "[server]\nworkers = 1\n"));
+async fn an_origin_that_is_down_is_logged_once_and_not_by_each_request() {
+    let daemon = Daemon::start(&daemon::config(closed(), "[server]\nworkers = 1\n"));
     let address = daemon.addresses(1).await[0];
     for _ in 0..50 {
         assert_eq!(status(&daemon::get(address).await), 502);
     }
     daemon.event("not ready").await;
     let events = daemon.events();
-    let told = events.lines().filter(|line| line.contains(" WARN "));
-    let told: Vec<&str> = told.collect();
-    assert!(told.len() <= 3, "{told:?}");
+    let warnings = events.lines().filter(|line| line.contains(" WARN "));
+    let warnings: Vec<&str> = warnings.collect();
+    assert!(warnings.len() <= 3, "{warnings:?}");
     assert!(
-        told.iter()
+        warnings
+            .iter()
             .any(|line| line.contains("address fails, setting it aside")),
-        "{told:?}"
+        "{warnings:?}"
     );
 }
 
-/// A pipe holds 64 KiB and the queue 4,096 events; here are more, and nobody reads them.
+/// The events exceed the pipe of 64 KiB and the queue of 4,096 events, and nothing reads them.
 #[tokio::test(flavor = "multi_thread")]
-async fn a_log_that_takes_nothing_holds_up_no_request() {
+async fn an_event_log_that_is_not_read_delays_no_request() {
     let config = format!(
         "[server]\nworkers = 1\ndrain_delay = \"0s\"\n[log]\nlevel = \"trace\"\n[admin]\naddress = \"unix:admin.sock\"\n\
          [[listener]]\naddress = \"unix:front.sock\"\n[[route]]\n{}\n",
-        bucket_at(nobody())
+        bucket_at(closed())
     );
     let mut daemon = Daemon::start_with(&config, |command| {
         command.stderr(Stdio::piped());
@@ -69,15 +73,18 @@ async fn a_log_that_takes_nothing_holds_up_no_request() {
         .lines()
         .find_map(|line| line.strip_prefix("ossgate_log_dropped_events_total "));
     let dropped: u64 = dropped.unwrap().parse().unwrap();
-    assert!(dropped > 0, "more than the queue holds");
+    assert!(
+        dropped > 0,
+        "events beyond the queue are dropped and counted"
+    );
     assert!(metrics.contains("\nossgate_panics_total 0\n"));
-    // Nor does it hold up who rotates it.
+    // SIGUSR1, which reopens the logs, does not block the main thread either.
     Daemon::signal("USR1", daemon.child.id());
     for _ in 0..5 {
         let asking = tokio::time::timeout(Duration::from_secs(10), daemon.metrics("admin.sock"));
-        assert!(asking.await.is_ok(), "the main thread hangs");
+        assert!(asking.await.is_ok(), "the main thread is blocked");
     }
-    // Read at last, it says what is missing.
+    // Once the log is read, it reports the number of lost events.
     let mut reader = daemon.child.stderr.take().unwrap();
     let events = Arc::new(Mutex::new(Vec::new()));
     let reading = std::thread::spawn({
@@ -90,26 +97,26 @@ async fn a_log_that_takes_nothing_holds_up_no_request() {
         }
     });
     let read = || String::from_utf8(events.lock().unwrap().clone()).unwrap();
-    wait_for("what is missing", || {
+    wait_for("the number of lost events", || {
         let events = read();
-        let told = events.lines().filter_map(|line| {
+        let lost = events.lines().filter_map(|line| {
             let (_, count) =
                 line.split_once("events lost: the log took none for a while events=")?;
             count.parse::<u64>().ok()
         });
-        (told.sum::<u64>() >= dropped).then_some(())
+        (lost.sum::<u64>() >= dropped).then_some(())
     })
     .await;
     Daemon::signal("TERM", daemon.child.id());
     assert_eq!(daemon.ended().await, Some(0));
     reading.join().unwrap();
     let events = read();
-    assert!(events.contains("stopped"), "the last one, too");
+    assert!(events.contains("stopped"), "the last event is written");
 }
 
-/// Its lines are lost, the end is not.
+/// Its lines are lost, but the process ends in time.
 #[tokio::test]
-async fn an_access_log_that_nobody_reads_does_not_keep_the_process() {
+async fn an_access_log_that_is_not_read_does_not_delay_the_end_of_the_process() {
     let origin = RawOrigin::start(|_| ok("x")).await;
     let text = format!(
         "[log]\naccess = \"json\"\naccess_file = \"-\"\n\
@@ -122,7 +129,7 @@ async fn an_access_log_that_nobody_reads_does_not_keep_the_process() {
     let address = daemon.addresses(1).await[0];
     let mut client = TcpStream::connect(address).await.unwrap();
     let target = "k".repeat(4000);
-    // A pipe holds 64 KiB.
+    // 100 lines of 4 KB exceed the pipe, which holds 64 KiB.
     for _ in 0..100 {
         let request = format!("GET /{target} HTTP/1.1\r\nhost: x\r\n\r\n");
         client.write_all(request.as_bytes()).await.unwrap();

@@ -1,4 +1,4 @@
-//! The process: start, reload, upgrade, drain, what it runs out of, and what it logs and shows.
+//! The process: start, reload, upgrade, drain, exhausted resources, logs, and the admin listener.
 
 mod admin;
 mod descriptors;

@@ -1,7 +1,7 @@
-//! More than there is room for: a few are told so, the rest wait, and nobody who is served notices.
+//! More work than the limits allow: some clients get a 503, the others wait, and running requests go on.
 //!
-//! Rows: connections above the limit, plain; memory above its limit, with a transfer under way; an
-//! access log whose reader does not read.
+//! Rows: connections above the limit; memory above its limit during a transfer; a limit that a reload changes.
+//! Left out: descriptors (`descriptors`), logs (`log`).
 
 use std::time::Duration;
 
@@ -16,7 +16,7 @@ use crate::support::proxy::{Proxy, bucket_at, one_route, status};
 const GET: &str = "GET /k HTTP/1.1\r\nhost: x\r\n\r\n";
 
 #[tokio::test]
-async fn connections_above_the_limit_are_answered_503_and_find_a_place_later() {
+async fn connections_above_the_limit_get_a_503_and_are_served_later() {
     let origin = RawOrigin::start(|_| ok("x")).await;
     let text =
         one_route(&bucket_at(origin.address)).replacen(":0\"\n", ":0\"\nmax_connections = 2\n", 1);
@@ -39,7 +39,11 @@ async fn connections_above_the_limit_are_answered_503_and_find_a_place_later() {
         assert!(refused.contains(part), "{part}: {refused}");
     }
     for socket in &mut served {
-        assert_eq!(ask(socket, GET).await, Ok(true), "those inside go on");
+        assert_eq!(
+            ask(socket, GET).await,
+            Ok(true),
+            "open connections are served"
+        );
     }
     served.pop();
     let mut pace = tokio::time::interval(Duration::from_millis(10));
@@ -54,7 +58,7 @@ async fn connections_above_the_limit_are_answered_503_and_find_a_place_later() {
 }
 
 #[tokio::test]
-async fn without_memory_new_requests_are_answered_503_and_transfers_go_on() {
+async fn above_the_memory_limit_new_requests_get_a_503_and_transfers_go_on() {
     let origin = RawOrigin::start(|_| ok("x")).await;
     let text = |memory: &str| {
         format!(
@@ -84,7 +88,7 @@ async fn without_memory_new_requests_are_answered_503_and_transfers_go_on() {
     upload.write_all(b"12").await.unwrap();
     let mut answer = [0; 15];
     upload.read_exact(&mut answer).await.unwrap();
-    assert_eq!(&answer, b"HTTP/1.1 200 OK", "what is under way goes on");
+    assert_eq!(&answer, b"HTTP/1.1 200 OK", "the upload in flight goes on");
     daemon.write(&text("1GiB"));
     Daemon::signal("HUP", daemon.child.id());
     let mut pace = tokio::time::interval(Duration::from_millis(50));
@@ -98,7 +102,7 @@ async fn without_memory_new_requests_are_answered_503_and_transfers_go_on() {
 }
 
 #[tokio::test]
-async fn a_changed_limit_holds_for_those_who_wait_and_for_those_inside() {
+async fn a_changed_limit_counts_connections_that_are_open_already() {
     let origin = RawOrigin::start(|_| ok("x")).await;
     let text = |limit: usize| {
         format!(
@@ -107,7 +111,7 @@ async fn a_changed_limit_holds_for_those_who_wait_and_for_those_inside() {
         )
     };
     let mut proxy = Proxy::start(&text(1));
-    // A worker that waits for a client takes no place.
+    // A worker that waits for a connection does not use up the limit.
     for _ in 0..40 {
         let answer = proxy.get("x", "/k").await;
         assert_eq!(status(&answer), 200, "{answer}");
@@ -128,7 +132,7 @@ async fn a_changed_limit_holds_for_those_who_wait_and_for_those_inside() {
     assert_eq!(
         status(&proxy.text(GET).await),
         503,
-        "no new places by the way"
+        "changes back and forth add nothing to the limit"
     );
     proxy.change(&text(1)).unwrap();
     drop(second);

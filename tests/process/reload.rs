@@ -1,9 +1,8 @@
-//! A new config while requests go on.
+//! A new config while requests are in flight.
 //!
-//! Rows: every request of a constant load is served across many reloads, transfers that are under way
-//! reach their end on the config they began with, listeners come and go, upstream connections stay
-//! when their origin does, a config that cannot be served changes nothing, and what needs a restart is
-//! named. Signals and commands are in `lifecycle`.
+//! Rows: a constant load across many reloads; transfers that end on the config they began with; listeners that
+//! are added, removed and changed; upstream connections that stay with their origin; a config that cannot be
+//! served; settings that need a restart. Left out: signals and commands (`lifecycle`).
 
 use std::sync::Arc;
 use std::sync::atomic::Ordering::Relaxed;
@@ -32,7 +31,7 @@ async fn reloads_lose_no_request_and_cut_no_transfer() {
     let mut proxy = Proxy::start(&route(0));
     let (tally, begin) = (Arc::new(Tally::default()), Instant::now());
     let clients = load(proxy.address, &tally);
-    // An upload that is under way all along.
+    // This upload is in flight during all reloads.
     let mut upload = TcpStream::connect(proxy.address).await.unwrap();
     upload
         .write_all(b"PUT /slow HTTP/1.1\r\nhost: x\r\ncontent-length: 40\r\n\r\n")
@@ -52,7 +51,7 @@ async fn reloads_lose_no_request_and_cut_no_transfer() {
 }
 
 #[tokio::test]
-async fn a_request_ends_on_the_config_it_began_with_and_the_next_sees_the_new_one() {
+async fn a_request_ends_on_the_config_it_began_with_and_the_next_uses_the_new_one() {
     let (old, new) = (
         RawOrigin::start(|_| Reply::Silent).await,
         RawOrigin::start(|_| ok("new")).await,
@@ -79,7 +78,7 @@ async fn a_request_ends_on_the_config_it_began_with_and_the_next_sees_the_new_on
 }
 
 #[tokio::test]
-async fn an_origin_that_stays_keeps_its_connections() {
+async fn an_unchanged_origin_keeps_its_connections() {
     let origin = RawOrigin::start(|_| ok("x")).await;
     let with = |rule: &str| one_route(&format!("{}\n{rule}", bucket_at(origin.address)));
     let mut proxy = Proxy::start(&with(""));
@@ -96,7 +95,7 @@ async fn an_origin_that_stays_keeps_its_connections() {
 }
 
 #[tokio::test]
-async fn listeners_come_and_go_and_their_connections_finish() {
+async fn listeners_are_added_and_removed_and_their_connections_finish() {
     let origin = RawOrigin::start(|_| ok("x")).await;
     let base = one_route(&bucket_at(origin.address));
     let more = base.replacen(
@@ -119,7 +118,7 @@ async fn listeners_come_and_go_and_their_connections_finish() {
     while TcpStream::connect(second).await.is_ok() {
         tokio::task::yield_now().await;
     }
-    // The connection gets one more request through, and then ends.
+    // An open connection gets one more answer, then the listener closes it.
     client.write_all(request).await.unwrap();
     let mut rest = String::new();
     client.read_to_string(&mut rest).await.unwrap();
@@ -132,7 +131,7 @@ async fn listeners_come_and_go_and_their_connections_finish() {
 }
 
 #[tokio::test]
-async fn a_listener_that_stays_takes_its_new_settings() {
+async fn a_listener_that_stays_gets_its_new_settings() {
     let origin = RawOrigin::start(|_| ok("x")).await;
     let base = one_route(&bucket_at(origin.address));
     let mut proxy = Proxy::start(&base);
@@ -146,7 +145,7 @@ async fn a_listener_that_stays_takes_its_new_settings() {
 }
 
 #[tokio::test]
-async fn what_cannot_be_served_changes_nothing() {
+async fn a_config_that_cannot_be_served_changes_nothing() {
     let origin = RawOrigin::start(|_| ok("x")).await;
     let base = one_route(&bucket_at(origin.address));
     let mut proxy = Proxy::start(&base);
@@ -169,7 +168,7 @@ async fn what_cannot_be_served_changes_nothing() {
 }
 
 #[tokio::test]
-async fn what_needs_a_restart_is_named_and_the_rest_is_taken() {
+async fn settings_that_need_a_restart_are_named_and_the_others_apply() {
     let origin = RawOrigin::start(|_| ok("x")).await;
     let base = one_route(&bucket_at(origin.address));
     let mut proxy = Proxy::start(&base);
@@ -188,12 +187,12 @@ async fn what_needs_a_restart_is_named_and_the_rest_is_taken() {
         "the new routes"
     );
     assert_eq!(status(&proxy.get("a.cn", "/k").await), 200);
-    // What is kept is not named again.
+    // The process still runs with the values of the first config, so none needs a restart.
     assert_eq!(proxy.change(&base).unwrap().needs_restart, [""; 0]);
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn leaving_asks_clients_to_connect_anew_and_can_be_taken_back() {
+async fn leaving_closes_connections_after_their_next_answer_and_can_be_undone() {
     let origin = RawOrigin::start(|_| ok("x")).await;
     let config = one_route(&bucket_at(origin.address)).replacen(
         ":0\"\n",

@@ -5,8 +5,8 @@ use std::time::Duration;
 
 use tokio::net::{TcpListener, TcpSocket};
 
-/// A socket that takes no connection and refuses none: its queue is full, so the kernel drops what
-/// asks, as a dead host does.
+/// A socket that neither accepts nor refuses connections. Its queue is full, so the kernel drops further
+/// connects.
 pub(crate) fn black_hole(address: SocketAddr) -> (TcpListener, Vec<std::net::TcpStream>) {
     let socket = TcpSocket::new_v4().unwrap();
     socket.bind(address).unwrap();
@@ -15,7 +15,7 @@ pub(crate) fn black_hole(address: SocketAddr) -> (TcpListener, Vec<std::net::Tcp
     (listener, fillers)
 }
 
-/// Connects until nothing is accepted any more.
+/// Connects until the queue of the socket is full.
 pub(crate) fn fill(address: SocketAddr) -> Vec<std::net::TcpStream> {
     let patience = Duration::from_millis(200);
     std::iter::from_fn(|| std::net::TcpStream::connect_timeout(&address, patience).ok()).collect()

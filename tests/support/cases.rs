@@ -1,6 +1,6 @@
 //! Tables of cases in `tests/data`.
 
-/// Rows of a table of cases, without its head, as cells.
+/// Returns the cells of a table of cases, row by row, without its head.
 pub(crate) fn rows(table: &str) -> Vec<Vec<&str>> {
     table
         .lines()
@@ -10,7 +10,7 @@ pub(crate) fn rows(table: &str) -> Vec<Vec<&str>> {
         .collect()
 }
 
-/// A TOML list of strings.
+/// Returns a TOML list of strings.
 pub(crate) fn list(texts: &[String]) -> String {
     toml::Value::try_from(texts).unwrap().to_string()
 }

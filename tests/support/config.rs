@@ -14,14 +14,14 @@ pub(crate) const LISTENER: &str = "[[listener]]\naddress = \"127.0.0.1:80\"\n";
 pub(crate) const ROUTE: &str =
     "[[route]]\norigin = { bucket = \"examplebucket\", region = \"cn-hangzhou\" }\n";
 
-/// Certificates in a directory that goes away with it.
+/// Certificates in a directory that is removed on drop.
 pub(crate) struct Files {
     directory: TempDir,
 }
 
 impl Files {
-    /// A certificate of 2020 to 2030 for `img.example.com` and `*.Example.org` with its key, a key
-    /// of somebody else, a file that is no PEM, and a secret.
+    /// Writes a certificate for `img.example.com` and `*.Example.org`, valid from 2020 to 2030, with its key;
+    /// a key that does not match; a file that is no PEM; and a secret.
     pub(crate) fn new() -> Self {
         let directory = tempfile::tempdir().unwrap();
         let key = KeyPair::generate().unwrap();
@@ -47,13 +47,13 @@ impl Files {
         self.directory.path().join(name)
     }
 
-    /// `text` with the paths of examples replaced by those of real files.
+    /// Returns `text` with the paths of the examples replaced by those of these files.
     pub(crate) fn place(&self, text: &str) -> String {
         let directory = self.directory.path().display().to_string();
         text.replace("/etc/ossgate/tls", &directory)
     }
 
-    /// Reads `text` in 2025, with a few environment variables set.
+    /// Loads `text` as if in 2025, with a few environment variables set.
     pub(crate) fn read(&self, text: &str) -> Result<Loaded, Problems> {
         self.read_in(text, 2025)
     }
@@ -74,7 +74,7 @@ fn in_year(year: u64) -> SystemTime {
     UNIX_EPOCH + Duration::from_secs((year - 1970) * 31_557_600)
 }
 
-/// The one-line forms of all problems.
+/// Returns the one-line form of each problem.
 pub(crate) fn lines(problems: &Problems) -> Vec<String> {
     problems
         .iter()
@@ -82,7 +82,7 @@ pub(crate) fn lines(problems: &Problems) -> Vec<String> {
         .collect()
 }
 
-/// The shipped examples, by name.
+/// Returns names and texts of the shipped examples.
 pub(crate) fn examples() -> Vec<(String, String)> {
     let directory = concat!(env!("CARGO_MANIFEST_DIR"), "/config");
     let mut examples: Vec<(String, String)> = std::fs::read_dir(directory)
@@ -101,7 +101,7 @@ pub(crate) fn examples() -> Vec<(String, String)> {
     examples
 }
 
-/// The example called `name`.
+/// Returns the text of the example `name`.
 pub(crate) fn example(name: &str) -> String {
     let found = examples().into_iter().find(|(known, _)| known == name);
     found.unwrap().1
@@ -121,7 +121,8 @@ pub(crate) fn expect(files: &Files, text: &str, expected: &[&str]) {
     assert_eq!(found, expected, "\n{text}");
 }
 
-/// Rows of keys for a table that begins on line 1, each with one problem.
+/// Asserts that each row of keys has its problem, or none where the text is empty. The keys stand between
+/// `before` and `after`.
 pub(crate) fn expect_rows(before: &str, after: &str, rows: &[(&str, &str)]) {
     let files = Files::new();
     for (keys, expected) in rows {

@@ -1,11 +1,11 @@
-//! What the integration tests share.
+//! What the test files share: origins, the proxy, clients, the process, and data.
 
 #![allow(
     clippy::unwrap_used,
     clippy::expect_used,
     clippy::panic,
     dead_code,
-    reason = "test support fails loudly, and not every module uses all of it"
+    reason = "test support panics where a test fails, and each file uses a part of it"
 )]
 
 pub(crate) mod black_hole;

@@ -1,8 +1,8 @@
-//! A second implementation of OSS's signatures, to judge the crate's own by.
+//! A second implementation of OSS's signatures, to check the crate's against.
 //!
-//! Written from the rules, with other means: it shares neither code nor tables with `oss::signature`,
-//! and encodes and decodes by itself. It is as short as the rules allow and as slow as it likes, knows
-//! no ECs, accepts any region, and says of a refusal its status and code.
+//! It is written from the documentation and shares neither code nor tables with `oss::signature`; it encodes and
+//! decodes by itself. It is short rather than fast, has no ECs, accepts any region, and reports a refusal as
+//! status and code.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::time::UNIX_EPOCH;
@@ -11,7 +11,7 @@ use aws_lc_rs::{digest, hmac};
 use base64::Engine;
 use http::{HeaderMap, Method};
 
-/// What a signature covers in V1, as the documentation lists it.
+/// The parameters that a V1 signature covers, as the documentation lists them.
 const SUBRESOURCES: &str = "\
     acl append accessPoint accessPointPolicy asyncFetch bucketArchiveDirectRead bucketInfo \
     callback callback-var cloudboxes cname comp continuation-token cors delete encryption \
@@ -28,7 +28,7 @@ const SUBRESOURCES: &str = "\
     x-oss-process x-oss-redundancy-transition-taskid x-oss-request-payer \
     x-oss-target-redundancy-type x-oss-traffic-limit x-oss-write-get-object-response";
 
-/// Finds secret and token of an access key id.
+/// Returns secret and token of an access key id.
 type Lookup<'a> = &'a dyn Fn(&str) -> Option<(String, Option<String>)>;
 
 type Refusal = (u16, &'static str);
@@ -49,7 +49,7 @@ struct Request<'a> {
     now: i64,
 }
 
-/// Access key id of a request's valid signature; `None` when it has no signature.
+/// Returns the access key id of a valid signature, or `None` without a signature.
 pub(crate) fn verify(
     method: &Method,
     raw_query: Option<&str>,
@@ -102,7 +102,7 @@ impl Request<'_> {
         String::from_utf8(value.clone()).map_err(|_| INVALID)
     }
 
-    /// A header without the blanks around it; `None` as well when nothing is left.
+    /// Returns a header value without the blanks around it. An empty one counts as `None`.
     fn header(&self, name: &str) -> Option<Bytes> {
         let value = self.headers.get(name)?.as_bytes().trim_ascii();
         (!value.is_empty()).then(|| value.to_vec())
@@ -213,7 +213,7 @@ impl Request<'_> {
         if start + life < self.now {
             return Err(DENIED);
         }
-        // Too early only: what is late is judged by its expiry.
+        // Only a start in the future is checked here. The expiry is checked above.
         self.in_time(Some(start.max(self.now)))?;
         let names = self.value("x-oss-additional-headers").cloned();
         let names = names
@@ -290,7 +290,7 @@ impl Request<'_> {
         is_right.then(|| id.to_owned()).ok_or(MISMATCH)
     }
 
-    /// `/`, `/bucket/` or `/bucket/key`, as stored.
+    /// Returns `/`, `/bucket/` or `/bucket/key`, not encoded.
     fn path(&self) -> Bytes {
         match self.bucket {
             None => b"/".to_vec(),
@@ -298,7 +298,7 @@ impl Request<'_> {
         }
     }
 
-    /// `name:value` of the signed headers, sorted; V1 signs those of OSS only.
+    /// Returns `name:value` of the signed header fields, sorted. V1 signs only those of OSS.
     fn header_lines(&self, additional: &BTreeSet<&str>, is_v4: bool) -> Vec<Bytes> {
         let mut lines = Vec::new();
         for (name, value) in self.headers {
@@ -335,7 +335,7 @@ fn decode_query(raw: &str) -> Vec<(Bytes, Bytes)> {
     pieces.map(decode_pair).collect()
 }
 
-/// A plus sign stays what it is; so does a percent sign without two digits.
+/// Percent-decodes `text`. A `+` stays, and so does a `%` without two hex digits.
 fn decode(mut text: &[u8]) -> Bytes {
     let digit = |byte: u8| char::from(byte).to_digit(16);
     let mut decoded = Bytes::new();
@@ -370,7 +370,7 @@ fn read_http_date(text: &str) -> Option<i64> {
     i64::try_from(time.duration_since(UNIX_EPOCH).ok()?.as_secs()).ok()
 }
 
-/// Seconds since 1970 of `20250102T030405Z`, by counting every year and month.
+/// Parses a time like `20250102T030405Z` to seconds since 1970, by counting years and months.
 fn read_basic_date(text: &str) -> Option<i64> {
     let (date, clock) = text.strip_suffix('Z')?.split_once('T')?;
     let digits = format!("{date}{clock}");

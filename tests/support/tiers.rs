@@ -20,7 +20,7 @@ pub(crate) async fn dns() -> Dns {
     dns
 }
 
-/// A proxy whose origin has `endpoints`, with `more` keys.
+/// Starts a proxy whose origin has `endpoints` and `more` keys.
 pub(crate) fn proxy(dns: &Dns, endpoints: &[String], more: &str) -> Proxy {
     let fallback: Vec<String> = endpoints[1..]
         .iter()
@@ -43,7 +43,7 @@ pub(crate) fn named(ports: [u16; 2]) -> [String; 2] {
     ]
 }
 
-/// A port nobody listens on.
+/// Returns a port that refuses connections.
 pub(crate) async fn closed() -> u16 {
     let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
     listener.local_addr().unwrap().port()

@@ -5,8 +5,10 @@ use ossgate::oss::signature::Keys;
 use percent_encoding::{NON_ALPHANUMERIC, percent_decode_str, percent_encode};
 use serde_json::Value;
 
+/// The time that all vectors are valid at.
 pub(crate) const NOW: u64 = 1_735_787_045;
 
+/// One vector as a request.
 #[derive(Clone)]
 pub(crate) struct Case {
     pub(crate) name: String,
