@@ -58,11 +58,11 @@ async fn a_flood_of_frames_ends_its_connection_and_no_other() {
             // Waiting for each PING keeps client and proxy in step: no GOAWAY is lost to a reset.
             let mark = (!round).to_be_bytes();
             client.send_all(&frame(PING, 0, 0, &mark)).await;
-            let told = client
+            let reply = client
                 .until(|frame| frame.kind == GOAWAY || frame.payload == mark)
                 .await;
-            if told.kind == GOAWAY {
-                assert_eq!(told.payload[4..8], CALM, "{name}");
+            if reply.kind == GOAWAY {
+                assert_eq!(reply.payload[4..8], CALM, "{name}");
                 break;
             }
         }

@@ -94,8 +94,8 @@ async fn an_upload_that_its_client_stalls_is_reset_and_a_slow_one_is_not() {
     client
         .until(|frame| frame.kind == HEADERS && frame.stream == 3)
         .await;
-    let asked = origin.received();
-    assert_eq!(asked.len(), 1, "the others have no end");
+    let received = origin.received();
+    assert_eq!(received.len(), 1, "the others have no end");
     let errors: Vec<_> = proxy
         .stop()
         .iter()

@@ -101,8 +101,10 @@ async fn a_node_cut_off_sends_goaway_at_once_and_to_new_clients_after_one_reques
     cut_off(&proxy, origin).await;
     let until = Instant::now() + SOON;
     for client in &mut idle {
-        let told = client.until(|frame| frame.kind == GOAWAY);
-        tokio::time::timeout_at(until, told).await.expect("in time");
+        let goaway = client.until(|frame| frame.kind == GOAWAY);
+        tokio::time::timeout_at(until, goaway)
+            .await
+            .expect("in time");
     }
     let mut late = Raw::connect(&proxy, 65_535).await;
     late.get(1, "/k", &[]).await;

@@ -131,7 +131,7 @@ fn every_key_of_the_reference_has_a_comment_above() {
 }
 
 #[test]
-fn the_schema_knows_every_key_and_nothing_else() {
+fn the_schema_has_every_key_and_no_other() {
     fn check(schema: &serde_json::Value, spec: &Spec) {
         assert_eq!(schema["additionalProperties"], false);
         let properties = schema["properties"].as_object().unwrap();

@@ -213,7 +213,11 @@ async fn the_proxy_treats_each_request_as_explain_reports() {
             }
             End::Answered(expected, kind) => {
                 answered += 1;
-                assert_eq!(received.len(), before, "{one:?}: {end:?}: OSS was asked");
+                assert_eq!(
+                    received.len(),
+                    before,
+                    "{one:?}: {end:?}: the request reached OSS"
+                );
                 assert_eq!(status(&answer), *expected, "{one:?}: {answer}");
                 let named = answer
                     .split("x-ossgate-error: ")

@@ -280,7 +280,7 @@ const PASS: &str = "proxy_pass http://examplebucket.oss-cn-hangzhou-internal.ali
 /// Each directive is imported as far as possible, and the rest is reported.
 #[test]
 fn every_access_rule_is_imported_or_reported() {
-    for (text, written, told) in [
+    for (text, written, note) in [
         (
             format!("server {{ listen 8080; location / {{ {PASS} }} }}\nserver {{ listen 9090; location / {{ proxy_pass http://other.oss-cn-hangzhou-internal.aliyuncs.com; }} }}"),
             "bucket = \"examplebucket\"",
@@ -353,7 +353,7 @@ fn every_access_rule_is_imported_or_reported() {
         outcome.config();
         assert!(outcome.text.contains(written), "{text}\n{}", outcome.text);
         assert!(!outcome.text.contains("redirect"), "{text}\n{}", outcome.text);
-        assert!(outcome.notes.contains(told), "{text}\n{}", outcome.notes);
+        assert!(outcome.notes.contains(note), "{text}\n{}", outcome.notes);
         let is_ruled = outcome.text.contains("referer");
         assert_eq!(is_ruled, written.contains("allow"), "{}", outcome.text);
     }

@@ -1,4 +1,7 @@
-//! Each rule, broken once by a few files made up for it, and the sentence that reports it.
+//! Tests of the rules and of the parser.
+//!
+//! Rows: each rule, broken by a few synthetic files, with the sentences that report it; `use` trees, written
+//! paths, and paths in inline modules.
 
 use super::paths::File;
 use super::rules::{MOST_LINES, Sources, long};
@@ -15,7 +18,7 @@ fn sources(sources: &[(&str, &str)]) -> Sources {
     Sources::new(&files(sources))
 }
 
-/// The paths that `text` names as `src/origin/link/pool.rs`, each as `line path`.
+/// Returns the paths that `text` names as `src/origin/link/pool.rs`, each as `line path`.
 fn named(text: &str) -> Vec<String> {
     let file = File {
         path: "origin/link/pool.rs".to_owned(),
@@ -81,13 +84,13 @@ fn a_lower_layer_must_not_use_a_higher_one() {
         ),
         ("route/mod.rs", "use crate::http::body::Fine;"),
         ("oss/mod.rs", ""),
-        ("unheard/of.rs", ""),
+        ("unknown/of.rs", ""),
     ]);
     assert_eq!(
         broken.layers(),
         [
             "src/http/body.rs:2: `http::body` (layer 2) uses `route` (layer 5): a file uses only lower layers, or its own folder",
-            "src/unheard/of.rs: `unheard::of` is in no layer",
+            "src/unknown/of.rs: `unknown::of` is in no layer",
         ]
     );
 }
@@ -223,5 +226,5 @@ fn a_test_file_must_not_use_another() {
 fn a_file_must_not_be_longer_than_400_lines() {
     let (most, more) = ("\n".repeat(MOST_LINES), "\n".repeat(MOST_LINES + 1));
     let broken = long(&files(&[("a.rs", &most), ("b.rs", &more)]));
-    assert_eq!(broken, ["b.rs: has 401 lines, of 400 at most"]);
+    assert_eq!(broken, ["b.rs: has 401 lines: the most are 400"]);
 }

@@ -1,8 +1,8 @@
 //! The paths that a source file names, as absolute paths inside the crate.
 //!
-//! Read are `use` trees of any shape, and paths written out in code and types, whether they begin with
-//! `crate`, `self`, `super`, a name that was imported, or a module declared in the same file. Left out:
-//! comments and doc links, `pub(in ...)`, and names that come in through a glob.
+//! The parser reads `use` trees of any shape, and paths written out in code and types that begin with
+//! `crate`, `self`, `super`, an imported name, or a module declared in the same file. Left out: comments and
+//! doc links, `pub(in ...)`, and names imported by a glob.
 
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -14,7 +14,7 @@ pub(super) struct File {
     pub(super) text: String,
 }
 
-/// Whether code is built into the crate or into its unit tests only.
+/// What code is built for: the crate, or its unit tests only.
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]
 pub(super) enum Purpose {
     Crate,
@@ -24,13 +24,13 @@ pub(super) enum Purpose {
 /// A path that a file names.
 #[derive(Debug)]
 pub(super) struct Named {
-    /// Segments behind `crate`.
+    /// The segments behind `crate`.
     pub(super) path: Vec<String>,
     pub(super) line: usize,
     pub(super) purpose: Purpose,
 }
 
-/// What the rules look at in a file.
+/// The parts of a file that the rules check.
 #[derive(Default)]
 pub(super) struct Parsed {
     pub(super) named: Vec<Named>,
@@ -40,7 +40,7 @@ pub(super) struct Parsed {
     pub(super) first_item: Option<usize>,
 }
 
-/// The module that a path below `src` holds: `a/mod.rs` and `a.rs` hold `a`.
+/// Returns the module of a file: `a/mod.rs` and `a.rs` are `a`, `lib.rs` and `main.rs` the root.
 pub(super) fn module(path: &str) -> Vec<String> {
     let path = path.trim_end_matches(".rs");
     let mut segments: Vec<String> = path.split('/').map(str::to_owned).collect();
@@ -72,7 +72,7 @@ pub(super) fn parse(file: &File) -> Parsed {
     reader.resolve()
 }
 
-/// A path as it is written, and the module it is written in.
+/// A path as written, and the module around it.
 struct Written {
     segments: Vec<String>,
     within: Vec<String>,
@@ -83,7 +83,7 @@ struct Written {
 struct Reader {
     tokens: Vec<Token>,
     at: usize,
-    /// Inline modules and test items around the current token, with the depth of braces they end at.
+    /// The inline modules and test items around the current token, each with its depth of braces.
     scopes: Vec<(Vec<String>, Purpose, usize)>,
     depth: usize,
     /// The scope that begins at the next brace.
@@ -214,7 +214,7 @@ impl Reader {
         });
     }
 
-    /// One branch of a `use` tree, up to and with the `;` at its end or the `,` or `}` behind it.
+    /// Reads one branch of a `use` tree, up to the `,`, `}` or `;` behind it.
     fn use_tree(&mut self, before: &[String]) {
         let line = self.tokens.get(self.at).map_or(0, |token| token.line);
         let mut path = before.to_vec();
@@ -250,7 +250,7 @@ impl Reader {
         self.write(path, line);
     }
 
-    /// A name, or a path written out in code.
+    /// Reads a name, or a path written out in code.
     fn path(&mut self) {
         let line = self.tokens[self.at].line;
         let is_rooted = self.at > 0 && self.tokens[self.at - 1].text == "::";
@@ -300,7 +300,7 @@ impl Reader {
         alias.is_none_or(|(path, within)| self.resolved(path, within, false).is_some())
     }
 
-    /// `path` behind `crate`; `None` for a path of another crate and for a name that is no module.
+    /// Returns the segments of `path` behind `crate`, or `None` for a path of another crate.
     fn resolved(&self, path: &[String], within: &[String], by_alias: bool) -> Option<Vec<String>> {
         let (first, rest) = path.split_first()?;
         let child = [within, std::slice::from_ref(first)].concat();
@@ -314,7 +314,7 @@ impl Reader {
     }
 }
 
-/// `path` behind `crate`, if it begins with `crate`, `self` or `super`.
+/// Returns the segments behind `crate` of a path that begins with `crate`, `self` or `super`.
 fn absolute(path: &[String], within: &[String]) -> Option<Vec<String>> {
     let (first, rest) = path.split_first()?;
     match first.as_str() {

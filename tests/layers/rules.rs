@@ -1,4 +1,4 @@
-//! The rules, as functions from the files of `src` to the sentences about what breaks them.
+//! The rules. Each returns one sentence for each place that breaks it.
 
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -61,7 +61,7 @@ impl Sources {
         }
     }
 
-    /// The module that `path` leads into.
+    /// Returns the module that `path` leads into: its longest prefix that is a module.
     fn module_of(&self, path: &[String]) -> Vec<String> {
         let mut module = path.to_vec();
         while !self.modules.contains(&module) && !module.is_empty() {
@@ -70,8 +70,7 @@ impl Sources {
         module
     }
 
-    /// Every use of another module of the crate. The files at the root are left out: `lib.rs` and
-    /// `main.rs` may use everything.
+    /// Returns every use of one module by another. `lib.rs` and `main.rs` may use everything.
     fn uses(&self) -> impl Iterator<Item = Use<'_>> {
         let files = self.files.iter().filter(|(_, user, _)| !user.is_empty());
         files.flat_map(move |(path, user, parsed)| {
@@ -211,8 +210,7 @@ impl Sources {
         circles.collect()
     }
 
-    /// Asked of `tests/`: a test file uses no other test file, only `support`. `layers` is one test in several
-    /// files.
+    /// For `tests/`: a test file uses no other test file, only `support`. The files of `layers` are one test.
     pub(super) fn test_files(&self) -> Vec<String> {
         let foreign = self
             .uses()
@@ -244,14 +242,14 @@ impl Sources {
     }
 }
 
-/// Files of more than [`MOST_LINES`] lines.
+/// No file has more than [`MOST_LINES`] lines.
 pub(super) fn long(files: &[File]) -> Vec<String> {
     let lines = files
         .iter()
         .map(|file| (&file.path, file.text.lines().count()));
     lines
         .filter(|(_, lines)| *lines > MOST_LINES)
-        .map(|(path, lines)| format!("{path}: has {lines} lines, of {MOST_LINES} at most"))
+        .map(|(path, lines)| format!("{path}: has {lines} lines: the most are {MOST_LINES}"))
         .collect()
 }
 
@@ -268,7 +266,7 @@ fn layer(module: &[String]) -> Option<u8> {
         .map(|(_, layer)| *layer)
 }
 
-/// The place of a module among the rooms; `origin/mod.rs` stands above them.
+/// Returns the place of a module among the rooms. `origin/mod.rs` stands above them.
 fn room(module: &[String]) -> Option<usize> {
     match module {
         [origin] if origin == "origin" => Some(ROOMS.len()),
@@ -277,17 +275,17 @@ fn room(module: &[String]) -> Option<usize> {
     }
 }
 
-/// Who uses whom in one folder, and where.
+/// The uses among the files of one folder, each with its first place.
 #[derive(Default)]
 struct Graph(BTreeMap<String, BTreeMap<String, String>>);
 
 impl Graph {
     /// Returns, for each set of files that reach each other, its members and one shortest circle.
     fn circles(&self) -> Vec<String> {
-        let mut told: BTreeSet<&str> = BTreeSet::new();
+        let mut reported: BTreeSet<&str> = BTreeSet::new();
         let mut circles = Vec::new();
         for start in self.0.keys() {
-            if told.contains(&**start) {
+            if reported.contains(&**start) {
                 continue;
             }
             let Some(circle) = self.path(start, start) else {
@@ -297,7 +295,7 @@ impl Graph {
                 self.path(start, other).is_some() && self.path(other, start).is_some()
             };
             let members: Vec<&str> = self.0.keys().filter(both).map(String::as_str).collect();
-            told.extend(&members);
+            reported.extend(&members);
             let steps = circle
                 .windows(2)
                 .map(|step| format!("{} -> {} ({})", step[0], step[1], self.0[step[0]][step[1]]));
@@ -307,7 +305,7 @@ impl Graph {
         circles
     }
 
-    /// The shortest path of at least one step.
+    /// Returns the shortest path of at least one step.
     fn path<'a>(&'a self, from: &'a str, to: &str) -> Option<Vec<&'a str>> {
         let mut paths = vec![vec![from]];
         let mut seen = BTreeSet::new();

@@ -1,16 +1,16 @@
 //! Rust source as tokens, without comments, strings, characters and lifetimes.
 //!
-//! Only what the rules look at is kept apart: names, `::`, and single characters of punctuation. Numbers
-//! count as names, which no rule minds.
+//! Tokens are names, `::`, and single characters of punctuation. Numbers count as names, which breaks no
+//! rule.
 
-/// One token and the line it stands in, from 1.
+/// One token and its line, from 1.
 #[derive(Debug)]
 pub(super) struct Token {
     pub(super) text: String,
     pub(super) line: usize,
 }
 
-/// Tokens of `source` in their order.
+/// Returns the tokens of `source` in their order.
 pub(super) fn tokens(source: &str) -> Vec<Token> {
     let chars: Vec<char> = source.chars().collect();
     let mut found = Vec::new();
@@ -51,7 +51,7 @@ fn token_end(chars: &[char], at: usize) -> usize {
     }
 }
 
-/// The end of the comment, string, character or lifetime that begins at `at`; `None` where none does.
+/// Returns the end of the comment, string, character or lifetime at `at`, or `None` without one.
 fn skipped(chars: &[char], at: usize) -> Option<usize> {
     let rest = &chars[at..];
     let length = match rest {
@@ -72,7 +72,7 @@ fn skipped(chars: &[char], at: usize) -> Option<usize> {
         ['r', ..] => raw_string(rest),
         _ => return None,
     };
-    // The `r` or `b` at the end of a longer name begins no string.
+    // An `r`, `b` or `c` inside a name begins no string.
     if is_name(chars[at]) && (length.is_none() || at > 0 && is_name(chars[at - 1])) {
         return None;
     }

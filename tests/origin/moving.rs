@@ -145,10 +145,10 @@ async fn a_request_on_a_kept_connection_into_nowhere_goes_to_another_address() {
     assert!(get(&proxy).await.ends_with("first"));
     let (_listener, mut kept) = answering.await.unwrap();
     let _fillers = fill(address);
-    let asked = dns.queries();
+    let before = dns.queries();
     dns.set(answer(&[21, 22]));
     wait_for("the query after the change", || {
-        (dns.queries() > asked + 1).then_some(())
+        (dns.queries() > before + 1).then_some(())
     })
     .await;
     let begin = Instant::now();

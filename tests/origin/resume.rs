@@ -60,22 +60,22 @@ fn assert_broken(got: &[u8], most: usize, name: &str) {
 
 const GET: &str = "GET /k HTTP/1.1\r\nhost: x\r\nconnection: close\r\n\r\n";
 
-async fn assert_goes_on(cut: usize, how: fn(Vec<u8>) -> Reply, more: &str, is_exact: bool) {
+async fn assert_continues(cut: usize, how: fn(Vec<u8>) -> Reply, more: &str, is_exact: bool) {
     let object = object();
     let origin = breaking(cut, how).await;
     let proxy = proxy(&origin, more);
     let got = proxy.raw(GET.as_bytes()).await;
     let (head, body) = split(&got);
     assert!(*body == **object, "{} bytes after {cut}", body.len());
-    let asked = origin.received();
-    assert_eq!(asked.len(), 2, "after {cut}");
-    let (first, last) = range(&asked[1]).unwrap();
+    let received = origin.received();
+    assert_eq!(received.len(), 2, "after {cut}");
+    let (first, last) = range(&received[1]).unwrap();
     assert_eq!(last, LENGTH - 1);
     assert!(
         if is_exact { first == cut } else { first <= cut },
         "{first}"
     );
-    assert_eq!(asked[1].header("if-match"), [TAG.as_bytes()]);
+    assert_eq!(received[1].header("if-match"), [TAG.as_bytes()]);
     // The head is the same as without a break.
     let (unbroken, _) = {
         let got = proxy.raw(GET.as_bytes()).await;
@@ -92,27 +92,27 @@ async fn assert_goes_on(cut: usize, how: fn(Vec<u8>) -> Reply, more: &str, is_ex
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_download_that_ends_early_goes_on_where_it_ended() {
+async fn a_download_that_ends_early_continues_where_it_ended() {
     for cut in [0, 1, 300_000, LENGTH - 1] {
-        assert_goes_on(cut, Reply::Close, "", true).await;
+        assert_continues(cut, Reply::Close, "", true).await;
     }
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_download_that_is_reset_goes_on() {
+async fn a_download_that_is_reset_continues() {
     for cut in [1, 700_000] {
-        assert_goes_on(cut, Reply::Reset, "", false).await;
+        assert_continues(cut, Reply::Reset, "", false).await;
     }
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_download_that_falls_silent_goes_on() {
+async fn a_download_that_stalls_continues() {
     let idle = ", timeouts = { idle = \"300ms\" }";
-    assert_goes_on(300_000, Reply::Stall, idle, true).await;
+    assert_continues(300_000, Reply::Stall, idle, true).await;
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_download_of_a_few_bytes_goes_on() {
+async fn a_download_of_a_few_bytes_continues() {
     for (length, cut) in [(2000, 0), (2000, 1), (2000, 1999), (2, 1)] {
         let short = object()[..length].to_vec();
         let origin = {
@@ -126,8 +126,12 @@ async fn a_download_of_a_few_bytes_goes_on() {
         let proxy = proxy(&origin, "");
         let got = proxy.raw(GET.as_bytes()).await;
         assert!(split(&got).1 == short, "{cut} of {length}");
-        let asked = origin.received();
-        assert_eq!(range(&asked[1]), Some((cut, LENGTH - 1)), "up to the end");
+        let received = origin.received();
+        assert_eq!(
+            range(&received[1]),
+            Some((cut, LENGTH - 1)),
+            "up to the end"
+        );
         assert_eq!(proxy.stop()[0]["resumes"], 1, "{cut} of {length}");
     }
 }
@@ -144,16 +148,16 @@ async fn the_rest_of_a_clients_own_range_stays_inside_it() {
     assert!(head[0].starts_with("HTTP/1.1 206"), "{head:?}");
     assert!(head.contains(&"content-range: bytes 1000-900000/1000000".to_owned()));
     assert!(body == &object()[1000..=900_000], "{}", body.len());
-    let asked = origin.received();
-    assert_eq!(range(&asked[1]), Some((201_000, 900_000)));
-    assert_eq!(asked[1].line(), asked[0].line());
+    let received = origin.received();
+    assert_eq!(range(&received[1]), Some((201_000, 900_000)));
+    assert_eq!(received[1].line(), received[0].line());
     assert!(
-        asked[1].header("if-range").is_empty(),
+        received[1].header("if-range").is_empty(),
         "it asks for a range in any case"
     );
     for name in ["host", "authorization", "x-oss-meta-a", "if-none-match"] {
-        assert_eq!(asked[1].header(name), asked[0].header(name), "{name}");
-        assert_eq!(asked[1].header(name).len(), 1, "{name}");
+        assert_eq!(received[1].header(name), received[0].header(name), "{name}");
+        assert_eq!(received[1].header(name).len(), 1, "{name}");
     }
 }
 
@@ -201,13 +205,13 @@ async fn the_rest_comes_from_another_address_if_there_is_one() {
     // If the addresses took turns, each would get at least twenty requests. The pool tries a broken address
     // again after a second.
     let most = 3 + 2 * usize::try_from(begin.elapsed().as_secs()).unwrap();
-    let asked: Vec<usize> = origins
+    let received: Vec<usize> = origins
         .iter()
         .map(|origin| origin.received().len())
         .collect();
-    let broken = asked[broken.load(Relaxed) - 1];
-    assert!((1..=most).contains(&broken), "{asked:?}");
-    assert_eq!(asked.iter().sum::<usize>(), 40 + broken);
+    let broken = received[broken.load(Relaxed) - 1];
+    assert!((1..=most).contains(&broken), "{received:?}");
+    assert_eq!(received.iter().sum::<usize>(), 40 + broken);
 }
 
 #[tokio::test(flavor = "multi_thread")]
@@ -297,7 +301,7 @@ async fn an_answer_that_is_not_the_rest_of_the_object_is_not_joined() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn an_answer_whose_bytes_may_differ_next_time_is_not_asked_for_again() {
+async fn an_answer_whose_bytes_may_differ_next_time_is_not_continued() {
     for (name, method, target, tag, more) in [
         ("weak tag", "GET", "/k", "W/\"A\"", ""),
         ("no strong tag", "GET", "/k", "A", ""),
@@ -372,8 +376,8 @@ async fn the_first_range_request_is_free_and_further_ones_need_budget() {
     for _ in 0..150 {
         proxy.raw(GET.as_bytes()).await;
     }
-    let asked = origin.received();
-    let again = asked.iter().filter(|request| range(request).is_some());
+    let received = origin.received();
+    let again = received.iter().filter(|request| range(request).is_some());
     let again = again.count();
     assert!((200..300).contains(&again), "{again} of 450");
 }

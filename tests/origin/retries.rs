@@ -98,9 +98,11 @@ async fn a_write_is_not_sent_again_once_its_answer_has_begun() {
                 format!("{method} /twice HTTP/1.1\r\nhost: x\r\n{length}connection: close\r\n\r\n");
             let answer = proxy.text(&request).await;
             assert_eq!(status(&answer), 502, "{answer}");
-            let asked = origin.received();
-            let asked = asked.iter().filter(|asked| asked.line().contains("/twice"));
-            assert_eq!(asked.count(), times, "{method}");
+            let received = origin.received();
+            let received = received
+                .iter()
+                .filter(|received| received.line().contains("/twice"));
+            assert_eq!(received.count(), times, "{method}");
         }
     }
 }

@@ -144,10 +144,10 @@ async fn a_download_goes_on_at_another_endpoint() {
     socket.read_to_end(&mut got).await.unwrap();
     assert!(got.ends_with(&object), "{} bytes", got.len());
     assert!(got.len() < LENGTH + 1000);
-    let asked = &second.received()[0];
-    assert!(!asked.header("range").is_empty());
+    let received = &second.received()[0];
+    assert!(!received.header("range").is_empty());
     let host = format!("examplebucket.{}", endpoints[1]);
-    assert_eq!(asked.header("host"), [host.as_bytes()]);
+    assert_eq!(received.header("host"), [host.as_bytes()]);
 }
 
 const V4: &str = "OSS4-HMAC-SHA256 Credential=id/20261125/cn-hangzhou/oss/aliyun_v4_request";

@@ -1,22 +1,22 @@
 #!/usr/bin/env python3
-"""ossgate as systemd runs it: sockets passed by name, told by signals, telling by sd_notify.
+"""ossgate as systemd runs it: sockets passed by name, signals, and notifications by sd_notify.
 
     systemd.py --ossgate PATH
 
-Covers: two sockets by name, readiness, the watchdog, reloads by SIGHUP (good and bad), the hand-over
-to a next process by SIGUSR2 (under load, and with a next one that cannot start), the end by SIGTERM.
-Left out: what needs systemd itself as process 1, such as the unit's sandbox; deploy/check reads that.
+Rows: two sockets by name; readiness; the watchdog; reloads by SIGHUP, good and bad; upgrades by SIGUSR2,
+under load and with a new process that cannot start; the stop by SIGTERM. Left out: whatever needs systemd as
+process 1, such as the sandbox of the unit, which deploy/check verifies.
 
 Needs systemd-socket-activate (Debian: systemd). Loopback only.
 """
 import argparse, contextlib, ctypes, http.client, http.server, os, pathlib, select, signal, socket, struct
 import subprocess, sys, tempfile, threading, time
 
-PATIENCE = 30  # seconds any one condition may take
+PATIENCE = 30  # the most seconds to wait for one condition
 HALF = b"x" * 300_000
 
 class Origin(http.server.ThreadingHTTPServer):
-    """Answers every GET with its path; one that ends in /slow with two halves, the second when released."""
+    """Answers every GET with its path. One that ends in /slow gets two halves, the second on release."""
     daemon_threads = True
     def __init__(self):
         super().__init__(("127.0.0.1", 0), Answer)
@@ -40,7 +40,7 @@ class Answer(http.server.BaseHTTPRequestHandler):
         pass
 
 class Notices:
-    """What arrives at NOTIFY_SOCKET, as (pid, key, value) in order."""
+    """The notifications at NOTIFY_SOCKET, as (pid, key, value) in their order."""
     def __init__(self, path):
         self.seen, self.changed = [], threading.Condition()
         self.socket = socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM)
@@ -55,18 +55,18 @@ class Notices:
                 self.seen += [(pid, *line.partition("=")[::2]) for line in text.decode().splitlines()]
                 self.changed.notify_all()
     def find(self, key, since=0, pid=None):
-        """Places and values of `key` from the place `since` on, from `pid` if given."""
+        """Returns places and values of `key` from the place `since` on, from `pid` if given."""
         return [(place, value) for place, (sender, name, value) in enumerate(self.seen)
                 if place >= since and name == key and pid in (None, sender)]
     def wait(self, key, since=0, pid=None, count=1):
-        """The place and the value of the `count`th `key`."""
+        """Waits for the `count`th `key` and returns its place and value."""
         with self.changed:
             if not self.changed.wait_for(lambda: len(self.find(key, since, pid)) >= count, PATIENCE):
                 raise AssertionError(f"no {key} from {pid or 'anyone'}; came: {self.seen[since:]}")
             return self.find(key, since, pid)[count - 1]
 
 class Load:
-    """Clients that ask without a pause, half of them on kept connections, and note what fails."""
+    """Clients that send requests without a pause, half of them on kept connections, and count failures."""
     def __init__(self, port):
         self.port, self.served, self.failed = port, 0, []
         self.is_over, self.changed = threading.Event(), threading.Condition()
@@ -105,14 +105,14 @@ def free_ports():
         return one.getsockname()[1], other.getsockname()[1]
 
 def get(port, path):
-    """Status and body."""
+    """Returns status and body."""
     with contextlib.closing(http.client.HTTPConnection("127.0.0.1", port, timeout=PATIENCE)) as connection:
         connection.request("GET", path)
         response = connection.getresponse()
         return response.status, response.read()
 
 def wait_for_answer(port, path, expected):
-    """Asks until the answer is `expected`."""
+    """Repeats a request until its answer is `expected`."""
     deadline, last = time.monotonic() + PATIENCE, None
     while last != expected:
         if time.monotonic() > deadline:
@@ -123,14 +123,14 @@ def wait_for_answer(port, path, expected):
             last = error
 
 def exit_code(pid):
-    """Waits for the end of `pid`, a child or one left to this process."""
+    """Waits for the end of `pid`, a child or an adopted process."""
     pidfd = os.pidfd_open(pid)
     is_over, _, _ = select.select([pidfd], [], [], PATIENCE)
     os.close(pidfd)
     assert is_over, f"process {pid} does not end"
     return os.waitstatus_to_exitcode(os.waitpid(pid, 0)[1])
 
-def kill_what_is_left():
+def kill_remaining_processes():
     children = pathlib.Path(f"/proc/self/task/{os.getpid()}/children")
     while left := children.read_text().split():
         for pid in map(int, left):
@@ -170,15 +170,15 @@ class Test:
         place, _ = self.notices.wait("RELOADING", since=mark)
         self.notices.wait("READY", since=place)
 
-    def sockets_are_told_apart_by_name(self):
+    def sockets_are_identified_by_name(self):
         wait_for_answer(self.port, "/health", (200, b"/examplebucket/first/health"))
         status, body = get(self.second, "/health")
         assert status == 200 and b"examplebucket" not in body, (status, body)
-    def readiness_and_life_are_told(self):
+    def readiness_and_watchdog_are_notified(self):
         self.notices.wait("READY", pid=self.main)
         self.notices.wait("STATUS", pid=self.main)
         self.notices.wait("WATCHDOG", pid=self.main, count=2)
-    def sighup_takes_a_changed_config(self):
+    def sighup_loads_a_changed_config(self):
         self.write("ossgate.toml", "other/")
         self.reload()
         wait_for_answer(self.port, "/a", (200, b"/examplebucket/other/a"))
@@ -187,7 +187,7 @@ class Test:
         self.reload()
         assert get(self.port, "/a") == (200, b"/examplebucket/other/a")
         self.write("ossgate.toml", "other/")
-    def sigusr2_hands_over_without_a_lost_request(self):
+    def sigusr2_upgrades_without_a_lost_request(self):
         slow, old, mark = [], self.main, len(self.notices.seen)
         client = threading.Thread(target=lambda: slow.append(get(self.port, "/slow")))
         client.start()
@@ -209,29 +209,29 @@ class Test:
         assert slow == [(200, HALF * 2)], "the running transfer was cut"
         assert not load.failed, f"{len(load.failed)} of {load.served}: {load.failed[:3]}"
         self.notices.wait("WATCHDOG", since=told, pid=self.main, count=2)
-        # systemd takes STOPPING=1 from any process of a unit for the end of the whole unit.
-        assert not self.notices.find("STOPPING"), "the old process told that the service ends"
-    def a_hand_over_that_fails_changes_nothing(self):
+        # systemd takes STOPPING=1 of any process as the end of the whole unit.
+        assert not self.notices.find("STOPPING"), "the old process notified the end of the service"
+    def an_upgrade_that_fails_changes_nothing(self):
         good, mark = self.write("good.toml", "other/"), len(self.notices.seen)
         self.write("ossgate.toml", "bad/", "unknown_key = 1")
         done = subprocess.run([self.binary, "upgrade", "-c", good], capture_output=True, timeout=PATIENCE)
         assert done.returncode != 0 and done.stderr, done
         assert get(self.port, "/a") == (200, b"/examplebucket/other/a")
         assert not self.notices.find("MAINPID", mark)
-    def sigterm_ends_with_0(self):
+    def sigterm_ends_the_process_with_0(self):
         os.kill(self.main, signal.SIGTERM)
         self.notices.wait("STOPPING", pid=self.main)
         assert exit_code(self.main) == 0
 
-    CHECKS = (sockets_are_told_apart_by_name, readiness_and_life_are_told, sighup_takes_a_changed_config,
-              sighup_with_a_bad_config_changes_nothing, sigusr2_hands_over_without_a_lost_request,
-              a_hand_over_that_fails_changes_nothing, sigterm_ends_with_0)
+    CHECKS = (sockets_are_identified_by_name, readiness_and_watchdog_are_notified, sighup_loads_a_changed_config,
+              sighup_with_a_bad_config_changes_nothing, sigusr2_upgrades_without_a_lost_request,
+              an_upgrade_that_fails_changes_nothing, sigterm_ends_the_process_with_0)
 
 def main():
     arguments = argparse.ArgumentParser()
     arguments.add_argument("--ossgate", required=True, type=pathlib.Path)
     binary = str(arguments.parse_args().ossgate.resolve())
-    # A process whose parent ended, as after a hand-over, becomes a child of this one: its exit code is seen.
+    # A process whose parent has ended, as after an upgrade, becomes a child of this one, which reads its exit code.
     ctypes.CDLL(None).prctl(36, 1, 0, 0, 0)  # PR_SET_CHILD_SUBREAPER
     with tempfile.TemporaryDirectory() as directory:
         test = Test(binary, pathlib.Path(directory))
@@ -243,7 +243,7 @@ def main():
             print((test.directory / "output").read_text()[-3000:], file=sys.stderr)
             raise
         finally:
-            kill_what_is_left()
+            kill_remaining_processes()
 
 if __name__ == "__main__":
     main()
