@@ -156,7 +156,8 @@ fn a_room_must_not_use_a_room_above_it() {
         ("origin/link/mod.rs", ""),
         ("origin/attic.rs", ""),
     ]);
-    let rule = "a room of `origin` uses only rooms below it (error < endpoint < link < tiers < exchange, mod.rs)";
+    let rule =
+        "a room of `origin` uses only rooms below it (endpoint < link < tiers < exchange < mod.rs)";
     assert_eq!(
         broken.rooms(),
         [

@@ -11,11 +11,11 @@ use super::paths::{File, Named, Parsed, Purpose, module, parse};
 const LAYERS: [(&str, u8); 19] = [
     ("oss", 0),
     ("config", 1),
+    ("shutdown", 1),
     ("http", 2),
     ("net", 2),
     ("health", 2),
     ("runtime", 2),
-    ("shutdown", 2),
     ("telemetry", 3),
     ("demo", 4),
     ("identity", 4),
@@ -31,7 +31,10 @@ const LAYERS: [(&str, u8); 19] = [
 ];
 
 /// The rooms of `origin/`, from the lowest to the highest.
-const ROOMS: [&str; 5] = ["error", "endpoint", "link", "tiers", "exchange"];
+const ROOMS: [&str; 4] = ["endpoint", "link", "tiers", "exchange"];
+
+/// The files of `origin/` beneath all rooms.
+const BENEATH_ROOMS: [&str; 2] = ["error", "weak_map"];
 
 /// The most lines of a file.
 pub(super) const MOST_LINES: usize = 400;
@@ -166,7 +169,7 @@ impl Sources {
                 && found.named.purpose == Purpose::Crate
             {
                 broken.push(format!(
-                    "{}: `{}` uses `{}`: a room of `origin` uses only rooms below it ({}, mod.rs)",
+                    "{}: `{}` uses `{}`: a room of `origin` uses only rooms below it ({} < mod.rs)",
                     found.place,
                     found.user.join("::"),
                     found.used.join("::"),
@@ -269,8 +272,14 @@ fn layer(module: &[String]) -> Option<u8> {
 /// Returns the place of a module among the rooms. `origin/mod.rs` stands above them.
 fn room(module: &[String]) -> Option<usize> {
     match module {
-        [origin] if origin == "origin" => Some(ROOMS.len()),
-        [origin, room, ..] if origin == "origin" => ROOMS.iter().position(|known| known == room),
+        [origin] if origin == "origin" => Some(ROOMS.len() + 1),
+        [origin, file, ..] if origin == "origin" && BENEATH_ROOMS.contains(&file.as_str()) => {
+            Some(0)
+        }
+        [origin, room, ..] if origin == "origin" => {
+            let place = ROOMS.iter().position(|known| known == room);
+            place.map(|place| place + 1)
+        }
         _ => None,
     }
 }

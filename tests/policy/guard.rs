@@ -1,7 +1,4 @@
-//! The guard: which operations pass.
-//!
-//! Rows: operations on settings and buckets, in path style and with one bucket; the preset `read-only`; the
-//! methods of a route.
+//! The guard: which operations pass and which are refused, in path style and with one bucket.
 
 use crate::support::origin::{RawOrigin, ok};
 use crate::support::proxy::{Proxy, header, one_route, proxy, status};
@@ -41,7 +38,7 @@ async fn operations_on_settings_and_buckets_are_refused() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn the_read_only_preset_allows_reads_only() {
+async fn read_only_refuses_writes() {
     let origin = RawOrigin::start(|_| ok("x")).await;
     let proxy = proxy(origin.address, "guard = { preset = \"read-only\" }");
     let put = "PUT /k HTTP/1.1\r\nhost: x\r\ncontent-length: 1\r\nconnection: close\r\n\r\nx";
@@ -57,7 +54,7 @@ async fn the_read_only_preset_allows_reads_only() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_refusal_names_the_methods_of_the_route() {
+async fn a_refused_method_gets_the_list_of_served_methods() {
     let origin = RawOrigin::start(|_| ok("x")).await;
     let proxy = proxy(origin.address, "methods = [\"GET\", \"HEAD\"]");
     let answer = proxy
