@@ -19,6 +19,7 @@ pub(crate) mod object;
 pub(crate) mod origin;
 pub(crate) mod proxy;
 pub(crate) mod signature;
+mod signature_text;
 pub(crate) mod tiers;
 pub(crate) mod tls;
 pub(crate) mod vectors;
