@@ -1,107 +1,92 @@
-//! The dependency rules of the crate: a file uses only lower layers, or its own folder.
+//! The dependency rules of the crate, held against `src`.
 //!
-//! Reads the `use crate::` lines. Left out: paths written out in code, which the style does not have.
+//! Rules: a file uses only lower layers, or its own folder; policies do not see each other; the rooms of
+//! `origin/` have an order; the files of one folder form no circle; only `config/` names `Raw*` types;
+//! test files share through `support` only; no file has more than 400 lines. `layers/broken.rs` breaks each rule once. Left out: the clock, the
+//! environment and name resolution, which `.clippy.toml` watches.
+//!
+//! Unit tests inside `src` are held to the layers and to the policies. They may use a higher room of
+//! `origin/` and close a circle, because they are not built into the crate.
+
+mod broken;
+mod paths;
+mod rules;
+mod tokens;
 
 use std::fs;
-use std::path::{Path, PathBuf};
+use std::path::Path;
+use std::sync::LazyLock;
 
-/// Module and layer; the longest matching prefix counts. `oss` stands below `config`: a region or a
-/// bucket name is checked at its place in the file, by the one function that knows it.
-const LAYERS: [(&str, u8); 20] = [
-    ("oss", 0),
-    ("config", 1),
-    ("http", 2),
-    ("telemetry", 3),
-    ("health", 2),
-    ("shutdown", 2),
-    ("runtime", 2),
-    ("listener::tls", 2),
-    ("listener::bind", 2),
-    ("listener::deadline", 4),
-    ("listener::io", 3),
-    ("origin", 3),
-    ("policy", 3),
-    ("demo", 3),
-    ("listener", 4),
-    ("route", 4),
-    ("admin", 4),
-    ("app", 5),
-    ("supervise", 6),
-    ("cli", 7),
-];
+use paths::File;
+use rules::Sources;
 
-fn layer(module: &str) -> Option<u8> {
-    LAYERS
-        .iter()
-        .filter(|(name, _)| module == *name || module.starts_with(&format!("{name}::")))
-        .max_by_key(|(name, _)| name.len())
-        .map(|(_, layer)| *layer)
-}
+/// `src`, parsed once for all rules.
+static SOURCES: LazyLock<Sources> = LazyLock::new(|| Sources::new(&files("src")));
 
-fn folder(module: &str) -> &str {
-    module.split("::").next().unwrap()
-}
-
-fn files(dir: &Path, found: &mut Vec<PathBuf>) {
-    for entry in fs::read_dir(dir).unwrap() {
-        let path = entry.unwrap().path();
-        if path.is_dir() {
-            files(&path, found);
-        } else if path.extension().is_some_and(|ending| ending == "rs") {
-            found.push(path);
+/// The Rust files below a folder of the repository, with their paths from there.
+fn files(folder: &str) -> Vec<File> {
+    let root = Path::new(env!("CARGO_MANIFEST_DIR")).join(folder);
+    let mut folders = vec![root.clone()];
+    let mut found = Vec::new();
+    while let Some(folder) = folders.pop() {
+        for entry in fs::read_dir(folder).unwrap() {
+            let path = entry.unwrap().path();
+            if path.is_dir() {
+                folders.push(path);
+            } else if path.extension().is_some_and(|ending| ending == "rs") {
+                found.push(File {
+                    path: path
+                        .strip_prefix(&root)
+                        .unwrap()
+                        .to_str()
+                        .unwrap()
+                        .to_owned(),
+                    text: fs::read_to_string(&path).unwrap(),
+                });
+            }
         }
     }
+    found
+}
+
+#[track_caller]
+fn assert_none(broken: &[String]) {
+    assert!(broken.is_empty(), "\n{}", broken.join("\n"));
 }
 
 #[test]
 fn a_file_uses_only_lower_layers_or_its_own_folder() {
-    let root = Path::new(env!("CARGO_MANIFEST_DIR")).join("src");
-    let mut found = Vec::new();
-    files(&root, &mut found);
-    let mut broken = Vec::new();
-    for path in found {
-        let relative = path.strip_prefix(&root).unwrap().with_extension("");
-        let module = relative
-            .to_str()
-            .unwrap()
-            .replace('/', "::")
-            .replace("::mod", "");
-        if matches!(module.as_str(), "lib" | "main") {
-            continue;
-        }
-        let own = layer(&module).unwrap_or_else(|| panic!("{module} has no layer"));
-        for line in fs::read_to_string(&path).unwrap().lines() {
-            let Some(used) = line.trim().strip_prefix("use crate::") else {
-                continue;
-            };
-            let used = used
-                .split(['{', ';'])
-                .next()
-                .unwrap()
-                .trim_end_matches("::");
-            let is_lower = layer(used).is_some_and(|layer| layer < own);
-            if !is_lower && folder(used) != folder(&module) {
-                broken.push(format!(
-                    "{module} (layer {own}) uses {used} ({:?})",
-                    layer(used)
-                ));
-            }
-        }
-    }
-    assert!(broken.is_empty(), "{}", broken.join("\n"));
+    assert_none(&SOURCES.layers());
 }
 
 #[test]
-fn no_source_file_is_longer_than_400_lines() {
-    let mut found = Vec::new();
-    for dir in ["src", "tests"] {
-        files(&Path::new(env!("CARGO_MANIFEST_DIR")).join(dir), &mut found);
+fn policies_do_not_see_each_other() {
+    assert_none(&SOURCES.policies());
+}
+
+#[test]
+fn a_room_of_the_origin_uses_only_rooms_below_it() {
+    assert_none(&SOURCES.rooms());
+}
+
+#[test]
+fn the_files_of_a_folder_form_no_circle() {
+    assert_none(&SOURCES.circles());
+}
+
+#[test]
+fn only_the_config_names_raw_types() {
+    assert_none(&SOURCES.raw_types());
+}
+
+#[test]
+fn test_files_use_no_other_test_file_but_support() {
+    assert_none(&Sources::new(&files("tests")).test_files());
+}
+
+#[test]
+fn no_file_has_more_than_400_lines() {
+    for folder in ["src", "tests"] {
+        assert_none(&rules::long(&files(folder)));
     }
-    let long: Vec<String> = found
-        .iter()
-        .map(|path| (fs::read_to_string(path).unwrap().lines().count(), path))
-        .filter(|(lines, _)| *lines > 400)
-        .map(|(lines, path)| format!("{lines} {}", path.display()))
-        .collect();
-    assert!(long.is_empty(), "{}", long.join("\n"));
 }

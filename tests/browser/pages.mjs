@@ -1,10 +1,10 @@
-// Pages in a real browser: images and scripts of an allowed site and of another one, and a single-page
-// app that is reloaded on a deep link, all from one bucket behind ossgate.
+// Pages in a real browser, all from one bucket behind ossgate: images and scripts of an allowed site and of
+// another one, and a single-page app that is reloaded on a deep link.
 //
 //   node pages.mjs OSSGATE [SCREENSHOT-DIRECTORY]
 //
-// Starts `ossgate demo` for its origin and its keys, and a second ossgate with the rules in front of it.
-// Host names below example.test lead to this machine, for the browser only.
+// Starts `ossgate demo` for its origin and keys, and a second ossgate with the rules in front of that origin.
+// In this browser, host names below example.test lead to this machine.
 import { chromium } from "playwright-core";
 import { spawn } from "node:child_process";
 import { createHmac } from "node:crypto";
@@ -26,7 +26,7 @@ function check(name, is) {
   failed += is ? 0 : 1;
 }
 
-/** Starts a program and waits until its output, or its port, is there. */
+/** Starts a program and waits for its output or its port. */
 function start(args, isReady) {
   const child = spawn(ossgate, args, { stdio: ["ignore", "pipe", "inherit"] });
   started.push(child);
@@ -100,7 +100,7 @@ try {
     const date = new Date().toUTCString();
     const signed = createHmac("sha1", secret).update(`PUT\n\n${type}\n${date}\n/examplebucket/${key}`).digest("base64");
     const headers = { date, "content-type": type, authorization: `OSS ${id}:${signed}` };
-    // fetch may not set Date; a plain request may.
+    // fetch cannot set Date, so this is a plain request.
     const { request } = await import("node:http");
     const status = await new Promise((resolve, reject) => {
       const sent = request({ host: "127.0.0.1", port: origin, method: "PUT", path: `/examplebucket/${key}`, headers: { ...headers, "content-length": body.length } }, (answer) => {

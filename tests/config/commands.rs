@@ -1,4 +1,7 @@
-//! `check`, `show`, `schema` and `init`.
+//! The commands that read or write configs: `check`, `show`, `schema` and `init`.
+//!
+//! Rows: `check` of good and bad configs, as text and as JSON; `show` of every example; `init` for every region and
+//! for bad arguments; relative paths. Left out: `explain` and `import`, which have their own files.
 
 use std::path::Path;
 
@@ -7,7 +10,7 @@ use ossgate::cli::show::{init, schema, show};
 use ossgate::config::{from_str, load};
 use ossgate::oss::endpoint::{self, Network, regions};
 
-use super::{Files, example, examples};
+use crate::support::config::{Files, example, examples};
 
 fn text(write: impl FnOnce(&mut dyn std::io::Write) -> std::io::Result<u8>) -> (u8, String) {
     let mut out = Vec::new();
@@ -16,7 +19,7 @@ fn text(write: impl FnOnce(&mut dyn std::io::Write) -> std::io::Result<u8>) -> (
 }
 
 #[test]
-fn check_names_what_would_be_served() {
+fn check_lists_listeners_and_routes() {
     let files = Files::new();
     let path = files.path("good.toml");
     std::fs::write(&path, example("multi-bucket.toml")).unwrap();
@@ -94,7 +97,7 @@ fn check_writes_json_for_programs() {
 }
 
 #[test]
-fn what_show_writes_is_the_same_config() {
+fn show_writes_an_equal_config() {
     let files = Files::new();
     for (name, content) in examples() {
         let path = files.path(&name);
@@ -109,10 +112,10 @@ fn what_show_writes_is_the_same_config() {
 }
 
 #[test]
-fn an_endpoint_written_out_is_on_the_network_it_came_from() {
+fn an_endpoint_by_name_equals_the_same_one_by_region_and_network() {
     let files = Files::new();
     for region in regions() {
-        // An id with two endpoints stands for the first.
+        // Several endpoints may share a region id. The id stands for the first.
         let by_id = endpoint::region(region.id);
         if by_id.is_none_or(|first| first.internal != region.internal) {
             continue;
@@ -138,7 +141,7 @@ fn an_endpoint_written_out_is_on_the_network_it_came_from() {
 }
 
 #[test]
-fn a_show_of_a_bad_config_says_why() {
+fn show_reports_why_a_config_is_bad() {
     let files = Files::new();
     let (code, out) = text(|out| show(&files.path("absent.toml"), &|_| None, out));
     assert_eq!(code, 78);
@@ -146,7 +149,7 @@ fn a_show_of_a_bad_config_says_why() {
 }
 
 #[test]
-fn what_init_writes_can_be_served() {
+fn a_config_written_by_init_can_be_served() {
     for region in regions()
         .iter()
         .filter(|region| !region.internal.is_empty())
@@ -175,7 +178,7 @@ fn what_init_writes_can_be_served() {
         let mut errors = Vec::new();
         let (code, out) = text(|out| init(bucket, region, network, out, &mut errors));
         assert_eq!(code, 78, "{bucket} {region} {network}");
-        assert_eq!(out, "", "what is wrong must not end up in the new file");
+        assert_eq!(out, "", "bad arguments write no config");
         assert!(errors.starts_with(b"--"), "{bucket} {region} {network}");
     }
 }

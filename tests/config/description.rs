@@ -1,4 +1,7 @@
-//! The description of all keys, held against what is read, against `reference.toml` and the schema.
+//! The description of all keys, compared with the config in effect, `reference.toml` and the schema.
+//!
+//! Rows: the default of each key; each key in the reference with its default and a comment; each key in the
+//! schema, and no other.
 
 use std::collections::HashSet;
 
@@ -7,9 +10,9 @@ use ossgate::config::spec::{Fallback, Key, Kind, ROOT, Spec};
 use ossgate::config::value::parse_duration;
 use toml::{Table, Value};
 
-use super::{Files, example};
+use crate::support::config::{Files, example};
 
-/// Every key below `spec` that is no table, with its path.
+/// Collects every key below `spec` that is no table, with its path.
 fn leaves(spec: &Spec, path: &str, found: &mut Vec<(String, Key)>) {
     for key in spec.keys {
         let path = format!("{path}.{}", key.name);
@@ -26,14 +29,14 @@ fn all_keys() -> Vec<(String, Key)> {
     found
 }
 
-/// The value at `path`, in the first table of each list.
+/// Returns the value at `path`, in the first table of each list.
 fn value<'t>(table: &'t Table, path: &str) -> Option<&'t Value> {
     let mut steps = path.split('.');
     let first = table.get(steps.next()?)?;
     steps.try_fold(first, |value, step| value.get(0).unwrap_or(value).get(step))
 }
 
-/// Whether `value` is what `default` says; durations may be spelt in another unit.
+/// Whether `value` equals `default`; durations may be written in another unit.
 fn is_default(value: &Value, default: &str) -> bool {
     let default = &format!("v = {default}").parse::<Table>().unwrap()["v"];
     let duration = |value: &Value| parse_duration(value.as_str()?).ok();
@@ -51,7 +54,7 @@ fn defaults_in_the_description_are_those_in_effect() {
     let effective = Table::try_from(&config).unwrap();
     let mut checked = 0;
     for (path, key) in all_keys() {
-        // It is shown as the endpoint it stands for.
+        // `show` writes a region as its endpoint.
         if path == "route.origin.network" {
             continue;
         }
@@ -67,7 +70,7 @@ fn defaults_in_the_description_are_those_in_effect() {
     assert!(checked > 25, "{checked}");
 }
 
-/// `reference.toml` with the keys in comments made keys.
+/// Returns `reference.toml` with the commented keys in effect.
 fn reference() -> Table {
     let text = example("reference.toml");
     let names: HashSet<&str> = all_keys().iter().map(|(_, key)| key.name).collect();
@@ -93,7 +96,7 @@ fn the_reference_names_every_key_with_its_default() {
     for (path, key) in all_keys() {
         let value =
             value(&reference, &path).unwrap_or_else(|| panic!("{path} is not in reference.toml"));
-        // Shown with another value, because the default would show nothing.
+        // The reference has an example value here, because the default is empty.
         if path == "route.path" {
             continue;
         }
@@ -114,7 +117,7 @@ fn every_key_of_the_reference_has_a_comment_above() {
         let is_key = line
             .split_once(" = ")
             .is_some_and(|(key, _)| !key.contains(' '));
-        // Two keys may share one comment: `min_ttl` and `max_ttl`.
+        // Two keys may share one comment, as `min_ttl` and `max_ttl` do.
         assert!(
             !is_key || is_explained || line.starts_with("address = ") || line == "tls = true",
             "{line}"
@@ -128,7 +131,7 @@ fn every_key_of_the_reference_has_a_comment_above() {
 }
 
 #[test]
-fn the_schema_knows_every_key_and_nothing_else() {
+fn the_schema_has_every_key_and_no_other() {
     fn check(schema: &serde_json::Value, spec: &Spec) {
         assert_eq!(schema["additionalProperties"], false);
         let properties = schema["properties"].as_object().unwrap();

@@ -1,9 +1,12 @@
-//! Every shipped example loads, and none still loads once a key of it is wrong.
+//! Every shipped example loads, and none does once one of its keys is wrong.
+//!
+//! Rows: each example as it is; an unknown key in each table; a value of another type at each key; each file cut
+//! off at each place; the defaults of the minimal example; the names of the multi-bucket example.
 
 use ossgate::config::{Address, Addressing, BucketPattern, Buckets, HostPattern, Problems, Sink};
 use toml::{Table, Value};
 
-use super::{Files, example, examples, lines};
+use crate::support::config::{Files, example, examples, lines};
 
 #[test]
 fn every_example_loads_without_a_warning() {
@@ -18,14 +21,14 @@ fn every_example_loads_without_a_warning() {
     }
 }
 
-/// A step from a table to one inside it.
+/// One step of a path through a document: a key or an index.
 #[derive(Clone, Debug)]
 enum Step {
     Key(String),
     Index(usize),
 }
 
-/// The way to every table in `value`, and to every key that is no table.
+/// Collects the paths of all tables in `value`, and of all keys that are no table.
 fn walk(value: &Value, way: &[Step], tables: &mut Vec<Vec<Step>>, leaves: &mut Vec<Vec<Step>>) {
     let longer = |step| [way, &[step]].concat();
     match value {
@@ -60,7 +63,7 @@ fn key_path(way: &[Step]) -> String {
     path.trim_start_matches('.').to_owned()
 }
 
-/// The problem at `path`, which must lie on a line that holds `marker`.
+/// Returns the problem at `path`, whose line must contain `marker`.
 fn located(problems: &Problems, text: &str, path: &str, marker: &str) -> String {
     let problem = problems
         .iter()
@@ -115,7 +118,7 @@ fn a_value_of_another_type_is_refused_at_every_key_of_every_example() {
                 Step::Key(key) => Some(key.clone()),
                 Step::Index(_) => None,
             });
-            // Items of a list are replaced together, or the list would be of mixed types.
+            // All items of a list are replaced, because a list must not mix types.
             let way = match way.last() {
                 Some(Step::Index(_)) => way.split_last().unwrap().1,
                 _ => way,

@@ -1,10 +1,11 @@
-//! One row per problem of buckets and endpoints: what is written, and the exact line that answers it.
+//! Problems of buckets, endpoints and fallbacks.
+//!
+//! One row for each problem: the keys as written, and the exact line that reports it.
 
-use super::Files;
-use super::problems::{LISTENER, expect, expect_rows};
+use crate::support::config::{Files, LISTENER, expect, expect_rows};
 
 #[test]
-fn buckets_and_how_they_are_addressed() {
+fn problems_of_buckets_and_their_addressing_are_reported_at_their_place() {
     let endpoint = "region = \"cn-hangzhou\"\n";
     let before = format!("[[route]]\n[route.origin]\n{endpoint}");
     expect_rows(
@@ -99,7 +100,7 @@ fn buckets_and_how_they_are_addressed() {
 }
 
 #[test]
-fn endpoints() {
+fn problems_of_endpoints_are_reported_at_their_place() {
     let path = "3:12: route[0].origin.endpoint";
     let refused =
         |value: &str, reason: &str| (value.to_owned(), format!("{path}: `{value}` {reason}"));
@@ -186,7 +187,7 @@ fn endpoints() {
 }
 
 #[test]
-fn endpoints_to_fall_back_to_are_ones_that_can_serve_the_bucket() {
+fn a_fallback_must_be_able_to_serve_the_bucket() {
     let file = "[[route]]\n[route.origin]\nbucket = \"abc\"\n";
     let hangzhou = "region = \"cn-hangzhou\"\nfallback = ";
     let row = |line: &str| format!("{hangzhou}[{line}]");

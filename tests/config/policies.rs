@@ -1,9 +1,11 @@
-//! Problems in the rules of a route: each with its place, and nothing started.
+//! Problems in the rules of a route.
+//!
+//! One row for each problem: the keys as written, and the exact line that reports it.
 
-use super::problems::{LISTENER, ROUTE, expect_rows};
+use crate::support::config::{LISTENER, ROUTE, expect_rows};
 
 #[test]
-fn rules_that_cannot_mean_anything_are_refused_at_their_place() {
+fn rules_without_a_meaning_are_reported_at_their_place() {
     expect_rows(
         ROUTE,
         LISTENER,

@@ -1,43 +1,13 @@
-//! Problems of every kind: all at once, with hints, and without what was filled in.
+//! Problems in general: all of them at once, with hints, and without secrets.
+//!
+//! Rows: documents that are no config; hints; many problems in one file; strings from the environment and from
+//! files; a secret at every string of the reference. Left out: the problems of single keys (`tables`, `origins`,
+//! `policies`).
 
-use super::{Files, example, lines};
-
-pub(super) const LISTENER: &str = "[[listener]]\naddress = \"127.0.0.1:80\"\n";
-pub(super) const ROUTE: &str =
-    "[[route]]\norigin = { bucket = \"examplebucket\", region = \"cn-hangzhou\" }\n";
-/// Asserts that `text` has these problems and no other.
-#[track_caller]
-pub(super) fn expect(files: &Files, text: &str, expected: &[&str]) {
-    let found = match files.read(text) {
-        Ok(loaded) => lines(&loaded.warnings),
-        Err(problems) => lines(&problems),
-    };
-    let expected: Vec<String> = expected
-        .iter()
-        .map(|line| format!("t.toml:{line}"))
-        .collect();
-    assert_eq!(found, expected, "\n{text}");
-}
-
-/// Rows of keys for a table that begins on line 1, each with one problem.
-pub(super) fn expect_rows(before: &str, after: &str, rows: &[(&str, &str)]) {
-    let files = Files::new();
-    for (keys, expected) in rows {
-        let expected: &[&str] = if expected.is_empty() {
-            &[]
-        } else {
-            &[expected]
-        };
-        expect(
-            &files,
-            &files.place(&format!("{before}{keys}\n{after}")),
-            expected,
-        );
-    }
-}
+use crate::support::config::{Files, LISTENER, ROUTE, example, expect, expect_rows, lines};
 
 #[test]
-fn documents_that_are_no_config() {
+fn a_document_that_is_no_config_is_rejected() {
     let files = Files::new();
     let problems = files.read("a = \nb = 1 2\na = 3\n").unwrap_err();
     assert!(lines(&problems)[0].starts_with("t.toml:1:"), "{problems}");
@@ -66,7 +36,7 @@ fn documents_that_are_no_config() {
 }
 
 #[test]
-fn hints_say_what_to_do() {
+fn a_problem_has_a_hint_where_there_is_one() {
     let files = Files::new();
     for (origin, hint) in [
         (
@@ -160,7 +130,7 @@ fn strings_are_filled_in_from_environment_and_files() {
     );
 }
 
-/// Puts a secret into every string of the reference, one at a time.
+/// Each string of the reference becomes a secret in turn.
 #[test]
 fn a_secret_never_shows_in_a_problem() {
     let files = Files::new();

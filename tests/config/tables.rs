@@ -1,14 +1,14 @@
-//! One row per problem of the process, listeners, certificates and routes: what is written, and the
-//! exact line that answers it.
+//! Problems of the process, DNS, listeners, certificates and routes.
+//!
+//! One row for each problem: the keys as written, and the exact line that reports it.
 
-use super::problems::{LISTENER, ROUTE, expect, expect_rows};
-use super::{Files, lines};
+use crate::support::config::{Files, LISTENER, ROUTE, expect, expect_rows, lines};
 
-/// A listener with TLS and a certificate: the keys of the latter follow.
+/// A listener with TLS and a certificate. The keys of the certificate follow.
 const TLS: &str = "[[listener]]\naddress = \"127.0.0.1:443\"\ntls = true\n[[certificate]]\n";
 
 #[test]
-fn process_and_dns() {
+fn problems_of_process_and_dns_are_reported_at_their_place() {
     let after = format!("{LISTENER}{ROUTE}");
     expect_rows(
         "",
@@ -73,7 +73,7 @@ fn process_and_dns() {
 }
 
 #[test]
-fn listeners() {
+fn problems_of_listeners_are_reported_at_their_place() {
     expect_rows(
         "[[listener]]\n",
         ROUTE,
@@ -151,7 +151,7 @@ fn listeners() {
 }
 
 #[test]
-fn certificates() {
+fn problems_of_certificates_are_reported_at_their_place() {
     expect_rows(
         TLS,
         ROUTE,
@@ -201,7 +201,7 @@ fn certificates() {
 }
 
 #[test]
-fn routes() {
+fn problems_of_routes_are_reported_at_their_place() {
     let origin = "origin = { bucket = \"examplebucket\", region = \"cn-hangzhou\" }";
     let before = format!("[[route]]\n{origin}\n");
     let two = |one: &str, other: &str| format!("{one}\n[[route]]\n{origin}\n{other}");

@@ -1,4 +1,4 @@
-"""Descriptors run out: no spinning, no crash, and everything is served again afterwards."""
+"""File descriptors run out: the process neither spins nor crashes, and serves every request afterwards."""
 
 import asyncio
 import resource
@@ -13,7 +13,7 @@ LIMIT, CONNECTIONS, SECONDS = 256, 1000, 4
 
 
 async def run(bench):
-    # By default the number of connections follows the limit; the other file asks for more than there are.
+    # By default `max_connections` follows from the limit of descriptors. The other config asks for more.
     for name, more in (("default", ""), ("unlimited", "max_connections = 100000")):
         await exhaust(bench, name, more)
 
@@ -29,7 +29,7 @@ async def exhaust(bench, name, more):
     try:
         await node.started_at("127.0.0.1", port)
     except Exception as problem:
-        # A file that asks for more than the process has may be refused; then there is nothing to try.
+        # The process may reject a config that asks for more than its limit. The case ends there.
         if name == "unlimited" and "max_connections" in process.last_words():
             bench.figures["unlimited"] = "refused"
             return
@@ -67,7 +67,7 @@ async def exhaust(bench, name, more):
 
 
 async def hold(port, asks):
-    """A connection that stays open; every other one has a request under way."""
+    """Holds a connection open. Every second one has a request in flight."""
     try:
         _, writer = await open_streams("127.0.0.1", port)
     except Failure:

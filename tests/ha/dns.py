@@ -1,4 +1,4 @@
-"""A DNS responder on UDP that answers from a script: A records, TTL 1."""
+"""A DNS server on UDP that answers with scripted A records of TTL 1."""
 
 import asyncio
 import ipaddress
@@ -6,7 +6,7 @@ import struct
 
 
 class Dns(asyncio.DatagramProtocol):
-    """`names` maps a name, or "*", to its addresses; a name without any is answered NXDOMAIN."""
+    """`names` maps a name, or "*", to its addresses. A name without addresses gets NXDOMAIN."""
 
     def __init__(self):
         self.names = {}
@@ -24,7 +24,7 @@ class Dns(asyncio.DatagramProtocol):
         kind = struct.unpack_from("!H", data, end)[0]
         known = self.names.get(name, self.names.get("*"))
         addresses = (known or []) if kind == 1 else []
-        # QR, RD and RA; NXDOMAIN only when the name has no record of any kind.
+        # The flags QR, RD and RA. NXDOMAIN only if the name has no record of any kind.
         flags = 0x8180 | (3 if known is None else 0)
         head = data[:2] + struct.pack("!HHHHH", flags, 1, len(addresses), 0, 0)
         turn = self.queries % max(len(addresses), 1)

@@ -1,8 +1,8 @@
-"""An open loop of checked requests: the same rate however the proxy does, and no failure unseen.
+"""An open loop of checked requests: the rate does not depend on the proxy, and every failure is counted.
 
-The client is fair. One whose kept-alive connection was closed before it wrote anything opens a new
-one, and so does one whose HTTP/2 stream was refused unseen. A request that was written and got no
-answer has failed.
+A client opens a new connection, without a failure, in two cases: its kept-alive connection was closed
+before it wrote anything, or its HTTP/2 stream was refused unprocessed. A request that was written and got
+no answer has failed.
 """
 
 import asyncio
@@ -14,15 +14,15 @@ import random
 import time
 
 import objects
+from http2 import Connection2
 from wire import Answer, Connection, Failure, Unsent
-from wire2 import Connection2
 
 HOST = "img.example.test"
 SMALL = [(400, 1), (2000, 2), (8000, 3), (30_000, 4), (100_000, 5)]
 TIMEOUT = 30
-# With more than this under way the machine does not keep up; the load waits then, and says so.
+# The most requests in flight. Above it the machine does not keep up: the load waits, and reports how long.
 MOST_AT_A_TIME = 250
-# Every upload has a key of its own, so that one sent twice shows.
+# Every upload has its own key, so the origin can notice one that is sent twice.
 UPLOADS = itertools.count(1)
 
 
@@ -45,7 +45,7 @@ class Tally:
         return sum(self.done.values()) + len(self.failures)
 
     def after(self, moment, kinds=None):
-        """Failures of requests that began after `moment`."""
+        """Returns the failures of requests that began after `moment`."""
         return [one for one in self.failures if one.began > moment and (not kinds or one.kind in kinds)]
 
     def figures(self):
@@ -62,7 +62,7 @@ class Tally:
         return figures
 
     def problems(self, failures=None):
-        """One line per kind and reason, with an example."""
+        """Returns one line for each kind and reason, with an example."""
         groups = collections.defaultdict(list)
         for one in self.failures if failures is None else failures:
             groups[(one.kind, one.reason)].append(one)
@@ -70,7 +70,7 @@ class Tally:
 
 
 class Slots:
-    """Kept-alive HTTP/1.1 connections to one target, used in turn, so that none is idle for long."""
+    """Kept-alive HTTP/1.1 connections to one target. They are used in turn, so none is idle for long."""
 
     def __init__(self, target, tally):
         self.target, self.tally, self.free = target, tally, collections.deque()
@@ -92,9 +92,9 @@ class Slots:
 
 
 class Load:
-    """`targets`: (host, port) pairs, in turn. `mix`: weights of keep, new, put and h2."""
+    """A load on `targets`, (host, port) pairs, in turn. `mix` has the weights of keep, new, put and h2."""
 
-    # Those that have not ended: what they saw explains why a scenario could not go on.
+    # Loads that have not ended. Their failures explain why a scenario could not go on.
     open = []
 
     def __init__(self, targets, rate, mix=None, seed=1):
@@ -105,7 +105,7 @@ class Load:
         self.multiplexed = {target: [None] * 4 for target in targets}
         self.is_over, self.running, self.long = asyncio.Event(), set(), []
 
-    # One request of each kind. Each raises Failure, or returns when all was as it must be.
+    # One request of each kind. Each raises Failure unless the answer is right.
 
     async def keep(self, target):
         size, seed = self.random.choice(SMALL)
@@ -133,7 +133,7 @@ class Load:
                 return await check_h2(connection, "GET", objects.path(size, seed), size, seed)
             except Unsent:
                 self.tally.reopened += 1
-        raise Failure("goaway", f"refused unseen {attempt + 1} times")
+        raise Failure("goaway", f"refused unprocessed {attempt + 1} times")
 
     async def stream_of(self, target):
         held = self.multiplexed[target]
@@ -156,14 +156,14 @@ class Load:
         return held[at]
 
     def finish(self, target, connection, answer, head, is_right):
-        """A connection is kept whatever the answer says, as SDKs do, unless the server asks to end it."""
+        """Keeps the connection after any status, as SDKs do, unless the answer has `Connection: close`."""
         if answer.says_close:
             connection.close()
         else:
             self.slots[target].give(connection)
         judge(answer, head, is_right)
 
-    # The loop.
+    # The loop and its tasks.
 
     async def one(self, kind, run, target, limit=TIMEOUT):
         began = time.monotonic()
@@ -180,7 +180,7 @@ class Load:
             reason, detail = "timeout", f"not done after {limit} s"
         except asyncio.CancelledError:
             raise
-        except Exception as error:  # noqa: BLE001: an answer that cannot be read is a failure, too
+        except Exception as error:  # noqa: BLE001: an unreadable answer is a failure, too
             reason, detail = "unreadable", repr(error)
         self.tally.failures.append(Failed(reason, detail, kind, began, time.monotonic()))
 
@@ -199,7 +199,7 @@ class Load:
                 self.spawn(kind, getattr(self, kind), self.targets[sent % len(self.targets)])
                 sent += 1
             if len(self.running) >= MOST_AT_A_TIME:
-                # What was due meanwhile is left out, not made up for.
+                # Requests that were due meanwhile are skipped, not sent later.
                 began_waiting = time.monotonic()
                 await asyncio.wait(self.running, return_when=asyncio.FIRST_COMPLETED)
                 begin += time.monotonic() - began_waiting
@@ -212,7 +212,7 @@ class Load:
         return self
 
     def start_long(self, seconds, rate):
-        """Slow downloads and uploads over both protocols, one after the other until the end."""
+        """Starts slow downloads and uploads over both protocols, one after the other until the end."""
         for kind, run in LONG.items():
             self.long.append(asyncio.create_task(self.repeat(kind, run, seconds, rate)))
         return self
@@ -222,11 +222,11 @@ class Load:
             began = time.monotonic()
             target = self.targets[len(self.long) % len(self.targets)]
             await self.one(kind, lambda where: run(where, int(seconds * rate), rate), target, seconds * 2 + TIMEOUT)
-            if time.monotonic() - began < seconds / 2:  # it failed: not again at once
+            if time.monotonic() - began < seconds / 2:  # it failed: wait before the next one
                 await asyncio.sleep(0.5)
 
     async def stop(self):
-        """Starts nothing more, waits for what runs, and returns the tally."""
+        """Sends no more requests, waits for those in flight, and returns the tally."""
         self.is_over.set()
         await self.task
         await self.settle()
@@ -238,7 +238,7 @@ class Load:
         await asyncio.gather(*self.running, *self.long)
 
     async def run(self, count):
-        """Exactly `count` requests."""
+        """Sends exactly `count` requests and returns the tally."""
         await self.loop(count)
         await self.settle()
         self.close()
@@ -255,7 +255,7 @@ class Load:
 
 
 async def ask_get(connection, size, seed, headers=(), pace=None):
-    """The answer, how its body begins, and whether it is the object; the connection stays usable."""
+    """Returns the answer, the first bytes of its body, and whether the body is the object."""
     try:
         answer = await connection.answer("GET", HOST, objects.path(size, seed), headers)
         digest, head = hashlib.md5(), b""

@@ -1,4 +1,4 @@
-"""Network namespaces: machines of their own on this machine. Needs root and iproute2."""
+"""Network namespaces, which act as separate machines. Needs root and iproute2."""
 
 import contextlib
 import ctypes
@@ -9,7 +9,7 @@ CLONE_NEWNET = 0x40000000
 
 
 class Skipped(Exception):
-    """Why a scenario cannot be run here."""
+    """The reason why a scenario cannot run on this machine."""
 
 
 def ip(*words):
@@ -19,7 +19,7 @@ def ip(*words):
 
 
 def inside(name):
-    """What to put before a command that runs there; the process keeps its id."""
+    """Returns the words that run a command inside a namespace, with the id of its process unchanged."""
     return ["ip", "netns", "exec", name]
 
 
@@ -45,7 +45,7 @@ class Network:
         ip("-n", self.names[name], *words)
 
     def link(self, first, first_ip, second, second_ip):
-        """A cable with one address, of a /30, at each end."""
+        """Makes a link with one address of a /30 at each end."""
         one, other = f"to-{second}", f"to-{first}"
         self.on(first, "link", "add", one, "type", "veth", "peer", "name", other, "netns", self.names[second])
         for name, device, address in ((first, one, first_ip), (second, other, second_ip)):
@@ -54,7 +54,7 @@ class Network:
 
     @contextlib.contextmanager
     def entered(self, name):
-        """This thread, and every socket it opens, is there."""
+        """Moves this thread, and every socket it opens, into a namespace."""
         libc = ctypes.CDLL(None, use_errno=True)
         home = os.open("/proc/self/ns/net", os.O_RDONLY)
         there = os.open(f"/run/netns/{self.names[name]}", os.O_RDONLY)

@@ -1,6 +1,6 @@
-"""Objects whose bytes follow from their size and seed, so that both ends know them without storing them.
+"""Objects whose bytes follow from size and seed, so both ends can compute them.
 
-The bytes repeat after a prime number of them: a body that goes on at a wrong place has a wrong MD5.
+The bytes repeat with a period of a prime number, so a body continued at a wrong place has a wrong MD5.
 """
 
 import functools
@@ -14,7 +14,7 @@ STEP = 64 * 1024
 
 
 def piece(seed, start, stop):
-    """Bytes `start` to `stop` (not included) of the object `seed`; at most one period of them."""
+    """Returns the bytes `start` to `stop`, not included, of the object `seed`. At most one period."""
     at = (start + seed * 7919) % PERIOD
     return TWICE[at : at + stop - start]
 

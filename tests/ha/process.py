@@ -1,4 +1,4 @@
-"""Processes of the bench: ossgate, the origin, HAProxy; ended by their own id."""
+"""Processes of the bench: ossgate, the origin, HAProxy. Each is ended by its own id."""
 
 import asyncio
 import ctypes
@@ -15,7 +15,7 @@ HERE = pathlib.Path(__file__).resolve().parent
 TICKS = os.sysconf("SC_CLK_TCK")
 PR_SET_CHILD_SUBREAPER = 36
 
-# Takes the place of a service manager: the socket becomes descriptor 3 of the process itself.
+# Acts as a service manager: makes the socket descriptor 3, then becomes the process.
 PASS_SOCKET = """
 import os, sys
 os.dup2(int(sys.argv[1]), 3)
@@ -25,11 +25,11 @@ os.execv(sys.argv[3], sys.argv[3:])
 
 
 class Problem(Exception):
-    """Why a scenario cannot go on."""
+    """The reason why a scenario cannot go on."""
 
 
 def adopt_orphans():
-    """After an upgrade the new process's parent has ended; it becomes a child of this one."""
+    """Makes this process the parent of orphans: after an upgrade the parent of the new process ends."""
     ctypes.CDLL(None, use_errno=True).prctl(PR_SET_CHILD_SUBREAPER, 1, 0, 0, 0)
 
 
@@ -44,7 +44,7 @@ def free_ports(count):
 
 
 async def until(condition, seconds, what, step=0.02):
-    """Waits for `condition`, which may be a coroutine function; returns the seconds it took."""
+    """Waits for `condition`, which may be a coroutine function. Returns the seconds it took."""
     begin = time.monotonic()
     while True:
         found = condition()
@@ -58,7 +58,7 @@ async def until(condition, seconds, what, step=0.02):
 
 
 async def fetch(host, port, path, headers=(), version="1.1", limit=5):
-    """Status, fields and body of one GET on a connection of its own; status 0 when there is none."""
+    """Returns status, fields and body of one GET on its own connection. Status 0 means no answer."""
     async def ask():
         reader, writer = await asyncio.open_connection(host, port)
         try:
@@ -82,7 +82,7 @@ async def fetch(host, port, path, headers=(), version="1.1", limit=5):
 
 
 def alive_with(argument):
-    """Processes, zombies left out, that were started with `argument`."""
+    """Returns the processes that were started with `argument`, without zombies."""
     found = []
     for entry in pathlib.Path("/proc").iterdir():
         if entry.name.isdigit():
@@ -133,7 +133,7 @@ class Process:
 
 
 class Ossgate:
-    """One node: its file, and the processes that serve it one after the other."""
+    """One node: its config file, and the processes that serve it one after the other."""
 
     def __init__(self, binary, directory, name="node", prefix=()):
         self.binary, self.prefix = str(pathlib.Path(binary).resolve()), list(prefix)
@@ -145,7 +145,7 @@ class Ossgate:
         return [*self.prefix, self.binary, *words, "--config", str(self.file)]
 
     def start(self, text=None, passed=None, **options):
-        """`passed`: a (socket, name) pair to hand over as a service manager does."""
+        """Starts a process. `passed` is a (socket, name) pair to pass on as a service manager does."""
         if text is not None:
             self.file.write_text(text)
         command = self.command("run")
@@ -158,7 +158,7 @@ class Ossgate:
         return process
 
     async def started_at(self, host, port, seconds=20):
-        """Until the newest process answers connects there."""
+        """Waits until the newest process accepts connections at the address."""
         process = self.started[-1]
 
         async def is_open():
@@ -168,7 +168,7 @@ class Ossgate:
         await until(is_open, seconds, f"ossgate serves: {process.last_words()}", 0.05)
 
     async def ask(self, *words, seconds=20):
-        """Runs a command such as `reload`: its exit code and what it printed."""
+        """Runs a command such as `reload`. Returns its exit code and its output."""
         command = self.command(*words)
         child = await asyncio.create_subprocess_exec(
             *command, stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, stderr=subprocess.STDOUT)
@@ -180,11 +180,11 @@ class Ossgate:
         return child.returncode, output.decode(errors="replace")
 
     def pids(self):
-        """Every living process that runs on this node's file."""
+        """Returns the living processes that run with the config file of this node."""
         return [pid for pid in alive_with(str(self.file)) if is_running(pid, self.binary)]
 
     def reap(self):
-        """Exit codes of adopted processes that have ended, by id."""
+        """Returns the exit codes of adopted processes that have ended, by id."""
         ended = {}
         own = {process.pid for process in self.started}
         for pid in list(self.adopted - own):
@@ -198,7 +198,7 @@ class Ossgate:
         return ended
 
     def is_left(self, newest):
-        """Whether an adopted process other than `newest` is still there, if only to be waited for."""
+        """Whether an adopted process other than `newest` still exists, if only as a zombie."""
         return any(pathlib.Path(f"/proc/{pid}").exists() for pid in self.adopted - {newest})
 
     def stop(self):
@@ -221,7 +221,7 @@ def is_running(pid, binary):
 
 
 class Origin:
-    """The origin process, and the commands to it."""
+    """The origin process and its commands."""
 
     def __init__(self, directory, addresses, port, dns=("127.0.0.1", None), prefix=()):
         self.addresses, self.port = addresses, port

@@ -1,4 +1,4 @@
-"""Reloads under load: nothing fails, nothing is cut, and each file is in force soon after."""
+"""Reloads under load: no request fails, no transfer is cut off, and each config is in effect soon."""
 
 import asyncio
 import re
@@ -21,7 +21,7 @@ async def run(bench):
     node = bench.keep(Ossgate(bench.binary, bench.directory))
 
     def text(number):
-        """Each differs in a header rule, a route and, every other time, in a listener."""
+        """Returns a config. Each differs in a header rule and a route, and every second one in a listener."""
         addresses = [f"127.0.0.1:{port}"] + ([f"127.0.0.1:{extra}"] if number % 2 else [])
         route = f'[[route]]\nname = "r{number}"\nhosts = ["h{number}.example.test"]\n' \
                 f'origin = {{ bucket = "other-{number}", endpoint = "oss.test:{origin_port}", tls = false }}'
@@ -44,7 +44,7 @@ async def run(bench):
         began = time.monotonic()
         node.file.write_text(text(number))
         if number % 2 == 0:
-            # A transfer on the listener this reload removes: it must end as if nothing had happened.
+            # A transfer on the listener that this reload removes. It must end normally.
             on_removed.append(asyncio.create_task(load.one("long on removed listener", slow_transfer, ("127.0.0.1", extra))))
             await asyncio.sleep(0.1)
         if number % 4 < 2:
@@ -63,9 +63,9 @@ async def run(bench):
     await asyncio.gather(*on_removed)
     tally = await load.stop()
     bench.figures.update(reloads=count, in_force_max_s=round(max(waits), 2), **tally.figures())
-    # It is seen by a request, which may wait as long as others do where the machine does not keep up.
+    # A request finds out which config is in effect. On a busy machine it waits as long as other requests.
     slack = 1 + max(tally.times)
-    bench.expect(max(waits) <= slack, f"a file was in force only after {max(waits):.1f} s")
+    bench.expect(max(waits) <= slack, f"a config was in effect only after {max(waits):.1f} s")
     bench.no_failures(tally)
     bench.expect((await origin.tell(stats=True))["twice"] == [], "an upload arrived twice")
     bench.expect(node.pids() == [node.started[0].pid], "another process than the first serves")
@@ -76,7 +76,7 @@ async def slow_transfer(target):
 
 
 async def broken_files(bench, node, good, is_as_before):
-    """A file with a problem changes nothing, and the command says where the problem is."""
+    """A config with a problem changes nothing, and the command reports the place of the problem."""
     lines = good.splitlines()
     at = next(index for index, line in enumerate(lines) if line.startswith("drain_timeout"))
     broken = {

@@ -1,6 +1,6 @@
-"""The internal endpoint fails and comes back; the public one serves meanwhile.
+"""The internal endpoint fails and comes back. The public one serves meanwhile.
 
-In a namespace, where port 80, an internal and a public address are free to take.
+Runs in a namespace, where port 80 and both addresses are free.
 """
 
 import asyncio
@@ -65,7 +65,7 @@ async def one_switch(bench, origin, rate, mode):
         return (await origin.tell(stats=True))[address].get("requests", 0)
 
     async def share(address, seconds=0.5):
-        """The part of the requests that arrives there now."""
+        """Returns the share of the requests that arrive at the endpoint now."""
         before = await served(INTERNAL), await served(PUBLIC)
         await asyncio.sleep(seconds)
         grown = {INTERNAL: await served(INTERNAL) - before[0], PUBLIC: await served(PUBLIC) - before[1]}

@@ -1,4 +1,4 @@
-"""Binary upgrades under load: by SIGUSR2, and by a socket that a service manager keeps."""
+"""Upgrades under load: by SIGUSR2, and by a socket that a service manager keeps."""
 
 import asyncio
 import os
@@ -10,9 +10,9 @@ from process import Origin, Ossgate, Problem, adopt_orphans, fetch, free_ports, 
 from settings import ASK_MARKER, marker_of, toml
 
 MIB = 1 << 20
-# Between two upgrades: the old process is draining, the new one has the traffic.
+# Seconds between two upgrades, in which the old process drains and the new one serves.
 PAUSE = 1.5
-# Without any process.
+# Seconds without any process.
 GAP = 0.5
 SERVER = 'drain_timeout = "90s"'
 
@@ -33,7 +33,7 @@ async def is_seen(port, marker):
 
 
 async def newest_serves(port, marker):
-    """Whether each of several new connections meets the newest process: the old one takes no more."""
+    """Whether several new connections all reach the newest process, so the old one accepts none."""
     return all(await asyncio.gather(*(is_seen(port, marker) for _ in range(12))))
 
 
@@ -66,7 +66,7 @@ async def by_usr2(bench, origin, count, rate, long):
     await dead_on_arrival(bench, node, newest, port, text(count), f"m{count}")
     tally = await load.stop()
     await until(lambda: node.pids() == [newest], 30, "the old processes end once their transfers have")
-    # One that ended before its parent did was that one's to wait for; the code of each other is known here.
+    # A process that ended before its parent was reaped by that parent. The codes of the others are known here.
     await until(lambda: codes.update(node.reap()) or not node.is_left(newest), 5, "the old processes leave nothing behind")
     codes[node.started[0].pid] = await node.started[0].exit_code(5)
     bad = {pid: code for pid, code in codes.items() if code != 0}
@@ -81,7 +81,7 @@ async def by_usr2(bench, origin, count, rate, long):
 
 
 async def unready_seconds(admin, reasons):
-    """A node that was ready stays so: a load balancer must not see an upgrade."""
+    """Returns for how long the node was not ready. A load balancer must not notice an upgrade."""
     status, _, body = await fetch("127.0.0.1", admin, "/readyz")
     if status == 200:
         return 0
@@ -93,7 +93,7 @@ async def unready_seconds(admin, reasons):
 
 
 async def dead_on_arrival(bench, node, newest, port, good, marker):
-    """A new process that cannot start changes nothing."""
+    """An upgrade whose process cannot start changes nothing."""
     node.file.write_text(good + "[nonsense]\nx = 1\n")
     before = set(node.pids())
     known = len(node.log.read_bytes())
@@ -108,7 +108,7 @@ async def dead_on_arrival(bench, node, newest, port, good, marker):
 
 
 async def by_kept_socket(bench, origin, count, rate, long):
-    """The socket outlives each process: the new one is started with it, then the old one is told to go."""
+    """Keeps the socket across processes: starts the new one with it, then ends the old one by SIGTERM."""
     keeper = socket.socket()
     keeper.bind(("127.0.0.1", 0))
     keeper.listen(1024)
@@ -126,7 +126,7 @@ async def by_kept_socket(bench, origin, count, rate, long):
         await until(lambda: newest_serves(port, f"m{number}"), 15, "the old process takes no more connections")
         await asyncio.sleep(PAUSE)
     tally = await load.stop()
-    # Without any process for a moment: the kernel keeps what comes in.
+    # For a moment there is no process, and the kernel queues new connections.
     load = Load([("127.0.0.1", port)], rate, seed=3).start()
     await asyncio.sleep(PAUSE)
     node.started[-1].signal(signal.SIGTERM)
@@ -136,7 +136,7 @@ async def by_kept_socket(bench, origin, count, rate, long):
     gap = await load.stop()
     for process in node.started[:-1]:
         code = await process.exit_code(30)
-        bench.expect(code == 0, f"a process told to go ended with {code}")
+        bench.expect(code == 0, f"a process ended by SIGTERM had the exit code {code}")
     keeper.close()
     figures = tally.figures()
     bench.figures.update(kept=count, kept_requests=figures["requests"], kept_failed=figures["failed"],

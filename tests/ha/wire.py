@@ -1,4 +1,4 @@
-"""A minimal HTTP/1.1 client that tells exactly how a request failed."""
+"""A minimal HTTP/1.1 client that reports exactly how a request failed."""
 
 import asyncio
 import select
@@ -8,7 +8,7 @@ LIMIT = 64 * 1024
 
 
 class Failure(Exception):
-    """`reason`: refused, reset, unanswered, truncated, 5xx, status, wrong body, timeout or goaway."""
+    """A failed request. `reason` is refused, reset, unanswered, truncated, 5xx, status, wrong body, timeout or goaway."""
 
     def __init__(self, reason, detail=""):
         super().__init__(f"{reason}: {detail}" if detail else reason)
@@ -16,11 +16,11 @@ class Failure(Exception):
 
 
 class Unsent(Exception):
-    """The server has refused this request unseen, as the protocol lets it: it may go to a new connection."""
+    """The server refused this request unprocessed, as HTTP/2 allows. It may be sent on a new connection."""
 
 
 async def open_socket(host, port, receive=None):
-    """`receive`: size of the receive buffer, so that a slow reader is seen at the other end."""
+    """Connects. `receive` is the size of the receive buffer; a small one lets the other end notice a slow reader."""
     stream = socket.socket()
     stream.setblocking(False)
     stream.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
@@ -51,7 +51,7 @@ class Answer:
 
 
 class Connection:
-    """One connection; `answer` and then `body` for each request, in turn."""
+    """One connection. Each request takes a call of `answer` and then one of `body`."""
 
     def __init__(self, reader, writer):
         self.reader, self.writer = reader, writer
@@ -63,14 +63,14 @@ class Connection:
         return cls(*await open_streams(host, port, receive=receive))
 
     def is_usable(self):
-        """Whether the server has neither closed nor said anything; asks the kernel, too."""
+        """Whether the server has neither closed nor sent anything, by the buffer and by the kernel."""
         return not (self.reader.at_eof() or self.reader.exception() or self.writer.is_closing() or self.poll.poll(0))
 
     def close(self):
         self.writer.transport.abort()
 
     async def answer(self, method, host, path, headers=(), body=(), length=None):
-        """Writes the request and reads the answer's head. `body`: pieces, maybe from an async iterator."""
+        """Writes the request and reads the head of the answer. `body` may be an async iterator of pieces."""
         lines = [f"{method} {path} HTTP/1.1", f"Host: {host}", *(f"{name}: {value}" for name, value in headers)]
         if length is not None:
             lines.append(f"Content-Length: {length}")
@@ -103,7 +103,7 @@ class Connection:
         return Answer(status, headers)
 
     async def body(self, answer, pace=None):
-        """Yields the body's pieces; `pace` is awaited with the bytes so far."""
+        """Yields the pieces of the body. `pace` is awaited with the number of bytes so far."""
         left = int(answer.headers.get("content-length", 0))
         if "transfer-encoding" in answer.headers:
             raise Failure("wrong body", "chunked, although its length is known")

@@ -1,7 +1,7 @@
-"""Two nodes behind a load balancer, each machine a network namespace.
+"""Two nodes behind a load balancer. Each machine is a network namespace.
 
-HAProxy stands for the balancer, at layer 4 (connections are pinned to a node) and at layer 7 (each
-request is placed anew), with PROXY protocol v2 and a health check each half second. The links:
+HAProxy is the balancer, at layer 4 (a connection stays at its node) and at layer 7 (each request is
+balanced), with PROXY protocol v2 and a health check every half second. The links:
 
     client and balancer --- a ---\\
                         \\-- b --- OSS, three addresses
@@ -21,10 +21,10 @@ from settings import toml
 OSS = ["100.64.9.1", "100.64.9.2", "100.64.9.3"]
 NODES = {"a": ("10.99.1.1", "10.99.1.2", "100.64.1.1", "100.64.1.2"), "b": ("10.99.2.1", "10.99.2.2", "100.64.2.1", "100.64.2.2")}
 LAYER4, LAYER7 = ("127.0.0.1", 8080), ("127.0.0.1", 8081)
-# Two failed checks half a second apart, and one for the check that has just passed.
+# Two failed checks, half a second apart, after a check that has just passed.
 HEALTH_SECONDS = 1.6
-# How long a node stays cut off once the balancer knows: a connect without an answer is given up after 3.5 s, and
-# the clients have time for much more.
+# Seconds that a node stays cut off once the balancer has noticed. A connect without an answer times out after
+# 3.5 s, and clients may wait for longer.
 CUT_SECONDS = 13
 HAPROXY = """
 global
@@ -51,7 +51,7 @@ listen layer7
     server b 10.99.2.2:8000
 """
 LISTENER = 'proxy_protocol = "v2"\ntrusted_proxies = ["10.99.0.0/16"]\nhealth_path = "/health"'
-# Longer than the balancer needs to see that the node leaves.
+# Longer than the balancer needs to notice that the node leaves.
 SERVER = 'drain_delay = "3s"\ndrain_timeout = "30s"'
 
 
@@ -85,7 +85,7 @@ class Zones:
         self.haproxy.stop = self.haproxy.kill
 
     async def status(self, node):
-        """What the balancer thinks of a node, at both layers; empty while it is not up."""
+        """Returns the state of a node at both layers of the balancer. Empty until the balancer runs."""
         try:
             reader, writer = await asyncio.open_unix_connection(str(self.socket))
         except OSError:
@@ -129,7 +129,7 @@ class Zones:
         self.bench.figures[name] = f"{failed}/{requests}"
 
     async def drained(self):
-        """Out of the balancer and back, by command."""
+        """Drains and undrains a node by command."""
         loads = self.load(with_long=True)
         code, output = await self.nodes["a"].ask("drain")
         self.bench.expect(code == 0, f"`ossgate drain` exits with {code}: {output[-300:]}")
@@ -163,11 +163,11 @@ class Zones:
         await self.is_seen("a", "UP", 10)
         late = [one.began - moment for load in loads for one in load.tally.after(moment)]
         self.bench.figures.update(began_after_kill=len(late), last_of_them_s=round(max(late, default=0), 2))
-        # What was under way on the node is lost with it, and nothing that began before it or after its removal.
+        # Requests in flight on the node are lost with it. Those that ended before, or began after its removal, are not.
         await self.judge("kill_failed", loads, lambda one: one.began < moment + HEALTH_SECONDS and one.ended >= moment)
 
     async def cut_off(self):
-        """Every packet from OSS to the node is dropped, silently; the balancer still reaches it."""
+        """Drops every packet from OSS to the node. The balancer still reaches the node."""
         loads = self.load()
         await asyncio.sleep(2)
         self.network.on("oss", "route", "add", "blackhole", "100.64.1.1/32")
@@ -179,6 +179,6 @@ class Zones:
             self.network.on("oss", "route", "delete", "blackhole", "100.64.1.1/32")
         self.bench.figures["heal_seen_s"] = round(await self.is_seen("a", "UP", 40), 1)
         await asyncio.sleep(2)
-        # Layer 4 keeps connections at a node that fails its checks; the node has ended them before that.
+        # At layer 4 the balancer keeps connections to a node that is down. The node has closed them before.
         await self.judge("cut_failed", loads, lambda one: one.began <= settled)
         self.bench.figures["cut_failed_later"] = sum(len(load.tally.after(settled)) for load in loads)

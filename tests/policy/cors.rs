@@ -2,9 +2,9 @@
 
 use std::collections::{BTreeMap, HashMap};
 
-use super::{header, list, proxy, rows};
+use crate::support::cases::{list, rows};
 use crate::support::origin::{RawOrigin, Reply, ok};
-use crate::support::proxy::{Proxy, status};
+use crate::support::proxy::{Proxy, header, proxy, status};
 
 const CASES: &str = include_str!("../data/oss-cors-cases.tsv");
 

@@ -1,8 +1,7 @@
 //! HTTPS enforcement: redirects, refusals, HSTS, proxies in front.
 
-use super::{header, proxy};
 use crate::support::origin::{RawOrigin, ok};
-use crate::support::proxy::{Proxy, bucket_at, status};
+use crate::support::proxy::{Proxy, bucket_at, header, proxy, status};
 
 #[tokio::test(flavor = "multi_thread")]
 async fn clear_text_is_sent_to_the_same_address_with_its_bytes() {

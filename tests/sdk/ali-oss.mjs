@@ -1,4 +1,4 @@
-// The operations of npm `ali-oss`: reads what to do from standard input, writes {name: outcome} as JSON.
+// The operations of npm `ali-oss`. Reads its task from standard input and writes {name: outcome} as JSON.
 import crypto from "node:crypto";
 import dns from "node:dns";
 import fs from "node:fs";
@@ -6,7 +6,7 @@ import http from "node:http";
 import os from "node:os";
 import path from "node:path";
 
-// *.example.test is this machine; the SDK itself is not modified.
+// *.example.test leads to this machine. The SDK itself is not modified.
 const lookup = dns.lookup;
 dns.lookup = (name, options, done) => lookup(name.endsWith(".example.test") ? "127.0.0.1" : name, options, done);
 
@@ -107,7 +107,7 @@ const operations = {
   "delete": async () => (await oss.delete(key("stream"))).res.status,
 };
 
-// By IP this SDK makes no V1 URL: "can not get the object URL when endpoint is IP".
+// By IP this SDK cannot make a V1 URL: "can not get the object URL when endpoint is IP".
 if (ask.style === "path by IP" && !ask.v4) delete operations["presigned put and get"];
 
 const results = {};

@@ -1,13 +1,13 @@
 #!/usr/bin/env python3
-"""The official SDKs through ossgate: every operation must have the outcome it has directly.
+"""The official SDKs through ossgate: every operation must have the same outcome as without it.
 
     matrix.py --ossgate PATH [--sdk NAME[,NAME]]
 
 Starts `ossgate demo` (the real proxy in front of an OSS-like origin), runs the same operations with
-each SDK directly against the origin and through the proxy in three styles, and compares what came
-back: status, error code and EC, ETag, CRC, headers, the MD5 of bodies. Styles: path by IP, a domain
-bound to the bucket, virtual host. The SDKs are not modified; only name resolution is, so that
-*.example.test is this machine.
+each SDK directly against the origin and through the proxy in three styles, and compares the
+results: status, error code and EC, ETag, CRC, headers, the MD5 of bodies. Styles: path by IP, a domain
+bound to the bucket, virtual host. The SDKs are not modified. Name resolution is, so that
+*.example.test leads to this machine.
 """
 import argparse, hashlib, json, pathlib, random, re, socket, subprocess, sys, tempfile, time
 
@@ -24,7 +24,7 @@ socket.getaddrinfo = _local
 STYLES = ("path by IP", "bound domain", "virtual host")
 
 def endpoint(style, port):
-    """Endpoint, and whether the SDK is told that it is a bound domain."""
+    """Returns the endpoint, and whether the SDK treats it as a bound domain."""
     return {
         "path by IP": (f"http://127.0.0.1:{port}", False),
         "bound domain": (f"http://img.example.test:{port}", True),
@@ -47,10 +47,10 @@ class Demo:
         self.process.wait(20)
 
 def outcome(run):
-    """What an operation came to, without what differs between two runs of it."""
+    """Returns the outcome of an operation, without the parts that differ between two runs."""
     try:
         return ("ok", run())
-    except Exception as error:  # noqa: BLE001: every failure is an outcome to compare
+    except Exception as error:  # noqa: BLE001: every failure is an outcome that is compared
         return ("failed",) + describe(error)
 
 def describe(error):
@@ -63,14 +63,14 @@ def describe(error):
     return (type(inner).__name__, status, getattr(inner, "code", None), getattr(inner, "ec", None))
 
 def large():
-    """64 MiB that are the same in every run."""
+    """Returns 64 MiB that are the same in every run."""
     return random.Random(7).randbytes(1 << 20) * 64
 
-# What must fail, and does so directly too. Everything else must succeed on both ways.
+# Operations that must fail, directly and through the proxy. All others must succeed on both ways.
 REFUSED = {"head of nothing", "get of nothing", "wrong secret", "unknown key id", "not modified", "precondition failed",
            "content-md5 wrong", "forbid overwrite", "append at the wrong position", "standard range past the end"}
 
-# One SDK refuses to make such a URL by itself.
+# One SDK refuses to make a presigned URL by IP.
 NO_URL_BY_IP = "presigned put and get"
 
 def md5(data):
@@ -96,9 +96,9 @@ def main():
                     runs = module.operations(sdk.endswith("v4"), where, tag, demo.facts, directory)
                     return {name: outcome(run) for name, run in runs}
             for style in STYLES:
-                # The same keys on both ways, one after the other: the origin starts equal.
-                # No name leads to the origin in virtual-host style; and by IP, ali-oss sends the Host of
-                # the region beside a bucket in the path, which OSS itself cannot serve.
+                # Both ways use the same keys, one after the other, so both find the same origin.
+                # No name leads to the origin in virtual-host style. By IP, ali-oss sends the Host of the
+                # region with the bucket in the path, which OSS itself cannot serve.
                 own = "bound domain" if sdk.startswith("ali-oss") else "path by IP" if style == "virtual host" else style
                 direct = results(own, demo.origin, "k")
                 through = results(style, demo.proxy, "k")

@@ -1,7 +1,7 @@
-"""The operations of PyPI `oss2`, as (name, function) pairs; each function gives what is compared."""
+"""The operations of PyPI `oss2`, as (name, function) pairs; each function returns what is compared."""
 import base64, datetime, email.utils, hashlib, hmac, json, os, socket, urllib.parse, urllib.request
 import oss2, requests
-from oss2.models import BatchDeleteObjectsResult  # noqa: F401: proves that the SDK is the real one
+from oss2.models import BatchDeleteObjectsResult  # noqa: F401: fails if the SDK is not the real one
 from matrix import BUCKET, REGION, large as same_large, md5
 
 ODD_KEYS = ["目录/照片 1+2.jpg", "a%2Fb%20c", "x//y", "x/../y", "trailing/", "k" * 900, "q?a=b&c#d", "~!$'()*,;:@"]
@@ -117,7 +117,7 @@ def operations(is_v4, where, tag, facts, directory):
             return facts_of(done), error.status, error.code
 
     def form():
-        """PostObject, which the SDKs leave to the browser; signed as the documentation says."""
+        """PostObject, which the SDKs do not have. Signed as in the documentation."""
         policy = {"expiration": "2099-01-01T00:00:00.000Z", "conditions": [["content-length-range", 0, 1 << 20]]}
         policy = base64.b64encode(json.dumps(policy).encode()).decode()
         sign = lambda key, text, how=hashlib.sha256: hmac.new(key, text.encode(), how).digest()
@@ -141,7 +141,7 @@ def operations(is_v4, where, tag, facts, directory):
                 post(b"x", success_action_redirect="http://example.com/done"), post(b"x", **{name: "wrong" for name in signed if name.lower().endswith("signature")}))
 
     def raw_header():
-        """Header bytes that are no UTF-8, as old clients sign and send them."""
+        """Header values that are not UTF-8, as old clients sign and send them."""
         value = b"caf\xe9 \xff"
         if is_v4:
             return "V4 signs text"

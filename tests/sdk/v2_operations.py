@@ -87,7 +87,7 @@ def operations(is_v4, where, tag, facts, directory):
     yield "wrong secret", lambda: client(facts["key-id"], "wrong").get_object(oss.GetObjectRequest(bucket=BUCKET, key=key("small")))
     for number, odd in enumerate(ODD_KEYS):
         if ".." in odd:
-            continue  # the HTTP library below this SDK removes dot segments before anything is sent
+            continue  # the HTTP library of this SDK removes dot segments
         yield f"odd key {number}", lambda odd=odd: (put(f"{tag}/{odd}", odd.encode()), get(f"{tag}/{odd}"))
     yield "range", lambda: get(key("small"), range_header="bytes=3-9")
     yield "suffix range", lambda: get(key("small"), range_header="bytes=-5")
@@ -105,7 +105,7 @@ def operations(is_v4, where, tag, facts, directory):
     yield "60 metadata headers", metadata
     yield "presigned put and get", presigned
     if is_v4:
-        # With V1 this SDK release does not sign the token; see the vectors' notes.
+        # With V1 this SDK release does not sign the token. See the notes in the vectors.
         yield "temporary key", sts
     yield "batch delete", lambda: sorted(d.key for d in bucket.delete_multiple_objects(oss.DeleteMultipleObjectsRequest(
         bucket=BUCKET, objects=[oss.DeleteObject(key=key("copy")), oss.DeleteObject(key=key("link"))])).deleted_objects)

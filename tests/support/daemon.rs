@@ -1,5 +1,6 @@
-//! The program itself, as a process.
+//! The program as a process.
 
+use std::io::{Read, Write};
 use std::net::SocketAddr;
 use std::path::PathBuf;
 use std::process::{Child, Command, Output, Stdio};
@@ -9,16 +10,18 @@ use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::UnixStream;
 use tokio::time::Instant;
 
-/// Longest wait for anything a test waits for.
+use super::proxy::bucket_at;
+
+/// The longest time that a test waits for a condition.
 const PATIENCE: Duration = Duration::from_secs(20);
 
-/// A running `ossgate run`; ended when dropped.
+/// A running `ossgate run`. Dropping it kills the process.
 pub(crate) struct Daemon {
     pub(crate) child: Child,
     dir: tempfile::TempDir,
 }
 
-/// Waits until `found` finds something.
+/// Waits until `found` returns something.
 pub(crate) async fn wait_for<T>(what: &str, mut found: impl FnMut() -> Option<T>) -> T {
     let begin = Instant::now();
     let mut pace = tokio::time::interval(Duration::from_millis(20));
@@ -27,17 +30,20 @@ pub(crate) async fn wait_for<T>(what: &str, mut found: impl FnMut() -> Option<T>
         if let Some(found) = found() {
             return found;
         }
-        assert!(begin.elapsed() < PATIENCE, "waited in vain: {what}");
+        assert!(
+            begin.elapsed() < PATIENCE,
+            "not within {PATIENCE:?}: {what}"
+        );
     }
 }
 
 impl Daemon {
-    /// Starts it with a config; its working directory is one of its own.
+    /// Starts the program with a config, in a working directory of its own.
     pub(crate) fn start(config: &str) -> Self {
         Self::start_with(config, |_| ())
     }
 
-    /// [`Daemon::start`] with changes to the command.
+    /// As [`Daemon::start`], with changes to the command.
     pub(crate) fn start_with(config: &str, change: impl FnOnce(&mut Command)) -> Self {
         let dir = tempfile::tempdir().unwrap();
         std::fs::write(dir.path().join("ossgate.toml"), config).unwrap();
@@ -58,17 +64,17 @@ impl Daemon {
         self.dir.path().join(name)
     }
 
-    /// Writes the config file anew.
+    /// Replaces the config file.
     pub(crate) fn write(&self, config: &str) {
         std::fs::write(self.path("ossgate.toml"), config).unwrap();
     }
 
-    /// What it has logged.
+    /// Returns the event log so far.
     pub(crate) fn events(&self) -> String {
         std::fs::read_to_string(self.path("events.log")).unwrap()
     }
 
-    /// The addresses it listens on, the admin listener's first if it has one; waits for `count`.
+    /// Waits for `count` listeners and returns their addresses. The admin listener comes first.
     pub(crate) async fn addresses(&self, count: usize) -> Vec<SocketAddr> {
         wait_for("listening", || {
             let events = self.events();
@@ -85,7 +91,7 @@ impl Daemon {
         .await
     }
 
-    /// Waits for an event with this text.
+    /// Waits for an event that contains `text`.
     pub(crate) async fn event(&self, text: &str) {
         wait_for(text, || self.events().contains(text).then_some(())).await;
     }
@@ -98,7 +104,7 @@ impl Daemon {
         assert!(sent.unwrap().success());
     }
 
-    /// Runs `ossgate VERB` for it.
+    /// Runs `ossgate VERB` with the config of this process.
     pub(crate) fn ask(&self, verb: &str) -> Output {
         Command::new(env!("CARGO_BIN_EXE_ossgate"))
             .args([verb, "-c", "ossgate.toml"])
@@ -107,7 +113,7 @@ impl Daemon {
             .unwrap()
     }
 
-    /// What its admin listener at a unix socket shows.
+    /// Returns the metrics of the admin listener at a unix socket.
     pub(crate) async fn metrics(&self, socket: &str) -> String {
         let mut socket = UnixStream::connect(self.path(socket)).await.unwrap();
         let request = b"GET /metrics HTTP/1.1\r\nhost: x\r\nconnection: close\r\n\r\n";
@@ -117,7 +123,7 @@ impl Daemon {
         text
     }
 
-    /// Waits until the process that was started has ended; its exit code.
+    /// Waits until the process that was started has ended; returns its exit code.
     pub(crate) async fn ended(&mut self) -> Option<i32> {
         wait_for("the end of the process", || self.child.try_wait().unwrap())
             .await
@@ -127,8 +133,32 @@ impl Daemon {
 
 impl Drop for Daemon {
     fn drop(&mut self) {
-        // It may have ended long ago.
+        // The process may have ended already.
         let _killed = self.child.kill();
         let _waited = self.child.wait();
     }
+}
+
+pub(crate) fn config(origin: SocketAddr, more: &str) -> String {
+    format!(
+        "{more}[[listener]]\naddress = \"127.0.0.1:0\"\n[[route]]\n{}\n",
+        bucket_at(origin)
+    )
+}
+
+/// Sends a GET on a connection of its own; returns the answer.
+fn get_blocking(address: SocketAddr) -> String {
+    let mut socket = std::net::TcpStream::connect(address).unwrap();
+    socket
+        .write_all(b"GET /k HTTP/1.1\r\nhost: x\r\nconnection: close\r\n\r\n")
+        .unwrap();
+    let mut answer = String::new();
+    socket.read_to_string(&mut answer).unwrap();
+    answer
+}
+
+pub(crate) async fn get(address: SocketAddr) -> String {
+    tokio::task::spawn_blocking(move || get_blocking(address))
+        .await
+        .unwrap()
 }

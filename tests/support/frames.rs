@@ -1,4 +1,4 @@
-//! An HTTP/2 client that sends frames as they are.
+//! An HTTP/2 client that sends and reads raw frames.
 
 use std::time::Duration;
 
@@ -21,7 +21,7 @@ pub(crate) struct Frame {
     pub(crate) payload: Vec<u8>,
 }
 
-/// A frame's bytes.
+/// Returns the bytes of a frame.
 pub(crate) fn frame(kind: u8, flags: u8, stream: u32, payload: &[u8]) -> Vec<u8> {
     let length = u32::try_from(payload.len()).unwrap().to_be_bytes();
     let mut frame = length[1..].to_vec();
@@ -31,17 +31,17 @@ pub(crate) fn frame(kind: u8, flags: u8, stream: u32, payload: &[u8]) -> Vec<u8>
     frame
 }
 
-/// A connection that sends and reads frames as they are.
+/// An HTTP/2 connection of raw frames.
 pub(crate) struct Raw(TcpStream);
 
 impl Raw {
-    /// Connects and says how large the client's windows are.
+    /// Connects, and announces the size of the stream windows.
     pub(crate) async fn connect(proxy: &Proxy, window: u32) -> Self {
         Self::greet(TcpStream::connect(proxy.address).await.unwrap(), window).await
     }
 
     pub(crate) async fn greet(socket: TcpStream, window: u32) -> Self {
-        // Or each small write would wait for the answer to the one before.
+        // With Nagle's algorithm each small write would wait for an acknowledgement.
         socket.set_nodelay(true).unwrap();
         let mut raw = Self(socket);
         raw.0
@@ -58,22 +58,22 @@ impl Raw {
         self.send_all(&frame(kind, flags, stream, payload)).await;
     }
 
-    /// Sends frames as they are. A connection that has been cut off shows when it is read.
+    /// Sends raw bytes. A failed write is ignored, because the next read reports a closed connection.
     pub(crate) async fn send_all(&mut self, frames: &[u8]) {
         let _sent = self.0.write_all(frames).await;
     }
 
-    /// The socket.
+    /// Returns the socket.
     pub(crate) fn into_inner(self) -> TcpStream {
         self.0
     }
 
-    /// GET of `path`, with nothing compressed; more header fields by name and value.
+    /// Sends a GET of `path` with `more` header fields. HPACK compresses nothing.
     pub(crate) async fn get(&mut self, stream: u32, path: &str, more: &[(&str, &str)]) {
         self.ask("GET", stream, path, more).await;
     }
 
-    /// The head of a request that has a body.
+    /// Sends the head of a request that has a body.
     pub(crate) async fn open(&mut self, method: &str, stream: u32, path: &str) {
         self.head(0x4, method, stream, path, &[]).await;
     }
@@ -85,7 +85,7 @@ impl Raw {
         path: &str,
         more: &[(&str, &str)],
     ) {
-        // END_STREAM and END_HEADERS.
+        // The flags END_STREAM and END_HEADERS.
         self.head(0x5, method, stream, path, more).await;
     }
 
@@ -114,7 +114,7 @@ impl Raw {
         self.send(HEADERS, flags, stream, &block).await;
     }
 
-    /// The next frame; `None` at the end of the connection.
+    /// Reads the next frame. Returns `None` at the end of the connection.
     pub(crate) async fn next(&mut self) -> Option<Frame> {
         let mut head = [0; 9];
         self.0.read_exact(&mut head).await.ok()?;
@@ -128,11 +128,11 @@ impl Raw {
         })
     }
 
-    /// Reads up to the first frame `is` is true for; the connection must not end before.
+    /// Reads up to the first frame that fulfils `is`. Panics if the connection ends before.
     pub(crate) async fn until(&mut self, is: impl Fn(&Frame) -> bool) -> Frame {
         let reading = async {
             loop {
-                let frame = self.next().await.expect("the connection goes on");
+                let frame = self.next().await.expect("another frame");
                 if is(&frame) {
                     return frame;
                 }
@@ -140,6 +140,6 @@ impl Raw {
         };
         tokio::time::timeout(Duration::from_secs(20), reading)
             .await
-            .expect("the frame comes")
+            .expect("the frame arrives in time")
     }
 }

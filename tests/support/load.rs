@@ -1,6 +1,6 @@
-//! A constant load that counts what goes wrong.
+//! A constant load that counts failures.
 
-#![allow(clippy::print_stderr, reason = "a load tells its figures")]
+#![allow(clippy::print_stderr, reason = "a load prints its figures")]
 
 use std::net::SocketAddr;
 use std::sync::Arc;
@@ -11,15 +11,18 @@ use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::TcpStream;
 use tokio::time::Instant;
 
-/// Clients, each sending a request every [`PACE`]: 240 requests a second in all.
+/// The number of clients. Each sends a request every [`PACE`], which makes 240 requests a second in all.
 pub(crate) const CLIENTS: u64 = 24;
 pub(crate) const PACE: Duration = Duration::from_millis(100);
 
-/// Requests that a load makes at least.
+/// The least number of requests of a load.
 const ENOUGH: u64 = 1000;
 
-/// One request on an open connection; whether the connection goes on, or what was wrong with the
-/// answer.
+/// Sends a request on an open connection. Returns whether the connection stays open.
+///
+/// # Errors
+///
+/// Returns a text about what was wrong with the answer.
 pub(crate) async fn ask(socket: &mut TcpStream, request: &str) -> Result<bool, String> {
     socket
         .write_all(request.as_bytes())
@@ -56,12 +59,12 @@ pub(crate) async fn ask(socket: &mut TcpStream, request: &str) -> Result<bool, S
     }
 }
 
-/// What a load has done.
+/// The counters of a load.
 #[derive(Default)]
 pub(crate) struct Tally {
     pub(crate) sent: AtomicU64,
     pub(crate) failed: AtomicU64,
-    /// Milliseconds that the slowest request took.
+    /// The duration of the slowest request, in milliseconds.
     pub(crate) longest: AtomicU64,
     pub(crate) is_over: AtomicBool,
 }
@@ -72,7 +75,7 @@ fn is_open(socket: &TcpStream) -> bool {
     read.is_err_and(|error| error.kind() == std::io::ErrorKind::WouldBlock)
 }
 
-/// Keeps `CLIENTS` clients busy until the tally says that it is over.
+/// Runs [`CLIENTS`] clients until `is_over` is set.
 pub(crate) fn load(address: SocketAddr, tally: &Arc<Tally>) -> tokio::task::JoinSet<()> {
     let mut clients = tokio::task::JoinSet::new();
     for number in 0..CLIENTS {
@@ -92,7 +95,7 @@ pub(crate) fn load(address: SocketAddr, tally: &Arc<Tally>) -> tokio::task::Join
                     1 => "HEAD /k HTTP/1.1\r\nhost: x\r\n\r\n".to_owned(),
                     _ => "GET /k HTTP/1.1\r\nhost: x\r\n\r\n".to_owned(),
                 };
-                // A connection that was closed while it was idle has lost no request.
+                // A connection that was closed while idle has lost no request.
                 let mut socket = match kept.take().filter(is_open) {
                     Some(socket) => socket,
                     None => TcpStream::connect(address).await.unwrap(),
@@ -116,13 +119,14 @@ pub(crate) fn load(address: SocketAddr, tally: &Arc<Tally>) -> tokio::task::Join
     clients
 }
 
+/// Ends a load once it has sent enough requests. Panics if one failed or took five seconds.
 pub(crate) async fn finish(
     name: &str,
     tally: &Tally,
     mut clients: tokio::task::JoinSet<()>,
     begin: Instant,
 ) {
-    // A load worth the name, however busy the machine is.
+    // On a busy machine the load runs longer to reach this number.
     let mut pace = tokio::time::interval(PACE);
     while tally.sent.load(Relaxed) < ENOUGH {
         pace.tick().await;

@@ -1,7 +1,7 @@
-//! An origin that shows the bytes it gets and answers the bytes it is told to.
+//! An origin that records raw requests and answers with raw bytes.
 //!
-//! It reads one request after another from each connection (by Content-Length or chunked), records
-//! it raw, and asks its script for the answer. A script may also cut the connection.
+//! It reads one request after another from each connection, by Content-Length or chunked, and gets the answer
+//! from its script. A script may also break the connection.
 
 use std::net::SocketAddr;
 use std::sync::atomic::{AtomicUsize, Ordering};
@@ -11,13 +11,13 @@ use std::time::Duration;
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::{TcpListener, TcpStream};
 
-/// One request as it came.
+/// A request as it was received.
 #[derive(Clone, Debug)]
 pub(crate) struct Received {
-    /// Request line and header lines, without the empty line.
+    /// The request line and the header lines, without the empty line.
     pub(crate) head: Vec<u8>,
     pub(crate) body: Vec<u8>,
-    /// Number of the connection it came on, from 0.
+    /// The number of the connection, from 0.
     pub(crate) connection: usize,
 }
 
@@ -27,7 +27,7 @@ impl Received {
         String::from_utf8_lossy(line).into_owned()
     }
 
-    /// Values of a header, as bytes.
+    /// Returns the values of a header field.
     pub(crate) fn header(&self, name: &str) -> Vec<Vec<u8>> {
         self.head
             .split(|byte| *byte == b'\n')
@@ -43,28 +43,28 @@ impl Received {
     }
 }
 
-/// What the origin does with a request.
+/// The reaction of the origin to a request.
 #[derive(Clone, Debug)]
 pub(crate) enum Reply {
-    /// Writes these bytes and goes on.
+    /// Writes these bytes and keeps the connection.
     Bytes(Vec<u8>),
     /// Writes these bytes and closes.
     Close(Vec<u8>),
-    /// Writes these bytes before the body is read, and closes.
+    /// Writes these bytes before it reads the body, reads it, and closes.
     Early(Vec<u8>),
-    /// Writes these bytes before the body is read, and closes without reading it.
+    /// Writes these bytes and closes without reading the body.
     Abrupt(Vec<u8>),
-    /// Says nothing until the connection ends.
+    /// Writes nothing until the connection ends.
     Silent,
-    /// Writes these bytes and resets the connection, which may take some of them along.
+    /// Writes these bytes and resets the connection. The reset may discard some of them.
     Reset(Vec<u8>),
-    /// Writes these bytes and no more, until the connection ends.
+    /// Writes these bytes, and nothing more until the connection ends.
     Stall(Vec<u8>),
-    /// Writes these bytes after a while and goes on.
+    /// Writes these bytes after a delay and keeps the connection.
     Late(Duration, Vec<u8>),
 }
 
-/// 200 with a body.
+/// A 200 with a body.
 pub(crate) fn ok(body: &str) -> Reply {
     Reply::Bytes(
         format!(
@@ -77,7 +77,7 @@ pub(crate) fn ok(body: &str) -> Reply {
 
 type Script = Arc<dyn Fn(&Received) -> Reply + Send + Sync>;
 
-/// The origin; dropping it closes its listener and its connections.
+/// The origin. Dropping it closes its listener and its connections.
 pub(crate) struct RawOrigin {
     pub(crate) address: SocketAddr,
     received: Arc<Mutex<Vec<Received>>>,
@@ -86,7 +86,7 @@ pub(crate) struct RawOrigin {
 }
 
 impl RawOrigin {
-    /// Serves on a free port of `ip`.
+    /// Starts an origin on a free port of `ip`.
     pub(crate) async fn start_on(
         ip: &str,
         script: impl Fn(&Received) -> Reply + Send + Sync + 'static,
@@ -118,7 +118,7 @@ impl RawOrigin {
                 let number = count.fetch_add(1, Ordering::SeqCst);
                 let (log, script) = (Arc::clone(&log), Arc::clone(&script));
                 talking.spawn(async move {
-                    // A connection that breaks off is what some tests are about.
+                    // Some tests break the connection, so an error is no failure.
                     let _ended = talk(socket, number, &log, &script).await;
                 });
             }
@@ -131,12 +131,12 @@ impl RawOrigin {
         }
     }
 
-    /// All requests so far.
+    /// Returns all requests so far.
     pub(crate) fn received(&self) -> Vec<Received> {
         self.received.lock().unwrap().clone()
     }
 
-    /// Connections so far.
+    /// Returns the number of connections so far.
     pub(crate) fn connections(&self) -> usize {
         self.connections.load(Ordering::SeqCst)
     }
@@ -176,7 +176,7 @@ async fn talk(
             log.lock().unwrap().push(request);
             socket.write_all(&bytes).await?;
             socket.shutdown().await?;
-            // Reads on, so that the close is no reset.
+            // A close with unread bytes would be a reset.
             while socket.read_buf(&mut buffer).await? > 0 {
                 buffer.clear();
             }

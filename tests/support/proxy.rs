@@ -12,7 +12,9 @@ use ossgate::telemetry::sink::SharedSink;
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::TcpStream;
 
-/// A running proxy; stopped when dropped.
+use super::origin::{RawOrigin, Received, Reply};
+
+/// A running proxy. Dropping it stops the proxy.
 pub(crate) struct Proxy {
     running: Option<Running>,
     pub(crate) address: SocketAddr,
@@ -20,12 +22,12 @@ pub(crate) struct Proxy {
     log: tempfile::NamedTempFile,
 }
 
-/// A plain listener in front of one route; `route` is the inside of `[[route]]`.
+/// Returns a config with a plain listener and one route. `route` is the inside of `[[route]]`.
 pub(crate) fn one_route(route: &str) -> String {
     format!("[server]\nworkers = 1\n[[listener]]\naddress = \"127.0.0.1:0\"\n[[route]]\n{route}\n")
 }
 
-/// The origin table for a bucket behind a literal address.
+/// Returns the origin table of a bucket at a literal address.
 pub(crate) fn bucket_at(address: SocketAddr) -> String {
     format!(
         "origin = {{ bucket = \"examplebucket\", endpoint = \"{address}\", host = \"examplebucket.oss.test\", tls = false }}"
@@ -47,7 +49,7 @@ impl Proxy {
         }
     }
 
-    /// Stops the proxy and gives its access lines.
+    /// Stops the proxy and returns its access lines.
     pub(crate) fn stop(mut self) -> Vec<serde_json::Value> {
         self.running.take().unwrap().stop();
         let text = std::fs::read_to_string(self.log.path()).unwrap();
@@ -56,7 +58,7 @@ impl Proxy {
             .collect()
     }
 
-    /// Serves another config from now on.
+    /// Changes to another config.
     pub(crate) fn change(&mut self, text: &str) -> Result<Changed, String> {
         let loaded = config::from_str("test.toml", text, Path::new("/"), &|_| None);
         let config = loaded.map_err(|problems| problems.to_string())?.config;
@@ -66,37 +68,37 @@ impl Proxy {
         Ok(changed)
     }
 
-    /// What the admin listener shows.
+    /// Returns the state that the admin listener shows.
     pub(crate) fn state(&self) -> Arc<State> {
         self.running.as_ref().unwrap().state()
     }
 
-    /// Leaves the load balancer, or comes back.
+    /// Starts or ends the leaving state, in which a load balancer removes the node.
     pub(crate) fn set_leaving(&mut self, is_leaving: bool) {
         self.running.as_mut().unwrap().set_leaving(is_leaving);
     }
 
-    /// Drains, as the first SIGTERM does.
+    /// Drains, as on the first SIGTERM.
     pub(crate) async fn drain(&mut self) {
         self.running.as_mut().unwrap().drain().await;
     }
 
-    /// Sends raw bytes on a connection of its own and reads to its end.
+    /// Sends raw bytes on a connection of its own and reads to the end of the connection.
     pub(crate) async fn raw(&self, request: &[u8]) -> Vec<u8> {
         let mut socket = TcpStream::connect(self.address).await.unwrap();
         socket.write_all(request).await.unwrap();
         let mut answer = Vec::new();
-        // A connection closed under unread bytes may end in a reset; what came before counts.
+        // A connection that is closed with unread bytes ends in a reset. The bytes before it count.
         let _end = socket.read_to_end(&mut answer).await;
         answer
     }
 
-    /// [`Proxy::raw`] as text.
+    /// As [`Proxy::raw`], with texts.
     pub(crate) async fn text(&self, request: &str) -> String {
         String::from_utf8_lossy(&self.raw(request.as_bytes()).await).into_owned()
     }
 
-    /// GET of a target on a connection of its own.
+    /// Sends a GET of a target on a connection of its own.
     pub(crate) async fn get(&self, host: &str, target: &str) -> String {
         self.text(&format!(
             "GET {target} HTTP/1.1\r\nhost: {host}\r\nconnection: close\r\n\r\n"
@@ -113,11 +115,36 @@ impl Drop for Proxy {
     }
 }
 
-/// Status of a raw answer.
+/// Returns the status of a raw answer, 0 where there is none.
 pub(crate) fn status(answer: &str) -> u16 {
     answer
         .split(' ')
         .nth(1)
         .and_then(|code| code.parse().ok())
         .unwrap_or(0)
+}
+
+/// Starts an origin with this script, and a proxy with one route to it.
+pub(crate) async fn pair(
+    script: impl Fn(&Received) -> Reply + Send + Sync + 'static,
+) -> (RawOrigin, Proxy) {
+    let origin = RawOrigin::start(script).await;
+    let proxy = Proxy::start(&one_route(&bucket_at(origin.address)));
+    (origin, proxy)
+}
+
+/// Returns the values of a header field of a raw answer.
+pub(crate) fn header<'a>(answer: &'a str, name: &str) -> Vec<&'a str> {
+    let head = answer.split("\r\n\r\n").next().unwrap_or_default();
+    head.lines()
+        .skip(1)
+        .filter_map(|line| line.split_once(": "))
+        .filter(|(found, _)| found.eq_ignore_ascii_case(name))
+        .map(|(_, value)| value)
+        .collect()
+}
+
+/// Starts a proxy with one route to `origin` that has these rules.
+pub(crate) fn proxy(origin: SocketAddr, rules: &str) -> Proxy {
+    Proxy::start(&one_route(&format!("{}\n{rules}", bucket_at(origin))))
 }

@@ -1,17 +1,18 @@
-//! A second implementation of OSS's signatures, to judge the crate's own by.
+//! A second implementation of OSS's signatures, to check the crate's against.
 //!
-//! Written from the rules, with other means: it shares neither code nor tables with `oss::signature`,
-//! and encodes and decodes by itself. It is as short as the rules allow and as slow as it likes, knows
-//! no ECs, accepts any region, and says of a refusal its status and code.
+//! It is written from the documentation and shares neither code nor tables with `oss::signature`; it encodes and
+//! decodes by itself. It is short rather than fast, has no ECs, accepts any region, and reports a refusal as
+//! status and code.
 
 use std::collections::{BTreeMap, BTreeSet};
-use std::time::UNIX_EPOCH;
 
 use aws_lc_rs::{digest, hmac};
 use base64::Engine;
 use http::{HeaderMap, Method};
 
-/// What a signature covers in V1, as the documentation lists it.
+use super::signature_text::{decode_query, encode, read_basic_date, read_http_date};
+
+/// The parameters that a V1 signature covers, as the documentation lists them.
 const SUBRESOURCES: &str = "\
     acl append accessPoint accessPointPolicy asyncFetch bucketArchiveDirectRead bucketInfo \
     callback callback-var cloudboxes cname comp continuation-token cors delete encryption \
@@ -28,7 +29,7 @@ const SUBRESOURCES: &str = "\
     x-oss-process x-oss-redundancy-transition-taskid x-oss-request-payer \
     x-oss-target-redundancy-type x-oss-traffic-limit x-oss-write-get-object-response";
 
-/// Finds secret and token of an access key id.
+/// Returns secret and token of an access key id.
 type Lookup<'a> = &'a dyn Fn(&str) -> Option<(String, Option<String>)>;
 
 type Refusal = (u16, &'static str);
@@ -49,7 +50,7 @@ struct Request<'a> {
     now: i64,
 }
 
-/// Access key id of a request's valid signature; `None` when it has no signature.
+/// Returns the access key id of a valid signature, or `None` without a signature.
 pub(crate) fn verify(
     method: &Method,
     raw_query: Option<&str>,
@@ -102,7 +103,7 @@ impl Request<'_> {
         String::from_utf8(value.clone()).map_err(|_| INVALID)
     }
 
-    /// A header without the blanks around it; `None` as well when nothing is left.
+    /// Returns a header value without the blanks around it. An empty one counts as `None`.
     fn header(&self, name: &str) -> Option<Bytes> {
         let value = self.headers.get(name)?.as_bytes().trim_ascii();
         (!value.is_empty()).then(|| value.to_vec())
@@ -213,7 +214,7 @@ impl Request<'_> {
         if start + life < self.now {
             return Err(DENIED);
         }
-        // Too early only: what is late is judged by its expiry.
+        // Only a start in the future is checked here. The expiry is checked above.
         self.in_time(Some(start.max(self.now)))?;
         let names = self.value("x-oss-additional-headers").cloned();
         let names = names
@@ -290,7 +291,7 @@ impl Request<'_> {
         is_right.then(|| id.to_owned()).ok_or(MISMATCH)
     }
 
-    /// `/`, `/bucket/` or `/bucket/key`, as stored.
+    /// Returns `/`, `/bucket/` or `/bucket/key`, not encoded.
     fn path(&self) -> Bytes {
         match self.bucket {
             None => b"/".to_vec(),
@@ -298,7 +299,7 @@ impl Request<'_> {
         }
     }
 
-    /// `name:value` of the signed headers, sorted; V1 signs those of OSS only.
+    /// Returns `name:value` of the signed header fields, sorted. V1 signs only those of OSS.
     fn header_lines(&self, additional: &BTreeSet<&str>, is_v4: bool) -> Vec<Bytes> {
         let mut lines = Vec::new();
         for (name, value) in self.headers {
@@ -324,77 +325,4 @@ fn pair((name, value): (&[u8], &[u8])) -> Bytes {
     } else {
         [name, b"=", value].concat()
     }
-}
-
-fn decode_query(raw: &str) -> Vec<(Bytes, Bytes)> {
-    let decode_pair = |piece: &str| {
-        let (name, value) = piece.split_once('=').unwrap_or((piece, ""));
-        (decode(name.as_bytes()), decode(value.as_bytes()))
-    };
-    let pieces = raw.split('&').filter(|piece| !piece.is_empty());
-    pieces.map(decode_pair).collect()
-}
-
-/// A plus sign stays what it is; so does a percent sign without two digits.
-fn decode(mut text: &[u8]) -> Bytes {
-    let digit = |byte: u8| char::from(byte).to_digit(16);
-    let mut decoded = Bytes::new();
-    while let [first, rest @ ..] = text {
-        text = rest;
-        decoded.push(*first);
-        if let (b'%', [high, low, after @ ..]) = (*first, rest)
-            && let (Some(high), Some(low)) = (digit(*high), digit(*low))
-        {
-            decoded.pop();
-            decoded.push(u8::try_from(high * 16 + low).unwrap());
-            text = after;
-        }
-    }
-    decoded
-}
-
-fn encode(bytes: &[u8], also: &[u8]) -> Bytes {
-    let mut encoded = Bytes::new();
-    for byte in bytes {
-        if byte.is_ascii_alphanumeric() || b"-_.~".contains(byte) || also.contains(byte) {
-            encoded.push(*byte);
-        } else {
-            encoded.extend(format!("%{byte:02X}").bytes());
-        }
-    }
-    encoded
-}
-
-fn read_http_date(text: &str) -> Option<i64> {
-    let time = httpdate::parse_http_date(text).ok()?;
-    i64::try_from(time.duration_since(UNIX_EPOCH).ok()?.as_secs()).ok()
-}
-
-/// Seconds since 1970 of `20250102T030405Z`, by counting every year and month.
-fn read_basic_date(text: &str) -> Option<i64> {
-    let (date, clock) = text.strip_suffix('Z')?.split_once('T')?;
-    let digits = format!("{date}{clock}");
-    let is_form = date.len() == 8 && clock.len() == 6;
-    if !is_form || !digits.bytes().all(|byte| byte.is_ascii_digit()) {
-        return None;
-    }
-    let number = |from: usize, to: usize| digits[from..to].parse::<i64>().unwrap();
-    let (year, month, day) = (number(0, 4), number(4, 6), number(6, 8));
-    let is_leap = |year: i64| year % 4 == 0 && (year % 100 != 0 || year % 400 == 0);
-    let mut months = [31, 28, 31, 30, 31, 30, 31, 31, 30, 31, 30, 31];
-    months[1] += i64::from(is_leap(year));
-    let month = usize::try_from(month).ok()?;
-    let last = *months.get(month.checked_sub(1)?)?;
-    if !(1..=last).contains(&day)
-        || number(8, 10) > 23
-        || number(10, 12) > 59
-        || number(12, 14) > 60
-    {
-        return None;
-    }
-    let years: i64 = (1970..year)
-        .map(|year| 365 + i64::from(is_leap(year)))
-        .sum();
-    let days = years + months[..month - 1].iter().sum::<i64>() + day - 1;
-    Some(((days * 24 + number(8, 10)) * 60 + number(10, 12)) * 60 + number(12, 14))
 }

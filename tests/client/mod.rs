@@ -1,0 +1,12 @@
+//! What clients send, how they read their answers, and how their connections end.
+
+mod arbitrary;
+mod client_address;
+mod cork;
+mod forward;
+mod frame_budget;
+mod http2;
+mod leaving;
+mod limits;
+mod slow;
+mod tls;

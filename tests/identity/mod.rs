@@ -1,0 +1,4 @@
+//! The signatures of OSS: the crate's implementation against another one, directly and over a socket.
+
+mod signature;
+mod vectors;

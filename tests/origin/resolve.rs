@@ -1,0 +1,231 @@
+//! What DNS answers, and what requests do about it.
+//!
+//! Rows: an answer with another address; answers in rotation; silence, NXDOMAIN, SERVFAIL and empty answers,
+//! after a good answer and at the start; several name servers of which one works; one address family without an
+//! answer; addresses that an endpoint must not have. A scripted DNS on loopback, origins on 127.0.1.x. Left out:
+//! origins that are reached by IPv6.
+
+use std::net::{IpAddr, Ipv4Addr, SocketAddr};
+use std::time::Duration;
+
+use ossgate::demo::dns::{Answer, Dns};
+use tokio::net::{TcpListener, UdpSocket};
+
+use crate::support::origin::{RawOrigin, ok};
+use crate::support::proxy::{Proxy, status};
+
+fn ip(last: u8) -> Ipv4Addr {
+    Ipv4Addr::new(127, 0, 1, last)
+}
+
+fn answer(lasts: &[u8]) -> Answer {
+    Answer::Addresses {
+        ips: lasts.iter().map(|last| IpAddr::V4(ip(*last))).collect(),
+        ttl: 1,
+    }
+}
+
+async fn dns(first: Answer) -> Dns {
+    let dns = Dns::bind(SocketAddr::from(([127, 0, 0, 1], 0)))
+        .await
+        .unwrap();
+    dns.set(first);
+    dns
+}
+
+/// Starts origins on the same port of several addresses. Each answers with its number.
+async fn origins(lasts: &[u8]) -> (u16, Vec<RawOrigin>) {
+    let first = TcpListener::bind((ip(lasts[0]), 0)).await.unwrap();
+    let port = first.local_addr().unwrap().port();
+    let mut listeners = vec![first];
+    for last in &lasts[1..] {
+        listeners.push(TcpListener::bind((ip(*last), port)).await.unwrap());
+    }
+    let serve = |(listener, last): (TcpListener, &u8)| {
+        let last = *last;
+        RawOrigin::serve(listener, move |_| ok(&format!("from {last}")))
+    };
+    (port, listeners.into_iter().zip(lasts).map(serve).collect())
+}
+
+fn proxy(servers: &[SocketAddr], port: u16, more: &str) -> Proxy {
+    let servers: Vec<_> = servers.iter().map(|server| format!("{server:?}")).collect();
+    Proxy::start(&format!(
+        "[server]\nworkers = 1\n[dns]\nservers = {servers:?}\nmin_ttl = \"1s\"\ntimeout = \"300ms\"\n{more}\n\
+         [[listener]]\naddress = \"127.0.0.1:0\"\n\
+         [[route]]\norigin = {{ bucket = \"examplebucket\", endpoint = \"oss.test:{port}\", tls = false }}\n"
+    ))
+}
+
+async fn get(proxy: &Proxy) -> String {
+    proxy.get("x", "/k").await
+}
+
+/// Repeats a GET until its answer ends with `part`. Every answer must have status 200.
+async fn get_until(proxy: &Proxy, part: &str) {
+    let asking = async {
+        loop {
+            let answer = get(proxy).await;
+            assert_eq!(status(&answer), 200, "{answer}");
+            if answer.ends_with(part) {
+                return;
+            }
+        }
+    };
+    tokio::time::timeout(Duration::from_secs(15), asking)
+        .await
+        .expect(part);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_request_follows_dns_to_an_address_that_is_not_known_yet() {
+    let (port, mut origins) = origins(&[11, 12]).await;
+    let dns = dns(answer(&[11])).await;
+    let proxy = proxy(&[dns.addr()], port, "");
+    get_until(&proxy, "from 11").await;
+    // The old address refuses connections, and only DNS has the new one.
+    dns.set(answer(&[12]));
+    drop(origins.remove(0));
+    get_until(&proxy, "from 12").await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn answers_in_rotation_keep_the_connections_of_all_addresses() {
+    let (port, origins) = origins(&[21, 22, 23]).await;
+    let dns = dns(answer(&[21])).await;
+    let proxy = proxy(&[dns.addr()], port, "");
+    for last in [21, 22, 23] {
+        dns.set(answer(&[last]));
+        let queries = dns.queries();
+        while dns.queries() < queries + 2 {
+            assert_eq!(status(&get(&proxy).await), 200);
+        }
+    }
+    let before: usize = origins.iter().map(RawOrigin::connections).sum();
+    for last in [21, 22, 23] {
+        dns.set(answer(&[last]));
+        let queries = dns.queries();
+        while dns.queries() < queries + 2 {
+            assert_eq!(status(&get(&proxy).await), 200);
+        }
+    }
+    let after: usize = origins.iter().map(RawOrigin::connections).sum();
+    assert_eq!(after, before, "no connection was opened anew");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_dns_failure_after_a_good_answer_costs_no_request() {
+    let (port, _origins) = origins(&[31]).await;
+    let dns = dns(answer(&[31])).await;
+    let proxy = proxy(&[dns.addr()], port, "");
+    get_until(&proxy, "from 31").await;
+    for failure in [
+        Answer::Silent,
+        Answer::NxDomain,
+        Answer::ServFail,
+        Answer::Empty,
+    ] {
+        dns.set(failure);
+        let queries = dns.queries();
+        while dns.queries() < queries + 2 {
+            assert_eq!(status(&get(&proxy).await), 200);
+        }
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_dns_failure_at_the_start_is_reported_and_recovers() {
+    let (port, _origins) = origins(&[41]).await;
+    let dns = dns(Answer::NxDomain).await;
+    let proxy = proxy(&[dns.addr()], port, "");
+    let failed = get(&proxy).await;
+    assert_eq!(status(&failed), 502, "{failed}");
+    assert!(
+        failed.contains("<Code>UpstreamDnsFailure</Code>") && failed.contains("does not exist"),
+        "{failed}"
+    );
+    dns.set(answer(&[41]));
+    let healing = async { while status(&get(&proxy).await) != 200 {} };
+    tokio::time::timeout(Duration::from_secs(10), healing)
+        .await
+        .unwrap();
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn forbidden_addresses_have_an_error_of_their_own() {
+    let dns = dns(Answer::Addresses {
+        ips: vec![
+            "169.254.169.254".parse().unwrap(),
+            "100.100.100.200".parse().unwrap(),
+        ],
+        ttl: 1,
+    })
+    .await;
+    let proxy = proxy(&[dns.addr()], 80, "");
+    let answer = get(&proxy).await;
+    assert_eq!(status(&answer), 502);
+    assert!(
+        answer.contains("<Code>UpstreamAddressForbidden</Code>"),
+        "{answer}"
+    );
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn one_name_server_of_several_that_works_is_enough() {
+    let listener = TcpListener::bind((ip(61), 0)).await.unwrap();
+    let port = listener.local_addr().unwrap().port();
+    let _origin = RawOrigin::serve(listener, |_| ok("x"));
+    let good = dns(answer(&[61])).await;
+    for bad in [
+        Answer::ServFail,
+        Answer::NxDomain,
+        Answer::Empty,
+        Answer::Silent,
+    ] {
+        let (one, other) = (dns(bad.clone()).await, dns(bad).await);
+        for servers in [
+            [one.addr(), other.addr(), good.addr()],
+            [good.addr(), one.addr(), other.addr()],
+        ] {
+            let answer = get(&proxy(&servers, port, "")).await;
+            assert_eq!(status(&answer), 200, "{answer}");
+        }
+    }
+}
+
+/// Starts a name server that forwards to `dns`, except questions for IPv6 addresses. Some firewalls drop
+/// those.
+async fn without_ipv6(dns: SocketAddr) -> SocketAddr {
+    const AAAA: [u8; 2] = [0, 28];
+    let socket = UdpSocket::bind("127.0.0.1:0").await.unwrap();
+    let address = socket.local_addr().unwrap();
+    tokio::spawn(async move {
+        let mut question = [0; 512];
+        loop {
+            let (length, asker) = socket.recv_from(&mut question).await.unwrap();
+            // The name begins after the fixed head of 12 bytes and ends in a zero byte.
+            let name = question[12..length].iter().position(|byte| *byte == 0);
+            let kind = 12 + name.unwrap() + 1;
+            if question[kind..kind + 2] == AAAA {
+                continue;
+            }
+            let asking = UdpSocket::bind("127.0.0.1:0").await.unwrap();
+            asking.send_to(&question[..length], dns).await.unwrap();
+            let mut answer = [0; 512];
+            let length = asking.recv(&mut answer).await.unwrap();
+            socket.send_to(&answer[..length], asker).await.unwrap();
+        }
+    });
+    address
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn an_address_family_without_an_answer_does_not_delay_the_other() {
+    let listener = TcpListener::bind((ip(62), 0)).await.unwrap();
+    let port = listener.local_addr().unwrap().port();
+    let _origin = RawOrigin::serve(listener, |_| ok("x"));
+    let dns = dns(answer(&[62])).await;
+    let server = without_ipv6(dns.addr()).await;
+    let answer = get(&proxy(&[server], port, "family = \"both\"")).await;
+    assert_eq!(status(&answer), 200, "{answer}");
+}

@@ -1,0 +1,113 @@
+//! Drain and stop: which requests are still served, and when the process ends.
+//!
+//! Rows: idle and busy connections; a connection without a request yet; a silent origin at a stop. Left out:
+//! HTTP/2 clients (`client/http2`), a drain under load (`tests/ha`).
+
+use std::time::Duration;
+
+use tokio::io::{AsyncReadExt, AsyncWriteExt};
+use tokio::net::TcpStream;
+use tokio::time::Instant;
+
+use crate::support::daemon::{self, Daemon, wait_for};
+use crate::support::load::ask;
+use crate::support::origin::{RawOrigin, Reply, ok};
+use crate::support::proxy::{Proxy, bucket_at, one_route};
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_drain_closes_idle_connections_and_lets_running_requests_finish() {
+    let (let_go, gate) = std::sync::mpsc::channel::<()>();
+    let gate = std::sync::Mutex::new(gate);
+    let (send_begun, mut begun) = tokio::sync::mpsc::unbounded_channel();
+    let origin = RawOrigin::start(move |request| {
+        if request.line().contains("slow") {
+            // The origin holds its answer back until the drain has begun.
+            send_begun.send(()).unwrap();
+            tokio::task::block_in_place(|| gate.lock().unwrap().recv()).unwrap();
+        }
+        ok("done")
+    })
+    .await;
+    let mut proxy = Proxy::start(&one_route(&bucket_at(origin.address)));
+    let mut idle = TcpStream::connect(proxy.address).await.unwrap();
+    idle.write_all(b"GET /k HTTP/1.1\r\nhost: x\r\n\r\n")
+        .await
+        .unwrap();
+    let mut first = [0; 15];
+    idle.read_exact(&mut first).await.unwrap();
+    let mut busy = TcpStream::connect(proxy.address).await.unwrap();
+    busy.write_all(b"GET /slow HTTP/1.1\r\nhost: x\r\n\r\n")
+        .await
+        .unwrap();
+    begun.recv().await.unwrap();
+    let address = proxy.address;
+    let draining = tokio::spawn(async move {
+        proxy.drain().await;
+        proxy
+    });
+    let mut rest = String::new();
+    idle.read_to_string(&mut rest).await.unwrap();
+    // The idle connection is closed, so the drain has begun.
+    let refused = async { while TcpStream::connect(address).await.is_ok() {} };
+    tokio::time::timeout(Duration::from_secs(5), refused)
+        .await
+        .unwrap();
+    let_go.send(()).unwrap();
+    let mut answer = String::new();
+    busy.read_to_string(&mut answer).await.unwrap();
+    assert!(
+        answer.ends_with("done") && answer.contains("connection: close"),
+        "{answer}"
+    );
+    let proxy = tokio::time::timeout(Duration::from_secs(5), draining)
+        .await
+        .unwrap()
+        .unwrap();
+    assert_eq!(proxy.stop().len(), 2);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_drain_serves_open_connections_once_more_and_ends_early() {
+    let origin = RawOrigin::start(|_| ok("x")).await;
+    let server = "[server]\ndrain_delay = \"300ms\"\ndrain_timeout = \"20s\"\n";
+    let mut daemon = Daemon::start(&daemon::config(origin.address, server));
+    let address = daemon.addresses(1).await[0];
+    let mut fresh = TcpStream::connect(address).await.unwrap();
+    let mut kept = TcpStream::connect(address).await.unwrap();
+    let request = "GET /k HTTP/1.1\r\nhost: x\r\n\r\n";
+    assert_eq!(ask(&mut kept, request).await, Ok(true));
+    Daemon::signal("TERM", daemon.child.id());
+    daemon.event("draining").await;
+    wait_for("no more connections", || {
+        std::net::TcpStream::connect(address).is_err().then_some(())
+    })
+    .await;
+    // Connections from before the drain get one more answer, even if it is their first.
+    for client in [&mut fresh, &mut kept] {
+        assert_eq!(ask(client, request).await, Ok(false));
+    }
+    let begin = Instant::now();
+    assert_eq!(daemon.ended().await, Some(0));
+    assert!(
+        begin.elapsed() < Duration::from_secs(5),
+        "{:?}",
+        begin.elapsed()
+    );
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_stop_does_not_wait_for_a_silent_origin() {
+    let origin = RawOrigin::start(|_| Reply::Silent).await;
+    let proxy = Proxy::start(&one_route(&bucket_at(origin.address)));
+    let mut socket = TcpStream::connect(proxy.address).await.unwrap();
+    socket
+        .write_all(b"GET /k HTTP/1.1\r\nhost: x\r\n\r\n")
+        .await
+        .unwrap();
+    while origin.received().is_empty() {
+        tokio::task::yield_now().await;
+    }
+    let lines = proxy.stop();
+    assert_eq!(lines[0]["status"], 499);
+    assert_eq!(lines[0]["aborted"], true);
+}

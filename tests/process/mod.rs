@@ -1,0 +1,9 @@
+//! The process: start, reload, upgrade, drain, exhausted resources, logs, and the admin listener.
+
+mod admin;
+mod descriptors;
+mod drain;
+mod lifecycle;
+mod log;
+mod overload;
+mod reload;

@@ -1,0 +1,86 @@
+//! TLS clients, and an origin behind TLS.
+
+use std::net::SocketAddr;
+use std::sync::Arc;
+
+use rustls::pki_types::pem::PemObject;
+use rustls::pki_types::{CertificateDer, PrivateKeyDer, ServerName};
+use tokio::net::TcpStream;
+use tokio_rustls::client::TlsStream;
+use tokio_rustls::{TlsAcceptor, TlsConnector};
+
+use super::certificates::Leaf;
+use super::origin::{RawOrigin, ok};
+
+/// Opens a TLS connection to `address`, whose certificate must be for `name` and signed by `ca`.
+pub(crate) async fn connect_to(
+    address: SocketAddr,
+    ca: &Leaf,
+    name: &str,
+    alpn: &[&str],
+) -> std::io::Result<TlsStream<TcpStream>> {
+    handshake(TcpStream::connect(address).await.unwrap(), ca, name, alpn).await
+}
+
+/// As [`connect_to`], on a connection that is open already.
+pub(crate) async fn handshake(
+    socket: TcpStream,
+    ca: &Leaf,
+    name: &str,
+    alpn: &[&str],
+) -> std::io::Result<TlsStream<TcpStream>> {
+    let mut roots = rustls::RootCertStore::empty();
+    roots
+        .add(CertificateDer::from_pem_slice(ca.ca_pem.as_bytes()).unwrap())
+        .unwrap();
+    let provider = Arc::new(rustls::crypto::aws_lc_rs::default_provider());
+    let mut config = rustls::ClientConfig::builder_with_provider(provider)
+        .with_safe_default_protocol_versions()
+        .unwrap()
+        .with_root_certificates(roots)
+        .with_no_client_auth();
+    config.alpn_protocols = alpn.iter().map(|name| name.as_bytes().to_vec()).collect();
+    let name = ServerName::try_from(name.to_owned()).unwrap();
+    TlsConnector::from(Arc::new(config))
+        .connect(name, socket)
+        .await
+}
+
+/// Starts an origin behind TLS with the certificate of `leaf`.
+pub(crate) async fn tls_origin(leaf: &Leaf) -> SocketAddr {
+    tls_origin_at(leaf, ([127, 0, 0, 1], 0).into()).await
+}
+
+pub(crate) async fn tls_origin_at(leaf: &Leaf, address: SocketAddr) -> SocketAddr {
+    let plain = RawOrigin::start(|_| ok("secret")).await;
+    let chain = CertificateDer::pem_file_iter(&leaf.cert)
+        .unwrap()
+        .map(Result::unwrap)
+        .collect();
+    let key = PrivateKeyDer::from_pem_file(&leaf.key).unwrap();
+    let provider = Arc::new(rustls::crypto::aws_lc_rs::default_provider());
+    let config = rustls::ServerConfig::builder_with_provider(provider)
+        .with_safe_default_protocol_versions()
+        .unwrap()
+        .with_no_client_auth()
+        .with_single_cert(chain, key)
+        .unwrap();
+    let acceptor = TlsAcceptor::from(Arc::new(config));
+    let listener = tokio::net::TcpListener::bind(address).await.unwrap();
+    let address = listener.local_addr().unwrap();
+    tokio::spawn(async move {
+        let plain = plain;
+        loop {
+            let (socket, _) = listener.accept().await.unwrap();
+            let (acceptor, inner) = (acceptor.clone(), plain.address);
+            tokio::spawn(async move {
+                let Ok(mut stream) = acceptor.accept(socket).await else {
+                    return;
+                };
+                let mut socket = TcpStream::connect(inner).await.unwrap();
+                let _ended = tokio::io::copy_bidirectional(&mut stream, &mut socket).await;
+            });
+        }
+    });
+    address
+}
