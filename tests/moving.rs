@@ -8,7 +8,7 @@
 use std::net::{IpAddr, Ipv4Addr, SocketAddr};
 use std::time::Duration;
 
-use ossgate::demo::dns::{Answer, Dns};
+use ossgate::demo::dns::{Dns, DnsAnswer};
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::{TcpListener, TcpSocket, TcpStream, UdpSocket};
 use tokio::time::Instant;
@@ -24,14 +24,14 @@ fn ip(last: u8) -> Ipv4Addr {
     Ipv4Addr::new(127, 0, 6, last)
 }
 
-fn answer(lasts: &[u8]) -> Answer {
-    Answer::Addresses {
+fn answer(lasts: &[u8]) -> DnsAnswer {
+    DnsAnswer::Addresses {
         ips: lasts.iter().map(|last| IpAddr::V4(ip(*last))).collect(),
         ttl: 60,
     }
 }
 
-async fn dns(first: Answer) -> Dns {
+async fn dns(first: DnsAnswer) -> Dns {
     let dns = Dns::bind(SocketAddr::from(([127, 0, 0, 1], 0)));
     let dns = dns.await.unwrap();
     dns.set(first);
@@ -223,10 +223,10 @@ async fn one_name_server_of_several_that_works_is_enough() {
     let _origin = RawOrigin::serve(listener, |_| ok("x"));
     let good = dns(answer(&[31])).await;
     for bad in [
-        Answer::ServFail,
-        Answer::NxDomain,
-        Answer::Empty,
-        Answer::Silent,
+        DnsAnswer::ServFail,
+        DnsAnswer::NxDomain,
+        DnsAnswer::Empty,
+        DnsAnswer::Silent,
     ] {
         let (one, other) = (dns(bad.clone()).await, dns(bad).await);
         for servers in [

@@ -7,7 +7,7 @@
 use std::net::{IpAddr, Ipv4Addr, SocketAddr};
 use std::time::Duration;
 
-use ossgate::demo::dns::{Answer, Dns};
+use ossgate::demo::dns::{Dns, DnsAnswer};
 use tokio::net::TcpListener;
 
 use crate::support::origin::{RawOrigin, ok};
@@ -17,14 +17,14 @@ fn ip(last: u8) -> Ipv4Addr {
     Ipv4Addr::new(127, 0, 1, last)
 }
 
-fn answer(lasts: &[u8]) -> Answer {
-    Answer::Addresses {
+fn answer(lasts: &[u8]) -> DnsAnswer {
+    DnsAnswer::Addresses {
         ips: lasts.iter().map(|last| IpAddr::V4(ip(*last))).collect(),
         ttl: 1,
     }
 }
 
-async fn dns(first: Answer) -> Dns {
+async fn dns(first: DnsAnswer) -> Dns {
     let dns = Dns::bind(SocketAddr::from(([127, 0, 0, 1], 0)))
         .await
         .unwrap();
@@ -119,10 +119,10 @@ async fn a_dns_that_fails_after_a_good_answer_costs_nothing() {
     let proxy = proxy(&dns, port, "");
     get_until(&proxy, "from 31").await;
     for failure in [
-        Answer::Silent,
-        Answer::NxDomain,
-        Answer::ServFail,
-        Answer::Empty,
+        DnsAnswer::Silent,
+        DnsAnswer::NxDomain,
+        DnsAnswer::ServFail,
+        DnsAnswer::Empty,
     ] {
         dns.set(failure);
         let queries = dns.queries();
@@ -135,7 +135,7 @@ async fn a_dns_that_fails_after_a_good_answer_costs_nothing() {
 #[tokio::test(flavor = "multi_thread")]
 async fn a_dns_that_fails_at_the_start_is_named_and_heals() {
     let (port, _origins) = origins(&[41]).await;
-    let dns = dns(Answer::NxDomain).await;
+    let dns = dns(DnsAnswer::NxDomain).await;
     let proxy = proxy(&dns, port, "");
     let failed = get(&proxy).await;
     assert_eq!(status(&failed), 502, "{failed}");
@@ -163,7 +163,7 @@ async fn one_dead_address_of_two_costs_no_request() {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn addresses_an_endpoint_must_not_have_are_refused_by_name() {
-    let dns = dns(Answer::Addresses {
+    let dns = dns(DnsAnswer::Addresses {
         ips: vec![
             "169.254.169.254".parse().unwrap(),
             "100.100.100.200".parse().unwrap(),

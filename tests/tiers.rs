@@ -8,7 +8,7 @@
 use std::net::{IpAddr, Ipv4Addr, SocketAddr};
 use std::time::Duration;
 
-use ossgate::demo::dns::{Answer, Dns};
+use ossgate::demo::dns::{Dns, DnsAnswer};
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::{TcpListener, TcpSocket, TcpStream};
 use tokio::time::Instant;
@@ -23,7 +23,7 @@ async fn dns() -> Dns {
     let dns = Dns::bind(SocketAddr::from(([127, 0, 0, 1], 0)))
         .await
         .unwrap();
-    dns.set(Answer::Addresses {
+    dns.set(DnsAnswer::Addresses {
         ips: vec![IpAddr::V4(Ipv4Addr::LOCALHOST)],
         ttl: 60,
     });
@@ -103,7 +103,7 @@ async fn an_endpoint_that_swallows_connects_is_left_within_five_seconds() {
     let dns = dns().await;
     dns.set_for(
         "examplebucket.first.test",
-        Answer::Addresses {
+        DnsAnswer::Addresses {
             ips: vec!["127.0.5.1".parse().unwrap()],
             ttl: 60,
         },
@@ -201,7 +201,7 @@ async fn a_slow_answer_on_a_kept_connection_is_waited_for() {
 async fn an_endpoint_whose_name_does_not_exist_is_passed_over() {
     let second = RawOrigin::start(|_| ok("second")).await;
     let dns = dns().await;
-    dns.set_for("examplebucket.first.test", Answer::NxDomain);
+    dns.set_for("examplebucket.first.test", DnsAnswer::NxDomain);
     let endpoints = named([80, second.address.port()]);
     let proxy = proxy(&dns, &endpoints, PLAIN);
     for _ in 0..3 {
