@@ -73,7 +73,12 @@ impl Proxy {
 
     /// Leaves the load balancer, or comes back.
     pub(crate) fn set_leaving(&mut self, is_leaving: bool) {
-        self.running.as_mut().unwrap().set_leaving(is_leaving);
+        let running = self.running.as_mut().unwrap();
+        if is_leaving {
+            running.leave();
+        } else {
+            running.rejoin();
+        }
     }
 
     /// Drains, as the first SIGTERM does.
