@@ -14,8 +14,8 @@ use crate::telemetry::sink::SharedSink;
 /// How long the admin listener of a replaced process may take to answer its last requests.
 const LAST_ANSWER_TIMEOUT: Duration = Duration::from_secs(2);
 
-/// Drains. A second signal to end, or the first one in a process that another one has replaced, stops the
-/// drain.
+/// Drains, and stops the drain at the second signal to end. The first one is usually the signal that started
+/// the drain.
 pub(super) async fn drain(
     running: &mut Running,
     signals: &mut Signals,
