@@ -1,8 +1,9 @@
 //! The admin listener: metrics, health, and the commands of an operator.
 //!
-//! HTTP/1.1 on the main thread, apart from the workers: it answers when they are busy, and what it
-//! does costs no request. Commands go over a channel to whoever can carry them out; this module knows
-//! neither config nor signals. On anything but loopback and unix sockets a token is asked for.
+//! HTTP/1.1 on the main thread, apart from the workers: it answers when they are busy, and does not slow
+//! them down. Commands go over a channel to the supervision of the process; this module uses neither the
+//! config of the proxy nor signals. Except for loopback addresses and Unix sockets, the config demands a
+//! token.
 
 use std::convert::Infallible;
 use std::future::Future;
@@ -28,58 +29,68 @@ use crate::health::Health;
 use crate::listener::bind::Bound;
 use crate::listener::io::Socket;
 
-/// Connections at a time.
+/// The maximum number of connections at a time.
 const CONNECTIONS: usize = 256;
-/// For a request's head.
-const HEAD: Duration = Duration::from_secs(3);
-/// For all of a connection, which has one request: starting a new binary takes longest.
-const WHOLE: Duration = Duration::from_secs(60);
-/// Pause after an accept that failed for lack of descriptors.
-const PAUSE: Duration = Duration::from_millis(200);
+/// The maximum time until the head of a request is complete.
+const HEAD_TIMEOUT: Duration = Duration::from_secs(3);
+/// The maximum time of a connection, which has one request. An upgrade takes longest.
+const CONNECTION_TIMEOUT: Duration = Duration::from_secs(60);
+/// The pause after an accept that failed, usually for lack of descriptors.
+const ACCEPT_PAUSE: Duration = Duration::from_millis(200);
 
-/// What an operator asks for.
+/// A command of an operator.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Verb {
-    /// Load the config file again.
+    /// Reload the config file.
     Reload,
     /// Leave the load balancer.
     Drain,
-    /// Come back.
+    /// Revert [`Verb::Drain`].
     Undrain,
-    /// Start the binary that is installed now, hand over the sockets, end.
+    /// Start the binary that is installed now, hand over the sockets, drain and end.
     Upgrade,
 }
 
-/// A verb and who waits for its outcome: what was done, or why not.
+/// A command and the channel for its outcome.
 #[derive(Debug)]
 pub struct Command {
-    /// What to do.
+    /// The command.
     pub verb: Verb,
-    /// Told the outcome.
-    pub reply: oneshot::Sender<Result<String, String>>,
+    /// Takes the outcome. It is closed when the client has closed its connection.
+    pub reply: oneshot::Sender<CommandOutcome>,
 }
 
-/// What the listener shows.
+/// The outcome of a command, as text for the operator.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum CommandOutcome {
+    /// The command was carried out. Answered with 200.
+    Done(String),
+    /// The command changed nothing. Answered with 409.
+    Failed(String),
+}
+
+/// The state that the listener shows.
 pub trait Show: Send + Sync + 'static {
-    /// OpenMetrics text.
+    /// Returns the metrics as OpenMetrics text.
     fn metrics(&self) -> String;
-    /// The state as JSON.
+    /// Returns the state as JSON.
     fn status(&self) -> serde_json::Value;
-    /// Whether the node should get traffic.
+    /// Returns whether this node should get traffic, and why not.
     fn health(&self) -> &Health;
 }
 
+/// What all connections share.
 struct Server {
     show: Arc<dyn Show>,
     commands: mpsc::Sender<Command>,
     token: Option<String>,
 }
 
-/// Serves on `socket` until `closing` is told; then what has been asked is answered.
+/// Serves on `socket` until `closing` is notified. Then it finishes the requests in flight.
 ///
 /// # Errors
 ///
-/// When the socket cannot be given to this event loop.
+/// The system's error when the socket cannot be registered with the event loop.
 pub async fn serve(
     socket: Bound,
     config: &Admin,
@@ -117,13 +128,13 @@ pub async fn serve(
         match accepted {
             Ok(socket) => {
                 connections.spawn(async move {
-                    talk(socket, server).await;
+                    serve_connection(socket, server).await;
                     drop(place);
                 });
             }
             Err(error) => {
                 tracing::warn!(%error, "admin listener cannot accept, pausing");
-                tokio::time::sleep(PAUSE).await;
+                tokio::time::sleep(ACCEPT_PAUSE).await;
             }
         }
     }
@@ -132,7 +143,7 @@ pub async fn serve(
     Ok(())
 }
 
-fn talk(
+fn serve_connection(
     socket: impl AsyncRead + AsyncWrite + Unpin + Send + 'static,
     server: Arc<Server>,
 ) -> impl Future<Output = ()> + Send {
@@ -142,14 +153,14 @@ fn talk(
     });
     let connection = http1::Builder::new()
         .timer(TokioTimer::new())
-        .header_read_timeout(HEAD)
+        .header_read_timeout(HEAD_TIMEOUT)
         .keep_alive(false)
         .serve_connection(TokioIo::new(socket), service);
     async move {
-        match tokio::time::timeout(WHOLE, connection).await {
+        match tokio::time::timeout(CONNECTION_TIMEOUT, connection).await {
             Ok(Ok(())) => {}
             Ok(Err(error)) => tracing::debug!(%error, "admin connection ended early"),
-            Err(_elapsed) => tracing::debug!("admin connection took too long"),
+            Err(_elapsed) => tracing::debug!("admin connection timed out"),
         }
     }
 }
@@ -194,7 +205,7 @@ impl Server {
         if request.method() != Method::POST {
             return not_allowed("POST");
         }
-        // A page in a browser on this machine can send a POST to loopback, but not without this.
+        // A page in a browser on this machine can send a POST to loopback, but always with `Origin`.
         if request.headers().contains_key(header::ORIGIN) {
             return plain(StatusCode::FORBIDDEN, "not from a browser\n".to_owned());
         }
@@ -206,8 +217,8 @@ impl Server {
         let is_sent = self.commands.send(Command { verb, reply }).await.is_ok();
         let outcome = if is_sent { outcome.await.ok() } else { None };
         match outcome {
-            Some(Ok(text)) => plain(StatusCode::OK, format!("{text}\n")),
-            Some(Err(text)) => plain(StatusCode::CONFLICT, format!("{text}\n")),
+            Some(CommandOutcome::Done(text)) => plain(StatusCode::OK, format!("{text}\n")),
+            Some(CommandOutcome::Failed(text)) => plain(StatusCode::CONFLICT, format!("{text}\n")),
             None => plain(
                 StatusCode::SERVICE_UNAVAILABLE,
                 "this process is ending\n".to_owned(),
@@ -237,7 +248,7 @@ impl Server {
             .headers()
             .get(header::AUTHORIZATION)
             .and_then(|value| value.as_bytes().strip_prefix(b"Bearer "));
-        // In constant time: an answer must not say how much of a guess was right.
+        // In constant time, so that the time of an answer does not reveal a prefix of the token.
         given.is_some_and(|given| {
             aws_lc_rs::constant_time::verify_slices_are_equal(given, token.as_bytes()).is_ok()
         })

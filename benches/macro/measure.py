@@ -1,4 +1,4 @@
-"""What one run measures: the proxy's own CPU time and memory, under a load that is checked."""
+"""Measures one run: CPU time and memory of the proxy, under a load whose answers are checked."""
 
 import json
 import os
@@ -12,8 +12,8 @@ import time
 
 KIB, MIB, GIB = 2**10, 2**20, 2**30
 
-# port: which of the proxy's ports. `plain`: client and origin in plain text; `tls`: client over TLS;
-# `tls_to_tls`: both. n: requests per round.
+# port: the port of the proxy. `plain`: client and origin in plain text; `tls`: client over TLS;
+# `tls_to_tls`: both over TLS. n: requests per round.
 CASES = {
     "h1": dict(kind="h2load", port="plain", path="/1k", n=40000, c=32, bytes=KIB),
     "tls": dict(kind="h2load", port="tls", path="/1k", n=40000, c=32, bytes=KIB),
@@ -33,7 +33,7 @@ CASES = {
 
 
 def tree(pid):
-    """The process and its descendants."""
+    """Returns the process and its descendants."""
     children = {}
     for entry in pathlib.Path("/proc").iterdir():
         if entry.name.isdigit():
@@ -52,7 +52,7 @@ def tree(pid):
 
 
 def cpu_ns(pids):
-    """Time on a CPU so far, kernel included, in nanoseconds."""
+    """Returns the CPU time so far, kernel included, in nanoseconds."""
     total = 0
     for pid in pids:
         for stat in pathlib.Path(f"/proc/{pid}/task").glob("*/schedstat"):
@@ -64,7 +64,7 @@ def cpu_ns(pids):
 
 
 def pss_kib(pids):
-    """Memory in KiB, shared pages counted by their share."""
+    """Returns the memory in KiB, with shared pages counted proportionally (PSS)."""
     total = 0
     for pid in pids:
         try:
@@ -83,15 +83,15 @@ def on_cpu(cpu, command, timeout=120):
 
 
 def h2load(case, url, cpu, log=None):
-    """Runs the load and refuses a run in which anything failed or came short."""
+    """Runs the load and fails if a request failed or a body was short."""
     command = ["h2load", "-n", str(case["n"]), "-c", str(case.get("c", 1))]
     if "m" in case:
         command += ["-m", str(case["m"])]
-        # Windows of 1 and 4 MiB, so that the client is not what holds a large body up.
+        # Windows of 1 and 4 MiB, so that the client does not limit large bodies.
         command += ["-w", "20", "-W", "22"]
     else:
         command += ["--h1"]
-    # What the page of another site sends; only the rules of a route look at it.
+    # The header of a page of another site. Only the policies of a route read it.
     command += ["-H", "referer: https://www.example.com/page", "-H", "origin: https://www.example.com"]
     if log:
         command += ["--log-file", log]
@@ -107,7 +107,7 @@ def h2load(case, url, cpu, log=None):
 
 
 def measure(target, name, case, cpu):
-    """One case against one running target: a dictionary of figures."""
+    """Runs one case against one running target and returns a dictionary of figures."""
     port = target.ports[case["port"]]
     scheme = "http" if case["port"] == "plain" else "https"
     url = f"{scheme}://127.0.0.1:{port}{case.get('path', '/1k')}"
@@ -135,7 +135,7 @@ def measure(target, name, case, cpu):
 
 
 def idle(target, case, port, cpu):
-    """Memory of connections that have each served one request and then been silent."""
+    """Measures the memory of connections that have each served one request and are idle."""
     target.restart()
     is_tls = case["port"] != "plain"
     on_cpu(cpu, [sys.executable, __file__, "hold", str(port), "50", str(int(is_tls)), "0"])
@@ -145,7 +145,7 @@ def idle(target, case, port, cpu):
         stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True)
     if holder.stdout.readline().strip() != "ready":
         raise RuntimeError("the idle connections were not served")
-    # Until the figure has stopped falling: buffers are given back after some quiet seconds.
+    # Waits until the figure no longer falls: buffers are freed after some idle seconds.
     last, since = 1 << 60, time.monotonic()
     while time.monotonic() - since < 3:
         now = pss_kib(tree(target.pid))

@@ -1,6 +1,6 @@
-"""An origin that takes bodies, throws them away and answers 200 on kept-alive connections.
+"""An origin that discards request bodies and answers 200 on keep-alive connections.
 
-usage: sink.py PORT [CERT KEY]; with a certificate it speaks TLS and answers the body's MD5.
+usage: sink.py PORT [CERT KEY]; with a certificate it uses TLS and answers the MD5 of the body.
 """
 
 import asyncio

@@ -1,18 +1,17 @@
-//! A config into something that serves: the first one, and every later one while requests go on.
+//! The config in use and everything built from it: at the start, and at every reload while requests run.
 //!
-//! The order is that of a start: routes are built and new addresses bound before anything changes, so
-//! a config that cannot be served changes nothing. Then certificates, routes and settings of the
-//! listeners are swapped. A request finishes on the route it began on; connections keep the settings
-//! they began with; an upstream that stays the same keeps its addresses and connections. What a
-//! running process cannot change is put back and named: see
-//! [`Changed::needs_restart`].
+//! A reload keeps the order of a start: routes are built and new addresses bound before anything changes.
+//! So a config that cannot be served changes nothing. Then certificates, routes and listener settings are
+//! replaced. A request finishes on the route it started on. A connection keeps the settings it started
+//! with. An upstream that stays the same keeps its addresses and connections. Keys that a running process
+//! cannot change keep their values and are listed in [`Changed::needs_restart`].
 
 use std::sync::Arc;
 
 use rustls::crypto::CryptoProvider;
 use tokio::sync::watch;
 
-use crate::app::StartError;
+use crate::app::error::StartError;
 use crate::app::state::State;
 use crate::config::{Address, Certificate, Config, Listener};
 use crate::listener::bind::Inherited;
@@ -20,23 +19,23 @@ use crate::listener::tls::{self, CertificateTable, Certificates};
 use crate::listener::{Listening, Places, WorkerListener};
 use crate::route::{Router, build};
 
-/// Descriptors kept for everything that is not a client or upstream connection.
+/// The number of descriptors reserved for everything but client and upstream connections.
 const SPARE_DESCRIPTORS: u64 = 64;
 
-/// What a new config has changed.
+/// The changes of a reload.
 #[derive(Debug, Default, PartialEq, Eq)]
 pub struct Changed {
-    /// Addresses listened on from now on.
+    /// The addresses that are new.
     pub added: Vec<String>,
-    /// Addresses that are given up; their connections finish.
+    /// The addresses that are closed. Their connections finish.
     pub removed: Vec<String>,
-    /// Keys whose change waits for a restart.
+    /// The keys whose change takes effect after a restart only.
     pub needs_restart: Vec<&'static str>,
 }
 
-/// Holds what a config is turned into.
+/// The config in use and everything built from it.
 #[derive(Debug)]
-pub(super) struct Shaper {
+pub(super) struct LiveConfig {
     config: Config,
     provider: Arc<CryptoProvider>,
     certificates: Arc<Certificates>,
@@ -46,8 +45,12 @@ pub(super) struct Shaper {
     state: Arc<State>,
 }
 
-impl Shaper {
-    /// Builds and binds the first config.
+impl LiveConfig {
+    /// Builds the first config and binds its listeners.
+    ///
+    /// # Errors
+    ///
+    /// [`StartError::Route`], [`StartError::Tls`] and [`StartError::Bind`].
     pub(super) fn first(
         config: Config,
         provider: Arc<CryptoProvider>,
@@ -59,7 +62,7 @@ impl Shaper {
         let table = CertificateTable::new(&config.certificates);
         state.set_certificates(&config.certificates);
         state.routes().clone_from(&router.routes);
-        let mut shaper = Self {
+        let mut live = Self {
             provider,
             certificates: Arc::new(Certificates::new(table)),
             router: watch::Sender::new(Arc::new(router)),
@@ -69,13 +72,13 @@ impl Shaper {
             config,
         };
         let mut bound = Vec::new();
-        for listener in shaper.config.listeners.clone() {
-            let (listening, sockets) = shaper.bind(&listener)?;
-            shaper.state.listeners().push(listening);
+        for listener in live.config.listeners.clone() {
+            let (listening, sockets) = live.bind(&listener)?;
+            live.state.listeners().push(listening);
             bound.extend(sockets);
         }
-        shaper.inherited.forget_unused();
-        Ok((shaper, bound))
+        live.inherited.forget_unused();
+        Ok((live, bound))
     }
 
     pub(super) fn state(&self) -> Arc<State> {
@@ -90,6 +93,7 @@ impl Shaper {
         self.router.subscribe()
     }
 
+    /// Returns the TLS settings of `listener`, or `None` for plain text.
     fn server_config(
         &self,
         listener: &Listener,
@@ -120,7 +124,11 @@ impl Shaper {
         Ok((listening, sockets))
     }
 
-    /// Serves `config` from now on, or changes nothing.
+    /// Serves `config` from now on, or changes nothing. Returns the new listeners, for the workers.
+    ///
+    /// # Errors
+    ///
+    /// [`StartError::Route`], [`StartError::Tls`] and [`StartError::Bind`].
     pub(super) fn change(
         &mut self,
         mut config: Config,
@@ -128,7 +136,8 @@ impl Shaper {
         let needs_restart = keep_fixed(&self.config, &mut config);
         let router = build::router(&config, &self.state.registry).map_err(StartError::Route)?;
         let state = Arc::clone(&self.state);
-        // Which listener of now each new one goes on with; port 0 is taken in order.
+        // The addresses of the current listeners that no new listener continues yet. Listeners on port 0
+        // are matched in order.
         let mut free: Vec<Option<Address>> = state
             .listeners()
             .iter()
@@ -138,7 +147,7 @@ impl Shaper {
             needs_restart,
             ..Changed::default()
         };
-        let mut plan = Vec::with_capacity(config.listeners.len());
+        let mut steps = Vec::with_capacity(config.listeners.len());
         let mut bound = Vec::new();
         for listener in &config.listeners {
             let known = free
@@ -149,23 +158,23 @@ impl Shaper {
                     if let Some(known) = free.get_mut(place) {
                         *known = None;
                     }
-                    plan.push(Plan::Keep(place, self.server_config(listener)?));
+                    steps.push(ListenerStep::Keep(place, self.server_config(listener)?));
                 }
                 None => {
                     let (listening, sockets) = match self.bind(listener) {
                         Ok(bound) => bound,
                         Err(error) => {
-                            forget(&plan);
+                            forget(&steps);
                             return Err(error);
                         }
                     };
                     changed.added.push(listening.label().to_string());
                     bound.extend(sockets);
-                    plan.push(Plan::New(Box::new(listening)));
+                    steps.push(ListenerStep::Add(Box::new(listening)));
                 }
             }
         }
-        // From here on nothing fails.
+        // Nothing fails from here on.
         self.certificates
             .replace(CertificateTable::new(&config.certificates));
         self.state.set_certificates(&config.certificates);
@@ -176,10 +185,10 @@ impl Shaper {
             .into_iter()
             .map(Some)
             .collect();
-        for (plan, config) in plan.into_iter().zip(&config.listeners) {
-            match plan {
-                Plan::New(listening) => listeners.push(*listening),
-                Plan::Keep(place, tls) => {
+        for (step, config) in steps.into_iter().zip(&config.listeners) {
+            match step {
+                ListenerStep::Add(listening) => listeners.push(*listening),
+                ListenerStep::Keep(place, tls) => {
                     let Some(mut listening) = known.get_mut(place).and_then(Option::take) else {
                         continue;
                     };
@@ -193,7 +202,7 @@ impl Shaper {
         for mut listening in known.into_iter().flatten() {
             changed.removed.push(listening.label().to_string());
             if let Address::Passed(_) = &listening.config.address {
-                // systemd passes it once only: a later config may name it again.
+                // systemd passes a socket once only, and a later config may name it again.
                 for socket in listening.hand_on().unwrap_or_default() {
                     self.inherited
                         .push(listening.config.address.to_string(), socket);
@@ -207,24 +216,24 @@ impl Shaper {
             }
         }
         drop(listeners);
-        // Those that are new know it, too.
+        // If this node is leaving, the clients of new listeners must reconnect too.
         state.settle_clients();
         self.state.note_taken();
         self.config = config;
         Ok((changed, bound))
     }
 
-    /// Reads the files of the certificates at `places` again; those that cannot be used stay as they
-    /// are. The errors, one per certificate.
-    pub(super) fn renew_certificates(&mut self, places: &[usize]) -> Vec<String> {
+    /// Reads the files of some certificates again. `indexes` are their indexes in the config. A certificate
+    /// whose files cannot be used stays as it is. Returns one error per such certificate.
+    pub(super) fn renew_certificates(&mut self, indexes: &[usize]) -> Vec<String> {
         let mut errors = Vec::new();
         let renewed: Vec<Certificate> = self
             .config
             .certificates
             .iter()
             .enumerate()
-            .map(|(place, certificate)| {
-                if !places.contains(&place) {
+            .map(|(index, certificate)| {
+                if !indexes.contains(&index) {
                     return certificate.clone();
                 }
                 certificate.read_again().unwrap_or_else(|error| {
@@ -240,15 +249,18 @@ impl Shaper {
     }
 }
 
-enum Plan {
+/// What a reload does for one listener of the new config.
+enum ListenerStep {
+    /// Continues the current listener at this index, with these TLS settings.
     Keep(usize, Option<Arc<rustls::ServerConfig>>),
-    New(Box<Listening>),
+    /// Adds a listener that was bound for it.
+    Add(Box<Listening>),
 }
 
-/// Removes the socket files of listeners that will not be.
-fn forget(plan: &[Plan]) {
-    for plan in plan {
-        if let Plan::New(listening) = plan
+/// Removes the socket files of listeners that were bound for a config that failed.
+fn forget(steps: &[ListenerStep]) {
+    for step in steps {
+        if let ListenerStep::Add(listening) = step
             && let Address::Unix(path) = &listening.config.address
             && let Err(error) = std::fs::remove_file(path)
         {
@@ -257,8 +269,8 @@ fn forget(plan: &[Plan]) {
     }
 }
 
-/// Puts back what a running process cannot change; the keys that differed. The table of what needs a
-/// restart.
+/// Restores the values in `new` that a running process cannot change, and returns the keys that differed.
+/// This is the table of the keys that need a restart.
 fn keep_fixed(now: &Config, new: &mut Config) -> Vec<&'static str> {
     let mut differ = Vec::new();
     let mut keep = |key, is_same: bool| {
@@ -286,7 +298,8 @@ fn keep_fixed(now: &Config, new: &mut Config) -> Vec<&'static str> {
     differ
 }
 
-/// How many connections a listener may have. Each served one may need another one to OSS.
+/// Returns the maximum numbers of connections of a listener: of those it serves, and of those it turns away
+/// with 503. Each served connection may need another one to OSS.
 fn places(listener: &Listener) -> Places {
     let limit = rlimit::increase_nofile_limit(u64::MAX).unwrap_or(1024);
     let refused = (limit / 8).clamp(8, 64);

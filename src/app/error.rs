@@ -1,26 +1,28 @@
-//! Why a config cannot be served by this process.
+//! The error of a config that this process cannot serve.
 
 use std::io;
 
+use hickory_resolver::net::NetError;
+
 use crate::route::build::BuildError;
 
-/// Why an app could not be started.
+/// The error of a start or a reload.
 #[derive(Debug)]
 pub enum StartError {
     /// A listener could not be bound.
     Bind {
-        /// Its address as the config writes it.
+        /// Its address, as the config writes it.
         address: String,
-        /// What the system says.
+        /// The error of the system.
         error: io::Error,
     },
-    /// TLS could not be set up.
+    /// The TLS settings of a listener could not be set up.
     Tls(rustls::Error),
     /// The resolver could not be set up.
-    Dns(String),
+    Dns(NetError),
     /// A route could not be built.
     Route(BuildError),
-    /// A thread, an event loop or a log file could not be had.
+    /// A thread could not be started, or a log file not be opened.
     System(io::Error),
 }
 
@@ -41,8 +43,8 @@ impl std::error::Error for StartError {
         match self {
             Self::Bind { error, .. } | Self::System(error) => Some(error),
             Self::Tls(error) => Some(error),
+            Self::Dns(error) => Some(error),
             Self::Route(error) => Some(error),
-            Self::Dns(_) => None,
         }
     }
 }

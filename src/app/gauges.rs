@@ -1,4 +1,4 @@
-//! What a scrape looks up: listeners, endpoints, certificates, loads of the config.
+//! The metrics that a scrape reads from the state: listeners, endpoints, certificates, loads of the config.
 
 use std::collections::BTreeMap;
 use std::fmt;
@@ -12,11 +12,12 @@ use prometheus_client::registry::Registry;
 use tokio::time::Instant;
 
 use crate::app::state::State;
+use crate::origin::endpoint::addresses::AddressSet;
 use crate::runtime::resident_memory;
 use crate::telemetry;
 
 impl State {
-    /// The metrics in OpenMetrics text.
+    /// Returns all metrics as OpenMetrics text.
     #[must_use]
     pub fn metrics(self: &Arc<Self>) -> String {
         let mut registry = Registry::default();
@@ -34,11 +35,11 @@ impl State {
     }
 }
 
-/// What is not counted but looked at.
+/// The metrics of ossgate that are read at the time of the scrape.
 #[derive(Debug)]
 struct Gauges(Arc<State>);
 
-/// What Prometheus calls a process, under the names it has everywhere.
+/// The process metrics, under the names that all Prometheus clients use.
 #[derive(Debug)]
 struct Process;
 
@@ -49,8 +50,16 @@ impl Collector for Process {
         let memory = resident_memory().unwrap_or(0);
         for (name, help, value) in [
             ("process_open_fds", "Open file descriptors", open),
-            ("process_max_fds", "Most of them", most),
-            ("process_resident_memory_bytes", "Memory in use", memory),
+            (
+                "process_max_fds",
+                "Maximum number of open file descriptors",
+                most,
+            ),
+            (
+                "process_resident_memory_bytes",
+                "Resident memory size in bytes",
+                memory,
+            ),
         ] {
             gauge(&mut encoder, name, help, value)?;
         }
@@ -91,20 +100,20 @@ fn family(
 
 impl Collector for Gauges {
     fn encode(&self, mut encoder: DescriptorEncoder<'_>) -> Result<(), fmt::Error> {
-        use MetricType::{Counter, Gauge};
-        let (state, now, to) = (&self.0, Instant::now(), &mut encoder);
+        use MetricType::Counter;
+        let (state, to) = (&self.0, &mut encoder);
         to.encode_descriptor("build", "The program", None, MetricType::Info)?
             .encode_info(&[("version", env!("CARGO_PKG_VERSION"))])?;
         let reloads = state.reloads();
         for (name, help, value) in [
             (
                 "config_last_reload_successful",
-                "1: the latest load of the config was taken",
+                "1: the latest load of the config succeeded",
                 u64::from(reloads.is_good),
             ),
             (
                 "config_last_reload_success_timestamp_seconds",
-                "When a config was taken last",
+                "Time of the latest load of the config that succeeded",
                 reloads.taken_at,
             ),
             (
@@ -114,12 +123,12 @@ impl Collector for Gauges {
             ),
             (
                 "draining",
-                "1: this node is leaving",
+                "1: this node is leaving its load balancer",
                 u64::from(state.health.is_leaving()),
             ),
             (
                 "overloaded",
-                "1: memory is short and new requests are answered 503",
+                "1: the memory limit is reached and new requests are answered 503",
                 u64::from(state.health.is_overloaded()),
             ),
         ] {
@@ -131,158 +140,185 @@ impl Collector for Gauges {
         ];
         family(
             to,
-            ("config_reloads", "Loads of the config", Counter),
+            ("config_reloads", "Loads of the config by result", Counter),
             &taken,
         )?;
         if let Some(lost) = &state.lost_lines {
-            to.encode_descriptor("log_dropped_lines", "Access lines lost", None, Counter)?
-                .encode_counter::<NoLabelSet, _, u64>(&lost.load(Relaxed), None)?;
+            to.encode_descriptor(
+                "log_dropped_lines",
+                "Access log lines dropped",
+                None,
+                Counter,
+            )?
+            .encode_counter::<NoLabelSet, _, u64>(&lost.load(Relaxed), None)?;
         }
         let dropped = u64::try_from(telemetry::lost_events()).unwrap_or(u64::MAX);
         for (name, help, count) in [
-            ("log_dropped_events", "Events lost", dropped),
-            ("panics", "Faults of the proxy", telemetry::faults::count()),
+            ("log_dropped_events", "Events dropped from the log", dropped),
+            ("panics", "Panics", telemetry::faults::count()),
         ] {
             to.encode_descriptor(name, help, None, Counter)?
                 .encode_counter::<NoLabelSet, _, u64>(&count, None)?;
         }
-        type Row = (Arc<str>, u64, u64, u64, u64);
-        let listeners: Vec<Row> = state
-            .listeners()
-            .iter()
-            .map(|one| {
-                (
-                    one.label(),
-                    one.connections(),
-                    one.accepted(),
-                    one.refused(),
-                    one.strangers(),
-                )
-            })
-            .collect();
-        let rows = |pick: fn(&Row) -> u64| -> Vec<(Labels<'_>, u64)> {
-            listeners
-                .iter()
-                .map(|one| ([("listener", &*one.0)], pick(one)))
-                .collect()
-        };
-        family(
-            to,
-            ("connections", "Client connections", Gauge),
-            &rows(|one| one.1),
-        )?;
-        family(
-            to,
-            (
-                "connections_accepted",
-                "Client connections accepted",
-                Counter,
-            ),
-            &rows(|one| one.2),
-        )?;
-        family(
-            to,
-            (
-                "connections_refused",
-                "Client connections answered 503 for lack of room",
-                Counter,
-            ),
-            &rows(|one| one.3),
-        )?;
-        family(
-            to,
-            (
-                "connections_without_header",
-                "Client connections closed for want of a proper PROXY header",
-                Counter,
-            ),
-            &rows(|one| one.4),
-        )?;
-        let routes = state.routes().clone();
-        let tiers: Vec<(Labels<'_>, u64)> = routes
-            .iter()
-            .map(|route| {
-                (
-                    [("route", &*route.name)],
-                    route.origin.active_endpoint() as u64,
-                )
-            })
-            .collect();
-        let help = "Place of the endpoint in use, 0 the first: above it, traffic has left the preferred one";
-        family(to, ("origin_tier", help, Gauge), &tiers)?;
-        let sets = state.registry.address_sets();
-        let names: Vec<String> = sets
-            .iter()
-            .map(|set| format!("{}:{}", set.name, set.port))
-            .collect();
-        type Pick = fn(&crate::origin::endpoint::addresses::AddressSet, Instant) -> u64;
-        let endpoints: [(&str, &str, MetricType, Pick); 5] = [
-            ("dns_addresses", "Known addresses", Gauge, |set, _| {
-                set.snapshot().addresses().len() as u64
-            }),
-            (
-                "dns_ejected_addresses",
-                "Addresses that could not be connected to",
-                Gauge,
-                |set, _| {
-                    let snapshot = set.snapshot();
-                    snapshot
-                        .addresses()
-                        .iter()
-                        .filter(|address| address.is_ejected())
-                        .count() as u64
-                },
-            ),
-            (
-                "dns_record_age_seconds",
-                "Since the latest good answer",
-                Gauge,
-                |set, now| set.age(now).unwrap_or_default().as_secs(),
-            ),
-            (
-                "dns_stale",
-                "1: the latest resolution failed",
-                Gauge,
-                |set, _| u64::from(set.failure().is_some()),
-            ),
-            (
-                "dns_changes",
-                "Changes of the known addresses",
-                Counter,
-                |set, _| set.changes(),
-            ),
-        ];
-        for (name, help, kind, pick) in endpoints {
-            let rows: Vec<(Labels<'_>, u64)> = sets
-                .iter()
-                .zip(&names)
-                .map(|(set, name)| ([("endpoint", name.as_str())], pick(set, now)))
-                .collect();
-            family(to, (name, help, kind), &rows)?;
-        }
-        let certificates = state
-            .certificates
-            .lock()
-            .unwrap_or_else(PoisonError::into_inner)
-            .clone();
-        // Two may have one name, as with two kinds of key: the first to expire counts.
-        let mut first: BTreeMap<&str, i64> = BTreeMap::new();
-        for one in &certificates {
-            let expires = first.entry(&one.name).or_insert(one.expires);
-            *expires = one.expires.min(*expires);
-        }
-        let rows: Vec<(Labels<'_>, u64)> = first
-            .iter()
-            .map(|(name, expires)| ([("name", *name)], u64::try_from(*expires).unwrap_or(0)))
-            .collect();
-        family(
-            to,
-            (
-                "certificate_not_after_timestamp_seconds",
-                "When a certificate expires",
-                Gauge,
-            ),
-            &rows,
-        )
+        encode_listeners(state, to)?;
+        encode_origins(state, to)?;
+        encode_certificates(state, to)
     }
+}
+
+/// Encodes the counters of the listeners.
+fn encode_listeners(state: &State, to: &mut DescriptorEncoder<'_>) -> Result<(), fmt::Error> {
+    use MetricType::{Counter, Gauge};
+    type Row = (Arc<str>, u64, u64, u64, u64);
+    let listeners: Vec<Row> = state
+        .listeners()
+        .iter()
+        .map(|one| {
+            (
+                one.label(),
+                one.connections(),
+                one.accepted(),
+                one.refused(),
+                one.strangers(),
+            )
+        })
+        .collect();
+    let rows = |pick: fn(&Row) -> u64| -> Vec<(Labels<'_>, u64)> {
+        listeners
+            .iter()
+            .map(|one| ([("listener", &*one.0)], pick(one)))
+            .collect()
+    };
+    family(
+        to,
+        ("connections", "Client connections", Gauge),
+        &rows(|one| one.1),
+    )?;
+    family(
+        to,
+        (
+            "connections_accepted",
+            "Client connections accepted",
+            Counter,
+        ),
+        &rows(|one| one.2),
+    )?;
+    family(
+        to,
+        (
+            "connections_refused",
+            "Client connections turned away with 503 at the connection limit",
+            Counter,
+        ),
+        &rows(|one| one.3),
+    )?;
+    family(
+        to,
+        (
+            "connections_without_header",
+            "Client connections closed for lack of a valid PROXY header",
+            Counter,
+        ),
+        &rows(|one| one.4),
+    )
+}
+
+/// Encodes the endpoint in use of each route, and the addresses of each endpoint.
+fn encode_origins(state: &State, to: &mut DescriptorEncoder<'_>) -> Result<(), fmt::Error> {
+    use MetricType::{Counter, Gauge};
+    let now = Instant::now();
+    let routes = state.routes().clone();
+    let tiers: Vec<(Labels<'_>, u64)> = routes
+        .iter()
+        .map(|route| {
+            (
+                [("route", &*route.name)],
+                route.origin.active_endpoint() as u64,
+            )
+        })
+        .collect();
+    let help = "Index of the endpoint in use: 0 is the first, above 0 a fallback is in use";
+    family(to, ("origin_tier", help, Gauge), &tiers)?;
+    let sets = state.registry.address_sets();
+    let names: Vec<String> = sets
+        .iter()
+        .map(|set| format!("{}:{}", set.name, set.port))
+        .collect();
+    type Pick = fn(&AddressSet, Instant) -> u64;
+    let endpoints: [(&str, &str, MetricType, Pick); 5] = [
+        (
+            "dns_addresses",
+            "Known addresses of the endpoint",
+            Gauge,
+            |set, _| set.snapshot().addresses().len() as u64,
+        ),
+        (
+            "dns_ejected_addresses",
+            "Addresses that could not be connected to",
+            Gauge,
+            |set, _| {
+                let snapshot = set.snapshot();
+                snapshot
+                    .addresses()
+                    .iter()
+                    .filter(|address| address.is_ejected())
+                    .count() as u64
+            },
+        ),
+        (
+            "dns_record_age_seconds",
+            "Age of the latest valid DNS answer",
+            Gauge,
+            |set, now| set.age(now).unwrap_or_default().as_secs(),
+        ),
+        (
+            "dns_stale",
+            "1: the latest DNS query failed",
+            Gauge,
+            |set, _| u64::from(set.failure().is_some()),
+        ),
+        (
+            "dns_changes",
+            "Changes of the known addresses",
+            Counter,
+            |set, _| set.changes(),
+        ),
+    ];
+    for (name, help, kind, pick) in endpoints {
+        let rows: Vec<(Labels<'_>, u64)> = sets
+            .iter()
+            .zip(&names)
+            .map(|(set, name)| ([("endpoint", name.as_str())], pick(set, now)))
+            .collect();
+        family(to, (name, help, kind), &rows)?;
+    }
+    Ok(())
+}
+
+/// Encodes the expiry of each certificate.
+fn encode_certificates(state: &State, to: &mut DescriptorEncoder<'_>) -> Result<(), fmt::Error> {
+    let certificates = state
+        .certificates
+        .lock()
+        .unwrap_or_else(PoisonError::into_inner)
+        .clone();
+    // Two certificates can have the same name, such as two kinds of key. The first to expire counts.
+    let mut first: BTreeMap<&str, i64> = BTreeMap::new();
+    for one in &certificates {
+        let expires = first.entry(&one.name).or_insert(one.expires);
+        *expires = one.expires.min(*expires);
+    }
+    let rows: Vec<(Labels<'_>, u64)> = first
+        .iter()
+        .map(|(name, expires)| ([("name", *name)], u64::try_from(*expires).unwrap_or(0)))
+        .collect();
+    family(
+        to,
+        (
+            "certificate_not_after_timestamp_seconds",
+            "Time at which the certificate expires",
+            MetricType::Gauge,
+        ),
+        &rows,
+    )
 }

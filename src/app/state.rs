@@ -1,4 +1,4 @@
-//! What outlives a config: the listeners, the endpoints, the counters. Read by the admin listener.
+//! The state that outlives a config: listeners, endpoints and counters. The admin listener reads it.
 
 use std::collections::HashSet;
 use std::sync::atomic::AtomicU64;
@@ -17,37 +17,37 @@ use crate::route::Route;
 use crate::shutdown::Wish;
 use crate::telemetry::metrics::RequestMetrics;
 
-/// A certificate in use, as far as people want to know.
+/// A certificate in use, as status and metrics show it.
 #[derive(Clone, Debug)]
 pub struct CertificateState {
-    /// Its first name, or its file where it has none.
+    /// Its first name, or its file if it has no name.
     pub name: String,
-    /// When it expires, in seconds since 1970.
+    /// Its expiry, in seconds since 1970.
     pub expires: i64,
 }
 
-/// How the latest load of the config went.
+/// The outcomes of the loads of the config.
 #[derive(Clone, Copy, Debug)]
 pub struct ReloadState {
-    /// Whether it was taken.
+    /// Whether the latest load succeeded.
     pub is_good: bool,
-    /// When a config was taken last, in seconds since 1970.
+    /// The time of the latest load that succeeded, in seconds since 1970.
     pub taken_at: u64,
-    /// Configs taken since the start, the first one included.
+    /// The number of loads that succeeded, the first one included.
     pub taken: u64,
-    /// Configs refused.
+    /// The number of loads that failed.
     pub refused: u64,
 }
 
 /// The state of a proxy.
 #[derive(Debug)]
 pub struct State {
-    /// Whether it should get traffic.
+    /// Whether this node should get traffic.
     pub health: Arc<Health>,
     pub(super) registry: Arc<Registry>,
     pub(super) probing: Probing,
     pub(super) listeners: Mutex<Vec<Listening>>,
-    /// The routes of the config that is served.
+    /// The routes of the config in use.
     pub(super) routes: Mutex<Vec<Arc<Route>>>,
     pub(super) certificates: Mutex<Vec<CertificateState>>,
     pub(super) reloads: Mutex<ReloadState>,
@@ -58,7 +58,7 @@ pub struct State {
 
 #[expect(
     clippy::disallowed_methods,
-    reason = "when a config was taken, for people"
+    reason = "the time of a reload, for display only"
 )]
 pub(super) fn unix_now() -> u64 {
     let now = SystemTime::now().duration_since(SystemTime::UNIX_EPOCH);
@@ -72,9 +72,9 @@ impl State {
             .unwrap_or_else(PoisonError::into_inner)
     }
 
-    /// The hosts that this node depends on: those of buckets that the config names, and those of buckets
-    /// under a pattern whose names have resolved. A bucket name that a client has invented must not make
-    /// the node unready.
+    /// Returns the hosts that this node depends on: those of buckets that the config names, and those of
+    /// buckets under a pattern whose names have resolved. A bucket name that a client has made up does not
+    /// make the node unready.
     pub(super) fn hosts(&self) -> Vec<Arc<Host>> {
         let routes = self.routes().clone();
         let named = routes.iter().flat_map(|route| route.origin.named_hosts());
@@ -89,7 +89,7 @@ impl State {
             .collect()
     }
 
-    /// Probes every endpoint. Whether at least one can be reached.
+    /// Probes every endpoint, and returns whether one of them can be reached.
     pub async fn proves_fit(&self) -> bool {
         let found = watch::prove(&self.hosts(), self.probing.path.as_ref()).await;
         let is_fit = found.is_fit;
@@ -97,8 +97,8 @@ impl State {
         is_fit
     }
 
-    /// Asks clients to connect anew as long as this node should not get traffic: a balancer that passes
-    /// connections on cannot move those that are open.
+    /// Asks clients to reconnect while this node should not get traffic. A layer 4 load balancer cannot move
+    /// connections that are open.
     pub(super) fn settle_clients(&self) {
         let wish = match (self.health.is_cut_off(), self.health.is_leaving()) {
             (true, _) => Wish::LeaveNow,
@@ -110,7 +110,7 @@ impl State {
         }
     }
 
-    /// Open client connections.
+    /// Returns the number of open client connections.
     #[must_use]
     pub fn connections(&self) -> u64 {
         self.listeners().iter().map(Listening::connections).sum()
@@ -120,19 +120,20 @@ impl State {
         self.routes.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    /// How the latest load of the config went.
+    /// Returns the outcomes of the loads of the config.
     #[must_use]
     pub fn reloads(&self) -> ReloadState {
         *self.reloads.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    /// A config was not taken.
+    /// Counts a load of the config that failed.
     pub fn note_refused(&self) {
         let mut reloads = self.reloads.lock().unwrap_or_else(PoisonError::into_inner);
         reloads.is_good = false;
         reloads.refused += 1;
     }
 
+    /// Counts a load of the config that succeeded.
     pub(super) fn note_taken(&self) {
         let mut reloads = self.reloads.lock().unwrap_or_else(PoisonError::into_inner);
         reloads.is_good = true;
@@ -154,7 +155,7 @@ impl State {
             .unwrap_or_else(PoisonError::into_inner) = states.collect();
     }
 
-    /// The state for `ossgate status`.
+    /// Returns the state as JSON, for `ossgate status`.
     #[must_use]
     pub fn status(&self) -> serde_json::Value {
         let now = Instant::now();

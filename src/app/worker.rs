@@ -1,4 +1,4 @@
-//! One worker: its listeners, its connections, its housekeeping.
+//! One worker: its listeners, connections and periodic tasks.
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -16,7 +16,7 @@ use crate::shutdown::{Phase, Shutdown};
 use crate::telemetry::access_log::AccessLog;
 use crate::telemetry::metrics::RequestMetrics;
 
-/// How often a worker looks after its pool and its part of the access log.
+/// The interval at which a worker sweeps its pool and flushes its part of the access log.
 const HOUSEKEEPING: Duration = Duration::from_millis(200);
 
 /// Makes the service of each client connection.
@@ -34,10 +34,10 @@ impl MakeService<AccessBody> for Services {
     }
 }
 
-/// What a worker needs.
+/// A worker before it runs.
 #[derive(Debug)]
 pub(super) struct Worker {
-    /// Listeners it has to serve; new ones come with a new config.
+    /// The listeners to serve. A new config sends further ones.
     pub(super) listeners: mpsc::UnboundedReceiver<WorkerListener>,
     pub(super) services: Services,
     pub(super) shutdown: Shutdown,
@@ -46,7 +46,7 @@ pub(super) struct Worker {
 }
 
 impl Worker {
-    /// Serves until everything has drained, or until all is to stop.
+    /// Serves until everything has drained, or until [`Phase::Stopping`].
     pub(super) async fn run(self) {
         let Self {
             mut listeners,
@@ -89,11 +89,11 @@ impl Worker {
         tokio::select! {
             () = serving => {}
             () = keeping => {}
-            // Returning drops the event loop and every connection on it.
+            // The return drops the event loop and closes every connection on it.
             () = stopping.reached(Phase::Stopping) => {
-                let cut = tasks.len();
-                if cut > 0 {
-                    tracing::warn!(connections = cut, "connections cut");
+                let open = tasks.len();
+                if open > 0 {
+                    tracing::warn!(connections = open, "closing connections before their end");
                 }
             }
         }
@@ -104,7 +104,7 @@ impl Worker {
 fn note_end(ended: Result<std::io::Result<()>, tokio::task::JoinError>) {
     match ended {
         Ok(Ok(())) => {}
-        Ok(Err(error)) => tracing::error!(%error, "listener ended"),
-        Err(error) => tracing::error!(%error, "listener ended by a fault of the proxy"),
+        Ok(Err(error)) => tracing::error!(%error, "listener failed"),
+        Err(error) => tracing::error!(%error, "listener task panicked"),
     }
 }

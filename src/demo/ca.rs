@@ -1,7 +1,7 @@
-//! A certificate authority that lives as long as the process, and leaf certificates of it.
+//! A throw-away certificate authority and its leaf certificates.
 //!
-//! Everything is PEM text: the config takes files, and clients take the authority's certificate as
-//! trust. The private keys protect nothing but a demonstration.
+//! Everything is PEM text: the config takes files, and clients trust the certificate of the authority.
+//! The private keys protect nothing but a demonstration.
 
 use std::fmt;
 
@@ -10,14 +10,14 @@ use rcgen::{
     KeyUsagePurpose,
 };
 
-/// Why a certificate could not be made.
+/// The error of a certificate that could not be made.
 #[derive(Debug)]
 pub enum CaError {
-    /// The name is not a DNS name or an address.
+    /// The name is neither a DNS name nor an IP address.
     Name {
         /// The name as given.
         name: String,
-        /// What rcgen says.
+        /// The error of rcgen.
         source: rcgen::Error,
     },
     /// The key or the signature could not be made.
@@ -57,9 +57,9 @@ impl fmt::Debug for Ca {
 /// A certificate with its chain and its key.
 #[derive(Clone)]
 pub struct Leaf {
-    /// The leaf and then the authority, PEM.
+    /// The leaf certificate and then the authority's, in PEM.
     pub chain: String,
-    /// The PKCS #8 key, PEM.
+    /// The private key: PKCS #8, in PEM.
     pub key: String,
 }
 
@@ -73,11 +73,11 @@ impl fmt::Debug for Leaf {
 }
 
 impl Ca {
-    /// A new authority with a key of its own.
+    /// Returns a new authority with its own key.
     ///
     /// # Errors
     ///
-    /// [`CaError::Crypto`] when the key cannot be made.
+    /// [`CaError::Crypto`] when the key or the certificate cannot be made.
     pub fn generate() -> Result<Self, CaError> {
         let mut params = CertificateParams::default();
         params
@@ -93,21 +93,21 @@ impl Ca {
         })
     }
 
-    /// The authority's certificate, PEM: what clients trust.
+    /// Returns the certificate of the authority, in PEM. Clients trust it.
     #[must_use]
     pub fn certificate(&self) -> &str {
         &self.certificate
     }
 
-    /// A server certificate for `names`: DNS names, `*.` names and IP addresses.
+    /// Returns a server certificate for `names`: DNS names, `*.` names and IP addresses.
     ///
     /// # Errors
     ///
-    /// [`CaError::Name`] for something that is none of these, [`CaError::Crypto`] when signing
-    /// fails.
+    /// [`CaError::Name`] for a name of another kind, and [`CaError::Crypto`] when the key or the signature
+    /// cannot be made.
     pub fn leaf(&self, names: &[&str]) -> Result<Leaf, CaError> {
         for name in names {
-            // Each on its own first, so that the error can say which one it was.
+            // Each name is checked alone first, so that the error can name it.
             CertificateParams::new(vec![(*name).to_owned()]).map_err(|source| CaError::Name {
                 name: (*name).to_owned(),
                 source,
@@ -173,7 +173,7 @@ mod tests {
                 &chain[1..],
                 &ServerName::try_from(name).unwrap(),
                 &[],
-                // 2030-01-01, inside rcgen's default validity.
+                // 2030-01-01, within rcgen's default validity.
                 rustls::pki_types::UnixTime::since_unix_epoch(std::time::Duration::from_secs(
                     1_893_456_000,
                 )),
@@ -183,7 +183,7 @@ mod tests {
     }
 
     #[test]
-    fn what_is_no_name_is_refused_with_the_name() {
+    fn the_error_contains_the_name_that_is_not_valid() {
         let error = Ca::generate().unwrap().leaf(&["ü"]).unwrap_err();
         assert!(error.to_string().contains("`ü`"), "{error}");
     }

@@ -1,8 +1,8 @@
-//! A DNS server on loopback that answers every question from one script.
+//! A DNS server on loopback with scripted answers.
 //!
-//! It speaks UDP and TCP on the same port and knows no zones: the script's addresses are the answer
-//! to every name that has no script of its own, A records for IPv4 and AAAA records for IPv6. The
-//! codec is hickory's.
+//! The server listens for UDP and TCP on the same port. It has no zones: every name without an answer of
+//! its own gets the common answer, as A records for IPv4 addresses and AAAA records for IPv6 addresses.
+//! The codec is hickory's.
 
 use std::collections::HashMap;
 use std::io;
@@ -16,87 +16,89 @@ use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::{TcpListener, TcpStream, UdpSocket};
 use tokio::task::JoinHandle;
 
-/// What every question is answered with.
+/// A scripted answer.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub enum Answer {
-    /// These addresses, as far as they fit the question's type.
+pub enum DnsAnswer {
+    /// Those of these addresses that have the type of the question.
     Addresses {
-        /// IPv4 and IPv6 addresses, in the order they are answered.
+        /// The IPv4 and IPv6 addresses, in the order of the answer.
         ips: Vec<IpAddr>,
-        /// Time to live of each record, in seconds.
+        /// The time to live of each record, in seconds.
         ttl: u32,
     },
-    /// The name does not exist.
+    /// NXDOMAIN: the name does not exist.
     NxDomain,
-    /// The server failed.
+    /// SERVFAIL: the server failed.
     ServFail,
-    /// The name exists and has no such record.
+    /// NOERROR without records: the name exists and has no record of this type.
     Empty,
-    /// No answer at all, so that the asker's timeout ends the question.
+    /// No answer: the query of the client times out.
     Silent,
 }
 
-/// The running server. Dropping it closes its sockets.
+/// A running server. Dropping it closes its sockets.
 #[derive(Debug)]
 pub struct Dns {
     address: SocketAddr,
-    shared: Arc<Shared>,
+    state: Arc<DnsState>,
     tasks: Vec<JoinHandle<()>>,
 }
 
+/// The answers and the query counter.
 #[derive(Debug)]
-struct Shared {
-    answer: Mutex<Answer>,
-    /// Answers of single names, lower case.
-    names: Mutex<HashMap<String, Answer>>,
+struct DnsState {
+    answer: Mutex<DnsAnswer>,
+    /// The answers of single names, which are in lower case.
+    names: Mutex<HashMap<String, DnsAnswer>>,
     queries: AtomicU64,
 }
 
 impl Dns {
-    /// Listens on `address`; port 0 takes a free one, the same for UDP and TCP.
+    /// Listens on `address`, with [`DnsAnswer::Empty`] for every name. Port 0 takes a free port, the same
+    /// for UDP and TCP.
     ///
     /// # Errors
     ///
-    /// When the address cannot be bound.
+    /// The system's error when the address cannot be bound.
     pub async fn bind(address: SocketAddr) -> io::Result<Self> {
-        let shared = Arc::new(Shared {
-            answer: Mutex::new(Answer::Empty),
+        let state = Arc::new(DnsState {
+            answer: Mutex::new(DnsAnswer::Empty),
             names: Mutex::default(),
             queries: AtomicU64::new(0),
         });
         let (udp, tcp) = bind_both(address).await?;
         let address = tcp.local_addr()?;
         let tasks = vec![
-            tokio::spawn(serve_udp(udp, Arc::clone(&shared))),
-            tokio::spawn(serve_tcp(tcp, Arc::clone(&shared))),
+            tokio::spawn(serve_udp(udp, Arc::clone(&state))),
+            tokio::spawn(serve_tcp(tcp, Arc::clone(&state))),
         ];
         Ok(Self {
             address,
-            shared,
+            state,
             tasks,
         })
     }
 
-    /// Where it listens.
+    /// Returns the address that the server listens on.
     #[must_use]
     pub fn addr(&self) -> SocketAddr {
         self.address
     }
 
-    /// Answers with `answer` from now on.
-    pub fn set(&self, answer: Answer) {
-        *self.shared.answer() = answer;
+    /// Sets the answer of every name without an answer of its own.
+    pub fn set(&self, answer: DnsAnswer) {
+        *self.state.answer() = answer;
     }
 
-    /// Answers questions about `name` with `answer` from now on.
-    pub fn set_for(&self, name: &str, answer: Answer) {
-        self.shared.names().insert(name.to_lowercase(), answer);
+    /// Sets the answer of `name`.
+    pub fn set_for(&self, name: &str, answer: DnsAnswer) {
+        self.state.names().insert(name.to_lowercase(), answer);
     }
 
-    /// How many questions were received.
+    /// Returns the number of queries received.
     #[must_use]
     pub fn queries(&self) -> u64 {
-        self.shared.queries.load(Ordering::Relaxed)
+        self.state.queries.load(Ordering::Relaxed)
     }
 }
 
@@ -108,16 +110,16 @@ impl Drop for Dns {
     }
 }
 
-impl Shared {
-    fn answer(&self) -> MutexGuard<'_, Answer> {
+impl DnsState {
+    fn answer(&self) -> MutexGuard<'_, DnsAnswer> {
         self.answer.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    fn names(&self) -> MutexGuard<'_, HashMap<String, Answer>> {
+    fn names(&self) -> MutexGuard<'_, HashMap<String, DnsAnswer>> {
         self.names.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    fn answer_for(&self, question: &Message) -> Answer {
+    fn answer_for(&self, question: &Message) -> DnsAnswer {
         let name = question
             .queries
             .first()
@@ -126,7 +128,7 @@ impl Shared {
         own.unwrap_or_else(|| self.answer().clone())
     }
 
-    /// The answer to one message; `None` when nothing is to be sent.
+    /// Returns the reply to `message`, or `None` when nothing is sent.
     fn reply(&self, message: &[u8]) -> Option<Vec<u8>> {
         let question = Message::from_vec(message).ok()?;
         if question.metadata.message_type != MessageType::Query {
@@ -138,11 +140,11 @@ impl Shared {
         reply.metadata.recursion_available = true;
         reply.add_queries(question.queries.iter().cloned());
         match self.answer_for(&question) {
-            Answer::Silent => return None,
-            Answer::NxDomain => reply.metadata.response_code = ResponseCode::NXDomain,
-            Answer::ServFail => reply.metadata.response_code = ResponseCode::ServFail,
-            Answer::Empty => {}
-            Answer::Addresses { ips, ttl } => {
+            DnsAnswer::Silent => return None,
+            DnsAnswer::NxDomain => reply.metadata.response_code = ResponseCode::NXDomain,
+            DnsAnswer::ServFail => reply.metadata.response_code = ResponseCode::ServFail,
+            DnsAnswer::Empty => {}
+            DnsAnswer::Addresses { ips, ttl } => {
                 let asked = question.queries.first()?;
                 for ip in ips {
                     let (kind, data) = match ip {
@@ -159,7 +161,8 @@ impl Shared {
     }
 }
 
-/// UDP and TCP sockets of one port. A free UDP port may be taken for TCP, so a few are tried.
+/// Binds a UDP and a TCP socket to one port. A port that is free for UDP can be in use for TCP, so up to
+/// nine ports are tried.
 async fn bind_both(address: SocketAddr) -> io::Result<(UdpSocket, TcpListener)> {
     let mut attempts_left = 8_u8;
     loop {
@@ -172,28 +175,28 @@ async fn bind_both(address: SocketAddr) -> io::Result<(UdpSocket, TcpListener)> 
     }
 }
 
-async fn serve_udp(socket: UdpSocket, shared: Arc<Shared>) {
+async fn serve_udp(socket: UdpSocket, state: Arc<DnsState>) {
     let mut buffer = [0_u8; 4096];
     loop {
-        // An error on a UDP socket is about an earlier datagram's destination, not about this one.
+        // An error on a UDP socket concerns the destination of an earlier datagram.
         let Ok((length, peer)) = socket.recv_from(&mut buffer).await else {
             tokio::task::yield_now().await;
             continue;
         };
-        if let Some(reply) = buffer.get(..length).and_then(|bytes| shared.reply(bytes)) {
+        if let Some(reply) = buffer.get(..length).and_then(|bytes| state.reply(bytes)) {
             drop(socket.send_to(&reply, peer).await);
         }
     }
 }
 
-async fn serve_tcp(listener: TcpListener, shared: Arc<Shared>) {
+async fn serve_tcp(listener: TcpListener, state: Arc<DnsState>) {
     let mut streams = tokio::task::JoinSet::new();
     loop {
         if let Ok((stream, _)) = listener.accept().await {
-            let shared = Arc::clone(&shared);
+            let state = Arc::clone(&state);
             streams.spawn(async move {
-                // The peer's end of the connection is an error too, and no news.
-                drop(serve_stream(stream, &shared).await);
+                // A connection closed by the peer is an error here, and expected.
+                drop(serve_stream(stream, &state).await);
             });
             while streams.try_join_next().is_some() {}
         } else {
@@ -202,12 +205,12 @@ async fn serve_tcp(listener: TcpListener, shared: Arc<Shared>) {
     }
 }
 
-async fn serve_stream(mut stream: TcpStream, shared: &Shared) -> io::Result<()> {
+async fn serve_stream(mut stream: TcpStream, state: &DnsState) -> io::Result<()> {
     loop {
         let length = stream.read_u16().await?;
         let mut message = vec![0; usize::from(length)];
         stream.read_exact(&mut message).await?;
-        if let Some(reply) = shared.reply(&message)
+        if let Some(reply) = state.reply(&message)
             && let Ok(length) = u16::try_from(reply.len())
         {
             stream.write_u16(length).await?;
@@ -242,9 +245,9 @@ mod tests {
     }
 
     #[tokio::test]
-    async fn answers_the_script_on_udp_and_tcp() {
+    async fn scripted_addresses_are_answered_over_udp_and_tcp() {
         let dns = Dns::bind("127.0.0.1:0".parse().unwrap()).await.unwrap();
-        dns.set(Answer::Addresses {
+        dns.set(DnsAnswer::Addresses {
             ips: vec!["127.0.0.9".parse().unwrap(), "::1".parse().unwrap()],
             ttl: 3,
         });
@@ -256,12 +259,12 @@ mod tests {
         assert_eq!(ask_udp(&dns, RecordType::MX).await.answers.len(), 0);
 
         let mut stream = TcpStream::connect(dns.addr()).await.unwrap();
-        let asked = question(RecordType::A);
+        let query = question(RecordType::A);
         stream
-            .write_u16(u16::try_from(asked.len()).unwrap())
+            .write_u16(u16::try_from(query.len()).unwrap())
             .await
             .unwrap();
-        stream.write_all(&asked).await.unwrap();
+        stream.write_all(&query).await.unwrap();
         let length = stream.read_u16().await.unwrap();
         let mut reply = vec![0; usize::from(length)];
         stream.read_exact(&mut reply).await.unwrap();
@@ -270,20 +273,20 @@ mod tests {
     }
 
     #[tokio::test]
-    async fn failures_are_scripted_too() {
+    async fn failures_are_answered_as_scripted() {
         let dns = Dns::bind("127.0.0.1:0".parse().unwrap()).await.unwrap();
         for (answer, code) in [
-            (Answer::NxDomain, ResponseCode::NXDomain),
-            (Answer::ServFail, ResponseCode::ServFail),
-            (Answer::Empty, ResponseCode::NoError),
+            (DnsAnswer::NxDomain, ResponseCode::NXDomain),
+            (DnsAnswer::ServFail, ResponseCode::ServFail),
+            (DnsAnswer::Empty, ResponseCode::NoError),
         ] {
             dns.set(answer);
             let reply = ask_udp(&dns, RecordType::A).await;
             assert_eq!(reply.metadata.response_code, code);
             assert!(reply.answers.is_empty());
         }
-        dns.set(Answer::Silent);
-        assert!(dns.shared.reply(&question(RecordType::A)).is_none());
-        assert!(dns.shared.reply(b"not dns").is_none());
+        dns.set(DnsAnswer::Silent);
+        assert!(dns.state.reply(&question(RecordType::A)).is_none());
+        assert!(dns.state.reply(b"not dns").is_none());
     }
 }

@@ -1,7 +1,7 @@
-//! A sample OSS, a scripted DNS and a throw-away certificate authority, all on loopback.
+//! A sample OSS, a scripted DNS server and a throw-away certificate authority, all on loopback.
 //!
-//! What `ossgate demo` shows and what the tests talk to. It keeps everything in memory, is made for
-//! one machine and a short life, and is never part of the proxy's own path.
+//! `ossgate demo` shows the proxy in front of them, and the tests use them as the origin. They keep
+//! everything in memory, for one machine and a short life, and never run in a serving proxy.
 
 pub mod ca;
 pub mod dns;

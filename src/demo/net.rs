@@ -1,7 +1,7 @@
 //! Serves the origin over loopback sockets, with or without TLS.
 //!
-//! HTTP/1.1 only, as OSS is spoken to. A [`Served`] listener can stop accepting, and can cut the
-//! connections it has, apart from each other: an address that leaves does one before the other.
+//! HTTP/1.1 only, like OSS. A [`Served`] listener can stop accepting and can close its connections, in
+//! two steps: an OSS address that is withdrawn stops accepting before its connections end.
 
 use std::convert::Infallible;
 use std::io;
@@ -20,29 +20,29 @@ use tokio_rustls::TlsAcceptor;
 
 use crate::demo::origin::{ExpectSwitch, Origin};
 
-/// How a listener and its connections go on.
+/// The state of a listener and its connections.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 enum Life {
     Open,
-    /// No new connections.
+    /// The listening socket is closed. Connections continue.
     Closed,
-    /// No connections at all.
+    /// The connections are closed too.
     Cut,
 }
 
-/// A served listener; dropping it cuts everything.
+/// A served listener. Dropping it closes the listening socket and every connection.
 #[derive(Debug)]
 pub struct Served {
     life: watch::Sender<Life>,
 }
 
 impl Served {
-    /// Closes the listening socket; running connections go on.
+    /// Closes the listening socket. Connections continue.
     pub fn stop_accepting(&self) {
         self.life.send_replace(Life::Closed);
     }
 
-    /// Closes the listening socket and every connection, in the middle of whatever they do.
+    /// Closes the listening socket and every connection, with their requests in flight.
     pub fn cut(&self) {
         self.life.send_replace(Life::Cut);
     }
@@ -54,7 +54,11 @@ impl Drop for Served {
     }
 }
 
-/// Serves `origin` on `listener`, over TLS when `tls` is given. Must be called inside a runtime.
+/// Serves `origin` on `listener`, over TLS when `tls` is given.
+///
+/// # Panics
+///
+/// Outside a tokio runtime.
 #[must_use]
 pub fn serve(
     listener: TcpListener,
@@ -76,7 +80,7 @@ async fn accept(
     loop {
         let accepted = tokio::select! {
             biased;
-            // First, so that whoever is in the queue already is served and not reset.
+            // First, so that connections in the queue of the socket are served and not reset.
             accepted = listener.accept() => accepted,
             _ = life.wait_for(|life| *life >= Life::Closed) => return,
         };
@@ -91,10 +95,10 @@ async fn accept(
                     return;
                 }
                 match tls {
-                    None => talk(socket, origin).await,
+                    None => serve_connection(socket, origin).await,
                     Some(tls) => {
                         if let Ok(stream) = tls.accept(socket).await {
-                            talk(stream, origin).await;
+                            serve_connection(stream, origin).await;
                         }
                     }
                 }
@@ -107,9 +111,12 @@ async fn accept(
     }
 }
 
-async fn talk<S: AsyncRead + AsyncWrite + Unpin + Send + 'static>(stream: S, origin: Origin) {
+async fn serve_connection<S: AsyncRead + AsyncWrite + Unpin + Send + 'static>(
+    stream: S,
+    origin: Origin,
+) {
     let switch = ExpectSwitch::default();
-    let io = Silencer {
+    let io = ContinueFilter {
         inner: stream,
         switch: switch.clone(),
     };
@@ -120,21 +127,21 @@ async fn talk<S: AsyncRead + AsyncWrite + Unpin + Send + 'static>(stream: S, ori
             Ok::<_, Infallible>(origin.serve(request).await)
         }
     });
-    // How a client's connection ends is the client's affair.
+    // The origin does not care how a connection ends.
     let _ended = http1::Builder::new()
         .serve_connection(TokioIo::new(io), service)
         .await;
 }
 
-/// Swallows one `100 Continue` when told to.
-struct Silencer<S> {
+/// A stream that suppresses one `100 Continue` when its switch is set.
+struct ContinueFilter<S> {
     inner: S,
     switch: ExpectSwitch,
 }
 
 const CONTINUE: &[u8] = b"HTTP/1.1 100 Continue\r\n\r\n";
 
-impl<S: AsyncRead + Unpin> AsyncRead for Silencer<S> {
+impl<S: AsyncRead + Unpin> AsyncRead for ContinueFilter<S> {
     fn poll_read(
         mut self: Pin<&mut Self>,
         cx: &mut Context<'_>,
@@ -144,7 +151,7 @@ impl<S: AsyncRead + Unpin> AsyncRead for Silencer<S> {
     }
 }
 
-impl<S: AsyncWrite + Unpin> AsyncWrite for Silencer<S> {
+impl<S: AsyncWrite + Unpin> AsyncWrite for ContinueFilter<S> {
     fn poll_write(
         mut self: Pin<&mut Self>,
         cx: &mut Context<'_>,

@@ -1,15 +1,16 @@
-//! Notices that files have changed.
+//! Detects changed files.
 //!
-//! Looks at what the system says about each file, through symbolic links, every round: that sees a
-//! rename, a swap of links as Kubernetes makes, and a network file system alike. A file counts as
-//! changed once it has stayed the same for a round, so that a half-written one is not read.
+//! Polls the metadata of each file, through symbolic links. Polling detects renames, the swapped links of
+//! Kubernetes, and changes on a network file system. A file counts as changed once it has stayed the same
+//! for one poll, so that a half-written file is not read.
 
 use std::os::unix::fs::MetadataExt;
 use std::path::{Path, PathBuf};
 
 use crate::config::Config;
 
-/// What tells one state of a file from another; `None` when it cannot be looked at.
+/// The metadata that differs between two states of a file: inode, size, modification and change time.
+/// `None` when the file is not accessible.
 type Stamp = Option<(u64, u64, i64, i64, i64, i64)>;
 
 fn stamp(path: &Path) -> Stamp {
@@ -19,18 +20,19 @@ fn stamp(path: &Path) -> Stamp {
         found.size(),
         found.mtime(),
         found.mtime_nsec(),
-        // Changes with the permissions, too.
+        // The change time also changes with the permissions.
         found.ctime(),
         found.ctime_nsec(),
     ))
 }
 
+/// Files that are read together.
 #[derive(Debug)]
 struct Group {
     files: Vec<PathBuf>,
-    /// As they were when they were read, or could not be.
+    /// Their state when they were last read.
     read: Vec<Stamp>,
-    /// As they were a round ago.
+    /// Their state at the previous poll.
     seen: Vec<Stamp>,
 }
 
@@ -48,33 +50,33 @@ impl Group {
         let now: Vec<Stamp> = self.files.iter().map(|file| stamp(file)).collect();
         let is_still = now == self.seen;
         self.seen.clone_from(&now);
-        let is_news = is_still && now != self.read && now.iter().all(Option::is_some);
-        if is_news {
+        let is_changed = is_still && now != self.read && now.iter().all(Option::is_some);
+        if is_changed {
             self.read = now;
         }
-        is_news
+        is_changed
     }
 }
 
-/// What has changed since it was read.
+/// The files that have changed since they were read.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
-pub(super) struct News {
-    /// The config file.
+pub(super) struct ChangedFiles {
+    /// Whether the config file has changed.
     pub(super) config: bool,
-    /// Places of the certificates with a changed file, in the config's order.
+    /// The indexes in the config of the certificates with a changed file.
     pub(super) certificates: Vec<usize>,
 }
 
-/// The files of a config.
+/// The config file and the files that the config names.
 #[derive(Debug)]
-pub(super) struct Watched {
+pub(super) struct WatchedFiles {
     config: Group,
     /// One for each certificate.
     certificates: Vec<Group>,
 }
 
-impl Watched {
-    /// Takes the files as they are now for read.
+impl WatchedFiles {
+    /// Treats the current state of all files as read.
     pub(super) fn new(path: &Path, config: &Config) -> Self {
         let certificates = config
             .certificates
@@ -86,16 +88,16 @@ impl Watched {
         }
     }
 
-    /// The config file as it is now has been read, whatever came of it.
+    /// Treats the current state of the config file as read.
     pub(super) fn note_config_read(&mut self) {
         let file = std::mem::take(&mut self.config.files);
         self.config = Group::new(file);
     }
 
-    /// Looks again.
-    pub(super) fn look(&mut self) -> News {
+    /// Polls all files and returns those that have changed.
+    pub(super) fn poll(&mut self) -> ChangedFiles {
         let certificates = self.certificates.iter_mut().enumerate();
-        News {
+        ChangedFiles {
             config: self.config.has_changed(),
             certificates: certificates
                 .filter_map(|(place, group)| group.has_changed().then_some(place))
@@ -109,7 +111,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_change_is_told_once_and_when_the_file_has_settled() {
+    fn a_change_is_reported_once_after_the_file_has_settled() {
         let dir = tempfile::tempdir().unwrap();
         let file = dir.path().join("cert.pem");
         std::fs::write(&file, "one").unwrap();

@@ -1,22 +1,22 @@
-//! Whether the process has room for more requests.
+//! Whether the process has memory for more requests.
 //!
-//! Compares what the process has in memory (`/proc/self/status`) with a limit: the operator's, else
-//! nine tenths of the control group's. Running out of it would end every transfer; answering new
-//! requests 503 for a while ends none.
+//! Compares the resident memory of the process (`/proc/self/status`) with a limit: the operator's, or else
+//! nine tenths of the control group's. A process that runs out of memory is killed, and every transfer
+//! fails. A 503 to new requests fails no transfer.
 
 use std::path::Path;
 
 use crate::runtime::resident_memory;
 
-/// Compares memory in use with a limit.
+/// Compares the memory in use with a limit.
 #[derive(Debug)]
-pub(super) struct Guard {
-    /// Of the control group, read at the start.
+pub(super) struct MemoryWatch {
+    /// The limit of the control group in bytes, read at the start.
     group: Option<u64>,
     has_room: bool,
 }
 
-impl Default for Guard {
+impl Default for MemoryWatch {
     fn default() -> Self {
         Self {
             group: group_limit(),
@@ -25,9 +25,10 @@ impl Default for Guard {
     }
 }
 
-impl Guard {
-    /// Looks again, with `configured` bytes as the limit; 0 takes the control group's. Room comes back
-    /// a tenth below the limit, so that it does not flicker.
+impl MemoryWatch {
+    /// Returns whether the memory in use is below the limit: `configured` bytes, or 0 for the limit of the
+    /// control group. After it was reached, memory in use must fall a tenth below the limit, so that the
+    /// result does not flap.
     pub(super) fn has_room(&mut self, configured: usize) -> bool {
         let limit = match u64::try_from(configured).unwrap_or(u64::MAX) {
             0 => self.group.map(|limit| limit / 10 * 9),
@@ -45,7 +46,8 @@ fn has_room(had: bool, limit: u64, used: u64) -> bool {
     used < if had { limit } else { limit / 10 * 9 }
 }
 
-/// The tightest limit of this process's control group and those above it; version 2, then 1.
+/// Returns the lowest limit in bytes of the control group of this process and of those above it: of cgroup
+/// v2, or else v1.
 fn group_limit() -> Option<u64> {
     let number =
         |path: &Path| -> Option<u64> { std::fs::read_to_string(path).ok()?.trim().parse().ok() };
@@ -59,7 +61,7 @@ fn group_limit() -> Option<u64> {
             .filter_map(|group| number(&group.join("memory.max")))
             .min()
     });
-    // Version 1 says that there is no limit with a number near the largest.
+    // In v1, no limit is a number near the maximum.
     unified
         .or_else(|| number(&root.join("memory/memory.limit_in_bytes")))
         .filter(|limit| *limit < 1 << 60)
@@ -70,7 +72,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn room_comes_back_below_the_limit() {
+    fn there_is_room_again_a_tenth_below_the_limit() {
         assert!(has_room(true, 1000, 999));
         assert!(!has_room(true, 1000, 1000));
         assert!(!has_room(false, 1000, 950));
@@ -78,10 +80,10 @@ mod tests {
     }
 
     #[test]
-    fn this_process_has_memory() {
+    fn resident_memory_is_compared_with_the_configured_limit() {
         assert!(resident_memory().unwrap() > 1 << 20);
-        let mut guard = Guard::default();
-        assert!(!guard.has_room(1));
-        assert!(guard.has_room(1 << 40));
+        let mut memory = MemoryWatch::default();
+        assert!(!memory.has_room(1));
+        assert!(memory.has_room(1 << 40));
     }
 }

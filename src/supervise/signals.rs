@@ -1,8 +1,8 @@
-//! The signals of a process and what each asks for.
+//! The signals of the process and the action of each.
 
 use tokio::signal::unix::{Signal, SignalKind, signal};
 
-/// The signals of a process. Until it exists, SIGHUP and the others end the process.
+/// Handlers of the signals. Before they are installed, each of these signals kills the process.
 #[derive(Debug)]
 pub struct Signals {
     terminate: Signal,
@@ -13,20 +13,24 @@ pub struct Signals {
     upgrade: Signal,
 }
 
-/// What a signal asks for.
-pub(super) enum Asked {
+/// The action of a signal.
+pub(super) enum SignalAction {
+    /// Drain and end.
     End,
+    /// Reload the config.
     Reload,
+    /// Reopen the log files.
     Reopen,
+    /// Replace the binary.
     Upgrade,
 }
 
 impl Signals {
-    /// Takes over the signals; inside the runtime that waits for them.
+    /// Installs the handlers. It must be called inside the runtime that waits for the signals.
     ///
     /// # Errors
     ///
-    /// When the system refuses.
+    /// The system's error when a handler cannot be installed.
     pub fn new() -> std::io::Result<Self> {
         Ok(Self {
             terminate: signal(SignalKind::terminate())?,
@@ -38,14 +42,15 @@ impl Signals {
         })
     }
 
-    pub(super) async fn next(&mut self) -> Asked {
+    /// Waits for the next signal. Cancel-safe.
+    pub(super) async fn next(&mut self) -> SignalAction {
         tokio::select! {
-            _ = self.terminate.recv() => Asked::End,
-            _ = self.quit.recv() => Asked::End,
-            _ = self.interrupt.recv() => Asked::End,
-            _ = self.hang_up.recv() => Asked::Reload,
-            _ = self.reopen.recv() => Asked::Reopen,
-            _ = self.upgrade.recv() => Asked::Upgrade,
+            _ = self.terminate.recv() => SignalAction::End,
+            _ = self.quit.recv() => SignalAction::End,
+            _ = self.interrupt.recv() => SignalAction::End,
+            _ = self.hang_up.recv() => SignalAction::Reload,
+            _ = self.reopen.recv() => SignalAction::Reopen,
+            _ = self.upgrade.recv() => SignalAction::Upgrade,
         }
     }
 }

@@ -1,41 +1,41 @@
-//! What systemd is told (sd_notify(3)). Without it, nothing happens.
+//! Notifications to systemd (sd_notify(3)). Without systemd they have no effect.
 
 use sd_notify::NotifyState;
 
-fn tell(state: &[NotifyState<'_>]) {
+fn notify(state: &[NotifyState<'_>]) {
     if let Err(error) = sd_notify::notify(state) {
-        tracing::warn!(%error, "cannot tell systemd");
+        tracing::warn!(%error, "cannot notify systemd");
     }
 }
 
-/// The process serves.
+/// Notifies that the process serves.
 pub(super) fn ready() {
-    tell(&[NotifyState::Ready, NotifyState::Status("serving")]);
+    notify(&[NotifyState::Ready, NotifyState::Status("serving")]);
 }
 
-/// The config is being loaded again.
+/// Notifies that the config is being reloaded.
 pub(super) fn reloading() {
     if let Ok(now) = NotifyState::monotonic_usec_now() {
-        tell(&[NotifyState::Reloading, now]);
+        notify(&[NotifyState::Reloading, now]);
     }
 }
 
-/// The process drains and will end.
+/// Notifies that the process drains and will end.
 pub(super) fn stopping() {
-    tell(&[NotifyState::Stopping, NotifyState::Status("draining")]);
+    notify(&[NotifyState::Stopping, NotifyState::Status("draining")]);
 }
 
-/// Another process is the main one from now on.
+/// Notifies that process `pid` is the main process from now on.
 pub(super) fn main_process(pid: u32) {
-    tell(&[NotifyState::MainPid(pid), NotifyState::Ready]);
+    notify(&[NotifyState::MainPid(pid), NotifyState::Ready]);
 }
 
-/// Whether the process has to say again and again that it lives.
+/// Whether systemd's watchdog expects periodic notifications ([`alive`]).
 pub(super) fn has_watchdog() -> bool {
     sd_notify::watchdog_enabled().is_some()
 }
 
-/// The process lives.
+/// Notifies the watchdog that the process is alive.
 pub(super) fn alive() {
-    tell(&[NotifyState::Watchdog]);
+    notify(&[NotifyState::Watchdog]);
 }

@@ -16,7 +16,7 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering::Relaxed};
 use std::time::Duration;
 
-use ossgate::demo::dns::{Answer, Dns};
+use ossgate::demo::dns::{Dns, DnsAnswer};
 use tokio::net::TcpListener;
 use tokio::task::JoinSet;
 
@@ -127,7 +127,7 @@ async fn one_of_three_addresses_may_be_dead_slow_or_breaking() {
     let dns = Dns::bind(SocketAddr::from(([127, 0, 0, 1], 0)))
         .await
         .unwrap();
-    dns.set(Answer::Addresses {
+    dns.set(DnsAnswer::Addresses {
         ips: [1, 2, 3].map(|last| IpAddr::V4(ip(last))).to_vec(),
         ttl: 60,
     });

@@ -16,7 +16,7 @@ use std::sync::Arc;
 use std::sync::atomic::Ordering::Relaxed;
 use std::time::{Duration, SystemTime};
 
-use ossgate::demo::dns::{Answer, Dns};
+use ossgate::demo::dns::{Dns, DnsAnswer};
 use ossgate::demo::net::{self, Served};
 use ossgate::demo::origin::{BucketOptions, Options, Origin, TrustAll};
 use tokio::net::TcpListener;
@@ -29,8 +29,8 @@ fn ip(last: u8) -> Ipv4Addr {
     Ipv4Addr::new(127, 0, 2, last)
 }
 
-fn answer(lasts: &[u8]) -> Answer {
-    Answer::Addresses {
+fn answer(lasts: &[u8]) -> DnsAnswer {
+    DnsAnswer::Addresses {
         ips: lasts.iter().map(|last| IpAddr::V4(ip(*last))).collect(),
         ttl: 1,
     }
@@ -78,7 +78,7 @@ async fn flips_between_two_addresses_lose_no_request() {
         let next = ip(if flip % 2 == 0 { 2 } else { 1 });
         let listener = TcpListener::bind((next, port)).await.unwrap();
         let old = std::mem::replace(&mut serving, net::serve(listener, None, origin.clone()));
-        dns.set(Answer::Addresses {
+        dns.set(DnsAnswer::Addresses {
             ips: vec![next.into()],
             ttl: 1,
         });
@@ -102,7 +102,7 @@ async fn a_dns_silent_for_ten_times_the_ttl_loses_no_request() {
     while tally.sent.load(Relaxed) < CLIENTS {
         tokio::task::yield_now().await;
     }
-    dns.set(Answer::Silent);
+    dns.set(DnsAnswer::Silent);
     tokio::time::interval_at(Instant::now() + Duration::from_secs(10), PACE)
         .tick()
         .await;

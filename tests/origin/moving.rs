@@ -7,7 +7,7 @@
 use std::net::{IpAddr, Ipv4Addr, SocketAddr};
 use std::time::Duration;
 
-use ossgate::demo::dns::{Answer, Dns};
+use ossgate::demo::dns::{Dns, DnsAnswer};
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::{TcpListener, TcpSocket};
 use tokio::time::Instant;
@@ -23,14 +23,14 @@ fn ip(last: u8) -> Ipv4Addr {
     Ipv4Addr::new(127, 0, 6, last)
 }
 
-fn answer(lasts: &[u8]) -> Answer {
-    Answer::Addresses {
+fn answer(lasts: &[u8]) -> DnsAnswer {
+    DnsAnswer::Addresses {
         ips: lasts.iter().map(|last| IpAddr::V4(ip(*last))).collect(),
         ttl: 60,
     }
 }
 
-async fn dns(first: Answer) -> Dns {
+async fn dns(first: DnsAnswer) -> Dns {
     let dns = Dns::bind(SocketAddr::from(([127, 0, 0, 1], 0)));
     let dns = dns.await.unwrap();
     dns.set(first);

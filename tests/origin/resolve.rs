@@ -8,7 +8,7 @@
 use std::net::{IpAddr, Ipv4Addr, SocketAddr};
 use std::time::Duration;
 
-use ossgate::demo::dns::{Answer, Dns};
+use ossgate::demo::dns::{Dns, DnsAnswer};
 use tokio::net::{TcpListener, UdpSocket};
 
 use crate::support::origin::{RawOrigin, ok};
@@ -18,14 +18,14 @@ fn ip(last: u8) -> Ipv4Addr {
     Ipv4Addr::new(127, 0, 1, last)
 }
 
-fn answer(lasts: &[u8]) -> Answer {
-    Answer::Addresses {
+fn answer(lasts: &[u8]) -> DnsAnswer {
+    DnsAnswer::Addresses {
         ips: lasts.iter().map(|last| IpAddr::V4(ip(*last))).collect(),
         ttl: 1,
     }
 }
 
-async fn dns(first: Answer) -> Dns {
+async fn dns(first: DnsAnswer) -> Dns {
     let dns = Dns::bind(SocketAddr::from(([127, 0, 0, 1], 0)))
         .await
         .unwrap();
@@ -120,10 +120,10 @@ async fn a_dns_failure_after_a_good_answer_costs_no_request() {
     let proxy = proxy(&[dns.addr()], port, "");
     get_until(&proxy, "from 31").await;
     for failure in [
-        Answer::Silent,
-        Answer::NxDomain,
-        Answer::ServFail,
-        Answer::Empty,
+        DnsAnswer::Silent,
+        DnsAnswer::NxDomain,
+        DnsAnswer::ServFail,
+        DnsAnswer::Empty,
     ] {
         dns.set(failure);
         let queries = dns.queries();
@@ -136,7 +136,7 @@ async fn a_dns_failure_after_a_good_answer_costs_no_request() {
 #[tokio::test(flavor = "multi_thread")]
 async fn a_dns_failure_at_the_start_is_reported_and_recovers() {
     let (port, _origins) = origins(&[41]).await;
-    let dns = dns(Answer::NxDomain).await;
+    let dns = dns(DnsAnswer::NxDomain).await;
     let proxy = proxy(&[dns.addr()], port, "");
     let failed = get(&proxy).await;
     assert_eq!(status(&failed), 502, "{failed}");
@@ -153,7 +153,7 @@ async fn a_dns_failure_at_the_start_is_reported_and_recovers() {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn forbidden_addresses_have_an_error_of_their_own() {
-    let dns = dns(Answer::Addresses {
+    let dns = dns(DnsAnswer::Addresses {
         ips: vec![
             "169.254.169.254".parse().unwrap(),
             "100.100.100.200".parse().unwrap(),
@@ -177,10 +177,10 @@ async fn one_name_server_of_several_that_works_is_enough() {
     let _origin = RawOrigin::serve(listener, |_| ok("x"));
     let good = dns(answer(&[61])).await;
     for bad in [
-        Answer::ServFail,
-        Answer::NxDomain,
-        Answer::Empty,
-        Answer::Silent,
+        DnsAnswer::ServFail,
+        DnsAnswer::NxDomain,
+        DnsAnswer::Empty,
+        DnsAnswer::Silent,
     ] {
         let (one, other) = (dns(bad.clone()).await, dns(bad).await);
         for servers in [

@@ -11,7 +11,7 @@ use std::sync::atomic::{AtomicUsize, Ordering::Relaxed};
 
 use http_body_util::BodyExt;
 use hyper_util::rt::{TokioExecutor, TokioIo};
-use ossgate::demo::dns::{Answer, Dns};
+use ossgate::demo::dns::{Dns, DnsAnswer};
 use tokio::net::{TcpListener, TcpStream};
 
 use crate::support::object::{LENGTH, TAG, answer, joined, object, range, whole};
@@ -186,7 +186,7 @@ async fn the_rest_comes_from_another_address_if_there_is_one() {
     let dns = Dns::bind(SocketAddr::from(([127, 0, 0, 1], 0)))
         .await
         .unwrap();
-    dns.set(Answer::Addresses {
+    dns.set(DnsAnswer::Addresses {
         ips: vec![IpAddr::V4(left), IpAddr::V4(right)],
         ttl: 60,
     });

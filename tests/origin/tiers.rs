@@ -6,7 +6,7 @@
 
 use std::time::Duration;
 
-use ossgate::demo::dns::Answer;
+use ossgate::demo::dns::DnsAnswer;
 use tokio::net::TcpListener;
 use tokio::time::Instant;
 
@@ -53,7 +53,7 @@ async fn a_request_leaves_an_endpoint_that_swallows_connects_within_five_seconds
     let dns = dns().await;
     dns.set_for(
         "examplebucket.first.test",
-        Answer::Addresses {
+        DnsAnswer::Addresses {
             ips: vec!["127.0.5.1".parse().unwrap()],
             ttl: 60,
         },
@@ -83,7 +83,7 @@ async fn a_request_leaves_an_endpoint_that_swallows_connects_within_five_seconds
 async fn an_endpoint_whose_name_does_not_exist_is_passed_over() {
     let second = RawOrigin::start(|_| ok("second")).await;
     let dns = dns().await;
-    dns.set_for("examplebucket.first.test", Answer::NxDomain);
+    dns.set_for("examplebucket.first.test", DnsAnswer::NxDomain);
     let endpoints = named([80, second.address.port()]);
     let proxy = proxy(&dns, &endpoints, PLAIN);
     for _ in 0..3 {

@@ -6,7 +6,7 @@
 
 use std::time::Duration;
 
-use ossgate::demo::dns::{Answer, Dns};
+use ossgate::demo::dns::{Dns, DnsAnswer};
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::TcpStream;
 
@@ -126,7 +126,7 @@ async fn metrics_count_the_requests() {
 #[tokio::test]
 async fn readiness_follows_the_endpoint() {
     let dns = Dns::bind(([127, 0, 0, 1], 0).into()).await.unwrap();
-    dns.set(Answer::NxDomain);
+    dns.set(DnsAnswer::NxDomain);
     let origin = RawOrigin::start(|_| ok("x")).await;
     let port = origin.address.port();
     let proxy = Proxy::start(&format!(
@@ -145,7 +145,7 @@ async fn readiness_follows_the_endpoint() {
         "{troubles}"
     );
     assert!(!health.is_ready());
-    dns.set(Answer::Addresses {
+    dns.set(DnsAnswer::Addresses {
         ips: vec![[127, 0, 0, 1].into()],
         ttl: 1,
     });
@@ -255,7 +255,7 @@ async fn the_health_path_of_a_listener_comes_before_every_rule() {
 #[tokio::test]
 async fn a_bucket_name_made_up_by_a_client_does_not_change_readiness() {
     let dns = Dns::bind(([127, 0, 0, 1], 0).into()).await.unwrap();
-    dns.set(Answer::NxDomain);
+    dns.set(DnsAnswer::NxDomain);
     let proxy = Proxy::start(&format!(
         "[server]\nworkers = 1\n[dns]\nservers = [\"{}\"]\n[[listener]]\naddress = \"127.0.0.1:0\"\n\
          [[route]]\norigin = {{ buckets = [\"team-*\"], endpoint = \"oss.test\", tls = false }}\n",

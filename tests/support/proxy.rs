@@ -75,7 +75,12 @@ impl Proxy {
 
     /// Starts or ends the leaving state, in which a load balancer removes the node.
     pub(crate) fn set_leaving(&mut self, is_leaving: bool) {
-        self.running.as_mut().unwrap().set_leaving(is_leaving);
+        let running = self.running.as_mut().unwrap();
+        if is_leaving {
+            running.leave();
+        } else {
+            running.rejoin();
+        }
     }
 
     /// Drains, as on the first SIGTERM.

@@ -2,7 +2,7 @@
 
 use std::net::{IpAddr, Ipv4Addr, SocketAddr};
 
-use ossgate::demo::dns::{Answer, Dns};
+use ossgate::demo::dns::{Dns, DnsAnswer};
 use tokio::net::TcpListener;
 
 use super::proxy::{Proxy, status};
@@ -13,7 +13,7 @@ pub(crate) async fn dns() -> Dns {
     let dns = Dns::bind(SocketAddr::from(([127, 0, 0, 1], 0)))
         .await
         .unwrap();
-    dns.set(Answer::Addresses {
+    dns.set(DnsAnswer::Addresses {
         ips: vec![IpAddr::V4(Ipv4Addr::LOCALHOST)],
         ttl: 60,
     });

@@ -232,7 +232,7 @@ async fn flip(world: &World) -> Result<(), Fault> {
 }
 
 async fn dns_dead(world: &World) -> Result<(), Fault> {
-    world.dns.set(crate::demo::dns::Answer::Silent);
+    world.dns.set(crate::demo::dns::DnsAnswer::Silent);
     let outcome = many(world, 50).await;
     world.point_dns_at(0);
     outcome

@@ -17,7 +17,7 @@ use tokio::net::TcpListener;
 use crate::app::{self, Running};
 use crate::config;
 use crate::demo::ca::{Ca, Leaf};
-use crate::demo::dns::{Answer, Dns};
+use crate::demo::dns::{Dns, DnsAnswer};
 use crate::demo::net::{self, Served};
 use crate::demo::origin::{Acl, BucketOptions, Keyring, Options, Origin};
 use crate::listener::tls;
@@ -182,12 +182,12 @@ impl World {
     }
 }
 
-fn answer(index: usize) -> Answer {
+fn answer(index: usize) -> DnsAnswer {
     let ip = ORIGINS
         .get(index % ORIGINS.len())
         .copied()
         .unwrap_or(Ipv4Addr::LOCALHOST);
-    Answer::Addresses {
+    DnsAnswer::Addresses {
         ips: vec![IpAddr::V4(ip)],
         ttl: 1,
     }

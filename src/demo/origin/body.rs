@@ -1,122 +1,22 @@
-//! The bytes of objects: kept, made up, or measured and dropped; and the body that sends them.
-//!
-//! A made-up object is a fixed block repeated. The block's length is a prime below 1 MiB, so bytes
-//! at the same place of different parts or pages of an object differ.
+//! The body of an answer: it yields an object's bytes and carries out the scripted faults.
 
 use std::collections::VecDeque;
 use std::fmt;
 use std::pin::Pin;
-use std::sync::LazyLock;
 use std::task::{Context, Poll};
 
 use bytes::Bytes;
-use crc_fast::CrcAlgorithm;
 use http_body::{Body, Frame, SizeHint};
 
-/// CRC-64/XZ, which OSS calls crc64ecma.
-pub(super) const CRC: CrcAlgorithm = CrcAlgorithm::Crc64Xz;
-/// A prime below 1 MiB.
-const BLOCK_LENGTH: usize = 1_048_573;
-/// Largest frame a body yields, so that a slow reader holds little.
-const FRAME: usize = 64 * 1024;
+use crate::demo::origin::content::{Content, PIECE_LIMIT, generated_piece};
 
-static BLOCK: LazyLock<Bytes> = LazyLock::new(|| {
-    // xorshift64: any fixed sequence without short periods does.
-    let mut state = 0x9e37_79b9_7f4a_7c15_u64;
-    let mut block = Vec::with_capacity(BLOCK_LENGTH + 8);
-    while block.len() < BLOCK_LENGTH {
-        state ^= state << 13;
-        state ^= state >> 7;
-        state ^= state << 17;
-        block.extend_from_slice(&state.to_le_bytes());
-    }
-    block.truncate(BLOCK_LENGTH);
-    Bytes::from(block)
-});
-
-/// The bytes of an object.
-#[derive(Clone, Debug)]
-pub(super) enum Content {
-    /// Kept as they came.
-    Kept(Vec<Bytes>),
-    /// Made up.
-    Generated,
-    /// Measured and dropped.
-    Dropped,
-}
-
-/// The size that a key such as `gen/64KiB` or `gen/1GiB/name` asks for.
-pub(super) fn generated_length(key: &[u8]) -> Option<u64> {
-    let text = std::str::from_utf8(key).ok()?.strip_prefix("gen/")?;
-    let size = text.split('/').next()?;
-    let digits = size.trim_end_matches(|letter: char| letter.is_ascii_alphabetic());
-    let unit: u64 = match size.strip_prefix(digits)? {
-        "" | "B" => 1,
-        "KiB" => 1 << 10,
-        "MiB" => 1 << 20,
-        "GiB" => 1 << 30,
-        "TiB" => 1 << 40,
-        _ => return None,
-    };
-    digits.parse::<u64>().ok()?.checked_mul(unit)
-}
-
-/// CRC-64 of a made-up object, in time that grows with the number of digits of its length.
-pub(super) fn generated_crc(length: u64) -> u64 {
-    let block = BLOCK_LENGTH as u64;
-    let mut whole = length / block;
-    let mut power = (crc_fast::checksum(CRC, &BLOCK), block);
-    let mut sum = (crc_fast::checksum(CRC, b""), 0_u64);
-    while whole > 0 {
-        if whole & 1 == 1 {
-            sum = join(sum, power);
-        }
-        whole >>= 1;
-        if whole > 0 {
-            power = join(power, power);
-        }
-    }
-    let rest = usize::try_from(length % block).unwrap_or(0);
-    let rest = BLOCK.get(..rest).unwrap_or_default();
-    join(sum, (crc_fast::checksum(CRC, rest), rest.len() as u64)).0
-}
-
-/// CRC and length of one thing after another.
-pub(super) fn join(first: (u64, u64), second: (u64, u64)) -> (u64, u64) {
-    (
-        crc_fast::checksum_combine(CRC, first.0, second.0, second.1),
-        first.1 + second.1,
-    )
-}
-
-/// `length` bytes of the made-up stream from `offset`; for tests that compare what they received.
-#[must_use]
-pub fn generated_bytes(offset: u64, length: usize) -> Vec<u8> {
-    let mut bytes = Vec::with_capacity(length);
-    let mut position = offset;
-    while bytes.len() < length {
-        let piece = generated_piece(position, (length - bytes.len()) as u64);
-        position += piece.len() as u64;
-        bytes.extend_from_slice(&piece);
-    }
-    bytes
-}
-
-/// A piece of the made-up stream: at least one byte, at most `left`.
-fn generated_piece(position: u64, left: u64) -> Bytes {
-    let start = usize::try_from(position % BLOCK_LENGTH as u64).unwrap_or(0);
-    let end = (start + FRAME).min(BLOCK_LENGTH);
-    let end = usize::try_from(left).map_or(end, |left| end.min(start.saturating_add(left)));
-    BLOCK.slice(start..end)
-}
-
-/// Why an answer's body ended early: the script wanted it.
+/// The error of a body that a scripted fault ended early.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct BrokenOff;
 
 impl fmt::Display for BrokenOff {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str("body broken off by the script")
+        f.write_str("body cut short by the script")
     }
 }
 
@@ -135,13 +35,13 @@ pub struct OriginBody {
 }
 
 impl OriginBody {
-    /// No bytes.
+    /// Returns a body without bytes.
     #[must_use]
     pub fn empty() -> Self {
         Self::default()
     }
 
-    /// One piece.
+    /// Returns a body of one piece.
     #[must_use]
     pub fn full(bytes: Bytes) -> Self {
         Self {
@@ -151,7 +51,8 @@ impl OriginBody {
         }
     }
 
-    /// `length` bytes of `content` from `first`; `None` when they were dropped.
+    /// Returns a body of `length` bytes of `content` from offset `first` on, or `None` when the bytes were
+    /// dropped.
     pub(super) fn part(content: &Content, first: u64, length: u64) -> Option<Self> {
         let mut body = Self {
             left: length,
@@ -175,27 +76,30 @@ impl OriginBody {
         Some(body)
     }
 
-    /// How many bytes will be sent if nothing breaks.
+    /// Returns the number of bytes that are left to send if no fault cuts the body short.
     #[must_use]
     pub fn length(&self) -> u64 {
         self.left
     }
 
+    /// Sends `byte` bytes and then nothing.
     pub(super) fn stall_at(&mut self, byte: u64) {
         self.stall_at = Some(byte);
         self.hides_length = true;
     }
 
+    /// Sends `byte` bytes and then fails.
     pub(super) fn reset_at(&mut self, byte: u64) {
         self.reset_at = Some(byte);
         self.hides_length = true;
     }
 
+    /// Keeps hyper from comparing the body with the announced `Content-Length`.
     pub(super) fn hide_length(&mut self) {
         self.hides_length = true;
     }
 
-    /// At most `limit` further bytes.
+    /// Takes the next piece, of at most `limit` bytes.
     fn next_piece(&mut self, limit: u64) -> Option<Bytes> {
         if !self.generated.is_empty() {
             let left = (self.generated.end - self.generated.start).min(limit);
@@ -207,7 +111,9 @@ impl OriginBody {
             if piece.is_empty() {
                 continue;
             }
-            let limit = usize::try_from(limit).unwrap_or(usize::MAX).min(FRAME);
+            let limit = usize::try_from(limit)
+                .unwrap_or(usize::MAX)
+                .min(PIECE_LIMIT);
             if piece.len() > limit {
                 let rest = piece.split_off(limit);
                 self.pieces.push_front(rest);
@@ -231,7 +137,7 @@ impl Body for OriginBody {
         for (at, is_reset) in [(this.reset_at, true), (this.stall_at, false)] {
             if let Some(at) = at {
                 if this.sent >= at {
-                    // A stall has no waker on purpose: only the connection's end ends it.
+                    // A stall registers no waker: only the end of the connection ends it.
                     return if is_reset {
                         Poll::Ready(Some(Err(BrokenOff)))
                     } else {
@@ -271,45 +177,11 @@ mod tests {
     use http_body_util::BodyExt;
 
     use super::*;
-
-    #[test]
-    fn crc_is_the_one_of_the_sdks() {
-        for (text, crc) in [
-            ("123456789", 11_051_210_869_376_104_954),
-            ("hello world", 5_981_764_153_023_615_706),
-            ("", 0),
-        ] {
-            assert_eq!(crc_fast::checksum(CRC, text.as_bytes()), crc, "{text}");
-        }
-        let first = (crc_fast::checksum(CRC, b"1234"), 4);
-        let second = (crc_fast::checksum(CRC, b"56789"), 5);
-        assert_eq!(join(first, second), (11_051_210_869_376_104_954, 9));
-    }
-
-    #[test]
-    fn keys_name_sizes() {
-        for (key, length) in [
-            ("gen/0", Some(0)),
-            ("gen/12", Some(12)),
-            ("gen/64KiB", Some(65_536)),
-            ("gen/1GiB/a/b", Some(1 << 30)),
-            ("gen/", None),
-            ("gen/1XB", None),
-            ("gen/99999999999999TiB", None),
-            ("generated/1", None),
-        ] {
-            assert_eq!(generated_length(key.as_bytes()), length, "{key}");
-        }
-    }
+    use crate::demo::origin::content::{BLOCK_LENGTH, generated_bytes};
 
     #[tokio::test]
-    async fn made_up_bytes_agree_with_their_crc_and_with_every_part_of_them() {
-        let length = 3 * BLOCK_LENGTH + 77;
-        let whole = generated_bytes(0, length);
-        assert_eq!(
-            generated_crc(length as u64),
-            crc_fast::checksum(CRC, &whole)
-        );
+    async fn a_part_of_a_generated_object_has_the_bytes_of_the_whole() {
+        let whole = generated_bytes(0, 3 * BLOCK_LENGTH + 77);
         let first = BLOCK_LENGTH - 5;
         let body = OriginBody::part(&Content::Generated, first as u64, 100_000).unwrap();
         let part = body.collect().await.unwrap().to_bytes();
@@ -317,7 +189,7 @@ mod tests {
     }
 
     #[tokio::test]
-    async fn kept_pieces_are_cut_where_a_part_begins_and_ends() {
+    async fn kept_pieces_are_cut_at_both_ends_of_a_part() {
         let kept = Content::Kept(vec![
             Bytes::from_static(b"abc"),
             Bytes::new(),

@@ -1,9 +1,9 @@
 //! DeleteMultipleObjects.
 
-use crate::demo::origin::call::Call;
-use crate::demo::origin::list::encode;
-use crate::demo::origin::receive::{Incoming, document};
-use crate::demo::origin::refusal::Refusal;
+use crate::demo::origin::error::OssError;
+use crate::demo::origin::keys::KeyEncoding;
+use crate::demo::origin::receive::{RequestBody, document};
+use crate::demo::origin::request::OssRequest;
 use crate::demo::origin::respond::Reply;
 use crate::demo::origin::target::decode;
 use crate::demo::origin::xml::Xml;
@@ -11,28 +11,28 @@ use crate::oss::xml;
 
 /// `POST /bucket?delete`.
 pub(super) async fn delete(
-    call: &Call<'_>,
+    request: &OssRequest<'_>,
     name: &str,
-    body: Incoming<'_>,
-) -> Result<Reply, Refusal> {
-    let bytes = document(body, call.headers, call.entry).await?;
-    let root = xml::parse(&bytes).ok_or(Refusal::MalformedXml)?;
+    body: RequestBody<'_>,
+) -> Result<Reply, OssError> {
+    let bytes = document(body, request.headers, request.entry).await?;
+    let root = xml::parse(&bytes).ok_or(OssError::MalformedXml)?;
     let is_quiet = root
         .text_of("Quiet")
         .is_some_and(|text| text.trim() == "true");
-    // The encoding is that of the answer and, with it, of the keys in the request.
-    let is_encoded = call.query.get("encoding-type") == Some("url");
+    // `encoding-type` applies to the answer and to the keys in the request.
+    let encoding = request.key_encoding();
     let keys: Vec<Vec<u8>> = root
         .all("Object")
         .filter_map(|object| object.text_of("Key"))
         .map(|key| key.as_bytes().to_vec())
         .collect();
     if keys.is_empty() || keys.len() > 1000 {
-        return Err(Refusal::MalformedXml);
+        return Err(OssError::MalformedXml);
     }
-    call.shared.store.with(name, |bucket| {
+    request.state.store.with(name, |bucket| {
         let mut xml = Xml::new("DeleteResult");
-        if is_encoded {
+        if encoding == KeyEncoding::Url {
             xml.leaf("EncodingType", "url");
         }
         for key in keys {
@@ -43,7 +43,7 @@ pub(super) async fn delete(
             }
             if !is_quiet {
                 xml.open("Deleted");
-                xml.leaf("Key", &encode(&key, is_encoded));
+                xml.leaf("Key", &encoding.show(&key));
                 xml.close("Deleted");
             }
         }

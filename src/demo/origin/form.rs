@@ -2,7 +2,7 @@
 //!
 //! The signature of the fields is over the base64 text of `policy`, by V1 (`OSSAccessKeyId`,
 //! `Signature`) or V4 (`x-oss-credential`, `x-oss-signature`); headers and query sign nothing here.
-//! Of the policy's conditions only `expiration` and `content-length-range` are looked at.
+//! Of the policy only `expiration` and the condition `content-length-range` are checked.
 
 use std::sync::Arc;
 
@@ -11,23 +11,23 @@ use base64::engine::general_purpose::STANDARD;
 use bytes::Bytes;
 use http::{HeaderMap, HeaderName, HeaderValue, StatusCode};
 
-use crate::demo::origin::call::Call;
+use crate::demo::origin::error::OssError;
+use crate::demo::origin::object::{kept_headers, object_of};
 use crate::demo::origin::options::Acl;
-use crate::demo::origin::receive::{Incoming, Received, read};
-use crate::demo::origin::refusal::Refusal;
+use crate::demo::origin::receive::{Received, RequestBody, read};
+use crate::demo::origin::request::OssRequest;
 use crate::demo::origin::respond::Reply;
 use crate::demo::origin::store::Kind;
 use crate::demo::origin::time::iso;
-use crate::demo::origin::write::{kept_headers, object_of};
 use crate::demo::origin::xml::Xml;
 
-/// The largest form that is read.
+/// The maximum length of a form, in bytes.
 const FORM_LIMIT: usize = 64 * 1024 * 1024;
 
-/// Length of an ISO time up to its seconds; such texts sort by time.
+/// The length of an ISO time up to its seconds. Texts cut to this length sort by time.
 const TO_THE_SECOND: usize = "2025-01-02T03:04:05".len();
 
-/// The fields of a form, `file` last.
+/// A form: its fields, and its file, which is the last field.
 struct Form<'a> {
     fields: Vec<(String, &'a [u8])>,
     file: &'a [u8],
@@ -36,59 +36,65 @@ struct Form<'a> {
 
 /// `POST /` with `multipart/form-data`.
 pub(super) async fn post(
-    call: &Call<'_>,
+    request: &OssRequest<'_>,
     name: &str,
-    body: Incoming<'_>,
-) -> Result<Reply, Refusal> {
-    let content_type = call.header("content-type").unwrap_or_default();
+    body: RequestBody<'_>,
+) -> Result<Reply, OssError> {
+    let content_type = request.header("content-type").unwrap_or_default();
     let boundary = content_type
         .split(';')
         .filter_map(|part| part.trim().strip_prefix("boundary="))
         .map(|boundary| boundary.trim_matches('"').to_owned())
         .next()
-        .ok_or(Refusal::MalformedForm)?;
-    let bytes = read(body, FORM_LIMIT, call.entry).await?;
-    let form = Form::parse(&bytes, &boundary).ok_or(Refusal::MalformedForm)?;
-    let is_signed = call
-        .shared
+        .ok_or(OssError::MalformedForm)?;
+    let bytes = read(body, FORM_LIMIT, request.entry).await?;
+    let form = Form::parse(&bytes, &boundary).ok_or(OssError::MalformedForm)?;
+    let is_signed = request
+        .state
         .options
         .verify
         .verify_form(&|field| form.text(field))
-        .map_err(Refusal::Denied)?;
+        .map_err(OssError::Denied)?;
     if is_signed {
-        check_policy(call, &form)?;
+        check_policy(request, &form)?;
     } else {
-        call.shared.store.with(name, |bucket| {
+        request.state.store.with(name, |bucket| {
             if bucket.options.acl == Acl::PublicReadWrite {
                 Ok(())
             } else {
-                Err(Refusal::AccessDenied)
+                Err(OssError::AccessDenied)
             }
         })?;
     }
     let key = form
         .text("key")
-        .ok_or(Refusal::MissingArgument("key"))?
+        .ok_or(OssError::MissingArgument("key"))?
         .replace("${filename}", &form.file_name)
         .into_bytes();
     let mut object = object_of(
         Received::of(Bytes::copy_from_slice(form.file)),
         Kind::Normal,
-        call.now,
+        request.now,
         form.headers(),
     );
     if let Some(acl) = form.text("x-oss-object-acl") {
         object.acl = acl;
     }
     let etag = object.etag.clone();
-    call.shared.store.with(name, |bucket| {
+    request.state.store.with(name, |bucket| {
         bucket.objects.insert(key.clone(), Arc::new(object));
         Ok(())
     })?;
-    Ok(answer(call, &form, name, &key, &etag))
+    Ok(answer(request, &form, name, &key, &etag))
 }
 
-fn answer(call: &Call<'_>, form: &Form<'_>, bucket: &str, key: &[u8], etag: &str) -> Reply {
+fn answer(
+    request: &OssRequest<'_>,
+    form: &Form<'_>,
+    bucket: &str,
+    key: &[u8],
+    etag: &str,
+) -> Reply {
     if let Some(target) = form.text("success_action_redirect") {
         return Reply::new(StatusCode::SEE_OTHER).with("location", &target);
     }
@@ -101,7 +107,7 @@ fn answer(call: &Call<'_>, form: &Form<'_>, bucket: &str, key: &[u8], etag: &str
             xml.leaf("Bucket", bucket);
             xml.leaf("ETag", etag);
             xml.leaf("Key", &key);
-            xml.leaf("Location", &format!("http://{}/{key}", call.host));
+            xml.leaf("Location", &format!("http://{}/{key}", request.host));
             let mut reply = Reply::xml(xml.finish("PostResponse")).with("etag", &quoted);
             reply.status = StatusCode::CREATED;
             reply
@@ -110,8 +116,9 @@ fn answer(call: &Call<'_>, form: &Form<'_>, bucket: &str, key: &[u8], etag: &str
     }
 }
 
-fn check_policy(call: &Call<'_>, form: &Form<'_>) -> Result<(), Refusal> {
-    let invalid = || Refusal::InvalidArgument {
+/// Checks the policy of a signed form.
+fn check_policy(request: &OssRequest<'_>, form: &Form<'_>) -> Result<(), OssError> {
+    let invalid = || OssError::InvalidArgument {
         name: "policy",
         value: form.text("policy").unwrap_or_default(),
     };
@@ -125,8 +132,8 @@ fn check_policy(call: &Call<'_>, form: &Form<'_>) -> Result<(), Refusal> {
         .and_then(|text| text.as_str())
         .and_then(|text| text.get(..TO_THE_SECOND))
         .ok_or_else(invalid)?;
-    if iso(call.now).get(..TO_THE_SECOND) > Some(expires) {
-        return Err(Refusal::PolicyViolated("Policy expired."));
+    if iso(request.now).get(..TO_THE_SECOND) > Some(expires) {
+        return Err(OssError::PolicyViolated("Policy expired."));
     }
     let conditions = document.get("conditions").and_then(|list| list.as_array());
     for condition in conditions.into_iter().flatten() {
@@ -136,7 +143,7 @@ fn check_policy(call: &Call<'_>, form: &Form<'_>) -> Result<(), Refusal> {
             if bound(1).is_some_and(|least| length < least)
                 || bound(2).is_some_and(|most| length > most)
             {
-                return Err(Refusal::PolicyViolated(
+                return Err(OssError::PolicyViolated(
                     "Your proposed upload is outside the range of the policy.",
                 ));
             }
@@ -146,7 +153,7 @@ fn check_policy(call: &Call<'_>, form: &Form<'_>) -> Result<(), Refusal> {
 }
 
 impl<'a> Form<'a> {
-    /// Reads the parts up to `file`; what follows it is ignored, as OSS does.
+    /// Parses the fields up to `file`. Fields after the file are ignored, as by OSS.
     fn parse(body: &'a [u8], boundary: &str) -> Option<Self> {
         let delimiter = format!("--{boundary}");
         let between = format!("\r\n{delimiter}");
@@ -172,7 +179,7 @@ impl<'a> Form<'a> {
         }
     }
 
-    /// A field as text; its name in any case.
+    /// Returns field `name` as text. The case of the name does not matter.
     fn text(&self, name: &str) -> Option<String> {
         let name = name.to_ascii_lowercase();
         self.fields
@@ -181,6 +188,7 @@ impl<'a> Form<'a> {
             .map(|(_, value)| String::from_utf8_lossy(value).into_owned())
     }
 
+    /// Returns the fields that become header fields of the object.
     fn headers(&self) -> HeaderMap {
         let mut headers = HeaderMap::new();
         for (name, value) in &self.fields {
@@ -195,7 +203,7 @@ impl<'a> Form<'a> {
     }
 }
 
-/// A parameter of a part's Content-Disposition.
+/// Returns parameter `name` of the `Content-Disposition` of a field.
 fn parameter(head: &str, name: &str) -> Option<String> {
     let line = head.lines().find(|line| {
         line.get(..20)
@@ -233,7 +241,7 @@ mod tests {
     }
 
     #[test]
-    fn a_broken_form_is_none() {
+    fn a_malformed_form_is_not_parsed() {
         for body in [
             &b""[..],
             b"--b",

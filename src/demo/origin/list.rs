@@ -2,26 +2,29 @@
 
 use std::collections::BTreeSet;
 
-use crate::demo::origin::bucket::write_owner;
-use crate::demo::origin::call::Call;
-use crate::demo::origin::refusal::Refusal;
+use crate::demo::origin::error::OssError;
+use crate::demo::origin::keys::KeyEncoding;
+use crate::demo::origin::receive::hex;
+use crate::demo::origin::request::OssRequest;
 use crate::demo::origin::respond::Reply;
 use crate::demo::origin::store::{Bucket, Object};
 use crate::demo::origin::time::iso;
-use crate::demo::origin::xml::Xml;
+use crate::demo::origin::xml::{Xml, write_owner};
 
-/// What a listing asks for.
-struct Asked {
+/// The parameters of a listing.
+struct ListQuery {
     is_v2: bool,
     prefix: String,
     delimiter: String,
+    /// The listing begins after this key.
     after: String,
+    /// The maximum number of lines.
     most: usize,
-    is_encoded: bool,
+    encoding: KeyEncoding,
     has_owner: bool,
 }
 
-/// One line of a listing.
+/// One line of a listing: an object, or a common prefix of several.
 enum Line<'a> {
     Object(&'a [u8], &'a Object),
     Prefix(Vec<u8>),
@@ -36,52 +39,52 @@ impl Line<'_> {
     }
 }
 
-fn read(call: &Call<'_>) -> Result<Asked, Refusal> {
-    let text = |name: &str| call.query.get(name).unwrap_or_default().to_owned();
-    let is_v2 = call.query.get("list-type") == Some("2");
-    let most = match call.query.filled("max-keys") {
+fn read(request: &OssRequest<'_>) -> Result<ListQuery, OssError> {
+    let text = |name: &str| request.query.get(name).unwrap_or_default().to_owned();
+    let is_v2 = request.query.get("list-type") == Some("2");
+    let most = match request.query.filled("max-keys") {
         None => 100,
         Some(text) => text
             .parse()
             .ok()
             .filter(|most| (1..=1000).contains(most))
-            .ok_or_else(|| Refusal::InvalidArgument {
+            .ok_or_else(|| OssError::InvalidArgument {
                 name: "max-keys",
                 value: text.to_owned(),
             })?,
     };
-    let after = match (is_v2, call.query.filled("continuation-token")) {
+    let after = match (is_v2, request.query.filled("continuation-token")) {
         (true, Some(token)) => unhex(token),
         (true, None) => text("start-after"),
         (false, _) => text("marker"),
     };
-    Ok(Asked {
+    Ok(ListQuery {
         is_v2,
         prefix: text("prefix"),
         delimiter: text("delimiter"),
         after,
         most,
-        is_encoded: call.query.get("encoding-type") == Some("url"),
-        has_owner: !is_v2 || call.query.get("fetch-owner") == Some("true"),
+        encoding: request.key_encoding(),
+        has_owner: !is_v2 || request.query.get("fetch-owner") == Some("true"),
     })
 }
 
 /// `GET /bucket`.
-pub(super) fn list(call: &Call<'_>, name: &str, owner: &str) -> Result<Reply, Refusal> {
-    let asked = read(call)?;
-    call.shared.store.with(name, |bucket| {
-        let mut lines = collect(bucket, &asked);
-        let is_truncated = lines.len() > asked.most;
-        lines.truncate(asked.most);
-        Ok(Reply::xml(write(name, owner, &asked, &lines, is_truncated)))
+pub(super) fn list(request: &OssRequest<'_>, name: &str, owner: &str) -> Result<Reply, OssError> {
+    let query = read(request)?;
+    request.state.store.with(name, |bucket| {
+        let mut lines = collect(bucket, &query);
+        let is_truncated = lines.len() > query.most;
+        lines.truncate(query.most);
+        Ok(Reply::xml(write(name, owner, &query, &lines, is_truncated)))
     })
 }
 
-/// The lines after the marker, one more than asked for when there are more.
-fn collect<'a>(bucket: &'a Bucket, asked: &Asked) -> Vec<Line<'a>> {
+/// Returns the lines after the marker: one more than the maximum when the listing is truncated.
+fn collect<'a>(bucket: &'a Bucket, query: &ListQuery) -> Vec<Line<'a>> {
     let mut lines = Vec::new();
     let mut prefixes = BTreeSet::new();
-    let (prefix, delimiter) = (asked.prefix.as_bytes(), asked.delimiter.as_bytes());
+    let (prefix, delimiter) = (query.prefix.as_bytes(), query.delimiter.as_bytes());
     for (key, object) in &bucket.objects {
         let Some(rest) = key.strip_prefix(prefix) else {
             continue;
@@ -105,36 +108,42 @@ fn collect<'a>(bucket: &'a Bucket, asked: &Asked) -> Vec<Line<'a>> {
                 Line::Prefix(shared)
             }
         };
-        if line.name() > asked.after.as_bytes() {
+        if line.name() > query.after.as_bytes() {
             lines.push(line);
         }
-        if lines.len() > asked.most {
+        if lines.len() > query.most {
             break;
         }
     }
     lines
 }
 
-fn write(name: &str, owner: &str, asked: &Asked, lines: &[Line<'_>], is_truncated: bool) -> String {
-    let show = |bytes: &[u8]| encode(bytes, asked.is_encoded);
+fn write(
+    name: &str,
+    owner: &str,
+    query: &ListQuery,
+    lines: &[Line<'_>],
+    is_truncated: bool,
+) -> String {
+    let show = |bytes: &[u8]| query.encoding.show(bytes);
     let mut xml = Xml::new("ListBucketResult");
     xml.leaf("Name", name);
-    xml.leaf("Prefix", &show(asked.prefix.as_bytes()));
-    xml.leaf("MaxKeys", &asked.most.to_string());
-    xml.leaf("Delimiter", &show(asked.delimiter.as_bytes()));
-    if asked.is_encoded {
+    xml.leaf("Prefix", &show(query.prefix.as_bytes()));
+    xml.leaf("MaxKeys", &query.most.to_string());
+    xml.leaf("Delimiter", &show(query.delimiter.as_bytes()));
+    if query.encoding == KeyEncoding::Url {
         xml.leaf("EncodingType", "url");
     }
     xml.leaf("IsTruncated", if is_truncated { "true" } else { "false" });
     let last = lines.last().map(Line::name).unwrap_or_default();
-    if asked.is_v2 {
+    if query.is_v2 {
         xml.leaf("KeyCount", &lines.len().to_string());
-        xml.leaf("StartAfter", &show(asked.after.as_bytes()));
+        xml.leaf("StartAfter", &show(query.after.as_bytes()));
         if is_truncated {
-            xml.leaf("NextContinuationToken", &super::receive::hex(last));
+            xml.leaf("NextContinuationToken", &hex(last));
         }
     } else {
-        xml.leaf("Marker", &show(asked.after.as_bytes()));
+        xml.leaf("Marker", &show(query.after.as_bytes()));
         if is_truncated {
             xml.leaf("NextMarker", &show(last));
         }
@@ -149,7 +158,7 @@ fn write(name: &str, owner: &str, asked: &Asked, lines: &[Line<'_>], is_truncate
                 xml.leaf("Type", object.kind.as_str());
                 xml.leaf("Size", &object.length.to_string());
                 xml.leaf("StorageClass", &object.storage_class);
-                if asked.has_owner {
+                if query.has_owner {
                     write_owner(&mut xml, owner);
                 }
                 xml.close("Contents");
@@ -164,22 +173,7 @@ fn write(name: &str, owner: &str, asked: &Asked, lines: &[Line<'_>], is_truncate
     xml.finish("ListBucketResult")
 }
 
-/// A key as a document shows it: percent-encoded when the client asked for that.
-pub(super) fn encode(bytes: &[u8], is_encoded: bool) -> String {
-    use percent_encoding::{AsciiSet, NON_ALPHANUMERIC, percent_encode};
-    const KEPT: &AsciiSet = &NON_ALPHANUMERIC
-        .remove(b'-')
-        .remove(b'_')
-        .remove(b'.')
-        .remove(b'~');
-    if is_encoded {
-        percent_encode(bytes, KEPT).to_string()
-    } else {
-        String::from_utf8_lossy(bytes).into_owned()
-    }
-}
-
-/// The text of a continuation token; an unreadable one starts at the beginning.
+/// Decodes a continuation token. A token that cannot be decoded starts the listing at the beginning.
 fn unhex(token: &str) -> String {
     let bytes: Option<Vec<u8>> = token
         .as_bytes()

@@ -1,4 +1,5 @@
-//! Multipart uploads: begin, parts, completion, abandonment.
+//! Multipart uploads: InitiateMultipartUpload, UploadPart, CompleteMultipartUpload and
+//! AbortMultipartUpload.
 
 use std::collections::BTreeMap;
 use std::sync::Arc;
@@ -6,60 +7,49 @@ use std::sync::Arc;
 use http::StatusCode;
 use md5::{Digest, Md5};
 
-use crate::demo::origin::body::{Content, join};
-use crate::demo::origin::call::Call;
-use crate::demo::origin::receive::{Incoming, Received, document, hex, receive};
-use crate::demo::origin::refusal::Refusal;
+use crate::demo::origin::content::{Content, join};
+use crate::demo::origin::error::OssError;
+use crate::demo::origin::object::requested_object;
+use crate::demo::origin::receive::{Received, RequestBody, document, hex, receive};
+use crate::demo::origin::request::OssRequest;
 use crate::demo::origin::respond::Reply;
 use crate::demo::origin::store::{Kind, Object, Part, Upload};
-use crate::demo::origin::write::{apply_attributes, forbids_overwrite, kept_headers, object_of};
 use crate::demo::origin::xml::Xml;
 use crate::oss::xml;
 
 /// `POST /key?uploads`.
-pub(super) fn initiate(call: &Call<'_>, name: &str) -> Result<Reply, Refusal> {
-    let mut object = object_of(
-        Received::of(bytes::Bytes::new()),
-        Kind::Multipart,
-        call.now,
-        kept_headers(call.headers),
-    );
-    apply_attributes(call, &mut object);
-    let id = format!("{:032X}", call.shared.next_id());
-    call.shared.store.with(name, |bucket| {
+pub(super) fn initiate(request: &OssRequest<'_>, name: &str) -> Result<Reply, OssError> {
+    let received = Received::of(bytes::Bytes::new());
+    let object = requested_object(request, received, Kind::Multipart);
+    let id = format!("{:032X}", request.state.next_id());
+    request.state.store.with(name, |bucket| {
         bucket.uploads.insert(
             id.clone(),
             Upload {
-                key: call.key.clone(),
-                started: call.now,
+                key: request.key.clone(),
+                started: request.now,
                 object,
                 parts: BTreeMap::new(),
             },
         );
         let mut xml = Xml::new("InitiateMultipartUploadResult");
         xml.leaf("Bucket", name);
-        xml.leaf("Key", &shown_key(call));
+        xml.leaf("Key", &request.shown_key());
         xml.leaf("UploadId", &id);
         Ok(Reply::xml(xml.finish("InitiateMultipartUploadResult")))
     })
 }
 
-/// The key as the client wants to read it.
-pub(super) fn shown_key(call: &Call<'_>) -> String {
-    let is_encoded = call.query.get("encoding-type") == Some("url");
-    super::list::encode(&call.key, is_encoded)
-}
-
-/// The number of the part a request is about.
-pub(super) fn part_number(call: &Call<'_>) -> Result<u16, Refusal> {
-    let text = call
+/// Parses `partNumber` of the query: 1 to 10,000.
+pub(super) fn part_number(request: &OssRequest<'_>) -> Result<u16, OssError> {
+    let text = request
         .query
         .get("partNumber")
-        .ok_or(Refusal::MissingArgument("partNumber"))?;
+        .ok_or(OssError::MissingArgument("partNumber"))?;
     text.parse()
         .ok()
         .filter(|number| (1..=10_000).contains(number))
-        .ok_or_else(|| Refusal::InvalidArgument {
+        .ok_or_else(|| OssError::InvalidArgument {
             name: "partNumber",
             value: text.to_owned(),
         })
@@ -67,70 +57,70 @@ pub(super) fn part_number(call: &Call<'_>) -> Result<u16, Refusal> {
 
 /// `PUT /key?partNumber=N&uploadId=ID`.
 pub(super) async fn put_part(
-    call: &Call<'_>,
+    request: &OssRequest<'_>,
     name: &str,
-    body: Incoming<'_>,
-) -> Result<Reply, Refusal> {
-    let number = part_number(call)?;
-    let received = receive(body, call.headers, None, call.entry).await?;
+    body: RequestBody<'_>,
+) -> Result<Reply, OssError> {
+    let number = part_number(request)?;
+    let received = receive(body, request.headers, None, request.entry).await?;
     let part = Part {
         etag: received.etag(),
         length: received.length,
         crc: received.crc,
         content: received.content,
-        modified: call.now,
+        modified: request.now,
     };
     let reply = Reply::new(StatusCode::OK)
         .with("etag", &format!("\"{}\"", part.etag))
         .with("x-oss-hash-crc64ecma", &part.crc.to_string());
-    keep_part(call, name, number, part)?;
+    keep_part(request, name, number, part)?;
     Ok(reply)
 }
 
-/// Puts a part into its upload.
+/// Stores a part in its upload, in the place of an earlier one with the same number.
 pub(super) fn keep_part(
-    call: &Call<'_>,
+    request: &OssRequest<'_>,
     name: &str,
     number: u16,
     part: Part,
-) -> Result<(), Refusal> {
-    let id = call.query.get("uploadId").unwrap_or_default();
-    call.shared.store.with(name, |bucket| {
-        bucket.upload(id, &call.key)?.parts.insert(number, part);
+) -> Result<(), OssError> {
+    let id = request.query.get("uploadId").unwrap_or_default();
+    request.state.store.with(name, |bucket| {
+        bucket.upload(id, &request.key)?.parts.insert(number, part);
         Ok(())
     })
 }
 
 /// `POST /key?uploadId=ID`.
 pub(super) async fn complete(
-    call: &Call<'_>,
+    request: &OssRequest<'_>,
     name: &str,
-    body: Incoming<'_>,
-) -> Result<Reply, Refusal> {
-    let listed = document(body, call.headers, call.entry).await?;
-    let takes_all = call.header("x-oss-complete-all").is_some();
+    body: RequestBody<'_>,
+) -> Result<Reply, OssError> {
+    let listed = document(body, request.headers, request.entry).await?;
+    let takes_all = request.header("x-oss-complete-all").is_some();
     let wanted = if takes_all {
         None
     } else {
         Some(read_parts(&listed)?)
     };
-    let id = call.query.get("uploadId").unwrap_or_default();
-    call.shared.store.with(name, |bucket| {
-        if forbids_overwrite(call) && bucket.object(&call.key).is_some() {
-            return Err(Refusal::FileAlreadyExists);
+    let id = request.query.get("uploadId").unwrap_or_default();
+    request.state.store.with(name, |bucket| {
+        if request.forbids_overwrite() && bucket.object(&request.key).is_some() {
+            return Err(OssError::FileAlreadyExists);
         }
-        let upload = bucket.upload(id, &call.key)?;
-        let object = assemble(upload, wanted.as_deref(), call)?;
-        let reply = answer(call, name, &object);
+        let upload = bucket.upload(id, &request.key)?;
+        let object = assemble(upload, wanted.as_deref(), request)?;
+        let reply = answer(request, name, &object);
         bucket.uploads.remove(id);
-        bucket.objects.insert(call.key.clone(), Arc::new(object));
+        bucket.objects.insert(request.key.clone(), Arc::new(object));
         Ok(reply)
     })
 }
 
-/// Number and ETag of each listed part.
-fn read_parts(document: &[u8]) -> Result<Vec<(u16, String)>, Refusal> {
-    let root = xml::parse(document).ok_or(Refusal::MalformedXml)?;
+/// Parses the number and ETag of each part that the document lists.
+fn read_parts(document: &[u8]) -> Result<Vec<(u16, String)>, OssError> {
+    let root = xml::parse(document).ok_or(OssError::MalformedXml)?;
     let parts: Option<Vec<(u16, String)>> = root
         .all("Part")
         .map(|part| {
@@ -143,19 +133,20 @@ fn read_parts(document: &[u8]) -> Result<Vec<(u16, String)>, Refusal> {
         .collect();
     let parts = parts
         .filter(|parts| !parts.is_empty())
-        .ok_or(Refusal::MalformedXml)?;
+        .ok_or(OssError::MalformedXml)?;
     if parts.is_sorted_by(|left, right| left.0 < right.0) {
         Ok(parts)
     } else {
-        Err(Refusal::InvalidPartOrder)
+        Err(OssError::InvalidPartOrder)
     }
 }
 
+/// Returns the object of the `wanted` parts, or of all parts when `wanted` is `None`.
 fn assemble(
     upload: &Upload,
     wanted: Option<&[(u16, String)]>,
-    call: &Call<'_>,
-) -> Result<Object, Refusal> {
+    request: &OssRequest<'_>,
+) -> Result<Object, OssError> {
     let chosen: Option<Vec<&Part>> = match wanted {
         None => Some(upload.parts.values().collect()),
         Some(wanted) => wanted
@@ -170,14 +161,14 @@ fn assemble(
     };
     let chosen = chosen
         .filter(|parts| !parts.is_empty())
-        .ok_or(Refusal::InvalidPart)?;
+        .ok_or(OssError::InvalidPart)?;
     if chosen
         .iter()
         .rev()
         .skip(1)
         .any(|part| part.length < 100 * 1024)
     {
-        return Err(Refusal::EntityTooSmall);
+        return Err(OssError::EntityTooSmall);
     }
     let mut digests = Md5::new();
     let (mut crc, mut length) = (0, 0);
@@ -195,23 +186,23 @@ fn assemble(
         length,
         crc,
         md5: None,
-        modified: call.now,
+        modified: request.now,
         ..upload.object.clone()
     })
 }
 
-fn answer(call: &Call<'_>, name: &str, object: &Object) -> Reply {
+fn answer(request: &OssRequest<'_>, name: &str, object: &Object) -> Reply {
     let mut xml = Xml::new("CompleteMultipartUploadResult");
     xml.leaf(
         "Location",
         &format!(
             "http://{}/{}",
-            call.host,
-            String::from_utf8_lossy(&call.key)
+            request.host,
+            String::from_utf8_lossy(&request.key)
         ),
     );
     xml.leaf("Bucket", name);
-    xml.leaf("Key", &shown_key(call));
+    xml.leaf("Key", &request.shown_key());
     xml.leaf("ETag", &format!("\"{}\"", object.etag));
     Reply::xml(xml.finish("CompleteMultipartUploadResult"))
         .with("etag", &format!("\"{}\"", object.etag))
@@ -219,10 +210,10 @@ fn answer(call: &Call<'_>, name: &str, object: &Object) -> Reply {
 }
 
 /// `DELETE /key?uploadId=ID`.
-pub(super) fn abort(call: &Call<'_>, name: &str) -> Result<Reply, Refusal> {
-    let id = call.query.get("uploadId").unwrap_or_default();
-    call.shared.store.with(name, |bucket| {
-        bucket.upload(id, &call.key)?;
+pub(super) fn abort(request: &OssRequest<'_>, name: &str) -> Result<Reply, OssError> {
+    let id = request.query.get("uploadId").unwrap_or_default();
+    request.state.store.with(name, |bucket| {
+        bucket.upload(id, &request.key)?;
         bucket.uploads.remove(id);
         Ok(Reply::new(StatusCode::NO_CONTENT))
     })

@@ -1,26 +1,24 @@
 //! ListParts and ListMultipartUploads.
 
-use crate::demo::origin::bucket::write_owner;
-use crate::demo::origin::call::Call;
-use crate::demo::origin::list::encode;
-use crate::demo::origin::multipart::shown_key;
-use crate::demo::origin::refusal::Refusal;
+use crate::demo::origin::error::OssError;
+use crate::demo::origin::request::OssRequest;
 use crate::demo::origin::respond::Reply;
 use crate::demo::origin::time::iso;
-use crate::demo::origin::xml::Xml;
+use crate::demo::origin::xml::{Xml, write_owner};
 
 /// `GET /key?uploadId=ID`.
-pub(super) fn parts(call: &Call<'_>, name: &str) -> Result<Reply, Refusal> {
-    let id = call.query.get("uploadId").unwrap_or_default();
+pub(super) fn parts(request: &OssRequest<'_>, name: &str) -> Result<Reply, OssError> {
+    let id = request.query.get("uploadId").unwrap_or_default();
     let number = |key: &str| {
-        call.query
+        request
+            .query
             .filled(key)
             .and_then(|text| text.parse::<u16>().ok())
     };
     let after = number("part-number-marker").unwrap_or(0);
     let most = usize::from(number("max-parts").unwrap_or(1000));
-    call.shared.store.with(name, |bucket| {
-        let upload = bucket.upload(id, &call.key)?;
+    request.state.store.with(name, |bucket| {
+        let upload = bucket.upload(id, &request.key)?;
         let listed: Vec<_> = upload
             .parts
             .range(after.saturating_add(1)..)
@@ -34,7 +32,7 @@ pub(super) fn parts(call: &Call<'_>, name: &str) -> Result<Reply, Refusal> {
             .is_some();
         let mut xml = Xml::new("ListPartsResult");
         xml.leaf("Bucket", name);
-        xml.leaf("Key", &shown_key(call));
+        xml.leaf("Key", &request.shown_key());
         xml.leaf("UploadId", id);
         xml.leaf("PartNumberMarker", &after.to_string());
         xml.leaf("NextPartNumberMarker", &last.to_string());
@@ -54,10 +52,14 @@ pub(super) fn parts(call: &Call<'_>, name: &str) -> Result<Reply, Refusal> {
 }
 
 /// `GET /bucket?uploads`.
-pub(super) fn uploads(call: &Call<'_>, name: &str, owner: &str) -> Result<Reply, Refusal> {
-    let is_encoded = call.query.get("encoding-type") == Some("url");
-    let prefix = call.query.get("prefix").unwrap_or_default();
-    call.shared.store.with(name, |bucket| {
+pub(super) fn uploads(
+    request: &OssRequest<'_>,
+    name: &str,
+    owner: &str,
+) -> Result<Reply, OssError> {
+    let encoding = request.key_encoding();
+    let prefix = request.query.get("prefix").unwrap_or_default();
+    request.state.store.with(name, |bucket| {
         let mut xml = Xml::new("ListMultipartUploadsResult");
         xml.leaf("Bucket", name);
         xml.leaf("Prefix", prefix);
@@ -69,7 +71,7 @@ pub(super) fn uploads(call: &Call<'_>, name: &str, owner: &str) -> Result<Reply,
             .filter(|(_, upload)| upload.key.starts_with(prefix.as_bytes()));
         for (id, upload) in matching {
             xml.open("Upload");
-            xml.leaf("Key", &encode(&upload.key, is_encoded));
+            xml.leaf("Key", &encoding.show(&upload.key));
             xml.leaf("UploadId", id);
             xml.leaf("Initiated", &iso(upload.started));
             write_owner(&mut xml, owner);

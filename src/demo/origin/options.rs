@@ -1,4 +1,4 @@
-//! What an origin is made of: buckets, region, clock, and who checks signatures.
+//! The options of an origin: buckets, region, clock and signature check.
 
 use std::fmt;
 use std::sync::Arc;
@@ -6,16 +6,16 @@ use std::time::SystemTime;
 
 use http::{HeaderMap, Method};
 
-/// Tells the time. The origin has no clock of its own.
+/// Returns the current time. The origin has no clock of its own.
 pub type Clock = Arc<dyn Fn() -> SystemTime + Send + Sync>;
 
 /// Checks the signature of a request.
 pub trait Verify: Send + Sync {
-    /// The access key id that signed the request, `None` for an anonymous one.
+    /// Returns the access key id that signed the request, or `None` for an anonymous request.
     ///
     /// # Errors
     ///
-    /// The answer OSS gives to a signature that does not hold.
+    /// A [`Denial`] with OSS's answer to a signature that is not valid.
     fn verify(
         &self,
         method: &Method,
@@ -25,16 +25,16 @@ pub trait Verify: Send + Sync {
         key: &[u8],
     ) -> Result<Option<String>, Denial>;
 
-    /// Whether the fields of a form are signed; `field` gives a field's text. An unsigned form is
-    /// anonymous.
+    /// Returns whether the fields of a form are signed. `field` returns the text of a field by its name. A
+    /// form without a signature is anonymous.
     ///
     /// # Errors
     ///
-    /// As [`Verify::verify`].
+    /// A [`Denial`], as of [`Verify::verify`].
     fn verify_form(&self, field: &dyn Fn(&str) -> Option<String>) -> Result<bool, Denial>;
 }
 
-/// Lets every request in as the owner, signed or not.
+/// Accepts every request as the owner's, signed or not.
 #[derive(Clone, Copy, Debug)]
 pub struct TrustAll;
 
@@ -55,18 +55,18 @@ impl Verify for TrustAll {
     }
 }
 
-/// A refusal decided by [`Verify`].
+/// The error of [`Verify`]: OSS's answer to a request with a signature that is not valid.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Denial {
-    /// HTTP status.
+    /// The HTTP status.
     pub status: u16,
-    /// OSS error code.
+    /// The OSS error code.
     pub code: String,
-    /// OSS `EC`, when there is one.
+    /// The OSS `EC`, if there is one.
     pub ec: Option<String>,
-    /// Text for people.
+    /// The message of the document.
     pub message: String,
-    /// Further elements of the document, such as `StringToSign`.
+    /// Further elements of the document by name and text, such as `StringToSign`.
     pub extra: Vec<(String, String)>,
 }
 
@@ -78,7 +78,7 @@ impl fmt::Display for Denial {
 
 impl std::error::Error for Denial {}
 
-/// Who may do what without a signature.
+/// What a request without a signature may do.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub enum Acl {
     /// Nothing.
@@ -91,7 +91,7 @@ pub enum Acl {
 }
 
 impl Acl {
-    /// As OSS writes it.
+    /// Returns the ACL as OSS writes it.
     #[must_use]
     pub fn as_str(self) -> &'static str {
         match self {
@@ -101,7 +101,7 @@ impl Acl {
         }
     }
 
-    /// The inverse of [`Acl::as_str`].
+    /// Parses an ACL as OSS writes it.
     #[must_use]
     pub fn parse(text: &str) -> Option<Self> {
         [Self::Private, Self::PublicRead, Self::PublicReadWrite]
@@ -113,22 +113,22 @@ impl Acl {
 /// One bucket of the origin.
 #[derive(Clone, Debug, Default)]
 pub struct BucketOptions {
-    /// Its name.
+    /// The name of the bucket.
     pub name: String,
-    /// Rights of anonymous requests. Default: private.
+    /// The rights of anonymous requests. Default: private.
     pub acl: Acl,
-    /// Custom domains bound to it, lower case, without port. Default: none.
+    /// The custom domains bound to the bucket, in lower case, without port. Default: none.
     pub domains: Vec<String>,
-    /// Bodies longer than this many bytes are measured (length, MD5, CRC-64) and dropped; reading
-    /// such an object back is refused with `NotImplemented`. Absent: every body is kept.
+    /// Bodies longer than this many bytes are measured (length, MD5, CRC-64) and dropped. Reading such an
+    /// object is answered with `NotImplemented`. Default: `None`, every body is kept.
     pub sink_above: Option<u64>,
-    /// Whether keys such as `gen/64KiB` and `gen/1GiB/any-name` name objects of that size whose
-    /// bytes are made up while they are sent. Default: no.
+    /// Whether keys such as `gen/64KiB` and `gen/1GiB/any-name` name objects of that size, whose bytes are
+    /// generated while they are sent. Default: no.
     pub generated: bool,
 }
 
 impl BucketOptions {
-    /// A private bucket that keeps everything.
+    /// Returns a private bucket that keeps every body.
     #[must_use]
     pub fn new(name: &str) -> Self {
         Self {
@@ -138,26 +138,26 @@ impl BucketOptions {
     }
 }
 
-/// What an origin is made of.
+/// The options of an origin.
 #[derive(Clone)]
 pub struct Options {
-    /// Checks signatures.
+    /// The signature check.
     pub verify: Arc<dyn Verify>,
-    /// Tells the time.
+    /// The clock.
     pub now: Clock,
-    /// Region id, such as `cn-hangzhou`; buckets say they are in `oss-REGION`.
+    /// The region id, such as `cn-hangzhou`. The location of a bucket is `oss-REGION`.
     pub region: String,
-    /// Host names, without port, that name the service and not a bucket. An IP address is always
-    /// one. The first one is what bucket info answers as endpoint.
+    /// The host names, without port, that name the service and not a bucket. An IP address always names the
+    /// service. Bucket information reports the first name as the endpoint.
     pub endpoints: Vec<String>,
-    /// The buckets at the start; signed requests may create more.
+    /// The buckets at the start. Signed requests can create more.
     pub buckets: Vec<BucketOptions>,
-    /// How many requests [`super::Origin::seen`] remembers.
+    /// The maximum number of requests in the origin's log; 0 keeps none.
     pub remembered: usize,
 }
 
 impl Options {
-    /// No bucket, region cn-hangzhou, 1024 remembered requests.
+    /// Returns options without buckets, with region cn-hangzhou and a log of 1024 requests.
     #[must_use]
     pub fn new(verify: Arc<dyn Verify>, now: Clock) -> Self {
         Self {

@@ -1,27 +1,36 @@
 //! Which bytes a `Range` header selects, by OSS's rules and not by RFC 9110's.
 //!
 //! By default OSS ignores a range that reaches past the end and answers the whole object with 200.
-//! With `x-oss-range-behavior: standard` it cuts such a range, or answers 416. Several ranges and
-//! other units select the whole object either way.
+//! With `x-oss-range-behavior: standard` OSS cuts such a range, or answers 416. Several ranges and
+//! other units select the whole object under both rules.
 
-/// What is to be sent.
+/// The rules for a range that reaches past the end of the object.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum RangeRules {
+    /// OSS's default: the whole object.
+    Oss,
+    /// `x-oss-range-behavior: standard`: the range is cut, or the answer is 416.
+    Standard,
+}
+
+/// What the answer sends.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Selection {
-    /// 200 and everything.
+    /// 200 and the whole object.
     Whole,
-    /// 206 and these bytes, both inclusive.
+    /// 206 and the bytes from `first` to `last`.
     Part {
-        /// First byte.
+        /// Offset of the first byte.
         first: u64,
-        /// Last byte.
+        /// Offset of the last byte, inclusive.
         last: u64,
     },
     /// 416 `InvalidRange`.
     Unsatisfiable,
 }
 
-/// Judges `header` for an object of `length` bytes.
-pub(super) fn select(header: Option<&[u8]>, length: u64, is_standard: bool) -> Selection {
+/// Returns what `header`, a `Range` value, selects of an object of `length` bytes.
+pub(super) fn select(header: Option<&[u8]>, length: u64, rules: RangeRules) -> Selection {
     let Some((first, last)) = header
         .and_then(|value| std::str::from_utf8(value).ok())
         .and_then(|value| value.trim().strip_prefix("bytes="))
@@ -33,31 +42,31 @@ pub(super) fn select(header: Option<&[u8]>, length: u64, is_standard: bool) -> S
         (Number::Is(first), Number::Is(last)) if first <= last => (first, last),
         (Number::Is(first), Number::Absent) => (first, u64::MAX),
         (Number::Absent, Number::Is(suffix)) => {
-            return select_suffix(suffix, length, is_standard);
+            return select_suffix(suffix, length, rules);
         }
         _ => return Selection::Whole,
     };
     let is_open = last == u64::MAX;
     let end = length.saturating_sub(1);
-    match (first < length, is_open || last < length, is_standard) {
-        (true, true, _) | (true, false, true) => Selection::Part {
+    match (first < length, is_open || last < length, rules) {
+        (true, true, _) | (true, false, RangeRules::Standard) => Selection::Part {
             first,
             last: last.min(end),
         },
-        (false, _, true) => Selection::Unsatisfiable,
-        (true, false, false) | (false, _, false) => Selection::Whole,
+        (false, _, RangeRules::Standard) => Selection::Unsatisfiable,
+        (true, false, RangeRules::Oss) | (false, _, RangeRules::Oss) => Selection::Whole,
     }
 }
 
-/// The last `suffix` bytes.
-fn select_suffix(suffix: u64, length: u64, is_standard: bool) -> Selection {
-    match (suffix == 0 || length == 0, suffix <= length, is_standard) {
-        (true, _, true) => Selection::Unsatisfiable,
-        (false, true, _) | (false, false, true) => Selection::Part {
+/// Returns what `bytes=-SUFFIX` selects: the last `suffix` bytes.
+fn select_suffix(suffix: u64, length: u64, rules: RangeRules) -> Selection {
+    match (suffix == 0 || length == 0, suffix <= length, rules) {
+        (true, _, RangeRules::Standard) => Selection::Unsatisfiable,
+        (false, true, _) | (false, false, RangeRules::Standard) => Selection::Part {
             first: length.saturating_sub(suffix),
             last: length.saturating_sub(1),
         },
-        (true, _, false) | (false, false, false) => Selection::Whole,
+        (true, _, RangeRules::Oss) | (false, false, RangeRules::Oss) => Selection::Whole,
     }
 }
 
@@ -79,6 +88,7 @@ fn number(text: &str) -> Number {
 
 #[cfg(test)]
 mod tests {
+    use super::RangeRules::{Oss, Standard};
     use super::Selection::{Part, Unsatisfiable, Whole};
     use super::*;
 
@@ -106,25 +116,25 @@ mod tests {
             ("bytes=99999999999999999999-", Whole, Whole),
         ] {
             assert_eq!(
-                select(Some(header.as_bytes()), 1000, false),
+                select(Some(header.as_bytes()), 1000, Oss),
                 default,
                 "{header}"
             );
             assert_eq!(
-                select(Some(header.as_bytes()), 1000, true),
+                select(Some(header.as_bytes()), 1000, Standard),
                 standard,
                 "{header}, standard"
             );
         }
-        assert_eq!(select(None, 1000, true), Whole);
+        assert_eq!(select(None, 1000, Standard), Whole);
     }
 
     #[test]
     fn an_empty_object_has_no_range() {
         for header in ["bytes=0-", "bytes=0-0", "bytes=-1"] {
-            assert_eq!(select(Some(header.as_bytes()), 0, false), Whole, "{header}");
+            assert_eq!(select(Some(header.as_bytes()), 0, Oss), Whole, "{header}");
             assert_eq!(
-                select(Some(header.as_bytes()), 0, true),
+                select(Some(header.as_bytes()), 0, Standard),
                 Unsatisfiable,
                 "{header}"
             );

@@ -1,4 +1,4 @@
-//! Reading a request's body: object bytes with their digests, and small documents.
+//! Reads the body of a request: object bytes with their digests, and small documents.
 
 use std::fmt;
 use std::pin::Pin;
@@ -11,29 +11,30 @@ use http_body::Body;
 use http_body_util::BodyExt;
 use md5::{Digest, Md5};
 
-use crate::demo::origin::body::{CRC, Content};
-use crate::demo::origin::refusal::Refusal;
-use crate::demo::origin::seen::Entry;
+use crate::demo::origin::content::{CRC, Content};
+use crate::demo::origin::error::OssError;
+use crate::demo::origin::seen::SeenEntry;
 
-/// The largest XML body that is read.
+/// The maximum length of an XML body, in bytes.
 pub(super) const DOCUMENT_LIMIT: usize = 2 * 1024 * 1024;
 
-/// The request's body ended before its end.
+/// The error of a request body that ended early.
 #[derive(Clone, Copy, Debug)]
-pub(super) struct Gone;
+pub(super) struct BodyCutShort;
 
-impl fmt::Display for Gone {
+impl fmt::Display for BodyCutShort {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str("body ended early")
     }
 }
 
-impl std::error::Error for Gone {}
+impl std::error::Error for BodyCutShort {}
 
-/// A request's body, whatever carries it.
-pub(super) type Incoming<'a> = Pin<Box<dyn Body<Data = Bytes, Error = Gone> + Send + 'a>>;
+/// The body of a request, independent of its transport.
+pub(super) type RequestBody<'a> =
+    Pin<Box<dyn Body<Data = Bytes, Error = BodyCutShort> + Send + 'a>>;
 
-/// Object bytes as received.
+/// Received object bytes, or their length and digests alone.
 #[derive(Debug)]
 pub(super) struct Received {
     pub(super) content: Content,
@@ -43,17 +44,17 @@ pub(super) struct Received {
 }
 
 impl Received {
-    /// The MD5 as an ETag without quotes.
+    /// Returns the MD5 as an ETag without quotes.
     pub(super) fn etag(&self) -> String {
         hex(&self.md5)
     }
 
-    /// The MD5 as `Content-MD5`.
+    /// Returns the MD5 as a value of `Content-MD5`.
     pub(super) fn content_md5(&self) -> String {
         STANDARD.encode(self.md5)
     }
 
-    /// Measures bytes that are there already.
+    /// Measures `bytes`.
     pub(super) fn of(bytes: Bytes) -> Self {
         Self {
             length: bytes.len() as u64,
@@ -64,36 +65,45 @@ impl Received {
     }
 }
 
-/// Upper-case hex.
+/// Returns `bytes` in upper-case hex.
 pub(super) fn hex(bytes: &[u8]) -> String {
     use std::fmt::Write;
     bytes.iter().fold(String::new(), |mut text, byte| {
-        // Writing to a string does not fail.
+        // Writing to a `String` cannot fail.
         let _written = write!(text, "{byte:02X}");
         text
     })
 }
 
-/// Whether the request says how long its body is, or that it is chunked. A body that is known to
-/// be empty without saying so is what a client sends that forgot the header.
-pub(super) fn demand_framing(headers: &HeaderMap, body: &Incoming<'_>) -> Result<(), Refusal> {
+/// Checks that the request has `Content-Length` or `Transfer-Encoding`. An HTTP/1.1 body without either
+/// is empty: the client left the field out.
+///
+/// # Errors
+///
+/// [`OssError::MissingContentLength`].
+pub(super) fn demand_framing(headers: &HeaderMap, body: &RequestBody<'_>) -> Result<(), OssError> {
     let is_framed = headers.contains_key(header::CONTENT_LENGTH)
         || headers.contains_key(header::TRANSFER_ENCODING)
         || !body.is_end_stream();
     if is_framed {
         Ok(())
     } else {
-        Err(Refusal::MissingContentLength)
+        Err(OssError::MissingContentLength)
     }
 }
 
-/// Reads object bytes, keeps up to `sink_above` of them if that is set, and compares `Content-MD5`.
+/// Reads object bytes and compares `Content-MD5`. A body longer than `sink_above` bytes is not kept; `None`
+/// keeps every body.
+///
+/// # Errors
+///
+/// [`OssError::InvalidDigest`] and [`OssError::IncompleteBody`].
 pub(super) async fn receive(
-    mut body: Incoming<'_>,
+    mut body: RequestBody<'_>,
     headers: &HeaderMap,
     sink_above: Option<u64>,
-    entry: &Entry,
-) -> Result<Received, Refusal> {
+    entry: &SeenEntry,
+) -> Result<Received, OssError> {
     let expected = match headers.get("content-md5") {
         None => None,
         Some(value) => Some(
@@ -101,7 +111,7 @@ pub(super) async fn receive(
                 .decode(value.as_bytes())
                 .ok()
                 .filter(|digest| digest.len() == 16)
-                .ok_or(Refusal::InvalidDigest)?,
+                .ok_or(OssError::InvalidDigest)?,
         ),
     };
     let mut md5 = Md5::new();
@@ -109,7 +119,7 @@ pub(super) async fn receive(
     let mut length = 0_u64;
     let mut kept = Some(Vec::new());
     while let Some(frame) = body.frame().await {
-        let Ok(data) = frame.map_err(|_| Refusal::IncompleteBody)?.into_data() else {
+        let Ok(data) = frame.map_err(|_| OssError::IncompleteBody)?.into_data() else {
             continue;
         };
         entry.add(data.len());
@@ -120,14 +130,14 @@ pub(super) async fn receive(
             kept = None;
         }
         if let Some(kept) = &mut kept {
-            // Copied: a frame may be a view of a much larger read buffer.
+            // A copy, because the frame may be a view of a much larger read buffer.
             kept.push(Bytes::copy_from_slice(&data));
         }
     }
     entry.complete();
     let digest: [u8; 16] = md5.finalize().into();
     if expected.is_some_and(|expected| expected != digest) {
-        return Err(Refusal::InvalidDigest);
+        return Err(OssError::InvalidDigest);
     }
     Ok(Received {
         content: kept.map_or(Content::Dropped, Content::Kept),
@@ -138,19 +148,23 @@ pub(super) async fn receive(
 }
 
 /// Reads a whole body of at most `limit` bytes.
+///
+/// # Errors
+///
+/// [`OssError::EntityTooLarge`] and [`OssError::IncompleteBody`].
 pub(super) async fn read(
-    mut body: Incoming<'_>,
+    mut body: RequestBody<'_>,
     limit: usize,
-    entry: &Entry,
-) -> Result<Bytes, Refusal> {
+    entry: &SeenEntry,
+) -> Result<Bytes, OssError> {
     let mut bytes = BytesMut::new();
     while let Some(frame) = body.frame().await {
-        let Ok(data) = frame.map_err(|_| Refusal::IncompleteBody)?.into_data() else {
+        let Ok(data) = frame.map_err(|_| OssError::IncompleteBody)?.into_data() else {
             continue;
         };
         entry.add(data.len());
         if bytes.len() + data.len() > limit {
-            return Err(Refusal::EntityTooLarge);
+            return Err(OssError::EntityTooLarge);
         }
         bytes.extend_from_slice(&data);
     }
@@ -158,17 +172,21 @@ pub(super) async fn read(
     Ok(bytes.freeze())
 }
 
-/// Reads an XML body, comparing `Content-MD5`.
+/// Reads an XML body and compares `Content-MD5`.
+///
+/// # Errors
+///
+/// Those of [`read`], and [`OssError::InvalidDigest`].
 pub(super) async fn document(
-    body: Incoming<'_>,
+    body: RequestBody<'_>,
     headers: &HeaderMap,
-    entry: &Entry,
-) -> Result<Bytes, Refusal> {
+    entry: &SeenEntry,
+) -> Result<Bytes, OssError> {
     let bytes = read(body, DOCUMENT_LIMIT, entry).await?;
     if let Some(expected) = headers.get("content-md5")
         && STANDARD.encode(Md5::digest(&bytes)).as_bytes() != expected.as_bytes()
     {
-        return Err(Refusal::InvalidDigest);
+        return Err(OssError::InvalidDigest);
     }
     Ok(bytes)
 }

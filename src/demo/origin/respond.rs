@@ -1,26 +1,26 @@
-//! Answers: what a handler decides, and the headers that every OSS answer has.
+//! Answers: what a handler decides, and the header fields that every OSS answer has.
 
 use base64::Engine;
 use base64::engine::general_purpose::STANDARD;
 use bytes::Bytes;
-use http::{HeaderMap, HeaderName, HeaderValue, Response, StatusCode, header};
+use http::{HeaderMap, HeaderName, HeaderValue, Method, Response, StatusCode, header};
 
 use crate::demo::origin::body::OriginBody;
-use crate::demo::origin::refusal::Refusal;
+use crate::demo::origin::error::OssError;
 use crate::oss::error::ErrorXml;
 
-/// An answer before the common headers.
+/// An answer without the common header fields.
 #[derive(Debug)]
 pub(super) struct Reply {
     pub(super) status: StatusCode,
     pub(super) headers: HeaderMap,
     pub(super) body: OriginBody,
-    /// `Content-Length` where it is not the body's: HEAD.
+    /// `Content-Length` when it differs from the length of the body, as for HEAD.
     pub(super) length: Option<u64>,
 }
 
 impl Reply {
-    /// An empty answer.
+    /// Returns an answer without a body.
     pub(super) fn new(status: StatusCode) -> Self {
         Self {
             status,
@@ -30,7 +30,7 @@ impl Reply {
         }
     }
 
-    /// 200 with an XML document.
+    /// Returns 200 with an XML document.
     pub(super) fn xml(document: String) -> Self {
         let mut reply = Self::new(StatusCode::OK);
         reply.headers.insert(
@@ -41,22 +41,23 @@ impl Reply {
         reply
     }
 
-    /// With header `name`; a value that cannot be one is left out.
+    /// Sets header field `name`. A value that no field can have is left out.
     pub(super) fn with(mut self, name: &'static str, value: &str) -> Self {
         self.set(name, value);
         self
     }
 
+    /// Sets header field `name`. A value that no field can have is left out.
     pub(super) fn set(&mut self, name: &'static str, value: &str) {
         if let Ok(value) = HeaderValue::from_bytes(value.as_bytes()) {
             self.headers.insert(HeaderName::from_static(name), value);
         }
     }
 
-    /// The error document of `refusal`.
-    pub(super) fn refuse(refusal: &Refusal, request_id: &str, host: &str, is_head: bool) -> Self {
-        let (status, code, ec, message) = refusal.parts();
-        let mut extra = refusal.extra();
+    /// Returns the error document of `error`. For HEAD it goes into `x-oss-err`, in base64.
+    pub(super) fn error(error: &OssError, request_id: &str, host: &str, method: &Method) -> Self {
+        let (status, code, ec, message) = error.parts();
+        let mut extra = error.extra();
         if let Some(ec) = &ec {
             extra.push((String::from("EC"), ec.clone()));
             extra.push((
@@ -82,7 +83,7 @@ impl Reply {
             reply.set("x-oss-ec", ec);
         }
         reply.set("content-type", "application/xml");
-        if is_head {
+        if *method == Method::HEAD {
             reply.set("x-oss-err", &STANDARD.encode(&document));
             reply.length = Some(document.len() as u64);
         } else {
@@ -91,7 +92,7 @@ impl Reply {
         reply
     }
 
-    /// The answer as it goes out.
+    /// Adds the common header fields.
     pub(super) fn finish(
         mut self,
         request_id: &str,
@@ -102,7 +103,7 @@ impl Reply {
         self.set("date", date);
         self.set("x-oss-request-id", request_id);
         self.set("x-oss-server-time", &milliseconds.to_string());
-        // 204 and 304 have no body and say no length.
+        // 204 and 304 have neither body nor `Content-Length`.
         let has_length = !matches!(
             self.status,
             StatusCode::NO_CONTENT | StatusCode::NOT_MODIFIED

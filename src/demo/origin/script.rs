@@ -1,54 +1,57 @@
-//! Misbehaviour on order: what a test or the demo wants to see survive.
+//! Scripted faults, for tests and the demo to show that the proxy survives them.
 //!
-//! Faults belong to a key, whatever the bucket, and are set through the API only, so that no
-//! request can switch one on.
+//! A fault belongs to a key, in any bucket. Faults are set through the API only, so that no request can
+//! set one.
 
 use std::collections::HashMap;
 use std::sync::{Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
-/// One way to misbehave. Several may be set for the same key.
+/// A scripted fault. Several may be set for the same key.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Fault {
-    /// Waits before anything else, the request's body included.
+    /// Waits before anything else, before reading the request's body too.
     Delay(Duration),
-    /// Reads the request's body, then waits before the answer.
+    /// Reads the request's body, and waits before sending the answer.
     DelayAnswer(Duration),
     /// Sends this many bytes of the answer's body and then nothing.
     StallAt(u64),
-    /// Sends this many bytes of the answer's body and then breaks the connection.
+    /// Sends this many bytes of the answer's body and then closes the connection.
     ResetAt(u64),
-    /// Announces this `Content-Length` whatever the body's is.
+    /// Announces this `Content-Length`, whatever the length of the body is.
     AnnounceLength(u64),
-    /// Reads the request's body and answers this status with an error document.
+    /// Reads the request's body and answers an error document with this status.
     Status(u16),
     /// Answers 403 without reading the request's body.
     ForbidEarly,
-    /// Never sends `100 Continue`. Takes effect where the origin is served by
-    /// [`crate::demo::net`].
+    /// Suppresses `100 Continue`. The server of the connection must support it, as the demo's `net` module
+    /// does.
     IgnoreExpect,
 }
 
+/// The faults of each key.
 #[derive(Debug, Default)]
-pub(super) struct Script(Mutex<HashMap<Vec<u8>, Vec<Line>>>);
+pub(super) struct Script(Mutex<HashMap<Vec<u8>, Vec<ScriptedFault>>>);
 
 #[derive(Debug)]
-struct Line {
+struct ScriptedFault {
     fault: Fault,
-    /// `None`: for ever.
+    /// The number of requests left; `None` means every request.
     left: Option<u32>,
 }
 
 impl Script {
-    fn lines(&self) -> MutexGuard<'_, HashMap<Vec<u8>, Vec<Line>>> {
+    fn lines(&self) -> MutexGuard<'_, HashMap<Vec<u8>, Vec<ScriptedFault>>> {
         self.0.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
+    /// Adds `fault` for the next `times` requests for `key`, or for all of them.
     pub(super) fn add(&self, key: &[u8], fault: Fault, times: Option<u32>) {
-        let line = Line { fault, left: times };
+        let line = ScriptedFault { fault, left: times };
         self.lines().entry(key.to_vec()).or_default().push(line);
     }
 
+    /// Removes the faults of `key`, or of every key.
     pub(super) fn clear(&self, key: Option<&[u8]>) {
         match key {
             Some(key) => drop(self.lines().remove(key)),
@@ -56,7 +59,7 @@ impl Script {
         }
     }
 
-    /// The faults of one request for `key`.
+    /// Returns the faults of one request for `key`, and counts the request.
     pub(super) fn take(&self, key: &[u8]) -> Vec<Fault> {
         let mut script = self.lines();
         let Some(lines) = script.get_mut(key) else {
@@ -79,7 +82,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_fault_lasts_for_as_many_requests_as_it_was_set_for() {
+    fn a_fault_applies_to_the_scripted_number_of_requests() {
         let script = Script::default();
         script.add(b"k", Fault::Status(503), Some(1));
         script.add(b"k", Fault::StallAt(3), None);

@@ -1,6 +1,6 @@
-//! What the origin received, so that a test can compare it with what a client sent.
+//! A log of the requests that the origin received, for tests to compare with what a client sent.
 //!
-//! The memory is bounded: the oldest record goes when the limit is reached.
+//! The log is bounded: at its limit, a new record replaces the oldest one.
 
 use std::collections::VecDeque;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
@@ -8,25 +8,25 @@ use std::sync::{Arc, Mutex, PoisonError};
 
 use http::{HeaderName, Method, request};
 
-/// One request as it arrived.
+/// One received request.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Seen {
-    /// Method.
+    /// The method.
     pub method: Method,
-    /// Path and query, byte for byte.
+    /// The path and query, byte for byte.
     pub target: String,
     /// `Host`, or the authority of an absolute form.
     pub host: String,
-    /// Every header line in the order of hyper's map, values as bytes.
+    /// Every header line, in the order of hyper's map.
     pub headers: Vec<(HeaderName, Vec<u8>)>,
-    /// Body bytes received so far.
+    /// The number of body bytes received so far.
     pub body_length: u64,
     /// Whether the body was read to its end.
     pub is_complete: bool,
 }
 
 impl Seen {
-    /// The first value of header `name`.
+    /// Returns the first value of header field `name`, which is in lower case.
     #[must_use]
     pub fn header(&self, name: &str) -> Option<&[u8]> {
         self.headers
@@ -36,32 +36,36 @@ impl Seen {
     }
 }
 
-/// A record that grows while its request's body is read.
+/// The record of a request. It is updated while the body is read.
 #[derive(Debug)]
-pub(super) struct Entry {
+pub(super) struct SeenEntry {
     head: Seen,
     length: AtomicU64,
     is_complete: AtomicBool,
 }
 
-impl Entry {
+impl SeenEntry {
+    /// Counts body bytes.
     pub(super) fn add(&self, bytes: usize) {
         self.length.fetch_add(bytes as u64, Ordering::Relaxed);
     }
 
+    /// Records that the body was read to its end.
     pub(super) fn complete(&self) {
         self.is_complete.store(true, Ordering::Relaxed);
     }
 }
 
+/// The latest requests.
 #[derive(Debug)]
-pub(super) struct Memory {
-    entries: Mutex<VecDeque<Arc<Entry>>>,
+pub(super) struct RequestLog {
+    entries: Mutex<VecDeque<Arc<SeenEntry>>>,
     limit: usize,
     total: AtomicU64,
 }
 
-impl Memory {
+impl RequestLog {
+    /// Returns a log of at most `limit` requests; 0 keeps none.
     pub(super) fn new(limit: usize) -> Self {
         Self {
             entries: Mutex::default(),
@@ -70,13 +74,14 @@ impl Memory {
         }
     }
 
-    pub(super) fn push(&self, parts: &request::Parts, host: &str) -> Arc<Entry> {
+    /// Adds a request and returns its record.
+    pub(super) fn push(&self, parts: &request::Parts, host: &str) -> Arc<SeenEntry> {
         self.total.fetch_add(1, Ordering::Relaxed);
         let target = parts
             .uri
             .path_and_query()
             .map_or_else(|| parts.uri.to_string(), ToString::to_string);
-        let entry = Arc::new(Entry {
+        let entry = Arc::new(SeenEntry {
             head: Seen {
                 method: parts.method.clone(),
                 target,
@@ -102,10 +107,12 @@ impl Memory {
         entry
     }
 
+    /// Returns the number of requests added, forgotten ones included.
     pub(super) fn total(&self) -> u64 {
         self.total.load(Ordering::Relaxed)
     }
 
+    /// Returns the records, oldest first.
     pub(super) fn list(&self) -> Vec<Seen> {
         let entries = self.entries.lock().unwrap_or_else(PoisonError::into_inner);
         entries
@@ -118,6 +125,7 @@ impl Memory {
             .collect()
     }
 
+    /// Removes all records.
     pub(super) fn forget(&self) {
         self.entries
             .lock()

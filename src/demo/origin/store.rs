@@ -1,7 +1,7 @@
 //! The buckets and objects, in memory.
 //!
-//! One lock guards all of it and is never held across an await; bytes are reference-counted, so
-//! what is done under it is short.
+//! One lock guards the whole store. It is never held across an await, and only for short: the bytes of
+//! objects are reference-counted.
 
 use std::collections::BTreeMap;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
@@ -9,17 +9,17 @@ use std::time::SystemTime;
 
 use http::HeaderMap;
 
-use crate::demo::origin::body::{Content, generated_crc, generated_length};
+use crate::demo::origin::content::{Content, generated_crc, generated_length};
+use crate::demo::origin::error::OssError;
 use crate::demo::origin::options::BucketOptions;
-use crate::demo::origin::refusal::Refusal;
 
-/// How an object came to be, as `x-oss-object-type` says it.
+/// The type of an object, as `x-oss-object-type` reports it.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(super) enum Kind {
     Normal,
     Appendable,
     Multipart,
-    /// Stands for another key.
+    /// A link to this key.
     Symlink(Vec<u8>),
 }
 
@@ -40,16 +40,16 @@ pub(super) struct Object {
     pub(super) kind: Kind,
     pub(super) content: Content,
     pub(super) length: u64,
-    /// Without quotes.
+    /// The ETag, without quotes.
     pub(super) etag: String,
-    /// Base64, of objects that came in one piece.
+    /// The MD5 in base64. Only objects that were uploaded by one request have it.
     pub(super) md5: Option<String>,
     pub(super) crc: u64,
     pub(super) modified: SystemTime,
-    /// Content-Type and the like, and `x-oss-meta-*`.
+    /// Content-Type, the other fields that OSS keeps, and `x-oss-meta-*`.
     pub(super) headers: HeaderMap,
     pub(super) storage_class: String,
-    /// `default` follows the bucket.
+    /// The ACL; `default` means that of the bucket.
     pub(super) acl: String,
     pub(super) tags: Vec<(String, String)>,
 }
@@ -69,7 +69,7 @@ pub(super) struct Part {
 pub(super) struct Upload {
     pub(super) key: Vec<u8>,
     pub(super) started: SystemTime,
-    /// What the object will have; its content is not used.
+    /// The attributes of the future object. Its content is not used.
     pub(super) object: Object,
     pub(super) parts: BTreeMap<u16, Part>,
 }
@@ -93,7 +93,8 @@ impl Bucket {
         }
     }
 
-    /// The object at `key`, made up where the bucket does that.
+    /// Returns the object at `key`. A bucket with [`BucketOptions::generated`] generates objects for keys
+    /// that name a size.
     pub(super) fn object(&self, key: &[u8]) -> Option<Arc<Object>> {
         if let Some(object) = self.objects.get(key) {
             return Some(Arc::clone(object));
@@ -103,7 +104,7 @@ impl Bucket {
             kind: Kind::Multipart,
             content: Content::Generated,
             length,
-            // Not the MD5, which would take seconds for a large one: hence the part count.
+            // The MD5 of a large object would take seconds. The part count marks an ETag that is no MD5.
             etag: format!("{length:032X}-1"),
             md5: None,
             crc: generated_crc(length),
@@ -115,30 +116,42 @@ impl Bucket {
         }))
     }
 
-    /// The object at `key`.
-    pub(super) fn found(&self, key: &[u8]) -> Result<Arc<Object>, Refusal> {
+    /// Returns the object at `key`.
+    ///
+    /// # Errors
+    ///
+    /// [`OssError::NoSuchKey`].
+    pub(super) fn found(&self, key: &[u8]) -> Result<Arc<Object>, OssError> {
         self.object(key)
-            .ok_or_else(|| Refusal::NoSuchKey(key.to_vec()))
+            .ok_or_else(|| OssError::NoSuchKey(key.to_vec()))
     }
 
-    /// The object at `key`, or what it stands for if it is a symlink.
-    pub(super) fn resolved(&self, key: &[u8]) -> Result<(Arc<Object>, bool), Refusal> {
+    /// Returns the object at `key`, or the target if that object is a symlink, and whether it is one.
+    ///
+    /// # Errors
+    ///
+    /// [`OssError::NoSuchKey`], and [`OssError::SymlinkTargetNotExist`] also for a link to a link.
+    pub(super) fn resolved(&self, key: &[u8]) -> Result<(Arc<Object>, bool), OssError> {
         let object = self.found(key)?;
         let Kind::Symlink(target) = &object.kind else {
             return Ok((object, false));
         };
         match self.object(target) {
             Some(object) if !matches!(object.kind, Kind::Symlink(_)) => Ok((object, true)),
-            _ => Err(Refusal::SymlinkTargetNotExist(target.clone())),
+            _ => Err(OssError::SymlinkTargetNotExist(target.clone())),
         }
     }
 
-    /// The upload `id` of `key`.
-    pub(super) fn upload(&mut self, id: &str, key: &[u8]) -> Result<&mut Upload, Refusal> {
+    /// Returns upload `id` of `key`.
+    ///
+    /// # Errors
+    ///
+    /// [`OssError::NoSuchUpload`].
+    pub(super) fn upload(&mut self, id: &str, key: &[u8]) -> Result<&mut Upload, OssError> {
         self.uploads
             .get_mut(id)
             .filter(|upload| upload.key == key)
-            .ok_or_else(|| Refusal::NoSuchUpload(id.to_owned()))
+            .ok_or_else(|| OssError::NoSuchUpload(id.to_owned()))
     }
 }
 
@@ -151,19 +164,23 @@ impl Store {
         self.0.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    /// Does `work` with bucket `name`.
+    /// Runs `work` on bucket `name`.
+    ///
+    /// # Errors
+    ///
+    /// [`OssError::NoSuchBucket`], and those of `work`.
     pub(super) fn with<T>(
         &self,
         name: &str,
-        work: impl FnOnce(&mut Bucket) -> Result<T, Refusal>,
-    ) -> Result<T, Refusal> {
+        work: impl FnOnce(&mut Bucket) -> Result<T, OssError>,
+    ) -> Result<T, OssError> {
         match self.lock().get_mut(name) {
             Some(bucket) => work(bucket),
-            None => Err(Refusal::NoSuchBucket(name.to_owned())),
+            None => Err(OssError::NoSuchBucket(name.to_owned())),
         }
     }
 
-    /// The bucket that custom domain `name` is bound to.
+    /// Returns the bucket that custom domain `name` is bound to.
     pub(super) fn bound(&self, name: &str) -> Option<String> {
         self.lock()
             .values()

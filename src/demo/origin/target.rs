@@ -1,7 +1,7 @@
-//! Which bucket and key a request names, and its query.
+//! The bucket and key that a request names, and its query.
 //!
-//! The path is percent-decoded exactly once and never normalised: `//`, `..` and a trailing `/` are
-//! bytes of the key.
+//! The path is percent-decoded once and never normalised: `//`, `..` and a trailing `/` are part of the
+//! key.
 
 use std::net::IpAddr;
 
@@ -10,7 +10,7 @@ use percent_encoding::percent_decode_str;
 
 use crate::oss::addressing::is_bucket_name;
 
-/// What the request's host names.
+/// What the host of a request names.
 #[derive(Debug, PartialEq, Eq)]
 pub(super) enum Place {
     /// A bucket: the whole path is the key.
@@ -19,7 +19,7 @@ pub(super) enum Place {
     Service,
 }
 
-/// `Host`, or the authority of an absolute form, which wins.
+/// Returns the authority of an absolute-form target, or else `Host`.
 pub(super) fn host_of(uri: &Uri, headers: &HeaderMap) -> String {
     uri.authority().map_or_else(
         || {
@@ -32,7 +32,7 @@ pub(super) fn host_of(uri: &Uri, headers: &HeaderMap) -> String {
     )
 }
 
-/// Host name without port, lower case, without a final dot.
+/// Returns the host name in lower case, without port and final dot.
 pub(super) fn name_of(host: &str) -> String {
     let name = match host.strip_prefix('[') {
         Some(rest) => rest.split(']').next().unwrap_or_default(),
@@ -41,7 +41,7 @@ pub(super) fn name_of(host: &str) -> String {
     name.strip_suffix('.').unwrap_or(name).to_ascii_lowercase()
 }
 
-/// The bucket or the service that host `name` means. Bound domains are looked up before this.
+/// Returns what host `name` names. The caller has already looked for a bound domain of that name.
 pub(super) fn place_of(name: &str, endpoints: &[String]) -> Place {
     if name.parse::<IpAddr>().is_ok() || endpoints.iter().any(|endpoint| endpoint == name) {
         return Place::Service;
@@ -52,7 +52,7 @@ pub(super) fn place_of(name: &str, endpoints: &[String]) -> Place {
     }
 }
 
-/// Bucket and key of a raw `path`.
+/// Returns the bucket and key of a raw `path`.
 pub(super) fn split(path: &str, place: Place) -> (Option<String>, Vec<u8>) {
     let inside = path.strip_prefix('/').unwrap_or(path);
     match place {
@@ -71,14 +71,14 @@ pub(super) fn decode(text: &str) -> Vec<u8> {
     percent_decode_str(text).collect()
 }
 
-/// A decoded query. Of a name given twice the first counts.
+/// A decoded query. The first of several parameters with the same name counts.
 #[derive(Debug, Default)]
 pub(super) struct Query(Vec<(String, String)>);
 
 impl Query {
     pub(super) fn parse(raw: Option<&str>) -> Self {
         let decoded = |text: &str| {
-            // Python's requests writes a blank as `+`; a real plus is always escaped.
+            // Python's `requests` writes a space as `+` and always escapes a plus sign.
             let bytes = decode(&text.replace('+', " "));
             String::from_utf8_lossy(&bytes).into_owned()
         };
@@ -105,7 +105,7 @@ impl Query {
         self.get(name).is_some()
     }
 
-    /// The value, without an empty one.
+    /// Returns the value of `name` unless it is empty.
     pub(super) fn filled(&self, name: &str) -> Option<&str> {
         self.get(name).filter(|value| !value.is_empty())
     }

@@ -1,8 +1,9 @@
-//! Dates as OSS writes them: ISO 8601 in XML, RFC 9110 in headers.
+//! Dates in XML documents: ISO 8601, as OSS writes them.
 
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
-/// `2025-01-02T03:04:05.000Z`: whole seconds and three zeros; oss2 reads nothing else.
+/// Formats `time` as `2025-01-02T03:04:05.000Z`: whole seconds and three zeros. The SDK oss2 accepts no
+/// other form.
 pub(super) fn iso(time: SystemTime) -> String {
     let since = time.duration_since(UNIX_EPOCH).unwrap_or(Duration::ZERO);
     let (days, seconds) = (since.as_secs() / 86_400, since.as_secs() % 86_400);
@@ -15,7 +16,8 @@ pub(super) fn iso(time: SystemTime) -> String {
     )
 }
 
-/// Year, month and day of a day counted from 1970-01-01, by walking 400-year cycles and years.
+/// Returns the year, month and day that is `days` days after 1970-01-01. It skips cycles of 400 years and
+/// then walks the years.
 fn civil(mut days: u64) -> (u64, u64, u64) {
     const DAYS_OF_400_YEARS: u64 = 146_097;
     let mut year = 1970 + days / DAYS_OF_400_YEARS * 400;

@@ -1,43 +1,65 @@
-//! The XML of answers.
+//! The XML documents of answers.
 
 use crate::oss::error::escape;
 
-/// An answer being written.
+/// A document that is being written.
 pub(super) struct Xml(String);
 
 impl Xml {
-    /// Begins a document with `root` open.
+    /// Begins a document with element `root` open.
     pub(super) fn new(root: &str) -> Self {
         let mut xml = Self(String::from("<?xml version=\"1.0\" encoding=\"UTF-8\"?>\n"));
         xml.open(root);
         xml
     }
 
+    /// Opens element `name`.
     pub(super) fn open(&mut self, name: &str) {
         self.0.push('<');
         self.0.push_str(name);
         self.0.push('>');
     }
 
+    /// Closes element `name`.
     pub(super) fn close(&mut self, name: &str) {
         self.0.push_str("</");
         self.0.push_str(name);
         self.0.push('>');
     }
 
+    /// Writes `text`, escaped.
     pub(super) fn text(&mut self, text: &str) {
         escape(&mut self.0, text);
     }
 
+    /// Writes element `name` with `text`, escaped, in it.
     pub(super) fn leaf(&mut self, name: &str, text: &str) {
         self.open(name);
         escape(&mut self.0, text);
         self.close(name);
     }
 
-    /// Ends the document by closing `root`.
+    /// Closes `root` and returns the document.
     pub(super) fn finish(mut self, root: &str) -> String {
         self.close(root);
         self.0
     }
+}
+
+/// Writes the `Owner` element. Every bucket and object has the same owner.
+pub(super) fn write_owner(xml: &mut Xml, owner: &str) {
+    xml.open("Owner");
+    xml.leaf("ID", owner);
+    xml.leaf("DisplayName", owner);
+    xml.close("Owner");
+}
+
+/// Returns the document of `?acl`.
+pub(super) fn acl_document(owner: &str, grant: &str) -> String {
+    let mut xml = Xml::new("AccessControlPolicy");
+    write_owner(&mut xml, owner);
+    xml.open("AccessControlList");
+    xml.leaf("Grant", grant);
+    xml.close("AccessControlList");
+    xml.finish("AccessControlPolicy")
 }

@@ -1,4 +1,4 @@
-//! Every error of the origin, with the status, code and EC that OSS gives it.
+//! Every error of the origin, with OSS's status, code, EC and message.
 
 use std::fmt;
 
@@ -6,14 +6,14 @@ use crate::demo::origin::options::Denial;
 
 /// Why a request is answered with an error document.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub(super) enum Refusal {
+pub(super) enum OssError {
     /// An anonymous request for something that needs a signature.
     AccessDenied,
     AnonymousOverride,
     BucketNotEmpty(String),
     ContentTypeOverride,
     CorsForbidden,
-    /// Decided by the signature check.
+    /// The signature check failed.
     Denied(Denial),
     EntityTooLarge,
     EntityTooSmall,
@@ -35,27 +35,27 @@ pub(super) enum Refusal {
     MissingArgument(&'static str),
     MissingContentLength,
     NoSuchBucket(String),
-    /// A bucket setting that was never made; the code names it.
+    /// A setting that the bucket or object does not have. The payload is OSS's error code.
     NoSuchSetting(&'static str),
     NoSuchKey(Vec<u8>),
     NoSuchUpload(String),
     NotImplemented(&'static str),
     ObjectNotAppendable,
-    /// A form does not keep to its policy, in this way.
+    /// A form violates its policy. The payload is the message.
     PolicyViolated(&'static str),
     PositionNotEqualToLength(u64),
     PreconditionFailed(&'static str),
-    /// Ordered by the script.
+    /// A scripted fault.
     Scripted(u16),
     SymlinkTargetNotExist(Vec<u8>),
 }
 
-/// Status, code, EC and message.
-pub(super) type Parts = (u16, String, Option<String>, String);
+/// The status, code, EC and message of an error document.
+pub(super) type ErrorParts = (u16, String, Option<String>, String);
 
-impl Refusal {
-    /// What the error document says.
-    pub(super) fn parts(&self) -> Parts {
+impl OssError {
+    /// Returns the contents of the error document.
+    pub(super) fn parts(&self) -> ErrorParts {
         if let Self::Denied(denial) = self {
             return (
                 denial.status,
@@ -75,7 +75,7 @@ impl Refusal {
 
     fn code(&self) -> (u16, &'static str, &'static str) {
         match self {
-            // Replaced by `parts`, which every caller goes through.
+            // Not used: `parts` takes the values of the denial.
             Self::Denied(_) => (403, "AccessDenied", ""),
             Self::AccessDenied => (403, "AccessDenied", "0003-00000001"),
             Self::AnonymousOverride => (400, "InvalidRequest", ""),
@@ -122,7 +122,7 @@ impl Refusal {
         }
     }
 
-    /// Elements that only this error has.
+    /// Returns the elements that the document has beyond the common ones, by name and text.
     pub(super) fn extra(&self) -> Vec<(String, String)> {
         let one = |name: &str, value: String| vec![(name.to_owned(), value)];
         let lossy = |bytes: &[u8]| String::from_utf8_lossy(bytes).into_owned();
@@ -167,9 +167,9 @@ impl Refusal {
     }
 }
 
-impl fmt::Display for Refusal {
+impl fmt::Display for OssError {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        // The texts are OSS's messages, which are sentences.
+        // The texts are OSS's own messages, so they are sentences.
         f.write_str(match self {
             Self::Denied(denial) => return fmt::Display::fmt(denial, f),
             Self::InvalidArgument { name, .. } => {
@@ -224,4 +224,4 @@ impl fmt::Display for Refusal {
     }
 }
 
-impl std::error::Error for Refusal {}
+impl std::error::Error for OssError {}

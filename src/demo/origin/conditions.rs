@@ -1,0 +1,58 @@
+//! Conditional requests: the four `If-*` fields of RFC 9110, section 13.2.2, and their copy variants.
+
+use std::time::SystemTime;
+
+use crate::demo::origin::request::OssRequest;
+use crate::demo::origin::store::Object;
+
+/// The outcome of a conditional request.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Condition {
+    Holds,
+    NotModified,
+    /// The condition of this header field does not hold.
+    Failed(&'static str),
+}
+
+/// Evaluates the four conditional header fields in the order of RFC 9110. Their names begin with
+/// `prefix`: empty for a read, `x-oss-copy-source-` for a copy.
+pub(super) fn evaluate(request: &OssRequest<'_>, object: &Object, prefix: &str) -> Condition {
+    let value = |name: &str| request.header(&format!("{prefix}{name}"));
+    let modified = whole_seconds(object.modified);
+    let date = |name: &str| value(name).and_then(|text| httpdate::parse_http_date(&text).ok());
+    if let Some(tags) = value("if-match") {
+        if !matches_etag(&tags, &object.etag) {
+            return Condition::Failed("If-Match");
+        }
+    } else if date("if-unmodified-since").is_some_and(|since| modified > since) {
+        return Condition::Failed("If-Unmodified-Since");
+    }
+    if let Some(tags) = value("if-none-match") {
+        if matches_etag(&tags, &object.etag) {
+            return Condition::NotModified;
+        }
+    } else if date("if-modified-since").is_some_and(|since| modified <= since) {
+        return Condition::NotModified;
+    }
+    Condition::Holds
+}
+
+/// Whether `If-Range` allows a range of `object`: absent, or a validator that still holds.
+pub(super) fn allows_range(request: &OssRequest<'_>, object: &Object) -> bool {
+    request.header("if-range").is_none_or(|value| {
+        matches_etag(&value, &object.etag) || value == httpdate::fmt_http_date(object.modified)
+    })
+}
+
+/// Cuts fractions of a second. HTTP dates have none, so an object would be newer than its own
+/// `Last-Modified` otherwise.
+fn whole_seconds(time: SystemTime) -> SystemTime {
+    httpdate::parse_http_date(&httpdate::fmt_http_date(time)).unwrap_or(time)
+}
+
+fn matches_etag(list: &str, etag: &str) -> bool {
+    list.split(',').any(|tag| {
+        let tag = tag.trim();
+        tag == "*" || tag.trim_matches('"').eq_ignore_ascii_case(etag)
+    })
+}

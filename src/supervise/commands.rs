@@ -1,0 +1,92 @@
+//! The actions of signals and commands: reload, drain, undrain, reopen the log files.
+
+use crate::app::Running;
+use crate::config;
+use crate::supervise::error::CommandError;
+use crate::supervise::files::WatchedFiles;
+use crate::supervise::supervisor::Supervisor;
+use crate::supervise::systemd;
+use crate::telemetry;
+use crate::telemetry::sink::SharedSink;
+
+/// Reopens the log files.
+pub(super) fn reopen(logs: &[SharedSink]) {
+    for log in logs {
+        if let Err(error) = log.reopen() {
+            tracing::error!(%error, "cannot reopen a log file");
+        }
+    }
+}
+
+/// Loads the config file and serves it. Returns a summary of the changes.
+///
+/// # Errors
+///
+/// [`CommandError::Config`] and [`CommandError::Start`]. The old config stays in use.
+pub(super) fn reload(
+    running: &mut Running,
+    supervisor: &Supervisor,
+    watched: &mut WatchedFiles,
+) -> Result<String, CommandError> {
+    systemd::reloading();
+    let outcome = load_and_change(running, supervisor);
+    systemd::ready();
+    match &outcome {
+        Ok(_) => *watched = WatchedFiles::new(&supervisor.path, running.config()),
+        Err(error) => {
+            watched.note_config_read();
+            running.state().note_refused();
+            tracing::error!(%error, "config not reloaded, the old one stays in use");
+        }
+    }
+    outcome
+}
+
+fn load_and_change(running: &mut Running, supervisor: &Supervisor) -> Result<String, CommandError> {
+    let loaded = config::load(&supervisor.path, supervisor.env).map_err(CommandError::Config)?;
+    for warning in loaded.warnings.iter() {
+        tracing::warn!("{}", loaded.warnings.line(warning));
+    }
+    let level = loaded.config.log.level;
+    let changed = running.change(loaded.config).map_err(CommandError::Start)?;
+    telemetry::set_level(level);
+    let routes = running.config().routes.len();
+    let [added, removed, keys] = [
+        changed.added.join(", "),
+        changed.removed.join(", "),
+        changed.needs_restart.join(", "),
+    ];
+    tracing::info!(routes, added, removed, "config reloaded");
+    if !keys.is_empty() {
+        tracing::warn!(keys, "a restart is needed for some changed keys");
+    }
+    let mut text = format!("reloaded; routes: {routes}");
+    for (what, list) in [
+        ("listening on", added),
+        ("no longer listening on", removed),
+        ("a restart is needed for the changes of:", keys),
+    ] {
+        if !list.is_empty() {
+            text.push_str(&format!("; {what} {list}"));
+        }
+    }
+    Ok(text)
+}
+
+/// Leaves the load balancer.
+pub(super) fn drain(running: &mut Running) -> String {
+    running.leave();
+    let connections = running.state().connections();
+    tracing::info!(is_leaving = true, connections, "drain by command");
+    format!(
+        "draining: not ready, clients are asked to reconnect, {connections} connections open; `undrain` reverts it"
+    )
+}
+
+/// Reverts [`drain`].
+pub(super) fn undrain(running: &mut Running) -> String {
+    running.rejoin();
+    let connections = running.state().connections();
+    tracing::info!(is_leaving = false, connections, "drain by command");
+    "not draining".to_owned()
+}

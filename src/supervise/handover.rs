@@ -1,0 +1,21 @@
+//! The protocol between the old and the new process of an upgrade.
+//!
+//! The new process gets the listening sockets as systemd passes them: from descriptor 3 on, with their
+//! addresses in [`SOCKETS`]. The last descriptor is a datagram socket on which the new process reports
+//! that it serves ([`SERVING`]), or why it does not. Both processes may be of different versions, so
+//! none of these words may change.
+
+/// The environment variable with the names of the passed sockets, as a JSON list.
+pub(super) const SOCKETS: &str = "OSSGATE_SOCKETS";
+/// The environment variable with the state of the old process: any of [`LEAVING`] and [`FIT`].
+pub(super) const STATE: &str = "OSSGATE_STATE";
+/// The old process is leaving its load balancer.
+pub(super) const LEAVING: &str = "leaving ";
+/// The old process can reach an endpoint.
+pub(super) const FIT: &str = "fit ";
+/// The report of a new process that serves. Any other report is the reason why it does not serve.
+pub(super) const SERVING: &str = "serving";
+/// The name of the socket on which the new process reports.
+pub(super) const REPORT_SOCKET: &str = "tells";
+/// The first passed descriptor, as in sd_listen_fds(3).
+pub(super) const FIRST_DESCRIPTOR: i32 = 3;

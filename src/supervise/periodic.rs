@@ -1,0 +1,42 @@
+//! Periodic checks: memory, changed files and the watchdog.
+
+use crate::app::Running;
+use crate::supervise::files::WatchedFiles;
+use crate::supervise::memory::MemoryWatch;
+use crate::supervise::supervisor::Supervisor;
+use crate::supervise::{commands, systemd};
+
+/// Runs all checks once.
+pub(super) fn check(
+    running: &mut Running,
+    supervisor: &Supervisor,
+    watched: &mut WatchedFiles,
+    memory: &mut MemoryWatch,
+) {
+    let has_room = memory.has_room(running.config().server.max_memory);
+    if running.state().health.set_overloaded(!has_room) {
+        if has_room {
+            tracing::info!("memory limit: new requests are served again");
+        } else {
+            tracing::warn!("memory limit reached: new requests are answered 503");
+        }
+    }
+    let changed = watched.poll();
+    if !changed.certificates.is_empty() {
+        let errors = running.renew_certificates(&changed.certificates);
+        for error in &errors {
+            tracing::warn!(%error, "certificate not renewed, the old one stays in use");
+        }
+        let renewed = changed.certificates.len() - errors.len();
+        if renewed > 0 {
+            tracing::info!(renewed, "certificates renewed");
+        }
+    }
+    if changed.config && running.config().server.watch_config {
+        // The outcome is in the log.
+        drop(commands::reload(running, supervisor, watched));
+    }
+    if systemd::has_watchdog() {
+        systemd::alive();
+    }
+}

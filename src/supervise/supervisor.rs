@@ -1,0 +1,32 @@
+//! The parameters of the supervision loop.
+
+use std::path::PathBuf;
+
+use crate::config::Env;
+use crate::listener::bind::Bound;
+use crate::supervise::predecessor::Predecessor;
+use crate::telemetry::sink::SharedSink;
+
+/// What the supervision of a process needs besides its proxy.
+pub struct Supervisor {
+    /// The path of the config file.
+    pub path: PathBuf,
+    /// Returns environment variables by name.
+    pub env: Env<'static>,
+    /// The log files, which SIGUSR1 reopens.
+    pub logs: Vec<SharedSink>,
+    /// The binary that an upgrade starts. Without it an upgrade fails.
+    pub program: Option<PathBuf>,
+    /// The socket of the admin listener. `None` means no admin listener.
+    pub admin: Option<Bound>,
+    /// The process that this one replaces, if an upgrade started it.
+    pub predecessor: Option<Predecessor>,
+}
+
+impl std::fmt::Debug for Supervisor {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("Supervisor")
+            .field("path", &self.path)
+            .finish_non_exhaustive()
+    }
+}
