@@ -234,7 +234,7 @@ impl Shaper {
                     return certificate.clone();
                 }
                 certificate.read_again().unwrap_or_else(|error| {
-                    errors.push(error);
+                    errors.push(error.to_string());
                     certificate.clone()
                 })
             })

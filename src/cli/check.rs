@@ -51,10 +51,7 @@ fn write_text(
 ) -> io::Result<()> {
     write!(out, "{}", problems.render())?;
     let Some(config) = config else {
-        let errors = problems
-            .iter()
-            .filter(|problem| !problem.is_warning)
-            .count();
+        let errors = problems.errors().count();
         let plural = if errors == 1 { "" } else { "s" };
         return writeln!(
             out,

@@ -83,7 +83,7 @@ fn hints_say_what_to_do() {
         ),
         (
             "bucket = \"team-*\", region = \"cn-hangzhou\"",
-            "patterns go into `buckets`",
+            "write patterns in `buckets`",
         ),
         (
             "buket = \"abc\", bucket = \"abc\", region = \"cn-hangzhou\"",

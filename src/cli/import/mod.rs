@@ -85,7 +85,7 @@ pub fn import(source: &Source<'_>, out: &mut dyn Write, errors: &mut dyn Write) 
         let is_about_files = |message: &str| {
             message.contains("cannot be read") || message.contains("cannot be opened")
         };
-        for problem in problems.iter().filter(|problem| !problem.is_warning) {
+        for problem in problems.errors() {
             let kind = if is_about_files(&problem.message) {
                 "to be put in place"
             } else {

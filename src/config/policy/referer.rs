@@ -50,7 +50,7 @@ impl Referer {
             let parsed = reader.parsed(key, pattern);
             let located = |(_, text): (String, Text)| {
                 if let Some(doubt) = doubt(&text.value) {
-                    reader.doubt(key, &text, doubt);
+                    reader.warn_at(key, &text, doubt);
                 }
                 Located::new(reader, text)
             };
