@@ -23,7 +23,8 @@ use std::sync::Arc;
 use std::task::{Context, Poll, Waker};
 
 use ossgate::config;
-use ossgate::http::context::{Asked, ConnectionInfo, LineText, RequestContext, RequestId};
+use ossgate::http::authority::AuthoritySpan;
+use ossgate::http::context::{ConnectionInfo, LineText, RequestContext, RequestFacts, RequestId};
 use ossgate::http::{Received, Request, RequestBody, Response};
 use ossgate::origin::Failed;
 use ossgate::route::build::policies;
@@ -125,8 +126,9 @@ fn run(name: &str, count: usize) {
         endpoint_id: None,
         max_headers: 200,
         health_path: None,
-        is_refused: false,
+        is_turned_away: false,
     });
+    let authority = Ok(AuthoritySpan::parse("img.example.com"));
     let start = Instant::now();
     for _ in 0..count {
         let mut received = Received::new(RequestBody::Empty);
@@ -141,18 +143,19 @@ fn run(name: &str, count: usize) {
         ] {
             headers.insert(name, value.parse().unwrap());
         }
-        let asked = Asked {
+        let facts = RequestFacts {
             client: None,
             method: http::Method::GET,
             version: http::Version::HTTP_11,
             is_https: true,
             prefers_html: false,
+            authority,
         };
         let context = RequestContext::new(
             RequestId::next(1),
             Arc::clone(&connection),
             start,
-            asked,
+            facts,
             LineText::new([b"", b"img.example.com", b"", b""]),
         );
         let mut answer = stack.call(Request::new(received, Arc::new(context)));

@@ -1,16 +1,19 @@
-//! Whether this node should get traffic, and why not.
+//! Whether this node should get traffic, and if not, why.
 //!
-//! Written by who watches the origins, the memory and the drain; read by the health checks of the
-//! listeners and by every request, which costs a load.
+//! The checks of the endpoints, the memory watch and the drain write here. The listeners' health checks
+//! and every request read here; a request costs one load.
 
 use std::sync::atomic::{AtomicBool, Ordering::Relaxed};
 use std::sync::{Mutex, PoisonError};
 
-/// The state of this node.
+/// The health of this node.
+///
+/// **Default:** not fit, not draining, not overloaded; the endpoints have not been checked yet.
 #[derive(Debug)]
 pub struct Health {
     is_fit: AtomicBool,
-    is_known: AtomicBool,
+    /// Whether the endpoints have been checked at least once.
+    is_checked: AtomicBool,
     is_leaving: AtomicBool,
     is_overloaded: AtomicBool,
     troubles: Mutex<Vec<String>>,
@@ -20,7 +23,7 @@ impl Default for Health {
     fn default() -> Self {
         Self {
             is_fit: AtomicBool::new(false),
-            is_known: AtomicBool::new(false),
+            is_checked: AtomicBool::new(false),
             is_leaving: AtomicBool::new(false),
             is_overloaded: AtomicBool::new(false),
             troubles: Mutex::new(vec!["no endpoint has been looked at yet".to_owned()]),
@@ -35,19 +38,20 @@ impl Health {
         self.is_fit() && !self.is_leaving()
     }
 
-    /// Whether an endpoint can be reached.
+    /// Whether at least one endpoint can be reached, as of the last check.
     #[must_use]
     pub fn is_fit(&self) -> bool {
         self.is_fit.load(Relaxed)
     }
 
-    /// Whether it is known that no endpoint can be reached.
+    /// Whether the endpoints have been checked and none can be reached.
     #[must_use]
     pub fn is_cut_off(&self) -> bool {
-        self.is_known.load(Relaxed) && !self.is_fit()
+        self.is_checked.load(Relaxed) && !self.is_fit()
     }
 
-    /// What is wrong, for people. A node can be ready and have troubles: one endpoint of several.
+    /// Returns what is wrong, in words. A node can be ready and have troubles, such as one endpoint of
+    /// several that cannot be reached.
     #[must_use]
     pub fn troubles(&self) -> Vec<String> {
         let mut troubles = self.lock().clone();
@@ -64,30 +68,30 @@ impl Health {
         self.troubles.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    /// What was found about the endpoints; whether that was news.
+    /// Sets the result of a check of the endpoints. Returns whether `is_fit` changed.
     pub fn set_fit(&self, is_fit: bool, troubles: Vec<String>) -> bool {
         *self.lock() = troubles;
-        self.is_known.store(true, Relaxed);
+        self.is_checked.store(true, Relaxed);
         self.is_fit.swap(is_fit, Relaxed) != is_fit
     }
 
-    /// The node leaves its load balancer, or comes back.
+    /// Sets whether the node drains, so that load balancers take it out.
     pub fn set_leaving(&self, is_leaving: bool) {
         self.is_leaving.store(is_leaving, Relaxed);
     }
 
-    /// Whether the node is leaving.
+    /// Whether the node drains.
     #[must_use]
     pub fn is_leaving(&self) -> bool {
         self.is_leaving.load(Relaxed)
     }
 
-    /// Memory is short, or no longer; whether that was news.
+    /// Sets whether memory is short. Returns whether that changed.
     pub fn set_overloaded(&self, is_overloaded: bool) -> bool {
         self.is_overloaded.swap(is_overloaded, Relaxed) != is_overloaded
     }
 
-    /// Whether new requests are answered 503.
+    /// Whether memory is short. New requests are answered 503 then.
     #[must_use]
     pub fn is_overloaded(&self) -> bool {
         self.is_overloaded.load(Relaxed)
@@ -99,7 +103,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_node_is_ready_when_it_is_fit_and_stays() {
+    fn a_node_is_ready_when_it_is_fit_and_does_not_drain() {
         let health = Health::default();
         assert!(!health.is_ready() && !health.is_cut_off());
         assert_eq!(health.troubles().len(), 1);

@@ -1,13 +1,15 @@
-//! The worker threads: one single-threaded event loop each, nothing shared on the request path.
+//! The worker threads. Each has a single-threaded event loop, and the request path shares nothing
+//! between them.
 //!
-//! Control work (DNS, signals) runs on a runtime of its own and reaches the workers by channels.
+//! Control work (DNS, signals) runs on a runtime of its own and reaches the workers through channels.
 
 use std::future::Future;
 use std::io;
 use std::num::NonZeroUsize;
 use std::thread::JoinHandle;
 
-/// How many workers `configured` means: 0 is one per core the process may use.
+/// Returns the number of workers for the configured number. 0 means one for each core the process may
+/// use.
 #[must_use]
 pub fn worker_count(configured: usize) -> usize {
     if configured > 0 {
@@ -16,12 +18,12 @@ pub fn worker_count(configured: usize) -> usize {
     std::thread::available_parallelism().map_or(1, NonZeroUsize::get)
 }
 
-/// Runs the future `make` makes on a thread and an event loop of its own. When the future ends, what
-/// is left on the event loop is dropped, and then `finish` is called.
+/// Starts a thread with an event loop, and runs the future of `make` on it. When the future ends, the
+/// event loop and all its tasks are dropped. Then `finish` is called.
 ///
 /// # Errors
 ///
-/// When the thread or its event loop cannot be made.
+/// The error of the system when the event loop or the thread cannot be created.
 pub fn spawn_worker<F>(
     name: String,
     make: impl FnOnce() -> F + Send + 'static,
@@ -40,14 +42,14 @@ where
     })
 }
 
-/// The name of a thread that has ended.
+/// Returns the name of a thread that has ended; `None` while all run.
 #[must_use]
 pub fn ended(threads: &[JoinHandle<()>]) -> Option<&str> {
     let ended = threads.iter().find(|thread| thread.is_finished())?;
-    Some(ended.thread().name().unwrap_or("without a name"))
+    Some(ended.thread().name().unwrap_or("unnamed"))
 }
 
-/// Bytes of memory the process has in use.
+/// Returns the resident memory of the process in bytes; `None` when the system does not report it.
 #[must_use]
 pub fn resident_memory() -> Option<u64> {
     let status = std::fs::read_to_string("/proc/self/status").ok()?;
@@ -63,7 +65,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_worker_that_ends_by_a_panic_is_found() {
+    fn a_worker_that_panicked_is_found() {
         let (release, wait) = std::sync::mpsc::channel::<()>();
         let lives = spawn_worker(
             "lives".into(),

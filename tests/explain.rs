@@ -5,8 +5,9 @@ use std::sync::Arc;
 
 use ossgate::config::{self, Config};
 use ossgate::listener::tls;
-use ossgate::origin::dns;
-use ossgate::route::explain::{Asked, End, explain};
+use ossgate::origin::endpoint::dns;
+use ossgate::origin::tiers::registry::Registry;
+use ossgate::route::explain::{End, RequestToExplain, explain};
 use ossgate::route::{Router, build};
 use proptest::prelude::*;
 use proptest::strategy::ValueTree;
@@ -137,8 +138,8 @@ fn explained(router: &Router, config: &Config, one: &Generated) -> End {
     explain(
         router,
         config,
-        Asked {
-            request,
+        &RequestToExplain {
+            head: request,
             is_https: one.is_https,
         },
     )
@@ -154,13 +155,8 @@ async fn the_proxy_does_what_explain_says() {
         .unwrap()
         .config;
     let (engine, _) = dns::engine(&config.dns).unwrap();
-    let router = build::router(
-        &config,
-        &engine,
-        &Arc::default(),
-        &Arc::new(tls::provider()),
-    )
-    .unwrap();
+    let registry = Registry::new(engine, config.dns.clone(), Arc::new(tls::provider()));
+    let router = build::router(&config, &Arc::new(registry)).unwrap();
     let mut runner = TestRunner::new(RunnerConfig::default());
     let (mut sent, mut answered) = (0, 0);
     for _ in 0..CASES {

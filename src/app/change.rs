@@ -18,7 +18,6 @@ use crate::config::{Address, Certificate, Config, Listener};
 use crate::listener::bind::Inherited;
 use crate::listener::tls::{self, CertificateTable, Certificates};
 use crate::listener::{Listening, Places, WorkerListener};
-use crate::origin::dns::Engine;
 use crate::route::{Router, build};
 
 /// Descriptors kept for everything that is not a client or upstream connection.
@@ -39,7 +38,6 @@ pub struct Changed {
 #[derive(Debug)]
 pub(super) struct Shaper {
     config: Config,
-    engine: Arc<Engine>,
     provider: Arc<CryptoProvider>,
     certificates: Arc<Certificates>,
     router: watch::Sender<Arc<Router>>,
@@ -52,19 +50,16 @@ impl Shaper {
     /// Builds and binds the first config.
     pub(super) fn first(
         config: Config,
-        engine: Arc<Engine>,
+        provider: Arc<CryptoProvider>,
         workers: usize,
         state: Arc<State>,
         inherited: Inherited,
     ) -> Result<(Self, Vec<WorkerListener>), StartError> {
-        let provider = Arc::new(tls::provider());
-        let router = build::router(&config, &engine, &state.upstreams, &provider)
-            .map_err(StartError::Route)?;
+        let router = build::router(&config, &state.registry).map_err(StartError::Route)?;
         let table = CertificateTable::new(&config.certificates);
         state.set_certificates(&config.certificates);
         state.routes().clone_from(&router.routes);
         let mut shaper = Self {
-            engine,
             provider,
             certificates: Arc::new(Certificates::new(table)),
             router: watch::Sender::new(Arc::new(router)),
@@ -131,8 +126,7 @@ impl Shaper {
         mut config: Config,
     ) -> Result<(Changed, Vec<WorkerListener>), StartError> {
         let needs_restart = keep_fixed(&self.config, &mut config);
-        let router = build::router(&config, &self.engine, &self.state.upstreams, &self.provider)
-            .map_err(StartError::Route)?;
+        let router = build::router(&config, &self.state.registry).map_err(StartError::Route)?;
         let state = Arc::clone(&self.state);
         // Which listener of now each new one goes on with; port 0 is taken in order.
         let mut free: Vec<Option<Address>> = state

@@ -2,6 +2,8 @@
 
 use std::io;
 
+use crate::route::build::BuildError;
+
 /// Why an app could not be started.
 #[derive(Debug)]
 pub enum StartError {
@@ -17,7 +19,7 @@ pub enum StartError {
     /// The resolver could not be set up.
     Dns(String),
     /// A route could not be built.
-    Route(String),
+    Route(BuildError),
     /// A thread, an event loop or a log file could not be had.
     System(io::Error),
 }
@@ -28,7 +30,7 @@ impl std::fmt::Display for StartError {
             Self::Bind { address, error } => write!(f, "cannot listen on `{address}`: {error}"),
             Self::Tls(error) => write!(f, "cannot set up tls: {error}"),
             Self::Dns(error) => write!(f, "cannot set up dns: {error}"),
-            Self::Route(error) => f.write_str(error),
+            Self::Route(error) => error.fmt(f),
             Self::System(error) => write!(f, "cannot start: {error}"),
         }
     }
@@ -39,7 +41,8 @@ impl std::error::Error for StartError {
         match self {
             Self::Bind { error, .. } | Self::System(error) => Some(error),
             Self::Tls(error) => Some(error),
-            Self::Dns(_) | Self::Route(_) => None,
+            Self::Route(error) => Some(error),
+            Self::Dns(_) => None,
         }
     }
 }

@@ -210,12 +210,12 @@ impl Collector for Gauges {
             .collect();
         let help = "Place of the endpoint in use, 0 the first: above it, traffic has left the preferred one";
         family(to, ("origin_tier", help, Gauge), &tiers)?;
-        let sets = state.upstreams.address_sets();
+        let sets = state.registry.address_sets();
         let names: Vec<String> = sets
             .iter()
             .map(|set| format!("{}:{}", set.name, set.port))
             .collect();
-        type Pick = fn(&crate::origin::address::AddressSet, Instant) -> u64;
+        type Pick = fn(&crate::origin::endpoint::addresses::AddressSet, Instant) -> u64;
         let endpoints: [(&str, &str, MetricType, Pick); 5] = [
             ("dns_addresses", "Known addresses", Gauge, |set, _| {
                 set.snapshot().addresses().len() as u64

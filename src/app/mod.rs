@@ -30,8 +30,9 @@ use crate::health::Health;
 use crate::http::access::{AccessLayer, Recorder};
 use crate::listener::WorkerListener;
 use crate::listener::bind::{Bound, Inherited};
-use crate::origin::upstream::Upstreams;
-use crate::origin::{condition, dns};
+use crate::listener::tls;
+use crate::origin::endpoint::{dns, readiness};
+use crate::origin::tiers::registry::Registry;
 use crate::route::RouterService;
 use crate::runtime;
 use crate::shutdown::{self, Phase, Shutdown, Trigger};
@@ -73,6 +74,7 @@ pub fn build_on(
 ) -> Result<App, StartError> {
     let (engine, dns) =
         dns::engine(&config.dns).map_err(|error| StartError::Dns(error.to_string()))?;
+    let provider = Arc::new(tls::provider());
     let workers = runtime::worker_count(config.server.workers);
     // Without an admin listener nobody asks for the counters.
     let requests = config
@@ -83,7 +85,11 @@ pub fn build_on(
         .map_err(StartError::System)?;
     let state = Arc::new(State {
         health: Arc::new(Health::default()),
-        upstreams: Arc::new(Upstreams::default()),
+        registry: Arc::new(Registry::new(
+            engine,
+            config.dns.clone(),
+            Arc::clone(&provider),
+        )),
         listeners: Mutex::default(),
         routes: Mutex::default(),
         certificates: Mutex::default(),
@@ -100,7 +106,7 @@ pub fn build_on(
     let recorder = log
         .as_ref()
         .map(|(log, _)| Arc::clone(log) as Arc<dyn Recorder>);
-    let (shaper, bound) = Shaper::first(config, engine, workers, state, inherited)?;
+    let (shaper, bound) = Shaper::first(config, provider, workers, state, inherited)?;
     Ok(App {
         access: AccessLayer::new(recorder, seed),
         shaper,
@@ -207,7 +213,7 @@ fn start_control(
 ) -> Result<JoinHandle<()>, StartError> {
     let state = Arc::clone(state);
     let control = async move {
-        let report = |found: condition::Condition| {
+        let report = |found: readiness::Reachability| {
             let text = found.troubles.join("; ");
             if state.health.set_fit(found.is_fit, found.troubles) {
                 if found.is_fit {
@@ -220,7 +226,7 @@ fn start_control(
         };
         tokio::select! {
             () = dns.run() => {}
-            () = condition::watch(|| state.endpoints(), probe, report) => {}
+            () = readiness::watch(|| state.endpoints(), probe, report) => {}
             () = shutdown.reached(Phase::Stopping) => {}
         }
     };

@@ -9,9 +9,9 @@ use tokio::time::Instant;
 use crate::config::Certificate;
 use crate::health::Health;
 use crate::listener::Listening;
-use crate::origin::address::AddressSet;
-use crate::origin::condition;
-use crate::origin::upstream::Upstreams;
+use crate::origin::endpoint::addresses::AddressSet;
+use crate::origin::endpoint::readiness;
+use crate::origin::tiers::registry::Registry;
 use crate::route::Route;
 use crate::shutdown::Wish;
 use crate::telemetry::metrics::RequestMetrics;
@@ -43,7 +43,7 @@ pub struct ReloadState {
 pub struct State {
     /// Whether it should get traffic.
     pub health: Arc<Health>,
-    pub(super) upstreams: Arc<Upstreams>,
+    pub(super) registry: Arc<Registry>,
     pub(super) listeners: Mutex<Vec<Listening>>,
     /// The routes of the config that is served.
     pub(super) routes: Mutex<Vec<Arc<Route>>>,
@@ -77,7 +77,7 @@ impl State {
         let named = self.routes().clone();
         let named = named.iter().flat_map(|route| route.origin.address_sets());
         let now = Instant::now();
-        let shown = self.upstreams.address_sets().into_iter();
+        let shown = self.registry.address_sets().into_iter();
         let shown = shown.filter(|set| set.age(now).is_some());
         for set in named.chain(shown) {
             if !sets.iter().any(|known| Arc::ptr_eq(known, &set)) {
@@ -89,7 +89,7 @@ impl State {
 
     /// Connects to every endpoint: whether one can be reached.
     pub async fn proves_fit(&self) -> bool {
-        let found = condition::prove(&self.endpoints()).await;
+        let found = readiness::prove(&self.endpoints()).await;
         let is_fit = found.is_fit;
         self.health.set_fit(is_fit, found.troubles);
         is_fit
@@ -168,7 +168,7 @@ impl State {
             })
             .collect();
         let endpoints: Vec<_> = self
-            .upstreams
+            .registry
             .address_sets()
             .iter()
             .map(|set| {

@@ -10,7 +10,7 @@ use tokio_util::task::TaskTracker;
 use crate::http::access::{Access, AccessBody, AccessLayer};
 use crate::http::context::ConnectionInfo;
 use crate::listener::{MakeService, WorkerListener};
-use crate::origin::pool;
+use crate::origin::link::pool;
 use crate::route::RouterService;
 use crate::shutdown::{Phase, Shutdown};
 use crate::telemetry::access_log::AccessLog;

@@ -12,9 +12,10 @@ use http::{Method, Request, Uri};
 use crate::cli::exit_code::{BAD_CONFIG, REFUSED, USAGE};
 use crate::config::{self, Env};
 use crate::listener::tls;
-use crate::origin::dns;
+use crate::origin::endpoint::dns;
+use crate::origin::tiers::registry::Registry;
 use crate::route::build;
-use crate::route::explain::{Asked, End, Explanation, explain};
+use crate::route::explain::{End, Explanation, RequestToExplain, explain};
 
 /// The arguments that describe the request.
 #[derive(Clone, Copy, Debug)]
@@ -87,12 +88,8 @@ pub fn explain_request(
     let router = dns::engine(&config.dns)
         .map_err(|error| error.to_string())
         .and_then(|(engine, _)| {
-            build::router(
-                &config,
-                &engine,
-                &Arc::default(),
-                &Arc::new(tls::provider()),
-            )
+            let registry = Registry::new(engine, config.dns.clone(), Arc::new(tls::provider()));
+            build::router(&config, &Arc::new(registry)).map_err(|error| error.to_string())
         });
     let router = match router {
         Ok(router) => router,
@@ -101,7 +98,7 @@ pub fn explain_request(
             return Ok(BAD_CONFIG);
         }
     };
-    let explanation = explain(&router, &config, asked);
+    let explanation = explain(&router, &config, &asked);
     print(path, arguments, &explanation, out)?;
     Ok(if explanation.end.is_served() {
         0
@@ -111,7 +108,7 @@ pub fn explain_request(
 }
 
 /// Returns the request that the arguments describe.
-fn parse(arguments: &RequestArguments<'_>) -> Result<Asked, InvalidArgument> {
+fn parse(arguments: &RequestArguments<'_>) -> Result<RequestToExplain, InvalidArgument> {
     let uri: Uri = arguments
         .url
         .parse()
@@ -144,9 +141,9 @@ fn parse(arguments: &RequestArguments<'_>) -> Result<Asked, InvalidArgument> {
             request.headers_mut().append(name, value);
         }
     }
-    Ok(Asked {
+    Ok(RequestToExplain {
         is_https: scheme == "https",
-        request,
+        head: request,
     })
 }
 
@@ -158,7 +155,7 @@ fn print(
 ) -> io::Result<()> {
     writeln!(out, "{} {}", arguments.method, arguments.url)?;
     for step in &explanation.steps {
-        write!(out, "  {:8} {}", step.name, step.says)?;
+        write!(out, "  {:8} {}", step.name, step.finding)?;
         match step.line {
             Some(line) => writeln!(out, "  ({}:{line})", path.display())?,
             None => writeln!(out)?,

@@ -15,7 +15,7 @@ use crate::config::suggest::nearest;
 use crate::oss::endpoint::{self, HostKind, Network};
 
 /// The host part of an endpoint.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq, Hash)]
 pub enum EndpointHost {
     /// A host name, which is resolved again and again.
     Name(String),
@@ -24,7 +24,7 @@ pub enum EndpointHost {
 }
 
 /// An OSS endpoint.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq, Hash)]
 pub struct Endpoint {
     /// The host, without a bucket.
     pub host: EndpointHost,

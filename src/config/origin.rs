@@ -5,6 +5,7 @@
 
 use std::collections::BTreeMap;
 use std::path::PathBuf;
+use std::sync::Arc;
 use std::time::Duration;
 
 use rustls::pki_types::CertificateDer;
@@ -45,7 +46,7 @@ pub struct OriginTimeouts {
 }
 
 /// Keep-alive connections to OSS.
-#[derive(Clone, Debug, Serialize)]
+#[derive(Clone, Debug, PartialEq, Eq, Hash, Serialize)]
 pub struct Pool {
     /// The maximum number of idle connections per address and worker, from 0 to 100000. Default 256;
     /// 0 keeps none.
@@ -80,7 +81,7 @@ pub struct Origin {
     /// Whether ossgate connects to OSS by HTTPS. Default true.
     pub tls: bool,
     /// The CAs to trust instead of the system's. Default: `None`, the system's.
-    pub ca: Option<Vec<CertificateDer<'static>>>,
+    pub ca: Option<Arc<[CertificateDer<'static>]>>,
     /// The PEM file that `ca` was read from.
     pub ca_file: Option<PathBuf>,
     /// The name that the endpoint's certificate must have. Default: the host that is connected to.
@@ -187,7 +188,7 @@ impl Origin {
             host,
             addressing,
             tls,
-            ca,
+            ca: ca.map(Into::into),
             ca_file,
             server_name,
             prefix,

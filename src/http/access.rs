@@ -1,8 +1,8 @@
-//! The layer around the router: request id, timings, and one record when the answer has ended.
+//! The layer around the router: request id, timings, and one record when the response has ended.
 //!
-//! It wraps the router rather than a route, so unknown hosts and refusals are recorded too. The
-//! record is handed to the [`Recorder`] when the body is dropped: then the bytes really sent and
-//! an early end are known. It does not format or write anything.
+//! It wraps the router and not a route, so unknown hosts and refusals are recorded too. The record
+//! goes to the [`Recorder`] when the response body is dropped. Only then are the bytes sent, and
+//! whether the response ended early, known. This layer does not format or write anything.
 
 use std::convert::Infallible;
 use std::future::Future;
@@ -16,18 +16,19 @@ use http_body::{Body, Frame, SizeHint};
 use tokio::time::Instant;
 use tower::Service;
 
-use crate::http::context::{Asked, ConnectionInfo, LineText, RequestContext, RequestId};
+use crate::http::context::{ConnectionInfo, LineText, RequestContext, RequestFacts, RequestId};
 use crate::http::forwarded;
+use crate::http::message::Target;
 use crate::http::respond;
 use crate::http::{BodyError, Received, Request, Response, ResponseBody};
 
-/// Takes the finished records. Called on the worker thread: it must not block.
+/// Receives the finished records.
 pub trait Recorder: Send + Sync + std::fmt::Debug {
-    /// One request has ended.
+    /// Records one request that has ended. Called on the worker thread, so it must not block.
     fn record(&self, context: Arc<RequestContext>);
 }
 
-/// Adds the access layer for one connection.
+/// The settings of the access layer, shared by all connections.
 #[derive(Clone, Debug)]
 pub struct AccessLayer {
     recorder: Option<Arc<dyn Recorder>>,
@@ -35,14 +36,14 @@ pub struct AccessLayer {
 }
 
 impl AccessLayer {
-    /// `recorder`: none when no access log is written. `seed` keeps the request ids of two processes
-    /// apart.
+    /// `recorder` is `None` when requests are neither logged nor counted. `seed` keeps the request ids
+    /// of two processes apart.
     #[must_use]
     pub fn new(recorder: Option<Arc<dyn Recorder>>, seed: u64) -> Self {
         Self { recorder, seed }
     }
 
-    /// The service for one client connection.
+    /// Returns the service for one client connection.
     pub fn layer<S>(&self, inner: S, connection: Arc<ConnectionInfo>) -> Access<S> {
         Access {
             inner,
@@ -52,7 +53,7 @@ impl AccessLayer {
     }
 }
 
-/// The service the layer makes.
+/// The access layer around the service of one client connection.
 #[derive(Clone, Debug)]
 pub struct Access<S> {
     inner: S,
@@ -68,10 +69,7 @@ impl<S> Access<S> {
                 .get(name)
                 .map_or(&b""[..], |value: &http::HeaderValue| value.as_bytes())
         };
-        let host = match request.uri().authority() {
-            Some(authority) => authority.as_str().as_bytes(),
-            None => text(header::HOST),
-        };
+        let target = Target::parse(request);
         let mut is_https = self.connection.tls.is_some();
         let mut client = self.connection.client;
         if self.connection.is_trusted {
@@ -79,18 +77,14 @@ impl<S> Access<S> {
             client = forwarded::client(headers, &self.connection.trusted_proxies).or(client);
         }
         let text = if self.layer.recorder.is_some() {
-            let target = request
-                .uri()
-                .path_and_query()
-                .map_or("", |target| target.as_str());
             LineText::new([
-                target.as_bytes(),
-                host,
+                target.as_str().as_bytes(),
+                target.host_text(),
                 text(header::REFERER),
                 text(header::USER_AGENT),
             ])
         } else {
-            LineText::new([b"", host, b"", b""])
+            LineText::new([b"", target.host_text(), b"", b""])
         };
         let prefers_html = headers
             .get(header::ACCEPT)
@@ -99,12 +93,13 @@ impl<S> Access<S> {
             RequestId::next(self.layer.seed),
             Arc::clone(&self.connection),
             Instant::now(),
-            Asked {
+            RequestFacts {
                 client,
                 method: request.method().clone(),
                 version: request.version(),
                 is_https,
                 prefers_html,
+                authority: target.parsed_authority(),
             },
             text,
         )
@@ -136,8 +131,8 @@ where
     }
 }
 
-/// Hands the context to the recorder when dropped: at the end of the answer, or when the client
-/// went away before.
+/// Passes the context to the recorder when dropped: at the end of the response, or earlier when the
+/// client disconnects.
 #[derive(Debug)]
 struct Record {
     context: Arc<RequestContext>,
@@ -188,7 +183,7 @@ where
     }
 }
 
-/// Counts the bytes of an answer.
+/// A response body whose bytes are counted. The request ends when it is dropped.
 #[derive(Debug)]
 pub struct AccessBody {
     inner: ResponseBody,

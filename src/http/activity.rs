@@ -1,39 +1,43 @@
-//! What is going on on one client connection, for the deadlines hyper does not have.
+//! The state of one client connection, for the deadlines hyper does not have.
 //!
-//! The connection's socket wrapper, its service and its bodies write here; the connection task
-//! reads it on a slow tick. Plain relaxed loads and stores: all writers run on the connection's own
-//! worker thread, and a value that is one step old only moves a deadline by one tick.
+//! The connection's socket wrapper, its service and its bodies write here. The connection task reads
+//! on a slow tick. Relaxed loads and stores are enough: all writers run on the connection's own worker
+//! thread, and a stale value moves a deadline by one tick at most.
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicU8, AtomicU32, AtomicU64, Ordering::Relaxed};
 
-use crate::http::fragment::Fragments;
+use crate::http::hidden_fragment::HiddenFragments;
 
 fn add(counter: &AtomicU64, bytes: usize) {
     let bytes = u64::try_from(bytes).unwrap_or(u64::MAX);
     counter.store(counter.load(Relaxed).wrapping_add(bytes), Relaxed);
 }
 
-/// Shared by everything that belongs to one client connection.
+/// The counters and flags of one client connection.
 #[derive(Debug, Default)]
 pub struct Activity {
     in_flight: AtomicU32,
     requests: AtomicU64,
+    /// Whether bytes were read while no request was in flight. HTTP/1 only.
     has_head_bytes: AtomicBool,
+    /// The number of request bodies that wait for bytes from the client.
     waiting_bodies: AtomicU32,
     progress: AtomicU64,
     is_write_blocked: AtomicBool,
     is_read_drained: AtomicBool,
     has_unread_body: AtomicBool,
     is_multiplexed: AtomicBool,
-    /// Bytes read from the socket, and bytes the client is entitled to send; both only grow.
+    /// Bytes read from the socket. Only grows.
     read: AtomicU64,
+    /// Bytes a well-behaved client may have sent for what it did. Only grows.
     earned: AtomicU64,
-    /// Bytes that may have been on their way when a body was refused; only grows.
+    /// Bytes that may have been in flight when bodies were closed early. Only grows.
     granted: AtomicU64,
+    /// The number of request bodies being read. HTTP/2 only.
     open_bodies: AtomicU32,
-    /// Targets with a `#` that have come. HTTP/1 only.
-    pub fragments: Fragments,
+    /// The targets with a `#` among the bytes read. HTTP/1 only.
+    pub hidden_fragments: HiddenFragments,
     is_in_body: AtomicBool,
     /// What is asked of the client: 1, to connect anew after the next answer; 2, at once when idle.
     wish: Arc<AtomicU8>,
@@ -67,170 +71,169 @@ impl Activity {
         self.is_in_vain() && self.is_quiet() && self.requests() > 0
     }
 
-    /// Requests whose answer has not ended.
+    /// Returns the number of requests whose response has not ended.
     #[must_use]
     pub fn in_flight(&self) -> u32 {
         self.in_flight.load(Relaxed)
     }
 
-    /// A request began.
-    pub fn begin(&self) {
+    /// Counts a request whose head was read.
+    pub fn begin_request(&self) {
         self.in_flight
             .store(self.in_flight().saturating_add(1), Relaxed);
         self.requests
             .store(self.requests().wrapping_add(1), Relaxed);
-        self.bump();
+        self.note_progress();
     }
 
-    /// Requests so far.
+    /// Returns the number of requests so far.
     #[must_use]
     pub fn requests(&self) -> u64 {
         self.requests.load(Relaxed)
     }
 
-    /// A request's answer ended, or was given up.
-    pub fn end(&self) {
+    /// Counts a request whose response ended or was dropped.
+    pub fn end_request(&self) {
         self.in_flight
             .store(self.in_flight().saturating_sub(1), Relaxed);
         self.has_head_bytes.store(false, Relaxed);
-        self.bump();
+        self.note_progress();
     }
 
-    /// Something moved.
-    pub fn bump(&self) {
+    /// Records that the connection made progress.
+    pub fn note_progress(&self) {
         self.progress
             .store(self.progress().wrapping_add(1), Relaxed);
     }
 
-    /// A number that changes whenever something moves.
+    /// Returns a number that changes whenever the connection makes progress.
     #[must_use]
     pub fn progress(&self) -> u64 {
         self.progress.load(Relaxed)
     }
 
-    /// The body of a request begins, or has ended, on HTTP/1.
-    pub fn set_in_body(&self, is: bool) {
-        self.is_in_body.store(is, Relaxed);
+    /// Sets whether the next bytes from the client belong to a request body. HTTP/1 only.
+    pub fn set_in_body(&self, is_in_body: bool) {
+        self.is_in_body.store(is_in_body, Relaxed);
     }
 
-    /// Whether what comes next belongs to the body of a request.
+    /// Whether the next bytes from the client belong to a request body. HTTP/1 only.
     #[must_use]
     pub fn is_in_body(&self) -> bool {
         self.is_in_body.load(Relaxed)
     }
 
-    /// Bytes were read from the socket.
+    /// Counts bytes read from the socket.
     pub fn note_read(&self, bytes: usize) {
         add(&self.read, bytes);
     }
 
-    /// Bytes read so far, modulo 2^64.
+    /// Returns the number of bytes read so far, modulo 2^64.
     #[must_use]
     pub fn read(&self) -> u64 {
         self.read.load(Relaxed)
     }
 
-    /// The client did something for which it may well have sent so many bytes.
+    /// Counts `bytes` that a well-behaved client may have sent for what it just did.
     pub fn earn(&self, bytes: usize) {
         add(&self.earned, bytes);
     }
 
-    /// A request's body begins on a stream.
+    /// Counts a request body that begins. HTTP/2 only.
     pub fn open_body(&self) {
         let count = self.open_bodies.load(Relaxed).saturating_add(1);
         self.open_bodies.store(count, Relaxed);
     }
 
-    /// It has ended, or is not read any further while `on_its_way` bytes may still come.
-    pub fn close_body(&self, on_its_way: usize) {
+    /// Counts a request body that is not read any further. `in_flight` is the number of its bytes that may
+    /// still come; 0 when it ended. HTTP/2 only.
+    pub fn close_body(&self, in_flight: usize) {
         let count = self.open_bodies.load(Relaxed).saturating_sub(1);
         self.open_bodies.store(count, Relaxed);
-        add(&self.granted, on_its_way);
+        add(&self.granted, in_flight);
     }
 
-    /// Whether a body is being read from some stream.
+    /// Whether a request body is being read. HTTP/2 only.
     #[must_use]
     pub fn has_open_body(&self) -> bool {
         self.open_bodies.load(Relaxed) > 0
     }
 
-    /// What refused bodies may have cost so far, modulo 2^64.
+    /// Returns the number of bytes that may have come for bodies that were closed early, modulo 2^64.
     #[must_use]
     pub fn granted(&self) -> u64 {
         self.granted.load(Relaxed)
     }
 
-    /// What the client has earned so far, modulo 2^64.
+    /// Returns the sum of all [`Activity::earn`], modulo 2^64.
     #[must_use]
     pub fn earned(&self) -> u64 {
         self.earned.load(Relaxed)
     }
 
-    /// A request body starts or stops waiting for the client's bytes.
-    pub fn set_body_waiting(&self, was: &mut bool, is: bool) {
-        if *was != is {
-            let count = self.waiting_bodies.load(Relaxed);
-            let count = if is {
-                count.saturating_add(1)
-            } else {
-                count.saturating_sub(1)
-            };
-            self.waiting_bodies.store(count, Relaxed);
-            *was = is;
-        }
+    /// Counts a request body that begins to wait for bytes from the client.
+    pub(super) fn begin_body_wait(&self) {
+        let count = self.waiting_bodies.load(Relaxed).saturating_add(1);
+        self.waiting_bodies.store(count, Relaxed);
     }
 
-    /// The socket took no more bytes (`true`) or took some (`false`).
-    pub fn set_write_blocked(&self, is: bool) {
-        self.is_write_blocked.store(is, Relaxed);
+    /// Counts a request body that no longer waits for bytes from the client.
+    pub(super) fn end_body_wait(&self) {
+        let count = self.waiting_bodies.load(Relaxed).saturating_sub(1);
+        self.waiting_bodies.store(count, Relaxed);
     }
 
-    /// The last read found nothing (`true`) or something (`false`).
-    pub fn set_read_drained(&self, is: bool) {
-        self.is_read_drained.store(is, Relaxed);
-        if !is && self.in_flight() == 0 && !self.is_multiplexed.load(Relaxed) {
+    /// Sets whether the socket accepted no bytes at the last write.
+    pub fn set_write_blocked(&self, is_write_blocked: bool) {
+        self.is_write_blocked.store(is_write_blocked, Relaxed);
+    }
+
+    /// Sets whether the socket had no bytes left at the last read.
+    pub fn set_read_drained(&self, is_read_drained: bool) {
+        self.is_read_drained.store(is_read_drained, Relaxed);
+        if !is_read_drained && self.in_flight() == 0 && !self.is_multiplexed.load(Relaxed) {
             self.has_head_bytes.store(true, Relaxed);
         }
     }
 
-    /// The connection has streams: bytes on it need not be a request's head, and what a client does not
-    /// take is not seen on the socket.
+    /// Marks the connection as HTTP/2. Bytes on it need not be a request head, and a stream whose client
+    /// takes no bytes does not block the socket.
     pub fn set_multiplexed(&self) {
         self.is_multiplexed.store(true, Relaxed);
     }
 
-    /// Whether a part of a request's head has come, and not yet the whole of it.
+    /// Whether a request head was read in part. Always false on HTTP/2.
     #[must_use]
     pub fn has_partial_head(&self) -> bool {
         self.in_flight() == 0 && self.has_head_bytes.load(Relaxed)
     }
 
-    /// A request was answered before its body had been read.
+    /// Records that a request body was dropped before it was read to its end.
     pub fn note_unread_body(&self) {
         self.has_unread_body.store(true, Relaxed);
     }
 
-    /// Whether some request was answered before its body had been read.
+    /// Whether any request body was dropped before it was read to its end.
     #[must_use]
     pub fn has_unread_body(&self) -> bool {
         self.has_unread_body.load(Relaxed)
     }
 
-    /// Whether an answer, or a part of one, still waits for the client to take bytes.
+    /// Whether response bytes wait because the socket accepts none.
     #[must_use]
     pub fn is_write_blocked(&self) -> bool {
         self.is_write_blocked.load(Relaxed)
     }
 
-    /// Whether the client holds up the connection: it does not take bytes, or does not send the
-    /// body it announced.
+    /// Whether the next move is the client's: the socket accepts no bytes, or, on HTTP/1, a request body
+    /// waits for bytes.
     #[must_use]
     pub fn waits_for_client(&self) -> bool {
         self.is_write_blocked.load(Relaxed)
             || (self.waiting_bodies.load(Relaxed) > 0 && !self.is_multiplexed.load(Relaxed))
     }
 
-    /// Whether nothing is in flight, buffered for writing or left unread.
+    /// Whether the connection is idle: no request is in flight, and no bytes wait to be written or read.
     #[must_use]
     pub fn is_quiet(&self) -> bool {
         self.in_flight() == 0

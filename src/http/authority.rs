@@ -1,26 +1,69 @@
-//! The one rule for which host a request is for.
+//! The syntax of an authority: one host and an optional port.
 //!
-//! An authority is a registered name, an IPv4 address or a bracketed IPv6 address, with an optional
-//! port. Everything else is refused rather than interpreted: userinfo, lists, percent signs, empty
-//! labels, ports that are not numbers (RFC 9110 section 7.2, RFC 9112 section 3.2). Policies, the
-//! log and the origin all see the host this module returns.
+//! The host is a registered name, an IPv4 address or a bracketed IPv6 address. Everything else is
+//! refused rather than interpreted: userinfo, lists, percent signs, empty labels, ports that are not
+//! numbers (RFC 9110 section 7.2, RFC 9112 section 3.2). Policies, the log and the origin all use the
+//! host that is parsed here.
+//!
+//! Which authority of a request counts is decided in [`message`](super::message).
 
 use std::net::{Ipv4Addr, Ipv6Addr};
 
 use memchr::memchr;
 
-/// A checked authority, borrowed from the request.
+/// A parsed authority, borrowed from its text.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Authority<'a> {
-    /// Host without port; brackets and one trailing dot removed. Case is as received.
+    /// The host without port, brackets and one trailing dot. Case is as received.
     pub host: &'a str,
-    /// The port, when one was given.
+    /// The port, 1 to 65535; `None` when the text has none.
     pub port: Option<u16>,
-    /// Whether the host is an IP literal.
+    /// Whether the host is an IP address.
     pub is_ip: bool,
 }
 
-/// Reads an authority; `None` when it is not exactly one host and an optional port.
+/// A parsed authority as a place in its text. It outlives the request that the text was read from;
+/// with a copy of that text it becomes an [`Authority`] again.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct AuthoritySpan {
+    start: usize,
+    end: usize,
+    port: Option<u16>,
+    is_ip: bool,
+}
+
+impl AuthoritySpan {
+    /// Parses `text`; `None` when it is not one host and an optional port.
+    #[must_use]
+    pub fn parse(text: &str) -> Option<Self> {
+        parse(text).map(|authority| authority.span_in(text))
+    }
+
+    /// Returns the authority in `text`, a copy of the text that was parsed.
+    #[must_use]
+    pub(super) fn of(self, text: &[u8]) -> Option<Authority<'_>> {
+        Some(Authority {
+            host: std::str::from_utf8(text.get(self.start..self.end)?).ok()?,
+            port: self.port,
+            is_ip: self.is_ip,
+        })
+    }
+}
+
+impl Authority<'_> {
+    /// Returns the place of this authority in `text`, which it was parsed from.
+    pub(super) fn span_in(self, text: &str) -> AuthoritySpan {
+        let start = usize::from(text.starts_with('['));
+        AuthoritySpan {
+            start,
+            end: start + self.host.len(),
+            port: self.port,
+            is_ip: self.is_ip,
+        }
+    }
+}
+
+/// Parses an authority; `None` when `text` is not one host and an optional port.
 #[must_use]
 pub fn parse(text: &str) -> Option<Authority<'_>> {
     if let Some(rest) = text.strip_prefix('[') {
@@ -43,8 +86,8 @@ pub fn parse(text: &str) -> Option<Authority<'_>> {
         None => (text, None),
     };
     let host = host.strip_suffix('.').unwrap_or(host);
-    // A name whose last label is a number is some spelling of an IPv4 address (`127.1`, `0x7f.1`)
-    // or a mistake; only the canonical spelling is accepted.
+    // A name whose last label is a number is a spelling of an IPv4 address (`127.1`, `0x7f.1`) or a
+    // mistake. Only the canonical spelling is accepted.
     let is_ip = is_numeric_label(last_label(host)?);
     if is_ip && host.parse::<Ipv4Addr>().is_err() {
         return None;
@@ -67,7 +110,7 @@ fn parse_port(text: &str) -> Option<u16> {
     text.parse().ok().filter(|port| *port != 0)
 }
 
-/// The last label of a registered name; `None` when `host` is not one.
+/// Returns the last label of a registered name; `None` when `host` is not a registered name.
 fn last_label(host: &str) -> Option<&str> {
     if host.len() > 253 {
         return None;
@@ -106,7 +149,10 @@ mod tests {
                 false,
             ),
         ] {
-            assert_eq!(parse(text), Some(Authority { host, port, is_ip }), "{text}");
+            let expected = Some(Authority { host, port, is_ip });
+            assert_eq!(parse(text), expected, "{text}");
+            let span = AuthoritySpan::parse(text).unwrap();
+            assert_eq!(span.of(text.as_bytes()), expected, "{text}");
         }
     }
 

@@ -1,8 +1,8 @@
-//! The body of a request on its way to OSS and the body of an answer on its way back.
+//! The body of a request on its way to OSS, and the body of a response on its way to the client.
 //!
-//! Nothing here buffers: a frame is handed on as it was received, and is asked for only when the
-//! other side can take it. Trailers end here, because OSS has no use for them and a signature does
-//! not cover them.
+//! Nothing here buffers. A frame is passed on as it was received, and the next one is polled only when
+//! the receiver has room for it. Trailers are dropped, because OSS does not use them and a signature
+//! does not cover them.
 
 use std::fmt;
 use std::pin::Pin;
@@ -15,14 +15,14 @@ use hyper::body::Incoming;
 
 use crate::http::activity::Activity;
 
-/// Why a body ended before its end.
+/// Why a body ended early.
 #[derive(Debug)]
 pub enum BodyError {
-    /// The peer's HTTP framing broke, or its connection did.
+    /// The HTTP framing of the peer is broken, or its connection failed.
     Http(hyper::Error),
     /// OSS sent nothing for the origin's `idle` time.
     OriginStalled,
-    /// The origin's connection ended before the announced length.
+    /// OSS closed the connection before the announced length was reached.
     OriginGone,
 }
 
@@ -45,42 +45,51 @@ impl std::error::Error for BodyError {
     }
 }
 
-/// A frame's own bytes, and a few more.
+/// The bytes on the wire for one HTTP/2 frame beside its payload: 9 for its head, rounded up.
 const FRAME: usize = 16;
 
 /// A client's request body.
 #[derive(Debug, Default)]
 pub enum RequestBody {
-    /// No body at all.
+    /// No body.
     #[default]
     Empty,
-    /// The body as hyper reads it from the client.
+    /// A body that is read from the client's connection.
     Incoming(ClientBody),
 }
 
-/// Is told whether a request's body waits for its client.
-pub trait Waits: Send + Sync + fmt::Debug {
-    /// It does, or something has moved.
-    fn set_waiting(&self, is: bool);
+/// The HTTP/2 stream of a request body. The body notifies it, so that the listener can find stalled
+/// streams.
+pub trait ClientStream: Send + Sync + fmt::Debug {
+    /// The body waits for bytes from the client.
+    fn note_body_waiting(&self);
 
-    /// Bytes of the body that may be on their way: the window of its stream.
+    /// The body made progress, or it no longer waits for the client.
+    fn note_body_progress(&self);
+
+    /// Returns the flow-control window of the stream: the maximum number of body bytes in flight.
     fn window(&self) -> usize;
 }
 
-/// A body read from a client's connection, which tells that connection when it waits for bytes.
+/// A body read from a client's connection. It records in the connection's [`Activity`] when it waits
+/// for bytes.
 #[derive(Debug)]
 pub struct ClientBody {
     inner: Incoming,
     activity: Arc<Activity>,
-    /// The stream it comes on; absent on HTTP/1.1.
-    stream: Option<Arc<dyn Waits>>,
+    /// `None` on HTTP/1.1.
+    stream: Option<Arc<dyn ClientStream>>,
     is_waiting: bool,
 }
 
 impl ClientBody {
-    /// Wraps hyper's body.
+    /// Wraps hyper's body. `stream` is `None` on HTTP/1.1.
     #[must_use]
-    pub fn new(inner: Incoming, activity: Arc<Activity>, stream: Option<Arc<dyn Waits>>) -> Self {
+    pub fn new(
+        inner: Incoming,
+        activity: Arc<Activity>,
+        stream: Option<Arc<dyn ClientStream>>,
+    ) -> Self {
         if stream.is_some() {
             activity.open_body();
         }
@@ -97,13 +106,15 @@ impl Drop for ClientBody {
     fn drop(&mut self) {
         if let Some(stream) = &self.stream {
             if self.is_waiting {
-                stream.set_waiting(false);
+                stream.note_body_progress();
             }
             let is_whole = self.inner.is_end_stream();
-            let on_its_way = if is_whole { 0 } else { stream.window() };
-            self.activity.close_body(on_its_way);
+            let in_flight = if is_whole { 0 } else { stream.window() };
+            self.activity.close_body(in_flight);
         }
-        self.activity.set_body_waiting(&mut self.is_waiting, false);
+        if self.is_waiting {
+            self.activity.end_body_wait();
+        }
         self.activity.set_in_body(false);
         if !self.inner.is_end_stream() {
             self.activity.note_unread_body();
@@ -134,12 +145,18 @@ impl Body for RequestBody {
                     body.activity.set_in_body(false);
                 }
                 let was_waiting = body.is_waiting;
-                body.activity
-                    .set_body_waiting(&mut body.is_waiting, polled.is_pending());
+                body.is_waiting = polled.is_pending();
+                match (was_waiting, body.is_waiting) {
+                    (false, true) => body.activity.begin_body_wait(),
+                    (true, false) => body.activity.end_body_wait(),
+                    (true, true) | (false, false) => {}
+                }
                 if let Some(stream) = &body.stream {
-                    // Asked again in vain is not moved: whoever asks has timers of its own.
-                    if !(was_waiting && body.is_waiting) {
-                        stream.set_waiting(body.is_waiting);
+                    match (was_waiting, body.is_waiting) {
+                        (_, false) => stream.note_body_progress(),
+                        (false, true) => stream.note_body_waiting(),
+                        // A poll by a timer of the receiver must not reset the stall deadline.
+                        (true, true) => {}
                     }
                     if let Poll::Ready(Some(Ok(frame))) = &polled
                         && let Some(length @ 1..) = frame.data_ref().map(Bytes::len)
@@ -167,7 +184,7 @@ impl Body for RequestBody {
     }
 }
 
-/// The next data frame of `body`; trailers are dropped.
+/// Polls the next data frame of `body`. Trailers are dropped.
 #[inline]
 pub(crate) fn poll_data(
     mut body: Pin<&mut Incoming>,
@@ -184,8 +201,8 @@ pub(crate) fn poll_data(
     }
 }
 
-/// Reads the rest of a short body and drops it, so that its connection can be used again; a long one
-/// is dropped as it is.
+/// Reads a short body to its end and drops it, so that its connection can be used again. Of a longer
+/// body, about 64 KiB are read before it is dropped. Cancel-safe: the body is dropped then, too.
 pub async fn discard(mut body: ResponseBody) {
     const LONG: usize = 64 * 1024;
     let mut length = 0;
@@ -198,20 +215,20 @@ pub async fn discard(mut body: ResponseBody) {
     }
 }
 
-/// A streamed body whose concrete type is known only to the part that made it.
-pub type Stream = Pin<Box<dyn Body<Data = Bytes, Error = BodyError> + Send>>;
+/// A streamed body behind a box, which hides its type from the stack.
+pub type BoxedBody = Pin<Box<dyn Body<Data = Bytes, Error = BodyError> + Send>>;
 
-/// The body of an answer.
+/// The body of a response.
 #[derive(Default)]
 pub enum ResponseBody {
     /// No body.
     #[default]
     Empty,
-    /// A body the proxy made itself, or one that came whole with its head.
+    /// A body the proxy made itself, or one that was complete when its head was read.
     Full(Bytes),
-    /// A body from the origin. Boxed: it carries the upstream connection it is read from, and the
-    /// box keeps that type out of every layer's signature and out of their futures' size.
-    Stream(Stream),
+    /// A body from the origin, which owns the upstream connection that it is read from. The box keeps
+    /// that type out of the signature of every layer and out of the size of their futures.
+    Stream(BoxedBody),
 }
 
 impl fmt::Debug for ResponseBody {

@@ -1,177 +1,57 @@
-//! What travels beside a request: who asks, under which id, and what became of it.
+//! The data that travels beside a request: its connection, its own facts, and its outcome.
 //!
-//! One [`RequestContext`] is made per request by the access layer. The origin writes into its [`Outcome`]; the access layer reads it once, when the
-//! answer's body has ended. It holds copies of the few strings of the access line: references into
-//! the request head would keep hyper's read buffer alive and cost an allocation on the next read.
+//! The access layer makes one [`RequestContext`] for each request. The router, the policies and the
+//! origin write into its [`Outcome`]. The access layer passes it to the log when the response body has
+//! ended.
+
+mod text;
 
 use std::net::{IpAddr, SocketAddr};
-use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
-use http::{HeaderValue, Method, StatusCode, Version};
+use http::{Method, StatusCode, Version};
 use ipnet::IpNet;
 use tokio::time::Instant;
 
-use crate::http::authority::{self, Authority};
+use crate::http::authority::Authority;
+use crate::http::message::ParsedAuthority;
 
-/// What is the same for every request of a client's connection.
+pub use text::{LineText, RequestId, ShortText};
+
+/// The facts that all requests of one client connection share.
 #[derive(Debug)]
 pub struct ConnectionInfo {
-    /// The listener's address as the config writes it.
+    /// The address of the listener, as the config writes it.
     pub listener: Arc<str>,
-    /// The socket's other end; absent on a unix socket.
+    /// The peer address of the socket; `None` on a unix socket.
     pub peer: Option<SocketAddr>,
-    /// TLS version, `TLSv1.2` or `TLSv1.3`; absent on plain text.
+    /// The TLS version, `TLSv1.2` or `TLSv1.3`; `None` on clear text.
     pub tls: Option<&'static str>,
-    /// The server name the client asked for, lower case.
+    /// The server name of the TLS handshake (SNI), in lower case.
     pub sni: Option<Box<str>>,
-    /// The client as the peer's PROXY header says, else the peer; absent on a unix socket.
+    /// The client address from the PROXY header, else the peer address; `None` on a unix socket.
     pub client: Option<IpAddr>,
-    /// The client's VPC, from the PROXY header.
+    /// The VPC of the client, from the PROXY header.
     pub vpc_id: Option<Box<str>>,
     /// The PrivateLink endpoint the client came through, from the PROXY header.
     pub endpoint_id: Option<Box<str>>,
-    /// Whether the client's `X-Forwarded-For` and `X-Forwarded-Proto` are believed.
+    /// Whether the peer is a trusted proxy, whose `X-Forwarded-For` and `X-Forwarded-Proto` count.
     pub is_trusted: bool,
-    /// Whose they are believed of, too, further back.
+    /// Proxies further back whose `X-Forwarded-For` entries are also believed.
     pub trusted_proxies: Arc<[IpNet]>,
-    /// Most header fields of a request. hyper holds HTTP/1.1 to it by itself.
+    /// The maximum number of header fields of a request. The router enforces it; for HTTP/1.1, hyper
+    /// does so first.
     pub max_headers: usize,
-    /// The path of the listener's health check.
+    /// The path of the listener's health check; `None` when it has none.
     pub health_path: Option<Arc<str>>,
-    /// Whether the listener has no place for it: its requests are answered 503.
-    pub is_refused: bool,
+    /// Whether the connection is over the listener's limit. Its requests are answered 503.
+    pub is_turned_away: bool,
 }
 
-/// The id of one request: `og-` and sixteen hex digits, which no OSS request id can look like.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct RequestId([u8; 19]);
-
-impl RequestId {
-    /// The next id of this process. Ids of one process do not repeat; the seed keeps two processes
-    /// apart.
-    #[must_use]
-    pub fn next(seed: u64) -> Self {
-        static COUNTER: AtomicU64 = AtomicU64::new(0);
-        // SplitMix64's finisher: a bijection, so distinct counters stay distinct.
-        let mut z = seed.wrapping_add(
-            COUNTER
-                .fetch_add(1, Ordering::Relaxed)
-                .wrapping_mul(0x9e37_79b9_7f4a_7c15),
-        );
-        z = (z ^ (z >> 30)).wrapping_mul(0xbf58_476d_1ce4_e5b9);
-        z = (z ^ (z >> 27)).wrapping_mul(0x94d0_49bb_1331_11eb);
-        z ^= z >> 31;
-        let mut id = *b"og-0000000000000000";
-        for (place, digit) in id.iter_mut().skip(3).enumerate() {
-            let nibble = (z >> (60 - 4 * place)) & 0xf;
-            *digit = b"0123456789abcdef"[usize::try_from(nibble).unwrap_or(0)];
-        }
-        Self(id)
-    }
-
-    /// The id as text.
-    #[must_use]
-    pub fn as_str(&self) -> &str {
-        std::str::from_utf8(&self.0).unwrap_or_default()
-    }
-
-    /// The id as a header value.
-    #[must_use]
-    pub fn to_header(&self) -> HeaderValue {
-        let mut value = HeaderValue::from_bytes(&self.0).unwrap_or(HeaderValue::from_static("og-"));
-        // No two are equal, so HTTP/2 should not put it into its compression table.
-        value.set_sensitive(true);
-        value
-    }
-}
-
-/// Copies of the request's strings for the access line, back to back in one allocation.
-#[derive(Debug, Default)]
-pub struct LineText {
-    bytes: Vec<u8>,
-    ends: [usize; 4],
-}
-
-impl LineText {
-    /// Copies the four strings.
-    #[must_use]
-    pub fn new(parts: [&[u8]; 4]) -> Self {
-        let mut bytes = Vec::with_capacity(parts.iter().map(|part| part.len()).sum());
-        let mut ends = [0; 4];
-        for (part, end) in parts.iter().zip(ends.iter_mut()) {
-            bytes.extend_from_slice(part);
-            *end = bytes.len();
-        }
-        Self { bytes, ends }
-    }
-
-    fn part(&self, index: usize) -> &[u8] {
-        let start = if index == 0 { 0 } else { self.ends[index - 1] };
-        self.bytes.get(start..self.ends[index]).unwrap_or_default()
-    }
-
-    /// Path and query as received.
-    #[must_use]
-    pub fn path(&self) -> &[u8] {
-        self.part(0)
-    }
-
-    /// The Host the request was for.
-    #[must_use]
-    pub fn host(&self) -> &[u8] {
-        self.part(1)
-    }
-
-    /// The Referer header; empty when absent.
-    #[must_use]
-    pub fn referer(&self) -> &[u8] {
-        self.part(2)
-    }
-
-    /// The User-Agent header; empty when absent.
-    #[must_use]
-    pub fn user_agent(&self) -> &[u8] {
-        self.part(3)
-    }
-}
-
-/// A copy of a short header value, in place; a reference would keep the read buffer alive.
-#[derive(Clone, Copy, Debug, Default)]
-pub struct ShortText {
-    length: u8,
-    bytes: [u8; 32],
-}
-
-impl ShortText {
-    /// Copies up to 32 bytes of `value`.
-    #[must_use]
-    pub fn new(value: Option<&HeaderValue>) -> Self {
-        let mut text = Self::default();
-        for (place, byte) in text
-            .bytes
-            .iter_mut()
-            .zip(value.map_or(&b""[..], HeaderValue::as_bytes))
-        {
-            *place = *byte;
-            text.length += 1;
-        }
-        text
-    }
-
-    /// The copy; empty when there was nothing.
-    #[must_use]
-    pub fn as_bytes(&self) -> &[u8] {
-        self.bytes
-            .get(..usize::from(self.length))
-            .unwrap_or_default()
-    }
-}
-
-/// How a request was asked.
+/// What the access layer reads from a request's head.
 #[derive(Clone, Debug)]
-pub struct Asked {
+pub struct RequestFacts {
     /// See [`RequestContext::client`].
     pub client: Option<IpAddr>,
     /// See [`RequestContext::method`].
@@ -182,49 +62,53 @@ pub struct Asked {
     pub is_https: bool,
     /// See [`RequestContext::prefers_html`].
     pub prefers_html: bool,
+    /// The authority, as a place in [`LineText::host`].
+    pub authority: ParsedAuthority,
 }
 
-/// One request's facts, from its head to the end of its answer.
+/// One request's data, from its head to the end of its response.
 #[derive(Debug)]
 pub struct RequestContext {
     /// The proxy's own request id.
     pub id: RequestId,
-    /// The connection it came on.
+    /// The client's connection.
     pub connection: Arc<ConnectionInfo>,
-    /// Who asks, through all trusted proxies; absent when that cannot be told, on a unix socket.
+    /// The client address behind all trusted proxies; `None` when it is unknown, on a unix socket.
     pub client: Option<IpAddr>,
-    /// When its head had been read.
+    /// When the request head was complete.
     pub start: Instant,
-    /// Its method.
+    /// The method.
     pub method: Method,
-    /// The client's HTTP version.
+    /// The HTTP version of the client.
     pub version: Version,
-    /// Whether it came over TLS: to this proxy, or to a trusted one that says so.
+    /// Whether the client used TLS, to this proxy or to a trusted proxy that reports it.
     pub is_https: bool,
-    /// Whether the client would rather read HTML than XML.
+    /// Whether the client prefers HTML to XML.
     pub prefers_html: bool,
-    /// Strings for the access line and the proxy's own answers.
+    /// Texts for the log line and for the proxy's own responses.
     pub text: LineText,
+    authority: ParsedAuthority,
     outcome: Mutex<Outcome>,
 }
 
 impl RequestContext {
-    /// A context with an empty outcome.
+    /// Returns a context with an empty outcome.
     #[must_use]
     pub fn new(
         id: RequestId,
         connection: Arc<ConnectionInfo>,
         start: Instant,
-        asked: Asked,
+        facts: RequestFacts,
         text: LineText,
     ) -> Self {
-        let Asked {
+        let RequestFacts {
             client,
             method,
             version,
             is_https,
             prefers_html,
-        } = asked;
+            authority,
+        } = facts;
         Self {
             id,
             connection,
@@ -235,89 +119,79 @@ impl RequestContext {
             is_https,
             prefers_html,
             text,
+            authority,
             outcome: Mutex::new(Outcome::default()),
         }
     }
 
-    /// The host it is for; `None` when it names none, or none that could be one.
+    /// Returns the authority the request is for. It was parsed by the access layer. `None` when the
+    /// request has no valid one; only HTTP/1.0 requests without `Host` pass the router that way.
     #[must_use]
     pub fn authority(&self) -> Option<Authority<'_>> {
-        std::str::from_utf8(self.text.host())
-            .ok()
-            .and_then(authority::parse)
+        self.authority
+            .ok()?
+            .and_then(|span| span.of(self.text.host()))
     }
 
-    /// The outcome so far. Held only for field access, never across an await; the lock is taken by
-    /// one worker thread at a time, so it is never contended.
+    /// Returns the requested host without port, as received. Empty when [`Self::authority`] is `None`.
+    #[must_use]
+    pub fn host(&self) -> &str {
+        self.authority().map_or("", |authority| authority.host)
+    }
+
+    /// Returns the authority as a place in [`LineText::host`], or why there is none.
+    pub(super) fn parsed_authority(&self) -> ParsedAuthority {
+        self.authority
+    }
+
+    /// Locks the outcome. The lock is held for field access only, never across an await. One worker
+    /// thread at a time takes it, so it is never contended.
     pub fn outcome(&self) -> MutexGuard<'_, Outcome> {
         self.outcome.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
 
-/// What became of a request. Times count from the request's start.
+/// How a request was handled and how it ended. All times count from the start of the request.
 #[derive(Debug, Default)]
 pub struct Outcome {
-    /// Status sent to the client.
+    /// The status sent to the client; `None` until there is a response.
     pub status: Option<StatusCode>,
-    /// Kind of the proxy's own answer, as in `x-ossgate-error`.
+    /// The kind of the proxy's own response, as in `x-ossgate-error`.
     pub error: Option<&'static str>,
-    /// Request body bytes taken from the client.
+    /// Request body bytes read from the client.
     pub bytes_in: u64,
-    /// Answer body bytes handed to the client's connection.
+    /// Response body bytes handed to the client's connection.
     pub bytes_out: u64,
-    /// The route that served it.
+    /// The route.
     pub route: Option<Arc<str>>,
-    /// The bucket it was for.
+    /// The bucket.
     pub bucket: Option<Arc<str>>,
-    /// The endpoint host it was sent to.
+    /// The host name of the endpoint the request was sent to.
     pub endpoint: Option<Arc<str>>,
-    /// Place of that endpoint among the origin's; 0 is the first.
+    /// The position of that endpoint among those of the origin; 0 is the first.
     pub tier: u32,
     /// The upstream address of the last attempt.
     pub upstream: Option<SocketAddr>,
     /// Whether the last attempt used a kept-alive connection.
     pub reused: bool,
-    /// Attempts after the first.
+    /// The number of attempts after the first.
     pub retries: u32,
-    /// Times the answer's body broke and went on on another connection.
+    /// How often the response body broke and was continued on another connection.
     pub resumes: u32,
-    /// `x-oss-request-id` of the answer.
+    /// `x-oss-request-id` of the response.
     pub oss_request_id: ShortText,
-    /// `x-oss-ec` of the answer.
+    /// `x-oss-ec` of the response.
     pub oss_ec: ShortText,
-    /// Waiting for a place in the pool or for addresses.
+    /// The time spent waiting for a permit of the pool or for resolved addresses.
     pub wait: Duration,
-    /// TCP connect of the upstream connection; zero when reused.
+    /// The duration of the TCP connect to the upstream address; zero when the connection was reused.
     pub connect: Duration,
-    /// TLS handshake of the upstream connection; zero when reused or plain.
+    /// The duration of the upstream TLS handshake; zero when reused or on clear text.
     pub tls: Duration,
-    /// Until the answer's head was there.
+    /// The time until the response head was complete.
     pub first_byte: Option<Duration>,
-    /// Until the answer's end.
+    /// The time until the response ended.
     pub total: Duration,
-    /// The client went away, or a body broke, before the end.
+    /// Whether the client disconnected or a body broke before the end.
     pub is_aborted: bool,
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn request_ids_differ_and_cannot_be_taken_for_oss_ids() {
-        let one = RequestId::next(7);
-        let two = RequestId::next(7);
-        assert_ne!(one, two);
-        assert_eq!(one.as_str().len(), 19);
-        assert!(one.as_str().starts_with("og-"));
-    }
-
-    #[test]
-    fn line_text_gives_back_its_parts() {
-        let text = LineText::new([b"/a?b", b"h", b"", b"curl"]);
-        assert_eq!(text.path(), b"/a?b");
-        assert_eq!(text.host(), b"h");
-        assert_eq!(text.referer(), b"");
-        assert_eq!(text.user_agent(), b"curl");
-    }
 }

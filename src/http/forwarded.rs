@@ -1,8 +1,8 @@
-//! What trusted proxies in front say about a client (`X-Forwarded-For`, `X-Forwarded-Proto`).
+//! What trusted proxies report about a client in `X-Forwarded-For` and `X-Forwarded-Proto`.
 //!
-//! A proxy appends to these fields what it has seen itself, so they are read from the right: as long as
-//! an address belongs to a trusted proxy, what stands left of it was said by that proxy. The first
-//! address that does not is the client; everything left of it may be invented.
+//! Each proxy appends the address of its own peer, so the fields are read from the right. An entry left
+//! of a trusted proxy's address was written by that proxy. The first address that is no trusted proxy
+//! is the client. Everything left of it may be forged.
 
 use std::net::{IpAddr, SocketAddr};
 
@@ -20,8 +20,8 @@ pub fn is_in(ranges: &[IpNet], address: IpAddr) -> bool {
     ranges.iter().any(|range| range.contains(&address))
 }
 
-/// The client, by the fields of a trusted peer; `None` when they say nothing that can be used. What
-/// is no address ends the reading: the last good hop stands for the client then.
+/// Returns the client address from the fields of a trusted proxy; `None` when they have no usable
+/// entry. An entry that is no address ends the search; the entry right of it then counts as the client.
 #[must_use]
 pub fn client(headers: &HeaderMap, trusted: &[IpNet]) -> Option<IpAddr> {
     let mut client = None;
@@ -39,7 +39,7 @@ pub fn client(headers: &HeaderMap, trusted: &[IpNet]) -> Option<IpAddr> {
     client
 }
 
-/// `ip`, `ip:port`, `[ipv6]` or `[ipv6]:port`.
+/// Parses `ip`, `ip:port`, `[ipv6]` or `[ipv6]:port`.
 fn parse(entry: &[u8]) -> Option<IpAddr> {
     let text = std::str::from_utf8(entry.trim_ascii()).ok()?;
     let plain = || text.parse::<IpAddr>().ok();
@@ -54,7 +54,8 @@ fn parse(entry: &[u8]) -> Option<IpAddr> {
         .map(|address| address.to_canonical())
 }
 
-/// Whether a trusted peer says that its client came by HTTPS: the last word is its own.
+/// Whether a trusted proxy reports that its client used HTTPS. Only the last entry counts, because the
+/// proxy wrote that one itself.
 #[must_use]
 pub fn is_https(headers: &HeaderMap) -> bool {
     let last = headers.get_all(PROTO).iter().next_back();
@@ -112,7 +113,7 @@ mod tests {
     }
 
     #[test]
-    fn the_last_word_on_the_scheme_counts() {
+    fn the_last_entry_for_the_scheme_counts() {
         for (lines, expected) in [
             (&["https"][..], true),
             (&["HTTPS"], true),

@@ -1,11 +1,11 @@
-//! Header fields that must not be forwarded: those of one connection (RFC 9110 section 7.6.1), and
-//! those in which proxies tell about the client.
+//! Removes header fields that must not be forwarded: those of one connection (RFC 9110 section 7.6.1),
+//! and those in which proxies describe the client.
 //!
-//! Only removes; everything that stays keeps its bytes, its repeats and their order.
+//! All other fields keep their bytes, their repeats and their order.
 
 use http::header::{self, HeaderMap, HeaderName};
 
-/// The fields that belong to one connection, [`header::CONNECTION`] first.
+/// The fields that belong to one connection. [`header::CONNECTION`] is the first.
 const HOP_BY_HOP: [HeaderName; 9] = [
     header::CONNECTION,
     HeaderName::from_static("keep-alive"),
@@ -18,8 +18,8 @@ const HOP_BY_HOP: [HeaderName; 9] = [
     header::UPGRADE,
 ];
 
-/// Fields a `Connection` header may not name: without them the request would mean something else,
-/// so a request that asks for their removal is an attack or a mistake.
+/// Whether a `Connection` field may not name the field `name`. Without such a field the request would
+/// have another meaning, so a request that names it is an attack or a mistake.
 fn is_protected(name: &[u8]) -> bool {
     const PROTECTED: [&str; 18] = [
         "host",
@@ -52,25 +52,24 @@ fn is_protected(name: &[u8]) -> bool {
         || has_prefix("x-forwarded-")
 }
 
-/// A `Connection` header named a field that must reach the origin.
+/// The error for a `Connection` field that names a field which must be forwarded.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct ProtectedFieldNamed;
 
-/// Which of the hop-by-hop fields a map has.
+/// The hop-by-hop fields of a header map, as a bit for each entry of [`HOP_BY_HOP`].
 #[derive(Clone, Copy)]
 struct Present(u16);
 
-/// Whether a field tells where a request came from. OSS has no use for it, a spoofed one must not look
-/// real, and a true one is nobody else's business.
+/// Whether the field `name` describes the client. OSS does not use such fields, a forged one must not
+/// look real, and a true one is private.
 fn is_about_client(name: &HeaderName) -> bool {
     let name = name.as_str();
     name.starts_with("x-forwarded-") || name == "x-real-ip" || name == "forwarded"
 }
 
 impl Present {
-    /// Looks once at each name: almost always none is there, and asking the map for each of them
-    /// would cost more than forwarding the field.
-    /// Also tells whether `is_other` is true of one that is not hop-by-hop.
+    /// Finds the hop-by-hop fields, and whether `is_other` is true for any other field. Most requests have
+    /// none, so one pass over the names is cheaper than one lookup for each entry of [`HOP_BY_HOP`].
     fn in_map(headers: &HeaderMap, is_other: impl Fn(&HeaderName) -> bool) -> (Self, bool) {
         let (mut present, mut has_other) = (0, false);
         for name in headers.keys() {
@@ -96,14 +95,14 @@ impl Present {
     }
 }
 
-/// Removes the hop-by-hop fields of a request, and those about its client.
+/// Removes the hop-by-hop fields of a request and the fields that describe its client.
 ///
 /// # Errors
 ///
-/// [`ProtectedFieldNamed`] when `Connection` names a field that is not hop-by-hop and that changes
-/// the meaning of the request; nothing may be forwarded then.
+/// [`ProtectedFieldNamed`] when `Connection` names a field that is not hop-by-hop and changes the
+/// meaning of the request. The request must not be forwarded then.
 pub fn strip_request(headers: &mut HeaderMap) -> Result<(), ProtectedFieldNamed> {
-    let (present, tells_about_client) = Present::in_map(headers, is_about_client);
+    let (present, describes_client) = Present::in_map(headers, is_about_client);
     if present.has_connection() {
         for name in nominated(headers) {
             if is_protected(name.as_str().as_bytes()) {
@@ -113,7 +112,7 @@ pub fn strip_request(headers: &mut HeaderMap) -> Result<(), ProtectedFieldNamed>
         }
     }
     present.remove_from(headers);
-    if tells_about_client {
+    if describes_client {
         let names: Vec<HeaderName> = headers
             .keys()
             .filter(|name| is_about_client(name))
@@ -126,8 +125,8 @@ pub fn strip_request(headers: &mut HeaderMap) -> Result<(), ProtectedFieldNamed>
     Ok(())
 }
 
-/// Removes the hop-by-hop fields of an answer. A field the origin nominates is removed unless the
-/// client needs it to read the answer.
+/// Removes the hop-by-hop fields of a response. A field that `Connection` names is removed, too, unless
+/// the client needs it to read the response.
 pub fn strip_response(headers: &mut HeaderMap) {
     let (present, _) = Present::in_map(headers, |_| false);
     if present.has_connection() {
@@ -140,7 +139,7 @@ pub fn strip_response(headers: &mut HeaderMap) {
     present.remove_from(headers);
 }
 
-/// The fields `Connection` names, besides its own options.
+/// Returns the fields that `Connection` names. Its options `close` and `keep-alive` are no fields.
 fn nominated(headers: &HeaderMap) -> Vec<HeaderName> {
     headers
         .get_all(header::CONNECTION)
@@ -172,7 +171,7 @@ mod tests {
     }
 
     #[test]
-    fn hop_by_hop_fields_go_and_the_rest_stays() {
+    fn hop_by_hop_fields_are_removed_and_all_others_stay() {
         let mut headers = map(&[
             ("connection", "close, X-Custom"),
             ("x-custom", "1"),
@@ -187,7 +186,7 @@ mod tests {
     }
 
     #[test]
-    fn fields_about_the_client_go_from_requests_and_stay_on_answers() {
+    fn fields_about_the_client_are_removed_from_requests_only() {
         let fields = [
             ("x-forwarded-for", "6.6.6.6"),
             ("x-forwarded-proto", "https"),
@@ -205,7 +204,7 @@ mod tests {
     }
 
     #[test]
-    fn a_connection_header_cannot_remove_what_the_request_means() {
+    fn a_connection_field_cannot_remove_a_protected_field() {
         for name in [
             "Host",
             "content-length",

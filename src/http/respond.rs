@@ -1,8 +1,8 @@
-//! Answers the proxy makes itself.
+//! Responses the proxy makes itself.
 //!
-//! They look like OSS's errors, so that an SDK shows code, message and request id; but they never
-//! carry `x-oss-request-id`, `x-oss-ec` or `Server: AliyunOSS`, whose presence means that OSS
-//! answered. `x-ossgate-error` names the kind, which is also the field of the access line.
+//! They have the shape of OSS errors, so that an SDK shows code, message and request id. They never
+//! have `x-oss-request-id`, `x-oss-ec` or `Server: AliyunOSS`, because these mean that OSS answered.
+//! `x-ossgate-error` has the kind of the response, which is also a field of the log line.
 
 use bytes::Bytes;
 use http::header::{self, HeaderName, HeaderValue};
@@ -13,32 +13,32 @@ use crate::http::framing::Malformed;
 use crate::http::{Response, ResponseBody};
 use crate::oss::error::ErrorXml;
 
-/// Header with the proxy's request id, on every answer.
+/// The header field with the proxy's request id, on every response.
 pub const REQUEST_ID: HeaderName = HeaderName::from_static("x-ossgate-request-id");
-/// Header with the kind of an answer the proxy made itself.
+/// The header field with the kind of a response that the proxy made itself.
 pub const ERROR: HeaderName = HeaderName::from_static("x-ossgate-error");
 
-/// What an answer of the proxy's own says.
+/// The content of an error response.
 #[derive(Clone, Copy, Debug)]
 pub struct Reason<'a> {
-    /// HTTP status.
+    /// The HTTP status.
     pub status: StatusCode,
-    /// `Code` of the XML; one OSS does not use, unless it means exactly the same.
+    /// `Code` of the XML. OSS does not use it, unless the meaning is exactly the same.
     pub code: &'a str,
-    /// Fixed word for logs and metrics.
+    /// The kind: a fixed word for logs and metrics.
     pub kind: &'static str,
-    /// What happened, whose fault it is, whether OSS was reached.
+    /// `Message` of the XML: what happened, whose fault it is, whether OSS was reached.
     pub message: &'a str,
-    /// OSS's number for the same refusal, for the body only.
+    /// `EC` of the XML: the number OSS has for the same refusal.
     pub ec: Option<&'a str>,
-    /// Seconds for `Retry-After`.
+    /// `Retry-After`, in seconds; `None` leaves the field out.
     pub retry_after: Option<u16>,
-    /// Whether the client's connection ends with this answer.
+    /// Whether the client's connection is closed after this response.
     pub closes: bool,
 }
 
 impl Reason<'_> {
-    /// What is the same in most answers.
+    /// The values that most responses share.
     pub const DEFAULT: Self = Reason {
         status: StatusCode::INTERNAL_SERVER_ERROR,
         code: "ProxyError",
@@ -50,7 +50,7 @@ impl Reason<'_> {
     };
 }
 
-/// The answer for `reason`.
+/// Returns the error response for `reason`, and notes its kind in the outcome.
 #[must_use]
 pub fn error(context: &RequestContext, reason: &Reason<'_>) -> Response {
     let host = String::from_utf8_lossy(context.text.host());
@@ -99,7 +99,7 @@ fn html(context: &RequestContext, reason: &Reason<'_>) -> Bytes {
     ))
 }
 
-/// The request cannot be forwarded safely; its connection closes.
+/// Returns the response to a request that cannot be forwarded safely. Its connection is closed.
 #[must_use]
 pub fn malformed(context: &RequestContext, why: Malformed) -> Response {
     let message = format!("{} OSS was not asked.", why.message());
@@ -116,8 +116,8 @@ pub fn malformed(context: &RequestContext, why: Malformed) -> Response {
     )
 }
 
-/// There is no room for the request now; its connection closes, so that the next one may find
-/// another node.
+/// Returns the response to a request that is turned away. Its connection is closed, so that the client
+/// may reach another node with the next one.
 #[must_use]
 pub fn busy(context: &RequestContext) -> Response {
     error(
@@ -134,14 +134,25 @@ pub fn busy(context: &RequestContext) -> Response {
     )
 }
 
-/// The answer of a health check.
+/// The result of a health check.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Readiness {
+    /// The node should get traffic.
+    Ready,
+    /// The node leaves its load balancer.
+    Draining,
+    /// The node cannot serve requests.
+    NotReady,
+}
+
+/// Returns the response to a health check.
 #[must_use]
-pub fn health(context: &RequestContext, is_ready: bool, is_leaving: bool) -> Response {
-    // No more: the public may ask. The reasons are on the admin listener.
-    let text = match (is_ready, is_leaving) {
-        (true, _) => "ready\n",
-        (false, true) => "not ready: draining\n",
-        (false, false) => "not ready\n",
+pub fn health(context: &RequestContext, readiness: Readiness) -> Response {
+    // The reasons are on the admin listener only, because this response is public.
+    let text = match readiness {
+        Readiness::Ready => "ready\n",
+        Readiness::Draining => "not ready: draining\n",
+        Readiness::NotReady => "not ready\n",
     };
     let length = HeaderValue::from(text.len());
     let body = match context.method {
@@ -149,7 +160,7 @@ pub fn health(context: &RequestContext, is_ready: bool, is_leaving: bool) -> Res
         _ => ResponseBody::Full(Bytes::from_static(text.as_bytes())),
     };
     let mut response = Response::new(body);
-    if !is_ready {
+    if readiness != Readiness::Ready {
         *response.status_mut() = StatusCode::SERVICE_UNAVAILABLE;
     }
     let headers = response.headers_mut();
@@ -162,7 +173,7 @@ pub fn health(context: &RequestContext, is_ready: bool, is_leaving: bool) -> Res
     response
 }
 
-/// No route serves this host and path.
+/// Returns the response to a request whose host and path no route serves.
 #[must_use]
 pub fn unknown_host(context: &RequestContext) -> Response {
     error(

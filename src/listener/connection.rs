@@ -84,7 +84,7 @@ pub async fn serve<M, B>(
             None => return,
         }
     }
-    info.is_refused = is_refused;
+    info.is_turned_away = is_refused;
     let service = make.make(Arc::new(info));
     let outcome = if is_http2 {
         Box::pin(serve_http2(

@@ -143,7 +143,7 @@ mod tests {
         let mut deadlines = Deadlines::new(&timeouts(), start);
         let dribble = || {
             activity.set_read_drained(false);
-            activity.bump();
+            activity.note_progress();
         };
         assert_eq!(
             ticks(
@@ -160,7 +160,7 @@ mod tests {
     #[test]
     fn a_client_that_stops_taking_bytes_is_cut_off() {
         let (start, activity) = (Instant::now(), Activity::default());
-        activity.begin();
+        activity.begin_request();
         activity.set_write_blocked(true);
         let mut deadlines = Deadlines::new(&timeouts(), start);
         assert_eq!(
@@ -179,12 +179,12 @@ mod tests {
     fn a_head_is_not_late_while_the_answer_before_it_is_being_taken() {
         let (start, activity) = (Instant::now(), Activity::default());
         let mut deadlines = Deadlines::new(&timeouts(), start);
-        activity.begin();
-        activity.end();
+        activity.begin_request();
+        activity.end_request();
         let taken_slowly = || {
             activity.set_read_drained(false);
             activity.set_write_blocked(true);
-            activity.bump();
+            activity.note_progress();
         };
         let late = Verdict::Late("header");
         assert_eq!(
@@ -196,7 +196,7 @@ mod tests {
     #[test]
     fn waiting_for_the_origin_is_not_the_clients_stall() {
         let (start, activity) = (Instant::now(), Activity::default());
-        activity.begin();
+        activity.begin_request();
         let mut deadlines = Deadlines::new(&timeouts(), start);
         assert_eq!(
             ticks(
@@ -213,8 +213,8 @@ mod tests {
     #[test]
     fn a_quiet_connection_is_parked_with_the_rest_of_its_idle_time() {
         let (start, activity) = (Instant::now(), Activity::default());
-        activity.begin();
-        activity.end();
+        activity.begin_request();
+        activity.end_request();
         activity.set_read_drained(true);
         let mut deadlines = Deadlines::new(&timeouts(), start);
         assert_eq!(

@@ -78,7 +78,7 @@ pub(super) async fn greet(
         trusted_proxies: Arc::clone(&shared.trusted),
         max_headers: shared.limits.headers,
         health_path: shared.health_path.clone(),
-        is_refused: false,
+        is_turned_away: false,
     };
     let Some(acceptor) = &shared.tls else {
         return Some((

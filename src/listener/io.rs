@@ -156,7 +156,7 @@ impl ClientIo {
     #[inline]
     fn look(&self, bytes: &[u8]) {
         if !matches!(self.refusal, Refusal::Passes) && !self.activity.is_in_body() {
-            self.activity.fragments.look(bytes);
+            self.activity.hidden_fragments.inspect(bytes);
         }
     }
 
@@ -177,7 +177,7 @@ impl ClientIo {
     /// Puts bytes back in front of what the socket will give. An empty piece is let go: it would keep
     /// the whole read buffer it was cut from alive while the connection is parked.
     pub fn put_back(&mut self, bytes: Bytes) {
-        self.activity.fragments.forget();
+        self.activity.hidden_fragments.reset();
         if self.prefix.is_empty() {
             self.prefix = bytes;
         } else if !bytes.is_empty() {
@@ -273,7 +273,7 @@ impl AsyncRead for ClientIo {
         this.activity.set_read_drained(is_drained);
         if !is_drained {
             this.look(buf.filled().get(before..).unwrap_or_default());
-            this.activity.bump();
+            this.activity.note_progress();
         }
         polled
     }
@@ -300,7 +300,7 @@ impl ClientIo {
     fn note_write<T>(&self, polled: &Poll<io::Result<T>>) {
         self.activity.set_write_blocked(polled.is_pending());
         if polled.is_ready() {
-            self.activity.bump();
+            self.activity.note_progress();
         }
     }
 }
@@ -359,7 +359,7 @@ impl AsyncWrite for ClientIo {
                 let polled = Pin::new(&mut **io).poll_flush(cx);
                 this.activity.set_write_blocked(polled.is_pending());
                 if !was_empty && polled.is_ready() {
-                    this.activity.bump();
+                    this.activity.note_progress();
                 }
                 polled
             }

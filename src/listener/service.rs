@@ -15,7 +15,7 @@ use hyper::body::Incoming;
 use tower::Service;
 
 use crate::http::activity::Activity;
-use crate::http::body::{ClientBody, Waits};
+use crate::http::body::{ClientBody, ClientStream};
 use crate::http::framing::Malformed;
 use crate::http::{Received, RequestBody};
 use crate::listener::streams::{StreamState, Streams};
@@ -75,7 +75,7 @@ where
             if body.is_end_stream() {
                 RequestBody::Empty
             } else {
-                let waits = stream.clone().map(|stream| stream as Arc<dyn Waits>);
+                let waits = stream.clone().map(|stream| stream as Arc<dyn ClientStream>);
                 RequestBody::Incoming(ClientBody::new(body, Arc::clone(&self.activity), waits))
             }
         });
@@ -84,11 +84,11 @@ where
         } else {
             let has_body = !request.body().is_end_stream();
             self.activity.set_in_body(has_body);
-            if self.activity.fragments.had(&request, has_body) {
+            if self.activity.hidden_fragments.is_hidden_in(&request) {
                 request.extensions_mut().insert(Malformed::Fragment);
             }
         }
-        self.activity.begin();
+        self.activity.begin_request();
         TrackedFuture {
             guard: Some(Guard(Arc::clone(&self.activity))),
             inner: self.inner.borrow_mut().call(request),
@@ -116,7 +116,7 @@ struct Guard(Arc<Activity>);
 
 impl Drop for Guard {
     fn drop(&mut self) {
-        self.0.end();
+        self.0.end_request();
     }
 }
 

@@ -18,7 +18,7 @@ use std::task::{Context, Poll};
 use pin_project_lite::pin_project;
 use tokio::task::AbortHandle;
 
-use crate::http::body::Waits;
+use crate::http::body::ClientStream;
 
 /// What one stream waits for. Written by the stream's task, read by its connection's; both run on
 /// one worker thread.
@@ -37,9 +37,13 @@ pub const STREAM_WINDOW: u32 = 512 * 1024;
 /// Streams a client may give up before their answers, between two ticks.
 const GIVEN_UP: u32 = 200;
 
-impl Waits for StreamState {
-    fn set_waiting(&self, is: bool) {
-        self.set_waits_for_client(is);
+impl ClientStream for StreamState {
+    fn note_body_waiting(&self) {
+        self.set_waits_for_client(true);
+    }
+
+    fn note_body_progress(&self) {
+        self.set_waits_for_client(false);
     }
 
     fn window(&self) -> usize {

@@ -1,13 +1,19 @@
-//! Why OSS could not be asked, or did not answer.
+//! Why a request could not be sent to OSS, or why OSS did not answer.
 //!
-//! Every variant knows its status, the code in the answer's XML, the kind in logs and metrics, and
-//! whether another attempt may help; the texts say whose fault it is and whether OSS was reached.
+//! Each variant has a status, a `Code` for the XML of the answer, and a kind for logs and metrics. The
+//! messages say whose fault it is and whether OSS was reached.
 
 #![deny(clippy::wildcard_enum_match_arm)]
 
-use std::fmt;
+use std::{fmt, io};
 
 use http::StatusCode;
+
+/// errno(3): no descriptors left in the process or in the system, no memory for sockets, no local port.
+const EMFILE: i32 = 24;
+const ENFILE: i32 = 23;
+const ENOBUFS: i32 = 105;
+const EADDRNOTAVAIL: i32 = 99;
 
 /// Why the last resolution of an endpoint gave no usable address.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -42,25 +48,25 @@ impl fmt::Display for DnsFailure {
 /// Why a request was not answered by OSS.
 #[derive(Debug)]
 pub enum Error {
-    /// The request's first path segment or host label is not a served bucket.
+    /// The first path segment or the host label of the request is not a served bucket.
     NoSuchBucket,
     /// The request names no bucket: it would list all of them.
     NoBucket,
     /// The endpoint has no known address.
     Dns(DnsFailure),
-    /// Every tried address refused the connection, or could not be reached at once.
-    ConnectRefused(std::io::Error),
+    /// All tried addresses refused the connection or were unreachable.
+    ConnectRefused(io::Error),
     /// No tried address accepted a connection in time.
     ConnectTimeout,
     /// TLS to the endpoint failed: name, trust, clock or protocol.
-    Tls(std::io::Error),
+    Tls(io::Error),
     /// The connection ended before the first byte of the answer.
     Reset(hyper::Error),
-    /// What came back is not HTTP that can be passed on.
+    /// The answer is not HTTP that can be passed on.
     BadAnswer(&'static str),
     /// The request was sent and no answer began in time.
     FirstByteTimeout,
-    /// The request was sent on a kept connection, and its address cannot be connected to any more.
+    /// The request was sent on a reused connection, and connects to its address or endpoint now fail.
     Gone,
     /// OSS stopped taking the request body.
     UploadStalled,
@@ -75,6 +81,36 @@ pub enum Error {
 }
 
 impl Error {
+    /// Classifies the error of a connect: [`Error::ConnectTimeout`]; [`Error::Busy`] when this process or
+    /// machine has no descriptor, memory or port left, which says nothing about the address; else
+    /// [`Error::ConnectRefused`].
+    pub(super) fn from_connect(error: io::Error) -> Self {
+        match (error.kind(), error.raw_os_error()) {
+            (io::ErrorKind::TimedOut, _) => Self::ConnectTimeout,
+            (_, Some(EMFILE | ENFILE | ENOBUFS | EADDRNOTAVAIL)) => Self::Busy,
+            _ => Self::ConnectRefused(error),
+        }
+    }
+
+    /// Whether the endpoint cannot be reached: it has no address, or no address accepted a connection.
+    /// Another endpoint may be reachable.
+    pub(super) fn is_unreachable(&self) -> bool {
+        match self {
+            Self::Dns(_) | Self::ConnectRefused(_) | Self::ConnectTimeout | Self::Tls(_) => true,
+            Self::NoSuchBucket
+            | Self::NoBucket
+            | Self::Reset(_)
+            | Self::BadAnswer(_)
+            | Self::FirstByteTimeout
+            | Self::Gone
+            | Self::UploadStalled
+            | Self::ClientBody
+            | Self::Busy
+            | Self::SignatureBound
+            | Self::Rewrite(_) => false,
+        }
+    }
+
     /// HTTP status of the answer.
     #[must_use]
     pub fn status(&self) -> StatusCode {
@@ -132,28 +168,6 @@ impl Error {
             Self::ClientBody | Self::Rewrite(_) => "ProxyBadRequest",
             Self::Busy => "ProxyBusy",
             Self::SignatureBound => "UpstreamSignatureBound",
-        }
-    }
-
-    /// Whether another attempt of the same request may succeed soon.
-    #[must_use]
-    pub fn is_retryable(&self) -> bool {
-        match self {
-            Self::Dns(_)
-            | Self::ConnectRefused(_)
-            | Self::ConnectTimeout
-            | Self::Reset(_)
-            | Self::FirstByteTimeout
-            | Self::Gone
-            | Self::Busy
-            | Self::SignatureBound => true,
-            Self::NoSuchBucket
-            | Self::NoBucket
-            | Self::Tls(_)
-            | Self::BadAnswer(_)
-            | Self::UploadStalled
-            | Self::ClientBody
-            | Self::Rewrite(_) => false,
         }
     }
 

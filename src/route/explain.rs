@@ -1,6 +1,6 @@
-//! What would become of a request, and which rule says so; without sending anything.
+//! What the proxy would do with a request, and which rule decides it. Nothing is sent.
 //!
-//! Asks the same functions as the proxy, in the order of [`stack`](crate::route::stack).
+//! Calls the same functions as the proxy, in the order of [`stack`](crate::route::stack).
 
 use std::fmt;
 
@@ -8,44 +8,46 @@ use http::{HeaderMap, Method, header};
 
 use crate::config::policy::RefererMode;
 use crate::config::{self, Config};
-use crate::http::framing;
+use crate::http::authority::Authority;
+use crate::http::framing::{self, Malformed};
 use crate::http::headers;
+use crate::http::message::Target;
 use crate::origin::Destination;
 use crate::oss::referer::Verdict;
 use crate::policy::{guard, https, website};
 use crate::route::{Route, Router};
 
-/// A request as far as rules look at it.
+/// A request to explain. Its body does not matter.
 #[derive(Debug)]
-pub struct Asked {
-    /// Method, target and headers, `Host` included.
-    pub request: http::Request<()>,
-    /// Whether it comes over TLS.
+pub struct RequestToExplain {
+    /// Method, target and header fields, `Host` included.
+    pub head: http::Request<()>,
+    /// Whether the request comes over TLS.
     pub is_https: bool,
 }
 
-/// One thing that was looked at.
+/// What one part of the proxy decides.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Step {
-    /// Which: `route`, the name of a rule, or `origin`.
+    /// The part: `health`, `framing`, `route`, the name of a policy, or `origin`.
     pub name: &'static str,
-    /// What it says.
-    pub says: String,
-    /// The line of the config that decided, where one did.
+    /// What the part decides, in words.
+    pub finding: String,
+    /// The line of the config that decided; `None` when no single line did.
     pub line: Option<usize>,
 }
 
-/// What becomes of the request at last.
+/// How the request ends.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum End {
-    /// OSS is asked.
+    /// The proxy sends it to OSS.
     Sent(Destination),
-    /// The proxy answers: status, and the kind of an error.
+    /// The proxy answers it: the status, and the kind of an error as in `x-ossgate-error`.
     Answered(u16, Option<&'static str>),
 }
 
 impl End {
-    /// Whether the client gets what it asked for, as far as the proxy decides that.
+    /// Whether the client gets what it requested, as far as the proxy decides that.
     #[must_use]
     pub fn is_served(&self) -> bool {
         match self {
@@ -55,16 +57,30 @@ impl End {
     }
 }
 
-/// All steps up to the one that ended it.
+/// The steps up to the one that ended the request.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Explanation {
-    /// In the order they were taken.
+    /// In the order the proxy takes them.
     pub steps: Vec<Step>,
-    /// How it ends.
+    /// How the request ends.
     pub end: End,
 }
 
-/// Collects the steps.
+impl Explanation {
+    /// Explains a request that the router refuses before it chooses a route.
+    fn malformed(why: Malformed) -> Self {
+        Self {
+            steps: vec![Step {
+                name: "framing",
+                finding: why.message().to_owned(),
+                line: None,
+            }],
+            end: End::Answered(why.status().as_u16(), Some("bad_request")),
+        }
+    }
+}
+
+/// The request, and the steps so far.
 struct Walk<'a> {
     steps: Vec<Step>,
     method: &'a Method,
@@ -74,19 +90,20 @@ struct Walk<'a> {
 }
 
 impl Walk<'_> {
-    fn step(&mut self, name: &'static str, says: impl fmt::Display, line: Option<usize>) {
+    fn step(&mut self, name: &'static str, finding: impl fmt::Display, line: Option<usize>) {
         self.steps.push(Step {
             name,
-            says: says.to_string(),
+            finding: finding.to_string(),
             line,
         });
     }
 }
 
-/// What becomes of `asked` under `router`, which was built from `config`.
+/// Explains `request` under `router`, which was built from `config`.
 #[must_use]
-pub fn explain(router: &Router, config: &Config, mut asked: Asked) -> Explanation {
-    let health = health_check(config, &asked.request);
+pub fn explain(router: &Router, config: &Config, request: &RequestToExplain) -> Explanation {
+    let RequestToExplain { head, is_https } = request;
+    let health = health_check(config, head);
     // Before anything else: a load balancer need not name a host.
     if let Some((step, true)) = health {
         return Explanation {
@@ -94,35 +111,16 @@ pub fn explain(router: &Router, config: &Config, mut asked: Asked) -> Explanatio
             end: End::Answered(200, None),
         };
     }
-    let host = match framing::check(&asked.request) {
-        Ok(authority) => authority.map(|authority| (authority.host.to_owned(), authority)),
-        Err(why) => {
-            return Explanation {
-                steps: vec![Step {
-                    name: "framing",
-                    says: why.message().to_owned(),
-                    line: None,
-                }],
-                end: End::Answered(why.status().as_u16(), Some("bad_request")),
-            };
-        }
+    let target = Target::parse(head);
+    let authority = match framing::check(head, &target) {
+        Ok(authority) => authority,
+        Err(why) => return Explanation::malformed(why),
     };
-    let authority_text = asked
-        .request
-        .uri()
-        .authority()
-        .map(|authority| authority.as_str().to_owned())
-        .or_else(|| {
-            let line = asked.request.headers().get(header::HOST)?;
-            line.to_str().ok().map(str::to_owned)
-        })
-        .unwrap_or_default();
-    let host = host.map_or(String::new(), |(host, _)| host);
-    let Some(route) = router.table.find(&host, asked.request.uri().path()) else {
-        let says = format!("no route serves host `{host}` and this path");
+    let host = authority.map_or("", |authority| authority.host);
+    let Some(route) = router.table.find(host, target.path()) else {
         let step = Step {
             name: "route",
-            says,
+            finding: format!("no route serves host `{host}` and this path"),
             line: None,
         };
         return Explanation {
@@ -130,42 +128,28 @@ pub fn explain(router: &Router, config: &Config, mut asked: Asked) -> Explanatio
             end: End::Answered(404, Some("unknown_host")),
         };
     };
-    // As in the proxy, rules do not see fields that are not forwarded; a field that must not be
-    // named there was looked at by the proxy, too.
-    if headers::strip_request(asked.request.headers_mut()).is_err() {
-        let step = Step {
-            name: "framing",
-            says: framing::Malformed::ProtectedFieldNamed.message().to_owned(),
-            line: None,
-        };
-        return Explanation {
-            steps: vec![step],
-            end: End::Answered(400, Some("bad_request")),
-        };
+    // As in the proxy, no policy sees a field that is not forwarded.
+    let mut headers = head.headers().clone();
+    if headers::strip_request(&mut headers).is_err() {
+        return Explanation::malformed(Malformed::ProtectedFieldNamed);
     }
     let written = config
         .routes
         .iter()
         .find(|written| written.name == *route.name);
-    let target = asked
-        .request
-        .uri()
-        .path_and_query()
-        .map_or_else(|| "/".to_owned(), |target| target.as_str().to_owned());
     let mut walk = Walk {
         steps: health.into_iter().map(|(step, _)| step).collect(),
-        method: asked.request.method(),
-        headers: asked.request.headers(),
-        host: &host,
-        target: &target,
+        method: head.method(),
+        headers: &headers,
+        host,
+        target: target.as_str(),
     };
     walk.step(
         "route",
         format_args!("`{}`", route.name),
         written.map(|written| written.line),
     );
-    let authority = crate::http::authority::parse(&authority_text);
-    let end = match walk.https(route, asked.is_https, authority) {
+    let end = match walk.https(route, *is_https, authority) {
         Some(end) => end,
         None => match walk.refused(route, written) {
             Some(end) => end,
@@ -178,8 +162,8 @@ pub fn explain(router: &Router, config: &Config, mut asked: Asked) -> Explanatio
     }
 }
 
-/// What a health check is on the listeners that have one at this path, and whether all have; on the
-/// others it is a request like any other.
+/// Explains a request for a health check, and returns whether all listeners have a health check at its
+/// path. On the other listeners it is a request like any other.
 fn health_check(config: &Config, request: &http::Request<()>) -> Option<(Step, bool)> {
     let is_read = request.method() == Method::GET || request.method() == Method::HEAD;
     let path = Some(request.uri().path()).filter(|_| is_read)?;
@@ -195,7 +179,7 @@ fn health_check(config: &Config, request: &http::Request<()>) -> Option<(Step, b
     }
     let step = Step {
         name: "health",
-        says: format!(
+        finding: format!(
             "is the health check of {}: 200 while the node is ready, else 503",
             checked.join(", ")
         ),
@@ -209,7 +193,7 @@ impl Walk<'_> {
         &mut self,
         route: &Route,
         is_https: bool,
-        authority: Option<crate::http::authority::Authority<'_>>,
+        authority: Option<Authority<'_>>,
     ) -> Option<End> {
         let policy = route.policies.https.as_ref()?;
         match policy.decide(is_https, || authority, self.target) {
@@ -229,7 +213,7 @@ impl Walk<'_> {
         }
     }
 
-    /// The rules that may refuse, in their order.
+    /// Applies the policies that may refuse, in their order.
     fn refused(&mut self, route: &Route, written: Option<&config::Route>) -> Option<End> {
         self.cors(route, written)
             .or_else(|| self.guard(route))
@@ -246,11 +230,11 @@ impl Walk<'_> {
         let is_preflight = self.method == Method::OPTIONS;
         match matched {
             Some(matched) => {
-                let says = format!(
+                let finding = format!(
                     "rule {} allows the page to read the answer",
                     matched.rule + 1
                 );
-                self.step("cors", says, line);
+                self.step("cors", finding, line);
                 is_preflight.then_some(End::Answered(200, None))
             }
             None if is_preflight => {
@@ -280,11 +264,11 @@ impl Walk<'_> {
                 Some(End::Answered(405, Some("method_not_allowed")))
             }
             Err(guard::Verdict::Preset(why)) => {
-                let says = format!(
+                let finding = format!(
                     "`{}` lets no such operation through: {why}",
                     policy.preset.as_str()
                 );
-                self.step("guard", says, None);
+                self.step("guard", finding, None);
                 Some(End::Answered(403, Some("guard_refused")))
             }
         }
@@ -308,7 +292,7 @@ impl Walk<'_> {
         };
         let line = pattern.map(|pattern| pattern.line);
         let text = pattern.map_or("", |pattern| pattern.text.as_str());
-        let says = match verdict {
+        let finding = match verdict {
             Verdict::NotListed => "passes: nothing denies it".to_owned(),
             Verdict::Allowed(_) => format!("is allowed by `{text}`"),
             Verdict::EmptyAllowed => "passes: no Referer is allowed".to_owned(),
@@ -317,7 +301,7 @@ impl Walk<'_> {
             Verdict::NotAllowed => "is refused: no pattern allows it".to_owned(),
         };
         let only_reports = lists.is_some_and(|lists| lists.mode == RefererMode::Report);
-        self.step("referer", says, line);
+        self.step("referer", finding, line);
         (verdict.is_refused() && !only_reports)
             .then_some(End::Answered(403, Some("referer_refused")))
     }
@@ -328,8 +312,9 @@ impl Walk<'_> {
             match policy.decide(self.method, self.headers, || self.host, self.target) {
                 website::Plan::Pass => self.step("website", "not a page", None),
                 website::Plan::Object(first) => {
-                    let says = format!("asks for {first}; what else depends on the answer");
-                    self.step("website", says, None);
+                    let finding =
+                        format!("requests {first}; further requests depend on the response");
+                    self.step("website", finding, None);
                     target = first.into_owned();
                 }
             }

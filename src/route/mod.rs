@@ -1,7 +1,7 @@
-//! The router: refuses what must not be forwarded, finds the route, hands the request to its stack.
+//! The router: refuses what must not be forwarded, finds the route, and passes the request to its stack.
 //!
-//! A [`Router`] is immutable. A request takes the current one once and keeps it to its end, so a new
-//! config never changes the rules under a running request.
+//! A [`Router`] is immutable. Each request takes the current one at its start and uses no other, so a
+//! new config never changes the rules of a request in flight.
 
 pub mod build;
 pub mod explain;
@@ -22,7 +22,8 @@ use crate::health::Health;
 use crate::http::context::RequestContext;
 use crate::http::framing::{self, Malformed};
 use crate::http::headers;
-use crate::http::{Request, Response, respond};
+use crate::http::respond::{self, Readiness};
+use crate::http::{Request, Response};
 use crate::origin::Origin;
 use crate::route::stack::{Policies, Stack};
 use crate::route::table::Table;
@@ -32,11 +33,11 @@ use crate::route::table::Table;
 pub struct Route {
     /// Label in logs and metrics.
     pub name: Arc<str>,
-    /// Its rules.
+    /// The policies, for `explain`; the stack has the same ones.
     pub policies: Policies,
-    /// Where its requests go.
+    /// The OSS service its requests are sent to.
     pub origin: Origin,
-    /// What a request goes through.
+    /// The policies around the origin, as one service.
     pub stack: Stack,
 }
 
@@ -45,22 +46,23 @@ pub struct Route {
 pub struct Router {
     /// Routes by host and path.
     pub table: Table<Arc<Route>>,
-    /// The same routes in the config's order.
+    /// The same routes, in the order of the config.
     pub routes: Vec<Arc<Route>>,
 }
 
-/// The service every client connection gets: always the current [`Router`].
+/// The service of a client connection. It passes each request to the current [`Router`].
 #[derive(Clone, Debug)]
 pub struct RouterService {
     current: watch::Receiver<Arc<Router>>,
-    /// A copy of the current router, renewed when the channel says so: looking for news is one load,
-    /// taking the value is a lock that all workers share.
+    /// A copy of the current router, replaced after the channel has a new value. Checking for a new
+    /// value is one load; taking the value is a lock that all workers share.
     known: Arc<Router>,
     health: Arc<Health>,
 }
 
 impl RouterService {
-    /// Serves what `current` holds at each request, as long as `health` has room for it.
+    /// Returns a service that routes each request by the value of `current` at that time. While
+    /// `health` is overloaded, it answers 503.
     #[must_use]
     pub fn new(mut current: watch::Receiver<Arc<Router>>, health: Arc<Health>) -> Self {
         let known = Arc::clone(&current.borrow_and_update());
@@ -71,18 +73,23 @@ impl RouterService {
         }
     }
 
-    /// The answer to a health check, or to a request there is no room for.
-    fn answers_itself(&self, request: &Request) -> Option<Response> {
+    /// Returns the response to a health check, or to a request that is turned away. `None` for all
+    /// other requests.
+    fn answer_before_routing(&self, request: &Request) -> Option<Response> {
         let connection = &request.context().connection;
         if let Some(path) = &connection.health_path
             && request.uri().path() == &**path
             && (request.method() == Method::GET || request.method() == Method::HEAD)
         {
-            let (is_ready, is_leaving) = (self.health.is_ready(), self.health.is_leaving());
-            return Some(respond::health(request.context(), is_ready, is_leaving));
+            let readiness = match (self.health.is_ready(), self.health.is_leaving()) {
+                (true, _) => Readiness::Ready,
+                (false, true) => Readiness::Draining,
+                (false, false) => Readiness::NotReady,
+            };
+            return Some(respond::health(request.context(), readiness));
         }
-        let is_refused = connection.is_refused || self.health.is_overloaded();
-        is_refused.then(|| respond::busy(request.context()))
+        let is_turned_away = connection.is_turned_away || self.health.is_overloaded();
+        is_turned_away.then(|| respond::busy(request.context()))
     }
 }
 
@@ -96,30 +103,30 @@ impl Service<Request> for RouterService {
     }
 
     fn call(&mut self, request: Request) -> RouteFuture {
-        // An error means that no news can come any more.
+        // An error means that the sender is gone: the router stays as it is.
         if self.current.has_changed().unwrap_or(false) {
             self.known = Arc::clone(&self.current.borrow_and_update());
         }
-        match self.answers_itself(&request) {
+        match self.answer_before_routing(&request) {
             None => self.known.serve(request),
-            Some(response) => RouteFuture::Refused(ready(Ok(response))),
+            Some(response) => RouteFuture::Answered(ready(Ok(response))),
         }
     }
 }
 
-/// An answer at once, or the answer of a route's stack.
+/// The future of [`RouterService`].
 pub enum RouteFuture {
-    /// Answered before any route.
-    Refused(Ready<Result<Response, Infallible>>),
-    /// On its way through a stack.
-    Served(stack::Answer),
+    /// The router answered the request itself.
+    Answered(Ready<Result<Response, Infallible>>),
+    /// The request is in the stack of its route.
+    Routed(stack::Answer),
 }
 
 impl std::fmt::Debug for RouteFuture {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         f.write_str(match self {
-            Self::Refused(_) => "Refused",
-            Self::Served(_) => "Served",
+            Self::Answered(_) => "Answered",
+            Self::Routed(_) => "Routed",
         })
     }
 }
@@ -129,8 +136,8 @@ impl Future for RouteFuture {
 
     fn poll(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Self::Output> {
         match self.get_mut() {
-            Self::Refused(answer) => Pin::new(answer).poll(cx),
-            Self::Served(answer) => answer.as_mut().poll(cx),
+            Self::Answered(response) => Pin::new(response).poll(cx),
+            Self::Routed(response) => response.as_mut().poll(cx),
         }
     }
 }
@@ -139,12 +146,12 @@ impl Router {
     fn serve(&self, mut request: Request) -> RouteFuture {
         let context = Arc::clone(request.context());
         match self.choose(&mut request, &context) {
-            Ok(route) => RouteFuture::Served(route.stack.call(request)),
-            Err(response) => RouteFuture::Refused(ready(Ok(*response))),
+            Ok(route) => RouteFuture::Routed(route.stack.call(request)),
+            Err(response) => RouteFuture::Answered(ready(Ok(*response))),
         }
     }
 
-    /// The route for `request`, or the answer that refuses it.
+    /// Returns the route of `request`, or the response that refuses it.
     fn choose(
         &self,
         request: &mut Request,
@@ -155,13 +162,14 @@ impl Router {
             return Err(refuse(Malformed::TooManyFields));
         }
         let route = {
-            let host = framing::check(request).map_err(refuse)?;
-            let host = host.map_or("", |authority| authority.host);
+            let target = request.parsed_target();
+            let authority = framing::check(request, &target).map_err(refuse)?;
+            let host = authority.map_or("", |authority| authority.host);
             self.table
-                .find(host, request.uri().path())
+                .find(host, target.path())
                 .ok_or_else(|| Box::new(respond::unknown_host(context)))?
         };
-        // Before the policies: none of them should see a field that will not be forwarded.
+        // Before the policies, so that no policy sees a field that is not forwarded.
         headers::strip_request(request.headers_mut())
             .map_err(|headers::ProtectedFieldNamed| refuse(Malformed::ProtectedFieldNamed))?;
         context.outcome().route = Some(Arc::clone(&route.name));

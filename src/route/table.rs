@@ -1,14 +1,14 @@
-//! Which route serves a host and a path. Pure.
+//! Finds the route for a host and a path. Pure.
 //!
-//! An exact host goes before a wildcard, a wildcard before "every host"; within one host the longest
-//! path prefix wins. A prefix matches whole segments: `/img` serves `/img` and `/img/a`, not
-//! `/image`. Paths are compared as received, because the origin gets them as received.
+//! An exact host wins over a wildcard, and a wildcard over "every host". Within one host the longest path
+//! prefix wins. A prefix matches whole segments: `/img` serves `/img` and `/img/a`, but not `/image`.
+//! Paths are compared as received, because they are sent to OSS as received.
 
 use std::collections::HashMap;
 
 use crate::config::HostPattern;
 
-/// Finds routes by host and path.
+/// The routes of a config by host and path.
 #[derive(Debug)]
 pub struct Table<T> {
     exact: HashMap<Box<str>, Paths<T>>,
@@ -16,7 +16,7 @@ pub struct Table<T> {
     every: Paths<T>,
 }
 
-/// Routes of one host, longest path first.
+/// The routes of one host, longest path prefix first.
 #[derive(Debug)]
 struct Paths<T>(Vec<(Box<str>, T)>);
 
@@ -41,6 +41,7 @@ impl<T> Paths<T> {
     }
 }
 
+/// Whether a route with the path `prefix` serves `path`.
 fn serves(prefix: &str, path: &str) -> bool {
     let bare = prefix.strip_suffix('/').unwrap_or(prefix);
     match path.strip_prefix(bare) {
@@ -63,7 +64,7 @@ impl<T> Default for Table<T> {
 }
 
 impl<T: Clone> Table<T> {
-    /// Adds a route; no `hosts` means every host.
+    /// Adds a route for `hosts` and the path prefix `path`. No `hosts` means every host.
     pub fn insert(&mut self, hosts: &[HostPattern], path: &str, route: &T) {
         if hosts.is_empty() {
             self.every.insert(path, route.clone());
@@ -80,7 +81,7 @@ impl<T: Clone> Table<T> {
         }
     }
 
-    /// The route for `host` (without port; empty when the request names none) and `path`.
+    /// Returns the route for `host` and `path`. `host` has no port; it is empty when the request has none.
     #[must_use]
     pub fn find(&self, host: &str, path: &str) -> Option<&T> {
         if host.bytes().any(|byte| byte.is_ascii_uppercase()) {

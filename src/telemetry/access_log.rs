@@ -1,8 +1,9 @@
-//! Brings finished requests from the workers to the log without holding them up.
+//! Moves finished requests from the workers to the access log without delaying the workers.
 //!
-//! A worker collects records in a batch of its own and hands whole batches over a bounded channel to
-//! one writer thread, which formats and writes them. When the writer cannot keep up the channel is
-//! full, the batch is dropped, and its records are counted: the writer says so with its next event.
+//! Each worker collects records in a batch of its own. It sends whole batches over a bounded channel to
+//! one writer thread, which formats and writes them. When the writer cannot keep up, the channel is full
+//! and the batch is dropped. Its records are counted, and the writer logs their number with its next
+//! batch.
 
 use std::cell::RefCell;
 use std::io::Write;
@@ -21,12 +22,12 @@ use crate::telemetry::line;
 use crate::telemetry::metrics::RequestMetrics;
 use crate::telemetry::sink::SharedSink;
 
-/// Records a worker collects before it hands them over.
+/// The number of records a worker collects before it sends them to the writer.
 const BATCH: usize = 64;
-/// Batches that may wait for the writer: about 65 000 requests, some 30 MiB, a second or more of
-/// the busiest machine.
+/// The maximum number of batches in the channel: about 65 000 requests, some 30 MiB. On the busiest
+/// machine that is a second or more.
 const WAITING: usize = 1024;
-/// How long the end of the process waits for the last lines.
+/// How long the shutdown waits for the last lines.
 const LAST_LINES: Duration = Duration::from_secs(2);
 
 type Batch = Vec<Arc<RequestContext>>;
@@ -35,31 +36,32 @@ thread_local! {
     static PENDING: RefCell<Batch> = const { RefCell::new(Vec::new()) };
 }
 
-/// The workers' end.
+/// The part of the access log that the workers use.
 #[derive(Debug)]
 pub struct AccessLog {
-    /// Absent: requests are counted only.
+    /// `None` when no access log is written and requests are only counted.
     batches: Option<SyncSender<Batch>>,
     metrics: Option<Arc<RequestMetrics>>,
-    lost: Arc<AtomicU64>,
-    /// Of the whole life of the process.
+    /// The number of lost lines that the writer has not logged yet.
+    unreported: Arc<AtomicU64>,
+    /// The number of lost lines that the writer has logged, since the process started.
     lost_lines: Arc<AtomicU64>,
 }
 
-/// The writer's end.
+/// The writer thread of the access log.
 #[derive(Debug)]
 pub struct Writer {
     thread: JoinHandle<()>,
-    /// Nothing is ever sent: it ends with the thread.
+    /// Disconnected when the thread ends. Nothing is ever sent.
     end: Mutex<Receiver<()>>,
 }
 
-/// Starts the writer thread, if an access log is wanted; `metrics` counts the same requests. `None`
-/// when neither is.
+/// Starts the access log. The writer is `None` when `format` is off, and the whole result is `None` when
+/// there is no `metrics` either, which counts the same requests.
 ///
 /// # Errors
 ///
-/// When the thread cannot be started.
+/// The error of the system when the writer thread cannot be started.
 pub fn start(
     format: AccessFormat,
     sink: SharedSink,
@@ -68,7 +70,7 @@ pub fn start(
     let mut log = AccessLog {
         batches: None,
         metrics,
-        lost: Arc::default(),
+        unreported: Arc::default(),
         lost_lines: Arc::default(),
     };
     if format == AccessFormat::Off {
@@ -76,13 +78,16 @@ pub fn start(
         return Ok(is_wanted.then(|| (Arc::new(log), None)));
     }
     let (batches, receiver) = sync_channel(WAITING);
-    let (lost, all) = (Arc::clone(&log.lost), Arc::clone(&log.lost_lines));
+    let losses = Losses {
+        unreported: Arc::clone(&log.unreported),
+        lost_lines: Arc::clone(&log.lost_lines),
+    };
     let (alive, end) = sync_channel(0);
     let thread = std::thread::Builder::new()
         .name("access-log".into())
         .spawn(move || {
             let _alive = alive;
-            write(&receiver, format, sink, &lost, &all);
+            write(&receiver, format, sink, &losses);
         })?;
     log.batches = Some(batches);
     Ok(Some((
@@ -95,8 +100,8 @@ pub fn start(
 }
 
 impl Writer {
-    /// Waits until everything handed over is written, but not for a reader that does not read. Every
-    /// [`AccessLog`] must be dropped before.
+    /// Waits until all batches are written, for two seconds at most: the log may be a pipe whose reader
+    /// has stopped. Every [`AccessLog`] must be dropped before.
     pub fn finish(self) {
         let end = self
             .end
@@ -123,13 +128,14 @@ impl Recorder for AccessLog {
             }
         });
         if pushed.is_err() {
-            self.lost.fetch_add(1, Relaxed);
+            self.unreported.fetch_add(1, Relaxed);
         }
     }
 }
 
 impl AccessLog {
-    /// Hands over what this worker has collected. Called a few times a second and at its end.
+    /// Sends the batch of the calling worker thread to the writer. Each worker calls it a few times a
+    /// second and at its end.
     pub fn flush(&self) {
         PENDING.with_borrow_mut(|pending| {
             if !pending.is_empty() {
@@ -138,7 +144,7 @@ impl AccessLog {
         });
     }
 
-    /// Lines lost since the process began.
+    /// Returns the number of lines lost since the process started.
     #[must_use]
     pub fn lost_lines(&self) -> Arc<AtomicU64> {
         Arc::clone(&self.lost_lines)
@@ -154,7 +160,7 @@ impl AccessLog {
         match batches.try_send(batch) {
             Ok(()) => {}
             Err(TrySendError::Full(batch) | TrySendError::Disconnected(batch)) => {
-                self.lost
+                self.unreported
                     .fetch_add(u64::try_from(batch.len()).unwrap_or(u64::MAX), Relaxed);
             }
         }
@@ -163,19 +169,19 @@ impl AccessLog {
 
 #[expect(
     clippy::disallowed_methods,
-    reason = "the one reading of the wall clock for the log"
+    reason = "the only place where the log reads the wall clock"
 )]
 fn wall_clock() -> SystemTime {
     SystemTime::now()
 }
 
-fn write(
-    batches: &Receiver<Batch>,
-    format: AccessFormat,
-    mut sink: SharedSink,
-    lost: &AtomicU64,
-    all: &AtomicU64,
-) {
+/// The writer's references to the counters of [`AccessLog`].
+struct Losses {
+    unreported: Arc<AtomicU64>,
+    lost_lines: Arc<AtomicU64>,
+}
+
+fn write(batches: &Receiver<Batch>, format: AccessFormat, mut sink: SharedSink, losses: &Losses) {
     let mut text = Vec::new();
     let mut is_failing = false;
     while let Ok(batch) = batches.recv() {
@@ -197,15 +203,17 @@ fn write(
         match sink.write_all(&text).and_then(|()| sink.flush()) {
             Ok(()) => is_failing = false,
             Err(error) => {
-                lost.fetch_add(u64::try_from(batch.len()).unwrap_or(u64::MAX), Relaxed);
+                losses
+                    .unreported
+                    .fetch_add(u64::try_from(batch.len()).unwrap_or(u64::MAX), Relaxed);
                 if !std::mem::replace(&mut is_failing, true) {
                     tracing::error!(%error, "cannot write the access log");
                 }
             }
         }
-        let lines = lost.swap(0, Relaxed);
+        let lines = losses.unreported.swap(0, Relaxed);
         if lines > 0 {
-            all.fetch_add(lines, Relaxed);
+            losses.lost_lines.fetch_add(lines, Relaxed);
             tracing::warn!(lines, "access log lines lost");
         }
     }

@@ -1,7 +1,7 @@
-//! Panics: none should be, and each is said and counted.
+//! Logs and counts panics. Every panic is a fault of the proxy.
 //!
-//! A panic ends one connection, whose task it is; a thread that ends by one is noticed by the
-//! supervisor, which ends the process in good order.
+//! A panic in the task of a connection ends that connection only. When a panic ends a worker thread, the
+//! supervisor finds the ended thread and shuts the process down in order.
 
 use std::backtrace::{Backtrace, BacktraceStatus};
 use std::panic::PanicHookInfo;
@@ -9,13 +9,13 @@ use std::sync::atomic::{AtomicU64, Ordering::Relaxed};
 
 static FAULTS: AtomicU64 = AtomicU64::new(0);
 
-/// Panics since the process began.
+/// Returns the number of panics since the process started.
 #[must_use]
 pub fn count() -> u64 {
     FAULTS.load(Relaxed)
 }
 
-/// From now on, a panic is an event, and counted.
+/// Installs the panic hook that logs and counts every panic.
 pub fn watch() {
     std::panic::set_hook(Box::new(note));
 }
@@ -32,7 +32,7 @@ fn note(panic: &PanicHookInfo<'_>) {
         .copied()
         .or_else(|| payload.downcast_ref::<String>().map(String::as_str))
         .unwrap_or_default();
-    // Where RUST_BACKTRACE asks for it.
+    // Captured only when RUST_BACKTRACE is set.
     let backtrace = Backtrace::capture();
     if backtrace.status() == BacktraceStatus::Captured {
         tracing::error!(thread, place, message, %backtrace, "a fault of the proxy: please report it");

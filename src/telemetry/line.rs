@@ -1,7 +1,7 @@
-//! One access line: JSON, or nginx's `combined` byte for byte.
+//! Formats one line of the access log: JSON, or nginx's `combined` byte for byte.
 //!
-//! Pure: a finished request and the wall-clock time of its end in, bytes out. Field names are a
-//! contract; users' scripts depend on them. Path and Referer are masked ([`super::mask`]).
+//! Pure: the input is a finished request and the wall-clock time of its end. The field names are a
+//! contract, because scripts of users depend on them. Path and Referer are masked ([`super::mask`]).
 
 use std::io::Write;
 use std::time::Duration;
@@ -11,10 +11,11 @@ use http::Version;
 use crate::http::context::{Outcome, RequestContext};
 use crate::telemetry::mask::append_masked;
 
-/// Status of a request whose client went away before an answer, as nginx writes it.
+/// The status nginx logs when the client disconnected before the response.
 const CLIENT_GONE: u16 = 499;
 
-/// Appends the JSON line of `context`; `unix_millis` is when the request ended.
+/// Appends the JSON line of `context`. `unix_millis` is the time the request ended, in milliseconds since
+/// 1970.
 pub fn append_json(line: &mut Vec<u8>, context: &RequestContext, unix_millis: u64) {
     let outcome = context.outcome();
     let mut json = Json {
@@ -46,7 +47,7 @@ pub fn append_json(line: &mut Vec<u8>, context: &RequestContext, unix_millis: u6
             .as_bytes(),
     );
     json.text("http", version(context.version).as_bytes());
-    // A name and password before it are refused, and not for the log.
+    // The router refuses a host with userinfo. The user name and password must not be logged.
     let mut host = context.text.host().rsplit(|byte| *byte == b'@');
     json.text("host", host.next().unwrap_or_default());
     json.text("method", context.method.as_str().as_bytes());
@@ -100,7 +101,7 @@ pub fn append_json(line: &mut Vec<u8>, context: &RequestContext, unix_millis: u6
     line.extend_from_slice(b"}\n");
 }
 
-/// Appends the `combined` line of `context`.
+/// Appends the `combined` line of `context`. `unix_millis` is as in [`append_json`].
 pub fn append_combined(line: &mut Vec<u8>, context: &RequestContext, unix_millis: u64) {
     let outcome = context.outcome();
     match context.client {
@@ -133,11 +134,12 @@ pub fn append_combined(line: &mut Vec<u8>, context: &RequestContext, unix_millis
 }
 
 fn append(line: &mut Vec<u8>, text: std::fmt::Arguments<'_>) {
-    // Writing to memory does not fail.
+    // Writing to a `Vec` does not fail.
     drop(line.write_fmt(text));
 }
 
-/// nginx's default escape: `"`, `\` and everything outside printable ASCII as `\xHH`.
+/// Appends `text` with nginx's default escape: `"`, `\` and all bytes outside printable ASCII become
+/// `\xHH`.
 fn append_nginx(line: &mut Vec<u8>, text: &[u8]) {
     for byte in text {
         match byte {
@@ -211,14 +213,14 @@ impl Json<'_> {
                 }
             }
             for byte in chunk.invalid() {
-                // Bytes that are no UTF-8 have no JSON form; their escape shows which they were.
+                // JSON has no form for bytes that are not UTF-8. The escape keeps their value.
                 append(self.line, format_args!("\\\\x{byte:02x}"));
             }
         }
         self.line.push(b'"');
     }
 
-    /// An absent field is left out.
+    /// Appends the field unless `value` is empty.
     fn optional(&mut self, name: &str, value: &[u8]) {
         if !value.is_empty() {
             self.text(name, value);
@@ -238,9 +240,10 @@ impl Json<'_> {
     }
 }
 
-/// Year, month, day of a day count since 1970-01-01 (proleptic Gregorian calendar).
+/// Returns year, month and day for a number of days since 1970-01-01 (proleptic Gregorian calendar).
 fn civil(days: u64) -> (u64, u64, u64) {
-    // Counted from 0000-03-01, so that the leap day ends a year: 400 years are 146 097 days.
+    // Counted from 0000-03-01, so that the leap day is the last day of a year. 400 years are 146 097
+    // days.
     let shifted = days + 719_468;
     let era = shifted / 146_097;
     let day_of_era = shifted % 146_097;
@@ -269,7 +272,7 @@ fn rfc3339(unix_millis: u64) -> String {
     )
 }
 
-/// `YYYYMMDDTHHMMSSZ` of a time in seconds since 1970, as signatures write it.
+/// Returns `YYYYMMDDTHHMMSSZ` for a time in seconds since 1970, the format of signatures.
 #[must_use]
 pub fn basic_time(unix_seconds: u64) -> String {
     let text = rfc3339(unix_seconds * 1000);
@@ -300,7 +303,8 @@ fn clf(unix_millis: u64) -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::http::context::{Asked, ConnectionInfo, LineText, RequestId};
+    use crate::http::authority::AuthoritySpan;
+    use crate::http::context::{ConnectionInfo, LineText, RequestFacts, RequestId};
     use std::sync::Arc;
 
     fn context(target: &str) -> RequestContext {
@@ -316,18 +320,19 @@ mod tests {
             endpoint_id: None,
             max_headers: 200,
             health_path: None,
-            is_refused: false,
+            is_turned_away: false,
         };
         RequestContext::new(
             RequestId::next(1),
             Arc::new(connection),
             tokio::time::Instant::now(),
-            Asked {
+            RequestFacts {
                 client: Some("198.51.100.7".parse().unwrap()),
                 method: http::Method::GET,
                 version: Version::HTTP_11,
                 is_https: false,
                 prefers_html: false,
+                authority: Ok(AuthoritySpan::parse("img.example.com")),
             },
             LineText::new([target.as_bytes(), b"img.example.com", b"", b"cu\"rl\xff"]),
         )
@@ -348,7 +353,7 @@ mod tests {
     }
 
     #[test]
-    fn combined_is_nginx_s() {
+    fn combined_is_the_format_of_nginx() {
         let context = context("/k?x");
         {
             let mut outcome = context.outcome();

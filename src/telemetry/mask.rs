@@ -1,9 +1,9 @@
-//! Takes the secrets out of a request target before it is logged.
+//! Masks the secrets in a request target before it is logged.
 //!
-//! A presigned URL is a key to the object until it expires; whoever reads the log must not get it.
-//! Names and their order stay, values of signatures, tokens and policies become `*`.
+//! A presigned URL gives access to the object until it expires, and a reader of the log must not get that
+//! access. Names and their order stay; the values of signatures, tokens and policies become `*`.
 
-/// Query names whose values are secrets, in lower case.
+/// The query names whose values are secrets, in lower case.
 const SECRET: [&str; 12] = [
     "signature",
     "x-oss-signature",
@@ -39,7 +39,8 @@ pub fn append_masked(line: &mut Vec<u8>, target: &[u8]) {
     }
 }
 
-/// Compares a name as a server would read it: percent escapes decoded, without case.
+/// Whether the value of the query name `name` is a secret. The name is compared as a server reads it:
+/// percent-decoded and without case.
 fn is_secret(name: &[u8]) -> bool {
     let decoded: Vec<u8> = percent_encoding::percent_decode(name).collect();
     SECRET

@@ -1,8 +1,8 @@
-//! Counters of requests: kept per worker, merged when they are scraped.
+//! Request counters, kept for each worker and merged when they are scraped.
 //!
-//! A worker counts a whole batch of finished requests at once, under a lock of its own that only a
-//! scrape contends for. Labels come from the config and from fixed lists, never from a client: a
-//! method OSS does not know is `other`.
+//! A worker counts a whole batch of finished requests at once, under its own lock, which only a scrape
+//! contends for. Labels come from the config and from fixed lists, never from a client: a method that is
+//! not in the list is `other`.
 
 use std::cell::OnceCell;
 use std::collections::BTreeMap;
@@ -17,7 +17,7 @@ use prometheus_client::metrics::MetricType;
 
 use crate::http::context::{Outcome, RequestContext};
 
-/// Upper bounds of the time histograms, in seconds.
+/// The upper bounds of the time histograms, in seconds.
 const BOUNDS: [f64; 12] = [
     0.001, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 10.0, 60.0,
 ];
@@ -29,7 +29,7 @@ thread_local! {
 /// A histogram of times.
 #[derive(Clone, Debug, Default)]
 struct Times {
-    /// Per bound, and one more for what is above all of them.
+    /// One count for each bound, and one for all times above the last bound.
     buckets: [u64; BOUNDS.len() + 1],
     sum: f64,
 }
@@ -55,7 +55,7 @@ impl Times {
     }
 }
 
-/// What is counted per route.
+/// The counters of one route.
 #[derive(Clone, Debug, Default)]
 struct PerRoute {
     by_code: BTreeMap<(&'static str, u16), u64>,
@@ -108,7 +108,7 @@ impl PerRoute {
 /// The counters of one worker.
 #[derive(Debug, Default)]
 struct Counts {
-    /// Keyed by route; requests no route took are under the empty name.
+    /// By route name. Requests without a route have the empty name.
     routes: BTreeMap<Arc<str>, PerRoute>,
     refusals: BTreeMap<&'static str, u64>,
     idle_upstream: u64,
@@ -165,7 +165,7 @@ pub struct RequestMetrics {
 }
 
 impl RequestMetrics {
-    /// Counts finished requests of this worker.
+    /// Counts finished requests on the calling worker thread.
     pub fn count(&self, batch: &[Arc<RequestContext>]) {
         self.with_own(|counts| {
             for context in batch {
@@ -174,7 +174,7 @@ impl RequestMetrics {
         });
     }
 
-    /// Notes how many idle upstream connections this worker has.
+    /// Sets the number of idle upstream connections of the calling worker thread.
     pub fn note_idle(&self, connections: usize) {
         self.with_own(|counts| {
             counts.idle_upstream = u64::try_from(connections).unwrap_or(u64::MAX);

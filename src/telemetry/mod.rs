@@ -1,8 +1,10 @@
-//! What the process says: events ([`init`]) and one line per request ([`access_log`]).
+//! Logs and metrics: events ([`init`]), one line for each request ([`access_log`]), and request counters
+//! ([`metrics`]).
 //!
-//! Events go through `tracing` and a bounded queue to the error log: a log that takes nothing, as the
-//! pipe of a stopped reader, must not hold up traffic. Access lines do not go through `tracing`: they are formatted and written
-//! by a thread of their own, because a formatted event costs a request several microseconds.
+//! Events go through `tracing` and a bounded queue to the error log. The queue drops events when the log
+//! accepts none, such as the pipe of a stopped reader, because a log must not delay traffic. Lines of the
+//! access log do not go through `tracing`. A thread of their own formats and writes them, because a
+//! formatted event costs a request several microseconds.
 
 pub mod access_log;
 pub mod faults;
@@ -25,24 +27,25 @@ use tracing_subscriber::reload;
 use crate::config::Level;
 use crate::telemetry::sink::SharedSink;
 
-/// Events that may wait for their sink; more are dropped and counted.
+/// The maximum number of events in the queue. More are dropped and counted.
 const WAITING: usize = 4096;
 
-/// The sink, on the queue's own thread.
+/// The sink of the events, used by the thread of the queue. It also logs how many events were dropped.
 struct EventSink {
     sink: SharedSink,
-    told: usize,
+    /// The number of dropped events that has been logged.
+    reported: usize,
 }
 
 impl Write for EventSink {
     fn write(&mut self, buf: &[u8]) -> io::Result<usize> {
         let written = self.sink.write(buf);
         let lost = lost_events();
-        if lost > self.told {
+        if lost > self.reported {
             let mut line = String::new();
-            // Past the queue, which may be full again.
+            // Written directly, because the queue may be full again.
             SystemTime.format_time(&mut Writer::new(&mut line)).ok();
-            let events = lost - std::mem::replace(&mut self.told, lost);
+            let events = lost - std::mem::replace(&mut self.reported, lost);
             line += &format!(
                 "  WARN ossgate::telemetry: events lost: the log took none for a while events={events}\n"
             );
@@ -56,16 +59,16 @@ impl Write for EventSink {
     }
 }
 
-/// Counts the events that were dropped.
+/// The counter of dropped events; set by [`init`].
 static LOST: OnceLock<ErrorCounter> = OnceLock::new();
 
-/// Events dropped since the process began, because the log took none.
+/// Returns the number of events dropped since the process started because the queue was full.
 #[must_use]
 pub fn lost_events() -> usize {
     LOST.get().map_or(0, ErrorCounter::dropped_lines)
 }
 
-/// Changes the level of the running subscriber.
+/// The handle that changes the level of the running subscriber; set by [`init`].
 static LEVEL: OnceLock<reload::Handle<Targets, Registry>> = OnceLock::new();
 
 fn filter(level: Level) -> Targets {
@@ -76,13 +79,14 @@ fn filter(level: Level) -> Targets {
         Level::Debug => LevelFilter::DEBUG,
         Level::Trace => LevelFilter::TRACE,
     };
-    // h2 quotes what it refuses, signatures included, and warns once for each client that floods it.
+    // h2 quotes header fields it rejects, signatures included, and it warns once for each client that
+    // floods it.
     Targets::new()
         .with_default(level)
         .with_target("h2", LevelFilter::ERROR)
 }
 
-/// Events of `level` and above are logged from now on.
+/// Sets the level from which events are logged.
 pub fn set_level(level: Level) {
     if let Some(handle) = LEVEL.get()
         && let Err(error) = handle.reload(filter(level))
@@ -91,10 +95,11 @@ pub fn set_level(level: Level) {
     }
 }
 
-/// Sends events of `level` and above to `sink`. The first call in a process counts. Dropping what it
-/// gives waits for the last events, for about a second at most.
+/// Starts to log events of `level` and above to `sink`. Only the first call in a process has an effect.
+///
+/// Dropping the returned guard waits until the queue is written, for about a second at most.
 pub fn init(level: Level, sink: SharedSink) -> WorkerGuard {
-    let sink = EventSink { sink, told: 0 };
+    let sink = EventSink { sink, reported: 0 };
     let (queue, guard) = NonBlockingBuilder::default()
         .buffered_lines_limit(WAITING)
         .thread_name("events")
@@ -108,7 +113,7 @@ pub fn init(level: Level, sink: SharedSink) -> WorkerGuard {
     if LEVEL.set(handle).is_err() {
         return guard;
     }
-    // A second one, as in tests with several proxies in a process, changes nothing.
+    // Fails when a subscriber is already set, as in tests with several proxies in one process.
     drop(tracing::subscriber::set_global_default(subscriber));
     guard
 }

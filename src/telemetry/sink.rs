@@ -1,20 +1,19 @@
-//! A log's destination: standard output, standard error, or a file that can be reopened.
+//! The output of a log: standard output, standard error, or a file that can be reopened.
 //!
-//! A file is opened for appending and written in whole lines, so that a rotation (rename, then
-//! reopen) loses nothing and two processes can share it during an upgrade.
+//! A file is opened for appending and written in whole lines. So a rotation (rename, then reopen) loses
+//! nothing, and two processes can share the file during an upgrade.
 
 use std::fs::{File, OpenOptions};
 use std::io::{self, Write};
 use std::path::PathBuf;
 use std::sync::{Arc, Mutex, PoisonError};
 
-/// A destination shared by all who write to it.
+/// A log output. Clones write to the same output, and a reopened file is reopened for all of them.
 #[derive(Clone, Debug)]
-pub struct SharedSink(Target);
+pub struct SharedSink(Output);
 
-/// Where lines go.
 #[derive(Clone, Debug)]
-enum Target {
+enum Output {
     Stdout,
     Stderr,
     File(Arc<LogFile>),
@@ -23,7 +22,8 @@ enum Target {
 #[derive(Debug)]
 struct LogFile {
     path: PathBuf,
-    /// Locked to take or change it, never to write: a disk that hangs must not hang who reopens.
+    /// Locked to read or replace the reference, never while writing. So a disk that hangs does not block
+    /// [`SharedSink::reopen`].
     file: Mutex<Arc<File>>,
 }
 
@@ -34,36 +34,36 @@ impl LogFile {
 }
 
 impl SharedSink {
-    /// Standard output.
+    /// Returns standard output.
     #[must_use]
     pub fn stdout() -> Self {
-        Self(Target::Stdout)
+        Self(Output::Stdout)
     }
 
-    /// Standard error.
+    /// Returns standard error.
     #[must_use]
     pub fn stderr() -> Self {
-        Self(Target::Stderr)
+        Self(Output::Stderr)
     }
 
-    /// The file at `path`, created when missing.
+    /// Opens the file at `path` and creates it when it is missing.
     ///
     /// # Errors
     ///
-    /// When it cannot be opened for appending.
+    /// The error of the system when the file cannot be opened for appending.
     pub fn file(path: PathBuf) -> io::Result<Self> {
         let file = Mutex::new(open(&path)?);
-        Ok(Self(Target::File(Arc::new(LogFile { path, file }))))
+        Ok(Self(Output::File(Arc::new(LogFile { path, file }))))
     }
 
-    /// Opens the file anew, after a rotation; nothing for the standard streams. Does not wait for who
-    /// is writing.
+    /// Opens the file again, after a rotation. Does nothing for the standard streams. Does not wait for
+    /// a write in progress.
     ///
     /// # Errors
     ///
-    /// When the file cannot be opened; the old one stays in use then.
+    /// The error of the system when the file cannot be opened. The old file stays in use then.
     pub fn reopen(&self) -> io::Result<()> {
-        if let Target::File(log) = &self.0 {
+        if let Output::File(log) = &self.0 {
             let file = open(&log.path)?;
             *log.file.lock().unwrap_or_else(PoisonError::into_inner) = file;
         }
@@ -84,17 +84,17 @@ impl Write for SharedSink {
 
     fn write_all(&mut self, buf: &[u8]) -> io::Result<()> {
         match &self.0 {
-            Target::Stdout => io::stdout().lock().write_all(buf),
-            Target::Stderr => io::stderr().lock().write_all(buf),
-            Target::File(log) => (&*log.current()).write_all(buf),
+            Output::Stdout => io::stdout().lock().write_all(buf),
+            Output::Stderr => io::stderr().lock().write_all(buf),
+            Output::File(log) => (&*log.current()).write_all(buf),
         }
     }
 
     fn flush(&mut self) -> io::Result<()> {
         match &self.0 {
-            Target::Stdout => io::stdout().lock().flush(),
-            Target::Stderr => io::stderr().lock().flush(),
-            Target::File(log) => (&*log.current()).flush(),
+            Output::Stdout => io::stdout().lock().flush(),
+            Output::Stderr => io::stderr().lock().flush(),
+            Output::File(log) => (&*log.current()).flush(),
         }
     }
 }

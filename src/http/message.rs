@@ -1,0 +1,213 @@
+//! The request and response types of the stack, and the [`Target`] of a request.
+//!
+//! [`Target::parse`] is the only place that reads an authority out of a request. The access layer
+//! calls it once for each request and keeps the result in the context; every other part gets the
+//! parsed result from there. The rules for an authority itself are in [`authority`].
+
+use std::borrow::Cow;
+use std::ops::{Deref, DerefMut};
+use std::sync::Arc;
+
+use http::header;
+use http::uri::PathAndQuery;
+use http::{HeaderValue, Uri, Version};
+use percent_encoding::percent_decode_str;
+
+use crate::http::authority::{self, Authority, AuthoritySpan};
+use crate::http::body::{RequestBody, ResponseBody};
+use crate::http::context::RequestContext;
+use crate::http::framing::Malformed;
+
+/// A request as the client's connection delivers it.
+pub type Received = http::Request<RequestBody>;
+
+/// A response on its way to the client.
+pub type Response = http::Response<ResponseBody>;
+
+/// The authority of a request as a place in its text; `Ok(None)` when the request may have none.
+pub type ParsedAuthority = Result<Option<AuthoritySpan>, Malformed>;
+
+/// A client's request with its context.
+///
+/// The context is a field and not an extension: every request has one, and extensions would cost
+/// three allocations.
+#[derive(Debug)]
+pub struct Request {
+    inner: Received,
+    context: Arc<RequestContext>,
+}
+
+impl Request {
+    /// Joins a request and its context.
+    #[must_use]
+    pub fn new(inner: Received, context: Arc<RequestContext>) -> Self {
+        Self { inner, context }
+    }
+
+    /// Returns the context.
+    #[must_use]
+    pub fn context(&self) -> &Arc<RequestContext> {
+        &self.context
+    }
+
+    /// Returns the requested host without port, as received. Empty when the request has none.
+    #[must_use]
+    pub fn host(&self) -> &str {
+        self.context.host()
+    }
+
+    /// Returns path and query. These are the client's bytes until a policy replaces the URI.
+    #[must_use]
+    pub fn target(&self) -> &str {
+        self.parsed_target().as_str()
+    }
+
+    /// Returns the parsed target. Its host is parsed once for each request, its path and query are
+    /// those of the current URI.
+    #[must_use]
+    pub fn parsed_target(&self) -> Target<'_> {
+        Target {
+            uri: self.inner.uri(),
+            host_text: self.context.text.host(),
+            authority: self.context.parsed_authority(),
+        }
+    }
+
+    /// Splits the request from its context.
+    #[must_use]
+    pub fn into_inner(self) -> (Received, Arc<RequestContext>) {
+        (self.inner, self.context)
+    }
+}
+
+impl Deref for Request {
+    type Target = Received;
+
+    fn deref(&self) -> &Received {
+        &self.inner
+    }
+}
+
+impl DerefMut for Request {
+    fn deref_mut(&mut self) -> &mut Received {
+        &mut self.inner
+    }
+}
+
+/// The parsed target of a request: its host, its path, its query, and the key as OSS reads it.
+///
+/// A view into the request: it copies nothing, and only [`Target::key`] can allocate.
+#[derive(Clone, Copy, Debug)]
+pub struct Target<'r> {
+    uri: &'r Uri,
+    host_text: &'r [u8],
+    authority: ParsedAuthority,
+}
+
+impl<'r> Target<'r> {
+    /// Parses the target of a request that has no context yet.
+    #[must_use]
+    pub fn parse<B>(request: &'r http::Request<B>) -> Self {
+        let uri = request.uri();
+        let mut lines = request.headers().get_all(header::HOST).iter();
+        let line = lines.next();
+        let host_text = match uri.authority() {
+            Some(authority) => authority.as_str().as_bytes(),
+            None => line.map_or(&b""[..], HeaderValue::as_bytes),
+        };
+        let authority = if lines.next().is_some() {
+            Err(Malformed::RepeatedHost)
+        } else {
+            parse_authority(uri, line, request.version())
+        };
+        Self {
+            uri,
+            host_text,
+            authority,
+        }
+    }
+
+    /// Returns path and query as received. Empty for the authority form of `CONNECT`.
+    #[must_use]
+    pub fn as_str(&self) -> &'r str {
+        self.uri.path_and_query().map_or("", PathAndQuery::as_str)
+    }
+
+    /// Returns the path as received.
+    #[must_use]
+    pub fn path(&self) -> &'r str {
+        self.uri.path()
+    }
+
+    /// Returns the query as received, without its `?`. `None` when the target has no `?`.
+    #[must_use]
+    pub fn query(&self) -> Option<&'r str> {
+        self.uri.query()
+    }
+
+    /// Returns the path as OSS reads it, with its leading `/`. OSS decodes percent escapes exactly
+    /// once and changes nothing else: `%25` becomes a percent sign that is not decoded again, a
+    /// malformed escape stays as it is, and so do `+`, dot segments and empty segments.
+    ///
+    /// Keys are bytes; they need not be UTF-8. The result is borrowed when there is nothing to decode.
+    #[must_use]
+    pub fn key(&self) -> Cow<'r, [u8]> {
+        percent_decode_str(self.path()).into()
+    }
+
+    /// Returns the text that names the host, as received and unchecked: the authority of the request
+    /// target, else the first `Host` line. Empty when the request has neither.
+    #[must_use]
+    pub fn host_text(&self) -> &'r [u8] {
+        self.host_text
+    }
+
+    /// Returns the authority of the request; `None` only for HTTP/1.0 without `Host`.
+    ///
+    /// # Errors
+    ///
+    /// [`Malformed::RepeatedHost`], [`Malformed::BadHost`], [`Malformed::HostsDiffer`] or
+    /// [`Malformed::MissingHost`].
+    pub fn authority(&self) -> Result<Option<Authority<'r>>, Malformed> {
+        Ok(self.authority?.and_then(|span| span.of(self.host_text)))
+    }
+
+    /// Returns the authority as a place in [`Target::host_text`].
+    pub(super) fn parsed_authority(&self) -> ParsedAuthority {
+        self.authority
+    }
+}
+
+/// Parses the authority of the request target and that of the `Host` line `line`. When a request has
+/// both, they must name the same host (RFC 9112 section 3.2.2).
+fn parse_authority(uri: &Uri, line: Option<&HeaderValue>, version: Version) -> ParsedAuthority {
+    let from_line = match line {
+        None => None,
+        Some(value) => {
+            let text = value.to_str().map_err(|_| Malformed::BadHost)?;
+            Some((text, authority::parse(text).ok_or(Malformed::BadHost)?))
+        }
+    };
+    let from_target = match uri.authority() {
+        None => None,
+        Some(target) => {
+            let text = target.as_str();
+            Some((text, authority::parse(text).ok_or(Malformed::BadHost)?))
+        }
+    };
+    let (text, authority) = match (from_target, from_line) {
+        (Some((text, target)), Some((_, line))) => {
+            if !target.host.eq_ignore_ascii_case(line.host) || target.port != line.port {
+                return Err(Malformed::HostsDiffer);
+            }
+            (text, target)
+        }
+        (Some(one), None) | (None, Some(one)) => one,
+        (None, None) if version <= Version::HTTP_10 => return Ok(None),
+        (None, None) => return Err(Malformed::MissingHost),
+    };
+    Ok(Some(authority.span_in(text)))
+}
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,204 @@
+//! The DNS engine: one background task per endpoint name resolves it continuously.
+//!
+//! A task sleeps for the TTL of the answer, clamped to `min_ttl` (a TTL of 0 must not become a busy
+//! loop) and `max_ttl`, and publishes each answer in the name's [`AddressSet`]. After a failed
+//! resolution the last good set stays, and the task retries with back-off. A request whose connects
+//! have all failed requests a resolution at once. Only `name_servers` sends queries.
+
+use std::collections::HashMap;
+use std::net::IpAddr;
+use std::sync::{Arc, Mutex, PoisonError, Weak};
+use std::time::Duration;
+
+use hickory_resolver::net::NetError;
+use tokio::sync::mpsc;
+use tokio::task::JoinSet;
+use tokio::time::Instant;
+
+use crate::config::Dns;
+use crate::origin::endpoint::address_rule::AddressRule;
+use crate::origin::endpoint::addresses::AddressSet;
+use crate::origin::endpoint::name_servers::NameServers;
+use crate::origin::error::DnsFailure;
+use crate::oss::endpoint::Network;
+
+/// An address stays in the set for this many TTLs after the last answer that contained it. OSS returns
+/// only some of its addresses in each answer, in rotation, and dropping an address closes its idle
+/// connections.
+const HOLD_TTLS: u32 = 5;
+/// The least time an address stays in the set, for small TTLs.
+const HOLD_LEAST: Duration = Duration::from_secs(30);
+/// Pause after the first failed resolution; it doubles up to [`RETRY_LONGEST`].
+const RETRY_FIRST: Duration = Duration::from_millis(250);
+const RETRY_LONGEST: Duration = Duration::from_secs(5);
+/// The least time between two resolutions of one name, however often requests ask for one.
+const ASK_SPACING: Duration = Duration::from_millis(500);
+
+/// What makes two address sets the same one.
+#[derive(Debug, PartialEq, Eq, Hash)]
+struct SetKey {
+    name: Box<str>,
+    port: u16,
+    /// Limit on the requests in flight to one address.
+    max_in_flight: usize,
+    /// Decides which addresses are permitted.
+    network: Option<Network>,
+}
+
+type Sets = HashMap<SetKey, Weak<AddressSet>>;
+
+/// Hands out the address set of each endpoint name.
+#[derive(Debug)]
+pub struct Engine {
+    sets: Mutex<Sets>,
+    tasks: mpsc::UnboundedSender<(Weak<AddressSet>, AddressRule)>,
+}
+
+/// Runs the tasks of an [`Engine`], on the control runtime.
+pub struct Runner {
+    config: Dns,
+    servers: NameServers,
+    tasks: mpsc::UnboundedReceiver<(Weak<AddressSet>, AddressRule)>,
+}
+
+impl std::fmt::Debug for Runner {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("Runner").finish_non_exhaustive()
+    }
+}
+
+/// Creates an engine and its runner.
+///
+/// # Errors
+///
+/// The error of hickory, when a resolver cannot be created.
+pub fn engine(config: &Dns) -> Result<(Arc<Engine>, Runner), NetError> {
+    let servers = NameServers::new(config)?;
+    let (sender, tasks) = mpsc::unbounded_channel();
+    let engine = Engine {
+        sets: Mutex::default(),
+        tasks: sender,
+    };
+    let runner = Runner {
+        config: config.clone(),
+        servers,
+        tasks,
+    };
+    Ok((Arc::new(engine), runner))
+}
+
+impl Engine {
+    /// Returns the address set of `name` and `port`. Its task resolves the name until the last user drops
+    /// the set. `max_in_flight` limits the requests in flight to one address; 0 is no limit.
+    pub(crate) fn addresses(
+        &self,
+        name: &str,
+        port: u16,
+        max_in_flight: usize,
+        rule: &AddressRule,
+    ) -> Arc<AddressSet> {
+        let mut sets = self.sets.lock().unwrap_or_else(PoisonError::into_inner);
+        let key = SetKey {
+            name: name.into(),
+            port,
+            max_in_flight,
+            network: rule.network(),
+        };
+        if let Some(set) = sets.get(&key).and_then(Weak::upgrade) {
+            return set;
+        }
+        sets.retain(|_, set| set.strong_count() > 0);
+        let set = Arc::new(AddressSet::new(name, port, max_in_flight));
+        sets.insert(key, Arc::downgrade(&set));
+        if self
+            .tasks
+            .send((Arc::downgrade(&set), rule.clone()))
+            .is_err()
+        {
+            tracing::error!(name, "the DNS engine has stopped");
+        }
+        set
+    }
+}
+
+impl Runner {
+    /// Runs the tasks until the engine is dropped. Dropping this future stops all of them.
+    pub async fn run(mut self) {
+        let mut running = JoinSet::new();
+        let servers = Arc::new(self.servers);
+        while let Some((set, rule)) = self.tasks.recv().await {
+            running.spawn(refresh(
+                Arc::clone(&servers),
+                self.config.clone(),
+                set,
+                rule,
+            ));
+            while running.try_join_next().is_some() {}
+        }
+    }
+}
+
+async fn refresh(servers: Arc<NameServers>, config: Dns, set: Weak<AddressSet>, rule: AddressRule) {
+    let mut failures = 0_u32;
+    loop {
+        let Some(live) = set.upgrade() else { return };
+        let (name, refresh_now) = (live.name.clone(), live.refresh_now());
+        drop(live);
+        let asked = Instant::now();
+        let answer = resolve(&servers, &name, &rule).await;
+        let Some(live) = set.upgrade() else { return };
+        let pause = match answer {
+            Ok((ips, ttl)) => {
+                failures = 0;
+                let ttl = ttl.clamp(config.min_ttl, config.max_ttl);
+                let before = live.generation();
+                live.publish(
+                    &ips,
+                    ttl.saturating_mul(HOLD_TTLS).max(HOLD_LEAST),
+                    Instant::now(),
+                );
+                if live.generation() != before {
+                    tracing::info!(endpoint = %name, addresses = ?ips, "endpoint addresses changed");
+                }
+                ttl
+            }
+            Err(failure) => {
+                failures = failures.saturating_add(1);
+                tracing::warn!(endpoint = %name, %failure, failures, "endpoint not resolved");
+                live.note_failure(failure, config.stale, Instant::now());
+                RETRY_FIRST
+                    .saturating_mul(1 << failures.saturating_sub(1).min(8))
+                    .min(RETRY_LONGEST)
+            }
+        };
+        drop(live);
+        let requested = async {
+            refresh_now.notified().await;
+            tokio::time::sleep_until(asked + ASK_SPACING).await;
+        };
+        tokio::select! {
+            () = tokio::time::sleep(pause) => {}
+            () = requested => {}
+        }
+    }
+}
+
+async fn resolve(
+    servers: &NameServers,
+    name: &str,
+    rule: &AddressRule,
+) -> Result<(Vec<IpAddr>, Duration), DnsFailure> {
+    // The trailing dot makes the name absolute: no search domain is appended.
+    let (mut ips, ttl) = servers.resolve(&format!("{name}.")).await?;
+    ips.retain(|ip| {
+        let is_permitted = rule.permits(*ip);
+        if !is_permitted {
+            tracing::warn!(endpoint = name, address = %ip, "DNS answer ignored: not an address this endpoint may have");
+        }
+        is_permitted
+    });
+    if ips.is_empty() {
+        return Err(DnsFailure::Forbidden);
+    }
+    Ok((ips, ttl))
+}

@@ -1,0 +1,240 @@
+//! Resolves one name with several name servers, for one address family or for both.
+//!
+//! hickory would query two servers at a time and take the first response, even a failure, and it returns
+//! both families or none. Here each server and each family is a query of its own: the next server is
+//! queried after a failure or a pause, and the first response with addresses wins. The addresses of one
+//! family do not wait for a slow response about the other. A resolver of hickory with an ordered list of
+//! servers, one family at a time, would let us remove this.
+
+use std::net::{IpAddr, Ipv4Addr, SocketAddr};
+use std::sync::Arc;
+use std::sync::atomic::{AtomicUsize, Ordering::Relaxed};
+use std::time::Duration;
+
+use hickory_resolver::TokioResolver;
+use hickory_resolver::config::{
+    LookupIpStrategy, NameServerConfig, ResolveHosts, ResolverConfig, ResolverOpts,
+};
+use hickory_resolver::net::runtime::TokioRuntimeProvider;
+use hickory_resolver::net::{DnsError, NetError};
+use hickory_resolver::proto::op::ResponseCode;
+use hickory_resolver::system_conf::read_system_conf;
+use tokio::task::JoinSet;
+use tokio::time::Instant;
+
+use crate::config::{Dns, Family};
+use crate::origin::error::DnsFailure;
+
+/// The name servers of every VPC, used when the system has none configured.
+const VPC_SERVERS: [IpAddr; 2] = [
+    IpAddr::V4(Ipv4Addr::new(100, 100, 2, 136)),
+    IpAddr::V4(Ipv4Addr::new(100, 100, 2, 138)),
+];
+/// The longest wait for one server before the next one is queried as well.
+const STAGGER: Duration = Duration::from_millis(500);
+/// How long the addresses of one family wait for those of the other.
+const OTHER_FAMILY: Duration = Duration::from_millis(100);
+
+/// Addresses and their TTL.
+pub(crate) type Resolved = (Vec<IpAddr>, Duration);
+
+/// The configured name servers.
+#[derive(Debug)]
+pub(crate) struct NameServers {
+    families: Vec<Arc<ServerList>>,
+}
+
+/// The name servers, queried for one address family.
+struct ServerList {
+    servers: Vec<TokioResolver>,
+    /// The server of the last good response; it is queried first.
+    preferred: AtomicUsize,
+    timeout: Duration,
+}
+
+impl std::fmt::Debug for ServerList {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("ServerList")
+            .field("servers", &self.servers.len())
+            .finish_non_exhaustive()
+    }
+}
+
+impl NameServers {
+    /// The name servers of `config`, else those of the system, else those of the VPC.
+    ///
+    /// # Errors
+    ///
+    /// The error of hickory, when a resolver cannot be created.
+    pub(crate) fn new(config: &Dns) -> Result<Self, NetError> {
+        let (servers, mut options) = if config.servers.is_empty() {
+            match read_system_conf() {
+                Ok((system, options)) if !system.name_servers().is_empty() => {
+                    (system.name_servers().to_vec(), options)
+                }
+                other => {
+                    let error = other.err().map(|error| error.to_string());
+                    tracing::warn!(error, "no system name servers, using those of the VPC");
+                    let servers = VPC_SERVERS.map(|ip| at(SocketAddr::new(ip, 53)));
+                    (servers.to_vec(), ResolverOpts::default())
+                }
+            }
+        } else {
+            let servers = config.servers.iter().copied().map(at).collect();
+            let mut options = ResolverOpts::default();
+            options.use_hosts_file = ResolveHosts::Never;
+            (servers, options)
+        };
+        options.cache_size = 0;
+        options.attempts = 1;
+        options.timeout = config.timeout;
+        let strategies: &[LookupIpStrategy] = match config.family {
+            Family::Ipv4 => &[LookupIpStrategy::Ipv4Only],
+            Family::Ipv6 => &[LookupIpStrategy::Ipv6Only],
+            Family::Both => &[LookupIpStrategy::Ipv4Only, LookupIpStrategy::Ipv6Only],
+        };
+        let families = strategies.iter().map(|strategy| {
+            options.ip_strategy = *strategy;
+            let resolvers = servers.iter().map(|server| {
+                let config = ResolverConfig::from_name_servers(vec![server.clone()]);
+                let provider = TokioRuntimeProvider::default();
+                let mut builder = TokioResolver::builder_with_config(config, provider);
+                *builder.options_mut() = options.clone();
+                builder.build()
+            });
+            Ok(Arc::new(ServerList {
+                servers: resolvers.collect::<Result<_, NetError>>()?,
+                preferred: AtomicUsize::new(0),
+                timeout: config.timeout,
+            }))
+        });
+        Ok(Self {
+            families: families.collect::<Result<_, NetError>>()?,
+        })
+    }
+
+    /// Resolves `name`, which is absolute.
+    ///
+    /// # Errors
+    ///
+    /// [`DnsFailure`] when no server returned an address. A failure that describes the name
+    /// ([`DnsFailure::NxDomain`], [`DnsFailure::Empty`]) is preferred to one that describes a server.
+    pub(crate) async fn resolve(&self, name: &str) -> Result<Resolved, DnsFailure> {
+        let name: Arc<str> = name.into();
+        let mut asking = JoinSet::new();
+        for ladder in &self.families {
+            let (ladder, name) = (Arc::clone(ladder), Arc::clone(&name));
+            asking.spawn(async move { ladder.resolve(&name).await });
+        }
+        let mut found: Option<Resolved> = None;
+        let mut failure = DnsFailure::Timeout;
+        let mut until = None;
+        loop {
+            let next = match until {
+                None => asking.join_next().await,
+                Some(until) => match tokio::time::timeout_at(until, asking.join_next()).await {
+                    Ok(next) => next,
+                    Err(_elapsed) => break,
+                },
+            };
+            match next {
+                None => break,
+                Some(Ok(Ok((ips, ttl)))) => {
+                    let (known, shortest) = found.get_or_insert((Vec::new(), ttl));
+                    known.extend(ips);
+                    *shortest = ttl.min(*shortest);
+                    until = Some(Instant::now() + OTHER_FAMILY);
+                }
+                Some(Ok(Err(why))) => failure = more_specific(failure, why),
+                Some(Err(_panicked)) => {}
+            }
+        }
+        found.ok_or(failure)
+    }
+}
+
+impl ServerList {
+    async fn resolve(&self, name: &str) -> Result<Resolved, DnsFailure> {
+        let count = self.servers.len();
+        let first = self.preferred.load(Relaxed);
+        let mut order = (0..count).map(|step| (first + step) % count);
+        let mut asking = JoinSet::new();
+        let mut failure = DnsFailure::Timeout;
+        loop {
+            let next = order.next();
+            let is_last = next.is_none();
+            if let Some((index, server)) =
+                next.and_then(|index| Some((index, self.servers.get(index)?)))
+            {
+                let (server, name) = (server.clone(), name.to_owned());
+                // hickory's timeout is per try; this one also limits UDP followed by TCP.
+                let limit = self.timeout.saturating_mul(2);
+                asking.spawn(async move {
+                    let answer = tokio::time::timeout(limit, server.lookup_ip(name)).await;
+                    (index, answer)
+                });
+            }
+            // After a response without addresses, the others get only a short time to contradict it.
+            let has_response = !matches!(failure, DnsFailure::Timeout);
+            let pause = if is_last && !has_response {
+                self.timeout.saturating_mul(3)
+            } else {
+                STAGGER.min(self.timeout / 2)
+            };
+            match tokio::time::timeout(pause, asking.join_next()).await {
+                Err(_elapsed) if is_last => return Err(failure),
+                Ok(None) if is_last => return Err(failure),
+                Err(_) | Ok(None | Some(Err(_))) => {}
+                Ok(Some(Ok((index, Ok(Ok(lookup)))))) => {
+                    let ttl = lookup
+                        .valid_until()
+                        .saturating_duration_since(Instant::now().into_std());
+                    let ips: Vec<IpAddr> = lookup.iter().collect();
+                    if !ips.is_empty() {
+                        self.preferred.store(index, Relaxed);
+                        return Ok((ips, ttl));
+                    }
+                    failure = more_specific(failure, DnsFailure::Empty);
+                }
+                Ok(Some(Ok((_, Ok(Err(error)))))) => {
+                    failure = more_specific(failure, classify(&error))
+                }
+                Ok(Some(Ok((_, Err(_elapsed))))) => {}
+            }
+        }
+    }
+}
+
+/// Returns the more specific of two failures: one about the name before one about a server.
+fn more_specific(one: DnsFailure, other: DnsFailure) -> DnsFailure {
+    let rank = |failure| match failure {
+        DnsFailure::NxDomain => 4,
+        DnsFailure::Empty | DnsFailure::Forbidden => 3,
+        DnsFailure::ServerFailure => 2,
+        DnsFailure::Timeout => 1,
+        DnsFailure::Pending => 0,
+    };
+    if rank(other) > rank(one) { other } else { one }
+}
+
+fn at(server: SocketAddr) -> NameServerConfig {
+    let mut config = NameServerConfig::udp_and_tcp(server.ip());
+    for connection in &mut config.connections {
+        connection.port = server.port();
+    }
+    config
+}
+
+fn classify(error: &NetError) -> DnsFailure {
+    match error {
+        NetError::Timeout => DnsFailure::Timeout,
+        NetError::Dns(DnsError::NoRecordsFound(none)) => match none.response_code {
+            ResponseCode::NXDomain => DnsFailure::NxDomain,
+            ResponseCode::NoError => DnsFailure::Empty,
+            _ => DnsFailure::ServerFailure,
+        },
+        NetError::Dns(DnsError::ResponseCode(ResponseCode::NXDomain)) => DnsFailure::NxDomain,
+        NetError::Dns(_) => DnsFailure::ServerFailure,
+        _ => DnsFailure::Timeout,
+    }
+}

@@ -1,0 +1,281 @@
+//! One request and the head of its answer on one upstream connection.
+//!
+//! The request that uses the connection polls it here. Deadlines: while the body is being sent, OSS must
+//! accept bytes within `idle` (the listener has a deadline for the client); from the end of the body on,
+//! the answer must begin within `first_byte`. An answer that begins before the body has ended is accepted
+//! at once, and when it is an error, the rest of the body is not sent.
+
+use std::future::{Future, poll_fn};
+use std::pin::{Pin, pin};
+use std::sync::Arc;
+use std::task::{Context, Poll, Waker};
+use std::time::Duration;
+
+use http::Request;
+use hyper::body::Incoming;
+use hyper::client::conn::TrySendError;
+use tokio::time::{Instant, Sleep};
+
+use crate::origin::error::Error;
+use crate::origin::exchange::liveness::{Liveness, NEXT_CHECK};
+use crate::origin::exchange::repeat::End;
+use crate::origin::link::connection::Connection;
+use crate::origin::link::upload::{Upload, UploadBody};
+
+/// How long a body is held for an origin that does not answer `Expect: 100-continue`: the time that
+/// clients themselves wait (curl, the Go SDK).
+const CONTINUE_WAIT: Duration = Duration::from_secs(1);
+
+/// Deadlines of one exchange.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Deadlines {
+    /// From the end of the request to the first byte of the answer.
+    pub(crate) first_byte: Duration,
+    /// The longest time without progress: OSS accepts no byte of the request body, or sends no byte of the
+    /// answer body.
+    pub(crate) idle: Duration,
+}
+
+/// An exchange without an answer.
+#[derive(Debug)]
+pub(crate) struct Failure {
+    /// The reason.
+    pub(crate) error: Error,
+    /// The request, when hyper guarantees that nothing of it was written.
+    pub(crate) unsent: Option<Request<UploadBody>>,
+}
+
+impl Failure {
+    /// Whether the connection broke, or its address is gone.
+    pub(super) fn is_break(&self) -> bool {
+        matches!(self.error, Error::Reset(_) | Error::Gone)
+    }
+
+    /// How the attempt on `connection` ended.
+    pub(super) fn end(&self, connection: &Connection) -> End {
+        match &self.error {
+            _ if self.unsent.is_some() => End::Unsent,
+            Error::Reset(_) | Error::Gone if connection.socket.has_read() => End::Begun,
+            Error::Reset(_) | Error::Gone => End::Silent,
+            Error::NoSuchBucket
+            | Error::NoBucket
+            | Error::Dns(_)
+            | Error::ConnectRefused(_)
+            | Error::ConnectTimeout
+            | Error::Tls(_)
+            | Error::BadAnswer(_)
+            | Error::FirstByteTimeout
+            | Error::UploadStalled
+            | Error::ClientBody
+            | Error::Busy
+            | Error::SignatureBound
+            | Error::Rewrite(_) => End::Final,
+        }
+    }
+}
+
+/// Sends `request` and waits for the head of the answer. `liveness` is checked while the answer takes
+/// long; `now` is when the request began.
+///
+/// # Errors
+///
+/// A [`Failure`]; the connection must not be used again after it.
+pub(super) async fn attempt(
+    connection: &mut Connection,
+    request: Request<UploadBody>,
+    upload: Option<&Arc<Upload>>,
+    deadlines: Deadlines,
+    liveness: Liveness<'_>,
+    now: Instant,
+) -> Result<http::Response<Incoming>, Failure> {
+    // The driver is muted here: the loop below polls it in any case.
+    let answer = connection.sender.try_send_request(request);
+    let mut answer = pin!(answer);
+    let driver = &mut connection.driver;
+    let address = &connection.address;
+    let mut watch = Watch::new(upload, deadlines, connection.timer.as_mut(), now);
+    watch.next_check = liveness.first_check();
+    let mut check = None;
+    let outcome = poll_fn(|cx| {
+        let mut driver = driver.turn(cx);
+        loop {
+            let was_held = watch.is_held();
+            let is_over = driver.poll();
+            // The driver wakes this task, so the channel of the answer need not.
+            let mut quiet = Context::from_waker(Waker::noop());
+            if let Poll::Ready(answer) = answer.as_mut().poll(if is_over { cx } else { &mut quiet })
+            {
+                return Poll::Ready(Outcome::Answer(answer));
+            }
+            if was_held && !watch.is_held() {
+                continue;
+            }
+            return match watch.poll(cx) {
+                Poll::Ready(Due::PollAgain) => continue,
+                Poll::Ready(Due::Late(error)) => Poll::Ready(Outcome::Late(error)),
+                Poll::Ready(Due::CheckLiveness) => {
+                    if check.is_none() && upload.is_none_or(|upload| upload.is_repeatable()) {
+                        check = liveness.check(address, watch.phase_began);
+                    }
+                    continue;
+                }
+                Poll::Pending => match &mut check {
+                    Some(running) => match running.as_mut().poll(cx) {
+                        Poll::Ready(false) => Poll::Ready(Outcome::Late(Error::Gone)),
+                        Poll::Ready(true) => {
+                            check = None;
+                            Poll::Pending
+                        }
+                        Poll::Pending => Poll::Pending,
+                    },
+                    None => Poll::Pending,
+                },
+            };
+        }
+    })
+    .await;
+    match outcome {
+        Outcome::Answer(Ok(answer)) => {
+            if let Some(upload) = upload {
+                upload.release();
+                if !upload.is_done() && !answer.status().is_success() {
+                    upload.freeze();
+                }
+            }
+            Ok(answer)
+        }
+        Outcome::Answer(Err(failure)) => Err(explain(failure, upload)),
+        Outcome::Late(error) => Err(Failure {
+            error,
+            unsent: None,
+        }),
+    }
+}
+
+#[expect(
+    clippy::large_enum_variant,
+    reason = "lives for one poll, in one place"
+)]
+enum Outcome {
+    Answer(Result<http::Response<Incoming>, TrySendError<Request<UploadBody>>>),
+    Late(Error),
+}
+
+fn explain(
+    mut failure: TrySendError<Request<UploadBody>>,
+    upload: Option<&Arc<Upload>>,
+) -> Failure {
+    let unsent = failure.take_message();
+    let error = failure.into_error();
+    let error = if upload.is_some_and(|upload| upload.has_failed()) {
+        Error::ClientBody
+    } else if error.is_parse() {
+        Error::BadAnswer("not valid HTTP")
+    } else {
+        Error::Reset(error)
+    };
+    Failure { error, unsent }
+}
+
+/// What is due in a running exchange.
+enum Due {
+    /// A held body was released: the connection must be polled again.
+    PollAgain,
+    /// The answer takes long: a check of the liveness.
+    CheckLiveness,
+    /// The exchange has failed.
+    Late(Error),
+}
+
+/// The deadlines of a running exchange. The timer of the connection serves all of them; when it fires, the
+/// watch checks the deadline of the present phase.
+struct Watch<'a> {
+    upload: Option<&'a Arc<Upload>>,
+    deadlines: Deadlines,
+    timer: Pin<&'a mut Sleep>,
+    phase_began: Instant,
+    sent: u64,
+    is_sending: bool,
+    /// When the next check of the liveness is due, after the end of the request; `None` without checks.
+    next_check: Option<Duration>,
+}
+
+impl<'a> Watch<'a> {
+    fn new(
+        upload: Option<&'a Arc<Upload>>,
+        deadlines: Deadlines,
+        timer: Pin<&'a mut Sleep>,
+        now: Instant,
+    ) -> Self {
+        Self {
+            upload,
+            deadlines,
+            timer,
+            phase_began: now,
+            sent: 0,
+            is_sending: upload.is_some(),
+            next_check: None,
+        }
+    }
+
+    fn is_held(&self) -> bool {
+        self.upload.is_some_and(|upload| upload.is_held())
+    }
+
+    /// The longest duration of the present phase.
+    fn limit(&self) -> Duration {
+        if self.is_held() {
+            CONTINUE_WAIT
+        } else if self.is_sending {
+            self.deadlines.idle
+        } else {
+            let first_byte = self.deadlines.first_byte;
+            self.next_check.map_or(first_byte, |at| at.min(first_byte))
+        }
+    }
+
+    fn poll(&mut self, cx: &mut Context<'_>) -> Poll<Due> {
+        if self.is_sending && self.upload.is_none_or(|upload| upload.is_done()) {
+            self.is_sending = false;
+            self.restart();
+        }
+        loop {
+            let due = self.phase_began + self.limit();
+            if self.timer.deadline() > due {
+                self.timer.as_mut().reset(due);
+            }
+            // Outside tokio's budget, which an origin that keeps the connection busy would use up.
+            let mut timer = tokio::task::unconstrained(self.timer.as_mut());
+            if Pin::new(&mut timer).poll(cx).is_pending() {
+                return Poll::Pending;
+            }
+            if Instant::now() < due {
+                // The timer was set for an earlier request or phase.
+                self.timer.as_mut().reset(due);
+                continue;
+            }
+            let Some(upload) = self.upload.filter(|_| self.is_sending) else {
+                let first_byte = self.deadlines.first_byte;
+                if let Some(at) = self.next_check.filter(|at| *at < first_byte) {
+                    self.next_check = Some(at + NEXT_CHECK);
+                    return Poll::Ready(Due::CheckLiveness);
+                }
+                return Poll::Ready(Due::Late(Error::FirstByteTimeout));
+            };
+            if upload.is_held() {
+                upload.open_gate();
+                self.restart();
+                return Poll::Ready(Due::PollAgain);
+            }
+            if !upload.waits_for_client() && upload.sent() == self.sent {
+                return Poll::Ready(Due::Late(Error::UploadStalled));
+            }
+            self.sent = upload.sent();
+            self.restart();
+        }
+    }
+
+    fn restart(&mut self) {
+        self.phase_began = Instant::now();
+    }
+}

@@ -1,0 +1,208 @@
+//! One request and its answer: from the request of a client to an answer that can be passed on.
+//!
+//! - [`rewrite`]: pure: which bucket a request is for, and the target OSS is sent.
+//! - `outgoing`: a request made ready for OSS.
+//! - `attempt`: one request and the head of its answer on one connection, with its deadlines.
+//! - `liveness`: whether the address or the host still accepts connections, while an answer takes long.
+//! - [`repeat`]: pure: whether a request is sent again.
+//! - `answer_head`, `deliver`: checks of an answer, and its way to the client.
+//! - `download`, `resume`, `entity`: the body of an answer, and how it continues when it breaks.
+//!
+//! The highest of the rooms of `origin`; uses all others.
+
+mod answer_head;
+pub(crate) mod attempt;
+mod deliver;
+mod download;
+mod entity;
+mod liveness;
+mod outgoing;
+pub(crate) mod repeat;
+mod resume;
+pub(crate) mod rewrite;
+
+use std::sync::Arc;
+
+use tokio::time::Instant;
+
+use crate::http::context::RequestContext;
+use crate::http::{Received, Response};
+use crate::origin::error::Error;
+use crate::origin::exchange::attempt::{Deadlines, attempt};
+use crate::origin::exchange::deliver::Answered;
+use crate::origin::exchange::liveness::Liveness;
+use crate::origin::exchange::outgoing::Outgoing;
+use crate::origin::exchange::repeat::{Attempted, BodyState, Decision, RequestKind};
+use crate::origin::exchange::rewrite::{Destination, Rewrite};
+use crate::origin::link::connection::{Acceptable, Age};
+use crate::origin::tiers::buckets::BucketTable;
+use crate::origin::tiers::choice::{self, Chosen};
+
+/// How the requests of one route are exchanged with OSS.
+#[derive(Debug)]
+pub(crate) struct Exchange {
+    rewrite: Rewrite,
+    buckets: BucketTable,
+    deadlines: Deadlines,
+}
+
+impl Exchange {
+    /// Joins the settings of a route.
+    #[must_use]
+    pub(crate) fn new(rewrite: Rewrite, buckets: BucketTable, deadlines: Deadlines) -> Self {
+        Self {
+            rewrite,
+            buckets,
+            deadlines,
+        }
+    }
+
+    /// The buckets of the route.
+    #[must_use]
+    pub(crate) fn buckets(&self) -> &BucketTable {
+        &self.buckets
+    }
+
+    /// Where a request for `target` of `host` would be sent. `host` is called only where the host can name
+    /// the bucket.
+    ///
+    /// # Errors
+    ///
+    /// [`Error::NoSuchBucket`] and [`Error::NoBucket`].
+    pub(crate) fn destination<'a>(
+        &'a self,
+        host: impl FnOnce() -> &'a str,
+        target: &'a str,
+    ) -> Result<Destination, Error> {
+        let mapped = self.rewrite.map(host, target)?;
+        let bucket = self.buckets.get(&mapped.bucket);
+        let bucket = bucket.ok_or(Error::NoSuchBucket)?;
+        let host = bucket.tiers.first();
+        Ok(Destination {
+            bucket: bucket.name.to_string(),
+            endpoint: host.endpoint.to_string(),
+            host: String::from_utf8_lossy(host.host.as_bytes()).into_owned(),
+            target: mapped.target.into_owned(),
+        })
+    }
+
+    /// Sends a request to OSS and returns the answer for the client.
+    ///
+    /// # Errors
+    ///
+    /// Any [`Error`].
+    pub(crate) async fn forward(
+        &self,
+        request: Received,
+        context: &Arc<RequestContext>,
+    ) -> Result<Response, Error> {
+        let mut outgoing = outgoing::prepare(&self.rewrite, &self.buckets, request, context)?;
+        let result = self.send(&mut outgoing, context).await;
+        if let Some(upload) = &outgoing.upload {
+            context.outcome().bytes_in = upload.received();
+        }
+        let answered = result?;
+        let now = Instant::now();
+        context.outcome().first_byte = Some(now.saturating_duration_since(context.start));
+        deliver::deliver(
+            &self.rewrite,
+            self.deadlines,
+            answered,
+            outgoing,
+            context,
+            now,
+        )
+    }
+
+    /// Sends a request until an answer begins or [`repeat::decide`] stops.
+    async fn send(
+        &self,
+        outgoing: &mut Outgoing,
+        context: &RequestContext,
+    ) -> Result<Answered, Error> {
+        let mut head = outgoing.head.take();
+        let kind = outgoing.kind;
+        let tiers = &outgoing.bucket.tiers;
+        let mut attempts = 0_u32;
+        while let Some(mut parts) = head.take() {
+            let acceptable = match (attempts, kind) {
+                (0, RequestKind::Read) => Acceptable::Any,
+                (0, RequestKind::Idempotent) if outgoing.upload.is_none() => Acceptable::Any,
+                // A request that cannot be sent twice must not be lost on a closed connection.
+                (0, RequestKind::Idempotent | RequestKind::Once) => Acceptable::ConfirmedOpen,
+                (_, _) => Acceptable::New,
+            };
+            let Chosen {
+                host,
+                tier,
+                mut connection,
+            } = choice::connection(tiers, &parts, context, acceptable).await?;
+            host.put_host(&mut parts.headers);
+            if tiers.has_alternatives() {
+                tiers.note_tier(tier, context);
+            }
+            {
+                let mut outcome = context.outcome();
+                outcome.upstream = Some(connection.address.socket);
+                outcome.reused = connection.age == Age::Reused;
+                outcome.retries = attempts;
+            }
+            let copy = repeat::needs_copy(kind).then(|| parts.clone());
+            let now = match connection.age {
+                Age::Reused => context.start,
+                Age::Fresh => Instant::now(),
+            };
+            let request = outgoing.build(parts);
+            let upload = outgoing.upload.as_ref();
+            let liveness = match kind {
+                RequestKind::Read | RequestKind::Idempotent => Liveness::of(tiers, tier),
+                RequestKind::Once => Liveness::NotChecked,
+            };
+            let exchanged = attempt(
+                &mut connection,
+                request,
+                upload,
+                self.deadlines,
+                liveness,
+                now,
+            );
+            let failure = match exchanged.await {
+                Ok(answer) => {
+                    return Ok(Answered {
+                        answer,
+                        connection,
+                        host,
+                        copy: copy.filter(|_| kind == RequestKind::Read),
+                    });
+                }
+                Err(failure) => failure,
+            };
+            if connection.age == Age::Fresh && failure.is_break() {
+                connection
+                    .address
+                    .note_break(Instant::now(), &failure.error);
+            }
+            let decision = repeat::decide(&Attempted {
+                kind,
+                body: BodyState::of(upload.map(|upload| &**upload)),
+                end: failure.end(&connection),
+                attempts: attempts + 1,
+                has_budget: host.has_retry_budget(),
+            });
+            if decision == Decision::Stop || !host.take_retry() {
+                return Err(failure.error);
+            }
+            tracing::debug!(address = %connection.address.socket, error = %failure.error, "sending again");
+            head = failure
+                .unsent
+                .map(|request| request.into_parts().0)
+                .or(copy);
+            if let Some(upload) = upload {
+                upload.rewind();
+            }
+            attempts += 1;
+        }
+        // Not reached: each round begins with a head, and a decision to repeat leaves one.
+        Err(Error::Busy)
+    }
+}

@@ -1,0 +1,147 @@
+//! A client's request made ready for OSS, before a connection is chosen for it.
+//!
+//! HTTP/2 requests become HTTP/1.1 here. Path, query and header values stay the bytes of the client.
+
+use std::sync::Arc;
+
+use http::header::{self, HeaderValue};
+use http::uri::PathAndQuery;
+use http::{Method, StatusCode, Uri, Version};
+use http_body::Body;
+
+use crate::http::Received;
+use crate::http::context::RequestContext;
+use crate::origin::error::Error;
+use crate::origin::exchange::repeat::RequestKind;
+use crate::origin::exchange::rewrite::Rewrite;
+use crate::origin::link::upload::{Gate, Retention, Upload, UploadBody};
+use crate::origin::tiers::buckets::{Bucket, BucketTable};
+
+/// A request made ready for OSS.
+pub(super) struct Outgoing {
+    /// What sending it twice can do.
+    pub(crate) kind: RequestKind,
+    /// The head; the first attempt takes it.
+    pub(crate) head: Option<http::request::Parts>,
+    /// The body; `None` when there is none.
+    pub(crate) upload: Option<Arc<Upload>>,
+    /// The bucket it is for.
+    pub(crate) bucket: Bucket,
+    /// Path and query as received.
+    pub(crate) received: Option<PathAndQuery>,
+}
+
+impl Outgoing {
+    /// Joins `head` and the body. A held body is released when OSS sends `100 Continue`.
+    pub(super) fn build(&self, head: http::request::Parts) -> http::Request<UploadBody> {
+        let body = match &self.upload {
+            None => UploadBody::Empty,
+            Some(upload) => UploadBody::Stream(Arc::clone(upload)),
+        };
+        let mut request = http::Request::from_parts(head, body);
+        if let Some(upload) = self.upload.as_ref().filter(|upload| upload.is_held()) {
+            let upload = Arc::clone(upload);
+            hyper::ext::on_informational(&mut request, move |answer| {
+                if answer.status() == StatusCode::CONTINUE {
+                    upload.open_gate();
+                }
+            });
+        }
+        request
+    }
+}
+
+/// Makes `request` ready for the bucket it is for.
+///
+/// # Errors
+///
+/// [`Error::NoSuchBucket`] and [`Error::NoBucket`]; [`Error::Rewrite`] when the rewritten target is not a
+/// valid one.
+pub(super) fn prepare(
+    rewrite: &Rewrite,
+    buckets: &BucketTable,
+    request: Received,
+    context: &RequestContext,
+) -> Result<Outgoing, Error> {
+    let (mut head, body) = request.into_parts();
+    let (bucket, target) = {
+        let target = head.uri.path_and_query().map_or("/", PathAndQuery::as_str);
+        let mapped = rewrite.map(|| context.host(), target)?;
+        let bucket = buckets.get(&mapped.bucket).ok_or(Error::NoSuchBucket)?;
+        let is_same =
+            mapped.target.as_ptr() == target.as_ptr() && mapped.target.len() == target.len();
+        let target = if is_same {
+            None
+        } else {
+            Some(
+                PathAndQuery::try_from(mapped.target.as_ref())
+                    .map_err(|error| Error::Rewrite(error.into()))?,
+            )
+        };
+        (bucket, target)
+    };
+    let received = head.uri.path_and_query().cloned();
+    // A target without a path (`http://host`) means `/`; `PathAndQuery` writes it as an empty string.
+    let target = target
+        .or_else(|| received.clone())
+        .filter(|target| target.as_str() != "/")
+        .unwrap_or_else(|| PathAndQuery::from_static("/"));
+    head.uri = Uri::from(target);
+    let had_expect = head.headers.contains_key(header::EXPECT);
+    let is_old = head.version < Version::HTTP_11;
+    let has_body = !body.is_end_stream();
+    if head.version == Version::HTTP_2 {
+        from_http2(&mut head, has_body);
+    }
+    head.version = Version::HTTP_11;
+    head.extensions.clear();
+    let is_read = head.method == Method::GET || head.method == Method::HEAD;
+    if has_body && is_read && !head.headers.contains_key(header::CONTENT_LENGTH) {
+        // hyper sends no body with these methods unless a field announces one.
+        let chunked = HeaderValue::from_static("chunked");
+        head.headers.insert(header::TRANSFER_ENCODING, chunked);
+    }
+    let is_held = had_expect && has_body && !is_old;
+    if had_expect && !is_held {
+        head.headers.remove(header::EXPECT);
+    }
+    {
+        let mut outcome = context.outcome();
+        outcome.bucket = Some(Arc::clone(&bucket.name));
+        outcome.endpoint = Some(Arc::clone(&bucket.tiers.first().endpoint));
+    }
+    let gate = if is_held { Gate::Held } else { Gate::Open };
+    let kind = RequestKind::of(&head.method, &head.headers, has_body);
+    let retention = match kind {
+        RequestKind::Read | RequestKind::Idempotent => Retention::Kept,
+        RequestKind::Once => Retention::Discarded,
+    };
+    Ok(Outgoing {
+        kind,
+        head: Some(head),
+        upload: has_body.then(|| Upload::new(body, gate, retention)),
+        bucket,
+        received,
+    })
+}
+
+/// Adds to the head of an HTTP/2 request what HTTP/1.1 needs.
+fn from_http2(head: &mut http::request::Parts, has_body: bool) {
+    let headers = &mut head.headers;
+    // In HTTP/2 the end of the stream means that there is no body. OSS rejects an upload without a length.
+    if !has_body
+        && (head.method == Method::PUT || head.method == Method::POST)
+        && !headers.contains_key(header::CONTENT_LENGTH)
+    {
+        headers.insert(header::CONTENT_LENGTH, HeaderValue::from_static("0"));
+    }
+    // Several Cookie fields become one (RFC 9113 section 8.2.3).
+    let crumbs: Vec<&[u8]> = (headers.get_all(header::COOKIE).iter())
+        .map(HeaderValue::as_bytes)
+        .collect();
+    if crumbs.len() > 1
+        && let Ok(cookie) = HeaderValue::from_bytes(&crumbs.join(&b"; "[..]))
+    {
+        headers.insert(header::COOKIE, cookie);
+    }
+}

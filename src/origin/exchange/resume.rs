@@ -1,0 +1,260 @@
+//! Resumes a download that broke.
+//!
+//! When the answer to a GET breaks inside the body (reset, early end, silence), the rest is requested with
+//! `Range` and `If-Match` on another connection, to another address where there is one, and the client
+//! receives one body. This happens only where the bytes are certain to be the same ([`super::entity`]).
+//! The rest must be a 206 with the same tag, the same total and exactly the requested range; with any
+//! other answer the body stays broken, and a broken body never looks complete. Uploads are not resumed.
+//!
+//! A client's V1 signature does not cover `Range` or `If-Match`, and a V4 signature only when it names
+//! them. With such a signature, or with one that has expired meanwhile, OSS refuses the rest and the body
+//! stays broken. The other conditions of the client are sent again: they held for this entity.
+//!
+//! # Cost
+//!
+//! The head of a request is copied before it is sent. On a reused connection a retry needs the copy in any
+//! case, so only the first GET on a new connection pays for it. The copy is kept until the answer ends,
+//! together with the client's read buffer of which it is a part, except for answers that came whole with
+//! their head.
+
+use std::fmt;
+use std::future::Future;
+use std::pin::Pin;
+use std::sync::Arc;
+
+use http::header::{self, HeaderValue};
+use http::{Method, StatusCode, Version, request, response};
+use hyper::body::Incoming;
+use tokio::time::Instant;
+
+use crate::http::context::RequestContext;
+use crate::origin::endpoint::address_health::Address;
+use crate::origin::error::Error;
+use crate::origin::exchange::answer_head::check_framing;
+use crate::origin::exchange::attempt::{Deadlines, attempt};
+use crate::origin::exchange::entity::{Span, entity, entity_of, is_plain};
+use crate::origin::exchange::liveness::Liveness;
+use crate::origin::link::connection::{Acceptable, Connection};
+use crate::origin::link::host::Host;
+use crate::origin::link::upload::UploadBody;
+use crate::origin::tiers::choice::{self, Chosen};
+use crate::origin::tiers::group::Tiers;
+
+/// The most attempts per download. Another connection does not help a download that breaks more often.
+const ATTEMPTS: u32 = 3;
+
+/// What is needed to request the rest of a download.
+pub(super) struct ResumePlan {
+    request: request::Parts,
+    tiers: Arc<Tiers>,
+    /// The host that sends the body at present.
+    host: Arc<Host>,
+    /// The address that sends the body at present.
+    address: Arc<Address>,
+    context: Arc<RequestContext>,
+    deadlines: Deadlines,
+    etag: HeaderValue,
+    /// The part that is missing.
+    span: Span,
+    /// Whether the whole object was requested, so that the rest reaches to its end.
+    is_whole: bool,
+    attempts: u32,
+    /// The first missing byte at the last break.
+    broke_at: Option<u64>,
+}
+
+/// Where a download comes from, and the request it is for.
+pub(super) struct DownloadSource<'a> {
+    pub(crate) tiers: &'a Arc<Tiers>,
+    /// The host that sends the body.
+    pub(crate) host: &'a Arc<Host>,
+    pub(crate) address: &'a Arc<Address>,
+    pub(crate) context: &'a Arc<RequestContext>,
+    pub(crate) deadlines: Deadlines,
+}
+
+/// A running search for the rest; returns the plan, with the rest if OSS sent it.
+pub(super) type Resuming = Pin<Box<dyn Future<Output = (Box<ResumePlan>, Option<Rest>)> + Send>>;
+
+/// The rest of a body, and the connection it is read from.
+pub(super) type Rest = (Incoming, Connection);
+
+/// Why there is no rest.
+enum NoRest {
+    /// No connection could be opened.
+    Unreachable(Error),
+    /// The connection broke, or no answer began in time.
+    Broke(Error),
+    /// The answer is not the rest.
+    OtherAnswer(StatusCode),
+}
+
+impl fmt::Display for NoRest {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Unreachable(error) | Self::Broke(error) => error.fmt(f),
+            Self::OtherAnswer(status) => write!(f, "not the rest: {status}"),
+        }
+    }
+}
+
+impl ResumePlan {
+    /// Creates a plan for the answer to `request` that begins with `head` and has `length` bytes; `None`
+    /// when the answer must not be resumed.
+    pub(super) fn new(
+        request: request::Parts,
+        head: &response::Parts,
+        length: u64,
+        source: &DownloadSource<'_>,
+    ) -> Option<Box<Self>> {
+        if request.method != Method::GET || !is_plain(request.uri.query()) {
+            return None;
+        }
+        let (span, etag) = entity(head)?;
+        if span.end - span.next != length {
+            return None;
+        }
+        let idle = source.deadlines.idle;
+        Some(Box::new(Self {
+            request,
+            tiers: Arc::clone(source.tiers),
+            host: Arc::clone(source.host),
+            address: Arc::clone(source.address),
+            context: Arc::clone(source.context),
+            deadlines: Deadlines {
+                // For the client this wait is a silence inside the body.
+                first_byte: source.deadlines.first_byte.min(idle),
+                idle,
+            },
+            // Copied: the original would keep the whole read buffer of the head alive.
+            etag: HeaderValue::from_bytes(etag.as_bytes()).ok()?,
+            span,
+            is_whole: head.status == StatusCode::OK,
+            attempts: 0,
+            broke_at: None,
+        }))
+    }
+
+    /// Records that `bytes` were passed on to the client.
+    pub(super) fn note(&mut self, bytes: usize) {
+        self.span.next = self
+            .span
+            .next
+            .saturating_add(u64::try_from(bytes).unwrap_or(u64::MAX));
+    }
+
+    /// Whether bytes are missing.
+    pub(super) fn is_short(&self) -> bool {
+        self.span.next < self.span.end
+    }
+
+    /// The id of the host that sends the body.
+    pub(super) fn host_id(&self) -> u64 {
+        self.host.id
+    }
+
+    /// Starts to request the rest after a break. `None` when the download stays broken.
+    pub(super) fn resume(mut self: Box<Self>, now: Instant) -> Option<Resuming> {
+        self.address
+            .note_break(now, "connection broke inside an answer");
+        // After two breaks at the same byte, the connection is not the cause.
+        let is_stuck = self.broke_at.replace(self.span.next) == Some(self.span.next);
+        if is_stuck || !self.is_short() || self.attempts >= ATTEMPTS {
+            return None;
+        }
+        Some(Box::pin(async move {
+            let rest = self.find().await;
+            (self, rest)
+        }))
+    }
+
+    async fn find(&mut self) -> Option<Rest> {
+        // The first attempt takes nothing from the retry budget: it transfers only the missing part, and an
+        // address that dies breaks all its downloads at once.
+        while self.attempts < ATTEMPTS && (self.attempts == 0 || self.host.take_retry()) {
+            self.attempts += 1;
+            let broken = self.address.socket;
+            let reason = match self.request_rest().await {
+                Ok(rest) => {
+                    tracing::debug!(address = %broken, next = %rest.1.address.socket, "download resumed");
+                    let mut outcome = self.context.outcome();
+                    outcome.resumes += 1;
+                    outcome.upstream = Some(rest.1.address.socket);
+                    outcome.reused = false;
+                    return Some(rest);
+                }
+                Err(reason) => reason,
+            };
+            tracing::debug!(address = %broken, %reason, "download not resumed");
+            match reason {
+                NoRest::Broke(_) => {}
+                NoRest::Unreachable(_) | NoRest::OtherAnswer(_) => return None,
+            }
+        }
+        None
+    }
+
+    async fn request_rest(&mut self) -> Result<Rest, NoRest> {
+        let mut head = self.head().map_err(NoRest::Unreachable)?;
+        let chosen = choice::connection(&self.tiers, &head, &self.context, Acceptable::New).await;
+        let Chosen {
+            host,
+            tier,
+            mut connection,
+        } = chosen.map_err(NoRest::Unreachable)?;
+        host.put_host(&mut head.headers);
+        self.tiers.note_tier(tier, &self.context);
+        let request = http::Request::from_parts(head, UploadBody::Empty);
+        self.host = host;
+        self.address = Arc::clone(&connection.address);
+        let now = Instant::now();
+        let liveness = Liveness::NotChecked;
+        match attempt(
+            &mut connection,
+            request,
+            None,
+            self.deadlines,
+            liveness,
+            now,
+        )
+        .await
+        {
+            Ok(answer) if self.is_rest(&answer) => Ok((answer.into_body(), connection)),
+            Ok(answer) => Err(NoRest::OtherAnswer(answer.status())),
+            Err(failure) => {
+                connection
+                    .address
+                    .note_break(Instant::now(), &failure.error);
+                Err(NoRest::Broke(failure.error))
+            }
+        }
+    }
+
+    /// The head of the request for the missing part.
+    fn head(&self) -> Result<request::Parts, Error> {
+        let mut head = self.request.clone();
+        let Span { next, end, .. } = self.span;
+        let range = if self.is_whole {
+            format!("bytes={next}-")
+        } else {
+            format!("bytes={next}-{}", end - 1)
+        };
+        let range = HeaderValue::try_from(range).map_err(|error| Error::Rewrite(error.into()))?;
+        head.headers.insert(header::RANGE, range);
+        head.headers.insert(header::IF_MATCH, self.etag.clone());
+        // A condition that does not hold would return the whole object.
+        head.headers.remove(header::IF_RANGE);
+        Ok(head)
+    }
+
+    /// Whether `answer` holds exactly the missing part.
+    fn is_rest(&self, answer: &http::Response<Incoming>) -> bool {
+        let length = http_body::Body::size_hint(answer.body()).exact();
+        answer.status() == StatusCode::PARTIAL_CONTENT
+            && answer.version() >= Version::HTTP_11
+            && length == Some(self.span.end - self.span.next)
+            && check_framing(answer.headers()).is_ok()
+            && entity_of(answer.status(), answer.headers())
+                .is_some_and(|(span, etag)| span == self.span && etag == self.etag)
+    }
+}

@@ -1,0 +1,210 @@
+//! A new upstream connection: TCP and TLS to one of several addresses, in staggered attempts.
+//!
+//! The first attempt goes to the first candidate. After every 250 ms without success another attempt
+//! starts, at most three at a time; an attempt that fails is replaced at once; the first to succeed wins.
+//! An attempt that failed, or that a later one overtook, counts as a failure of its address. Each attempt
+//! has the whole connect timeout. No attempt starts after the connect timeout, or after one second if that
+//! is more.
+
+use std::io;
+use std::sync::Arc;
+use std::time::Duration;
+
+use socket2::{SockRef, TcpKeepalive};
+use tokio::net::TcpStream;
+use tokio::sync::OwnedSemaphorePermit;
+use tokio::task::JoinSet;
+use tokio::time::Instant;
+
+use crate::origin::endpoint::address_health::Address;
+use crate::origin::error::Error;
+use crate::origin::link::socket::{Stream, UpstreamSocket};
+use crate::origin::link::tls::Tls;
+
+/// The wait before another address is tried as well. Inside a region a connect takes about a millisecond,
+/// so an address that takes this long is very likely dead. A much shorter wait would double the connects
+/// to a distant endpoint.
+const STAGGER: Duration = Duration::from_millis(250);
+/// The most addresses tried at a time. When three are silent, further ones are likely to be silent too.
+const PARALLEL: usize = 3;
+/// Unacknowledged data ends a connection after this time. It is as long as a body may stall (the timeout
+/// `idle`), because the kernel also counts a receiver that has closed its window.
+const USER_TIMEOUT: Duration = Duration::from_secs(60);
+
+/// A new connection and the time it took.
+#[derive(Debug)]
+pub(crate) struct Connected {
+    /// The socket.
+    pub(crate) socket: UpstreamSocket,
+    /// The address it leads to.
+    pub(crate) address: Arc<Address>,
+    /// Its permit for the address, under `max_per_address`.
+    pub(crate) permit: Option<OwnedSemaphorePermit>,
+    /// The time of the TCP connect.
+    pub(crate) connect: Duration,
+    /// The time of the TLS handshake.
+    pub(crate) tls: Duration,
+}
+
+/// Connects to one of `candidates`, best first. Under `max_per_address`, addresses without a free permit
+/// are skipped; when all others fail, the function waits for a permit of a skipped one until `deadline`.
+///
+/// Cancel-safe: dropping the future abandons all attempts.
+///
+/// # Errors
+///
+/// [`Error::ConnectRefused`], [`Error::ConnectTimeout`] or [`Error::Tls`] of the attempt that failed last,
+/// when none succeeded; [`Error::Busy`] when there was no permit, or no descriptor.
+pub(crate) async fn connect(
+    candidates: &[Arc<Address>],
+    tls: Option<&Tls>,
+    timeout: Duration,
+    deadline: Instant,
+) -> Result<Connected, Error> {
+    if let [only] = candidates {
+        let permit = wait_for_permit(only, deadline).await?;
+        return attempt(Arc::clone(only), permit, tls.cloned(), timeout).await;
+    }
+    let begin = Instant::now();
+    // With a short timeout a few addresses are still tried.
+    let patience = timeout.max(STAGGER * 4);
+    let mut waiting = candidates.iter();
+    let mut attempts = JoinSet::new();
+    let mut started: Vec<(Arc<Address>, Instant)> = Vec::with_capacity(candidates.len());
+    let mut last = Error::ConnectTimeout;
+    // An address that was skipped because it had no free permit.
+    let mut full = None;
+    loop {
+        let has_time = begin.elapsed() < patience;
+        let next = if has_time && attempts.len() < PARALLEL {
+            waiting.by_ref().find_map(|address| {
+                let permit = address.reserve();
+                if permit.is_none() {
+                    full = Some(address);
+                }
+                Some((address, permit?))
+            })
+        } else {
+            None
+        };
+        if let Some((address, permit)) = next {
+            started.push((Arc::clone(address), Instant::now()));
+            attempts.spawn(attempt(Arc::clone(address), permit, tls.cloned(), timeout));
+        }
+        let pause = if waiting.len() == 0 || attempts.len() >= PARALLEL {
+            timeout * 2
+        } else {
+            STAGGER
+        };
+        match tokio::time::timeout(pause, attempts.join_next()).await {
+            Err(_elapsed) => {}
+            // No attempt is running: the next round starts the next one.
+            Ok(None) if waiting.len() > 0 && begin.elapsed() < patience => {}
+            Ok(None) => {
+                let Some(address) = full else {
+                    return Err(last);
+                };
+                let permit = wait_for_permit(address, deadline).await?;
+                return attempt(Arc::clone(address), permit, tls.cloned(), timeout).await;
+            }
+            Ok(Some(Ok(Ok(connected)))) => {
+                note_overtaken(&started, &connected.address);
+                return Ok(connected);
+            }
+            Ok(Some(Ok(Err(error)))) => {
+                started.retain(|(address, _)| !address.is_ejected());
+                last = error;
+            }
+            Ok(Some(Err(_panicked))) => {}
+        }
+    }
+}
+
+/// Waits for a permit of `address` until `deadline`.
+async fn wait_for_permit(
+    address: &Address,
+    deadline: Instant,
+) -> Result<Option<OwnedSemaphorePermit>, Error> {
+    let Some(permits) = &address.permits else {
+        return Ok(None);
+    };
+    match tokio::time::timeout_at(deadline, Arc::clone(permits).acquire_owned()).await {
+        Ok(Ok(permit)) => Ok(Some(permit)),
+        Ok(Err(_)) | Err(_) => Err(Error::Busy),
+    }
+}
+
+/// Counts as failed the attempts that began at least [`STAGGER`] ago and have not finished, although a
+/// later one has. Otherwise every later connect would wait for these addresses again.
+fn note_overtaken(started: &[(Arc<Address>, Instant)], winner: &Arc<Address>) {
+    let now = Instant::now();
+    for (address, since) in started {
+        if !Arc::ptr_eq(address, winner) && now.duration_since(*since) >= STAGGER {
+            address.note_failure(now, "overtaken by a connect to another address");
+        }
+    }
+}
+
+async fn attempt(
+    address: Arc<Address>,
+    permit: Option<OwnedSemaphorePermit>,
+    tls: Option<Tls>,
+    timeout: Duration,
+) -> Result<Connected, Error> {
+    let opening = open(Arc::clone(&address), permit, tls);
+    let outcome = match tokio::time::timeout(timeout, opening).await {
+        Ok(outcome) => outcome,
+        Err(_elapsed) => Err(Error::ConnectTimeout),
+    };
+    match &outcome {
+        Ok(_) => address.note_connected(Instant::now()),
+        Err(Error::Busy) => {
+            tracing::warn!(address = %address.socket, "no descriptor or port left for an upstream connection");
+        }
+        Err(error) => address.note_failure(Instant::now(), error),
+    }
+    outcome
+}
+
+async fn open(
+    address: Arc<Address>,
+    permit: Option<OwnedSemaphorePermit>,
+    tls: Option<Tls>,
+) -> Result<Connected, Error> {
+    let start = Instant::now();
+    let socket = TcpStream::connect(address.socket)
+        .await
+        .map_err(Error::from_connect)?;
+    tune(&socket).map_err(Error::ConnectRefused)?;
+    let connect = start.elapsed();
+    let stream = match tls {
+        None => Stream::Plain(socket),
+        Some(tls) => {
+            let stream = tls
+                .connector
+                .connect(tls.name, socket)
+                .await
+                .map_err(Error::Tls)?;
+            Stream::Tls(Box::new(stream))
+        }
+    };
+    Ok(Connected {
+        socket: UpstreamSocket::new(stream),
+        address,
+        permit,
+        connect,
+        tls: start.elapsed().saturating_sub(connect),
+    })
+}
+
+fn tune(socket: &TcpStream) -> io::Result<()> {
+    socket.set_nodelay(true)?;
+    let socket = SockRef::from(socket);
+    socket.set_tcp_user_timeout(Some(USER_TIMEOUT))?;
+    // Detects a silently dead peer of an idle connection within half a minute.
+    let keepalive = TcpKeepalive::new()
+        .with_time(Duration::from_secs(15))
+        .with_interval(Duration::from_secs(5))
+        .with_retries(3);
+    socket.set_tcp_keepalive(&keepalive)
+}

@@ -1,0 +1,336 @@
+//! One host of OSS: its addresses, TLS name, `Host` and limits.
+//!
+//! All of that is fixed when the config is built; a request only selects a host. Therefore no part of a
+//! request can lead to another host.
+
+use std::pin::pin;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering::Relaxed};
+use std::time::Duration;
+
+use http::header::{self, HeaderMap, HeaderValue};
+use hyper::client::conn::http1;
+use hyper_util::rt::TokioIo;
+use tokio::time::Instant;
+
+use crate::http::context::RequestContext;
+use crate::origin::endpoint::addresses::AddressSet;
+use crate::origin::error::{DnsFailure, Error};
+use crate::origin::link::connect;
+use crate::origin::link::connection::{Acceptable, Age, Connection};
+use crate::origin::link::driver::Driver;
+use crate::origin::link::identity::{HostError, HostIdentity};
+use crate::origin::link::pool::{self, Limits};
+use crate::origin::link::tls::Tls;
+
+/// The most bytes read or written at a time, which is also what a slow transfer keeps in memory. hyper's
+/// default of about 400 KiB costs an eighth less CPU on downloads of 1 MiB, and twice the memory of a
+/// slow client.
+const BUFFER: usize = 128 * 1024;
+
+/// The most header fields of an answer: those of an upload under a listener's default limit, and OSS's
+/// own.
+const ANSWER_FIELDS: usize = 256;
+
+/// How long a connect runs before DNS is asked whether the addresses have changed. Two addresses have been
+/// tried by then.
+const SLOW_CONNECT: Duration = Duration::from_millis(500);
+
+/// What to do when no address accepts a connection.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum IfUnreachable {
+    /// Ask DNS for new addresses, wait for them, and try those.
+    FollowDns,
+    /// Fail at once, because another host can be tried. DNS is asked in the background.
+    Fail,
+}
+
+/// One host of OSS, shared by all workers and by all routes with the same [`HostIdentity`].
+#[derive(Debug)]
+pub(crate) struct Host {
+    /// Identifies the host in the pool of each worker; never used twice in a process.
+    pub(crate) id: u64,
+    /// The host name for logs.
+    pub(crate) endpoint: Arc<str>,
+    /// The `Host` sent to OSS.
+    pub(crate) host: HeaderValue,
+    /// Its addresses.
+    pub(crate) addresses: Arc<AddressSet>,
+    /// TLS settings; `None` for plain HTTP.
+    pub(crate) tls: Option<Tls>,
+    /// The longest time for one connect, TLS handshake included.
+    pub(crate) connect_timeout: Duration,
+    /// Limits on idle connections.
+    pub(crate) limits: Limits,
+    /// The region of the endpoint, where it is known.
+    pub(crate) region: Option<Box<str>>,
+}
+
+/// The time a new connection took.
+struct Spent {
+    wait: Duration,
+    connect: Duration,
+    tls: Duration,
+}
+
+impl Host {
+    /// Creates the host of `identity`. `addresses` and `tls` are those of its name.
+    ///
+    /// # Errors
+    ///
+    /// [`HostError::BadHost`].
+    pub(crate) fn new(
+        identity: &HostIdentity,
+        addresses: Arc<AddressSet>,
+        tls: Option<Tls>,
+    ) -> Result<Self, HostError> {
+        static NEXT_ID: AtomicU64 = AtomicU64::new(0);
+        let name = identity.name();
+        Ok(Self {
+            id: NEXT_ID.fetch_add(1, Relaxed),
+            host: identity.host_header(&name)?,
+            endpoint: name.into(),
+            addresses,
+            tls,
+            connect_timeout: identity.connect_timeout,
+            limits: Limits {
+                idle_per_address: identity.pool.idle_per_address,
+                idle: identity.pool.idle,
+            },
+            region: identity.endpoint.region.as_deref().map(Into::into),
+        })
+    }
+
+    /// Sets the `Host` of a request to this host.
+    pub(crate) fn put_host(&self, headers: &mut HeaderMap) {
+        headers.insert(header::HOST, self.host.clone());
+    }
+
+    /// Whether the retry budget of this worker allows one more retry.
+    pub(crate) fn has_retry_budget(&self) -> bool {
+        pool::has_retry_budget(self.id)
+    }
+
+    /// Takes the cost of one retry from the budget; false, and nothing taken, when it is used up.
+    pub(crate) fn take_retry(&self) -> bool {
+        pool::take_retry(self.id)
+    }
+
+    /// Returns an idle connection if `acceptable` allows one and there is one; else a new connection.
+    ///
+    /// # Errors
+    ///
+    /// [`Error::Dns`] when no address is known; [`Error::ConnectRefused`], [`Error::ConnectTimeout`] or
+    /// [`Error::Tls`] when no address accepts; [`Error::Busy`] under `max_per_address`, or without
+    /// descriptors; [`Error::Reset`] when the connection ends at once.
+    pub(crate) async fn connection(
+        &self,
+        context: &RequestContext,
+        acceptable: Acceptable,
+        if_unreachable: IfUnreachable,
+    ) -> Result<Connection, Error> {
+        if acceptable != Acceptable::New
+            && let Some(connection) = pool::check_out(
+                self.id,
+                &self.addresses,
+                self.limits,
+                context.start,
+                acceptable,
+            )
+        {
+            return Ok(connection);
+        }
+        // Boxed: connecting is rare, and its state must not be part of every request's future.
+        let connection = Box::pin(self.new_connection(context, if_unreachable)).await?;
+        pool::follow(self.id, &self.addresses);
+        Ok(connection)
+    }
+
+    async fn new_connection(
+        &self,
+        context: &RequestContext,
+        if_unreachable: IfUnreachable,
+    ) -> Result<Connection, Error> {
+        let start = Instant::now();
+        let result = match if_unreachable {
+            IfUnreachable::Fail => self
+                .open(start, &AtomicU64::new(0))
+                .await
+                .inspect_err(|error| self.note_unreachable(error)),
+            IfUnreachable::FollowDns => self.open_or_follow(start).await,
+        };
+        match result {
+            Ok((connection, spent)) => {
+                let mut outcome = context.outcome();
+                outcome.wait += spent.wait;
+                outcome.connect += spent.connect;
+                outcome.tls += spent.tls;
+                Ok(connection)
+            }
+            Err(error) => {
+                // Debug only: the access line has the error, and under a pattern a client chooses the
+                // name.
+                tracing::debug!(endpoint = %self.endpoint, %error, "no upstream connection");
+                Err(error)
+            }
+        }
+    }
+
+    /// Opens a connection. When the addresses do not accept, they may have moved since the last
+    /// resolution: DNS is asked once more, and new addresses are tried as well. Nothing has been sent by
+    /// then, so this is safe for any request.
+    async fn open_or_follow(&self, start: Instant) -> Result<(Connection, Spent), Error> {
+        let used = AtomicU64::new(0);
+        let mut first = pin!(self.open(start, &used));
+        let error = tokio::select! {
+            biased;
+            opened = &mut first => match opened {
+                Err(error) if may_have_moved(&error) => error,
+                other => return other,
+            },
+            () = self.addresses.moves(&used, SLOW_CONNECT) => {
+                let used = AtomicU64::new(0);
+                let mut second = pin!(self.open(start, &used));
+                return tokio::select! {
+                    opened = &mut first => match opened {
+                        Ok(opened) => Ok(opened),
+                        Err(_) => second.await,
+                    },
+                    opened = &mut second => match opened {
+                        Ok(opened) => Ok(opened),
+                        Err(_) => first.await,
+                    },
+                };
+            }
+        };
+        let deadline = Instant::now() + self.connect_timeout;
+        if self
+            .addresses
+            .learns_more(used.load(Relaxed), deadline)
+            .await
+        {
+            self.open(start, &used).await
+        } else {
+            Err(error)
+        }
+    }
+
+    fn note_unreachable(&self, error: &Error) {
+        if may_have_moved(error) {
+            self.addresses.ask_refresh();
+        }
+    }
+
+    /// Opens a connection to the host and closes it: whether the host can be reached.
+    ///
+    /// # Errors
+    ///
+    /// As [`Host::connection`].
+    pub(crate) async fn probe(&self) -> Result<(), Error> {
+        self.open(Instant::now(), &AtomicU64::new(0))
+            .await
+            .map(drop)
+    }
+
+    /// Opens a new connection. `start` is when the request began to wait; `used` receives the generation
+    /// of the addresses that are tried.
+    async fn open(&self, start: Instant, used: &AtomicU64) -> Result<(Connection, Spent), Error> {
+        let deadline = Instant::now() + self.connect_timeout;
+        if self.addresses.snapshot().addresses().is_empty() {
+            self.addresses.ask_refresh();
+            self.addresses
+                .wait_until(deadline, |set| {
+                    !set.snapshot().addresses().is_empty()
+                        || set
+                            .failure()
+                            .is_some_and(|failure| failure != DnsFailure::Pending)
+                })
+                .await;
+        }
+        used.store(self.addresses.generation(), Relaxed);
+        let candidates = self
+            .addresses
+            .snapshot()
+            .candidates(Instant::now(), self.addresses.next_rotation());
+        if candidates.is_empty() {
+            return Err(Error::Dns(
+                self.addresses.failure().unwrap_or(DnsFailure::Pending),
+            ));
+        }
+        let connecting = connect::connect(
+            &candidates,
+            self.tls.as_ref(),
+            self.connect_timeout,
+            deadline,
+        );
+        let connected = connecting.await?;
+        let spent = Spent {
+            wait: start
+                .elapsed()
+                .saturating_sub(connected.connect + connected.tls),
+            connect: connected.connect,
+            tls: connected.tls,
+        };
+        let socket = connected.socket.state();
+        let (sender, driver) = http1::Builder::new()
+            // hyper's own limit is 100, and an object's metadata comes back in as many fields as it was
+            // uploaded with. Setting a limit makes hyper allocate per answer, about 300 instructions.
+            .max_headers(ANSWER_FIELDS)
+            .max_buf_size(BUFFER)
+            .handshake(TokioIo::new(connected.socket))
+            .await
+            .map_err(Error::Reset)?;
+        let connection = Connection {
+            address: connected.address,
+            sender,
+            driver: Driver::new(driver),
+            socket,
+            timer: Box::pin(tokio::time::sleep(self.connect_timeout)),
+            age: Age::Fresh,
+            is_last: false,
+            permit: connected.permit,
+        };
+        Ok((connection, spent))
+    }
+}
+
+/// Whether an error may mean that the addresses have moved. A TLS failure may as well: another host, with
+/// another certificate, may have got an address.
+fn may_have_moved(error: &Error) -> bool {
+    matches!(
+        error,
+        Error::ConnectRefused(_) | Error::ConnectTimeout | Error::Tls(_)
+    )
+}
+
+#[cfg(test)]
+pub(in crate::origin) mod tests {
+    use std::net::Ipv4Addr;
+
+    use super::*;
+    use crate::config::{Endpoint, EndpointHost, Pool};
+
+    /// A host that sends `name` as its `Host`.
+    pub(in crate::origin) fn host(name: &str, region: Option<&str>) -> Host {
+        let ip = Ipv4Addr::LOCALHOST.into();
+        let identity = HostIdentity {
+            endpoint: Endpoint {
+                host: EndpointHost::Ip(ip),
+                port: 443,
+                network: None,
+                region: region.map(Into::into),
+            },
+            bucket: None,
+            host: Some(name.to_owned()),
+            tls: None,
+            connect_timeout: Duration::from_secs(3),
+            pool: Pool {
+                idle_per_address: 1,
+                idle: Duration::from_secs(30),
+                max_per_address: 0,
+            },
+        };
+        let addresses = Arc::new(AddressSet::fixed(ip, 443, 0, Instant::now()));
+        Host::new(&identity, addresses, None).unwrap()
+    }
+}

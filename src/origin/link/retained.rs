@@ -1,0 +1,114 @@
+//! Small bodies kept in memory until their answer begins, so that a request can be sent again.
+//!
+//! The memory of one body and of all bodies of a worker is limited. A body over a limit is sent as it
+//! comes and is not kept; its request is then sent once.
+
+use std::cell::Cell;
+
+use bytes::Bytes;
+
+/// The most bytes kept of one body: most objects that are uploaded in one request are smaller, and it
+/// fits into the buffers of a socket.
+pub(crate) const MOST: usize = 64 * 1024;
+
+/// The limit of a worker before [`set_limit`], and the default of the key `server.retry_buffer`.
+pub(crate) const DEFAULT_LIMIT: usize = 16 * 1024 * 1024;
+
+thread_local! {
+    static LIMIT: Cell<usize> = const { Cell::new(DEFAULT_LIMIT) };
+    static USED: Cell<usize> = const { Cell::new(0) };
+    static DECLINED: Cell<u64> = const { Cell::new(0) };
+}
+
+/// Sets the most bytes that this worker keeps of all bodies together. 0: no body is kept.
+pub(crate) fn set_limit(bytes: usize) {
+    LIMIT.set(bytes);
+}
+
+/// The bytes that this worker keeps at present.
+#[must_use]
+pub(crate) fn used() -> usize {
+    USED.get()
+}
+
+/// The number of bodies that this worker did not keep because its limit was reached.
+#[must_use]
+pub(crate) fn declined() -> u64 {
+    DECLINED.get()
+}
+
+/// The part of a body that was read so far. Dropping it returns its memory to the worker.
+#[derive(Debug, Default)]
+pub(crate) struct Retained {
+    frames: Vec<Bytes>,
+    bytes: usize,
+}
+
+impl Retained {
+    /// Adds a frame; `None` when the body is over a limit and is given up.
+    pub(crate) fn push(mut self, frame: Bytes) -> Option<Self> {
+        let bytes = self.bytes + frame.len();
+        if bytes > MOST {
+            return None;
+        }
+        let used = USED.get() + frame.len();
+        if used > LIMIT.get() {
+            DECLINED.set(DECLINED.get() + 1);
+            return None;
+        }
+        USED.set(used);
+        self.bytes = bytes;
+        self.frames.push(frame);
+        Some(self)
+    }
+
+    /// The frame at `place`.
+    pub(crate) fn frame(&self, place: usize) -> Option<&Bytes> {
+        self.frames.get(place)
+    }
+}
+
+impl Drop for Retained {
+    fn drop(&mut self) {
+        // `try_with`: a body can be dropped while its worker thread is shut down.
+        let _gone = USED.try_with(|used| used.set(used.get().saturating_sub(self.bytes)));
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn frame(length: usize) -> Bytes {
+        Bytes::from(vec![0; length])
+    }
+
+    #[test]
+    fn a_body_is_kept_up_to_its_limit() {
+        let body = Retained::default().push(frame(MOST - 1)).unwrap();
+        let body = body.push(frame(1)).unwrap();
+        assert_eq!((body.frames.len(), used()), (2, MOST));
+        assert!(body.push(frame(1)).is_none());
+        assert_eq!(used(), 0);
+        assert_eq!(declined(), 0, "only the limit of the worker is counted");
+    }
+
+    #[test]
+    fn all_bodies_of_a_worker_have_a_limit_together() {
+        set_limit(100);
+        let one = Retained::default().push(frame(60)).unwrap();
+        assert!(Retained::default().push(frame(41)).is_none());
+        assert_eq!((used(), declined()), (60, 1));
+        let other = Retained::default().push(frame(40)).unwrap();
+        drop(one);
+        assert_eq!(used(), 40);
+        drop(other);
+        assert_eq!(used(), 0);
+    }
+
+    #[test]
+    fn with_a_limit_of_zero_nothing_is_kept() {
+        set_limit(0);
+        assert!(Retained::default().push(frame(1)).is_none());
+    }
+}

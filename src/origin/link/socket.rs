@@ -1,0 +1,199 @@
+//! A connected upstream socket, plain or TLS, and the state of its two directions.
+
+use std::io;
+use std::pin::Pin;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering::Relaxed};
+use std::task::{Context, Poll};
+
+use socket2::SockRef;
+use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
+use tokio::net::TcpStream;
+use tokio_rustls::client::TlsStream;
+
+use crate::origin::link::connection::Acceptable;
+
+/// The socket below an [`UpstreamSocket`].
+#[derive(Debug)]
+pub(super) enum Stream {
+    Plain(TcpStream),
+    /// Boxed: the state of rustls is about a kilobyte, which a plain socket must not reserve.
+    Tls(Box<TlsStream<TcpStream>>),
+}
+
+/// The state of a socket, shared by the socket, which hyper owns, and the user of the connection. Both
+/// run on one worker thread.
+#[derive(Debug, Default)]
+pub(crate) struct SocketState {
+    checks_kernel: AtomicBool,
+    has_read: AtomicBool,
+    is_write_closed: AtomicBool,
+}
+
+impl SocketState {
+    /// Prepares the socket for a request. With [`Acceptable::ConfirmedOpen`] the next read first checks in
+    /// the kernel whether the peer has closed the connection.
+    pub(super) fn begin(&self, acceptable: Acceptable) {
+        let checks_kernel = acceptable == Acceptable::ConfirmedOpen;
+        self.checks_kernel.store(checks_kernel, Relaxed);
+        self.has_read.store(false, Relaxed);
+    }
+
+    /// Whether any byte was read since the request began.
+    #[must_use]
+    pub(crate) fn has_read(&self) -> bool {
+        self.has_read.load(Relaxed)
+    }
+
+    /// Whether a write has failed because the peer has closed the connection. Everything written since is
+    /// lost.
+    #[must_use]
+    pub(crate) fn is_write_closed(&self) -> bool {
+        self.is_write_closed.load(Relaxed)
+    }
+}
+
+/// A connected upstream socket.
+///
+/// OSS may answer a request before it has read all of it, and close the connection. Writing then fails
+/// while the answer waits to be read, and hyper ends a connection at the first failed write without
+/// reading. Therefore, after a failed write, the socket accepts and discards everything that is written,
+/// and reading shows how the exchange ended: with the answer, or with the end of the connection. A client
+/// of our own that reads after a failed write would let us remove this.
+#[derive(Debug)]
+pub(crate) struct UpstreamSocket {
+    stream: Stream,
+    state: Arc<SocketState>,
+}
+
+impl UpstreamSocket {
+    pub(super) fn new(stream: Stream) -> Self {
+        Self {
+            stream,
+            state: Arc::default(),
+        }
+    }
+
+    /// The state of the socket.
+    #[must_use]
+    pub(super) fn state(&self) -> Arc<SocketState> {
+        Arc::clone(&self.state)
+    }
+
+    /// Whether the peer has closed the connection, or has sent bytes without a request.
+    fn is_readable_now(&self) -> bool {
+        let socket = match &self.stream {
+            Stream::Plain(socket) => socket,
+            Stream::Tls(stream) => stream.get_ref().0,
+        };
+        let mut byte = [std::mem::MaybeUninit::uninit(); 1];
+        !matches!(SockRef::from(socket).peek(&mut byte), Err(error) if error.kind() == io::ErrorKind::WouldBlock)
+    }
+
+    /// Turns a write that failed because the peer has closed the connection into a complete one.
+    fn ignore_closed<T>(&self, written: Poll<io::Result<T>>, all: T) -> Poll<io::Result<T>> {
+        match written {
+            Poll::Ready(Err(error))
+                if matches!(
+                    error.kind(),
+                    io::ErrorKind::BrokenPipe | io::ErrorKind::ConnectionReset
+                ) =>
+            {
+                self.state.is_write_closed.store(true, Relaxed);
+                Poll::Ready(Ok(all))
+            }
+            other => other,
+        }
+    }
+}
+
+impl AsyncRead for UpstreamSocket {
+    #[inline]
+    fn poll_read(
+        self: Pin<&mut Self>,
+        cx: &mut Context<'_>,
+        buf: &mut ReadBuf<'_>,
+    ) -> Poll<io::Result<()>> {
+        let this = self.get_mut();
+        if this.state.checks_kernel.load(Relaxed) {
+            this.state.checks_kernel.store(false, Relaxed);
+            if this.is_readable_now() {
+                // Reported as end of file: an idle connection has nothing to read.
+                return Poll::Ready(Ok(()));
+            }
+        }
+        let before = buf.filled().len();
+        let polled = match &mut this.stream {
+            Stream::Plain(io) => Pin::new(io).poll_read(cx, buf),
+            Stream::Tls(io) => Pin::new(&mut **io).poll_read(cx, buf),
+        };
+        if buf.filled().len() > before {
+            this.state.has_read.store(true, Relaxed);
+        }
+        polled
+    }
+}
+
+impl AsyncWrite for UpstreamSocket {
+    #[inline]
+    fn poll_write(
+        self: Pin<&mut Self>,
+        cx: &mut Context<'_>,
+        buf: &[u8],
+    ) -> Poll<io::Result<usize>> {
+        let this = self.get_mut();
+        if this.state.is_write_closed() {
+            return Poll::Ready(Ok(buf.len()));
+        }
+        let written = match &mut this.stream {
+            Stream::Plain(io) => Pin::new(io).poll_write(cx, buf),
+            Stream::Tls(io) => Pin::new(&mut **io).poll_write(cx, buf),
+        };
+        this.ignore_closed(written, buf.len())
+    }
+
+    #[inline]
+    fn poll_write_vectored(
+        self: Pin<&mut Self>,
+        cx: &mut Context<'_>,
+        bufs: &[io::IoSlice<'_>],
+    ) -> Poll<io::Result<usize>> {
+        let this = self.get_mut();
+        let all = || bufs.iter().map(|buf| buf.len()).sum();
+        if this.state.is_write_closed() {
+            return Poll::Ready(Ok(all()));
+        }
+        let written = match &mut this.stream {
+            Stream::Plain(io) => Pin::new(io).poll_write_vectored(cx, bufs),
+            Stream::Tls(io) => Pin::new(&mut **io).poll_write_vectored(cx, bufs),
+        };
+        match written {
+            Poll::Ready(Err(_)) => this.ignore_closed(written, all()),
+            other => other,
+        }
+    }
+
+    fn is_write_vectored(&self) -> bool {
+        true
+    }
+
+    #[inline]
+    fn poll_flush(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
+        let this = self.get_mut();
+        if this.state.is_write_closed() {
+            return Poll::Ready(Ok(()));
+        }
+        let flushed = match &mut this.stream {
+            Stream::Plain(io) => Pin::new(io).poll_flush(cx),
+            Stream::Tls(io) => Pin::new(&mut **io).poll_flush(cx),
+        };
+        this.ignore_closed(flushed, ())
+    }
+
+    fn poll_shutdown(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
+        match &mut self.get_mut().stream {
+            Stream::Plain(io) => Pin::new(io).poll_shutdown(cx),
+            Stream::Tls(io) => Pin::new(&mut **io).poll_shutdown(cx),
+        }
+    }
+}

@@ -1,0 +1,106 @@
+//! TLS to OSS: which certificates are trusted, and which name a certificate must have.
+//!
+//! Settings are built once per trust and shared by all hosts with the same one: loading the roots of the
+//! system takes milliseconds and about 100 KiB.
+
+use std::fmt;
+use std::sync::Arc;
+
+use rustls::client::Resumption;
+use rustls::crypto::CryptoProvider;
+use rustls::pki_types::{CertificateDer, ServerName};
+use rustls::{ClientConfig, RootCertStore};
+use tokio_rustls::TlsConnector;
+
+/// TLS sessions kept for resumption by all hosts with the same trust. A session is found by the name of
+/// its host.
+const SESSIONS: usize = 1024;
+
+/// The certificates trusted for an endpoint.
+#[derive(Clone, Debug, PartialEq, Eq, Hash)]
+pub(crate) enum Trust {
+    /// The roots of the system, else the bundled ones of Mozilla.
+    System,
+    /// Only these, from the key `ca`.
+    Only(Arc<[CertificateDer<'static>]>),
+}
+
+/// How to speak TLS to a host.
+#[derive(Clone)]
+pub(crate) struct Tls {
+    /// Trust and protocol settings.
+    pub(crate) connector: TlsConnector,
+    /// The name the certificate must have; also the SNI.
+    pub(crate) name: ServerName<'static>,
+}
+
+impl fmt::Debug for Tls {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Tls")
+            .field("name", &self.name)
+            .finish_non_exhaustive()
+    }
+}
+
+/// Why TLS settings could not be built.
+#[derive(Debug)]
+pub enum TlsError {
+    /// A certificate of the key `ca` cannot be used as a root.
+    Certificate(rustls::Error),
+    /// The crypto provider does not support the protocol versions.
+    Protocol(rustls::Error),
+}
+
+impl fmt::Display for TlsError {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Certificate(error) => {
+                write!(f, "a certificate of `ca` cannot be trusted: {error}")
+            }
+            Self::Protocol(error) => error.fmt(f),
+        }
+    }
+}
+
+impl std::error::Error for TlsError {
+    fn source(&self) -> Option<&(dyn std::error::Error + 'static)> {
+        match self {
+            Self::Certificate(error) | Self::Protocol(error) => Some(error),
+        }
+    }
+}
+
+/// Builds the settings for `trust`. Certificates are always verified.
+///
+/// # Errors
+///
+/// [`TlsError::Certificate`] and [`TlsError::Protocol`].
+pub(crate) fn client_config(
+    trust: &Trust,
+    provider: &Arc<CryptoProvider>,
+) -> Result<ClientConfig, TlsError> {
+    let mut roots = RootCertStore::empty();
+    match trust {
+        Trust::Only(certificates) => {
+            for certificate in &**certificates {
+                roots
+                    .add(certificate.clone())
+                    .map_err(TlsError::Certificate)?;
+            }
+        }
+        Trust::System => {
+            let (_added, _ignored) =
+                roots.add_parsable_certificates(rustls_native_certs::load_native_certs().certs);
+            if roots.is_empty() {
+                roots.extend(webpki_roots::TLS_SERVER_ROOTS.iter().cloned());
+            }
+        }
+    }
+    let mut config = ClientConfig::builder_with_provider(Arc::clone(provider))
+        .with_safe_default_protocol_versions()
+        .map_err(TlsError::Protocol)?
+        .with_root_certificates(roots)
+        .with_no_client_auth();
+    config.resumption = Resumption::in_memory_sessions(SESSIONS);
+    Ok(config)
+}

@@ -1,0 +1,265 @@
+//! The request body on its way to OSS.
+//!
+//! Frames pass one by one, as fast as the upstream connection accepts them. A gate holds the body while
+//! the client waits for `100 Continue`: hyper sends `100 Continue` to the client when the body is first
+//! polled, so the body must not be polled before OSS has sent its own.
+//!
+//! The body stays in [`Upload`], and a small one is kept there until the answer begins
+//! ([`super::retained`]), so that its request can be sent again.
+
+use std::pin::Pin;
+use std::sync::atomic::{AtomicBool, AtomicU8, AtomicU64, Ordering::Relaxed};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::task::{Context, Poll};
+
+use bytes::Bytes;
+use http_body::{Body, Frame, SizeHint};
+
+use crate::http::{BodyError, RequestBody};
+use crate::origin::link::retained::{MOST, Retained};
+
+/// Whether the body may be read.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[repr(u8)]
+pub(crate) enum Gate {
+    /// It may.
+    Open,
+    /// Not before OSS has sent `100 Continue`.
+    Held,
+    /// Never again: OSS has answered and does not read the rest.
+    Frozen,
+}
+
+/// Whether the bytes of a body are kept until the answer begins.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Retention {
+    /// They are, within the limits.
+    Kept,
+    /// They are not: the request must not be sent twice.
+    Discarded,
+}
+
+/// The body of one request, and how much of it was sent.
+#[derive(Debug)]
+pub(crate) struct Upload {
+    /// One task polls the body, so the lock is never contended.
+    source: Mutex<Source>,
+    gate: AtomicU8,
+    /// Bytes read from the client.
+    received: AtomicU64,
+    /// Bytes sent in the present attempt.
+    sent: AtomicU64,
+    is_done: AtomicBool,
+    has_failed: AtomicBool,
+    waits_for_client: AtomicBool,
+    /// The length of the body, when the client announced it.
+    length: Option<u64>,
+}
+
+/// Where the frames of a body come from.
+#[derive(Debug)]
+struct Source {
+    body: RequestBody,
+    /// What was read so far; `None` when it is not kept.
+    retained: Option<Retained>,
+    /// The next frame of `retained` to send again; behind its last one, `body` is read.
+    next: usize,
+    is_untouched: bool,
+}
+
+impl Upload {
+    /// Takes the body. [`Gate::Held`] holds it until [`Upload::open_gate`].
+    #[must_use]
+    pub(crate) fn new(body: RequestBody, gate: Gate, retention: Retention) -> Arc<Self> {
+        let length = body.size_hint().exact();
+        let is_small = length.is_none_or(|length| length <= MOST as u64);
+        let is_kept = retention == Retention::Kept && is_small;
+        Arc::new(Self {
+            source: Mutex::new(Source {
+                body,
+                retained: is_kept.then(Retained::default),
+                next: 0,
+                is_untouched: true,
+            }),
+            gate: AtomicU8::new(gate as u8),
+            received: AtomicU64::new(0),
+            sent: AtomicU64::new(0),
+            is_done: AtomicBool::new(false),
+            has_failed: AtomicBool::new(false),
+            waits_for_client: AtomicBool::new(false),
+            length,
+        })
+    }
+
+    fn source(&self) -> MutexGuard<'_, Source> {
+        self.source.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// Releases a held body. The caller must poll the connection again.
+    pub(crate) fn open_gate(&self) {
+        if self.is_held() {
+            self.gate.store(Gate::Open as u8, Relaxed);
+        }
+    }
+
+    /// Whether the body is held.
+    #[must_use]
+    pub(crate) fn is_held(&self) -> bool {
+        self.gate.load(Relaxed) == Gate::Held as u8
+    }
+
+    /// Stops the body for good: OSS has answered and does not read the rest.
+    pub(crate) fn freeze(&self) {
+        self.gate.store(Gate::Frozen as u8, Relaxed);
+    }
+
+    /// Prepares another attempt: the body is sent from its beginning.
+    pub(crate) fn rewind(&self) {
+        self.source().next = 0;
+        self.sent.store(0, Relaxed);
+        self.is_done.store(false, Relaxed);
+    }
+
+    /// Gives up what was kept: the answer has begun.
+    pub(crate) fn release(&self) {
+        self.source().retained = None;
+    }
+
+    /// The number of bytes read from the client.
+    #[must_use]
+    pub(crate) fn received(&self) -> u64 {
+        self.received.load(Relaxed)
+    }
+
+    /// The number of bytes handed to the upstream connection in the present attempt.
+    #[must_use]
+    pub(crate) fn sent(&self) -> u64 {
+        self.sent.load(Relaxed)
+    }
+
+    /// Whether the whole body was handed to the upstream connection.
+    #[must_use]
+    pub(crate) fn is_done(&self) -> bool {
+        self.is_done.load(Relaxed)
+    }
+
+    /// Whether the body of the client broke off.
+    #[must_use]
+    pub(crate) fn has_failed(&self) -> bool {
+        self.has_failed.load(Relaxed)
+    }
+
+    /// Whether the body can be sent from its beginning: no byte of it was read, or all that was read is
+    /// kept.
+    #[must_use]
+    pub(crate) fn is_repeatable(&self) -> bool {
+        let source = self.source();
+        (source.is_untouched || source.retained.is_some()) && !self.has_failed()
+    }
+
+    /// Whether the body waits for bytes from the client.
+    #[must_use]
+    pub(crate) fn waits_for_client(&self) -> bool {
+        self.waits_for_client.load(Relaxed)
+    }
+
+    fn note_sent(&self, bytes: usize) {
+        self.sent.fetch_add(bytes as u64, Relaxed);
+    }
+}
+
+impl Source {
+    /// The next frame that was kept and has not been sent in this attempt.
+    fn repeated(&mut self) -> Option<Bytes> {
+        let frame = self.retained.as_ref()?.frame(self.next)?.clone();
+        self.next += 1;
+        Some(frame)
+    }
+
+    fn has_repeated(&self) -> bool {
+        let retained = self.retained.as_ref();
+        retained.is_some_and(|retained| retained.frame(self.next).is_some())
+    }
+
+    /// Keeps a frame that was read from the client.
+    fn retain(&mut self, data: &Bytes) {
+        self.is_untouched = false;
+        if let Some(retained) = self.retained.take() {
+            self.retained = retained.push(data.clone());
+            self.next += 1;
+        }
+    }
+
+    fn is_over(&self) -> bool {
+        !self.has_repeated() && self.body.is_end_stream()
+    }
+}
+
+/// The body type of the upstream connection.
+#[derive(Debug)]
+pub(crate) enum UploadBody {
+    /// No body.
+    Empty,
+    /// A body, read through its [`Upload`].
+    Stream(Arc<Upload>),
+}
+
+impl Body for UploadBody {
+    type Data = Bytes;
+    type Error = BodyError;
+
+    fn poll_frame(
+        self: Pin<&mut Self>,
+        cx: &mut Context<'_>,
+    ) -> Poll<Option<Result<Frame<Bytes>, BodyError>>> {
+        let Self::Stream(upload) = self.get_mut() else {
+            return Poll::Ready(None);
+        };
+        if upload.gate.load(Relaxed) != Gate::Open as u8 {
+            return Poll::Pending;
+        }
+        let mut source = upload.source();
+        if let Some(frame) = source.repeated() {
+            upload.note_sent(frame.len());
+            upload.is_done.store(source.is_over(), Relaxed);
+            return Poll::Ready(Some(Ok(Frame::data(frame))));
+        }
+        let polled = Pin::new(&mut source.body).poll_frame(cx);
+        upload.waits_for_client.store(polled.is_pending(), Relaxed);
+        match &polled {
+            Poll::Ready(Some(Ok(frame))) => {
+                if let Some(data) = frame.data_ref() {
+                    upload.received.fetch_add(data.len() as u64, Relaxed);
+                    upload.note_sent(data.len());
+                    source.retain(data);
+                }
+                if source.is_over() {
+                    upload.is_done.store(true, Relaxed);
+                }
+            }
+            Poll::Ready(None) => upload.is_done.store(true, Relaxed),
+            Poll::Ready(Some(Err(_))) => upload.has_failed.store(true, Relaxed),
+            Poll::Pending => {}
+        }
+        polled
+    }
+
+    fn is_end_stream(&self) -> bool {
+        match self {
+            Self::Empty => true,
+            Self::Stream(upload) => upload.is_done() || upload.source().is_over(),
+        }
+    }
+
+    fn size_hint(&self) -> SizeHint {
+        match self {
+            Self::Empty => SizeHint::with_exact(0),
+            // Only an announced length is exact: hyper would send a body that has come whole with a
+            // Content-Length, although the client has sent it chunked.
+            Self::Stream(upload) => match upload.length {
+                Some(length) => SizeHint::with_exact(length.saturating_sub(upload.sent())),
+                None => SizeHint::default(),
+            },
+        }
+    }
+}

@@ -1,0 +1,112 @@
+//! The buckets of an origin and the hosts of each.
+//!
+//! Buckets that the config names get their hosts when the config is built. The names that a pattern covers
+//! are not known before a client asks for them; their hosts are made then, and at most [`MOST`] are kept,
+//! so that a client that tries many names cannot exhaust memory.
+
+use std::collections::HashMap;
+use std::sync::{Arc, Mutex, PoisonError};
+
+use tokio::time::Instant;
+
+use crate::origin::tiers::group::Tiers;
+
+/// The most buckets kept for names that only a pattern covers.
+const MOST: usize = 1024;
+
+/// A bucket and its hosts.
+#[derive(Clone, Debug)]
+pub(crate) struct Bucket {
+    /// The bucket's name.
+    pub(crate) name: Arc<str>,
+    /// The hosts it is reached at.
+    pub(crate) tiers: Arc<Tiers>,
+}
+
+/// Makes the hosts of a bucket; `None` for a name that cannot be part of a host name.
+pub(crate) type MakeTiers = Box<dyn Fn(&str) -> Option<Arc<Tiers>> + Send + Sync>;
+
+/// Finds the [`Bucket`] of a name the config allows.
+pub(crate) struct BucketTable {
+    /// The first named bucket. Most origins have only one, and a comparison is cheaper than hashing.
+    first: Option<Bucket>,
+    named: HashMap<Box<str>, Bucket>,
+    others: Mutex<HashMap<Box<str>, Bucket>>,
+    make: MakeTiers,
+}
+
+impl std::fmt::Debug for BucketTable {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("BucketTable")
+            .field("named", &self.named)
+            .finish_non_exhaustive()
+    }
+}
+
+impl BucketTable {
+    /// Creates a table with the buckets `names`; `make` makes the hosts of each, and of others later.
+    pub(crate) fn new<'a>(names: impl IntoIterator<Item = &'a str>, make: MakeTiers) -> Self {
+        let named: HashMap<Box<str>, Bucket> = names
+            .into_iter()
+            .filter_map(|name| Some((name.into(), bucket(name, &make)?)))
+            .collect();
+        Self {
+            first: named.values().next().cloned(),
+            named,
+            others: Mutex::default(),
+            make,
+        }
+    }
+
+    /// The tier in use; where buckets differ, the one furthest down.
+    pub(crate) fn active_tier(&self) -> usize {
+        let others = self.others.lock().unwrap_or_else(PoisonError::into_inner);
+        self.named
+            .values()
+            .chain(others.values())
+            .map(|bucket| bucket.tiers.active())
+            .max()
+            .unwrap_or(0)
+    }
+
+    /// The hosts of the named buckets.
+    pub(crate) fn named(&self) -> impl Iterator<Item = &Arc<Tiers>> {
+        self.named.values().map(|bucket| &bucket.tiers)
+    }
+
+    /// Returns the bucket called `name`, which the caller has checked against the config. `None` for a name
+    /// that cannot be part of a host name.
+    pub(crate) fn get(&self, name: &str) -> Option<Bucket> {
+        if let Some(first) = self.first.as_ref().filter(|first| &*first.name == name) {
+            return Some(first.clone());
+        }
+        if let Some(bucket) = self.named.get(name) {
+            return Some(bucket.clone());
+        }
+        let mut others = self.others.lock().unwrap_or_else(PoisonError::into_inner);
+        if let Some(bucket) = others.get(name) {
+            return Some(bucket.clone());
+        }
+        if others.len() >= MOST {
+            // A name that never resolved is removed first: a client that invents names must not drive out
+            // real buckets.
+            let now = Instant::now();
+            let is_invented = |bucket: &Bucket| bucket.tiers.first().addresses.age(now).is_none();
+            let invented = others.iter().find(|(_, bucket)| is_invented(bucket));
+            let goes = invented.or_else(|| others.iter().next());
+            if let Some(goes) = goes.map(|(name, _)| name.clone()) {
+                others.remove(&goes);
+            }
+        }
+        let bucket = bucket(name, &self.make)?;
+        others.insert(name.into(), bucket.clone());
+        Some(bucket)
+    }
+}
+
+fn bucket(name: &str, make: &MakeTiers) -> Option<Bucket> {
+    Some(Bucket {
+        name: name.into(),
+        tiers: make(name)?,
+    })
+}
