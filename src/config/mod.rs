@@ -12,6 +12,7 @@ mod fallback;
 mod getters;
 mod interpolate;
 pub mod listener;
+mod located;
 pub mod origin;
 mod pattern;
 pub mod policy;

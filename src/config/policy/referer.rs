@@ -2,7 +2,7 @@
 
 use serde::Serialize;
 
-use crate::config::policy::Located;
+use crate::config::located::Located;
 use crate::config::reader::{Reader, Text};
 use crate::oss::referer::Switches;
 
