@@ -5,7 +5,6 @@
 //! because the proxy can still serve clients that do not check the time.
 
 use std::fmt;
-use std::io;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
@@ -16,7 +15,8 @@ use rustls::sign::CertifiedKey;
 use serde::Serialize;
 use x509_parser::extensions::GeneralName;
 
-use crate::config::reader::{Reader, Text};
+use crate::config::pem::{PemError, read_chain, read_key};
+use crate::config::reader::Reader;
 
 /// `[[certificate]]`: a certificate chain and its private key, which belong together.
 #[derive(Clone, Debug, Serialize)]
@@ -97,43 +97,6 @@ impl std::error::Error for CertificateError {
             Self::Unreadable(_, error) => Some(error),
             Self::Unusable { error, .. } => Some(error),
             Self::NotAFile(_) | Self::NoCertificate(_) | Self::WrongKey { .. } => None,
-        }
-    }
-}
-
-/// Why a PEM file cannot be read. The display form is the rest of a sentence that begins with the file.
-#[derive(Debug)]
-pub enum PemError {
-    /// The system cannot read the file.
-    Io(io::Error),
-    /// The file is not in PEM format. The parser's own error may quote the file, which may be a private
-    /// key, so it is not kept.
-    Format,
-}
-
-impl From<pem::Error> for PemError {
-    fn from(error: pem::Error) -> Self {
-        match error {
-            pem::Error::Io(error) => Self::Io(error),
-            _ => Self::Format,
-        }
-    }
-}
-
-impl fmt::Display for PemError {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        match self {
-            Self::Io(error) => write!(f, "cannot be read: {error}"),
-            Self::Format => f.write_str("is not a PEM file"),
-        }
-    }
-}
-
-impl std::error::Error for PemError {
-    fn source(&self) -> Option<&(dyn std::error::Error + 'static)> {
-        match self {
-            Self::Io(error) => Some(error),
-            Self::Format => None,
         }
     }
 }
@@ -248,44 +211,6 @@ impl Certificate {
             expires: leaf.expires,
             ..self.clone()
         })
-    }
-}
-
-/// Reads the certificates of the PEM file that `text`, the value of `key`, names. Returns `None` when the
-/// file cannot be used, which is reported then.
-pub(crate) fn read_chain(
-    reader: &Reader<'_>,
-    key: &str,
-    text: &Text,
-) -> Option<Vec<CertificateDer<'static>>> {
-    let path = reader.base().join(&text.value);
-    let read = CertificateDer::pem_file_iter(path)
-        .and_then(Iterator::collect::<Result<Vec<_>, pem::Error>>);
-    match read {
-        Ok(list) if !list.is_empty() => Some(list),
-        Ok(_) => {
-            reader.error_at(key, text, "contains no PEM certificate", None);
-            None
-        }
-        Err(error) => {
-            reader.error_at(key, text, PemError::from(error), None);
-            None
-        }
-    }
-}
-
-fn read_key(reader: &Reader<'_>, text: &Text) -> Option<PrivateKeyDer<'static>> {
-    match PrivateKeyDer::from_pem_file(reader.base().join(&text.value)) {
-        Ok(key) => Some(key),
-        Err(pem::Error::NoItemsFound) => {
-            let hint = "decrypt the key first, if it is encrypted".to_owned();
-            reader.error_at("key", text, "contains no PEM private key", Some(hint));
-            None
-        }
-        Err(error) => {
-            reader.error_at("key", text, PemError::from(error), None);
-            None
-        }
     }
 }
 

@@ -12,10 +12,10 @@ use rustls::pki_types::CertificateDer;
 use serde::{Serialize, Serializer};
 
 use crate::config::addressing::{Addressing, Mismatch};
-use crate::config::certificate::read_chain;
 use crate::config::endpoint::{Endpoint, EndpointHost, split_port};
 use crate::config::fallback::{self, OriginSettings};
 use crate::config::pattern::{BucketPattern, host_name};
+use crate::config::pem::read_chain;
 use crate::config::reader::Reader;
 use crate::config::value::{Invalid, check_encoded, serialize_duration};
 use crate::oss::addressing::is_bucket_name;
