@@ -237,7 +237,7 @@ impl LiveConfig {
                     return certificate.clone();
                 }
                 certificate.read_again().unwrap_or_else(|error| {
-                    errors.push(error);
+                    errors.push(error.to_string());
                     certificate.clone()
                 })
             })

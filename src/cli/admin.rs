@@ -1,40 +1,42 @@
-//! `ossgate reload`, `drain`, `undrain`, `upgrade` and `status`: ask the running process.
+//! `ossgate reload`, `drain`, `undrain`, `upgrade` and `status`: send a command to the running process.
 //!
-//! It is found by the `[admin]` table of the config file. A file the process would refuse still says
-//! where it listens, so that `reload` can print what is wrong from the process itself.
+//! The `[admin]` table of the config file has the address of the process. Only this table must be valid:
+//! the process itself reports the problems of a file that it cannot load.
 
+use std::fmt;
 use std::io::{self, Write};
 use std::path::Path;
 use std::time::Duration;
 
 use bytes::Bytes;
-use http::{Method, Request, header};
+use http::{Method, Request, Response, header};
 use http_body_util::{BodyExt, Empty};
 use hyper_util::rt::TokioIo;
 use tokio::io::{AsyncRead, AsyncWrite};
 
-use crate::cli::BAD_CONFIG;
+use crate::cli::exit_code::{BAD_CONFIG, FAILED};
 use crate::config::{self, Address, Admin, Env};
 
-/// Longest wait for the outcome: starting a new binary may take a while.
-const PATIENCE: Duration = Duration::from_secs(60);
+/// The maximum time to wait for the response. An upgrade is answered when the new process is ready, which
+/// can take many seconds.
+const TIMEOUT: Duration = Duration::from_secs(60);
 
-/// What is asked.
+/// A command for the running process.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Page {
-    /// Load the config again.
+pub enum AdminCommand {
+    /// Load the config file again.
     Reload,
-    /// Leave the load balancer.
+    /// Report that the process is not ready, and close client connections after their current request.
     Drain,
-    /// Come back.
+    /// End the drain.
     Undrain,
-    /// Replace the binary.
+    /// Start the installed binary and pass the sockets to it.
     Upgrade,
-    /// Show the state.
+    /// Return the state as JSON.
     Status,
 }
 
-impl Page {
+impl AdminCommand {
     fn path(self) -> &'static str {
         match self {
             Self::Reload => "/api/reload",
@@ -53,22 +55,79 @@ impl Page {
     }
 }
 
-/// Asks the process of the config at `path`, prints its answer; the exit code.
+/// Why no response was received.
+#[derive(Debug)]
+enum SendError {
+    /// This user may not connect to the Unix socket.
+    Denied,
+    /// Nothing listens on the address.
+    NoProcess(io::Error),
+    /// The address is `fd:NAME`; only the process that got the socket has its path or port.
+    PassedSocket,
+    /// The connection failed after it was made.
+    Http(hyper::Error),
+    /// The token of the config cannot be sent.
+    Request(http::Error),
+    /// The process did not answer within [`TIMEOUT`].
+    Timeout,
+}
+
+impl fmt::Display for SendError {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Denied => f.write_str(
+                "this user may not connect there; run the command as root or as the user of the process",
+            ),
+            Self::NoProcess(error) => write!(
+                f,
+                "no process answers there: {error}; a process that was started with another `admin.address` still listens on that one"
+            ),
+            Self::PassedSocket => {
+                f.write_str("the address of a passed socket is not known here; use curl with its address")
+            }
+            Self::Http(error) => write!(f, "{error}"),
+            Self::Request(error) => write!(f, "{error}"),
+            Self::Timeout => write!(f, "no answer within {} s", TIMEOUT.as_secs()),
+        }
+    }
+}
+
+impl From<hyper::Error> for SendError {
+    fn from(error: hyper::Error) -> Self {
+        Self::Http(error)
+    }
+}
+
+/// The error of a failed connect.
+fn not_connected(error: io::Error) -> SendError {
+    if error.kind() == io::ErrorKind::PermissionDenied {
+        SendError::Denied
+    } else {
+        SendError::NoProcess(error)
+    }
+}
+
+/// Sends `command` to the process with the config at `path` and prints the response. Returns the exit code.
 ///
 /// # Errors
 ///
-/// When `out` cannot be written to.
-pub fn ask(path: &Path, page: Page, env: Env<'_>, out: &mut impl Write) -> io::Result<u8> {
+/// The [`io::Error`] when the runtime cannot be started, or when `out` cannot be written to.
+pub fn send(
+    path: &Path,
+    command: AdminCommand,
+    env: Env<'_>,
+    out: &mut impl Write,
+) -> io::Result<u8> {
     let mut err = io::stderr();
     let admin = match config::load_admin(path, env) {
         Ok(Some(admin)) => admin,
         Ok(None) => {
             writeln!(
                 err,
-                "{}: has no `[admin]` table, so the process cannot be asked; SIGHUP reloads, too",
+                "{}: has no `[admin]` table, so the process has no address for commands; to reload, send SIGHUP",
                 path.display()
             )?;
-            return Ok(1);
+            return Ok(FAILED);
         }
         Err(problems) => {
             write!(err, "{problems}")?;
@@ -78,66 +137,55 @@ pub fn ask(path: &Path, page: Page, env: Env<'_>, out: &mut impl Write) -> io::R
     let runtime = tokio::runtime::Builder::new_current_thread()
         .enable_all()
         .build()?;
-    let asked = runtime.block_on(async {
-        match tokio::time::timeout(PATIENCE, talk(&admin, page)).await {
-            Ok(answer) => answer,
-            Err(_elapsed) => Err(format!("no answer within {} s", PATIENCE.as_secs())),
-        }
+    let sent = runtime.block_on(async {
+        tokio::time::timeout(TIMEOUT, connect_and_send(&admin, command))
+            .await
+            .unwrap_or(Err(SendError::Timeout))
     });
-    match asked {
-        Ok((true, text)) => {
-            write!(out, "{text}")?;
+    match sent {
+        Ok(response) if response.status().is_success() => {
+            write!(out, "{}", String::from_utf8_lossy(response.body()))?;
             Ok(0)
         }
-        Ok((false, text)) => {
-            write!(err, "{text}")?;
-            Ok(1)
+        Ok(response) => {
+            write!(err, "{}", String::from_utf8_lossy(response.body()))?;
+            Ok(FAILED)
         }
         Err(error) => {
             writeln!(err, "{}: {error}", admin.address)?;
-            Ok(1)
+            Ok(FAILED)
         }
     }
 }
 
-async fn talk(admin: &Admin, page: Page) -> Result<(bool, String), String> {
-    let no_process = |error: io::Error| match error.kind() {
-        io::ErrorKind::PermissionDenied => {
-            "this user may not ask there; run it as root, or as the user the process runs as"
-                .to_owned()
-        }
-        _ => format!(
-            "no process answers there: {error}; one that was started with another `admin.address` still has that one"
-        ),
-    };
+async fn connect_and_send(
+    admin: &Admin,
+    command: AdminCommand,
+) -> Result<Response<Bytes>, SendError> {
     match &admin.address {
         Address::Tcp(address) => {
             let socket = tokio::net::TcpStream::connect(address).await;
-            exchange(socket.map_err(no_process)?, admin, page).await
+            exchange(socket.map_err(not_connected)?, admin, command).await
         }
         Address::Unix(path) => {
             let socket = tokio::net::UnixStream::connect(path).await;
-            exchange(socket.map_err(no_process)?, admin, page).await
+            exchange(socket.map_err(not_connected)?, admin, command).await
         }
-        Address::Passed(_) => {
-            Err("the address of a passed socket is not known here; ask it with curl".to_owned())
-        }
+        Address::Passed(_) => Err(SendError::PassedSocket),
     }
 }
 
 async fn exchange(
     socket: impl AsyncRead + AsyncWrite + Unpin + Send + 'static,
     admin: &Admin,
-    page: Page,
-) -> Result<(bool, String), String> {
-    let text = |error: hyper::Error| error.to_string();
-    let (mut sender, connection) = hyper::client::conn::http1::handshake(TokioIo::new(socket))
-        .await
-        .map_err(text)?;
+    command: AdminCommand,
+) -> Result<Response<Bytes>, SendError> {
+    let (mut sender, connection) =
+        hyper::client::conn::http1::handshake(TokioIo::new(socket)).await?;
     let driver = tokio::spawn(connection);
     let mut request = Request::builder()
-        .method(page.method())
-        .uri(page.path())
+        .method(command.method())
+        .uri(command.path())
         .header(header::HOST, "ossgate")
         .header(header::CONNECTION, "close");
     if let Some(token) = &admin.token {
@@ -145,10 +193,9 @@ async fn exchange(
     }
     let request = request
         .body(Empty::<Bytes>::new())
-        .map_err(|error| error.to_string())?;
-    let answer = sender.send_request(request).await.map_err(text)?;
-    let is_good = answer.status().is_success();
-    let body = answer.into_body().collect().await.map_err(text)?.to_bytes();
+        .map_err(SendError::Request)?;
+    let (head, body) = sender.send_request(request).await?.into_parts();
+    let body = body.collect().await?.to_bytes();
     driver.abort();
-    Ok((is_good, String::from_utf8_lossy(&body).into_owned()))
+    Ok(Response::from_parts(head, body))
 }

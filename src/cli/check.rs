@@ -1,29 +1,29 @@
-//! `ossgate check`: every problem of a config, or what it would serve.
+//! `ossgate check`: prints every problem of a config, or what it would serve.
 //!
-//! Files are opened, names are not resolved and nothing is connected to.
+//! Files are opened, but no name is resolved and no connection is made.
 
 use std::io::{self, Write};
 use std::path::Path;
 
 use clap::ValueEnum;
 
-use crate::cli::BAD_CONFIG;
+use crate::cli::exit_code::BAD_CONFIG;
 use crate::config::{self, Buckets, Config, Env, Problems, Route};
 
-/// Form of the result.
+/// The format of the result.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
 pub enum Format {
-    /// For people.
+    /// Text for people.
     Text,
-    /// For programs.
+    /// JSON for programs.
     Json,
 }
 
-/// Checks the config at `path` and writes the result to `out`; the exit code.
+/// Checks the config at `path` and writes the result to `out`. Returns the exit code.
 ///
 /// # Errors
 ///
-/// When `out` cannot be written.
+/// The [`io::Error`] when `out` cannot be written to.
 pub fn check(path: &Path, format: Format, env: Env<'_>, out: &mut dyn Write) -> io::Result<u8> {
     let (problems, config) = match config::load(path, env) {
         Ok(loaded) => (loaded.warnings, Some(loaded.config)),
@@ -51,10 +51,7 @@ fn write_text(
 ) -> io::Result<()> {
     write!(out, "{}", problems.render())?;
     let Some(config) = config else {
-        let errors = problems
-            .iter()
-            .filter(|problem| !problem.is_warning)
-            .count();
+        let errors = problems.errors().count();
         let plural = if errors == 1 { "" } else { "s" };
         return writeln!(
             out,

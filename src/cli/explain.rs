@@ -1,13 +1,15 @@
-//! `ossgate explain`: what would become of one request, and why. Nothing is sent.
+//! `ossgate explain`: shows how one request would be answered, and why. Nothing is sent.
 
+use std::fmt;
 use std::io::{self, Write};
 use std::path::Path;
 use std::sync::Arc;
 
 use http::header::{HOST, HeaderName, HeaderValue};
+use http::uri::InvalidUri;
 use http::{Method, Request, Uri};
 
-use crate::cli::BAD_CONFIG;
+use crate::cli::exit_code::{BAD_CONFIG, REFUSED, USAGE};
 use crate::config::{self, Env};
 use crate::listener::tls;
 use crate::origin::endpoint::dns;
@@ -15,30 +17,57 @@ use crate::origin::tiers::registry::Registry;
 use crate::route::build;
 use crate::route::explain::{End, Explanation, RequestToExplain, explain};
 
-/// Exit code of a request that would be refused.
-pub const REFUSED: u8 = 3;
-/// Exit code of arguments that describe no request.
-const USAGE: u8 = 2;
-
-/// One request on the command line.
+/// The arguments that describe the request.
 #[derive(Clone, Copy, Debug)]
-pub struct Question<'a> {
-    /// `http://` or `https://`, host, path and query.
+pub struct RequestArguments<'a> {
+    /// The URL, with `http://` or `https://`.
     pub url: &'a str,
     /// The method.
     pub method: &'a str,
-    /// Header lines, `Name: value`.
+    /// The header fields, each `Name: value`.
     pub headers: &'a [String],
 }
 
-/// Explains `question` under the config at `path`; the exit code.
+/// Why the arguments do not describe a request.
+#[derive(Debug)]
+enum InvalidArgument {
+    Url(String, InvalidUri),
+    /// The URL has no scheme or no host.
+    PartialUrl(String),
+    Method(String),
+    /// A header field without a colon.
+    Header(String),
+    HeaderName(String),
+    /// The value of the header field with this name.
+    HeaderValue(String),
+}
+
+impl fmt::Display for InvalidArgument {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Url(url, error) => write!(f, "`{url}` is not a URL: {error}"),
+            Self::PartialUrl(url) => write!(
+                f,
+                "`{url}` is not a whole URL; write `http://HOST/PATH` or `https://HOST/PATH`"
+            ),
+            Self::Method(method) => write!(f, "`{method}` is not a method"),
+            Self::Header(line) => {
+                write!(f, "`{line}` is not a header field; write `Name: value`")
+            }
+            Self::HeaderName(name) => write!(f, "`{name}` is not the name of a header field"),
+            Self::HeaderValue(name) => write!(f, "the value of `{name}` has invalid characters"),
+        }
+    }
+}
+
+/// Writes to `out` how the proxy with the config at `path` would answer a request. Returns the exit code.
 ///
 /// # Errors
 ///
-/// When `out` cannot be written.
+/// The [`io::Error`] when `out` cannot be written to.
 pub fn explain_request(
     path: &Path,
-    question: &Question<'_>,
+    arguments: &RequestArguments<'_>,
     env: Env<'_>,
     out: &mut dyn Write,
 ) -> io::Result<u8> {
@@ -49,10 +78,10 @@ pub fn explain_request(
             return Ok(BAD_CONFIG);
         }
     };
-    let asked = match ask(question) {
+    let asked = match parse(arguments) {
         Ok(asked) => asked,
-        Err(why) => {
-            writeln!(out, "{why}")?;
+        Err(error) => {
+            writeln!(out, "{error}")?;
             return Ok(USAGE);
         }
     };
@@ -64,13 +93,13 @@ pub fn explain_request(
         });
     let router = match router {
         Ok(router) => router,
-        Err(why) => {
-            writeln!(out, "{why}")?;
+        Err(error) => {
+            writeln!(out, "{error}")?;
             return Ok(BAD_CONFIG);
         }
     };
     let explanation = explain(&router, &config, &asked);
-    print(path, question, &explanation, out)?;
+    print(path, arguments, &explanation, out)?;
     Ok(if explanation.end.is_served() {
         0
     } else {
@@ -78,35 +107,34 @@ pub fn explain_request(
     })
 }
 
-fn ask(question: &Question<'_>) -> Result<RequestToExplain, String> {
-    let uri: Uri = question
+/// Returns the request that the arguments describe.
+fn parse(arguments: &RequestArguments<'_>) -> Result<RequestToExplain, InvalidArgument> {
+    let uri: Uri = arguments
         .url
         .parse()
-        .map_err(|error| format!("`{}` is not a URL: {error}", question.url))?;
+        .map_err(|error| InvalidArgument::Url(arguments.url.to_owned(), error))?;
     let (Some(scheme), Some(authority)) = (uri.scheme_str(), uri.authority()) else {
-        return Err(format!(
-            "`{}` is not a whole URL; write `http://HOST/PATH` or `https://HOST/PATH`",
-            question.url
-        ));
+        return Err(InvalidArgument::PartialUrl(arguments.url.to_owned()));
     };
-    let method = Method::from_bytes(question.method.as_bytes())
-        .map_err(|_| format!("`{}` is not a method", question.method))?;
+    let method = Method::from_bytes(arguments.method.as_bytes())
+        .map_err(|_| InvalidArgument::Method(arguments.method.to_owned()))?;
     let target = uri.path_and_query().map_or("/", |target| target.as_str());
     let mut request = Request::new(());
     *request.method_mut() = method;
     *request.uri_mut() = target
         .parse()
-        .map_err(|_| format!("`{target}` is not a path"))?;
-    let host = HeaderValue::from_str(authority.as_str()).map_err(|error| error.to_string())?;
+        .map_err(|error| InvalidArgument::Url(arguments.url.to_owned(), error))?;
+    let host = HeaderValue::from_str(authority.as_str())
+        .map_err(|_| InvalidArgument::HeaderValue("host".to_owned()))?;
     request.headers_mut().insert(HOST, host);
-    for line in question.headers {
+    for line in arguments.headers {
         let (name, value) = line
             .split_once(':')
-            .ok_or_else(|| format!("`{line}` is not a header; write `Name: value`"))?;
+            .ok_or_else(|| InvalidArgument::Header(line.clone()))?;
         let name = HeaderName::from_bytes(name.trim().as_bytes())
-            .map_err(|_| format!("`{name}` is not the name of a header"))?;
+            .map_err(|_| InvalidArgument::HeaderName(name.to_owned()))?;
         let value = HeaderValue::from_str(value.trim())
-            .map_err(|_| format!("the value of `{name}` cannot be sent"))?;
+            .map_err(|_| InvalidArgument::HeaderValue(name.to_string()))?;
         if name == HOST {
             request.headers_mut().insert(name, value);
         } else {
@@ -121,11 +149,11 @@ fn ask(question: &Question<'_>) -> Result<RequestToExplain, String> {
 
 fn print(
     path: &Path,
-    question: &Question<'_>,
+    arguments: &RequestArguments<'_>,
     explanation: &Explanation,
     out: &mut dyn Write,
 ) -> io::Result<()> {
-    writeln!(out, "{} {}", question.method, question.url)?;
+    writeln!(out, "{} {}", arguments.method, arguments.url)?;
     for step in &explanation.steps {
         write!(out, "  {:8} {}", step.name, step.finding)?;
         match step.line {
@@ -134,14 +162,17 @@ fn print(
         }
     }
     match &explanation.end {
-        End::Sent(_) => writeln!(out, "OSS is asked."),
+        End::Sent(_) => writeln!(out, "the request would be sent to OSS"),
         End::Answered(status, None) => {
-            writeln!(out, "The proxy answers {status}. OSS is not asked.")
+            writeln!(
+                out,
+                "the proxy would answer {status}; nothing would be sent to OSS"
+            )
         }
         End::Answered(status, Some(kind)) => {
             writeln!(
                 out,
-                "The proxy answers {status}, x-ossgate-error: {kind}. OSS is not asked."
+                "the proxy would answer {status}, x-ossgate-error: {kind}; nothing would be sent to OSS"
             )
         }
     }

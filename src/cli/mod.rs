@@ -1,8 +1,10 @@
-//! What a person types: arguments, texts and exit codes.
+//! The command line: arguments, texts and exit codes.
 
 pub mod admin;
 pub mod check;
 pub mod demo;
+mod environment;
+pub mod exit_code;
 pub mod explain;
 pub mod import;
 pub mod run;
@@ -13,15 +15,13 @@ use std::path::PathBuf;
 
 use clap::{Args, CommandFactory, Parser, Subcommand};
 
-use crate::cli::admin::Page;
+use crate::cli::admin::AdminCommand;
 use crate::cli::check::Format;
-use crate::cli::explain::Question;
+use crate::cli::demo::Mode;
+use crate::cli::environment::env;
+use crate::cli::exit_code::{FAILED, USAGE};
+use crate::cli::explain::RequestArguments;
 use crate::cli::import::Source;
-
-/// Exit code of a config that cannot be served (sysexits `EX_CONFIG`).
-pub const BAD_CONFIG: u8 = 78;
-/// Exit code when something is not available now, such as an address to listen on (`EX_TEMPFAIL`).
-pub const NOT_NOW: u8 = 75;
 
 /// A reverse proxy that gives Alibaba Cloud OSS a fixed IP.
 #[derive(Debug, Parser)]
@@ -38,7 +38,8 @@ struct Arguments {
 
 #[derive(Args, Debug)]
 struct ConfigFile {
-    /// The config file; default: `ossgate.toml` here, else `/etc/ossgate/ossgate.toml`.
+    /// The config file. Default: `ossgate.toml` in the working directory if it exists, else
+    /// `/etc/ossgate/ossgate.toml`.
     #[arg(short = 'c', long = "config", env = "OSSGATE_CONFIG", global = true)]
     config: Option<PathBuf>,
 }
@@ -59,49 +60,50 @@ impl ConfigFile {
 
 #[derive(Debug, Subcommand)]
 enum Command {
-    /// Serve until told to stop.
+    /// Serve until SIGTERM or SIGINT.
     Run,
-    /// Have the running process load its config again; says why when it does not take it.
+    /// Make the running process load its config again; prints the problems if it cannot.
     Reload,
-    /// Have the running process leave its load balancer: not ready, clients are asked to connect anew.
+    /// Take the running process out of its load balancer: it reports that it is not ready, and closes
+    /// client connections after their current request.
     Drain,
-    /// Have it come back.
+    /// End the drain: the running process reports that it is ready again.
     Undrain,
-    /// Have it start the binary that is installed now, hand over its sockets and end.
+    /// Make the running process start the binary that is installed now, pass its sockets to it, and exit.
     Upgrade,
     /// Print the state of the running process as JSON.
     Status,
-    /// Check the config: all problems at once, with their places.
+    /// Check the config; prints all problems with their places.
     Check {
-        /// Form of the result.
+        /// The format of the result.
         #[arg(long, value_enum, default_value = "text")]
         format: Format,
     },
-    /// Run the proxy in front of an OSS-like origin: no account, no root, loopback only.
+    /// Run the proxy in front of an OSS-like origin; needs no account and no root, and uses loopback only.
     Demo {
-        /// Try everything once and exit: 0 when all of it works.
+        /// Send a fixed set of requests and exit, with 0 if all results are as expected.
         #[arg(long)]
         once: bool,
     },
-    /// Tell what would become of a request, and which rule says so. Nothing is sent. Exit 0: served,
-    /// 3: refused.
+    /// Show how a request would be answered and which rule decides; nothing is sent. Exit code 0: it would
+    /// be served, 3: refused.
     Explain {
-        /// `http://` or `https://`, host, path and query, as a client would ask.
+        /// The URL that a client would request, with `http://` or `https://`.
         url: String,
         /// The method.
         #[arg(short = 'X', long, default_value = "GET")]
         method: String,
-        /// A header, `Name: value`; repeatable.
+        /// A header field, `Name: value`. Can be repeated.
         #[arg(short = 'H', long = "header")]
         headers: Vec<String>,
     },
-    /// Write a config from nginx files, or from what OSS answers about a bucket. What cannot be carried
-    /// over is told on standard error.
+    /// Write a config from nginx files, or from the settings of a bucket at OSS. What cannot be carried over
+    /// is listed on standard error.
     Import {
         #[command(subcommand)]
-        from: From,
+        from: ImportFrom,
     },
-    /// Print the effective config, defaults included.
+    /// Print the effective config, with all defaults.
     Show,
     /// Print the JSON Schema of the config, for editors.
     Schema,
@@ -110,29 +112,29 @@ enum Command {
         /// The bucket.
         #[arg(long)]
         bucket: String,
-        /// Its region, such as `cn-hangzhou`.
+        /// The region of the bucket, such as `cn-hangzhou`.
         #[arg(long)]
         region: String,
-        /// `internal` on an ECS instance of the region, else `public`.
+        /// `internal` on an ECS instance in the region, else `public`.
         #[arg(long, default_value = "internal")]
         network: String,
     },
 }
 
 #[derive(Debug, Subcommand)]
-enum From {
-    /// From nginx configuration files: the published recipe for OSS and its variants.
+enum ImportFrom {
+    /// Import nginx configuration files: the published recipe for OSS and its variants.
     Nginx {
         /// The files.
         #[arg(required = true)]
         files: Vec<PathBuf>,
     },
-    /// From the XML of GetBucketReferer, GetBucketCors or GetBucketWebsite.
+    /// Import the XML responses of GetBucketReferer, GetBucketCors or GetBucketWebsite.
     BucketXml {
-        /// The bucket it is about.
+        /// The bucket that they are about.
         #[arg(long)]
         bucket: String,
-        /// Its region.
+        /// The region of the bucket.
         #[arg(long)]
         region: String,
         /// The files.
@@ -141,7 +143,7 @@ enum From {
     },
 }
 
-/// Runs the command line; the exit code.
+/// Runs the command line. Returns the exit code.
 #[must_use]
 pub fn main() -> u8 {
     let arguments = Arguments::parse();
@@ -153,29 +155,32 @@ pub fn main() -> u8 {
             drop(out);
             return run::run(&path);
         }
-        Some(Command::Reload) => admin::ask(&path, Page::Reload, &env, &mut out),
-        Some(Command::Drain) => admin::ask(&path, Page::Drain, &env, &mut out),
-        Some(Command::Undrain) => admin::ask(&path, Page::Undrain, &env, &mut out),
-        Some(Command::Upgrade) => admin::ask(&path, Page::Upgrade, &env, &mut out),
-        Some(Command::Status) => admin::ask(&path, Page::Status, &env, &mut out),
+        Some(Command::Reload) => admin::send(&path, AdminCommand::Reload, &env, &mut out),
+        Some(Command::Drain) => admin::send(&path, AdminCommand::Drain, &env, &mut out),
+        Some(Command::Undrain) => admin::send(&path, AdminCommand::Undrain, &env, &mut out),
+        Some(Command::Upgrade) => admin::send(&path, AdminCommand::Upgrade, &env, &mut out),
+        Some(Command::Status) => admin::send(&path, AdminCommand::Status, &env, &mut out),
         Some(Command::Check { format }) => check::check(&path, format, &env, &mut out),
-        Some(Command::Demo { once }) => demo::demo(once, &mut out),
+        Some(Command::Demo { once }) => {
+            let mode = if once { Mode::Once } else { Mode::Serve };
+            demo::demo(mode, &mut out)
+        }
         Some(Command::Explain {
             url,
             method,
             headers,
         }) => {
-            let question = Question {
+            let arguments = RequestArguments {
                 url: &url,
                 method: &method,
                 headers: &headers,
             };
-            explain::explain_request(&path, &question, &env, &mut out)
+            explain::explain_request(&path, &arguments, &env, &mut out)
         }
         Some(Command::Import { from }) => {
             let source = match &from {
-                From::Nginx { files } => Source::Nginx(files),
-                From::BucketXml {
+                ImportFrom::Nginx { files } => Source::Nginx(files),
+                ImportFrom::BucketXml {
                     bucket,
                     region,
                     files,
@@ -196,24 +201,15 @@ pub fn main() -> u8 {
         }) => show::init(&bucket, &region, &network, &mut out, &mut std::io::stderr()),
         None if arguments.test => check::check(&path, Format::Text, &env, &mut out),
         None => {
-            // Nothing can be done about a closed output.
+            // An error here means that the output is closed, so it could not be reported.
             let _printed = Arguments::command().print_help();
-            let _told = writeln!(
+            let _written = writeln!(
                 std::io::stderr(),
-                "\nNo command given. To serve: `ossgate run`"
+                "\nno command given; to serve, use `ossgate run`"
             );
-            return 2;
+            return USAGE;
         }
     };
-    // A closed output, as of `| head`, is not a failure worth words.
-    written.unwrap_or(1)
-}
-
-/// Looks up an environment variable for the config.
-#[expect(
-    clippy::disallowed_methods,
-    reason = "the command line reads the environment for the rest"
-)]
-pub(crate) fn env(name: &str) -> Option<String> {
-    std::env::var(name).ok()
+    // Writing fails when the reader of a pipe has gone, as with `| head`. That needs no message.
+    written.unwrap_or(FAILED)
 }

@@ -1,18 +1,22 @@
-//! `ossgate run`: serve until told to stop.
+//! `ossgate run`: serves until SIGTERM or SIGINT.
 
 use std::hash::{BuildHasher, RandomState};
 use std::path::Path;
 
 use crate::app;
-use crate::cli::{BAD_CONFIG, NOT_NOW, env};
+use crate::cli::environment::env;
+use crate::cli::exit_code::{BAD_CONFIG, FAILED, NOT_NOW};
 use crate::config::{self, Sink};
 use crate::supervise::{self, Signals, Supervisor};
 use crate::telemetry;
 use crate::telemetry::sink::SharedSink;
 
-/// Serves the config at `path`; the exit code.
+/// Serves the config at `path`. Returns the exit code.
 #[must_use]
-#[expect(clippy::print_stderr, reason = "before the log is set up")]
+#[expect(
+    clippy::print_stderr,
+    reason = "these errors come before the log is set up"
+)]
 pub fn run(path: &Path) -> u8 {
     let (mut inherited, predecessor) = supervise::inherited(&env);
     let loaded = match config::load(path, &env) {
@@ -54,7 +58,7 @@ pub fn run(path: &Path) -> u8 {
         Ok(prepared) => prepared,
         Err(error) => {
             tracing::error!(%error, "cannot wait for signals");
-            return 1;
+            return FAILED;
         }
     };
     let admin = match supervise::bind_admin(&config, &mut inherited) {
@@ -87,8 +91,8 @@ pub fn run(path: &Path) -> u8 {
             0
         }
         Err(error) => {
-            tracing::error!(%error, "ended early");
-            1
+            tracing::error!(%error, "stopped after an error");
+            FAILED
         }
     }
 }
@@ -103,7 +107,7 @@ fn open(sink: &Sink, standard: SharedSink) -> std::io::Result<SharedSink> {
     }
 }
 
-/// A number no other process is likely to have; the standard library seeds its hasher randomly.
+/// Returns a number that differs between processes: the standard library seeds its hasher randomly.
 fn seed() -> u64 {
     RandomState::new().hash_one(std::process::id())
 }

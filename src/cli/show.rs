@@ -1,19 +1,19 @@
-//! `ossgate show`, `schema` and `init`: configs as text.
+//! `ossgate show`, `schema` and `init`: print a config or its schema.
 //!
-//! What `show` and `init` write is a config again, and `check` accepts it.
+//! The output of `show` and `init` is a config that `check` accepts.
 
 use std::io::{self, Write};
 use std::path::Path;
 
-use crate::cli::BAD_CONFIG;
+use crate::cli::exit_code::BAD_CONFIG;
 use crate::config::{self, Env, schema};
 
-/// Writes the effective config at `path`, defaults included; the exit code. Files are named, never
-/// shown: certificates and keys appear as paths.
+/// Writes the effective config of the file at `path`, with all defaults. Returns the exit code.
+/// Certificates and keys appear as paths, never with their content.
 ///
 /// # Errors
 ///
-/// When `out` cannot be written.
+/// The [`io::Error`] when `out` cannot be written to.
 pub fn show(path: &Path, env: Env<'_>, out: &mut dyn Write) -> io::Result<u8> {
     let config = match config::load(path, env) {
         Ok(loaded) => loaded.config,
@@ -32,18 +32,19 @@ pub fn show(path: &Path, env: Env<'_>, out: &mut dyn Write) -> io::Result<u8> {
 ///
 /// # Errors
 ///
-/// When `out` cannot be written.
+/// The [`io::Error`] when `out` cannot be written to.
 pub fn schema(out: &mut dyn Write) -> io::Result<u8> {
     let text = serde_json::to_string_pretty(&schema::json_schema()).map_err(io::Error::other)?;
     writeln!(out, "{text}")?;
     Ok(0)
 }
 
-/// Writes a commented config for `bucket` in `region`; what is wrong with the arguments goes to `errors`.
+/// Writes a commented config for `bucket` in `region` to `out`. Problems of the arguments go to `errors`.
+/// Returns the exit code.
 ///
 /// # Errors
 ///
-/// When `out` or `errors` cannot be written.
+/// The [`io::Error`] when `out` or `errors` cannot be written to.
 pub fn init(
     bucket: &str,
     region: &str,
@@ -57,7 +58,7 @@ pub fn init(
          [[listener]]\n\
          address = \"0.0.0.0:80\"\n\
          \n\
-         # For HTTPS: uncomment, and name your certificate.\n\
+         # For HTTPS: uncomment this, and write the paths of your certificate.\n\
          # [[listener]]\n\
          # address = \"0.0.0.0:443\"\n\
          # tls = true\n\
@@ -65,14 +66,15 @@ pub fn init(
          # cert = \"/etc/ossgate/tls/fullchain.pem\"\n\
          # key = \"/etc/ossgate/tls/privkey.pem\"\n\
          \n\
-         # Without `hosts` the route serves every host, the bare IP included.\n\
-         # `network` is \"internal\" on an ECS instance of the same region, else \"public\".\n\
+         # A route without `hosts` serves every host, and requests by IP address.\n\
+         # Set `network` to \"internal\" on an ECS instance in the same region, else to \"public\".\n\
          [[route]]\n\
          origin = {{ bucket = {bucket:?}, region = {region:?}, network = {network:?} }}\n"
     );
-    // What is written must be what `check` accepts; so the arguments are checked by it.
+    // The output must be a config that `check` accepts, so the same code checks the arguments.
     if let Err(problems) = config::from_str("the new config", &text, Path::new("."), &|_| None) {
-        // Not to `out`, which is usually a file by now; and by argument, as no file was written.
+        // `out` is usually redirected to a file, so problems go to `errors`. They name the argument, since
+        // there is no file with lines yet.
         for problem in problems.iter() {
             let argument = problem.path.rsplit('.').next().unwrap_or_default();
             writeln!(errors, "--{argument}: {}", problem.message)?;

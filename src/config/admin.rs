@@ -1,4 +1,4 @@
-//! `[admin]`: the listener for metrics, health and the commands of an operator.
+//! `[admin]`: the listener for metrics, health checks and operator commands.
 
 use std::fmt;
 use std::net::{IpAddr, Ipv4Addr, SocketAddr};
@@ -8,12 +8,12 @@ use serde::Serialize;
 use crate::config::listener::{Address, read_address};
 use crate::config::reader::Reader;
 
-/// A secret: neither shown nor printed.
+/// A secret. `Debug` and `Serialize` write `***` instead of it.
 #[derive(Clone, PartialEq, Eq)]
 pub struct Secret(String);
 
 impl Secret {
-    /// The secret itself.
+    /// Returns the secret.
     #[must_use]
     pub fn reveal(&self) -> &str {
         &self.0
@@ -32,21 +32,22 @@ impl Serialize for Secret {
     }
 }
 
-/// `[admin]`. Without the table there is no such listener.
+/// `[admin]`. Without the table there is no admin listener.
 ///
 /// **Defaults**: `127.0.0.1:9180`, no token.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize)]
 pub struct Admin {
-    /// Where; `unix:/path` is reachable for whoever may write to the socket file.
+    /// The address to listen on. Every user with write permission on the file of a Unix socket can
+    /// connect to it.
     pub address: Address,
-    /// What a caller has to send as `Authorization: Bearer`. Needed on any address that is not
-    /// loopback.
+    /// The token that callers must send as `Authorization: Bearer`; at least 16 characters. Default
+    /// `None`: no token is needed. Required on an address that is not loopback.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub token: Option<Secret>,
 }
 
 impl Admin {
-    /// The table, if the file has it.
+    /// Reads the table; `None` when the file does not have it.
     pub(crate) fn read(root: &Reader<'_>) -> Option<Self> {
         if !root.has("admin") {
             return None;
@@ -60,8 +61,8 @@ impl Admin {
         };
         let token = reader.text("token").map(|text| {
             if text.value.len() < 16 || !text.value.bytes().all(|byte| byte.is_ascii_graphic()) {
-                let hint = "for example from `openssl rand -hex 24`";
-                let message = "needs at least 16 printable characters, without blanks";
+                let hint = "make one with `openssl rand -hex 24`";
+                let message = "needs at least 16 printable ASCII characters, without spaces";
                 reader.error("token", message, Some(hint));
             }
             Secret(text.value)
@@ -70,8 +71,8 @@ impl Admin {
             && !is_local(address.ip())
             && token.is_none()
         {
-            let hint = "set `token`, or listen on 127.0.0.1 or on a unix socket";
-            let message = "needs a `token`: others can reach it, and it can reload and drain";
+            let hint = "set `token`, or use 127.0.0.1 or a Unix socket";
+            let message = "needs a `token`: other machines can reach it, and it can reload and drain this process";
             reader.error("address", message, Some(hint));
         }
         Some(Self { address, token })

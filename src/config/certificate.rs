@@ -1,10 +1,11 @@
-//! `[[certificate]]`: what listeners with TLS show to clients.
+//! `[[certificate]]`: the certificates that listeners with TLS send to clients.
 //!
-//! Files are opened when the config is read, so that a wrong one stops a start and not a handshake.
-//! Whether clients trust the chain is not checked; whether it has expired is a warning, because a
-//! proxy with an expired certificate still serves those who do not care.
+//! The files are read with the config, so a wrong file stops the start instead of failing every
+//! handshake. Whether clients trust the chain is not checked. An expired certificate is a warning only,
+//! because the proxy can still serve clients that do not check the time.
 
-use std::path::PathBuf;
+use std::fmt;
+use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 use rustls::crypto::aws_lc_rs;
@@ -14,41 +15,115 @@ use rustls::sign::CertifiedKey;
 use serde::Serialize;
 use x509_parser::extensions::GeneralName;
 
-use crate::config::reader::{Reader, Text};
+use crate::config::pem::{PemError, read_chain, read_key};
+use crate::config::reader::Reader;
 
-/// `[[certificate]]`: a certificate chain and its key, opened and matched when the config is read.
+/// `[[certificate]]`: a certificate chain and its private key, which belong together.
 #[derive(Clone, Debug, Serialize)]
 pub struct Certificate {
-    /// PEM file with the chain, leaf first. Required.
+    /// The PEM file with the chain, leaf first. Required.
     pub cert: PathBuf,
-    /// PEM file with the key. Required.
+    /// The PEM file with the private key. Required.
     pub key: PathBuf,
-    /// Whether it serves clients that name no host, or one no certificate has. Default: true for the
-    /// only certificate, else false.
+    /// Whether it is used for clients that send no host name, or one that no certificate has. Default:
+    /// true for the only certificate, otherwise false.
     #[serde(rename = "default")]
     pub is_default: bool,
-    /// The DNS names it is for, lower case.
+    /// The DNS names of the certificate, in lower case.
     #[serde(skip)]
     pub names: Vec<String>,
-    /// Chain and key as rustls uses them.
+    /// The chain and the key in the form that rustls uses.
     #[serde(skip)]
     pub certified: Arc<CertifiedKey>,
-    /// When it expires, in seconds since 1970.
+    /// The time at which the certificate expires, in seconds since 1970.
     #[serde(skip)]
     pub expires: i64,
 }
 
-/// What the leaf says.
+/// What is read from the leaf certificate.
 struct Leaf {
     names: Vec<String>,
     begins: i64,
     expires: i64,
-    /// `expires` for people.
+    /// `expires` as a date that people can read.
     end: String,
 }
 
+/// Why the files of a certificate cannot be used. No text of the files is part of it.
+#[derive(Debug)]
+pub enum CertificateError {
+    /// The path names a pipe, a directory or a device.
+    NotAFile(PathBuf),
+    /// The file cannot be read.
+    Unreadable(PathBuf, PemError),
+    /// The file contains no X.509 certificate.
+    NoCertificate(PathBuf),
+    /// The private key does not belong to the certificate.
+    WrongKey {
+        /// The file with the private key.
+        key: PathBuf,
+        /// The file with the chain.
+        cert: PathBuf,
+    },
+    /// The private key and the certificate cannot be used together for another reason.
+    Unusable {
+        /// The file with the chain.
+        cert: PathBuf,
+        /// The reason.
+        error: rustls::Error,
+    },
+}
+
+impl fmt::Display for CertificateError {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::NotAFile(path) => write!(f, "{} is not a regular file", path.display()),
+            Self::Unreadable(path, error) => write!(f, "{} {error}", path.display()),
+            Self::NoCertificate(path) => write!(f, "{} contains no certificate", path.display()),
+            Self::WrongKey { key, cert } => write!(
+                f,
+                "{} does not belong to {}; perhaps only one of the two files is renewed yet",
+                key.display(),
+                cert.display()
+            ),
+            Self::Unusable { cert, error } => write!(f, "{}: {error}", cert.display()),
+        }
+    }
+}
+
+impl std::error::Error for CertificateError {
+    fn source(&self) -> Option<&(dyn std::error::Error + 'static)> {
+        match self {
+            Self::Unreadable(_, error) => Some(error),
+            Self::Unusable { error, .. } => Some(error),
+            Self::NotAFile(_) | Self::NoCertificate(_) | Self::WrongKey { .. } => None,
+        }
+    }
+}
+
 impl Certificate {
-    pub(crate) fn read(reader: &Reader<'_>, is_only: bool) -> Option<Self> {
+    /// Reads all `[[certificate]]` tables.
+    pub(crate) fn read_all(root: &Reader<'_>) -> Vec<Self> {
+        let readers = root.tables("certificate");
+        let is_only = readers.len() == 1;
+        let mut default = None;
+        let mut certificates = Vec::with_capacity(readers.len());
+        for (index, reader) in readers.iter().enumerate() {
+            let Some(certificate) = Self::read(reader, is_only) else {
+                continue;
+            };
+            if certificate.is_default
+                && let Some(other) = default.replace(index)
+            {
+                let message = format!("`certificate[{other}]` is already the default");
+                reader.error("default", message, None);
+            }
+            certificates.push(certificate);
+        }
+        certificates
+    }
+
+    fn read(reader: &Reader<'_>, is_only: bool) -> Option<Self> {
         let path = |key: &str| {
             if !reader.has(key) {
                 let message = "is missing: a certificate needs both `cert` and `key`";
@@ -60,17 +135,17 @@ impl Certificate {
         let is_default = reader.flag("default").unwrap_or(is_only);
         let chain = cert
             .as_ref()
-            .and_then(|cert| read_certificates(reader, "cert", cert));
+            .and_then(|cert| read_chain(reader, "cert", cert));
         let der = key.as_ref().and_then(|key| read_key(reader, key));
         let (cert, key, chain) = (cert?, key?, chain?);
         let Some(leaf) = chain.first().and_then(describe) else {
-            reader.refuse("cert", &cert, "holds something else than X.509", None);
+            reader.error_at("cert", &cert, "does not contain an X.509 certificate", None);
             return None;
         };
         if leaf.expires < reader.now() {
-            reader.warn("cert", format!("has expired on {}", leaf.end), None);
+            reader.warn("cert", format!("expired on {}", leaf.end), None);
         } else if leaf.begins > reader.now() {
-            let hint = "is the clock of this machine right?";
+            let hint = "check the clock of this machine";
             reader.warn("cert", "is not valid yet", Some(hint));
         }
         match CertifiedKey::from_der(chain, der?, &aws_lc_rs::default_provider()) {
@@ -94,33 +169,41 @@ impl Certificate {
         }
     }
 
-    /// The same certificate from what its files hold now.
+    /// Reads the files of the certificate again.
     ///
     /// # Errors
     ///
-    /// Why they cannot be used; nothing of their content.
-    pub fn read_again(&self) -> Result<Self, String> {
-        for path in [&self.cert, &self.key] {
-            // Opening a pipe would wait for its other end.
+    /// - [`CertificateError::NotAFile`] and [`CertificateError::Unreadable`] when a file cannot be read
+    /// - [`CertificateError::NoCertificate`] when the chain is empty or not X.509
+    /// - [`CertificateError::WrongKey`] and [`CertificateError::Unusable`] when rustls does not accept
+    ///   the key for the certificate
+    pub fn read_again(&self) -> Result<Self, CertificateError> {
+        let (cert, key) = (&self.cert, &self.key);
+        for path in [cert, key] {
+            // Opening a pipe would block until another process opens its other end.
             if std::fs::metadata(path).is_ok_and(|found| !found.is_file()) {
-                return Err(format!("{} is not a file", path.display()));
+                return Err(CertificateError::NotAFile(path.clone()));
             }
         }
-        let chain = CertificateDer::pem_file_iter(&self.cert)
+        let unreadable = |path: &Path, error: pem::Error| {
+            CertificateError::Unreadable(path.to_owned(), error.into())
+        };
+        let chain = CertificateDer::pem_file_iter(cert)
             .and_then(Iterator::collect::<Result<Vec<_>, pem::Error>>)
-            .map_err(|error| format!("{} {}", self.cert.display(), Unreadable(error)))?;
-        let key = PrivateKeyDer::from_pem_file(&self.key)
-            .map_err(|error| format!("{} {}", self.key.display(), Unreadable(error)))?;
+            .map_err(|error| unreadable(cert, error))?;
+        let der = PrivateKeyDer::from_pem_file(key).map_err(|error| unreadable(key, error))?;
         let leaf = chain.first().and_then(describe);
-        let leaf = leaf.ok_or_else(|| format!("{} holds no certificate", self.cert.display()))?;
-        let certified = CertifiedKey::from_der(chain, key, &aws_lc_rs::default_provider());
+        let leaf = leaf.ok_or_else(|| CertificateError::NoCertificate(cert.clone()))?;
+        let certified = CertifiedKey::from_der(chain, der, &aws_lc_rs::default_provider());
         let certified = certified.map_err(|error| match error {
-            rustls::Error::InconsistentKeys(_) => format!(
-                "{} does not match {}; renewed one after the other, they will",
-                self.key.display(),
-                self.cert.display()
-            ),
-            other => format!("{}: {other}", self.cert.display()),
+            rustls::Error::InconsistentKeys(_) => CertificateError::WrongKey {
+                key: key.clone(),
+                cert: cert.clone(),
+            },
+            error => CertificateError::Unusable {
+                cert: cert.clone(),
+                error,
+            },
         })?;
         Ok(Self {
             names: leaf.names,
@@ -131,56 +214,7 @@ impl Certificate {
     }
 }
 
-/// The certificates of the PEM file `text` names; what is wrong with it has been noted.
-pub(crate) fn read_certificates(
-    reader: &Reader<'_>,
-    key: &str,
-    text: &Text,
-) -> Option<Vec<CertificateDer<'static>>> {
-    let path = reader.base().join(&text.value);
-    let read = CertificateDer::pem_file_iter(path)
-        .and_then(Iterator::collect::<Result<Vec<_>, pem::Error>>);
-    match read {
-        Ok(list) if !list.is_empty() => Some(list),
-        Ok(_) => {
-            reader.refuse(key, text, "holds no PEM certificate", None);
-            None
-        }
-        Err(error) => {
-            reader.refuse(key, text, Unreadable(error), None);
-            None
-        }
-    }
-}
-
-fn read_key(reader: &Reader<'_>, text: &Text) -> Option<PrivateKeyDer<'static>> {
-    match PrivateKeyDer::from_pem_file(reader.base().join(&text.value)) {
-        Ok(key) => Some(key),
-        Err(pem::Error::NoItemsFound) => {
-            let hint = "an encrypted key must be decrypted first".to_owned();
-            reader.refuse("key", text, "holds no PEM private key", Some(hint));
-            None
-        }
-        Err(error) => {
-            reader.refuse("key", text, Unreadable(error), None);
-            None
-        }
-    }
-}
-
-/// A PEM file that cannot be read; reads as the end of a sentence.
-struct Unreadable(pem::Error);
-
-impl std::fmt::Display for Unreadable {
-    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        match &self.0 {
-            pem::Error::Io(error) => write!(f, "cannot be read: {error}"),
-            // Other texts may quote the file, which may be a key.
-            _ => f.write_str("is not a PEM file"),
-        }
-    }
-}
-
+/// Reads names and validity of a certificate; `None` when it is not X.509.
 fn describe(der: &CertificateDer<'_>) -> Option<Leaf> {
     let (_, certificate) = x509_parser::parse_x509_certificate(der).ok()?;
     let names = match certificate.subject_alternative_name() {

@@ -1,37 +1,38 @@
-//! The endpoint of an origin: from region and network, or as written.
+//! The endpoint of an origin: made from region and network, or as written.
 //!
-//! Nothing is resolved here. What can only be a mistake or an attack (the address of the metadata
-//! service, a bucket inside the endpoint) is refused at its place in the file.
+//! Nothing is resolved here. A value that can only be a mistake or an attack is reported at its place
+//! in the file: the address of the metadata service, or a bucket inside the endpoint.
 
 use std::fmt;
 use std::net::{IpAddr, Ipv4Addr, SocketAddr};
 
 use serde::{Serialize, Serializer};
 
+use crate::config::pattern::host_name;
 use crate::config::reader::Reader;
 use crate::config::suggest::nearest;
-use crate::config::value::host_name;
+
 use crate::oss::endpoint::{self, HostKind, Network};
 
-/// Host part of an endpoint.
+/// The host part of an endpoint.
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
 pub enum EndpointHost {
-    /// A name, resolved all the time.
+    /// A host name, which is resolved again and again.
     Name(String),
-    /// An address, used as it is.
+    /// An IP address, used as it is.
     Ip(IpAddr),
 }
 
 /// An OSS endpoint.
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
 pub struct Endpoint {
-    /// Host without bucket.
+    /// The host, without a bucket.
     pub host: EndpointHost,
-    /// Port. Default 443 with TLS, else 80.
+    /// The TCP port. Default 443 with TLS, otherwise 80.
     pub port: u16,
-    /// The network it is on; absent for a host that is no known OSS endpoint.
+    /// The network that the endpoint is on; `None` for a host that is not a known OSS endpoint.
     pub network: Option<Network>,
-    /// The region it is of, where that is known.
+    /// The region of the endpoint; `None` when it is not known.
     pub region: Option<String>,
 }
 
@@ -59,23 +60,27 @@ const NETWORKS: [(&str, Network); 5] = [
 ];
 
 impl Endpoint {
-    /// `region` is the one that holds for a network without a region beside it.
-    pub(crate) fn read(reader: &Reader<'_>, tls: bool, region: Option<&str>) -> Option<Self> {
-        let default_port = if tls { 443 } else { 80 };
+    /// Reads `endpoint`, or `region` and `network`. `default_port` is the port of an endpoint written
+    /// without one; `region` is the region of a `network` written without one.
+    pub(crate) fn read(
+        reader: &Reader<'_>,
+        default_port: u16,
+        region: Option<&str>,
+    ) -> Option<Self> {
         let network = reader.word("network", &NETWORKS);
         if !reader.has("endpoint") {
             return from_region(reader, network, region, default_port);
         }
         for key in ["region", "network"] {
             if reader.has(key) {
-                let message = "cannot stand beside `endpoint`, which already says where OSS is";
+                let message = "cannot be used together with `endpoint`";
                 reader.error(key, message, Some("keep one of the two"));
             }
         }
         as_written(reader, default_port)
     }
 
-    /// The kind of OSS host it is; `None` for an address and for any other host.
+    /// Returns the kind of OSS host; `None` for an IP address and for any other host.
     pub(crate) fn kind(&self) -> Option<HostKind> {
         match &self.host {
             EndpointHost::Name(name) => endpoint::classify(name).map(|known| known.kind),
@@ -95,7 +100,7 @@ fn from_region(
         .and_then(endpoint::region);
     if inherited.is_none() && !reader.has("region") {
         let (key, message) = if reader.has("network") {
-            ("network", "needs a `region` beside it")
+            ("network", "needs a `region`")
         } else {
             ("region", "is missing")
         };
@@ -107,7 +112,7 @@ fn from_region(
         Some(region) => region,
         None => read_region(reader)?,
     };
-    // What it is instead of a network has been told.
+    // `network` is written but is not a network, which is already reported.
     if network.is_none() && reader.has("network") {
         return None;
     }
@@ -148,7 +153,7 @@ fn read_region(reader: &Reader<'_>) -> Option<&'static endpoint::Region> {
     let region = endpoint::region(&text.value);
     if region.is_none() {
         let hint = nearest_region(&text.written);
-        reader.refuse("region", &text, "is not a region of OSS", hint);
+        reader.error_at("region", &text, "is not a region of OSS", hint);
     }
     region
 }
@@ -163,13 +168,13 @@ fn nearest_region(written: &str) -> Option<String> {
 fn as_written(reader: &Reader<'_>, default_port: u16) -> Option<Endpoint> {
     const FORMS: &str = "write `host`, `host:port` or `ip:port`, without scheme, bucket and path";
     let text = reader.text("endpoint")?;
-    let refuse = |reason: &str| {
-        reader.refuse("endpoint", &text, reason, Some(FORMS.to_owned()));
+    let invalid = |reason: &str| {
+        reader.error_at("endpoint", &text, reason, Some(FORMS.to_owned()));
         None
     };
     let Some((host, port)) = split_port(&text.value) else {
-        return refuse(if text.value.contains("://") {
-            "has a scheme; `tls` says whether it is HTTPS"
+        return invalid(if text.value.contains("://") {
+            "has a scheme; `tls` chooses between HTTP and HTTPS"
         } else if text.value.contains('@') {
             "has a user in it"
         } else if text.value.contains(['/', '?', '#']) {
@@ -181,7 +186,9 @@ fn as_written(reader: &Reader<'_>, default_port: u16) -> Option<Endpoint> {
     let port = port.unwrap_or(default_port);
     if let Ok(ip) = host.parse::<IpAddr>() {
         if !is_host(ip) {
-            return refuse("is the metadata service or no single host, and is never proxied");
+            return invalid(
+                "is the metadata service or not the address of one host, and is never proxied",
+            );
         }
         return Some(Endpoint {
             host: EndpointHost::Ip(ip),
@@ -192,7 +199,7 @@ fn as_written(reader: &Reader<'_>, default_port: u16) -> Option<Endpoint> {
     }
     let known = endpoint::classify(&host);
     if known.as_ref().is_some_and(|known| known.bucket.is_some()) {
-        return refuse("has a bucket in it");
+        return invalid("has a bucket in it");
     }
     let region = known
         .as_ref()
@@ -200,7 +207,7 @@ fn as_written(reader: &Reader<'_>, default_port: u16) -> Option<Endpoint> {
     if let Some(region) = &region
         && endpoint::region(region).is_none()
     {
-        let message = "is of a region that is not known here";
+        let message = "is of a region that ossgate does not know";
         reader.warn("endpoint", message, nearest_region(region).as_deref());
     }
     Some(Endpoint {
@@ -216,7 +223,7 @@ fn network_of(kind: HostKind, is_internal: bool) -> Option<Network> {
         HostKind::Acceleration => Some(Network::Accelerate),
         HostKind::AccelerationOverseas => Some(Network::AccelerateOverseas),
         HostKind::DualStack => Some(Network::DualStack),
-        // Addresses of the operator's own network: no range can be said.
+        // These have addresses of the operator's own network, so no range of them is known.
         HostKind::PrivateLink | HostKind::CloudBox => None,
         HostKind::Regional
         | HostKind::ServiceRoot
@@ -232,7 +239,8 @@ fn network_of(kind: HostKind, is_internal: bool) -> Option<Network> {
     }
 }
 
-/// Whether a request may be sent to `ip` at all: the metadata service hands out credentials.
+/// Whether a request may be sent to `ip`. The metadata service (100.100.100.200, and link-local
+/// addresses) is excluded because it returns credentials of the instance.
 fn is_host(ip: IpAddr) -> bool {
     match ip.to_canonical() {
         IpAddr::V4(ip) => {
@@ -246,7 +254,8 @@ fn is_host(ip: IpAddr) -> bool {
     }
 }
 
-/// Host in canonical form and port of `host`, `host:port`, `[v6]:port`.
+/// Splits `host`, `host:port` or `[v6]:port` into the host in canonical form and the port. Returns
+/// `None` for any other text, and for port 0.
 pub(crate) fn split_port(text: &str) -> Option<(String, Option<u16>)> {
     if let Some(host) = host_name(text) {
         return Some((host, None));

@@ -1,25 +1,26 @@
 //! Fills environment variables and files into strings.
 //!
-//! This happens after the document was parsed, so nothing a secret contains can break it. What was
-//! filled in is never part of an error.
+//! Strings are filled in after the document was parsed, so no character of a secret can change its
+//! structure. An error never contains a value that was filled in.
 
 use std::fmt;
 use std::fs::File;
 use std::io::{self, Read};
 use std::path::Path;
 
-/// Looks up an environment variable.
+/// Returns the value of an environment variable; `None` when it is not set.
 pub type Env<'a> = &'a dyn Fn(&str) -> Option<String>;
 
-/// Longest file that is filled in: far above any token or key, and an end for `/dev/zero`.
+/// The maximum size of a file that is filled in, in bytes. Tokens and keys are much smaller; without a
+/// limit, reading `/dev/zero` would not end.
 const LONGEST_FILE: u64 = 64 << 10;
 
-/// Why a string could not be filled in.
+/// Why a string cannot be filled in.
 #[derive(Debug)]
-pub(crate) enum Unfilled {
+pub(crate) enum InterpolationError {
     /// `${` without `}`.
     Open,
-    /// Neither a variable's name nor a file.
+    /// The text between `${` and `}` is neither the name of a variable nor `file:/path`.
     Name(String),
     /// The variable is not set and has no default.
     Unset(String),
@@ -27,7 +28,7 @@ pub(crate) enum Unfilled {
     File(String, io::Error),
 }
 
-impl fmt::Display for Unfilled {
+impl fmt::Display for InterpolationError {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
             Self::Open => f.write_str("`${` has no `}`"),
@@ -38,8 +39,8 @@ impl fmt::Display for Unfilled {
     }
 }
 
-impl Unfilled {
-    /// What to do about it.
+impl InterpolationError {
+    /// Returns what to do about it.
     pub(crate) fn hint(&self) -> String {
         match self {
             Self::Open | Self::Name(_) => {
@@ -51,13 +52,19 @@ impl Unfilled {
     }
 }
 
-/// Fills `${NAME}`, `${NAME:-default}` (for a variable that is unset or empty) and `${file:/path}`
-/// (without the line end at its end) in; `$${` stands for `${`.
+/// Fills in `text`. `${NAME}` is an environment variable, and `${NAME:-default}` one with a default for
+/// when it is unset or empty. `${file:/path}` is a file without its last line end; a relative path is
+/// relative to `base`. `$${` stands for `${`.
 ///
 /// # Errors
 ///
-/// The first place that cannot be filled in.
-pub(crate) fn interpolate(text: &str, env: Env<'_>, base: &Path) -> Result<String, Unfilled> {
+/// About the first place that cannot be filled in: [`InterpolationError::Open`],
+/// [`InterpolationError::Name`], [`InterpolationError::Unset`] or [`InterpolationError::File`].
+pub(crate) fn interpolate(
+    text: &str,
+    env: Env<'_>,
+    base: &Path,
+) -> Result<String, InterpolationError> {
     let mut result = String::with_capacity(text.len());
     let mut rest = text;
     while let Some((before, after)) = rest.split_once("${") {
@@ -68,11 +75,11 @@ pub(crate) fn interpolate(text: &str, env: Env<'_>, base: &Path) -> Result<Strin
             continue;
         }
         result.push_str(before);
-        let (inside, after) = after.split_once('}').ok_or(Unfilled::Open)?;
+        let (inside, after) = after.split_once('}').ok_or(InterpolationError::Open)?;
         rest = after;
         if let Some(path) = inside.strip_prefix("file:") {
-            let content =
-                read(&base.join(path)).map_err(|error| Unfilled::File(path.to_owned(), error))?;
+            let content = read(&base.join(path))
+                .map_err(|error| InterpolationError::File(path.to_owned(), error))?;
             result.push_str(content.trim_end_matches(['\r', '\n']));
             continue;
         }
@@ -81,13 +88,13 @@ pub(crate) fn interpolate(text: &str, env: Env<'_>, base: &Path) -> Result<Strin
             None => (inside, None),
         };
         if !is_name(name) {
-            return Err(Unfilled::Name(inside.to_owned()));
+            return Err(InterpolationError::Name(inside.to_owned()));
         }
         match (env(name), default) {
             (Some(value), None) => result.push_str(&value),
             (Some(value), Some(_)) if !value.is_empty() => result.push_str(&value),
             (_, Some(default)) => result.push_str(default),
-            (None, None) => return Err(Unfilled::Unset(name.to_owned())),
+            (None, None) => return Err(InterpolationError::Unset(name.to_owned())),
         }
     }
     result.push_str(rest);

@@ -1,7 +1,6 @@
-//! `[[listener]]`: addresses clients connect to.
+//! `[[listener]]`: the addresses that clients connect to.
 //!
-//! Nothing is bound here; that two listeners cannot have one address is checked with the whole
-//! config.
+//! Nothing is bound here. Whether two listeners have the same address is checked with the whole config.
 
 use std::fmt;
 use std::net::SocketAddr;
@@ -12,17 +11,16 @@ use ipnet::IpNet;
 use serde::{Serialize, Serializer};
 
 use crate::config::reader::Reader;
-use crate::config::server::parse_range;
-use crate::config::value::{serialize_duration, serialize_size};
+use crate::config::value::{parse_range, serialize_duration, serialize_size};
 
-/// Where a listener listens.
+/// The address of a listener.
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
 pub enum Address {
-    /// `ip:port`; port 0 takes a free one.
+    /// `ip:port`; with port 0 the system chooses a free port.
     Tcp(SocketAddr),
-    /// `unix:/path`.
+    /// `unix:/path`: a Unix socket.
     Unix(PathBuf),
-    /// `fd:NAME`: a socket that systemd passes to the process under this name.
+    /// `fd:NAME`: the socket that systemd passes to the process under this name.
     Passed(String),
 }
 
@@ -46,71 +44,73 @@ impl Serialize for Address {
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
 #[serde(rename_all = "lowercase")]
 pub enum ProxyProtocol {
-    /// None: the peer is the client, or says in `X-Forwarded-For` who is.
+    /// None: the client is the peer, or the address in `X-Forwarded-For` of a trusted proxy.
     Off,
-    /// Version 1, a line of text.
+    /// Version 1: a line of text.
     V1,
-    /// Version 2, as NLB and CLB send it.
+    /// Version 2: binary, as NLB and CLB send it.
     V2,
-    /// Either.
+    /// Either version.
     Any,
 }
 
-/// `[[listener]]`: an address clients connect to.
+/// `[[listener]]`: an address that clients connect to.
 ///
-/// **Defaults**: plain text, HTTP/2 offered, as many connections as the descriptor limit allows.
+/// **Defaults**: no TLS, HTTP/2 offered, connections up to half of the descriptor limit.
 #[derive(Clone, Debug, PartialEq, Serialize)]
 pub struct Listener {
-    /// Where. Required; no two listeners may have the same.
+    /// The address to listen on. Required; no two listeners may have the same address.
     pub address: Address,
-    /// Whether clients speak TLS here. Default false; needs a certificate.
+    /// Whether clients must use TLS. Default false; true needs a certificate.
     pub tls: bool,
-    /// Whether HTTP/2 is offered: by ALPN with TLS, by its preface without. Default true.
+    /// Whether HTTP/2 is offered: by ALPN with TLS, by its preface without TLS. Default true.
     pub http2: bool,
-    /// Most client connections at a time, at most 10 million; a few more are answered 503, and above
-    /// that clients wait. 0, the default: half the descriptor limit.
+    /// The maximum number of client connections, at most 10 million. A few more are answered 503; any
+    /// further client waits until a connection is closed. Default 0: half of the descriptor limit.
     pub max_connections: usize,
-    /// The header every connection has to begin with. Default off; else `trusted_proxies` is needed,
-    /// and connections of others are closed.
+    /// The PROXY header that every connection must begin with. Default off. Any other value needs
+    /// `trusted_proxies`; connections from other peers are closed.
     pub proxy_protocol: ProxyProtocol,
-    /// Addresses of proxies in front, whose PROXY header, `X-Forwarded-For` and `X-Forwarded-Proto`
-    /// are believed. Default: none. Peers on a unix socket always are.
+    /// The addresses of proxies whose PROXY header, `X-Forwarded-For` and `X-Forwarded-Proto` are
+    /// trusted. Default: none. Peers on a Unix socket are always trusted.
     pub trusted_proxies: Vec<IpNet>,
-    /// A path answered here, before any route: 200 while this node should get traffic, else 503.
-    /// Default: none.
+    /// A path that the listener answers before it looks for a route: 200 while this node is ready, else
+    /// 503. Default `None`: no such path.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub health_path: Option<String>,
     /// Deadlines towards clients.
     pub timeouts: Timeouts,
-    /// Limits on request heads.
+    /// Limits on the header of a request.
     pub limits: Limits,
 }
 
-/// Deadlines of a client connection, kept to the second.
+/// Deadlines of a client connection. Each is at least 1 s, and can pass up to 1 s before it is noticed.
 #[derive(Clone, Debug, PartialEq, Serialize)]
 pub struct Timeouts {
-    /// For the TLS handshake. Default 10 s.
+    /// The maximum time for the TLS handshake. Default 10 s.
     #[serde(serialize_with = "serialize_duration")]
     pub tls_handshake: Duration,
-    /// For a whole request head, counted from its first byte, and for the first byte of a new
-    /// connection. Default 30 s.
+    /// The maximum time for a whole request header, from its first byte; also for the first byte of a
+    /// new connection. Default 30 s.
     #[serde(serialize_with = "serialize_duration")]
     pub header: Duration,
-    /// Between two requests of a connection. Default 75 s: longer than a load balancer's.
+    /// The maximum time between two requests of a connection. Default 75 s, which is longer than the idle
+    /// timeout of common load balancers.
     #[serde(serialize_with = "serialize_duration")]
     pub idle: Duration,
-    /// For a client that neither takes nor sends a byte inside a request. Default 60 s.
+    /// The maximum time without a byte to or from the client inside a request. Default 60 s.
     #[serde(serialize_with = "serialize_duration")]
     pub stall: Duration,
 }
 
-/// Limits on request heads; a larger one is refused with 431.
+/// Limits on the header of a request. A larger one is refused with 431.
 #[derive(Clone, Debug, PartialEq, Serialize)]
 pub struct Limits {
-    /// Largest head. Default 64 KiB; from 4 KiB to 1 MiB.
+    /// The maximum size of the request line and all header fields, in bytes. Default 64 KiB; from 4 KiB to
+    /// 1 MiB.
     #[serde(serialize_with = "serialize_size")]
     pub header_bytes: usize,
-    /// Most header lines. Default 200; from 16 to 2000.
+    /// The maximum number of header fields. Default 200; from 16 to 2000.
     pub headers: usize,
 }
 
@@ -120,7 +120,7 @@ impl Listener {
         let timeouts = reader.table("timeouts");
         let limits = reader.table("limits");
         let address = read_address(reader);
-        // `address` comes last: the rest is read even when it is wrong.
+        // `address?` comes last, so that the other keys are checked even when the address is wrong.
         Some(Self {
             tls: reader.flag("tls").unwrap_or(false),
             http2: reader.flag("http2").unwrap_or(true),
@@ -161,9 +161,8 @@ fn read_proxy_protocol(reader: &Reader<'_>) -> ProxyProtocol {
         .is_some_and(|address| address.value.starts_with("unix:"));
     let has_trusted = reader.has("trusted_proxies") && !reader.is_empty_list("trusted_proxies");
     if chosen != ProxyProtocol::Off && !has_trusted && !is_local {
-        let hint = "for NLB, the ranges of its vSwitches";
-        let message =
-            "needs `trusted_proxies`: whoever sends a PROXY header decides who the client is";
+        let hint = "for NLB, write the address ranges of its vSwitches";
+        let message = "needs `trusted_proxies`: any other peer could send a PROXY header with a false client address";
         reader.error("proxy_protocol", message, Some(hint));
     }
     chosen
@@ -175,13 +174,14 @@ fn read_health_path(reader: &Reader<'_>) -> Option<String> {
         && text.value.bytes().all(|byte| byte.is_ascii_graphic())
         && !text.value.contains(['?', '#']);
     if !is_path {
-        let hint = "such as `/health`; no object can be reached under it then";
+        let hint = "write a path such as `/health`; an object with that path cannot be read then";
         let reason = "is not a path";
-        reader.refuse("health_path", &text, reason, Some(hint.to_owned()));
+        reader.error_at("health_path", &text, reason, Some(hint.to_owned()));
     }
     Some(text.value)
 }
 
+/// Reads `address`; `None` when it is absent or wrong, which is reported then.
 pub(crate) fn read_address(reader: &Reader<'_>) -> Option<Address> {
     const FORMS: &str = "write `0.0.0.0:80`, `[::]:443`, `unix:/path` or `fd:NAME`";
     let Some(text) = reader.text("address") else {
@@ -192,23 +192,23 @@ pub(crate) fn read_address(reader: &Reader<'_>) -> Option<Address> {
     };
     if let Some(path) = text.value.strip_prefix("unix:") {
         let path = reader.base().join(path);
-        // The kernel keeps a socket's path in 108 bytes, the last of them zero.
+        // unix(7): the path of a socket has at most 108 bytes, and the last one is zero.
         if text.value == "unix:" || path.as_os_str().len() > 107 {
             let reason = "needs a path of 1 to 107 bytes after `unix:`";
-            reader.refuse("address", &text, reason, None);
+            reader.error_at("address", &text, reason, None);
             return None;
         }
         return Some(Address::Unix(path));
     }
     if let Some(name) = text.value.strip_prefix("fd:") {
-        // systemd.socket(5), FileDescriptorName=.
+        // The rule is that of FileDescriptorName= in systemd.socket(5).
         let is_name = (1..=255).contains(&name.len())
             && name
                 .bytes()
                 .all(|byte| byte.is_ascii_graphic() && byte != b':');
         if !is_name {
             let reason = "needs a name of 1 to 255 printable characters, without `:`, after `fd:`";
-            reader.refuse("address", &text, reason, None);
+            reader.error_at("address", &text, reason, None);
             return None;
         }
         return Some(Address::Passed(name.to_owned()));
@@ -217,7 +217,7 @@ pub(crate) fn read_address(reader: &Reader<'_>) -> Option<Address> {
         Ok(address) => Some(Address::Tcp(address)),
         Err(_) => {
             let reason = "is not an address to listen on";
-            reader.refuse("address", &text, reason, Some(FORMS.to_owned()));
+            reader.error_at("address", &text, reason, Some(FORMS.to_owned()));
             None
         }
     }

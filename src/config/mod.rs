@@ -1,16 +1,21 @@
-//! What the operator wrote, checked as a whole.
+//! The configuration of ossgate: read from a TOML file and checked as a whole.
 //!
-//! [`load`] and [`from_str`] give a [`Config`] that can be served, or every problem of the file at
-//! once. Nothing else in the crate is used here but the facts of [`crate::oss`]: a region or a bucket
-//! name can then be checked at its place in the file.
+//! [`load`] and [`from_str`] return a [`Config`] that can be served, or every problem of the file. Of the
+//! rest of the crate only the facts in [`oss`](crate::oss) are used, so that a region or a bucket name
+//! is checked at its place in the file.
 
+mod addressing;
 pub mod admin;
 pub mod certificate;
 pub mod endpoint;
 mod fallback;
+mod getters;
 mod interpolate;
 pub mod listener;
+mod located;
 pub mod origin;
+mod pattern;
+mod pem;
 pub mod policy;
 pub mod problem;
 mod reader;
@@ -29,23 +34,25 @@ use std::time::{SystemTime, UNIX_EPOCH};
 use serde::Serialize;
 use toml::de::DeTable;
 
+pub use addressing::Addressing;
 pub use admin::Admin;
-pub use certificate::Certificate;
+pub use certificate::{Certificate, CertificateError};
 pub use endpoint::{Endpoint, EndpointHost};
 pub use interpolate::Env;
 pub use listener::{Address, Limits, Listener, ProxyProtocol, Timeouts};
-pub use origin::{Addressing, Buckets, Origin, OriginTimeouts, Pool};
+pub use origin::{Buckets, Origin, OriginTimeouts, Pool};
+pub use pattern::{BucketPattern, HostPattern};
+pub use pem::PemError;
 pub use policy::Policies;
-pub use problem::{Problem, Problems, Source};
+pub use problem::{Problem, Problems, Severity, Source};
 pub use route::Route;
 pub use server::{AccessFormat, Dns, Family, Level, Log, Server, Sink};
-pub use value::{BucketPattern, HostPattern};
 
 use reader::Reader;
-use route::Claim;
+use route::RouteCandidate;
 use session::Session;
 
-/// A whole config, ready to be served.
+/// A whole config that can be served.
 #[derive(Clone, Debug, Serialize)]
 pub struct Config {
     /// `[server]`.
@@ -54,7 +61,7 @@ pub struct Config {
     pub dns: Dns,
     /// `[log]`.
     pub log: Log,
-    /// `[admin]`; absent: no such listener.
+    /// `[admin]`; `None`: no admin listener.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub admin: Option<Admin>,
     /// `[[listener]]`; at least one.
@@ -68,21 +75,21 @@ pub struct Config {
     pub routes: Vec<Route>,
 }
 
-/// A config and what is doubtful in it.
+/// A config with its warnings.
 #[derive(Clone, Debug)]
 pub struct Loaded {
     /// The config.
     pub config: Config,
-    /// Warnings only.
+    /// The warnings; no errors.
     pub warnings: Problems,
 }
 
-/// Reads the file at `path`. Relative paths in it are relative to its directory; `env` looks up
-/// environment variables.
+/// Reads the file at `path`. Relative paths in the file are relative to its directory. `env` returns the
+/// value of an environment variable.
 ///
 /// # Errors
 ///
-/// All problems of the file, or that it cannot be read.
+/// [`Problems`] with every problem of the file, or with one problem when the file cannot be read.
 pub fn load(path: &Path, env: Env<'_>) -> Result<Loaded, Problems> {
     let name = path.display().to_string();
     match std::fs::read_to_string(path) {
@@ -93,30 +100,30 @@ pub fn load(path: &Path, env: Env<'_>) -> Result<Loaded, Problems> {
                 path: String::new(),
                 message: format!("cannot read the file: {error}"),
                 hint: (error.kind() == std::io::ErrorKind::NotFound).then(|| {
-                    "name another one with `-c`, or write one with `ossgate init`".to_owned()
+                    "name another file with `-c`, or make one with `ossgate init`".to_owned()
                 }),
-                is_warning: false,
+                severity: Severity::Error,
             };
             Err(Problems::new(Source::new(&name, ""), vec![problem]))
         }
     }
 }
 
-/// Reads a config from `text`; `name` stands for the file in messages, `base` is what relative paths
-/// are relative to.
+/// Reads a config from `text`. `name` is the name of the file in messages; relative paths are relative to
+/// `base`.
 ///
 /// # Errors
 ///
-/// All problems of the text.
+/// [`Problems`] with every problem of the text.
 pub fn from_str(name: &str, text: &str, base: &Path, env: Env<'_>) -> Result<Loaded, Problems> {
     from_str_at(name, text, base, env, wall_clock())
 }
 
-/// The `[admin]` table of the file at `path`, whatever is wrong with the rest.
+/// Reads only the `[admin]` table of the file at `path`. Problems in the rest of the file are ignored.
 ///
 /// # Errors
 ///
-/// That the file cannot be read, is not TOML, or what is wrong with the table.
+/// [`Problems`] when the file cannot be read or is not TOML, and with every problem of the table.
 pub fn load_admin(path: &Path, env: Env<'_>) -> Result<Option<Admin>, Problems> {
     let name = path.display().to_string();
     let read = std::fs::read_to_string(path);
@@ -134,7 +141,7 @@ pub fn load_admin(path: &Path, env: Env<'_>) -> Result<Option<Admin>, Problems> 
         String::new(),
         0..0,
     );
-    // What the file has beside the table is the running process's to judge.
+    // These are problems of other tables. The running process checks those.
     session.problems.borrow_mut().clear();
     let admin = Admin::read(&root);
     drop(root);
@@ -145,11 +152,11 @@ pub fn load_admin(path: &Path, env: Env<'_>) -> Result<Option<Admin>, Problems> 
     Ok(admin)
 }
 
-/// [`from_str`] at the time `now`, which certificates are held against.
+/// Does the same as [`from_str`]; `now` is the time at which certificates must be valid.
 ///
 /// # Errors
 ///
-/// All problems of the text.
+/// [`Problems`] with every problem of the text.
 pub fn from_str_at(
     name: &str,
     text: &str,
@@ -160,13 +167,13 @@ pub fn from_str_at(
     let source = Source::new(name, text);
     let (document, errors) = DeTable::parse_recoverable(text);
     if !errors.is_empty() {
-        // What a broken document seems to say is not looked at: it would be noise.
+        // The keys of a document with syntax errors are not checked: the parser may have misread them.
         let problems = errors.iter().map(|error| Problem {
             span: Some(error.span().unwrap_or(0..0)),
             path: String::new(),
             message: error.message().trim().replace('\n', ", "),
             hint: None,
-            is_warning: false,
+            severity: Severity::Error,
         });
         return Err(Problems::new(source, problems.collect()));
     }
@@ -194,20 +201,20 @@ pub fn from_str_at(
 
 #[expect(
     clippy::disallowed_methods,
-    reason = "the one place where a config meets the clock; tests pass a time"
+    reason = "the only place where the config reads the clock; tests pass a time"
 )]
 fn wall_clock() -> SystemTime {
     SystemTime::now()
 }
 
-/// The whole config; `None` when a part is missing, which has been noted then.
+/// Reads the whole config; `None` when a part is absent, which is reported then.
 fn read(root: &Reader<'_>) -> Option<Config> {
     let server = Server::read(&root.table("server"));
     let dns = Dns::read(&root.table("dns"));
     let log = Log::read(&root.table("log"));
     let admin = Admin::read(root);
     let listeners = read_listeners(root, admin.as_ref());
-    let certificates = read_certificates(root);
+    let certificates = Certificate::read_all(root);
     if !listeners.is_empty()
         && !listeners.iter().any(|listener| listener.tls)
         && !certificates.is_empty()
@@ -220,9 +227,12 @@ fn read(root: &Reader<'_>) -> Option<Config> {
     }
     let tables = root.tables("route");
     let route_count = tables.len();
-    let claims: Vec<Claim<'_>> = tables.into_iter().filter_map(Claim::read).collect();
-    let is_complete = claims.len() == route_count;
-    let routes = route::settle(claims);
+    let candidates: Vec<RouteCandidate<'_>> = tables
+        .into_iter()
+        .filter_map(RouteCandidate::read)
+        .collect();
+    let is_complete = candidates.len() == route_count;
+    let routes = route::finish(candidates);
     is_complete.then_some(Config {
         server,
         dns,
@@ -267,24 +277,4 @@ fn read_listeners(root: &Reader<'_>, admin: Option<&Admin>) -> Vec<Listener> {
         listeners.push(listener);
     }
     listeners
-}
-
-fn read_certificates(root: &Reader<'_>) -> Vec<Certificate> {
-    let readers = root.tables("certificate");
-    let is_only = readers.len() == 1;
-    let mut default = None;
-    let mut certificates = Vec::with_capacity(readers.len());
-    for (index, reader) in readers.iter().enumerate() {
-        let Some(certificate) = Certificate::read(reader, is_only) else {
-            continue;
-        };
-        if certificate.is_default
-            && let Some(other) = default.replace(index)
-        {
-            let message = format!("`certificate[{other}]` is already the default");
-            reader.error("default", message, None);
-        }
-        certificates.push(certificate);
-    }
-    certificates
 }

@@ -1,7 +1,7 @@
-//! `[route.origin]`: the bucket or buckets, and how to talk to their endpoint.
+//! `[route.origin]`: the bucket or buckets, and how to connect to their endpoint.
 //!
-//! What a request may be sent to is fixed by this table alone. Nothing is resolved or connected
-//! here; combinations OSS would refuse are noted.
+//! This table alone decides where a request may be sent. Nothing is resolved or connected to here;
+//! combinations that OSS would refuse are reported.
 
 use std::collections::BTreeMap;
 use std::path::PathBuf;
@@ -11,93 +11,88 @@ use std::time::Duration;
 use rustls::pki_types::CertificateDer;
 use serde::{Serialize, Serializer};
 
-use crate::config::certificate::read_certificates;
+use crate::config::addressing::{Addressing, Mismatch};
 use crate::config::endpoint::{Endpoint, EndpointHost, split_port};
-use crate::config::fallback;
+use crate::config::fallback::{self, OriginSettings};
+use crate::config::pattern::{BucketPattern, host_name};
+use crate::config::pem::read_chain;
 use crate::config::reader::Reader;
-use crate::config::value::{BucketPattern, Invalid, check_encoded, host_name, serialize_duration};
+use crate::config::value::{Invalid, check_encoded, serialize_duration};
 use crate::oss::addressing::is_bucket_name;
-use crate::oss::endpoint::HostKind;
 
-/// Which buckets a route serves.
+/// The buckets that a route serves.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Buckets {
-    /// One: the whole path is the key.
+    /// One bucket: the whole path is the key.
     One(String),
-    /// Several: chosen by the first path segment, or by the label a wildcard host stands for.
+    /// Several buckets. The request names one by the first path segment, or by the label that the
+    /// `*` of a wildcard host stands for.
     Many(Vec<BucketPattern>),
 }
 
-/// Where OSS finds the bucket's name.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
-#[serde(rename_all = "kebab-case")]
-pub enum Addressing {
-    /// In the host: `bucket.endpoint`.
-    VirtualHost,
-    /// In the path: `/bucket/key`, as PrivateLink wants it.
-    Path,
-}
-
-/// Deadlines towards OSS.
+/// Deadlines towards OSS; each is at least 1 ms.
 #[derive(Clone, Debug, Serialize)]
 pub struct OriginTimeouts {
-    /// For one connect with its TLS handshake. Default 3 s.
+    /// The maximum time for one TCP connect and its TLS handshake. Default 3 s.
     #[serde(serialize_with = "serialize_duration")]
     pub connect: Duration,
-    /// From the end of the request to the answer's first byte. Default 60 s: completing a large
-    /// multipart upload takes long.
+    /// The maximum time from the end of the request to the first byte of the response. Default 60 s:
+    /// OSS takes long to complete a large multipart upload.
     #[serde(serialize_with = "serialize_duration")]
     pub first_byte: Duration,
-    /// For a silence inside a body, either way. Default 60 s.
+    /// The maximum time without a byte inside a request or response body. Default 60 s.
     #[serde(serialize_with = "serialize_duration")]
     pub idle: Duration,
 }
 
-/// Kept-alive connections to OSS.
+/// Keep-alive connections to OSS.
 #[derive(Clone, Debug, PartialEq, Eq, Hash, Serialize)]
 pub struct Pool {
-    /// Most idle connections per address and worker, at most 100000. Default 64; 0 keeps none.
+    /// The maximum number of idle connections per address and worker, from 0 to 100000. Default 256;
+    /// 0 keeps none.
     pub idle_per_address: usize,
-    /// How long a connection stays idle. Default 30 s: below OSS's own limit.
+    /// How long a connection stays idle before it is closed; at least 1 ms. Default 30 s, which is
+    /// below the limit of OSS.
     #[serde(serialize_with = "serialize_duration")]
     pub idle: Duration,
-    /// Most requests in flight per address, over all workers, at most a million. 0, the default: no
-    /// limit.
+    /// The maximum number of requests in flight per address, over all workers, from 0 to 1000000.
+    /// Default 0: no limit.
     pub max_per_address: usize,
 }
 
 /// `[route.origin]`.
 ///
-/// **Defaults**: internal network, HTTPS with verification, virtual-host addressing.
+/// **Defaults**: internal network, HTTPS with a verified certificate, virtual-host addressing.
 #[derive(Clone, Debug)]
 pub struct Origin {
-    /// From `bucket` or `buckets`; exactly one is required.
+    /// From `bucket` or `buckets`; exactly one of the two is required.
     pub buckets: Buckets,
     /// From `endpoint`, or from `region` and `network`.
     pub endpoint: Endpoint,
-    /// From `fallback`: endpoints for the time the one before cannot be connected to, in order of
-    /// preference. Default none. They share all the other keys.
+    /// From `fallback`: the endpoints to use while the one before cannot be connected to, in order of
+    /// preference. Default: none. They share all other keys.
     pub fallback: Vec<Endpoint>,
-    /// Host sent to OSS, at every endpoint. Default: that of bucket and endpoint. A domain bound to the bucket gives
-    /// inline preview.
+    /// The `Host` sent to OSS, at every endpoint. Default: made from bucket and endpoint. With a domain
+    /// that is bound to the bucket, browsers show objects instead of downloading them.
     pub host: Option<String>,
-    /// Default: path for an address and for PrivateLink, else virtual-host.
+    /// Default: path for a PrivateLink endpoint and for an IP address without `host`, otherwise
+    /// virtual-host.
     pub addressing: Addressing,
-    /// Whether OSS is reached by HTTPS. Default true.
+    /// Whether ossgate connects to OSS by HTTPS. Default true.
     pub tls: bool,
-    /// CAs to trust instead of the system's.
+    /// The CAs to trust instead of the system's. Default: `None`, the system's.
     pub ca: Option<Arc<[CertificateDer<'static>]>>,
-    /// The PEM file they are from.
+    /// The PEM file that `ca` was read from.
     pub ca_file: Option<PathBuf>,
-    /// Name in the endpoint's certificate. Default: the host connected to.
+    /// The name that the endpoint's certificate must have. Default: the host that is connected to.
     pub server_name: Option<String>,
-    /// Put before every key, percent-encoded. Default empty; does not begin with `/`.
+    /// Put before every key; percent-encoded. Default empty; does not begin with `/`.
     pub prefix: String,
-    /// Whether the route's path is taken off first. Default false.
+    /// Whether the route's path is removed before the prefix is added. Default false.
     pub strip_path: bool,
-    /// Deadlines.
+    /// Deadlines towards OSS.
     pub timeouts: OriginTimeouts,
-    /// Connections.
+    /// Keep-alive connections to OSS.
     pub pool: Pool,
 }
 
@@ -141,7 +136,8 @@ impl Origin {
     pub(crate) fn read(reader: &Reader<'_>, route_path: &str) -> Option<Self> {
         let tls = reader.flag("tls").unwrap_or(true);
         let buckets = read_buckets(reader);
-        let endpoint = Endpoint::read(reader, tls, None);
+        let default_port = if tls { 443 } else { 80 };
+        let endpoint = Endpoint::read(reader, default_port, None);
         let words = [
             ("virtual-host", Addressing::VirtualHost),
             ("path", Addressing::Path),
@@ -168,20 +164,22 @@ impl Origin {
         let (trust, server_name) = read_tls(reader, tls);
         let host = read_host(reader);
         let endpoint = endpoint?;
-        let addressing = check_addressing(reader, &endpoint, addressing, host.is_some());
+        let addressing = choose_addressing(reader, &endpoint, addressing, host.as_deref());
         let is_ip = matches!(endpoint.host, EndpointHost::Ip(_));
         if is_ip && tls && !reader.has("ca") && !reader.has("server_name") {
-            let message = "certificates of OSS name no address, so HTTPS to one will fail";
-            let hint = "set `server_name` to the endpoint's host, or `tls = false`";
+            let message =
+                "is an IP address, which no certificate of OSS names, so HTTPS to it fails";
+            let hint = "set `server_name` to the endpoint's host name, or `tls = false`";
             reader.warn("endpoint", message, Some(hint));
         }
-        let shared = fallback::Shared {
+        let settings = OriginSettings {
             addressing,
-            has_host: host.is_some(),
+            host: host.as_deref(),
             tls,
+            default_port,
             has_trust: reader.has("ca") || reader.has("server_name"),
         };
-        let fallback = fallback::read(reader, &endpoint, shared);
+        let fallback = fallback::read(reader, &endpoint, settings);
         let (ca_file, ca) = trust.unzip();
         Some(Self {
             buckets: buckets?,
@@ -205,11 +203,11 @@ fn read_buckets(reader: &Reader<'_>) -> Option<Buckets> {
     match (reader.has("bucket"), reader.has("buckets")) {
         (true, true) => {
             let hint = Some("keep one of the two");
-            reader.error("buckets", "cannot stand beside `bucket`", hint);
+            reader.error("buckets", "cannot be used together with `bucket`", hint);
             None
         }
         (false, false) => {
-            reader.error("", "names no `bucket` and no `buckets`", None);
+            reader.error("", "needs either `bucket` or `buckets`", None);
             None
         }
         (true, false) => {
@@ -218,8 +216,8 @@ fn read_buckets(reader: &Reader<'_>) -> Option<Buckets> {
                 return Some(Buckets::One(text.value));
             }
             let is_pattern = text.value.contains('*');
-            let hint = is_pattern.then(|| "patterns go into `buckets`".to_owned());
-            reader.refuse("bucket", &text, Invalid::BucketName, hint);
+            let hint = is_pattern.then(|| "write patterns in `buckets`".to_owned());
+            reader.error_at("bucket", &text, Invalid::BucketName, hint);
             None
         }
         (false, true) => {
@@ -238,10 +236,10 @@ fn read_prefix(reader: &Reader<'_>) -> String {
         return String::new();
     };
     if text.value.starts_with('/') {
-        let hint = "a key of OSS never begins with `/`".to_owned();
-        reader.refuse("prefix", &text, "must not begin with `/`", Some(hint));
+        let hint = "an OSS key never begins with `/`".to_owned();
+        reader.error_at("prefix", &text, "must not begin with `/`", Some(hint));
     } else if let Err(reason) = check_encoded(&text.value) {
-        reader.refuse("prefix", &text, reason, None);
+        reader.error_at("prefix", &text, reason, None);
     }
     text.value
 }
@@ -249,67 +247,66 @@ fn read_prefix(reader: &Reader<'_>) -> String {
 fn read_host(reader: &Reader<'_>) -> Option<String> {
     let text = reader.text("host")?;
     if reader.has("buckets") {
-        reader.error("host", "cannot be one for several `buckets`", None);
+        reader.error(
+            "host",
+            "cannot be used with `buckets`: one host stands for one bucket",
+            None,
+        );
         return None;
     }
     if split_port(&text.value).is_none() {
-        reader.refuse("host", &text, "is not `host` or `host:port`", None);
+        reader.error_at("host", &text, "is not `host` or `host:port`", None);
         return None;
     }
     Some(text.value)
 }
 
-/// Notes what OSS would refuse at this endpoint, and says where the bucket goes.
-fn check_addressing(
+/// Returns the style of addressing, and reports a written one that does not work with `endpoint`.
+fn choose_addressing(
     reader: &Reader<'_>,
     endpoint: &Endpoint,
     written: Option<Addressing>,
-    has_host: bool,
+    host: Option<&str>,
 ) -> Addressing {
-    let kind = endpoint.kind();
-    let is_private_link = kind == Some(HostKind::PrivateLink);
-    let is_ip = matches!(endpoint.host, EndpointHost::Ip(_));
-    match written {
-        Some(Addressing::VirtualHost) if is_ip && !has_host => {
+    let Some(addressing) = written else {
+        return Addressing::default_for(endpoint, host);
+    };
+    match addressing.mismatch(endpoint, host) {
+        Some(Mismatch::AddressWithoutHost) => {
+            let message = "an endpoint that is an IP address has no host to put a bucket before";
             let hint = "leave `addressing` out, or set `host`";
-            let message = "an address as endpoint has no host to put a bucket before";
             reader.error("addressing", message, Some(hint));
         }
-        Some(Addressing::VirtualHost) if is_private_link => {
+        Some(Mismatch::PathOnly) => {
             let message = "a PrivateLink endpoint takes the bucket in the path only";
             reader.error("addressing", message, Some("leave `addressing` out"));
         }
-        Some(Addressing::Path) if kind.is_some() && !is_private_link => {
+        Some(Mismatch::VirtualHostOnly) => {
             let message = "this endpoint answers path style with 403 SecondLevelDomainForbidden";
             reader.warn("addressing", message, Some("leave `addressing` out"));
         }
-        Some(Addressing::VirtualHost | Addressing::Path) | None => {}
+        None => {}
     }
-    let default = if is_private_link || (is_ip && !has_host) {
-        Addressing::Path
-    } else {
-        Addressing::VirtualHost
-    };
-    written.unwrap_or(default)
+    addressing
 }
 
-/// Certificates to trust, and the file they are from.
+/// The CAs to trust, and the file they were read from.
 type Trust = (PathBuf, Vec<CertificateDer<'static>>);
 
 fn read_tls(reader: &Reader<'_>, tls: bool) -> (Option<Trust>, Option<String>) {
     for key in ["ca", "server_name"] {
         if !tls && reader.has(key) {
-            reader.error(key, "has no meaning with `tls = false`", None);
+            reader.error(key, "has no effect with `tls = false`", None);
         }
     }
     let ca = reader.text("ca").and_then(|text| {
-        let list = read_certificates(reader, "ca", &text)?;
+        let list = read_chain(reader, "ca", &text)?;
         Some((reader.base().join(text.value), list))
     });
     let server_name = reader.text("server_name").and_then(|text| {
         let name = host_name(&text.value);
         if name.is_none() {
-            reader.refuse("server_name", &text, Invalid::Host, None);
+            reader.error_at("server_name", &text, Invalid::Host, None);
         }
         name
     });

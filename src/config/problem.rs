@@ -1,9 +1,9 @@
-//! What is wrong with a config: where, what, and what to do about it.
+//! The problems of a config file: the place, what is wrong, and what to do about it.
 //!
-//! A [`Problem`] knows its place in the file; [`Problems`] holds all of one file, in file order. The
-//! text form of a problem is one line beginning with `file:line:column`; [`Problems::render`] adds
-//! the source line with a caret. Values that came from the environment or from a file are never
-//! part of a message.
+//! A [`Problem`] has a place in the file; [`Problems`] holds all problems of one file, in file order.
+//! The text form of a problem is one line that begins with `file:line:column`; [`Problems::render`]
+//! adds the source line with a caret. Values from the environment or from other files are never part
+//! of a message.
 
 use std::fmt;
 use std::ops::Range;
@@ -15,14 +15,14 @@ use annotate_snippets::{AnnotationKind, Level, Renderer, Snippet};
 /// The text of a config file and its name for messages.
 #[derive(Clone, Debug)]
 pub struct Source {
-    /// Name as given on the command line.
+    /// The name as given on the command line.
     pub name: Arc<str>,
     /// The whole text.
     pub text: Arc<str>,
 }
 
 impl Source {
-    /// `text` under `name`.
+    /// Creates a source from the name and the text of a file.
     #[must_use]
     pub fn new(name: &str, text: &str) -> Self {
         Self {
@@ -31,7 +31,7 @@ impl Source {
         }
     }
 
-    /// Line and column, both from 1, of a byte offset.
+    /// Returns line and column of a byte offset, both from 1.
     #[must_use]
     pub fn place(&self, offset: usize) -> (usize, usize) {
         let before = self.text.get(..offset).unwrap_or(&self.text);
@@ -45,8 +45,8 @@ impl Source {
     }
 }
 
-/// The text as it may be shown: a value beside a key that sounds like a secret becomes stars, as many
-/// as it has bytes, whatever is wrong with the line.
+/// Returns `text` with every value masked whose key looks like the name of a secret. Each byte becomes
+/// one `*`, so places in the text stay the same. A line that is not valid TOML is masked as well.
 fn masked(text: &str) -> String {
     const SECRET: [&str; 4] = ["tok", "secret", "password", "access_key"];
     let mut shown = String::with_capacity(text.len());
@@ -70,19 +70,39 @@ fn masked(text: &str) -> String {
     shown
 }
 
+/// How serious a problem is.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Severity {
+    /// The config cannot be served.
+    Error,
+    /// The config can be served, and probably does not do what was meant.
+    Warning,
+}
+
+impl Severity {
+    /// Returns `error` or `warning`.
+    #[must_use]
+    pub fn as_str(self) -> &'static str {
+        match self {
+            Self::Error => "error",
+            Self::Warning => "warning",
+        }
+    }
+}
+
 /// One problem of a config file.
 #[derive(Clone, Debug)]
 pub struct Problem {
-    /// Where in the file, as byte offsets; absent when it is about the file as a whole.
+    /// The place in the file, in bytes; `None` when the problem concerns the whole file.
     pub span: Option<Range<usize>>,
-    /// The key, such as `route[2].origin.bucket`; empty for the file as a whole.
+    /// The key path, such as `route[2].origin.bucket`; empty when the problem concerns the whole file.
     pub path: String,
     /// What is wrong.
     pub message: String,
-    /// What to do about it.
+    /// What to do about it; `None` when the message already shows that.
     pub hint: Option<String>,
-    /// Whether the config can be served all the same.
-    pub is_warning: bool,
+    /// Whether the config can still be served.
+    pub severity: Severity,
 }
 
 /// All problems of one file.
@@ -93,25 +113,31 @@ pub struct Problems {
 }
 
 impl Problems {
-    /// The problems of `source`, put into file order.
+    /// Creates the list of the problems of `source`, sorted by their place.
     #[must_use]
     pub fn new(source: Source, mut list: Vec<Problem>) -> Self {
         list.sort_by_key(|problem| problem.span.as_ref().map_or(0, |span| span.start));
         Self { source, list }
     }
 
-    /// The problems, in file order.
+    /// Returns the problems, in file order.
     pub fn iter(&self) -> impl Iterator<Item = &Problem> {
         self.list.iter()
     }
 
-    /// Whether any of them stops a start.
+    /// Whether the config cannot be served.
     #[must_use]
     pub fn has_errors(&self) -> bool {
-        self.list.iter().any(|problem| !problem.is_warning)
+        self.errors().next().is_some()
     }
 
-    /// The one-line form of `problem`.
+    /// Returns the problems because of which the config cannot be served, in file order.
+    pub fn errors(&self) -> impl Iterator<Item = &Problem> {
+        self.iter()
+            .filter(|problem| problem.severity == Severity::Error)
+    }
+
+    /// Returns the one-line form of `problem`.
     #[must_use]
     pub fn line(&self, problem: &Problem) -> String {
         let place = match &problem.span {
@@ -121,7 +147,10 @@ impl Problems {
                 format!("{}:{line}:{column}", self.source.name)
             }
         };
-        let kind = if problem.is_warning { "warning: " } else { "" };
+        let kind = match problem.severity {
+            Severity::Error => "",
+            Severity::Warning => "warning: ",
+        };
         if problem.path.is_empty() {
             format!("{place}: {kind}{}", problem.message)
         } else {
@@ -129,7 +158,7 @@ impl Problems {
         }
     }
 
-    /// Every problem with its source line, a caret under the place, and its hint.
+    /// Returns every problem with its source line, a caret under the place, and its hint.
     #[must_use]
     pub fn render(&self) -> String {
         let shown = masked(&self.source.text);
@@ -141,13 +170,12 @@ impl Problems {
             if let Some(span) = &problem.span {
                 let snippet = Snippet::source(shown.as_str())
                     .annotation(AnnotationKind::Primary.span(span.clone()));
-                let level = if problem.is_warning {
-                    Level::WARNING
-                } else {
-                    Level::ERROR
+                let level = match problem.severity {
+                    Severity::Error => Level::ERROR,
+                    Severity::Warning => Level::WARNING,
                 };
                 let group = level.primary_title(problem.path.as_str()).element(snippet);
-                // Its title repeats what stands above.
+                // The first line is a title that repeats the key path.
                 let rendered = renderer.render(&[group]);
                 for line in rendered.lines().skip(1) {
                     text.push_str(line);
@@ -163,7 +191,8 @@ impl Problems {
         text
     }
 
-    /// The problems as JSON values with `file`, `line`, `column`, `path`, `message`, `hint` and `level`.
+    /// Returns the problems as a list of JSON objects with `file`, `line`, `column`, `path`, `message`,
+    /// `hint` and `level`.
     #[must_use]
     pub fn to_json(&self) -> serde_json::Value {
         let problems = self.list.iter().map(|problem| {
@@ -178,7 +207,7 @@ impl Problems {
                 "path": problem.path,
                 "message": problem.message,
                 "hint": problem.hint,
-                "level": if problem.is_warning { "warning" } else { "error" },
+                "level": problem.severity.as_str(),
             })
         });
         serde_json::Value::Array(problems.collect())

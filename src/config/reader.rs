@@ -1,48 +1,44 @@
-//! Reads typed values out of a parsed document and collects every problem on the way.
+//! Walks the tables of a parsed document and collects every problem on the way.
 //!
-//! A getter returns `None` when the key is absent or wrong; what is wrong has been noted by then, so
-//! reading goes on and all problems of a file are reported together. Each key is read once, or its
-//! problem would be noted twice.
+//! A [`Reader`] stands for one table: its keys, its place in the file, and the key path that messages
+//! begin with. The methods that read typed values are in `getters.rs`.
 
 use std::fmt;
-use std::ops::{Range, RangeInclusive};
+use std::ops::Range;
 use std::path::Path;
-use std::time::Duration;
 
 use toml::Spanned;
 use toml::de::{DeTable, DeValue};
 
-use crate::config::interpolate::interpolate;
-use crate::config::problem::Problem;
+use crate::config::problem::{Problem, Severity};
 use crate::config::session::Session;
 use crate::config::spec::{Kind, Spec};
-use crate::config::suggest::{hint_for, nearest, quoted};
-use crate::config::value;
+use crate::config::suggest::hint_for;
 
-/// One table being read.
+/// One table of the file.
 pub(crate) struct Reader<'s> {
     session: &'s Session<'s>,
     table: Option<&'s DeTable<'s>>,
     spec: &'static Spec,
-    /// Key path of the table, empty for the whole file.
+    /// The key path of the table; empty for the whole file.
     path: String,
-    /// The table's place.
+    /// The byte range of the table in the file.
     span: Range<usize>,
 }
 
 /// A string of the file.
 #[derive(Clone, Debug)]
 pub(crate) struct Text {
-    /// What it says, filled in.
+    /// The string with environment variables and files filled in.
     pub(crate) value: String,
-    /// What stands in the file: the form for messages, as it shows nothing that was filled in.
+    /// The string as the file has it. Messages show this form, because `value` may contain a secret.
     pub(crate) written: String,
-    /// Its place.
+    /// The byte range of the string in the file.
     pub(crate) span: Range<usize>,
 }
 
 impl<'s> Reader<'s> {
-    /// Reads `table`, whose keys must be those of `spec`.
+    /// Creates the reader of `table` and reports every key that is not in `spec`.
     pub(crate) fn new(
         session: &'s Session<'s>,
         table: &'s DeTable<'s>,
@@ -62,34 +58,35 @@ impl<'s> Reader<'s> {
             let name = key.get_ref().as_ref();
             if !known.contains(&name) {
                 let message = format!("unknown key `{name}`");
-                reader.note(key.span(), name, message, hint_for(name, &known), false);
+                let hint = hint_for(name, &known);
+                reader.report(Severity::Error, key.span(), name, message, hint);
             }
         }
         reader
     }
 
-    /// Seconds since 1970.
+    /// Returns the current time, in seconds since 1970.
     pub(crate) fn now(&self) -> i64 {
         self.session.now
     }
 
-    /// The line of a place, from 1.
+    /// Returns the line in which `span` begins, from 1.
     pub(crate) fn line(&self, span: &Range<usize>) -> usize {
         let before = self.session.text.get(..span.start).unwrap_or_default();
         before.bytes().filter(|byte| *byte == b'\n').count() + 1
     }
 
-    /// The table's own line, from 1.
+    /// Returns the line in which the table begins, from 1.
     pub(crate) fn own_line(&self) -> usize {
         self.line(&self.span)
     }
 
-    /// The directory relative paths are relative to.
+    /// Returns the directory that relative paths are relative to.
     pub(crate) fn base(&self) -> &'s Path {
         self.session.base
     }
 
-    fn key_path(&self, key: &str) -> String {
+    pub(super) fn key_path(&self, key: &str) -> String {
         match (self.path.is_empty(), key.is_empty()) {
             (true, _) => key.to_owned(),
             (false, true) => self.path.clone(),
@@ -97,37 +94,45 @@ impl<'s> Reader<'s> {
         }
     }
 
-    fn note(
+    /// Returns what all readers of this file share.
+    pub(super) fn session(&self) -> &'s Session<'s> {
+        self.session
+    }
+
+    /// Reports a problem of `key` at `span`.
+    pub(super) fn report(
         &self,
+        severity: Severity,
         span: Range<usize>,
         key: &str,
         message: String,
         hint: Option<String>,
-        is_warning: bool,
     ) {
         self.session.problems.borrow_mut().push(Problem {
             span: Some(span),
             path: self.key_path(key),
             message,
             hint,
-            is_warning,
+            severity,
         });
     }
 
-    /// Notes an error at `key`, or at the table when the key is absent or empty.
+    /// Reports an error at `key`; at the table when `key` is absent from it, or empty.
     pub(crate) fn error(&self, key: &str, message: impl Into<String>, hint: Option<&str>) {
         let span = self.span_of(key);
-        self.note(span, key, message.into(), hint.map(str::to_owned), false);
+        let hint = hint.map(str::to_owned);
+        self.report(Severity::Error, span, key, message.into(), hint);
     }
 
-    /// Notes a warning there.
+    /// Reports a warning at the same place as [`error`](Self::error) does.
     pub(crate) fn warn(&self, key: &str, message: impl Into<String>, hint: Option<&str>) {
         let span = self.span_of(key);
-        self.note(span, key, message.into(), hint.map(str::to_owned), true);
+        let hint = hint.map(str::to_owned);
+        self.report(Severity::Warning, span, key, message.into(), hint);
     }
 
-    /// Notes that `text` of `key` cannot be: what it says, then `reason`.
-    pub(crate) fn refuse(
+    /// Reports an error at `text`, a string of `key`. The message is the string and `reason`.
+    pub(crate) fn error_at(
         &self,
         key: &str,
         text: &Text,
@@ -135,16 +140,17 @@ impl<'s> Reader<'s> {
         hint: Option<String>,
     ) {
         let message = format!("`{}` {reason}", text.written);
-        self.note(text.span.clone(), key, message, hint, false);
+        self.report(Severity::Error, text.span.clone(), key, message, hint);
     }
 
-    /// Notes a doubt about `text` of `key`: what it says, then `reason`.
-    pub(crate) fn doubt(&self, key: &str, text: &Text, reason: &str) {
+    /// Reports a warning at `text`, a string of `key`. The message is the string and `reason`.
+    pub(crate) fn warn_at(&self, key: &str, text: &Text, reason: &str) {
         let message = format!("`{}` {reason}", text.written);
-        self.note(text.span.clone(), key, message, None, true);
+        self.report(Severity::Warning, text.span.clone(), key, message, None);
     }
 
-    fn find(&self, key: &str) -> Option<&'s Spanned<DeValue<'s>>> {
+    /// Returns the value of `key`.
+    pub(super) fn find(&self, key: &str) -> Option<&'s Spanned<DeValue<'s>>> {
         debug_assert!(key.is_empty() || self.spec.key(key).is_some(), "{key}");
         self.table?
             .iter()
@@ -157,12 +163,13 @@ impl<'s> Reader<'s> {
             .map_or_else(|| self.span.clone(), Spanned::span)
     }
 
-    /// Whether the key is there, right or wrong.
+    /// Whether the table has `key`, whatever its value.
     pub(crate) fn has(&self, key: &str) -> bool {
         self.find(key).is_some()
     }
 
-    fn wrong_type(&self, key: &str, value: &Spanned<DeValue<'s>>, wanted: &str) {
+    /// Reports that `value` has another type than `wanted`.
+    pub(super) fn wrong_type(&self, key: &str, value: &Spanned<DeValue<'s>>, wanted: &str) {
         let found = match value.get_ref() {
             DeValue::String(_) => "a string",
             DeValue::Integer(_) => "a number",
@@ -173,161 +180,11 @@ impl<'s> Reader<'s> {
             DeValue::Table(_) => "a table",
         };
         let message = format!("must be {wanted}, not {found}");
-        self.note(value.span(), key, message, None, false);
+        self.report(Severity::Error, value.span(), key, message, None);
     }
 
-    /// A string, filled in.
-    pub(crate) fn text(&self, key: &str) -> Option<Text> {
-        self.text_like(key, "a string")
-    }
-
-    fn text_like(&self, key: &str, wanted: &str) -> Option<Text> {
-        self.read_text(key, self.find(key)?, wanted)
-    }
-
-    fn read_text(&self, key: &str, value: &Spanned<DeValue<'s>>, wanted: &str) -> Option<Text> {
-        let DeValue::String(written) = value.get_ref() else {
-            self.wrong_type(key, value, wanted);
-            return None;
-        };
-        match interpolate(written, self.session.env, self.session.base) {
-            Ok(filled) => Some(Text {
-                value: filled,
-                written: written.clone().into_owned(),
-                span: value.span(),
-            }),
-            Err(error) => {
-                self.note(
-                    value.span(),
-                    key,
-                    error.to_string(),
-                    Some(error.hint()),
-                    false,
-                );
-                None
-            }
-        }
-    }
-
-    /// A list of strings; absent is empty. Strings that cannot be read are left out.
-    pub(crate) fn texts(&self, key: &str) -> Vec<Text> {
-        let Some(value) = self.find(key) else {
-            return Vec::new();
-        };
-        let DeValue::Array(items) = value.get_ref() else {
-            self.wrong_type(key, value, "a list of strings");
-            return Vec::new();
-        };
-        items
-            .iter()
-            .filter_map(|item| self.read_text(key, item, "a list of strings"))
-            .collect()
-    }
-
-    /// The strings of `key`, each read by `parse`, with what was read.
-    pub(crate) fn parsed<T, E: fmt::Display>(
-        &self,
-        key: &str,
-        parse: impl Fn(&str) -> Result<T, E>,
-    ) -> Vec<(T, Text)> {
-        let read = |text: Text| match parse(&text.value) {
-            Ok(value) => Some((value, text)),
-            Err(reason) => {
-                self.refuse(key, &text, reason, None);
-                None
-            }
-        };
-        self.texts(key).into_iter().filter_map(read).collect()
-    }
-
-    /// Whether `key` is a list of nothing.
-    pub(crate) fn is_empty_list(&self, key: &str) -> bool {
-        self.find(key).is_some_and(
-            |value| matches!(value.get_ref(), DeValue::Array(items) if items.is_empty()),
-        )
-    }
-
-    /// `true` or `false`.
-    pub(crate) fn flag(&self, key: &str) -> Option<bool> {
-        let value = self.find(key)?;
-        if let DeValue::Boolean(flag) = value.get_ref() {
-            return Some(*flag);
-        }
-        self.wrong_type(key, value, "true or false");
-        None
-    }
-
-    /// A whole number in `range`; `default` when absent or wrong.
-    pub(crate) fn count(&self, key: &str, default: usize, range: RangeInclusive<usize>) -> usize {
-        let Some(value) = self.find(key) else {
-            return default;
-        };
-        let DeValue::Integer(number) = value.get_ref() else {
-            self.wrong_type(key, value, "a whole number");
-            return default;
-        };
-        let parsed = usize::from_str_radix(number.as_str(), number.radix());
-        match parsed.ok().filter(|count| range.contains(count)) {
-            Some(count) => count,
-            None => {
-                let message = format!("must be from {} to {}", range.start(), range.end());
-                self.note(value.span(), key, message, None, false);
-                default
-            }
-        }
-    }
-
-    /// A duration, at least `least`; `default` when absent or wrong.
-    pub(crate) fn duration(&self, key: &str, default: Duration, least: Duration) -> Duration {
-        let Some(text) = self.text_like(key, "a string such as \"30s\"") else {
-            return default;
-        };
-        match value::parse_duration(&text.value) {
-            Ok(duration) if duration >= least => return duration,
-            Ok(_) => {
-                let least = value::format_duration(least);
-                self.refuse(key, &text, format_args!("must be at least {least}"), None);
-            }
-            Err(reason) => self.refuse(key, &text, reason, None),
-        }
-        default
-    }
-
-    /// A size in `range`; `default` when absent or wrong.
-    pub(crate) fn size(&self, key: &str, default: usize, range: RangeInclusive<usize>) -> usize {
-        let Some(text) = self.text_like(key, "a string such as \"64KiB\"") else {
-            return default;
-        };
-        match value::parse_size(&text.value) {
-            Ok(size) if range.contains(&size) => return size,
-            Ok(_) => {
-                let [least, most] =
-                    [range.start(), range.end()].map(|size| value::format_size(*size));
-                self.refuse(
-                    key,
-                    &text,
-                    format_args!("must be from {least} to {most}"),
-                    None,
-                );
-            }
-            Err(reason) => self.refuse(key, &text, reason, None),
-        }
-        default
-    }
-
-    /// One of a few words; `None` when absent or wrong.
-    pub(crate) fn word<T: Copy>(&self, key: &str, words: &[(&str, T)]) -> Option<T> {
-        let text = self.text(key)?;
-        let found = words.iter().find(|(word, _)| *word == text.value);
-        if found.is_none() {
-            let names: Vec<&str> = words.iter().map(|(word, _)| *word).collect();
-            let reason = format!("is none of {}", quoted(&names));
-            self.refuse(key, &text, reason, nearest(&text.written, &names));
-        }
-        found.map(|(_, value)| *value)
-    }
-
-    /// A table; a reader of defaults when it is absent or wrong.
+    /// Returns the reader of the table `key`. When the table is absent or not a table, the reader has no
+    /// keys, so every getter returns its default.
     pub(crate) fn table(&self, key: &str) -> Self {
         let spec = match self.spec.key(key).map(|known| known.kind) {
             Some(Kind::Table(spec)) => spec,
@@ -350,7 +207,7 @@ impl<'s> Reader<'s> {
         }
     }
 
-    /// A list of tables, each with its own reader.
+    /// Returns one reader for each table of the list `key`; none when the list is absent.
     pub(crate) fn tables(&self, key: &str) -> Vec<Self> {
         let (Some(value), Some(Kind::Tables(spec))) =
             (self.find(key), self.spec.key(key).map(|known| known.kind))
@@ -358,7 +215,7 @@ impl<'s> Reader<'s> {
             return Vec::new();
         };
         let DeValue::Array(items) = value.get_ref() else {
-            // The header of a table has no places in it: `route[0].origin` is `route.origin`.
+            // A table header has no indices: the key path `route[0].origin` is written `[route.origin]`.
             let header: Vec<String> = (self.key_path(key).split('.'))
                 .map(|part| part.split('[').next().unwrap_or(part).to_owned())
                 .collect();

@@ -1,6 +1,6 @@
 //! `[[route]]`: which bucket serves which host and path.
 //!
-//! One host and path belongs to one route, so the order of routes in the file means nothing.
+//! Each combination of host and path belongs to one route, so the order of routes has no effect.
 
 use std::collections::HashMap;
 use std::sync::Arc;
@@ -9,36 +9,39 @@ use http::Method;
 use serde::{Serialize, Serializer};
 
 use crate::config::origin::{Buckets, Origin};
+use crate::config::pattern::HostPattern;
 use crate::config::policy::Policies;
 use crate::config::reader::{Reader, Text};
-use crate::config::value::{HostPattern, Invalid, check_encoded};
+use crate::config::value::{Invalid, check_encoded};
 
 /// `[[route]]`.
 ///
 /// **Defaults**: every host, every path, every method.
 #[derive(Clone, Debug, Serialize)]
 pub struct Route {
-    /// Line in the file, from 1.
+    /// The line of the route in the file, from 1.
     #[serde(skip)]
     pub line: usize,
-    /// Label in logs, of this route only. Default: the first host, else the bucket; with the path
-    /// behind it where another route already has that.
+    /// The name of the route in logs; no other route has it. Default: the first host, or the bucket when
+    /// there is none. When another route already has that name, the path is appended.
     pub name: String,
-    /// Hosts it serves. Empty, the default: every host no other route names, the bare IP included.
+    /// The hosts that the route serves. Default empty: every host that no other route names, and requests
+    /// by IP address.
     #[serde(skip_serializing_if = "Vec::is_empty")]
     pub hosts: Vec<HostPattern>,
-    /// Path prefix it serves, by whole segments, percent-encoded. Begins with `/`; default `/`.
+    /// The path prefix that the route serves, in whole segments; percent-encoded. Begins with `/`. Default
+    /// `/`.
     pub path: String,
-    /// Methods it serves. Empty, the default: all.
+    /// The methods that the route serves. Default empty: all methods.
     #[serde(
         serialize_with = "serialize_methods",
         skip_serializing_if = "Vec::is_empty"
     )]
     pub methods: Vec<Method>,
-    /// The bucket or buckets behind it.
+    /// The bucket or buckets, and their endpoint.
     #[serde(serialize_with = "serialize_origin")]
     pub origin: Arc<Origin>,
-    /// Its rules.
+    /// The policies of the route.
     #[serde(flatten)]
     pub policies: Policies,
 }
@@ -51,20 +54,20 @@ fn serialize_methods<S: Serializer>(methods: &[Method], serializer: S) -> Result
     serializer.collect_seq(methods.iter().map(Method::as_str))
 }
 
-/// A route with its place in the file.
-pub(crate) struct Claim<'a> {
+/// A route that was read, before it is compared with the other routes.
+pub(crate) struct RouteCandidate<'a> {
     reader: Reader<'a>,
     route: Route,
-    /// `route.hosts` as written.
+    /// The hosts as the file has them.
     hosts: Vec<Text>,
-    /// `route.path` as written.
+    /// The path as the file has it.
     path: String,
-    /// Whether the file names the route.
+    /// Whether the file has a `name` for the route.
     is_named: bool,
 }
 
-impl<'a> Claim<'a> {
-    /// Reads one `[[route]]`.
+impl<'a> RouteCandidate<'a> {
+    /// Reads one `[[route]]`; `None` when its origin is absent or wrong.
     pub(crate) fn read(reader: Reader<'a>) -> Option<Self> {
         if reader.is_empty_list("hosts") {
             let hint = "leave `hosts` out to serve every host";
@@ -120,19 +123,22 @@ fn read_path(reader: &Reader<'_>) -> (String, String) {
         return ("/".to_owned(), "/".to_owned());
     };
     if !text.value.starts_with('/') {
-        reader.refuse("path", &text, Invalid::Path, None);
+        reader.error_at("path", &text, Invalid::Path, None);
     } else if let Err(reason) = check_encoded(&text.value) {
-        reader.refuse("path", &text, reason, None);
+        reader.error_at("path", &text, reason, None);
     }
     (text.value, text.written)
 }
 
-fn parse_method(text: &str) -> Result<Method, &'static str> {
+fn parse_method(text: &str) -> Result<Method, Invalid> {
     match text {
-        "GET" | "HEAD" | "PUT" | "POST" | "DELETE" | "OPTIONS" => {
-            Method::from_bytes(text.as_bytes()).map_err(|_| "is not a method")
-        }
-        _ => Err("is not a method of OSS: `GET`, `HEAD`, `PUT`, `POST`, `DELETE` or `OPTIONS`"),
+        "GET" => Ok(Method::GET),
+        "HEAD" => Ok(Method::HEAD),
+        "PUT" => Ok(Method::PUT),
+        "POST" => Ok(Method::POST),
+        "DELETE" => Ok(Method::DELETE),
+        "OPTIONS" => Ok(Method::OPTIONS),
+        _ => Err(Invalid::Method),
     }
 }
 
@@ -145,65 +151,72 @@ fn default_name(buckets: &Buckets) -> String {
     }
 }
 
-/// The routes, once no two claim the same host and path and every name is one route's own.
-pub(crate) fn settle(mut claims: Vec<Claim<'_>>) -> Vec<Route> {
-    check_hosts(&claims);
-    settle_names(&mut claims);
-    claims.into_iter().map(|claim| claim.route).collect()
+/// Compares the routes with each other: reports two routes for the same host and path, and gives every
+/// route a name that no other route has.
+pub(crate) fn finish(mut candidates: Vec<RouteCandidate<'_>>) -> Vec<Route> {
+    check_hosts(&candidates);
+    assign_names(&mut candidates);
+    candidates
+        .into_iter()
+        .map(|candidate| candidate.route)
+        .collect()
 }
 
-fn check_hosts(claims: &[Claim<'_>]) {
+fn check_hosts(candidates: &[RouteCandidate<'_>]) {
     let mut seen: HashMap<(Option<&HostPattern>, &str), usize> = HashMap::new();
-    for (index, claim) in claims.iter().enumerate() {
-        let path = claim.route.path.trim_end_matches('/');
-        // With `hosts` that are all wrong it is not known what the route claims.
-        if !claim.reader.has("hosts")
+    for (index, candidate) in candidates.iter().enumerate() {
+        let path = candidate.route.path.trim_end_matches('/');
+        // A route whose hosts are all wrong has an empty list here, but does not serve every host.
+        if !candidate.reader.has("hosts")
             && let Some(other) = seen.insert((None, path), index)
         {
             let message = format!(
-                "claims every host with path `{}`, as `route[{other}]` does",
-                claim.path
+                "serves every host with path `{}`, as `route[{other}]` does",
+                candidate.path
             );
-            let hint = "give one of them `hosts`, or another `path`";
-            claim.reader.error("", message, Some(hint));
+            let hint = "add `hosts` to one of them, or change its `path`";
+            candidate.reader.error("", message, Some(hint));
         }
-        for (host, written) in claim.route.hosts.iter().zip(&claim.hosts) {
+        for (host, written) in candidate.route.hosts.iter().zip(&candidate.hosts) {
             match seen.insert((Some(host), path), index) {
                 None => {}
                 Some(other) if other == index => {
-                    claim
+                    candidate
                         .reader
-                        .refuse("hosts", written, "is listed twice", None);
+                        .error_at("hosts", written, "is listed twice", None);
                 }
                 Some(other) => {
                     let reason = format!(
                         "with path `{}` is already served by `route[{other}]`",
-                        claim.path
+                        candidate.path
                     );
-                    let hint = "give one of them another `path` or other `hosts`".to_owned();
-                    claim.reader.refuse("hosts", written, reason, Some(hint));
+                    let hint = "change `path` or `hosts` of one of them".to_owned();
+                    candidate
+                        .reader
+                        .error_at("hosts", written, reason, Some(hint));
                 }
             }
         }
     }
 }
 
-fn settle_names(claims: &mut [Claim<'_>]) {
+fn assign_names(candidates: &mut [RouteCandidate<'_>]) {
     let mut taken: HashMap<String, usize> = HashMap::new();
-    for (index, claim) in claims.iter().enumerate() {
-        if claim.is_named
-            && let Some(other) = taken.insert(claim.route.name.clone(), index)
+    for (index, candidate) in candidates.iter().enumerate() {
+        if candidate.is_named
+            && let Some(other) = taken.insert(candidate.route.name.clone(), index)
         {
             let message = format!("is already the name of `route[{other}]`");
-            claim.reader.error("name", message, None);
+            candidate.reader.error("name", message, None);
         }
     }
-    // Names nobody chose make way: the path tells routes of one host apart.
-    for (index, claim) in claims.iter_mut().enumerate() {
-        if claim.is_named {
+    // A name from the file has priority over a default name. The path usually distinguishes the routes
+    // of one host.
+    for (index, candidate) in candidates.iter_mut().enumerate() {
+        if candidate.is_named {
             continue;
         }
-        let route = &mut claim.route;
+        let route = &mut candidate.route;
         if taken.contains_key(&route.name) {
             route.name = format!("{}{}", route.name, route.path);
         }

@@ -1,16 +1,16 @@
 //! The JSON Schema of the config, for editors.
 //!
-//! Draft-07 and without references, because the TOML plugins of editors know no more than that. It
-//! tells names, types and words; what only a whole config shows is left to `ossgate check`.
+//! The schema is Draft-07 without references, because the TOML plugins of editors support no more. It
+//! covers names, types and allowed words. Rules that concern several keys are left to `ossgate check`.
 
 use serde_json::{Map, Value, json};
 
-use crate::config::spec::{Fallback, Kind, ROOT, Spec};
+use crate::config::spec::{Kind, Presence, ROOT, Spec};
 
-/// What stands for text that is filled in later, which may be anything.
+/// A pattern for a string with `${`. It is filled in later, so any string of that kind is allowed.
 const FILLED_IN: &str = "\\$\\{";
 
-/// The JSON Schema of the config.
+/// Returns the JSON Schema of the config.
 #[must_use]
 pub fn json_schema() -> Value {
     let mut schema = table(&ROOT);
@@ -31,14 +31,14 @@ fn table(spec: &Spec) -> Value {
         let mut schema = of_kind(key.kind);
         if let Some(object) = schema.as_object_mut() {
             object.insert("description".into(), key.doc.into());
-            match key.fallback {
-                Fallback::Required => required.push(key.name),
-                Fallback::Is(text) => {
+            match key.presence {
+                Presence::Required => required.push(key.name),
+                Presence::Default(text) => {
                     if let Some(value) = constant(text) {
                         object.insert("default".into(), value);
                     }
                 }
-                Fallback::Absent => {}
+                Presence::Optional => {}
             }
         }
         properties.insert(key.name.to_owned(), schema);
@@ -63,7 +63,7 @@ fn table(spec: &Spec) -> Value {
     schema.into()
 }
 
-/// A default as JSON: TOML and JSON spell the values that occur alike.
+/// Returns a default as JSON. TOML and JSON write the values that occur here in the same way.
 fn constant(text: &str) -> Option<Value> {
     serde_json::from_str(text).ok()
 }

@@ -1,6 +1,6 @@
 //! `[server]`, `[dns]` and `[log]`.
 //!
-//! All three may be left out. Nothing is opened or resolved here.
+//! All three tables may be left out. Nothing is opened or resolved here.
 
 use std::net::{IpAddr, SocketAddr};
 use std::path::PathBuf;
@@ -10,34 +10,37 @@ use ipnet::IpNet;
 use serde::{Serialize, Serializer};
 
 use crate::config::reader::Reader;
-use crate::config::value::{format_duration, serialize_duration, serialize_size};
+use crate::config::value::{
+    Invalid, format_duration, parse_range, serialize_duration, serialize_size,
+};
 
 const NONE: Duration = Duration::ZERO;
 const TICK: Duration = Duration::from_millis(1);
 
 /// `[server]`: the process.
 ///
-/// **Defaults**: one worker per core, no drain delay, 30 s drain timeout, the control group's memory
-/// limit, no watching.
+/// **Defaults**: one worker per core, no drain delay, 30 s drain timeout, nine tenths of the control
+/// group's memory limit, no probes, no reload when the config file changes.
 #[derive(Clone, Debug, PartialEq, Serialize)]
 pub struct Server {
-    /// Worker threads, at most 1024. 0, the default, is one per core.
+    /// The number of worker threads, at most 1024. Default 0: one per core.
     pub workers: usize,
-    /// How long accepting goes on after the drain began. Default 0 s.
+    /// How long new connections are accepted after a drain begins. Default 0 s.
     #[serde(serialize_with = "serialize_duration")]
     pub drain_delay: Duration,
-    /// How long running requests may take to finish after that. Default 30 s; 0 cuts at once.
+    /// How long requests in flight may take to finish after that. Default 30 s; 0 aborts them at once.
     #[serde(serialize_with = "serialize_duration")]
     pub drain_timeout: Duration,
-    /// Memory above which new requests are answered 503. 0, the default: nine tenths of the limit of
-    /// the process's control group, or none.
+    /// Memory in bytes above which new requests are answered 503. Default 0: nine tenths of the limit of
+    /// the process's control group, or no limit when the group has none.
     #[serde(serialize_with = "serialize_size")]
     pub max_memory: usize,
-    /// How often every endpoint is connected to although nothing seems to be wrong, so that a node
-    /// without traffic knows that it is cut off. Default 0 s: never.
+    /// How often every endpoint is connected to as a check, so that a node without traffic notices that
+    /// it is cut off from OSS. Default 0 s: only endpoints that failed are checked.
     #[serde(serialize_with = "serialize_duration")]
     pub probe: Duration,
-    /// Whether a changed config file is loaded by itself. Default false. Certificates always are.
+    /// Whether the config file is loaded again when it changes. Default false. Changed certificates are
+    /// always loaded.
     pub watch_config: bool,
 }
 
@@ -54,7 +57,7 @@ impl Server {
     }
 }
 
-/// Which addresses are asked for.
+/// The addresses that a name is resolved to.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
 #[serde(rename_all = "lowercase")]
 pub enum Family {
@@ -68,27 +71,29 @@ pub enum Family {
 
 /// `[dns]`: how endpoint names are resolved.
 ///
-/// **Defaults**: the system's name servers, IPv4, 5 s to 60 s between resolutions, 1 h stale, 2 s
-/// timeout, nothing allowed beyond what OSS endpoints have.
+/// **Defaults**: the system's name servers, IPv4, 5 s to 60 s between two resolutions, 1 h stale, 2 s
+/// timeout, only addresses that an OSS endpoint can have.
 #[derive(Clone, Debug, PartialEq, Serialize)]
 pub struct Dns {
-    /// Name servers. Empty, the default: those of `/etc/resolv.conf`.
+    /// The name servers. Default empty: those of `/etc/resolv.conf`.
     pub servers: Vec<SocketAddr>,
-    /// Default IPv4.
+    /// The address family. Default IPv4.
     pub family: Family,
-    /// Shortest time between two resolutions of a name, whatever its TTL. Default 5 s, at least 1 s.
+    /// The minimum time between two resolutions of a name, if its TTL is shorter. Default 5 s, at least
+    /// 1 s.
     #[serde(serialize_with = "serialize_duration")]
     pub min_ttl: Duration,
-    /// Longest time between two resolutions. Default 60 s; not below `min_ttl`.
+    /// The maximum time between two resolutions of a name, if its TTL is longer. Default 60 s; at least
+    /// 1 s and at least `min_ttl`.
     #[serde(serialize_with = "serialize_duration")]
     pub max_ttl: Duration,
-    /// How long the last good answer serves while DNS fails. Default 1 h.
+    /// How long the last good answer is used while DNS fails. Default 1 h; 0 does not use it.
     #[serde(serialize_with = "serialize_duration")]
     pub stale: Duration,
-    /// Longest wait for one name server. Default 2 s.
+    /// The maximum time to wait for one name server. Default 2 s; at least 1 ms.
     #[serde(serialize_with = "serialize_duration")]
     pub timeout: Duration,
-    /// Ranges whose addresses may be used although an OSS endpoint would not have them. Default none.
+    /// Address ranges to allow in addition to those that an OSS endpoint can have. Default: none.
     pub allow: Vec<IpNet>,
 }
 
@@ -126,69 +131,50 @@ impl Dns {
     }
 }
 
-fn parse_server(text: &str) -> Result<SocketAddr, &'static str> {
+fn parse_server(text: &str) -> Result<SocketAddr, Invalid> {
     let address = match text.parse::<IpAddr>() {
         Ok(ip) => Some(SocketAddr::new(ip, 53)),
         Err(_) => text.parse().ok(),
     };
     address
         .filter(|address| address.port() != 0)
-        .ok_or("is not a name server; write `ip` or `ip:port`")
+        .ok_or(Invalid::NameServer)
 }
 
-pub(crate) fn parse_range(text: &str) -> Result<IpNet, &'static str> {
-    let address = || text.parse().map(|address: IpAddr| address.into());
-    text.parse()
-        .or_else(|_| address())
-        .map(canonical)
-        .map_err(|_| "is not an address, or a range such as `10.0.0.0/8`")
-}
-
-/// A range of IPv4 addresses written as IPv6 is a range of IPv4 addresses, as they are compared.
-fn canonical(range: IpNet) -> IpNet {
-    let (address, bits) = (range.network().to_canonical(), range.prefix_len());
-    match (range, address) {
-        (IpNet::V6(_), IpAddr::V4(_)) if bits >= 96 => {
-            IpNet::new(address, bits - 96).unwrap_or(range)
-        }
-        _ => range,
-    }
-}
-
-/// Least important event that is logged.
+/// The minimum level of the events that are logged.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
 #[serde(rename_all = "lowercase")]
 pub enum Level {
-    /// What needs a person.
+    /// Failures that somebody must fix.
     Error,
-    /// What may need one.
+    /// Conditions that somebody may have to look at.
     Warn,
-    /// What has changed.
+    /// Changes of state.
     Info,
-    /// What happens to single connections.
+    /// Events of single connections.
     Debug,
     /// Everything.
     Trace,
 }
 
-/// Form of the access lines.
+/// The format of the access log.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
 #[serde(rename_all = "lowercase")]
 pub enum AccessFormat {
-    /// One JSON object per line.
+    /// One JSON object per request.
     Json,
-    /// nginx's `combined`.
+    /// The `combined` format of nginx.
     Combined,
     /// No access log.
     Off,
 }
 
-/// A log's destination.
+/// Where a log is written.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Sink {
-    /// `-`: standard output for access lines, standard error for events.
+    /// `-`: standard output for the access log, standard error for log events.
     Standard,
-    /// A file, opened for appending and reopened on SIGUSR1.
+    /// A file, which is opened for appending and reopened on SIGUSR1.
     File(PathBuf),
 }
 
@@ -201,18 +187,19 @@ impl Serialize for Sink {
     }
 }
 
-/// `[log]`: events and access lines.
+/// `[log]`: log events and the access log.
 ///
-/// **Defaults**: events of level info to standard error, access lines in JSON to standard output.
+/// **Defaults**: events of level info and above to standard error, the access log in JSON to standard
+/// output.
 #[derive(Clone, Debug, PartialEq, Serialize)]
 pub struct Log {
-    /// Default info.
+    /// The minimum level of the events that are logged. Default info.
     pub level: Level,
-    /// Default JSON.
+    /// The format of the access log. Default JSON.
     pub access: AccessFormat,
-    /// Default standard output.
+    /// Where the access log is written. Default standard output.
     pub access_file: Sink,
-    /// Default standard error.
+    /// Where log events are written. Default standard error.
     pub error_file: Sink,
 }
 
@@ -232,7 +219,7 @@ impl Log {
         ];
         let sink = |key| match reader.text(key) {
             Some(text) if text.value.is_empty() => {
-                reader.error(key, "is empty", Some("`-` is the standard stream"));
+                reader.error(key, "is empty", Some("write `-` for the standard stream"));
                 Sink::Standard
             }
             Some(text) if text.value != "-" => {
@@ -240,10 +227,10 @@ impl Log {
                 let parent = path
                     .parent()
                     .filter(|parent| !parent.as_os_str().is_empty());
-                // A bare name is in the working directory, which is there.
+                // The parent of a bare name is the working directory, which exists.
                 if parent.is_some_and(|parent| !parent.is_dir()) {
                     let reason = "cannot be opened: its directory does not exist";
-                    reader.refuse(key, &text, reason, None);
+                    reader.error_at(key, &text, reason, None);
                 }
                 Sink::File(path)
             }

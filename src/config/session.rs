@@ -1,4 +1,4 @@
-//! What is shared while one file is read: its text, its surroundings, the problems so far.
+//! The state that all readers of one file share: its text, its surroundings, the problems so far.
 
 use std::cell::RefCell;
 use std::path::Path;
@@ -6,19 +6,19 @@ use std::path::Path;
 use crate::config::interpolate::Env;
 use crate::config::problem::Problem;
 
-/// What all readers of one file share.
+/// The state of reading one file.
 pub(crate) struct Session<'a> {
     pub(crate) text: &'a str,
     pub(crate) env: Env<'a>,
-    /// The directory relative paths are relative to.
+    /// The directory that relative paths are relative to.
     pub(crate) base: &'a Path,
-    /// Seconds since 1970.
+    /// The current time, in seconds since 1970.
     pub(crate) now: i64,
     pub(crate) problems: RefCell<Vec<Problem>>,
 }
 
 impl<'a> Session<'a> {
-    /// A session without problems.
+    /// Creates a session without problems.
     pub(crate) fn new(text: &'a str, env: Env<'a>, base: &'a Path, now: i64) -> Self {
         Self {
             text,
@@ -29,7 +29,7 @@ impl<'a> Session<'a> {
         }
     }
 
-    /// The problems so far.
+    /// Returns the problems, in the order they were found.
     pub(crate) fn into_problems(self) -> Vec<Problem> {
         self.problems.into_inner()
     }

@@ -1,13 +1,13 @@
-//! Every table and key of the config in one description.
+//! The description of every table and key of the config.
 //!
-//! It says which keys exist (so that another one is an error), and it is what the JSON Schema and
-//! the completeness test of `config/reference.toml` are made from. Defaults stand here as the file
-//! would spell them; a test holds them equal to what a config without the key gets.
+//! An unknown key is an error because it is not described here. The JSON Schema is made from this
+//! description, and so is the test that `config/reference.toml` is complete. Defaults are written as in
+//! the file; a test compares them with what a config without the key gets.
 
-use self::Fallback::{Absent, Is, Required};
 use self::Kind::{Count, Duration, Flag, OneOf, Size, Table, Tables, Text, Texts};
+use self::Presence::{Default, Optional, Required};
 
-/// What a key takes.
+/// The type of a key's value.
 #[derive(Clone, Copy, Debug)]
 pub enum Kind {
     /// A string.
@@ -16,7 +16,7 @@ pub enum Kind {
     Duration,
     /// A string that is a size, such as `"64KiB"`.
     Size,
-    /// A whole number from 0.
+    /// A whole number, 0 or above.
     Count,
     /// `true` or `false`.
     Flag,
@@ -30,48 +30,48 @@ pub enum Kind {
     Tables(&'static Spec),
 }
 
-/// What holds when a key is absent.
+/// Whether a key must be written, and its value when it is not.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Fallback {
-    /// That is an error.
+pub enum Presence {
+    /// A table without the key is an error.
     Required,
-    /// This value, in TOML.
-    Is(&'static str),
-    /// Something that is no constant: the key's sentence says what.
-    Absent,
+    /// The key may be left out. Its default is this value, in TOML.
+    Default(&'static str),
+    /// The key may be left out. Its default is not a constant; the key's `doc` describes it.
+    Optional,
 }
 
 /// One key.
 #[derive(Clone, Copy, Debug)]
 pub struct Key {
-    /// Its name.
+    /// The name of the key.
     pub name: &'static str,
-    /// What it takes.
+    /// The type of its value.
     pub kind: Kind,
-    /// What holds without it.
-    pub fallback: Fallback,
-    /// One sentence for editors.
+    /// Whether it must be written.
+    pub presence: Presence,
+    /// A description of one sentence, shown by editors.
     pub doc: &'static str,
 }
 
 /// One table.
 #[derive(Debug)]
 pub struct Spec {
-    /// Its keys.
+    /// The keys of the table.
     pub keys: &'static [Key],
-    /// Groups of keys of which exactly one is written.
+    /// Groups of keys. Exactly one key of each group must be written.
     pub one_of: &'static [&'static [&'static str]],
 }
 
 impl Spec {
-    /// The key called `name`.
+    /// Returns the key `name`; `None` when the table has no such key.
     #[must_use]
     pub fn key(&self, name: &str) -> Option<&'static Key> {
         self.keys.iter().find(|key| key.name == name)
     }
 }
 
-/// Networks an OSS endpoint can be on.
+/// The networks that an OSS endpoint can be on.
 pub(crate) const NETWORKS: &[&str] = &[
     "internal",
     "public",
@@ -90,17 +90,17 @@ const PRESETS: &[&str] = &["full", "data-plane", "read-only"];
 const REFERER_MODES: &[&str] = &["enforce", "report"];
 const SUBDIRECTORIES: &[&str] = &["off", "redirect", "not-found", "index"];
 
-/// One line per key: name, kind, fallback, sentence.
+/// Makes a [`Spec`] from one line per key: name, kind, presence, description.
 macro_rules! spec {
-    ($($name:literal: $kind:expr, $fallback:expr, $doc:literal;)*) => {
-        spec! { @[] $($name: $kind, $fallback, $doc;)* }
+    ($($name:literal: $kind:expr, $presence:expr, $doc:literal;)*) => {
+        spec! { @[] $($name: $kind, $presence, $doc;)* }
     };
-    (one of $one_of:expr; $($name:literal: $kind:expr, $fallback:expr, $doc:literal;)*) => {
-        spec! { @$one_of $($name: $kind, $fallback, $doc;)* }
+    (one of $one_of:expr; $($name:literal: $kind:expr, $presence:expr, $doc:literal;)*) => {
+        spec! { @$one_of $($name: $kind, $presence, $doc;)* }
     };
-    (@$one_of:tt $($name:literal: $kind:expr, $fallback:expr, $doc:literal;)*) => {
+    (@$one_of:tt $($name:literal: $kind:expr, $presence:expr, $doc:literal;)*) => {
         Spec {
-            keys: &[$(Key { name: $name, kind: $kind, fallback: $fallback, doc: $doc }),*],
+            keys: &[$(Key { name: $name, kind: $kind, presence: $presence, doc: $doc }),*],
             one_of: &$one_of,
         }
     };
@@ -108,173 +108,173 @@ macro_rules! spec {
 
 /// The whole file.
 pub static ROOT: Spec = spec! {
-    "server": Table(&SERVER), Absent, "The process.";
-    "dns": Table(&DNS), Absent, "How endpoint names are resolved.";
-    "log": Table(&LOG), Absent, "Events and access lines.";
-    "admin": Table(&ADMIN), Absent, "Metrics, health and commands; absent: no such listener.";
-    "listener": Tables(&LISTENER), Required, "Addresses clients connect to.";
-    "certificate": Tables(&CERTIFICATE), Absent, "Certificates for listeners with TLS.";
+    "server": Table(&SERVER), Optional, "The process.";
+    "dns": Table(&DNS), Optional, "How endpoint names are resolved.";
+    "log": Table(&LOG), Optional, "Log events and the access log.";
+    "admin": Table(&ADMIN), Optional, "Listener for metrics, health and commands; absent: no such listener.";
+    "listener": Tables(&LISTENER), Required, "Addresses that clients connect to.";
+    "certificate": Tables(&CERTIFICATE), Optional, "Certificates for listeners with TLS.";
     "route": Tables(&ROUTE), Required, "Which bucket serves which host and path.";
 };
 
 static SERVER: Spec = spec! {
-    "workers": Count, Is("0"), "Worker threads; 0 is one per core.";
-    "drain_delay": Duration, Is("\"0s\""), "How long accepting goes on after the drain began.";
-    "drain_timeout": Duration, Is("\"30s\""), "How long running requests may take to finish then.";
-    "max_memory": Size, Is("\"0B\""), "Memory above which new requests are answered 503; 0: by the control group.";
-    "probe": Duration, Is("\"0s\""), "How often endpoints are connected to although nothing seems wrong; 0: never.";
-    "watch_config": Flag, Is("false"), "Whether a changed config file is loaded by itself.";
+    "workers": Count, Default("0"), "Number of worker threads; 0: one per core.";
+    "drain_delay": Duration, Default("\"0s\""), "How long new connections are accepted after a drain begins.";
+    "drain_timeout": Duration, Default("\"30s\""), "How long requests in flight may take to finish after that.";
+    "max_memory": Size, Default("\"0B\""), "Memory above which new requests get 503; 0: from the limit of the control group.";
+    "probe": Duration, Default("\"0s\""), "How often every endpoint is connected to as a check; 0: only endpoints that failed.";
+    "watch_config": Flag, Default("false"), "Whether the config file is loaded again when it changes.";
 };
 
 static ADMIN: Spec = spec! {
-    "address": Text, Is("\"127.0.0.1:9180\""), "`ip:port` or `unix:/path`; beyond loopback it needs a token.";
-    "token": Text, Absent, "What callers send as `Authorization: Bearer`; none: no token is asked for.";
+    "address": Text, Default("\"127.0.0.1:9180\""), "`ip:port` or `unix:/path`; an address that is not loopback needs a token.";
+    "token": Text, Optional, "What callers must send as `Authorization: Bearer`; absent: no token is needed.";
 };
 
 static DNS: Spec = spec! {
-    "servers": Texts, Is("[]"), "Name servers, `ip` or `ip:port`; empty: the system's.";
-    "family": OneOf(FAMILIES), Is("\"ipv4\""), "Which addresses to ask for.";
-    "min_ttl": Duration, Is("\"5s\""), "Shortest time between two resolutions of a name.";
-    "max_ttl": Duration, Is("\"60s\""), "Longest time between two resolutions of a name.";
-    "stale": Duration, Is("\"1h\""), "How long the last good answer serves while DNS fails.";
-    "timeout": Duration, Is("\"2s\""), "Longest wait for one name server.";
-    "allow": Texts, Is("[]"), "Address ranges allowed although an OSS endpoint would not have them.";
+    "servers": Texts, Default("[]"), "Name servers, `ip` or `ip:port`; empty: the system's.";
+    "family": OneOf(FAMILIES), Default("\"ipv4\""), "Address family to resolve.";
+    "min_ttl": Duration, Default("\"5s\""), "Minimum time between two resolutions of a name.";
+    "max_ttl": Duration, Default("\"60s\""), "Maximum time between two resolutions of a name.";
+    "stale": Duration, Default("\"1h\""), "How long the last good answer is used while DNS fails.";
+    "timeout": Duration, Default("\"2s\""), "Maximum time to wait for one name server.";
+    "allow": Texts, Default("[]"), "Address ranges to allow in addition to those that OSS endpoints have.";
 };
 
 static LOG: Spec = spec! {
-    "level": OneOf(LEVELS), Is("\"info\""), "Events of this level and above.";
-    "access": OneOf(ACCESS), Is("\"json\""), "Form of the access lines.";
-    "access_file": Text, Is("\"-\""), "Where access lines go; `-` is standard output.";
-    "error_file": Text, Is("\"-\""), "Where events go; `-` is standard error.";
+    "level": OneOf(LEVELS), Default("\"info\""), "Minimum level of the events that are logged.";
+    "access": OneOf(ACCESS), Default("\"json\""), "Format of the access log.";
+    "access_file": Text, Default("\"-\""), "File of the access log; `-` is standard output.";
+    "error_file": Text, Default("\"-\""), "File of the log events; `-` is standard error.";
 };
 
 static LISTENER: Spec = spec! {
     "address": Text, Required, "`ip:port`, `[ipv6]:port`, `unix:/path` or `fd:NAME`.";
-    "tls": Flag, Is("false"), "Whether clients speak TLS here.";
-    "http2": Flag, Is("true"), "Whether HTTP/2 is offered beside HTTP/1.1.";
-    "max_connections": Count, Is("0"), "Most client connections; 0: from the descriptor limit.";
-    "proxy_protocol": OneOf(PROXY_PROTOCOLS), Is("\"off\""), "The PROXY header every connection has to begin with.";
-    "trusted_proxies": Texts, Is("[]"), "Addresses of proxies in front, whose PROXY header and `X-Forwarded-*` are believed.";
-    "health_path": Text, Absent, "A path answered here: 200 while this node should get traffic, else 503.";
-    "timeouts": Table(&LISTENER_TIMEOUTS), Absent, "Deadlines towards clients.";
-    "limits": Table(&LISTENER_LIMITS), Absent, "Limits on request heads.";
+    "tls": Flag, Default("false"), "Whether clients must use TLS.";
+    "http2": Flag, Default("true"), "Whether HTTP/2 is offered in addition to HTTP/1.1.";
+    "max_connections": Count, Default("0"), "Maximum number of client connections; 0: from the descriptor limit.";
+    "proxy_protocol": OneOf(PROXY_PROTOCOLS), Default("\"off\""), "Version of the PROXY header that every connection must begin with.";
+    "trusted_proxies": Texts, Default("[]"), "Addresses of proxies whose PROXY header and `X-Forwarded-*` are trusted.";
+    "health_path": Text, Optional, "Path answered by the listener: 200 while this node is ready, else 503.";
+    "timeouts": Table(&LISTENER_TIMEOUTS), Optional, "Deadlines towards clients.";
+    "limits": Table(&LISTENER_LIMITS), Optional, "Limits on request headers.";
 };
 
 static LISTENER_TIMEOUTS: Spec = spec! {
-    "tls_handshake": Duration, Is("\"10s\""), "For the TLS handshake.";
-    "header": Duration, Is("\"30s\""), "For a whole request head.";
-    "idle": Duration, Is("\"75s\""), "Between two requests of a connection.";
-    "stall": Duration, Is("\"60s\""), "For a client that neither takes nor sends a byte.";
+    "tls_handshake": Duration, Default("\"10s\""), "Maximum time for the TLS handshake.";
+    "header": Duration, Default("\"30s\""), "Maximum time for a whole request header.";
+    "idle": Duration, Default("\"75s\""), "Maximum time between two requests of a connection.";
+    "stall": Duration, Default("\"60s\""), "Maximum time without a byte to or from the client inside a request.";
 };
 
 static LISTENER_LIMITS: Spec = spec! {
-    "header_bytes": Size, Is("\"64KiB\""), "Largest request head.";
-    "headers": Count, Is("200"), "Most header lines.";
+    "header_bytes": Size, Default("\"64KiB\""), "Maximum size of the request line and all header fields.";
+    "headers": Count, Default("200"), "Maximum number of header fields.";
 };
 
 static CERTIFICATE: Spec = spec! {
     "cert": Text, Required, "PEM file with the certificate chain, leaf first.";
     "key": Text, Required, "PEM file with the private key.";
-    "default": Flag, Absent, "Whether it also serves clients that name no host or another one; default: the only one does.";
+    "default": Flag, Optional, "Whether to use it for clients that send no host name or an unknown one; default: true for the only certificate.";
 };
 
 static ROUTE: Spec = spec! {
-    "name": Text, Absent, "Label in logs; default: the first host, else the bucket.";
-    "hosts": Texts, Absent, "Hosts it serves, exact or `*.suffix`; left out: every host.";
-    "path": Text, Is("\"/\""), "Path prefix it serves; the longest wins.";
-    "methods": Texts, Absent, "Methods it serves; left out: all.";
-    "origin": Table(&ORIGIN), Required, "The bucket or buckets behind it.";
-    "https": Table(&HTTPS), Absent, "What becomes of requests without TLS.";
-    "cors": Table(&CORS), Absent, "Which pages of other origins may read answers; absent: what OSS says.";
-    "guard": Table(&GUARD), Absent, "Which operations are let through; absent: all.";
-    "referer": Table(&REFERER), Absent, "Which sites may show the objects.";
-    "website": Table(&WEBSITE), Absent, "Index and error documents.";
-    "preview": Table(&PREVIEW), Absent, "What becomes of forced downloads.";
+    "name": Text, Optional, "Name of the route in logs; default: the first host, else the bucket.";
+    "hosts": Texts, Optional, "Hosts of the route, exact or `*.suffix`; absent: every host.";
+    "path": Text, Default("\"/\""), "Path prefix of the route; the longest matching prefix wins.";
+    "methods": Texts, Optional, "Methods of the route; absent: all.";
+    "origin": Table(&ORIGIN), Required, "The bucket or buckets, and their endpoint.";
+    "https": Table(&HTTPS), Optional, "What a request without TLS gets.";
+    "cors": Table(&CORS), Optional, "Which pages of other origins may read responses; absent: as OSS answers.";
+    "guard": Table(&GUARD), Optional, "Which OSS operations are allowed; absent: all.";
+    "referer": Table(&REFERER), Optional, "Which sites may embed the objects.";
+    "website": Table(&WEBSITE), Optional, "Index and error documents.";
+    "preview": Table(&PREVIEW), Optional, "Whether browsers show objects or download them.";
 };
 
 static HTTPS: Spec = spec! {
-    "mode": OneOf(HTTPS_MODES), Is("\"redirect\""), "What a request without TLS gets.";
-    "port": Count, Is("443"), "Port of the address redirected to.";
-    "hsts": Table(&HSTS), Absent, "Strict-Transport-Security on every answer over TLS.";
+    "mode": OneOf(HTTPS_MODES), Default("\"redirect\""), "What a request without TLS gets.";
+    "port": Count, Default("443"), "Port of the URL that is redirected to.";
+    "hsts": Table(&HSTS), Optional, "Strict-Transport-Security on every response over TLS.";
 };
 
 static HSTS: Spec = spec! {
-    "max_age": Duration, Is("\"365d\""), "How long browsers remember.";
-    "include_subdomains": Flag, Is("false"), "Whether it is for all names below the host, too.";
-    "preload": Flag, Is("false"), "Whether the host may go into the lists browsers ship.";
+    "max_age": Duration, Default("\"365d\""), "How long browsers remember it.";
+    "include_subdomains": Flag, Default("false"), "Whether it also covers all subdomains of the host.";
+    "preload": Flag, Default("false"), "Whether browser vendors may put the host on their preload lists.";
 };
 
 static CORS: Spec = spec! {
-    "rules": Tables(&CORS_RULE), Required, "The first rule that matches decides.";
-    "vary_origin": Flag, Is("true"), "Whether every answer says `Vary: Origin`.";
+    "rules": Tables(&CORS_RULE), Required, "Rules; the first rule that matches decides.";
+    "vary_origin": Flag, Default("true"), "Whether every response has `Vary: Origin`.";
 };
 
 static CORS_RULE: Spec = spec! {
-    "origins": Texts, Required, "Origins, each with at most one `*`.";
-    "methods": Texts, Required, "Methods: `GET`, `PUT`, `DELETE`, `POST`, `HEAD`.";
-    "headers": Texts, Is("[]"), "Headers a preflight may ask for, each with at most one `*`.";
-    "expose": Texts, Is("[]"), "Headers a page may read.";
-    "max_age": Duration, Absent, "How long a browser remembers a preflight; absent: its own default.";
+    "origins": Texts, Required, "Allowed origins, each with at most one `*`.";
+    "methods": Texts, Required, "Allowed methods: `GET`, `PUT`, `DELETE`, `POST`, `HEAD`.";
+    "headers": Texts, Default("[]"), "Header fields that a preflight may request, each with at most one `*`.";
+    "expose": Texts, Default("[]"), "Header fields that a page may read.";
+    "max_age": Duration, Optional, "How long a browser caches a preflight; absent: the browser's default.";
 };
 
 static GUARD: Spec = spec! {
-    "preset": OneOf(PRESETS), Is("\"data-plane\""), "Which operations are let through.";
+    "preset": OneOf(PRESETS), Default("\"data-plane\""), "Set of allowed operations.";
 };
 
 static REFERER: Spec = spec! {
-    "allow": Texts, Absent, "Patterns that are allowed; none: all that are not denied.";
-    "deny": Texts, Absent, "Patterns that are refused.";
-    "allow_empty": Flag, Is("true"), "Whether a request without Referer is allowed.";
-    "truncate_query": Flag, Is("true"), "Whether the query of the Referer is dropped first.";
-    "truncate_path": Flag, Is("false"), "Whether its path is dropped, too.";
-    "strict_host": Flag, Is("false"), "Whether a pattern must end where the host ends.";
-    "mode": OneOf(REFERER_MODES), Is("\"enforce\""), "Whether refusals are answered or only logged.";
+    "allow": Texts, Optional, "Patterns to allow; empty: every Referer that is not denied.";
+    "deny": Texts, Optional, "Patterns to refuse.";
+    "allow_empty": Flag, Default("true"), "Whether a request without Referer is allowed.";
+    "truncate_query": Flag, Default("true"), "Whether the query of the Referer is removed before matching.";
+    "truncate_path": Flag, Default("false"), "Whether the path of the Referer is removed before matching.";
+    "strict_host": Flag, Default("false"), "Whether a pattern that ends inside a host must match the whole host.";
+    "mode": OneOf(REFERER_MODES), Default("\"enforce\""), "Whether requests are refused, or only logged as refused.";
 };
 
 static WEBSITE: Spec = spec! {
-    "index": Text, Is("\"index.html\""), "Name of the index document.";
-    "subdirectories": OneOf(SUBDIRECTORIES), Is("\"off\""), "Whether directories have an index, and what a path without `/` gets.";
-    "error": Text, Absent, "Key of the document answered for a missing object.";
-    "error_status": Count, Is("404"), "Its status, 404 or 200.";
+    "index": Text, Default("\"index.html\""), "Name of the index document.";
+    "subdirectories": OneOf(SUBDIRECTORIES), Default("\"off\""), "Whether directories have an index document, and what a path without the final `/` gets.";
+    "error": Text, Optional, "Key of the document returned for a missing object.";
+    "error_status": Count, Default("404"), "Status of the error document, 404 or 200.";
 };
 
 static PREVIEW: Spec = spec! {
-    "strip_force_download": Flag, Is("false"), "Whether forced downloads are turned into previews.";
+    "strip_force_download": Flag, Default("false"), "Whether browsers show objects that OSS makes them download.";
 };
 
 static ORIGIN: Spec = spec! {
     one of [&["bucket", "buckets"], &["region", "endpoint"]];
-    "bucket": Text, Absent, "The one bucket: the whole path is the key.";
-    "buckets": Texts, Absent, "Buckets by name or pattern, chosen by path or host label.";
-    "region": Text, Absent, "Region id, such as `cn-hangzhou`.";
-    "network": OneOf(NETWORKS), Is("\"internal\""), "Which endpoint of the region.";
-    "endpoint": Text, Absent, "`host`, `host:port` or `ip:port`, instead of region and network.";
-    "fallback": Tables(&FALLBACK), Absent, "Endpoints for when the one before cannot be connected to, in order; they share all other keys.";
-    "host": Text, Absent, "Host sent to OSS, such as a domain bound to the bucket; default: of bucket and endpoint.";
-    "addressing": OneOf(ADDRESSING), Absent, "Where OSS finds the bucket; default: path for an address and for PrivateLink, else virtual-host.";
-    "tls": Flag, Is("true"), "Whether OSS is reached by HTTPS.";
-    "ca": Text, Absent, "PEM file with the CAs to trust; default: the system's.";
-    "server_name": Text, Absent, "Name in the endpoint's certificate; default: the host connected to.";
-    "prefix": Text, Is("\"\""), "Put before every key.";
-    "strip_path": Flag, Is("false"), "Whether the route's path is taken off first.";
-    "timeouts": Table(&ORIGIN_TIMEOUTS), Absent, "Deadlines towards OSS.";
-    "pool": Table(&POOL), Absent, "Kept-alive connections to OSS.";
+    "bucket": Text, Optional, "The only bucket; the whole path is the key.";
+    "buckets": Texts, Optional, "Buckets by name or pattern; the path or the host names one of them.";
+    "region": Text, Optional, "Region id, such as `cn-hangzhou`.";
+    "network": OneOf(NETWORKS), Default("\"internal\""), "Network of the endpoint in the region.";
+    "endpoint": Text, Optional, "`host`, `host:port` or `ip:port`; used instead of region and network.";
+    "fallback": Tables(&FALLBACK), Optional, "Endpoints to use while the one before cannot be connected to, in order; they share all other keys.";
+    "host": Text, Optional, "`Host` sent to OSS, such as a domain bound to the bucket; default: from bucket and endpoint.";
+    "addressing": OneOf(ADDRESSING), Optional, "Where OSS finds the bucket; default: `path` for PrivateLink and for an IP address without `host`, else `virtual-host`.";
+    "tls": Flag, Default("true"), "Whether to connect to OSS by HTTPS.";
+    "ca": Text, Optional, "PEM file with the CAs to trust; default: the system's.";
+    "server_name": Text, Optional, "Name that the endpoint's certificate must have; default: the host connected to.";
+    "prefix": Text, Default("\"\""), "Text put before every key.";
+    "strip_path": Flag, Default("false"), "Whether the route's path is removed from the key.";
+    "timeouts": Table(&ORIGIN_TIMEOUTS), Optional, "Deadlines towards OSS.";
+    "pool": Table(&POOL), Optional, "Keep-alive connections to OSS.";
 };
 
 static FALLBACK: Spec = spec! {
-    "region": Text, Absent, "Region id; default: the origin's, beside a network.";
-    "network": OneOf(NETWORKS), Absent, "Which endpoint of the region; default: internal.";
-    "endpoint": Text, Absent, "`host`, `host:port` or `ip:port`, instead of region and network.";
+    "region": Text, Optional, "Region id; default: the origin's region, when `network` is written.";
+    "network": OneOf(NETWORKS), Optional, "Network of the endpoint in the region; default: `internal`.";
+    "endpoint": Text, Optional, "`host`, `host:port` or `ip:port`; used instead of region and network.";
 };
 
 static ORIGIN_TIMEOUTS: Spec = spec! {
-    "connect": Duration, Is("\"3s\""), "For one connect with its TLS handshake.";
-    "first_byte": Duration, Is("\"60s\""), "From the end of the request to the answer's first byte.";
-    "idle": Duration, Is("\"60s\""), "For a silence inside a body, either way.";
+    "connect": Duration, Default("\"3s\""), "Maximum time for one TCP connect and its TLS handshake.";
+    "first_byte": Duration, Default("\"60s\""), "Maximum time from the end of the request to the first byte of the response.";
+    "idle": Duration, Default("\"60s\""), "Maximum time without a byte inside a request or response body.";
 };
 
 static POOL: Spec = spec! {
-    "idle_per_address": Count, Is("256"), "Most idle connections per address and worker.";
-    "idle": Duration, Is("\"30s\""), "How long a connection stays idle; OSS must not close it first.";
-    "max_per_address": Count, Is("0"), "Most requests in flight per address; 0: no limit.";
+    "idle_per_address": Count, Default("256"), "Maximum number of idle connections per address and worker.";
+    "idle": Duration, Default("\"30s\""), "How long a connection stays idle; must be below the limit of OSS.";
+    "max_per_address": Count, Default("0"), "Maximum number of requests in flight per address; 0: no limit.";
 };

@@ -1,25 +1,27 @@
-//! "Did you mean": the nearest of the words that are possible.
+//! Hints of the form "did you mean": the known word that is most similar to the written one.
 //!
-//! Only what stands in the file is compared, never what was filled in.
+//! Callers pass the text as the file has it, never a text that was filled in.
 
-/// "did you mean", or the list of what is possible where it is short.
+/// Returns "did you mean" with the nearest word. When no word is near, returns the list of all words;
+/// `None` when there are more than 16 of them.
 pub(crate) fn hint_for(name: &str, known: &[&str]) -> Option<String> {
     nearest(name, known)
         .or_else(|| (known.len() <= 16).then(|| format!("possible here: {}", quoted(known))))
 }
 
-/// "did you mean".
+/// Returns "did you mean" with the nearest word; `None` when no word is near.
 pub(crate) fn nearest(name: &str, known: &[&str]) -> Option<String> {
     let score = |candidate: &&str| strsim::jaro_winkler(name, candidate);
     known
         .iter()
         .map(|candidate| (score(candidate), candidate))
         .max_by(|left, right| left.0.total_cmp(&right.0))
+        // 0.75 of 1: a swapped, missing or wrong letter passes, an unrelated word does not.
         .filter(|(score, _)| *score > 0.75)
         .map(|(_, candidate)| format!("did you mean `{candidate}`?"))
 }
 
-/// The words, each in backticks.
+/// Returns the words, each in backticks, separated by commas.
 pub(crate) fn quoted(names: &[&str]) -> String {
     let quoted: Vec<String> = names.iter().map(|name| format!("`{name}`")).collect();
     quoted.join(", ")

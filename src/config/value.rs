@@ -1,24 +1,23 @@
-//! Values the tables share: durations, sizes, paths, host and bucket patterns.
+//! Values that several tables use: durations, sizes, address ranges and encoded paths.
 //!
-//! Reading is strict: a unit is always written, and nothing is guessed. Errors never repeat the text
-//! that was read, because it may have been filled in from a secret.
+//! Parsing is strict: a unit must be written, and nothing is guessed. Errors never repeat the text,
+//! because it may have been filled in from a secret.
 
 use std::fmt;
-use std::net::{IpAddr, Ipv6Addr};
+use std::net::IpAddr;
 use std::time::Duration;
 
-use serde::{Serialize, Serializer};
+use ipnet::IpNet;
+use serde::Serializer;
 
-use crate::oss::addressing::is_bucket_name;
-
-/// Why a text is not the value it should be; reads as the end of a sentence about it.
+/// Why a text is not a valid value. The display form is the rest of a sentence that begins with the text.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Invalid {
     /// Not a duration.
     Duration,
     /// Not a size.
     Size,
-    /// Neither a host name nor an address.
+    /// Neither a host name nor an IP address.
     Host,
     /// A `*` that is not the first label of a host.
     Wildcard,
@@ -26,12 +25,18 @@ pub enum Invalid {
     BucketName,
     /// Neither the name of a bucket nor one with a single `*` in it.
     BucketPattern,
-    /// The pattern of every bucket there is.
+    /// A bucket pattern that every bucket name matches.
     OpenRelay,
     /// Not a path.
     Path,
-    /// A path with bytes a request cannot have.
+    /// A path with characters that a request must percent-encode.
     Unencoded,
+    /// Neither an IP address nor a range of addresses.
+    Range,
+    /// Not the address of a name server.
+    NameServer,
+    /// Not a method that OSS supports.
+    Method,
 }
 
 impl fmt::Display for Invalid {
@@ -48,19 +53,24 @@ impl fmt::Display for Invalid {
                 "is not a bucket pattern: one `*` among the characters of a bucket name"
             }
             Self::OpenRelay => {
-                "would make this an open relay to every bucket of everybody in the region"
+                "matches every bucket, so anybody could reach any bucket of the region through this proxy"
             }
             Self::Path => "is not a path; it begins with `/`",
-            Self::Unencoded => "has characters that are percent-encoded in a request",
+            Self::Unencoded => "has characters that must be percent-encoded",
+            Self::Range => "is not an address, or a range such as `10.0.0.0/8`",
+            Self::NameServer => "is not a name server; write `ip` or `ip:port`",
+            Self::Method => {
+                "is not a method of OSS: `GET`, `HEAD`, `PUT`, `POST`, `DELETE` or `OPTIONS`"
+            }
         })
     }
 }
 
-/// Checks that a piece of a path is written as a request carries it (RFC 3986, `pchar` and `/`).
+/// Checks that a part of a path is percent-encoded as in a request (RFC 3986, `pchar` and `/`).
 ///
 /// # Errors
 ///
-/// [`Invalid::Unencoded`].
+/// [`Invalid::Unencoded`] when it is not.
 pub(crate) fn check_encoded(path: &str) -> Result<(), Invalid> {
     let mut bytes = path.bytes();
     while let Some(byte) = bytes.next() {
@@ -74,156 +84,11 @@ pub(crate) fn check_encoded(path: &str) -> Result<(), Invalid> {
     Ok(())
 }
 
-/// A host a route serves.
-#[derive(Clone, Debug, PartialEq, Eq, Hash)]
-pub enum HostPattern {
-    /// One host, lower case, without port; may be an IP address.
-    Exact(String),
-    /// `*.suffix`, kept as `suffix`: exactly one label stands for the `*`.
-    Wildcard(String),
-}
-
-impl HostPattern {
-    /// Reads a pattern.
-    ///
-    /// # Errors
-    ///
-    /// [`Invalid::Host`] or [`Invalid::Wildcard`].
-    pub fn parse(text: &str) -> Result<Self, Invalid> {
-        let lower = text.to_ascii_lowercase();
-        if let Some(suffix) = lower.strip_prefix("*.") {
-            return match host_name(suffix) {
-                Some(suffix) if suffix.parse::<IpAddr>().is_err() => Ok(Self::Wildcard(suffix)),
-                Some(_) | None => Err(Invalid::Wildcard),
-            };
-        }
-        let reason = if lower.contains('*') {
-            Invalid::Wildcard
-        } else {
-            Invalid::Host
-        };
-        host_name(&lower).map(Self::Exact).ok_or(reason)
-    }
-}
-
-/// A host name or IP literal in canonical form, without port; `None` when it is neither.
-pub(crate) fn host_name(text: &str) -> Option<String> {
-    if let Some(inside) = text.strip_prefix('[') {
-        let ip: Ipv6Addr = inside.strip_suffix(']')?.parse().ok()?;
-        return Some(ip.to_string());
-    }
-    if let Ok(ip) = text.parse::<IpAddr>() {
-        return Some(ip.to_string());
-    }
-    let name = text.strip_suffix('.').unwrap_or(text);
-    let is_label = |label: &str| {
-        (1..=63).contains(&label.len())
-            && label
-                .bytes()
-                .all(|byte| byte.is_ascii_alphanumeric() || matches!(byte, b'-' | b'_'))
-    };
-    let is_number = |label: &str| label.bytes().all(|byte| byte.is_ascii_digit());
-    (name.len() <= 253
-        && name.split('.').all(is_label)
-        && !name.rsplit('.').next().is_some_and(is_number))
-    .then(|| name.to_ascii_lowercase())
-}
-
-impl fmt::Display for HostPattern {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        match self {
-            Self::Exact(host) => f.write_str(host),
-            Self::Wildcard(suffix) => write!(f, "*.{suffix}"),
-        }
-    }
-}
-
-impl Serialize for HostPattern {
-    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
-        serializer.collect_str(self)
-    }
-}
-
-/// A bucket, or a pattern of bucket names with one `*`.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub enum BucketPattern {
-    /// One bucket.
-    Exact(String),
-    /// Every bucket whose name begins with `prefix` and ends with `suffix`.
-    Glob {
-        /// Before the `*`.
-        prefix: String,
-        /// After the `*`.
-        suffix: String,
-    },
-}
-
-impl BucketPattern {
-    /// Reads a name or pattern.
-    ///
-    /// # Errors
-    ///
-    /// [`Invalid::BucketName`], [`Invalid::BucketPattern`] or [`Invalid::OpenRelay`].
-    pub fn parse(text: &str) -> Result<Self, Invalid> {
-        let Some((prefix, suffix)) = text.split_once('*') else {
-            return if is_bucket_name(text) {
-                Ok(Self::Exact(text.to_owned()))
-            } else {
-                Err(Invalid::BucketName)
-            };
-        };
-        if prefix.is_empty() && suffix.is_empty() {
-            return Err(Invalid::OpenRelay);
-        }
-        let is_part = |part: &str| {
-            part.bytes().all(|byte| {
-                byte.is_ascii_lowercase() || byte.is_ascii_digit() || matches!(byte, b'-' | b'_')
-            })
-        };
-        if suffix.contains('*') || !is_part(prefix) || !is_part(suffix) {
-            return Err(Invalid::BucketPattern);
-        }
-        Ok(Self::Glob {
-            prefix: prefix.to_owned(),
-            suffix: suffix.to_owned(),
-        })
-    }
-
-    /// Whether `name`, which must be a bucket name, is one of them.
-    #[must_use]
-    pub fn matches(&self, name: &str) -> bool {
-        match self {
-            Self::Exact(bucket) => bucket == name,
-            Self::Glob { prefix, suffix } => {
-                name.len() > prefix.len() + suffix.len()
-                    && name.starts_with(prefix.as_str())
-                    && name.ends_with(suffix.as_str())
-                    && is_bucket_name(name)
-            }
-        }
-    }
-}
-
-impl fmt::Display for BucketPattern {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        match self {
-            Self::Exact(bucket) => f.write_str(bucket),
-            Self::Glob { prefix, suffix } => write!(f, "{prefix}*{suffix}"),
-        }
-    }
-}
-
-impl Serialize for BucketPattern {
-    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
-        serializer.collect_str(self)
-    }
-}
-
-/// Reads `"30s"`, `"500ms"`, `"2m"`, `"1h"`, `"365d"`, or `"0"`.
+/// Parses a duration: `"500ms"`, `"30s"`, `"2m"`, `"1h"`, `"365d"` or `"0"`; at most 100 years.
 ///
 /// # Errors
 ///
-/// [`Invalid::Duration`].
+/// [`Invalid::Duration`] for any other text.
 pub fn parse_duration(text: &str) -> Result<Duration, Invalid> {
     let end = text
         .find(|c: char| !c.is_ascii_digit())
@@ -242,13 +107,13 @@ pub fn parse_duration(text: &str) -> Result<Duration, Invalid> {
         .parse::<u64>()
         .ok()
         .and_then(|count| count.checked_mul(millis))
-        // A century: far beyond any use, and safe to add to any clock.
+        // 100 years: longer than any use, and short enough to add to any clock without overflow.
         .filter(|millis| *millis <= 3_153_600_000_000)
         .map(Duration::from_millis)
         .ok_or(Invalid::Duration)
 }
 
-/// The shortest exact form [`parse_duration`] reads.
+/// Returns the shortest exact form that [`parse_duration`] accepts.
 #[must_use]
 pub fn format_duration(duration: Duration) -> String {
     let millis = duration.as_millis();
@@ -269,11 +134,11 @@ pub fn format_duration(duration: Duration) -> String {
     }
 }
 
-/// Reads `"64KiB"`, `"64MiB"`, `"1GiB"`, `"512B"`, or `"0"`.
+/// Parses a size: `"512B"`, `"64KiB"`, `"64MiB"`, `"1GiB"` or `"0"`. Returns bytes.
 ///
 /// # Errors
 ///
-/// [`Invalid::Size`].
+/// [`Invalid::Size`] for any other text.
 pub fn parse_size(text: &str) -> Result<usize, Invalid> {
     let end = text
         .find(|c: char| !c.is_ascii_digit())
@@ -294,7 +159,7 @@ pub fn parse_size(text: &str) -> Result<usize, Invalid> {
         .ok_or(Invalid::Size)
 }
 
-/// The shortest exact form [`parse_size`] reads.
+/// Returns the shortest exact form that [`parse_size`] accepts.
 #[must_use]
 pub fn format_size(size: usize) -> String {
     for (unit, factor) in [("GiB", 1 << 30), ("MiB", 1 << 20), ("KiB", 1 << 10)] {
@@ -305,7 +170,32 @@ pub fn format_size(size: usize) -> String {
     format!("{size}B")
 }
 
-/// Writes a duration the way the config spells it.
+/// Parses an IP address, or a range of addresses such as `10.0.0.0/8`.
+///
+/// # Errors
+///
+/// [`Invalid::Range`] for any other text.
+pub(crate) fn parse_range(text: &str) -> Result<IpNet, Invalid> {
+    let address = || text.parse().map(|address: IpAddr| address.into());
+    text.parse()
+        .or_else(|_| address())
+        .map(canonical)
+        .map_err(|_| Invalid::Range)
+}
+
+/// Returns a range of IPv4 addresses that is written in IPv6 form as a range of IPv4 addresses. Peer
+/// addresses are compared in IPv4 form.
+fn canonical(range: IpNet) -> IpNet {
+    let (address, bits) = (range.network().to_canonical(), range.prefix_len());
+    match (range, address) {
+        (IpNet::V6(_), IpAddr::V4(_)) if bits >= 96 => {
+            IpNet::new(address, bits - 96).unwrap_or(range)
+        }
+        _ => range,
+    }
+}
+
+/// Serializes a duration as the config writes it.
 pub(crate) fn serialize_duration<S: Serializer>(
     duration: &Duration,
     serializer: S,
@@ -313,8 +203,11 @@ pub(crate) fn serialize_duration<S: Serializer>(
     serializer.serialize_str(&format_duration(*duration))
 }
 
-/// Writes a size the way the config spells it.
-#[expect(clippy::trivially_copy_pass_by_ref, reason = "the form serde calls")]
+/// Serializes a size as the config writes it.
+#[expect(
+    clippy::trivially_copy_pass_by_ref,
+    reason = "the signature that serde requires"
+)]
 pub(crate) fn serialize_size<S: Serializer>(
     size: &usize,
     serializer: S,
@@ -323,4 +216,41 @@ pub(crate) fn serialize_size<S: Serializer>(
 }
 
 #[cfg(test)]
-mod tests;
+mod tests {
+    use super::*;
+
+    #[test]
+    fn durations_and_sizes_round_trip() {
+        for text in ["500ms", "30s", "2m", "1h", "365d", "1500ms", "0s"] {
+            assert_eq!(format_duration(parse_duration(text).unwrap()), text);
+        }
+        for text in ["64KiB", "16MiB", "1GiB", "100B", "0B"] {
+            assert_eq!(format_size(parse_size(text).unwrap()), text);
+        }
+        for text in [
+            "",
+            "30",
+            "s",
+            "-1s",
+            "1.5s",
+            "30 s",
+            "99999999999999999999s",
+            "1w",
+        ] {
+            assert!(parse_duration(text).is_err(), "{text}");
+        }
+        for text in ["", "64", "64KB", "-1KiB", "KiB"] {
+            assert!(parse_size(text).is_err(), "{text}");
+        }
+    }
+
+    #[test]
+    fn only_a_percent_encoded_path_is_valid() {
+        for text in ["", "a/b", "/a%2Fb/", "a+b@c;d=e"] {
+            assert_eq!(check_encoded(text), Ok(()), "{text}");
+        }
+        for text in ["a b", "a?b", "a#b", "\u{e9}", "%2", "%zz", "a\\b", "a\nb"] {
+            assert_eq!(check_encoded(text), Err(Invalid::Unencoded), "{text}");
+        }
+    }
+}

@@ -6,7 +6,7 @@
 use std::collections::HashSet;
 
 use ossgate::config::schema::json_schema;
-use ossgate::config::spec::{Fallback, Key, Kind, ROOT, Spec};
+use ossgate::config::spec::{Key, Kind, Presence, ROOT, Spec};
 use ossgate::config::value::parse_duration;
 use toml::{Table, Value};
 
@@ -58,7 +58,7 @@ fn defaults_in_the_description_are_those_in_effect() {
         if path == "route.origin.network" {
             continue;
         }
-        if let Fallback::Is(default) = key.fallback {
+        if let Presence::Default(default) = key.presence {
             let value = value(&effective, &path).unwrap_or_else(|| panic!("{path}"));
             assert!(
                 is_default(value, default),
@@ -100,7 +100,7 @@ fn the_reference_names_every_key_with_its_default() {
         if path == "route.path" {
             continue;
         }
-        if let Fallback::Is(default) = key.fallback {
+        if let Presence::Default(default) = key.presence {
             assert!(
                 is_default(value, default),
                 "{path}: {value} is not {default}"
@@ -144,11 +144,11 @@ fn the_schema_has_every_key_and_no_other() {
                 .is_some_and(|required| required.contains(&key.name.into()));
             assert_eq!(
                 is_required,
-                key.fallback == Fallback::Required,
+                key.presence == Presence::Required,
                 "{}",
                 key.name
             );
-            if matches!(key.fallback, Fallback::Is(_)) {
+            if matches!(key.presence, Presence::Default(_)) {
                 assert!(property.get("default").is_some(), "{}", key.name);
             }
             match key.kind {

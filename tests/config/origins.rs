@@ -14,11 +14,11 @@ fn problems_of_buckets_and_their_addressing_are_reported_at_their_place() {
         &[
             (
                 "",
-                "2:1: route[0].origin: names no `bucket` and no `buckets`",
+                "2:1: route[0].origin: needs either `bucket` or `buckets`",
             ),
             (
                 "bucket = \"abc\"\nbuckets = [\"abc\"]",
-                "5:11: route[0].origin.buckets: cannot stand beside `bucket`",
+                "5:11: route[0].origin.buckets: cannot be used together with `bucket`",
             ),
             (
                 "bucket = \"a.b\"",
@@ -31,7 +31,7 @@ fn problems_of_buckets_and_their_addressing_are_reported_at_their_place() {
             ("buckets = []", "4:11: route[0].origin.buckets: is empty"),
             (
                 "buckets = [\"abc\", \"*\"]",
-                "4:19: route[0].origin.buckets: `*` would make this an open relay to every bucket of everybody in the region",
+                "4:19: route[0].origin.buckets: `*` matches every bucket, so anybody could reach any bucket of the region through this proxy",
             ),
             (
                 "buckets = [\"a*b*c\"]",
@@ -44,7 +44,7 @@ fn problems_of_buckets_and_their_addressing_are_reported_at_their_place() {
             ("buckets = [\"abc\", \"team-*\"]", ""),
             (
                 "buckets = [\"abc\"]\nhost = \"img.example.com\"",
-                "5:8: route[0].origin.host: cannot be one for several `buckets`",
+                "5:8: route[0].origin.host: cannot be used with `buckets`: one host stands for one bucket",
             ),
             (
                 "bucket = \"abc\"\nhost = \"http://img.example.com\"",
@@ -61,7 +61,7 @@ fn problems_of_buckets_and_their_addressing_are_reported_at_their_place() {
             ),
             (
                 "bucket = \"abc\"\nprefix = \"a?b\"",
-                "5:10: route[0].origin.prefix: `a?b` has characters that are percent-encoded in a request",
+                "5:10: route[0].origin.prefix: `a?b` has characters that must be percent-encoded",
             ),
             (
                 "bucket = \"abc\"\nstrip_path = true",
@@ -69,7 +69,7 @@ fn problems_of_buckets_and_their_addressing_are_reported_at_their_place() {
             ),
             (
                 "bucket = \"abc\"\ntls = false\nca = \"fullchain.pem\"",
-                "6:6: route[0].origin.ca: has no meaning with `tls = false`",
+                "6:6: route[0].origin.ca: has no effect with `tls = false`",
             ),
             (
                 "bucket = \"abc\"\nca = \"fullchain.pem\"\nserver_name = \"oss.example.com\"",
@@ -77,7 +77,7 @@ fn problems_of_buckets_and_their_addressing_are_reported_at_their_place() {
             ),
             (
                 "bucket = \"abc\"\nca = \"empty.pem\"",
-                "5:6: route[0].origin.ca: `empty.pem` holds no PEM certificate",
+                "5:6: route[0].origin.ca: `empty.pem` contains no PEM certificate",
             ),
             (
                 "bucket = \"abc\"\nserver_name = \"a b\"",
@@ -104,12 +104,13 @@ fn problems_of_endpoints_are_reported_at_their_place() {
     let path = "3:12: route[0].origin.endpoint";
     let refused =
         |value: &str, reason: &str| (value.to_owned(), format!("{path}: `{value}` {reason}"));
-    let none_served = "is the metadata service or no single host, and is never proxied";
+    let none_served =
+        "is the metadata service or not the address of one host, and is never proxied";
     let files = Files::new();
     for (value, expected) in [
         refused(
             "https://oss-cn-hangzhou.aliyuncs.com",
-            "has a scheme; `tls` says whether it is HTTPS",
+            "has a scheme; `tls` chooses between HTTP and HTTPS",
         ),
         refused("me@oss-cn-hangzhou.aliyuncs.com", "has a user in it"),
         refused("oss-cn-hangzhou.aliyuncs.com/b", "has a path in it"),
@@ -131,14 +132,14 @@ fn problems_of_endpoints_are_reported_at_their_place() {
         (
             "oss-cn-hangzou.aliyuncs.com".to_owned(),
             format!(
-                "{}: is of a region that is not known here",
+                "{}: is of a region that ossgate does not know",
                 path.replace(": ", ": warning: ")
             ),
         ),
         (
             "10.0.0.9:8443".to_owned(),
             format!(
-                "{}: certificates of OSS name no address, so HTTPS to one will fail",
+                "{}: is an IP address, which no certificate of OSS names, so HTTPS to it fails",
                 path.replace(": ", ": warning: ")
             ),
         ),
@@ -163,11 +164,11 @@ fn problems_of_endpoints_are_reported_at_their_place() {
             ),
             (
                 "region = \"cn-hangzhou\"\nendpoint = \"a.example.com\"",
-                "4:10: route[0].origin.region: cannot stand beside `endpoint`, which already says where OSS is",
+                "4:10: route[0].origin.region: cannot be used together with `endpoint`",
             ),
             (
                 "network = \"public\"",
-                "4:11: route[0].origin.network: needs a `region` beside it",
+                "4:11: route[0].origin.network: needs a `region`",
             ),
             ("", "2:1: route[0].origin.region: is missing"),
             (
@@ -176,7 +177,7 @@ fn problems_of_endpoints_are_reported_at_their_place() {
             ),
             (
                 "endpoint = \"127.0.0.1:9000\"\ntls = false\naddressing = \"virtual-host\"",
-                "6:14: route[0].origin.addressing: an address as endpoint has no host to put a bucket before",
+                "6:14: route[0].origin.addressing: an endpoint that is an IP address has no host to put a bucket before",
             ),
             (
                 "endpoint = \"ep-a.oss.cn-hangzhou.privatelink.aliyuncs.com\"\naddressing = \"virtual-host\"",
@@ -197,11 +198,11 @@ fn a_fallback_must_be_able_to_serve_the_bucket() {
         (row("{ endpoint = \"oss.example.com:8443\" }"), ""),
         (
             row("{ network = \"internal\" }"),
-            "5:13: route[0].origin.fallback[0]: is `oss-cn-hangzhou-internal.aliyuncs.com:443`, which comes before it already",
+            "5:13: route[0].origin.fallback[0]: `oss-cn-hangzhou-internal.aliyuncs.com:443` is already listed before this one",
         ),
         (
             row("{ network = \"public\" }, { endpoint = \"oss-cn-hangzhou.aliyuncs.com\" }"),
-            "5:37: route[0].origin.fallback[1]: is `oss-cn-hangzhou.aliyuncs.com:443`, which comes before it already",
+            "5:37: route[0].origin.fallback[1]: `oss-cn-hangzhou.aliyuncs.com:443` is already listed before this one",
         ),
         (
             row("{}"),
@@ -229,11 +230,11 @@ fn a_fallback_must_be_able_to_serve_the_bucket() {
         ),
         (
             "endpoint = \"oss.example.com\"\nfallback = [{ network = \"public\" }]".to_owned(),
-            "5:25: route[0].origin.fallback[0].network: needs a `region` beside it",
+            "5:25: route[0].origin.fallback[0].network: needs a `region`",
         ),
         (
             "endpoint = \"oss.example.com:80\"\ntls = false\nfallback = [{ endpoint = \"10.0.0.9\" }]".to_owned(),
-            "6:13: route[0].origin.fallback[0]: is an address, which has no host to put a bucket before",
+            "6:13: route[0].origin.fallback[0]: is an IP address, which has no host to put a bucket before",
         ),
     ];
     let rows: Vec<(&str, &str)> = rows

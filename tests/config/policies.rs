@@ -81,7 +81,7 @@ fn rules_without_a_meaning_are_reported_at_their_place() {
             ),
             (
                 "website = { error = \"a b\" }",
-                "3:21: route[0].website.error: `a b` has characters that are percent-encoded in a request",
+                "3:21: route[0].website.error: `a b` has characters that must be percent-encoded",
             ),
             (
                 "website = { error = \"e\", error_status = 403 }",

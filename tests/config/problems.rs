@@ -53,7 +53,7 @@ fn a_problem_has_a_hint_where_there_is_one() {
         ),
         (
             "bucket = \"team-*\", region = \"cn-hangzhou\"",
-            "patterns go into `buckets`",
+            "write patterns in `buckets`",
         ),
         (
             "buket = \"abc\", bucket = \"abc\", region = \"cn-hangzhou\"",

@@ -116,7 +116,7 @@ fn problems_of_listeners_are_reported_at_their_place() {
             ),
             (
                 "address = \"0.0.0.0:80\"\nproxy_protocol = \"v1\"",
-                "3:18: listener[0].proxy_protocol: needs `trusted_proxies`: whoever sends a PROXY header decides who the client is",
+                "3:18: listener[0].proxy_protocol: needs `trusted_proxies`: any other peer could send a PROXY header with a false client address",
             ),
             (
                 "address = \"unix:/run/a.sock\"\nproxy_protocol = \"v2\"",
@@ -171,11 +171,11 @@ fn problems_of_certificates_are_reported_at_their_place() {
             ),
             (
                 "cert = \"empty.pem\"\nkey = \"privkey.pem\"",
-                "5:8: certificate[0].cert: `empty.pem` holds no PEM certificate",
+                "5:8: certificate[0].cert: `empty.pem` contains no PEM certificate",
             ),
             (
                 "cert = \"fullchain.pem\"\nkey = \"fullchain.pem\"",
-                "6:7: certificate[0].key: `fullchain.pem` holds no PEM private key",
+                "6:7: certificate[0].key: `fullchain.pem` contains no PEM private key",
             ),
             (
                 "cert = \"fullchain.pem\"\nkey = \"privkey.pem\"\ndefault = true\n[[certificate]]\ncert = \"fullchain.pem\"\nkey = \"privkey.pem\"\ndefault = true",
@@ -191,7 +191,7 @@ fn problems_of_certificates_are_reported_at_their_place() {
         &["3:1: warning: certificate: is not used: no listener has `tls = true`"],
     );
     for (year, expected) in [
-        (2031, "has expired on Jan  1 00:00:00 2030 +00:00"),
+        (2031, "expired on Jan  1 00:00:00 2030 +00:00"),
         (2019, "is not valid yet"),
     ] {
         let loaded = files.read_in(&format!("{TLS}{pair}{ROUTE}"), year).unwrap();
@@ -234,7 +234,7 @@ fn problems_of_routes_are_reported_at_their_place() {
         ),
         (
             "path = \"/a b\"".to_owned(),
-            "3:8: route[0].path: `/a b` has characters that are percent-encoded in a request",
+            "3:8: route[0].path: `/a b` has characters that must be percent-encoded",
         ),
         (
             "methods = []".to_owned(),
@@ -252,7 +252,7 @@ fn problems_of_routes_are_reported_at_their_place() {
         (two("path = \"/a\"", "path = \"/b\""), ""),
         (
             two("", ""),
-            "4:1: route[1]: claims every host with path `/`, as `route[0]` does",
+            "4:1: route[1]: serves every host with path `/`, as `route[0]` does",
         ),
         (two("hosts = [\"a.example.com\"]", ""), ""),
         (

@@ -1,4 +1,4 @@
-//! The small HTTP client the demo tries its own requests with.
+//! A small HTTP client for the requests of `demo --once`.
 
 use std::net::SocketAddr;
 use std::sync::Arc;
@@ -14,15 +14,15 @@ use tokio::io::{AsyncRead, AsyncWrite};
 use tokio::net::TcpStream;
 use tokio_rustls::TlsConnector;
 
-use crate::cli::demo::world::Fault;
+use crate::cli::demo::world::DemoError;
 use crate::listener::tls;
 
-/// Sends one request on a new connection, over TLS when `ca_pem` is given.
+/// Sends one request on a new connection. With `ca_pem` the connection uses TLS and trusts that CA.
 pub(crate) async fn send(
     address: SocketAddr,
     ca_pem: Option<&str>,
     request: Request<Full<Bytes>>,
-) -> Result<Response<Bytes>, Fault> {
+) -> Result<Response<Bytes>, DemoError> {
     let socket = TcpStream::connect(address).await?;
     match ca_pem {
         None => exchange(socket, request).await,
@@ -42,7 +42,7 @@ pub(crate) async fn send(
     }
 }
 
-async fn exchange<S>(io: S, request: Request<Full<Bytes>>) -> Result<Response<Bytes>, Fault>
+async fn exchange<S>(io: S, request: Request<Full<Bytes>>) -> Result<Response<Bytes>, DemoError>
 where
     S: AsyncRead + AsyncWrite + Unpin + Send + 'static,
 {
@@ -50,7 +50,7 @@ where
     let answer = async {
         let (head, body) = sender.send_request(request).await?.into_parts();
         let body = body.collect().await?.to_bytes();
-        Ok::<_, Fault>(Response::from_parts(head, body))
+        Ok::<_, DemoError>(Response::from_parts(head, body))
     };
     tokio::pin!(answer, connection);
     let mut is_open = true;

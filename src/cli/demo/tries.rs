@@ -1,4 +1,4 @@
-//! The requests the demo tries: what an application would do, and what must not work.
+//! The requests of `demo --once`: those of an application, and some that must be refused.
 
 use bytes::Bytes;
 use http::{Method, Request, StatusCode};
@@ -6,36 +6,37 @@ use http_body_util::Full;
 use percent_encoding::{NON_ALPHANUMERIC, utf8_percent_encode};
 
 use crate::cli::demo::client::send;
-use crate::cli::demo::world::{BUCKET, Fault, KEY_ID, KEY_SECRET, REGION, World, wall_clock};
+use crate::cli::demo::world::{BUCKET, DemoError, KEY_ID, KEY_SECRET, REGION, World, wall_clock};
 use crate::oss::signature::{
     Keys, Resource, Scope, Signable, v4_canonical_request, v4_signature, v4_string_to_sign,
 };
 use crate::telemetry::line::basic_time;
 
-/// One try: what it shows, and what went wrong.
+/// The result of one try.
 pub(crate) struct Try {
+    /// What it shows.
     pub(crate) what: &'static str,
-    pub(crate) result: Result<(), Fault>,
+    pub(crate) result: Result<(), DemoError>,
 }
 
-/// Tries everything once.
+/// Runs every try once.
 pub(crate) async fn all(world: &World) -> Vec<Try> {
     let mut tries = Vec::new();
     let mut note = |what, result| tries.push(Try { what, result });
-    note("GET of an object by the bare IP", get(world).await);
+    note("GET of an object by IP address", get(world).await);
     note("the same over TLS", get_tls(world).await);
     note("a byte range", range(world).await);
-    note("keys with `//`, `+` and blanks", odd_keys(world).await);
+    note("keys with `//`, `+` and spaces", odd_keys(world).await);
     note(
-        "upload and read back by presigned URLs",
+        "upload and download by presigned URLs",
         presigned(world).await,
     );
     note(
-        "a changed signature is refused by OSS, not by the proxy",
+        "a wrong signature is refused by OSS, not by the proxy",
         wrong_signature(world).await,
     );
     note(
-        "a bucket that is not served is never asked for",
+        "a request for another bucket is not sent to OSS",
         other_bucket(world).await,
     );
     note(
@@ -43,18 +44,18 @@ pub(crate) async fn all(world: &World) -> Vec<Try> {
         two_hosts(world).await,
     );
     note(
-        "OSS moves to another address: 200 requests, none lost",
-        flip(world).await,
+        "OSS moves to another address: none of 200 requests fails",
+        address_changes(world).await,
     );
     note(
-        "DNS dies: the last good addresses go on serving",
-        dns_dead(world).await,
+        "DNS fails: the last good addresses stay in use",
+        dns_fails(world).await,
     );
     tries
 }
 
-fn request(method: Method, host: &str, target: &str) -> Result<http::request::Builder, Fault> {
-    // Checked here, because the builder keeps its errors to itself until the end.
+fn request(method: Method, host: &str, target: &str) -> Result<http::request::Builder, DemoError> {
+    // The builder would report a wrong target only when the request is finished.
     let target: http::Uri = target.parse()?;
     Ok(Request::builder()
         .method(method)
@@ -62,15 +63,15 @@ fn request(method: Method, host: &str, target: &str) -> Result<http::request::Bu
         .header("host", host))
 }
 
-fn empty(builder: http::request::Builder) -> Result<Request<Full<Bytes>>, Fault> {
+fn empty(builder: http::request::Builder) -> Result<Request<Full<Bytes>>, DemoError> {
     Ok(builder.body(Full::default())?)
 }
 
-fn expect(is_so: bool, what: impl FnOnce() -> String) -> Result<(), Fault> {
-    if is_so { Ok(()) } else { Err(what().into()) }
+fn expect(is_met: bool, what: impl FnOnce() -> String) -> Result<(), DemoError> {
+    if is_met { Ok(()) } else { Err(what().into()) }
 }
 
-async fn fetch(world: &World, target: &str) -> Result<http::Response<Bytes>, Fault> {
+async fn fetch(world: &World, target: &str) -> Result<http::Response<Bytes>, DemoError> {
     send(
         world.http,
         None,
@@ -79,18 +80,18 @@ async fn fetch(world: &World, target: &str) -> Result<http::Response<Bytes>, Fau
     .await
 }
 
-async fn get(world: &World) -> Result<(), Fault> {
+async fn get(world: &World) -> Result<(), DemoError> {
     let answer = fetch(world, "/examplebucket/hello.txt").await?;
     expect(
         answer.status() == StatusCode::OK && answer.body().starts_with(b"Hello"),
         || format!("answered {}", answer.status()),
     )?;
     expect(answer.headers().contains_key("x-oss-request-id"), || {
-        "OSS was not reached".into()
+        "the response is not from OSS".into()
     })
 }
 
-async fn get_tls(world: &World) -> Result<(), Fault> {
+async fn get_tls(world: &World) -> Result<(), DemoError> {
     let asked = empty(request(
         Method::GET,
         "localhost",
@@ -102,7 +103,7 @@ async fn get_tls(world: &World) -> Result<(), Fault> {
     })
 }
 
-async fn range(world: &World) -> Result<(), Fault> {
+async fn range(world: &World) -> Result<(), DemoError> {
     let asked =
         request(Method::GET, "127.0.0.1", "/examplebucket/hello.txt")?.header("range", "bytes=0-4");
     let answer = send(world.http, None, empty(asked)?).await?;
@@ -112,7 +113,7 @@ async fn range(world: &World) -> Result<(), Fault> {
     )
 }
 
-async fn odd_keys(world: &World) -> Result<(), Fault> {
+async fn odd_keys(world: &World) -> Result<(), DemoError> {
     for target in [
         "/examplebucket/data//two%20slashes",
         "/examplebucket/data/a%2Bb%20c.json",
@@ -125,8 +126,8 @@ async fn odd_keys(world: &World) -> Result<(), Fault> {
     Ok(())
 }
 
-/// Path and query of a presigned URL for `key`, path style.
-fn presign(method: &Method, key: &str) -> Result<String, Fault> {
+/// Returns path and query of a presigned URL for `key`, path style.
+fn presign(method: &Method, key: &str) -> Result<String, DemoError> {
     let keys = Keys {
         access_key_id: KEY_ID.to_owned(),
         access_key_secret: KEY_SECRET.to_owned(),
@@ -161,7 +162,7 @@ fn presign(method: &Method, key: &str) -> Result<String, Fault> {
     ))
 }
 
-async fn presigned(world: &World) -> Result<(), Fault> {
+async fn presigned(world: &World) -> Result<(), DemoError> {
     let body = Bytes::from_static(b"written through the proxy");
     let put = request(Method::PUT, "127.0.0.1", &presign(&Method::PUT, "new.txt")?)?;
     let put = put.body(Full::new(body.clone()))?;
@@ -179,7 +180,7 @@ async fn presigned(world: &World) -> Result<(), Fault> {
     })
 }
 
-async fn wrong_signature(world: &World) -> Result<(), Fault> {
+async fn wrong_signature(world: &World) -> Result<(), DemoError> {
     let answer = fetch(world, &format!("{}0", presign(&Method::GET, "hello.txt")?)).await?;
     let text = String::from_utf8_lossy(answer.body()).into_owned();
     let is_refused =
@@ -190,18 +191,18 @@ async fn wrong_signature(world: &World) -> Result<(), Fault> {
     )
 }
 
-async fn other_bucket(world: &World) -> Result<(), Fault> {
+async fn other_bucket(world: &World) -> Result<(), DemoError> {
     let before = world.origin.requests();
     let answer = fetch(world, "/somebody-elses/hello.txt").await?;
     expect(answer.status() == StatusCode::NOT_FOUND, || {
         format!("answered {}", answer.status())
     })?;
     expect(world.origin.requests() == before, || {
-        "the origin was asked".into()
+        "the request reached the origin".into()
     })
 }
 
-async fn two_hosts(world: &World) -> Result<(), Fault> {
+async fn two_hosts(world: &World) -> Result<(), DemoError> {
     let asked = empty(request(
         Method::GET,
         "a.example, b.example",
@@ -213,7 +214,7 @@ async fn two_hosts(world: &World) -> Result<(), Fault> {
     })
 }
 
-async fn many(world: &World, count: usize) -> Result<(), Fault> {
+async fn many(world: &World, count: usize) -> Result<(), DemoError> {
     for number in 0..count {
         let answer = fetch(world, "/examplebucket/hello.txt").await?;
         expect(answer.status() == StatusCode::OK, || {
@@ -223,7 +224,7 @@ async fn many(world: &World, count: usize) -> Result<(), Fault> {
     Ok(())
 }
 
-async fn flip(world: &World) -> Result<(), Fault> {
+async fn address_changes(world: &World) -> Result<(), DemoError> {
     for round in [1, 0, 1, 0] {
         world.point_dns_at(round);
         many(world, 50).await?;
@@ -231,7 +232,7 @@ async fn flip(world: &World) -> Result<(), Fault> {
     Ok(())
 }
 
-async fn dns_dead(world: &World) -> Result<(), Fault> {
+async fn dns_fails(world: &World) -> Result<(), DemoError> {
     world.dns.set(crate::demo::dns::DnsAnswer::Silent);
     let outcome = many(world, 50).await;
     world.point_dns_at(0);

@@ -1,8 +1,8 @@
-//! The parts of the demo: an OSS-like origin on two loopback addresses, a DNS that says which one is
-//! the right one, and the real proxy in front.
+//! The parts of the demo: an OSS-like origin on two loopback addresses, a DNS server that answers with one
+//! of them, and the real proxy in front.
 //!
-//! The proxy is built from a config file like any other, by the same [`app::build`]; that file stays
-//! in a temporary directory until the demo ends.
+//! The proxy is built from a config file by [`app::build`], as in `ossgate run`. The file stays in a
+//! temporary directory until the demo ends.
 
 use std::net::{IpAddr, Ipv4Addr, SocketAddr};
 use std::path::{Path, PathBuf};
@@ -24,35 +24,40 @@ use crate::listener::tls;
 use crate::oss::signature::Keys;
 use crate::telemetry::sink::SharedSink;
 
-/// The demo's access key.
+/// The id of the demo's access key.
 pub(crate) const KEY_ID: &str = "DemoAccessKeyId";
+/// The secret of the demo's access key.
 pub(crate) const KEY_SECRET: &str = "DemoAccessKeySecret";
 const STS_ID: &str = "STS.DemoAccessKeyId";
 const STS_SECRET: &str = "DemoStsSecret";
 const STS_TOKEN: &str = "DemoSecurityToken/+=";
-/// The bucket everything happens in.
+/// The bucket of the demo.
 pub(crate) const BUCKET: &str = "examplebucket";
 /// The origin's region.
 pub(crate) const REGION: &str = "cn-hangzhou";
-/// The endpoint the scripted DNS knows.
+/// The endpoint that the scripted DNS resolves.
 const ENDPOINT: &str = "oss-demo.example";
-/// Where the origin serves: two addresses, as OSS has many.
+/// The addresses of the origin. An endpoint of OSS has several as well.
 pub(crate) const ORIGINS: [Ipv4Addr; 2] =
     [Ipv4Addr::new(127, 0, 0, 2), Ipv4Addr::new(127, 0, 0, 3)];
 
-/// Anything that keeps the demo from starting, in words.
-pub(crate) type Fault = Box<dyn std::error::Error + Send + Sync>;
+/// An error of any part of the demo. It is only printed.
+pub(crate) type DemoError = Box<dyn std::error::Error + Send + Sync>;
 
 /// The running demo.
 pub(crate) struct World {
     pub(crate) origin: Origin,
     pub(crate) dns: Dns,
     pub(crate) proxy: Running,
+    /// The address of the proxy without TLS.
     pub(crate) http: SocketAddr,
+    /// The address of the proxy with TLS.
     pub(crate) https: SocketAddr,
-    /// The origin without TLS and without proxy, to compare with.
+    /// The address of the origin without TLS, for requests that do not pass the proxy.
     pub(crate) direct: SocketAddr,
+    /// The temporary directory of the config, the certificates and the access log.
     pub(crate) directory: PathBuf,
+    /// The CA of all certificates.
     pub(crate) ca_pem: String,
     _served: Vec<Served>,
 }
@@ -110,15 +115,15 @@ fn origin() -> Origin {
 
 #[expect(
     clippy::disallowed_methods,
-    reason = "the demo's one reading of the wall clock"
+    reason = "the only place where the demo reads the wall clock"
 )]
 pub(crate) fn wall_clock() -> SystemTime {
     SystemTime::now()
 }
 
 impl World {
-    /// Starts everything on loopback, on free ports.
-    pub(crate) async fn start() -> Result<Self, Fault> {
+    /// Starts all parts on loopback, on free ports.
+    pub(crate) async fn start() -> Result<Self, DemoError> {
         let origin = origin();
         let ca = Ca::generate()?;
         let wildcard = format!("*.{ENDPOINT}");
@@ -169,7 +174,7 @@ impl World {
         })
     }
 
-    /// Lets DNS answer with the origin's address `index` from now on.
+    /// Makes DNS answer with the address `index` of the origin from now on.
     pub(crate) fn point_dns_at(&self, index: usize) {
         self.dns.set(answer(index));
     }
@@ -177,7 +182,7 @@ impl World {
     /// Stops the proxy and removes the demo's files.
     pub(crate) fn stop(self) {
         self.proxy.stop();
-        // Left-over files in a temporary directory are not worth a failure.
+        // The demo has done its work, so files that stay in a temporary directory are not an error.
         drop(std::fs::remove_dir_all(&self.directory));
     }
 }
@@ -193,8 +198,8 @@ fn answer(index: usize) -> DnsAnswer {
     }
 }
 
-/// The same free port on both origin addresses.
-async fn two_listeners() -> Result<(TcpListener, TcpListener), Fault> {
+/// Listens on the same free port of both origin addresses.
+async fn two_listeners() -> Result<(TcpListener, TcpListener), DemoError> {
     let [one, other] = ORIGINS;
     for _ in 0..16 {
         let first = TcpListener::bind((one, 0)).await?;
@@ -205,7 +210,7 @@ async fn two_listeners() -> Result<(TcpListener, TcpListener), Fault> {
     Err("no port is free on both 127.0.0.2 and 127.0.0.3".into())
 }
 
-fn server_tls(leaf: &Leaf) -> Result<Arc<rustls::ServerConfig>, Fault> {
+fn server_tls(leaf: &Leaf) -> Result<Arc<rustls::ServerConfig>, DemoError> {
     let chain =
         CertificateDer::pem_slice_iter(leaf.chain.as_bytes()).collect::<Result<Vec<_>, _>>()?;
     let key = PrivateKeyDer::from_pem_slice(leaf.key.as_bytes())?;
@@ -216,12 +221,12 @@ fn server_tls(leaf: &Leaf) -> Result<Arc<rustls::ServerConfig>, Fault> {
     Ok(Arc::new(config))
 }
 
-/// The proxy's access lines go to a file, so that they do not run into what the demo prints.
-fn log_sink(directory: &Path) -> Result<SharedSink, Fault> {
+/// Returns the sink of the access log: a file, because the demo itself prints to standard output.
+fn log_sink(directory: &Path) -> Result<SharedSink, DemoError> {
     Ok(SharedSink::file(directory.join("access.log"))?)
 }
 
-fn temporary_directory() -> Result<PathBuf, Fault> {
+fn temporary_directory() -> Result<PathBuf, DemoError> {
     let directory = std::env::temp_dir().join(format!("ossgate-demo-{}", std::process::id()));
     std::fs::create_dir_all(&directory)?;
     Ok(directory)
@@ -229,7 +234,7 @@ fn temporary_directory() -> Result<PathBuf, Fault> {
 
 fn config_text(dns: SocketAddr, port: u16) -> String {
     format!(
-        "# The demo's own configuration; a real one names a region instead of an endpoint.\n\
+        "# The config of the demo. A config for real OSS has a region instead of an endpoint.\n\
          [dns]\n\
          servers = [\"{dns}\"]\n\
          min_ttl = \"1s\"\n\
@@ -255,14 +260,14 @@ fn config_text(dns: SocketAddr, port: u16) -> String {
          hosts = [\"*.oss.example.test\"]\n\
          origin = {{ buckets = [\"{BUCKET}\", \"team-*\"], endpoint = \"{ENDPOINT}:{port}\", ca = \"ca.pem\" }}\n\
          \n\
-         # Everything else, the bare IP included: the first path segment is the bucket.\n\
+         # Every other host, and requests by IP address: the first path segment is the bucket.\n\
          [[route]]\n\
          name = \"sdk\"\n\
          origin = {{ buckets = [\"{BUCKET}\", \"team-*\"], endpoint = \"{ENDPOINT}:{port}\", ca = \"ca.pem\" }}\n"
     )
 }
 
-/// What the SDKs need to sign, one `name=value` a line.
+/// Returns the keys with which an SDK signs, one `name=value` per line.
 pub(crate) fn credentials() -> String {
     format!(
         "key-id={KEY_ID}\nkey-secret={KEY_SECRET}\nsts-id={STS_ID}\nsts-secret={STS_SECRET}\nsts-token={STS_TOKEN}\n"

@@ -1,31 +1,37 @@
-//! From the XML that OSS answers about a bucket's hotlink protection, CORS and website.
+//! Imports the XML with which OSS describes a bucket's hotlink protection, CORS and website.
 
 use std::fmt::Write;
 
-use crate::cli::import::{Imported, list, quoted};
+use crate::cli::import::imported::{ImportError, Imported};
+use crate::cli::import::toml_text::{list, quoted};
 use crate::oss::xml::{Node, parse};
 
-/// Reads files by name and text.
+/// Imports files, given as name and text, for `bucket` in `region`.
 ///
 /// # Errors
 ///
-/// A file that is no such document, named.
-pub fn import(files: &[(String, String)], bucket: &str, region: &str) -> Result<Imported, String> {
+/// [`ImportError::NotXml`] for a file that is not an XML document of OSS, and
+/// [`ImportError::UnknownDocument`] for a document of another kind.
+pub fn import(
+    files: &[(String, String)],
+    bucket: &str,
+    region: &str,
+) -> Result<Imported, ImportError> {
     let mut imported = Imported::default();
     let mut rules = String::new();
     for (name, text) in files {
-        let root = parse(text.as_bytes()).ok_or_else(|| {
-            format!("{name}: is not a document of OSS: not well-formed, with a document type, or too deep")
-        })?;
+        let root =
+            parse(text.as_bytes()).ok_or_else(|| ImportError::NotXml { file: name.clone() })?;
         let mut note = |text: &str| imported.notes.push(format!("{name}: {text}"));
         rules.push_str(&match root.name.as_str() {
             "RefererConfiguration" => referer(&root, &mut note),
             "CORSConfiguration" => cors(&root, &mut note),
             "WebsiteConfiguration" => website(&root, &mut note),
             other => {
-                return Err(format!(
-                    "{name}: `{other}` is none of RefererConfiguration, CORSConfiguration, WebsiteConfiguration"
-                ));
+                return Err(ImportError::UnknownDocument {
+                    file: name.clone(),
+                    root: other.to_owned(),
+                });
             }
         });
     }
@@ -115,14 +121,14 @@ fn cors(root: &Node, note: &mut dyn FnMut(&str)) -> String {
             match age.trim().parse::<u64>() {
                 Ok(seconds) => line(&mut text, "max_age", &quoted(&format!("{seconds}s"))),
                 Err(_) => note(&format!(
-                    "MaxAgeSeconds `{}` is no number and was left out",
+                    "MaxAgeSeconds `{}` is not a number and was left out",
                     age.trim()
                 )),
             }
         }
     }
     if count == 0 {
-        note("there is no CORSRule: the table was left out, so what OSS says is passed on");
+        note("there is no CORSRule: the table was left out, so CORS stays as OSS answers it");
         return String::new();
     }
     text
@@ -141,7 +147,7 @@ fn website(root: &Node, note: &mut dyn FnMut(&str)) -> String {
                 Some("2") => "index",
                 Some(other) => {
                     note(&format!(
-                        "IndexDocument Type `{other}` is not known; taken for 0"
+                        "IndexDocument Type `{other}` is not known; 0 is used"
                     ));
                     "redirect"
                 }
@@ -157,7 +163,7 @@ fn website(root: &Node, note: &mut dyn FnMut(&str)) -> String {
             match status.trim() {
                 status @ ("200" | "404") => line(&mut text, "error_status", status),
                 other => note(&format!(
-                    "HttpStatus `{other}` is neither 404 nor 200; taken for 404"
+                    "HttpStatus `{other}` is neither 404 nor 200; 404 is used"
                 )),
             }
         }
@@ -167,13 +173,13 @@ fn website(root: &Node, note: &mut dyn FnMut(&str)) -> String {
         .map_or(0, |rules| rules.all("RoutingRule").count());
     if rules > 0 {
         note(&format!(
-            "{rules} RoutingRule were left out: OSS goes on applying them to what is asked of it, but not before the documents of this table"
+            "{rules} RoutingRule were left out: OSS still applies them to forwarded requests, but ossgate does not apply them before it returns an index or error document"
         ));
     }
     text
 }
 
-/// A key as a path carries it.
+/// Returns a key percent-encoded, as in a path.
 fn encoded(key: &str) -> String {
     const KEPT: &percent_encoding::AsciiSet = &percent_encoding::NON_ALPHANUMERIC
         .remove(b'-')

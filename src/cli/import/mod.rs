@@ -1,56 +1,45 @@
-//! `ossgate import`: configs from what an operator has already.
+//! `ossgate import`: writes a config from nginx files, or from a bucket's settings at OSS.
 //!
-//! What is written is a config that `check` accepts; what could not be carried over is told, with its
-//! place, and never dropped silently.
+//! `check` accepts the written config. What could not be imported is listed on standard error with its
+//! place; nothing is dropped silently.
 
 pub mod bucket_xml;
+mod imported;
 pub mod nginx;
-mod nginx_known;
-mod nginx_map;
-mod nginx_origin;
-mod nginx_syntax;
-mod nginx_write;
+mod toml_text;
 
 use std::io::{self, Write};
 use std::path::{Path, PathBuf};
 
+use crate::cli::exit_code::FAILED;
 use crate::config;
 
-/// Largest file that is read.
-const LIMIT: u64 = 1024 * 1024;
-/// Exit code of a file that cannot be imported.
-const FAILED: u8 = 1;
+pub use imported::{ImportError, Imported};
 
-/// A config, and what is not in it.
-#[derive(Debug, Default, PartialEq, Eq)]
-pub struct Imported {
-    /// TOML.
-    pub config: String,
-    /// What was left out, or needs a person: `file:line: text`.
-    pub notes: Vec<String>,
-}
+/// The maximum size of an imported file, in bytes.
+const MAX_SIZE: u64 = 1024 * 1024;
 
-/// Where an import comes from.
+/// What is imported.
 #[derive(Debug)]
 pub enum Source<'a> {
     /// nginx configuration files.
     Nginx(&'a [PathBuf]),
-    /// Answers of GetBucketReferer, GetBucketCors or GetBucketWebsite, of this bucket and region.
+    /// Responses of OSS to GetBucketReferer, GetBucketCors or GetBucketWebsite.
     BucketXml {
-        /// The files.
+        /// The files with the responses.
         files: &'a [PathBuf],
-        /// The bucket.
+        /// The bucket that they are about.
         bucket: &'a str,
-        /// Its region.
+        /// The region of the bucket.
         region: &'a str,
     },
 }
 
-/// Imports `source`: the config to `out`, what was left out to `errors`; the exit code.
+/// Imports `source`: writes the config to `out` and the notes to `errors`. Returns the exit code.
 ///
 /// # Errors
 ///
-/// When `out` or `errors` cannot be written.
+/// The [`io::Error`] when `out` or `errors` cannot be written to.
 pub fn import(source: &Source<'_>, out: &mut dyn Write, errors: &mut dyn Write) -> io::Result<u8> {
     let files = match source {
         Source::Nginx(files) | Source::BucketXml { files, .. } => *files,
@@ -59,8 +48,8 @@ pub fn import(source: &Source<'_>, out: &mut dyn Write, errors: &mut dyn Write) 
     for path in files {
         match read(path) {
             Ok(text) => texts.push((path.display().to_string(), text)),
-            Err(why) => {
-                writeln!(errors, "{}: {why}", path.display())?;
+            Err(error) => {
+                writeln!(errors, "{}: {error}", path.display())?;
                 return Ok(FAILED);
             }
         }
@@ -71,25 +60,25 @@ pub fn import(source: &Source<'_>, out: &mut dyn Write, errors: &mut dyn Write) 
     };
     let imported = match imported {
         Ok(imported) => imported,
-        Err(why) => {
-            writeln!(errors, "{why}")?;
+        Err(error) => {
+            writeln!(errors, "{error}")?;
             return Ok(FAILED);
         }
     };
     for note in &imported.notes {
         writeln!(errors, "{note}")?;
     }
-    // Certificates may be on another machine; everything else must hold.
+    // The certificates may be on another machine, so a missing file is not an error of the import.
     if let Err(problems) = config::from_str("imported", &imported.config, Path::new("/"), &|_| None)
     {
         let is_about_files = |message: &str| {
             message.contains("cannot be read") || message.contains("cannot be opened")
         };
-        for problem in problems.iter().filter(|problem| !problem.is_warning) {
+        for problem in problems.errors() {
             let kind = if is_about_files(&problem.message) {
                 "to be put in place"
             } else {
-                "to be mended"
+                "to be corrected"
             };
             writeln!(errors, "{kind}: {}: {}", problem.path, problem.message)?;
         }
@@ -98,23 +87,12 @@ pub fn import(source: &Source<'_>, out: &mut dyn Write, errors: &mut dyn Write) 
     Ok(0)
 }
 
-fn read(path: &Path) -> Result<String, String> {
-    let length = std::fs::metadata(path)
-        .map_err(|error| error.to_string())?
-        .len();
-    if length > LIMIT {
-        return Err("is larger than 1 MiB".to_owned());
+fn read(path: &Path) -> io::Result<String> {
+    if std::fs::metadata(path)?.len() > MAX_SIZE {
+        return Err(io::Error::new(
+            io::ErrorKind::FileTooLarge,
+            "is larger than 1 MiB",
+        ));
     }
-    std::fs::read_to_string(path).map_err(|error| error.to_string())
-}
-
-/// A TOML string that means `text`: nothing in it is filled in.
-fn quoted(text: &str) -> String {
-    toml::Value::String(text.replace("${", "$${")).to_string()
-}
-
-/// A TOML list of strings.
-fn list<'t>(texts: impl IntoIterator<Item = &'t str>) -> String {
-    let texts: Vec<String> = texts.into_iter().map(quoted).collect();
-    format!("[{}]", texts.join(", "))
+    std::fs::read_to_string(path)
 }

@@ -7,10 +7,11 @@ pub mod preview;
 pub mod referer;
 pub mod website;
 
-use serde::{Serialize, Serializer};
+use serde::Serialize;
 
-use crate::config::reader::{Reader, Text};
+use crate::config::reader::Reader;
 
+pub use crate::config::located::Located;
 pub use cors::{Cors, CorsRule};
 pub use guard::{Guard, Preset};
 pub use https::{Hsts, Https, HttpsMode};
@@ -57,28 +58,4 @@ impl Policies {
 
 fn present<T>(route: &Reader<'_>, key: &str, read: impl Fn(&Reader<'_>) -> T) -> Option<T> {
     route.has(key).then(|| read(&route.table(key)))
-}
-
-/// A text of the file with its line, so that what a rule decides can be traced to it.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Located {
-    /// The text.
-    pub text: String,
-    /// Line in the file, from 1.
-    pub line: usize,
-}
-
-impl Located {
-    pub(crate) fn new(reader: &Reader<'_>, text: Text) -> Self {
-        Self {
-            line: reader.line(&text.span),
-            text: text.value,
-        }
-    }
-}
-
-impl Serialize for Located {
-    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
-        serializer.serialize_str(&self.text)
-    }
 }

@@ -2,7 +2,7 @@
 
 use serde::Serialize;
 
-use crate::config::policy::Located;
+use crate::config::located::Located;
 use crate::config::reader::{Reader, Text};
 use crate::oss::referer::Switches;
 
@@ -50,7 +50,7 @@ impl Referer {
             let parsed = reader.parsed(key, pattern);
             let located = |(_, text): (String, Text)| {
                 if let Some(doubt) = doubt(&text.value) {
-                    reader.doubt(key, &text, doubt);
+                    reader.warn_at(key, &text, doubt);
                 }
                 Located::new(reader, text)
             };

@@ -46,14 +46,14 @@ impl Website {
         if let Some(text) = &index {
             if text.value.is_empty() || text.value.contains('/') {
                 let reason = "is not a name: it is put behind every path that ends in `/`";
-                reader.refuse("index", text, reason, None);
+                reader.error_at("index", text, reason, None);
             }
             check(reader, "index", text);
         }
         let error = reader.text("error");
         if let Some(text) = &error {
             if text.value.is_empty() || text.value.starts_with('/') {
-                reader.refuse(
+                reader.error_at(
                     "error",
                     text,
                     "is not a key; a key does not begin with `/`",
@@ -82,6 +82,6 @@ impl Website {
 
 fn check(reader: &Reader<'_>, key: &str, text: &Text) {
     if let Err(reason) = check_encoded(&text.value) {
-        reader.refuse(key, text, reason, None);
+        reader.error_at(key, text, reason, None);
     }
 }

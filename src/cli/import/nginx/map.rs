@@ -1,15 +1,18 @@
-//! What a `map` makes of a host.
+//! The targets that an nginx `map` chooses by the host of a request.
 
 use std::collections::BTreeMap;
 
-/// A `map`: by which variable, and its values.
+/// A `map` of nginx.
 pub(super) struct Map {
+    /// The variable that it depends on.
     pub(super) by: String,
+    /// Pairs of key and value, in order.
     pub(super) values: Vec<(String, String)>,
 }
 
-/// Hosts and targets of `proxy_pass text`: several where one of `maps`, by the variable it makes,
-/// chooses. `hosts` are the server's.
+/// Returns the targets of `proxy_pass text`, each with the hosts that it is for. There are several when
+/// `text` contains a variable of `maps`, which are given by the variable that each sets. `hosts` are those
+/// of the server. Values that cannot be imported go to `notes`.
 pub(super) fn targets(
     maps: &BTreeMap<String, Map>,
     text: &str,
@@ -27,7 +30,9 @@ pub(super) fn targets(
         .unwrap_or((variable, ""));
     let after = if after.contains('$') { "" } else { after };
     let Some(map) = maps.get(name) else {
-        notes.push(format!("the variable `{name}` is not known here"));
+        notes.push(format!(
+            "the variable `{name}` is not defined in these files"
+        ));
         return Vec::new();
     };
     let by_host = ["$host", "$http_host", "$server_name", "$ssl_server_name"];
@@ -48,7 +53,7 @@ pub(super) fn targets(
             continue;
         }
         let hosts = match (host.as_str(), host.strip_prefix('.')) {
-            // What the server is for besides.
+            // The default value is for all other hosts of the server.
             ("default", _) => hosts.to_vec(),
             (_, Some(suffix)) => vec![suffix.to_owned(), format!("*.{suffix}")],
             _ => vec![host.clone()],

@@ -1,81 +1,60 @@
-//! From nginx: the published recipe for OSS in its variants, and common directives around it.
+//! Translates nginx's servers and locations to listeners, certificates and routes.
+//!
+//! A directive that has no counterpart is noted with its place, unless it has no effect in ossgate.
 
 use std::collections::BTreeMap;
 
-use crate::cli::import::Imported;
-use crate::cli::import::nginx_known::left_out;
-use crate::cli::import::nginx_map::{Map, targets};
-use crate::cli::import::nginx_origin::{Lead, Settings};
-use crate::cli::import::nginx_syntax::{Directive, read};
-use crate::cli::import::nginx_write::{Route, hsts, referers, seconds, write};
+use crate::cli::import::nginx::left_out::left_out;
+use crate::cli::import::nginx::map::{Map, targets};
+use crate::cli::import::nginx::names::{ServerNames, listen_address, server_names};
+use crate::cli::import::nginx::origin::{ProxyPass, Settings};
+use crate::cli::import::nginx::output::{Output, Route, Transport, hsts, referers, seconds};
+use crate::cli::import::nginx::syntax::Directive;
 
-/// Reads files by name and text.
-///
-/// # Errors
-///
-/// A file that is not nginx's syntax, with the line; or that nothing in it leads to OSS.
-pub fn import(files: &[(String, String)]) -> Result<Imported, String> {
-    let mut import = Import::default();
-    let mut trees = Vec::new();
-    for (name, text) in files {
-        let tree = read(text).map_err(|(line, why)| format!("{name}:{line}: {why}"))?;
-        trees.push((name, tree));
-    }
-    for (name, tree) in &trees {
-        import.file.clone_from(name);
-        import.collect(tree);
-    }
-    for (name, tree) in &trees {
-        import.file.clone_from(name);
-        import.servers(tree);
-    }
-    if import.routes.is_empty() {
-        return Err(format!(
-            "{}nothing here is proxied to a bucket of OSS",
-            import
-                .notes
-                .iter()
-                .fold(String::new(), |text, note| text + note + "\n")
-        ));
-    }
-    let mut notes = import.notes;
-    let config = write(
-        &import.listeners,
-        &import.certificates,
-        import.routes,
-        &import.redirected,
-        &mut notes,
-    );
-    Ok(Imported { config, notes })
-}
-
+/// The state of a translation.
 #[derive(Default)]
-struct Import {
+pub(super) struct Translation {
+    /// The name of the file that is being translated.
     file: String,
-    notes: Vec<String>,
-    /// Servers of each upstream.
+    /// What was left out, and what the operator must check.
+    pub(super) notes: Vec<String>,
+    /// The servers of each `upstream`, by its name.
     upstreams: BTreeMap<String, Vec<String>>,
-    /// Values of each `map`, by the variable it makes.
+    /// Each `map`, by the variable that it sets.
     maps: BTreeMap<String, Map>,
-    /// TOML by address, in order.
-    listeners: BTreeMap<String, bool>,
-    certificates: Vec<(String, String)>,
-    routes: Vec<Route>,
-    /// Hosts whose clear-text server only redirects.
-    redirected: Vec<Vec<String>>,
+    /// The config so far.
+    pub(super) output: Output,
 }
 
-impl Import {
+impl Translation {
     fn note(&mut self, directive: &Directive, text: &str) {
         self.notes
             .push(format!("{}:{}: {text}", self.file, directive.line));
     }
 
-    /// Upstreams and maps, which may stand behind their use.
-    fn collect(&mut self, tree: &[Directive]) {
+    fn note_all(&mut self, directive: &Directive, texts: Vec<String>) {
+        for text in texts {
+            self.note(directive, &text);
+        }
+    }
+
+    /// Collects the upstreams and maps of a file. This is done for all files before their servers are
+    /// translated, because a definition may follow its use.
+    pub(super) fn add_definitions(&mut self, file: &str, tree: &[Directive]) {
+        file.clone_into(&mut self.file);
+        self.definitions(tree);
+    }
+
+    /// Translates the servers of a file.
+    pub(super) fn add_servers(&mut self, file: &str, tree: &[Directive]) {
+        file.clone_into(&mut self.file);
+        self.servers(tree);
+    }
+
+    fn definitions(&mut self, tree: &[Directive]) {
         for directive in tree {
             match directive.name() {
-                "http" => self.collect(&directive.block),
+                "http" => self.definitions(&directive.block),
                 "upstream" => {
                     let servers = directive.block.iter().filter(|one| one.name() == "server");
                     let hosts = servers.map(|one| one.first().to_owned()).collect();
@@ -111,26 +90,25 @@ impl Import {
                 | "pid"
                 | "worker_rlimit_nofile"
                 | "types" => {}
-                _ => self.other(directive),
+                _ => self.leave_out(directive),
             }
         }
     }
 
-    /// A directive that nothing here is made of.
-    fn other(&mut self, directive: &Directive) {
+    fn leave_out(&mut self, directive: &Directive) {
         if let Some(text) = left_out(directive) {
             self.note(directive, &text);
         }
     }
 
     fn server(&mut self, server: &Directive) {
-        let Some(hosts) = self.names(server) else {
+        let Some(hosts) = self.hosts(server) else {
             return;
         };
         let (mut settings, mut is_redirect) = (Settings::default(), false);
         let (mut certificate, mut key) = (None, None);
         let mut listens = server.block.iter().filter(|one| one.name() == "listen");
-        // Without `listen` it is port 80.
+        // A server without `listen` listens on port 80.
         let is_clear = listens.clone().next().is_none()
             || listens.any(|one| !one.rest().iter().any(|word| word == "ssl"));
         for directive in &server.block {
@@ -145,81 +123,62 @@ impl Import {
             }
         }
         if let Some(pair) = certificate.zip(key)
-            && !self.certificates.contains(&pair)
+            && !self.output.certificates.contains(&pair)
         {
-            self.certificates.push(pair);
+            self.output.certificates.push(pair);
         }
         for location in server.block.iter().filter(|one| one.name() == "location") {
             if let Some(redirect) = location.block.iter().find(|one| is_https_redirect(one)) {
                 if location.rest() == ["/"] {
                     is_redirect = true;
                 } else {
-                    self.note(
-                        redirect,
-                        "a redirect of some paths only is not carried over",
-                    );
+                    let text = "a redirect of some paths only is not carried over";
+                    self.note(redirect, text);
                 }
                 continue;
             }
             self.location(location, &hosts, is_clear, &settings);
         }
         if is_redirect {
-            self.redirected.push(hosts);
+            self.output.redirected.push(hosts);
         }
     }
 
-    /// The names of a server, none: it is for all. `None` when it has names and none can be had.
-    fn names(&mut self, server: &Directive) -> Option<Vec<String>> {
-        let (mut hosts, mut is_for_all) = (Vec::new(), true);
+    /// Returns the hosts of a server; empty: every host. `None` when the server is left out.
+    fn hosts(&mut self, server: &Directive) -> Option<Vec<String>> {
+        let mut hosts = Vec::new();
+        let mut is_left_out = false;
         for directive in server
             .block
             .iter()
             .filter(|one| one.name() == "server_name")
         {
-            for name in directive.rest() {
-                if name.starts_with('~') || name.matches('*').count() > 1 || name.ends_with(".*") {
-                    is_for_all = false;
-                    self.note(
-                        directive,
-                        &format!(
-                            "the name `{name}` is not carried over: only exact names and `*.suffix`"
-                        ),
-                    );
-                } else if let Some(suffix) = name.strip_prefix('.') {
-                    hosts.extend([suffix.to_owned(), format!("*.{suffix}")]);
-                } else if name != "_" && !name.is_empty() {
-                    hosts.push(name.clone());
-                }
+            let mut notes = Vec::new();
+            match server_names(directive.rest(), &mut notes) {
+                ServerNames::Hosts(found) => hosts.extend(found),
+                ServerNames::NoneImported => is_left_out = true,
             }
+            self.note_all(directive, notes);
         }
-        if hosts.is_empty() && !is_for_all {
-            self.note(
-                server,
-                "the server is left out: none of its names is carried over",
-            );
+        if hosts.is_empty() && is_left_out {
+            let text = "the server is left out: none of its names is carried over";
+            self.note(server, text);
             return None;
         }
         Some(hosts)
     }
 
     fn listen(&mut self, directive: &Directive) {
-        let text = directive.first();
-        let address = if let Some(path) = text.strip_prefix("unix:") {
-            format!("unix:{path}")
-        } else if text.bytes().all(|byte| byte.is_ascii_digit()) {
-            format!("0.0.0.0:{text}")
-        } else {
-            match text.strip_prefix("*:") {
-                Some(port) => format!("0.0.0.0:{port}"),
-                None if text.contains(':') => text.to_owned(),
-                None => format!("{text}:80"),
-            }
-        };
-        let is_tls = directive.rest().iter().any(|word| word == "ssl");
         if directive.rest().iter().any(|word| word == "proxy_protocol") {
             self.note(directive, "`proxy_protocol` is not carried over");
         }
-        *self.listeners.entry(address).or_default() |= is_tls;
+        let address = listen_address(directive.first());
+        let transport = if directive.rest().iter().any(|word| word == "ssl") {
+            Transport::Tls
+        } else {
+            Transport::Clear
+        };
+        self.output.add_listener(address, transport);
     }
 
     fn setting(&mut self, directive: &Directive, settings: &mut Settings, hosts: &[String]) {
@@ -237,9 +196,7 @@ impl Import {
             "valid_referers" => {
                 let mut notes = Vec::new();
                 settings.referer = Some(referers(directive.rest(), hosts, &mut notes));
-                for text in notes {
-                    self.note(directive, &text);
-                }
+                self.note_all(directive, notes);
             }
             "if" if directive
                 .words
@@ -252,7 +209,7 @@ impl Import {
                     self.note(directive, text);
                 }
             }
-            _ => self.other(directive),
+            _ => self.leave_out(directive),
         }
     }
 
@@ -263,11 +220,11 @@ impl Import {
             "connection" => {}
             name => {
                 if value.contains("$proxy_add_x_forw_for") {
-                    let text = "`$proxy_add_x_forw_for` is a mistake of the recipe for `$proxy_add_x_forwarded_for`";
+                    let text = "`$proxy_add_x_forw_for` is a mistake of the recipe: `$proxy_add_x_forwarded_for` is meant";
                     self.note(directive, text);
                 }
                 let text = format!(
-                    "the header `{name}` is not carried over: what is sent to OSS is the client's own request"
+                    "the header `{name}` is not carried over: OSS gets only the header fields of the client"
                 );
                 self.note(directive, &text);
             }
@@ -299,8 +256,9 @@ impl Import {
             return self.note(location, &text);
         };
         if path != "/" && !path.ends_with('/') {
-            let text =
-                format!("`{path}` is a whole part of the path here: `{path}x` is not served, too");
+            let text = format!(
+                "`{path}` matches whole path segments: unlike in nginx, `{path}x` is not served"
+            );
             self.note(location, &text);
         }
         if settings.referer.is_some() && !settings.refuses {
@@ -311,23 +269,19 @@ impl Import {
         }
         let mut notes = Vec::new();
         let targets = targets(&self.maps, pass.first(), hosts, &mut notes);
-        for text in notes {
-            self.note(pass, &text);
-        }
+        self.note_all(pass, notes);
         for (hosts, target) in targets {
-            let found = Lead {
+            let proxy_pass = ProxyPass {
                 upstreams: &self.upstreams,
                 settings: &settings,
                 hosts: &hosts,
                 path,
             };
             let mut notes = Vec::new();
-            let origin = found.origin(&target, &mut notes);
-            for text in notes {
-                self.note(pass, &text);
-            }
+            let origin = proxy_pass.origin(&target, &mut notes);
+            self.note_all(pass, notes);
             match origin {
-                Ok(origin) => self.routes.push(Route {
+                Ok(origin) => self.output.routes.push(Route {
                     hosts,
                     path: path.clone(),
                     origin,
@@ -336,13 +290,13 @@ impl Import {
                     is_clear,
                     place: format!("{}:{}", self.file, pass.line),
                 }),
-                Err(why) => self.note(pass, &why),
+                Err(error) => self.note(pass, &error.to_string()),
             }
         }
     }
 }
 
-/// Whether this sends everything to the same place with TLS.
+/// Whether the directive redirects every request to the same URL with `https`.
 fn is_https_redirect(directive: &Directive) -> bool {
     directive.name() == "return"
         && directive.rest().last().is_some_and(|target| {

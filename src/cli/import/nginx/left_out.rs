@@ -1,8 +1,8 @@
-//! Directives that no key is made of.
+//! Directives that have no counterpart in a config of ossgate.
 
-use crate::cli::import::nginx_syntax::Directive;
+use crate::cli::import::nginx::syntax::Directive;
 
-/// Directives that ask for what ossgate does anyway, or has no use for.
+/// Directives that need no note: ossgate does the same without a setting, or has no use for them.
 const NOT_NEEDED: [&str; 31] = [
     "access_log",
     "charset",
@@ -37,20 +37,20 @@ const NOT_NEEDED: [&str; 31] = [
     "tcp_nodelay",
 ];
 
-/// What to say about a directive that is left out; `None` when it does not matter.
+/// Returns the note about a directive that is left out; `None` when it needs no note.
 pub(super) fn left_out(directive: &Directive) -> Option<String> {
     let first = directive.first();
     Some(match directive.name() {
         name if NOT_NEEDED.contains(&name) => return None,
         "include" if first.ends_with("mime.types") => return None,
-        "include" => format!("`include {first}` is not followed: import that file, too"),
+        "include" => format!("`include {first}` is not followed: import that file as well"),
         "client_max_body_size" if first == "0" => return None,
         "client_max_body_size" => {
-            "`client_max_body_size` is not carried over: uploads have no limit but OSS's own"
+            "`client_max_body_size` is not carried over: only OSS limits the size of uploads"
                 .to_owned()
         }
         "gzip" if first == "off" => return None,
-        "gzip" => "`gzip` is not carried over: what OSS answers is passed on as it is".to_owned(),
+        "gzip" => "`gzip` is not carried over: responses of OSS are passed on unchanged".to_owned(),
         name => format!("`{name}` is not carried over"),
     })
 }

@@ -1,45 +1,55 @@
-//! nginx's configuration as a tree of directives. Only the syntax: words, blocks, comments.
+//! Parses nginx files to a tree of directives. Only the syntax is read: words, blocks and comments.
 
-/// One directive with its block, if it has one.
+/// One directive.
 #[derive(Debug, Default, PartialEq, Eq)]
 pub(super) struct Directive {
-    /// Name and arguments, quotes taken off.
+    /// The name and the arguments, without quotes.
     pub(super) words: Vec<String>,
-    /// What is in its block.
+    /// The directives in its block; empty when it has no block.
     pub(super) block: Vec<Directive>,
-    /// Line of its name, from 1.
+    /// The line of its name, from 1.
     pub(super) line: usize,
 }
 
 impl Directive {
+    /// Returns the name.
     pub(super) fn name(&self) -> &str {
         self.words.first().map_or("", String::as_str)
     }
 
-    /// The arguments.
+    /// Returns the arguments.
     pub(super) fn rest(&self) -> &[String] {
         self.words.get(1..).unwrap_or_default()
     }
 
+    /// Returns the first argument; an empty string when there is none.
     pub(super) fn first(&self) -> &str {
         self.rest().first().map_or("", String::as_str)
     }
 }
 
-/// Deepest nesting of blocks.
+/// A syntax error.
+#[derive(Debug)]
+pub(super) struct SyntaxError {
+    /// The line of the error, from 1.
+    pub(super) line: usize,
+    pub(super) reason: &'static str,
+}
+
+/// The maximum nesting of blocks. The parser recurses once per block, so the stack needs a limit.
 const DEPTH: usize = 16;
 
-/// Reads a whole file.
+/// Parses a whole file.
 ///
 /// # Errors
 ///
-/// Line and reason.
-pub(super) fn read(text: &str) -> Result<Vec<Directive>, (usize, &'static str)> {
-    let mut reader = Reader {
+/// [`SyntaxError`] at the first wrong place.
+pub(super) fn parse(text: &str) -> Result<Vec<Directive>, SyntaxError> {
+    let mut parser = Parser {
         rest: text.chars().peekable(),
         line: 1,
     };
-    reader.block(0)
+    parser.block(0)
 }
 
 enum Token {
@@ -49,24 +59,34 @@ enum Token {
     Close,
 }
 
-struct Reader<'t> {
+struct Parser<'t> {
     rest: std::iter::Peekable<std::str::Chars<'t>>,
     line: usize,
 }
 
-impl Reader<'_> {
-    fn block(&mut self, depth: usize) -> Result<Vec<Directive>, (usize, &'static str)> {
+impl Parser<'_> {
+    fn error(&self, reason: &'static str) -> SyntaxError {
+        SyntaxError {
+            line: self.line,
+            reason,
+        }
+    }
+
+    fn block(&mut self, depth: usize) -> Result<Vec<Directive>, SyntaxError> {
         if depth > DEPTH {
-            return Err((self.line, "blocks are nested too deep"));
+            return Err(self.error("blocks are nested too deep"));
         }
         let mut block = Vec::new();
         let mut current = Directive::default();
         loop {
             let token = self.token()?;
             match token {
-                None if depth > 0 => return Err((self.line, "a block is not closed")),
+                None if depth > 0 => return Err(self.error("a block is not closed")),
                 None if !current.words.is_empty() => {
-                    return Err((current.line, "a directive does not end in `;`"));
+                    return Err(SyntaxError {
+                        line: current.line,
+                        reason: "a directive does not end in `;`",
+                    });
                 }
                 None => return Ok(block),
                 Some(Token::Word(word)) => {
@@ -76,7 +96,7 @@ impl Reader<'_> {
                     current.words.push(word);
                 }
                 Some(Token::End | Token::Open) if current.words.is_empty() => {
-                    return Err((self.line, "a directive has no name"));
+                    return Err(self.error("a directive has no name"));
                 }
                 Some(Token::End) => block.push(std::mem::take(&mut current)),
                 Some(Token::Open) => {
@@ -84,7 +104,7 @@ impl Reader<'_> {
                     block.push(std::mem::take(&mut current));
                 }
                 Some(Token::Close) if depth == 0 || !current.words.is_empty() => {
-                    return Err((self.line, "`}` is not expected here"));
+                    return Err(self.error("`}` is not expected here"));
                 }
                 Some(Token::Close) => return Ok(block),
             }
@@ -99,7 +119,7 @@ impl Reader<'_> {
         next
     }
 
-    fn token(&mut self) -> Result<Option<Token>, (usize, &'static str)> {
+    fn token(&mut self) -> Result<Option<Token>, SyntaxError> {
         loop {
             match self.rest.peek() {
                 None => return Ok(None),
@@ -129,12 +149,17 @@ impl Reader<'_> {
         Ok(Some(token))
     }
 
-    fn quoted(&mut self, quote: char) -> Result<Token, (usize, &'static str)> {
+    fn quoted(&mut self, quote: char) -> Result<Token, SyntaxError> {
         let begin = self.line;
         let mut word = String::new();
         loop {
             match self.next() {
-                None => return Err((begin, "a quote is not closed")),
+                None => {
+                    return Err(SyntaxError {
+                        line: begin,
+                        reason: "a quote is not closed",
+                    });
+                }
                 Some('\\') => word.extend(self.next()),
                 Some(character) if character == quote => return Ok(Token::Word(word)),
                 Some(character) => word.push(character),
@@ -165,15 +190,15 @@ mod tests {
     use super::*;
 
     #[test]
-    fn words_blocks_quotes_and_comments_are_read() {
-        let read = read("a 'b c' \"d;\"; # x {\ne { f ${g}h; }\n").unwrap();
-        assert_eq!(read[0].words, ["a", "b c", "d;"]);
-        assert_eq!((read[1].name(), read[1].line), ("e", 2));
-        assert_eq!(read[1].block[0].words, ["f", "${g}h"]);
+    fn words_blocks_quotes_and_comments_are_parsed() {
+        let tree = parse("a 'b c' \"d;\"; # x {\ne { f ${g}h; }\n").unwrap();
+        assert_eq!(tree[0].words, ["a", "b c", "d;"]);
+        assert_eq!((tree[1].name(), tree[1].line), ("e", 2));
+        assert_eq!(tree[1].block[0].words, ["f", "${g}h"]);
     }
 
     #[test]
-    fn broken_files_are_told_with_their_line() {
+    fn a_syntax_error_has_its_line() {
         for (text, line) in [
             ("a;\nb", 2),
             ("a {", 1),
@@ -182,8 +207,8 @@ mod tests {
             (";", 1),
             ("{ }", 1),
         ] {
-            assert_eq!(read(text).unwrap_err().0, line, "{text}");
+            assert_eq!(parse(text).unwrap_err().line, line, "{text}");
         }
-        assert!(read(&"a {".repeat(100)).is_err());
+        assert!(parse(&"a {".repeat(100)).is_err());
     }
 }

@@ -1,43 +1,77 @@
-//! Where a `proxy_pass` leads: the bucket, the region, and what is sent there.
+//! Translates a `proxy_pass` to the keys of `origin`.
 
 use std::collections::BTreeMap;
+use std::fmt;
 
-use crate::cli::import::quoted;
+use crate::cli::import::toml_text::quoted;
 use crate::oss::endpoint::{HostKind, classify};
 
-/// What a server or a location says about proxying; a location begins with its server's.
+/// The settings of a server or a location. Those of a location begin as a copy of its server's.
 #[derive(Clone, Default)]
 pub(super) struct Settings {
+    /// The `Host` that is sent to the target.
     pub(super) host: Option<String>,
+    /// `proxy_connect_timeout`, as a duration of the config.
     pub(super) connect: Option<String>,
+    /// `proxy_read_timeout`, as a duration of the config.
     pub(super) read: Option<String>,
+    /// The keys of `hsts`.
     pub(super) hsts: Option<String>,
-    /// `valid_referers`, and whether what does not match is refused.
+    /// The keys of `referer`, from `valid_referers`.
     pub(super) referer: Option<String>,
+    /// Whether a request with an invalid Referer is refused.
     pub(super) refuses: bool,
 }
 
-/// A `proxy_pass` and what is known around it.
-pub(super) struct Lead<'a> {
-    /// Servers of each upstream.
+/// A `proxy_pass` with its surroundings.
+pub(super) struct ProxyPass<'a> {
+    /// The servers of each `upstream`, by its name.
     pub(super) upstreams: &'a BTreeMap<String, Vec<String>>,
     pub(super) settings: &'a Settings,
+    /// The hosts of the route.
     pub(super) hosts: &'a [String],
-    /// The location's.
+    /// The path of the location.
     pub(super) path: &'a str,
 }
 
-impl Lead<'_> {
-    /// The lines of `origin`.
+/// Why a `proxy_pass` cannot be imported.
+#[derive(Debug)]
+pub(super) enum OriginError {
+    /// The target is not a URL.
+    NotUrl(String),
+    /// The target's host is not one of OSS.
+    NotOss(String),
+    /// The target's host does not contain a bucket.
+    NoBucket(String),
+}
+
+impl fmt::Display for OriginError {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::NotUrl(target) => write!(f, "`{target}` is not a URL"),
+            Self::NotOss(host) => write!(
+                f,
+                "`{host}` is not a host of OSS: write `origin` with its bucket by hand"
+            ),
+            Self::NoBucket(host) => {
+                write!(f, "`{host}` names no bucket: write `buckets` by hand")
+            }
+        }
+    }
+}
+
+impl ProxyPass<'_> {
+    /// Returns the keys of `origin` for `target`. What cannot be imported goes to `notes`.
     ///
     /// # Errors
     ///
-    /// Why the target leads to no bucket.
+    /// [`OriginError::NotUrl`], [`OriginError::NotOss`] or [`OriginError::NoBucket`] when the target does
+    /// not name a bucket.
     pub(super) fn origin(
         &self,
         target: &str,
         notes: &mut Vec<String>,
-    ) -> Result<Vec<String>, String> {
+    ) -> Result<Vec<String>, OriginError> {
         let Self {
             settings,
             hosts,
@@ -46,7 +80,7 @@ impl Lead<'_> {
         } = self;
         let (scheme, rest) = target
             .split_once("://")
-            .ok_or_else(|| format!("`{target}` is no URL"))?;
+            .ok_or_else(|| OriginError::NotUrl(target.to_owned()))?;
         let (name, uri) = match rest.find('/') {
             Some(at) => rest.split_at_checked(at).unwrap_or((rest, "")),
             None => (rest, ""),
@@ -56,7 +90,7 @@ impl Lead<'_> {
             Some(servers) => {
                 let first = servers.first().cloned().unwrap_or_default();
                 if servers.len() > 1 {
-                    notes.push(format!("of the servers of `{name}` only `{first}` is carried over: ossgate uses all addresses of a name"));
+                    notes.push(format!("of the servers of `{name}`, only `{first}` is carried over: ossgate uses every address of a host name by itself"));
                 }
                 first
             }
@@ -65,16 +99,14 @@ impl Lead<'_> {
             && port != if scheme == "http" { "80" } else { "443" }
         {
             notes.push(format!(
-                "the port of `{name}` is not carried over: OSS has 80 and 443 only"
+                "the port of `{name}` is not carried over: OSS has ports 80 and 443 only"
             ));
         }
-        let host = classify(&name).ok_or_else(|| {
-            format!("`{name}` is not a host of OSS: write `origin` with its bucket by hand")
-        })?;
+        let host = classify(&name).ok_or_else(|| OriginError::NotOss(name.clone()))?;
         let bucket = host
             .bucket
             .as_deref()
-            .ok_or_else(|| format!("`{name}` names no bucket: write `buckets` by hand"))?;
+            .ok_or_else(|| OriginError::NoBucket(name.clone()))?;
         let mut lines = vec![format!("bucket = {}", quoted(bucket))];
         let network = match (host.kind, host.is_internal) {
             (HostKind::Regional, true) => Some("internal"),
@@ -105,9 +137,9 @@ impl Lead<'_> {
             match hosts.iter().find(|host| !host.contains('*')) {
                 Some(host) => {
                     lines.push(format!("host = {}", quoted(host)));
-                    notes.push(format!("OSS is sent the Host `{host}`: it must be bound to the bucket"));
+                    notes.push(format!("OSS gets the Host `{host}`: it must be bound to the bucket"));
                 }
-                None => notes.push("the client's Host is not passed on: no name is known that could be bound to the bucket".to_owned()),
+                None => notes.push("the client's Host is not passed on: the server has no name that could be bound to the bucket".to_owned()),
             }
         } else if !is_own(sent) && !sent.contains('$') {
             lines.push(format!("host = {}", quoted(sent)));
@@ -115,7 +147,8 @@ impl Lead<'_> {
         if !uri.is_empty() && *path != "/" {
             lines.push("strip_path = true".to_owned());
         }
-        // A location without its last slash is replaced up to where that slash would be.
+        // nginx replaces the location by the URI literally. `strip_path` removes the slash after a
+        // location that does not end in one, so the prefix must bring it back.
         let joint = if uri.len() > 1 && !uri.ends_with('/') && !path.ends_with('/') {
             "/"
         } else {

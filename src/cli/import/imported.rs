@@ -1,0 +1,68 @@
+//! The result of an import: a config with notes, or an error.
+
+use std::fmt;
+
+/// An imported config, and notes about what is not in it.
+#[derive(Debug, Default, PartialEq, Eq)]
+pub struct Imported {
+    /// The config, in TOML.
+    pub config: String,
+    /// What was left out, and what the operator must check. Each note begins with the file, and with the
+    /// line where that is known: `file:line: text`.
+    pub notes: Vec<String>,
+}
+
+/// Why files cannot be imported.
+#[derive(Debug, PartialEq, Eq)]
+pub enum ImportError {
+    /// A file is not in nginx's syntax.
+    NginxSyntax {
+        /// The name of the file.
+        file: String,
+        /// The line of the error, from 1.
+        line: usize,
+        /// What is wrong there.
+        reason: &'static str,
+    },
+    /// The nginx files proxy no request to a bucket of OSS.
+    NoBucket {
+        /// The notes, which tell why.
+        notes: Vec<String>,
+    },
+    /// A file is not an XML document that OSS could have sent.
+    NotXml {
+        /// The name of the file.
+        file: String,
+    },
+    /// A document is none of those that can be imported.
+    UnknownDocument {
+        /// The name of the file.
+        file: String,
+        /// The name of its root element.
+        root: String,
+    },
+}
+
+impl fmt::Display for ImportError {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::NginxSyntax { file, line, reason } => write!(f, "{file}:{line}: {reason}"),
+            Self::NoBucket { notes } => {
+                for note in notes {
+                    writeln!(f, "{note}")?;
+                }
+                f.write_str("nothing here is proxied to a bucket of OSS")
+            }
+            Self::NotXml { file } => write!(
+                f,
+                "{file}: is not a document of OSS: not well-formed, with a document type, or nested too deep"
+            ),
+            Self::UnknownDocument { file, root } => write!(
+                f,
+                "{file}: `{root}` is none of RefererConfiguration, CORSConfiguration, WebsiteConfiguration"
+            ),
+        }
+    }
+}
+
+impl std::error::Error for ImportError {}

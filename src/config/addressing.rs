@@ -1,0 +1,65 @@
+//! `addressing`: where OSS finds the bucket's name in a request, and which endpoints accept that.
+//!
+//! OSS answers a request of the wrong style with 403, so a combination that cannot work is reported
+//! when the config is read.
+
+use serde::Serialize;
+
+use crate::config::endpoint::{Endpoint, EndpointHost};
+use crate::oss::endpoint::HostKind;
+
+/// Where OSS finds the bucket's name.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum Addressing {
+    /// In the host: `bucket.endpoint`.
+    VirtualHost,
+    /// In the path: `/bucket/key`. PrivateLink endpoints require it.
+    Path,
+}
+
+/// Why an endpoint cannot be used with a style of addressing.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Mismatch {
+    /// The endpoint is an IP address and no `host` is set, so there is no host to put the bucket before.
+    AddressWithoutHost,
+    /// A PrivateLink endpoint takes the bucket in the path only.
+    PathOnly,
+    /// The endpoint refuses path style with 403 SecondLevelDomainForbidden.
+    VirtualHostOnly,
+}
+
+impl Addressing {
+    /// Returns the style for `endpoint` when the config does not name one. `host` is the
+    /// origin's `host`.
+    pub(super) fn default_for(endpoint: &Endpoint, host: Option<&str>) -> Self {
+        if is_private_link(endpoint) || (is_ip(endpoint) && host.is_none()) {
+            Self::Path
+        } else {
+            Self::VirtualHost
+        }
+    }
+
+    /// Returns why `endpoint` cannot be used with this style; `None` when it can. `host` is
+    /// the origin's `host`.
+    pub(super) fn mismatch(self, endpoint: &Endpoint, host: Option<&str>) -> Option<Mismatch> {
+        match self {
+            Self::VirtualHost if is_private_link(endpoint) => Some(Mismatch::PathOnly),
+            Self::VirtualHost if is_ip(endpoint) && host.is_none() => {
+                Some(Mismatch::AddressWithoutHost)
+            }
+            Self::Path if endpoint.kind().is_some() && !is_private_link(endpoint) => {
+                Some(Mismatch::VirtualHostOnly)
+            }
+            Self::VirtualHost | Self::Path => None,
+        }
+    }
+}
+
+fn is_private_link(endpoint: &Endpoint) -> bool {
+    endpoint.kind() == Some(HostKind::PrivateLink)
+}
+
+fn is_ip(endpoint: &Endpoint) -> bool {
+    matches!(endpoint.host, EndpointHost::Ip(_))
+}

@@ -1,0 +1,168 @@
+//! The typed getters of a [`Reader`]: strings, lists, numbers, durations and sizes.
+//!
+//! A getter returns `None`, or its default, when the key is absent or wrong. A wrong value is reported
+//! by the getter and reading goes on, so all problems of a file are reported together. Each key is
+//! read once; a second read would report its problem a second time.
+
+use std::fmt;
+use std::ops::RangeInclusive;
+use std::time::Duration;
+
+use toml::Spanned;
+use toml::de::DeValue;
+
+use crate::config::interpolate::interpolate;
+use crate::config::problem::Severity;
+use crate::config::reader::{Reader, Text};
+use crate::config::suggest::{nearest, quoted};
+use crate::config::value;
+
+impl<'s> Reader<'s> {
+    /// Returns the string of `key`, filled in; `None` when it is absent or wrong.
+    pub(crate) fn text(&self, key: &str) -> Option<Text> {
+        self.text_like(key, "a string")
+    }
+
+    fn text_like(&self, key: &str, wanted: &str) -> Option<Text> {
+        self.read_text(key, self.find(key)?, wanted)
+    }
+
+    fn read_text(&self, key: &str, value: &Spanned<DeValue<'s>>, wanted: &str) -> Option<Text> {
+        let DeValue::String(written) = value.get_ref() else {
+            self.wrong_type(key, value, wanted);
+            return None;
+        };
+        match interpolate(written, self.session().env, self.session().base) {
+            Ok(filled) => Some(Text {
+                value: filled,
+                written: written.clone().into_owned(),
+                span: value.span(),
+            }),
+            Err(error) => {
+                let (message, hint) = (error.to_string(), error.hint());
+                self.report(Severity::Error, value.span(), key, message, Some(hint));
+                None
+            }
+        }
+    }
+
+    /// Returns the strings of the list `key`; none when it is absent. Wrong items are left out.
+    pub(crate) fn texts(&self, key: &str) -> Vec<Text> {
+        let Some(value) = self.find(key) else {
+            return Vec::new();
+        };
+        let DeValue::Array(items) = value.get_ref() else {
+            self.wrong_type(key, value, "a list of strings");
+            return Vec::new();
+        };
+        items
+            .iter()
+            .filter_map(|item| self.read_text(key, item, "a list of strings"))
+            .collect()
+    }
+
+    /// Returns the items of the list `key`, each parsed by `parse`, with the string it was parsed from.
+    /// Items that `parse` returns an error for are reported and left out.
+    pub(crate) fn parsed<T, E: fmt::Display>(
+        &self,
+        key: &str,
+        parse: impl Fn(&str) -> Result<T, E>,
+    ) -> Vec<(T, Text)> {
+        let read = |text: Text| match parse(&text.value) {
+            Ok(value) => Some((value, text)),
+            Err(reason) => {
+                self.error_at(key, &text, reason, None);
+                None
+            }
+        };
+        self.texts(key).into_iter().filter_map(read).collect()
+    }
+
+    /// Whether `key` is an empty list.
+    pub(crate) fn is_empty_list(&self, key: &str) -> bool {
+        self.find(key).is_some_and(
+            |value| matches!(value.get_ref(), DeValue::Array(items) if items.is_empty()),
+        )
+    }
+
+    /// Returns the boolean of `key`; `None` when it is absent or wrong.
+    pub(crate) fn flag(&self, key: &str) -> Option<bool> {
+        let value = self.find(key)?;
+        if let DeValue::Boolean(flag) = value.get_ref() {
+            return Some(*flag);
+        }
+        self.wrong_type(key, value, "true or false");
+        None
+    }
+
+    /// Returns the whole number of `key`, which must be in `range`; `default` when it is absent or wrong.
+    pub(crate) fn count(&self, key: &str, default: usize, range: RangeInclusive<usize>) -> usize {
+        let Some(value) = self.find(key) else {
+            return default;
+        };
+        let DeValue::Integer(number) = value.get_ref() else {
+            self.wrong_type(key, value, "a whole number");
+            return default;
+        };
+        let parsed = usize::from_str_radix(number.as_str(), number.radix());
+        match parsed.ok().filter(|count| range.contains(count)) {
+            Some(count) => count,
+            None => {
+                let message = format!("must be from {} to {}", range.start(), range.end());
+                self.report(Severity::Error, value.span(), key, message, None);
+                default
+            }
+        }
+    }
+
+    /// Returns the duration of `key`, which must be at least `least`; `default` when it is absent or wrong.
+    pub(crate) fn duration(&self, key: &str, default: Duration, least: Duration) -> Duration {
+        let Some(text) = self.text_like(key, "a string such as \"30s\"") else {
+            return default;
+        };
+        match value::parse_duration(&text.value) {
+            Ok(duration) if duration >= least => return duration,
+            Ok(_) => {
+                let least = value::format_duration(least);
+                self.error_at(key, &text, format_args!("must be at least {least}"), None);
+            }
+            Err(reason) => self.error_at(key, &text, reason, None),
+        }
+        default
+    }
+
+    /// Returns the size of `key` in bytes, which must be in `range`; `default` when it is absent or wrong.
+    pub(crate) fn size(&self, key: &str, default: usize, range: RangeInclusive<usize>) -> usize {
+        let Some(text) = self.text_like(key, "a string such as \"64KiB\"") else {
+            return default;
+        };
+        match value::parse_size(&text.value) {
+            Ok(size) if range.contains(&size) => return size,
+            Ok(_) => {
+                let [least, most] =
+                    [range.start(), range.end()].map(|size| value::format_size(*size));
+                self.error_at(
+                    key,
+                    &text,
+                    format_args!("must be from {least} to {most}"),
+                    None,
+                );
+            }
+            Err(reason) => self.error_at(key, &text, reason, None),
+        }
+        default
+    }
+
+    /// Returns the value of the word of `key`, which must be one of `words`; `None` when it is absent or
+    /// wrong.
+    pub(crate) fn word<T: Copy>(&self, key: &str, words: &[(&str, T)]) -> Option<T> {
+        let text = self.text(key)?;
+        let found = words.iter().find(|(word, _)| *word == text.value);
+        if found.is_none() {
+            let names: Vec<&str> = words.iter().map(|(word, _)| *word).collect();
+            let reason = format!("is none of {}", quoted(&names));
+            self.error_at(key, &text, reason, nearest(&text.written, &names));
+        }
+        found.map(|(_, value)| *value)
+    }
+}

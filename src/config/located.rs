@@ -1,0 +1,30 @@
+//! A text of the config with its place.
+
+use serde::{Serialize, Serializer};
+
+use crate::config::reader::{Reader, Text};
+
+/// A text with its line in the config file, so that a decision can be traced to the line.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Located {
+    /// The text.
+    pub text: String,
+    /// The line in the config file, from 1.
+    pub line: usize,
+}
+
+impl Located {
+    /// Creates the located form of `text`, a string that `reader` returned.
+    pub(crate) fn new(reader: &Reader<'_>, text: Text) -> Self {
+        Self {
+            line: reader.line(&text.span),
+            text: text.value,
+        }
+    }
+}
+
+impl Serialize for Located {
+    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        serializer.serialize_str(&self.text)
+    }
+}

@@ -1,0 +1,86 @@
+//! Reads the PEM files that the config names, and reports those that cannot be used.
+
+use std::fmt;
+use std::io;
+
+use rustls::pki_types::pem::{self, PemObject};
+use rustls::pki_types::{CertificateDer, PrivateKeyDer};
+
+use crate::config::reader::{Reader, Text};
+
+/// Why a PEM file cannot be read. The display form is the rest of a sentence that begins with the file.
+#[derive(Debug)]
+pub enum PemError {
+    /// The system cannot read the file.
+    Io(io::Error),
+    /// The file is not in PEM format. The parser's own error may quote the file, which may be a private
+    /// key, so it is not kept.
+    Format,
+}
+
+impl From<pem::Error> for PemError {
+    fn from(error: pem::Error) -> Self {
+        match error {
+            pem::Error::Io(error) => Self::Io(error),
+            _ => Self::Format,
+        }
+    }
+}
+
+impl fmt::Display for PemError {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Io(error) => write!(f, "cannot be read: {error}"),
+            Self::Format => f.write_str("is not a PEM file"),
+        }
+    }
+}
+
+impl std::error::Error for PemError {
+    fn source(&self) -> Option<&(dyn std::error::Error + 'static)> {
+        match self {
+            Self::Io(error) => Some(error),
+            Self::Format => None,
+        }
+    }
+}
+
+/// Reads the certificates of the PEM file that `text`, the value of `key`, names. Returns `None` when the
+/// file cannot be used, which is reported then.
+pub(crate) fn read_chain(
+    reader: &Reader<'_>,
+    key: &str,
+    text: &Text,
+) -> Option<Vec<CertificateDer<'static>>> {
+    let path = reader.base().join(&text.value);
+    let read = CertificateDer::pem_file_iter(path)
+        .and_then(Iterator::collect::<Result<Vec<_>, pem::Error>>);
+    match read {
+        Ok(list) if !list.is_empty() => Some(list),
+        Ok(_) => {
+            reader.error_at(key, text, "contains no PEM certificate", None);
+            None
+        }
+        Err(error) => {
+            reader.error_at(key, text, PemError::from(error), None);
+            None
+        }
+    }
+}
+
+/// Reads the private key of the PEM file that `text`, the value of `key`, names. Returns `None` when the
+/// file cannot be used, which is reported then.
+pub(crate) fn read_key(reader: &Reader<'_>, text: &Text) -> Option<PrivateKeyDer<'static>> {
+    match PrivateKeyDer::from_pem_file(reader.base().join(&text.value)) {
+        Ok(key) => Some(key),
+        Err(pem::Error::NoItemsFound) => {
+            let hint = "decrypt the key first, if it is encrypted".to_owned();
+            reader.error_at("key", text, "contains no PEM private key", Some(hint));
+            None
+        }
+        Err(error) => {
+            reader.error_at("key", text, PemError::from(error), None);
+            None
+        }
+    }
+}
