@@ -26,7 +26,7 @@ use tokio::task::JoinSet;
 use crate::config::Admin;
 use crate::health::Health;
 use crate::listener::bind::Bound;
-use crate::listener::io::Socket;
+use crate::net::socket::Socket;
 
 /// Connections at a time.
 const CONNECTIONS: usize = 256;

@@ -25,7 +25,7 @@
 //! | network in, choice of route | [`listener`], [`route`], [`admin`] |
 //! | rules, and network out | [`policy`], [`origin`] |
 //! | the origin of the demo and the tests | [`demo`] |
-//! | shared by all | [`http`], [`telemetry`], [`health`], [`shutdown`], [`runtime`] |
+//! | shared by all | [`http`], [`net`], [`telemetry`], [`health`], [`shutdown`], [`runtime`] |
 //! | what the operator wrote | [`config`] |
 //! | facts about OSS | [`oss`] |
 //!
@@ -39,6 +39,7 @@ pub mod demo;
 pub mod health;
 pub mod http;
 pub mod listener;
+pub mod net;
 pub mod origin;
 pub mod oss;
 pub mod policy;

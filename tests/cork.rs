@@ -7,7 +7,9 @@ use std::sync::Arc;
 
 use ossgate::http::activity::Activity;
 use ossgate::listener::cork::Corked;
-use ossgate::listener::io::{ClientIo, Socket, Stream};
+use ossgate::listener::io::ClientIo;
+use ossgate::net::socket::Socket;
+use ossgate::net::stream::MaybeTls;
 use rustls::pki_types::pem::PemObject;
 use rustls::pki_types::{CertificateDer, PrivateKeyDer, ServerName};
 use rustls::{ClientConfig, RootCertStore, ServerConfig};
@@ -44,7 +46,7 @@ async fn connected() -> (Corked, TlsStream<TcpStream>) {
         TlsConnector::from(Arc::new(client)).connect(name, socket.unwrap()),
         TlsAcceptor::from(Arc::new(server)).accept(Socket::Tcp(accepted.unwrap().0)),
     );
-    let stream = Stream::Tls(Box::new(server.unwrap()));
+    let stream = MaybeTls::Tls(Box::new(server.unwrap()));
     let corked = Corked::new(ClientIo::new(stream, Arc::new(Activity::default())));
     (corked, client.unwrap())
 }

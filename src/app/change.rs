@@ -18,6 +18,7 @@ use crate::config::{Address, Certificate, Config, Listener};
 use crate::listener::bind::Inherited;
 use crate::listener::tls::{self, CertificateTable, Certificates};
 use crate::listener::{Listening, Places, WorkerListener};
+use crate::net::unix;
 use crate::origin::dns::Engine;
 use crate::route::{Router, build};
 
@@ -206,10 +207,8 @@ impl Shaper {
                 }
             }
             listening.drain();
-            if let Address::Unix(path) = &listening.config.address
-                && let Err(error) = std::fs::remove_file(path)
-            {
-                tracing::debug!(path = %path.display(), %error, "cannot remove the socket file");
+            if let Address::Unix(path) = &listening.config.address {
+                unix::remove_closed(path);
             }
         }
         drop(listeners);
@@ -256,9 +255,8 @@ fn forget(plan: &[Plan]) {
     for plan in plan {
         if let Plan::New(listening) = plan
             && let Address::Unix(path) = &listening.config.address
-            && let Err(error) = std::fs::remove_file(path)
         {
-            tracing::debug!(path = %path.display(), %error, "cannot remove the socket file");
+            unix::remove_closed(path);
         }
     }
 }

@@ -30,6 +30,7 @@ use crate::health::Health;
 use crate::http::access::{AccessLayer, Recorder};
 use crate::listener::WorkerListener;
 use crate::listener::bind::{Bound, Inherited};
+use crate::net::unix;
 use crate::origin::upstream::Upstreams;
 use crate::origin::{condition, dns};
 use crate::route::RouterService;
@@ -358,9 +359,8 @@ impl Running {
         for listener in &*state.listeners() {
             if let Address::Unix(path) = &listener.config.address
                 && !self.is_succeeded
-                && let Err(error) = std::fs::remove_file(path)
             {
-                tracing::debug!(path = %path.display(), %error, "cannot remove the socket file");
+                unix::remove_closed(path);
             }
         }
         if let Some(log) = self.log {

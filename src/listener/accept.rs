@@ -19,8 +19,8 @@ use tokio::time::Instant;
 use tokio_util::task::TaskTracker;
 
 use crate::listener::bind::Bound;
-use crate::listener::io::Socket;
 use crate::listener::{MakeService, Places, Shared, connection};
+use crate::net::socket::Socket;
 use crate::shutdown::{Phase, Shutdown};
 
 /// Most bytes of a client's connection that wait in the kernel before the first is sent.

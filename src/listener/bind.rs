@@ -7,12 +7,11 @@
 use std::io;
 use std::net::SocketAddr;
 use std::os::fd::OwnedFd;
-use std::os::unix::fs::FileTypeExt;
-use std::path::Path;
 
 use socket2::{Domain, Socket as RawSocket, Type};
 
 use crate::config::Address;
+use crate::net::unix;
 
 /// Connections that wait in the kernel for one worker; above `net.core.somaxconn` the kernel's own
 /// limit holds.
@@ -121,7 +120,7 @@ pub fn sockets(
                 }
             }
             Address::Unix(path) => {
-                remove_stale(path)?;
+                unix::remove_stale(path)?;
                 let socket = std::os::unix::net::UnixListener::bind(path)?;
                 socket.set_nonblocking(true)?;
                 sockets.push(Bound::Unix(socket));
@@ -167,17 +166,4 @@ fn bind_tcp(address: SocketAddr) -> io::Result<std::net::TcpListener> {
     socket.bind(&address.into())?;
     socket.listen(BACKLOG)?;
     Ok(socket.into())
-}
-
-/// Removes the socket file of a process that is gone; a live one, or any other file, is an error.
-pub(crate) fn remove_stale(path: &Path) -> io::Result<()> {
-    match std::fs::symlink_metadata(path) {
-        Ok(found) if found.file_type().is_socket() => {
-            if std::os::unix::net::UnixStream::connect(path).is_ok() {
-                return Err(io::ErrorKind::AddrInUse.into());
-            }
-            std::fs::remove_file(path)
-        }
-        Ok(_) | Err(_) => Ok(()),
-    }
 }

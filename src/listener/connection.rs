@@ -27,11 +27,13 @@ use crate::listener::chatter::Chatter;
 use crate::listener::cork::Corked;
 use crate::listener::deadline::{Deadlines, TICK, Verdict};
 use crate::listener::greeting::{greet, sniff};
-use crate::listener::io::{ClientIo, Socket};
+use crate::listener::io::ClientIo;
 use crate::listener::refusal;
 use crate::listener::service::ConnectionService;
 use crate::listener::streams::{STREAM_WINDOW, StreamSpawner, Streams};
 use crate::listener::{MakeService, Shared};
+use crate::net::TRANSFER_BUFFER;
+use crate::net::socket::Socket;
 use crate::shutdown::{Phase, Shutdown, Wish};
 
 /// Streams a client may have open at once.
@@ -40,9 +42,6 @@ const STREAMS: u32 = 128;
 const CONNECTION_WINDOW: u32 = 2 * 1024 * 1024;
 /// Most bytes of an answer that wait in one stream for a slow client.
 const SEND_BUFFER: usize = 128 * 1024;
-/// Most bytes read or written at a time; a slow transfer has as many in memory. hyper's default of about
-/// 400 KiB costs an eighth less CPU on downloads of 1 MiB, and twice the memory of a slow client.
-const BUFFER: usize = 128 * 1024;
 /// A connection closed under a client that is still sending is read on for this long, so that the
 /// answer is not lost to a reset.
 const LINGER: Duration = Duration::from_secs(2);
@@ -123,7 +122,7 @@ where
     builder
         .half_close(false)
         .max_headers(shared.limits.headers)
-        .max_buf_size(BUFFER.max(2 * shared.limits.header_bytes))
+        .max_buf_size(TRANSFER_BUFFER.max(2 * shared.limits.header_bytes))
         .max_header_size(shared.limits.header_bytes)
         // The deadlines of `Deadlines` cover what this timer would, without a timer per request.
         .header_read_timeout(None);

@@ -11,8 +11,10 @@ use crate::config::ProxyProtocol;
 use crate::http::activity::Activity;
 use crate::http::context::ConnectionInfo;
 use crate::listener::Shared;
-use crate::listener::io::{ClientIo, Socket, Stream};
+use crate::listener::io::ClientIo;
 use crate::listener::proxy_protocol::{self, Header, Refused};
+use crate::net::socket::Socket;
+use crate::net::stream::MaybeTls;
 
 /// What a client sends first to speak HTTP/2 without TLS (RFC 9113 section 3.4).
 const PREFACE: &[u8] = b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n";
@@ -82,7 +84,7 @@ pub(super) async fn greet(
     };
     let Some(acceptor) = &shared.tls else {
         return Some((
-            ClientIo::new(Stream::Plain(socket), Arc::clone(activity)),
+            ClientIo::new(MaybeTls::Plain(socket), Arc::clone(activity)),
             info,
             false,
         ));
@@ -107,7 +109,7 @@ pub(super) async fn greet(
     info.sni = session.server_name().map(Into::into);
     let is_http2 = session.alpn_protocol() == Some(b"h2");
     Some((
-        ClientIo::new(Stream::Tls(Box::new(stream)), Arc::clone(activity)),
+        ClientIo::new(MaybeTls::Tls(Box::new(stream)), Arc::clone(activity)),
         info,
         is_http2,
     ))

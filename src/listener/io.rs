@@ -3,7 +3,6 @@
 //! It reports what moves to the connection's [`Activity`], from which the deadlines are taken.
 
 use std::io::{self, Write};
-use std::mem::MaybeUninit;
 use std::pin::Pin;
 use std::sync::Arc;
 use std::task::{Context, Poll};
@@ -13,86 +12,21 @@ use bytes::{Buf, Bytes};
 use http::StatusCode;
 use memchr::memmem;
 use socket2::SockRef;
-use tokio::io::{AsyncRead, AsyncWrite, Interest, ReadBuf};
-use tokio::net::{TcpStream, UnixStream};
+use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
 use tokio_rustls::server::TlsStream;
 
 use crate::http::activity::Activity;
 use crate::http::respond;
+use crate::net::socket::{Socket, peek_byte};
+use crate::net::stream::MaybeTls;
 
-/// An accepted socket.
-#[derive(Debug)]
-pub enum Socket {
-    /// TCP.
-    Tcp(TcpStream),
-    /// A unix socket.
-    Unix(UnixStream),
-}
-
-/// Hands a call on to whichever variant it is.
-macro_rules! each {
-    ($self:ident { $($variant:path),+ } $io:ident => $call:expr) => {
-        match $self.get_mut() { $($variant($io) => $call,)+ }
-    };
-}
-
-impl AsyncRead for Socket {
-    #[inline]
-    fn poll_read(
-        self: Pin<&mut Self>,
-        cx: &mut Context<'_>,
-        buf: &mut ReadBuf<'_>,
-    ) -> Poll<io::Result<()>> {
-        each!(self { Self::Tcp, Self::Unix } io => Pin::new(io).poll_read(cx, buf))
-    }
-}
-
-impl AsyncWrite for Socket {
-    #[inline]
-    fn poll_write(
-        self: Pin<&mut Self>,
-        cx: &mut Context<'_>,
-        buf: &[u8],
-    ) -> Poll<io::Result<usize>> {
-        each!(self { Self::Tcp, Self::Unix } io => Pin::new(io).poll_write(cx, buf))
-    }
-
-    #[inline]
-    fn poll_write_vectored(
-        self: Pin<&mut Self>,
-        cx: &mut Context<'_>,
-        bufs: &[io::IoSlice<'_>],
-    ) -> Poll<io::Result<usize>> {
-        each!(self { Self::Tcp, Self::Unix } io => Pin::new(io).poll_write_vectored(cx, bufs))
-    }
-
-    fn is_write_vectored(&self) -> bool {
-        true
-    }
-
-    fn poll_flush(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
-        each!(self { Self::Tcp, Self::Unix } io => Pin::new(io).poll_flush(cx))
-    }
-
-    fn poll_shutdown(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
-        each!(self { Self::Tcp, Self::Unix } io => Pin::new(io).poll_shutdown(cx))
-    }
-}
-
-/// The socket with or without TLS.
-#[derive(Debug)]
-pub enum Stream {
-    /// No TLS.
-    Plain(Socket),
-    /// TLS. Boxed: most of a TLS connection's memory is rustls's state, and a plain one must not
-    /// reserve it.
-    Tls(Box<TlsStream<Socket>>),
-}
+/// The socket of a client, with or without TLS.
+pub type ClientStream = MaybeTls<Socket, TlsStream<Socket>>;
 
 /// A client connection's bytes.
 #[derive(Debug)]
 pub struct ClientIo {
-    stream: Stream,
+    stream: ClientStream,
     /// Bytes read before hyper got the socket.
     prefix: Bytes,
     activity: Arc<Activity>,
@@ -128,7 +62,7 @@ fn refused(buf: &[u8]) -> Option<StatusCode> {
 impl ClientIo {
     /// Wraps a socket.
     #[must_use]
-    pub fn new(stream: Stream, activity: Arc<Activity>) -> Self {
+    pub fn new(stream: ClientStream, activity: Arc<Activity>) -> Self {
         Self {
             stream,
             prefix: Bytes::new(),
@@ -191,16 +125,9 @@ impl ClientIo {
         }
     }
 
-    fn socket(&self) -> &Socket {
-        match &self.stream {
-            Stream::Plain(socket) => socket,
-            Stream::Tls(stream) => stream.get_ref().0,
-        }
-    }
-
     /// Makes the close a reset, which no client takes for the end of a body.
     pub fn reset_on_close(&self) {
-        if let Socket::Tcp(socket) = self.socket()
+        if let Socket::Tcp(socket) = self.stream.socket()
             && let Err(error) = SockRef::from(socket).set_linger(Some(Duration::ZERO))
         {
             tracing::debug!(%error, "cannot reset a connection");
@@ -216,22 +143,14 @@ impl ClientIo {
         if !self.prefix.is_empty() {
             return Ok(());
         }
-        match self.socket() {
-            Socket::Tcp(socket) => socket.ready(Interest::READABLE).await.map(drop),
-            Socket::Unix(socket) => socket.ready(Interest::READABLE).await.map(drop),
-        }
+        self.stream.socket().readable().await
     }
 
     /// Whether the client has sent something that has not been read. Asks the kernel: the event loop
     /// may not have been told yet.
     #[must_use]
     pub fn has_come(&self) -> bool {
-        let mut byte = [MaybeUninit::uninit(); 1];
-        let peeked = match self.socket() {
-            Socket::Tcp(socket) => SockRef::from(socket).peek(&mut byte),
-            Socket::Unix(socket) => SockRef::from(socket).peek(&mut byte),
-        };
-        !self.prefix.is_empty() || matches!(peeked, Ok(1..))
+        !self.prefix.is_empty() || matches!(peek_byte(&self.stream.socket().raw()), Ok(1..))
     }
 }
 
@@ -258,10 +177,7 @@ impl AsyncRead for ClientIo {
             return Poll::Pending;
         }
         let before = buf.filled().len();
-        let polled = match &mut this.stream {
-            Stream::Plain(io) => Pin::new(io).poll_read(cx, buf),
-            Stream::Tls(io) => Pin::new(&mut **io).poll_read(cx, buf),
-        };
+        let polled = Pin::new(&mut this.stream).poll_read(cx, buf);
         let length = buf.filled().len().saturating_sub(before);
         this.activity.note_read(length);
         this.burst = if polled.is_pending() {
@@ -287,7 +203,7 @@ impl ClientIo {
         cx: &mut Context<'_>,
         bufs: &[io::IoSlice<'_>],
     ) -> Poll<io::Result<usize>> {
-        if let Stream::Tls(io) = &mut self.stream {
+        if let MaybeTls::Tls(io) = &mut self.stream {
             let taken = io.get_mut().1.writer().write_vectored(bufs)?;
             if taken > 0 {
                 return Poll::Ready(Ok(taken));
@@ -316,10 +232,7 @@ impl AsyncWrite for ClientIo {
         if this.holds(buf) {
             return Poll::Ready(Ok(buf.len()));
         }
-        let polled = match &mut this.stream {
-            Stream::Plain(io) => Pin::new(io).poll_write(cx, buf),
-            Stream::Tls(io) => Pin::new(&mut **io).poll_write(cx, buf),
-        };
+        let polled = Pin::new(&mut this.stream).poll_write(cx, buf);
         this.note_write(&polled);
         polled
     }
@@ -336,10 +249,7 @@ impl AsyncWrite for ClientIo {
         {
             return Poll::Ready(Ok(buf.len()));
         }
-        let polled = match &mut this.stream {
-            Stream::Plain(io) => Pin::new(io).poll_write_vectored(cx, bufs),
-            Stream::Tls(io) => Pin::new(&mut **io).poll_write_vectored(cx, bufs),
-        };
+        let polled = Pin::new(&mut this.stream).poll_write_vectored(cx, bufs);
         this.note_write(&polled);
         polled
     }
@@ -352,8 +262,8 @@ impl AsyncWrite for ClientIo {
     fn poll_flush(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
         let this = self.get_mut();
         match &mut this.stream {
-            Stream::Plain(io) => Pin::new(io).poll_flush(cx),
-            Stream::Tls(io) => {
+            MaybeTls::Plain(io) => Pin::new(io).poll_flush(cx),
+            MaybeTls::Tls(io) => {
                 // TLS holds encrypted bytes of its own back; a plain socket has nothing to flush.
                 let was_empty = !io.get_ref().1.wants_write();
                 let polled = Pin::new(&mut **io).poll_flush(cx);
@@ -372,9 +282,6 @@ impl AsyncWrite for ClientIo {
             // The answer in its place is yet to come.
             return Poll::Ready(Ok(()));
         }
-        match &mut this.stream {
-            Stream::Plain(io) => Pin::new(io).poll_shutdown(cx),
-            Stream::Tls(io) => Pin::new(&mut **io).poll_shutdown(cx),
-        }
+        Pin::new(&mut this.stream).poll_shutdown(cx)
     }
 }

@@ -27,6 +27,7 @@ use crate::app::state::State;
 use crate::config::{Address, Config, Env};
 use crate::health::Health;
 use crate::listener::bind::{self, Bound, Inherited};
+use crate::net::unix;
 use crate::supervise::files::Watched;
 use crate::supervise::signals::Asked;
 pub use crate::supervise::signals::Signals;
@@ -325,8 +326,7 @@ async fn end(
     if !is_succeeded
         && let Some(admin) = &running.config().admin
         && let Address::Unix(path) = &admin.address
-        && let Err(error) = std::fs::remove_file(path)
     {
-        tracing::debug!(path = %path.display(), %error, "cannot remove the socket file");
+        unix::remove_closed(path);
     }
 }
