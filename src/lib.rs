@@ -2,8 +2,8 @@
 //!
 //! # The life of a request
 //!
-//! 1. [`listener`] accepts a socket, ends TLS and reads HTTP; its deadlines are in
-//!    [`listener::deadline`].
+//! 1. [`listener`] accepts a socket, ends TLS and reads HTTP/1.1 ([`listener::http1`]) or HTTP/2
+//!    ([`listener::http2`]).
 //! 2. [`http::access`] gives the request an id and will record how it ended.
 //! 3. [`route`] refuses what must not be forwarded ([`http::framing`]) and finds the route by host
 //!    and path ([`route::table`]).

@@ -6,8 +6,8 @@ use std::pin::Pin;
 use std::sync::Arc;
 
 use ossgate::http::activity::Activity;
-use ossgate::listener::cork::Corked;
-use ossgate::listener::io::ClientIo;
+use ossgate::listener::client_io::ClientIo;
+use ossgate::listener::http2::cork::Corked;
 use ossgate::net::socket::Socket;
 use ossgate::net::stream::MaybeTls;
 use rustls::pki_types::pem::PemObject;

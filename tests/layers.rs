@@ -7,18 +7,17 @@ use std::path::{Path, PathBuf};
 
 /// Module and layer; the longest matching prefix counts. `oss` stands below `config`: a region or a
 /// bucket name is checked at its place in the file, by the one function that knows it.
-const LAYERS: [(&str, u8); 20] = [
+const LAYERS: [(&str, u8); 19] = [
     ("oss", 0),
     ("config", 1),
     ("http", 2),
     ("net", 2),
     ("telemetry", 3),
     ("health", 2),
-    ("shutdown", 2),
+    ("shutdown", 1),
     ("runtime", 2),
     ("listener::tls", 2),
     ("listener::bind", 2),
-    ("listener::deadline", 4),
     ("origin", 3),
     ("policy", 3),
     ("demo", 3),

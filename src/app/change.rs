@@ -300,6 +300,6 @@ fn places(listener: &Listener) -> Places {
             0 => usize::try_from(served).unwrap_or(usize::MAX).max(16),
             most => most,
         },
-        refused: usize::try_from(refused).unwrap_or(64),
+        turned_away: usize::try_from(refused).unwrap_or(64),
     }
 }

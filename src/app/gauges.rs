@@ -155,8 +155,8 @@ impl Collector for Gauges {
                     one.label(),
                     one.connections(),
                     one.accepted(),
-                    one.refused(),
-                    one.strangers(),
+                    one.turned_away(),
+                    one.bad_proxy_headers(),
                 )
             })
             .collect();

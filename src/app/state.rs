@@ -13,7 +13,7 @@ use crate::origin::address::AddressSet;
 use crate::origin::condition;
 use crate::origin::upstream::Upstreams;
 use crate::route::Route;
-use crate::shutdown::Wish;
+use crate::shutdown::LeaveRequest;
 use crate::telemetry::metrics::RequestMetrics;
 
 /// A certificate in use, as far as people want to know.
@@ -98,13 +98,13 @@ impl State {
     /// Asks clients to connect anew as long as this node should not get traffic: a balancer that passes
     /// connections on cannot move those that are open.
     pub(super) fn settle_clients(&self) {
-        let wish = match (self.health.is_cut_off(), self.health.is_leaving()) {
-            (true, _) => Wish::LeaveNow,
-            (false, true) => Wish::Leave,
-            (false, false) => Wish::Stay,
+        let request = match (self.health.is_cut_off(), self.health.is_leaving()) {
+            (true, _) => LeaveRequest::AtOnce,
+            (false, true) => LeaveRequest::AfterAnswer,
+            (false, false) => LeaveRequest::None,
         };
         for listener in &*self.listeners() {
-            listener.trigger.ask(wish);
+            listener.trigger.request_leave(request);
         }
     }
 

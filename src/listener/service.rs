@@ -1,5 +1,5 @@
-//! Between hyper and the service of a connection: the request types meet here, and what begins and
-//! ends is told to the connection's [`Activity`].
+//! The adapter between hyper and the service of a connection. It converts the request type and records
+//! the beginning and the end of each request in the connection's [`Activity`].
 
 use std::cell::RefCell;
 use std::convert::Infallible;
@@ -18,13 +18,13 @@ use crate::http::activity::Activity;
 use crate::http::body::{ClientBody, Waits};
 use crate::http::framing::Malformed;
 use crate::http::{Received, RequestBody};
-use crate::listener::streams::{StreamState, Streams};
+use crate::listener::http2::streams::{StreamState, Streams};
 
-/// hyper's service for one connection.
+/// The service that hyper calls for one connection.
 #[derive(Debug)]
-pub struct ConnectionService<S> {
-    /// `RefCell`: hyper calls with `&self` and tower wants `&mut self`; a clone per request would
-    /// touch reference counts that all workers share. hyper never calls while it is being called.
+pub(super) struct ConnectionService<S> {
+    /// `RefCell`: hyper calls with `&self` and tower requires `&mut self`; a clone per request would
+    /// touch reference counts that all workers share. hyper makes no nested calls.
     inner: RefCell<S>,
     activity: Arc<Activity>,
     /// The streams of an HTTP/2 connection; absent on HTTP/1.1.
@@ -33,7 +33,7 @@ pub struct ConnectionService<S> {
 
 impl<S> ConnectionService<S> {
     /// Wraps the service of one HTTP/1.1 connection.
-    pub fn http1(inner: S, activity: Arc<Activity>) -> Self {
+    pub(super) fn http1(inner: S, activity: Arc<Activity>) -> Self {
         Self {
             inner: RefCell::new(inner),
             activity,
@@ -41,13 +41,13 @@ impl<S> ConnectionService<S> {
         }
     }
 
-    /// The service inside.
-    pub fn into_inner(self) -> S {
+    /// Returns the wrapped service.
+    pub(super) fn into_inner(self) -> S {
         self.inner.into_inner()
     }
 
     /// Wraps the service of one HTTP/2 connection.
-    pub fn http2(inner: S, activity: Arc<Activity>, streams: Arc<Streams>) -> Self {
+    pub(super) fn http2(inner: S, activity: Arc<Activity>, streams: Arc<Streams>) -> Self {
         Self {
             inner: RefCell::new(inner),
             activity,
@@ -66,9 +66,9 @@ where
     type Future = TrackedFuture<S::Future>;
 
     fn call(&self, request: http::Request<Incoming>) -> Self::Future {
-        // RFC 9112 section 6.1: a connection that brought both Content-Length and chunked should
-        // close after the answer. hyper has already dropped the length, so every chunked request
-        // is treated so.
+        // RFC 9112 section 6.1: after a request with both Content-Length and chunked the connection
+        // should be closed. hyper has already removed the length, so the connection is closed after
+        // every chunked request. With access to the original fields only the former would close it.
         let stream = self.streams.as_ref().map(|streams| streams.open());
         let closes = stream.is_none() && request.headers().contains_key(header::TRANSFER_ENCODING);
         let mut request = request.map(|body| {
@@ -90,7 +90,7 @@ where
         }
         self.activity.begin();
         TrackedFuture {
-            guard: Some(Guard(Arc::clone(&self.activity))),
+            in_flight: Some(InFlight(Arc::clone(&self.activity))),
             inner: self.inner.borrow_mut().call(request),
             stream,
             closes,
@@ -98,9 +98,10 @@ where
     }
 }
 
-/// Bytes the head of a request may have taken on the wire: not compressed, in frames of its own.
+/// Returns the maximum number of bytes that the head of a request has taken on the wire: without
+/// compression, in frames of its own.
 fn head_bytes<B>(request: &http::Request<B>) -> usize {
-    // The pseudo-fields, and a field's two lengths.
+    // `LEAST` stands for the frame and the pseudo-header fields, `FIELD` for the two lengths of a field.
     const LEAST: usize = 128;
     const FIELD: usize = 8;
     let target = request.uri().path_and_query();
@@ -110,20 +111,20 @@ fn head_bytes<B>(request: &http::Request<B>) -> usize {
     LEAST + target + fields.sum::<usize>()
 }
 
-/// One request in flight; dropping it ends it.
+/// One request in flight. Dropping it ends the request.
 #[derive(Debug)]
-struct Guard(Arc<Activity>);
+struct InFlight(Arc<Activity>);
 
-impl Drop for Guard {
+impl Drop for InFlight {
     fn drop(&mut self) {
         self.0.end();
     }
 }
 
-/// The answer on its way; its request is in flight until its body is dropped.
+/// The future answer of a request. The request is in flight until the body of the answer is dropped.
 #[derive(Debug)]
-pub struct TrackedFuture<F> {
-    guard: Option<Guard>,
+pub(super) struct TrackedFuture<F> {
+    in_flight: Option<InFlight>,
     inner: F,
     stream: Option<Arc<StreamState>>,
     closes: bool,
@@ -132,7 +133,7 @@ pub struct TrackedFuture<F> {
 impl<F> Drop for TrackedFuture<F> {
     fn drop(&mut self) {
         if let Some(stream) = &self.stream {
-            stream.note_given_up();
+            stream.note_cancelled();
         }
     }
 }
@@ -146,14 +147,14 @@ where
     fn poll(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Self::Output> {
         let this = self.get_mut();
         if let Some(stream) = &this.stream {
-            stream.tie();
+            stream.set_task();
         }
         let Ok(mut response) = ready!(Pin::new(&mut this.inner).poll(cx));
-        // Asked for here and not by hyper's own shutdown, which closes a connection whose first
-        // request has not come yet.
+        // The close is requested by a header field and not by hyper's graceful shutdown, which would
+        // also close a connection whose first request has not come yet.
         let is_http1 = this.stream.is_none();
-        let is_last = this.guard.as_ref().is_some_and(|Guard(activity)| {
-            // What of a body is still to come, hyper does not read: it closes behind the answer.
+        let is_last = this.in_flight.as_ref().is_some_and(|InFlight(activity)| {
+            // hyper does not read the rest of a body: it closes the connection after the answer.
             let has_rest = || activity.is_in_body() || activity.has_unread_body();
             activity.is_leaving() || (is_http1 && has_rest())
         });
@@ -165,32 +166,32 @@ where
         if let Some(stream) = &this.stream {
             // HTTP/2 has no such field (RFC 9113 section 8.2.2).
             response.headers_mut().remove(header::CONNECTION);
-            // hyper asks for the body when the client has opened its window.
+            // hyper polls the body when the client has opened its window.
             stream.set_waits_for_client(true);
         }
         let stream = this.stream.take();
-        let guard = this.guard.take();
+        let in_flight = this.in_flight.take();
         Poll::Ready(Ok(response.map(|inner| TrackedBody {
             inner,
             rest: Bytes::new(),
             stream,
-            guard,
+            in_flight,
         })))
     }
 }
 
-/// Most bytes an HTTP/2 stream is given at a time. A stream shows that its client takes something when
-/// it is asked for more, so each piece must be one that a slow client takes within the stall time.
+/// The maximum number of bytes passed to an HTTP/2 stream at a time. hyper polls for more when the
+/// client has taken a piece, so a slow client must be able to take one within the stall time.
 const PIECE: usize = 16 * 1024;
 
-/// An answer's body that keeps its request in flight.
+/// The body of an answer, which keeps its request in flight.
 #[derive(Debug)]
-pub struct TrackedBody<B> {
+pub(super) struct TrackedBody<B> {
     inner: B,
-    /// What of the last frame is yet to be handed on.
+    /// The rest of the last frame.
     rest: Bytes,
     stream: Option<Arc<StreamState>>,
-    guard: Option<Guard>,
+    in_flight: Option<InFlight>,
 }
 
 impl<B: Body<Data = Bytes> + Unpin> Body for TrackedBody<B> {
@@ -208,7 +209,7 @@ impl<B: Body<Data = Bytes> + Unpin> Body for TrackedBody<B> {
             let Some(stream) = &this.stream else {
                 return polled;
             };
-            // After a frame the client has to take it before the next one is asked for.
+            // The client has to take a frame before hyper polls for the next one.
             stream.set_waits_for_client(polled.is_ready());
             match polled {
                 Poll::Ready(Some(Ok(frame))) => match frame.into_data() {
@@ -221,9 +222,9 @@ impl<B: Body<Data = Bytes> + Unpin> Body for TrackedBody<B> {
             stream.set_waits_for_client(true);
         }
         let piece = this.rest.split_to(this.rest.len().min(PIECE));
-        if let Some(guard) = &this.guard {
-            // A client says again and again that it has taken something.
-            guard.0.earn(piece.len() / 16 + 64);
+        if let Some(InFlight(activity)) = &this.in_flight {
+            // A client sends WINDOW_UPDATE frames for what it has taken.
+            activity.earn(piece.len() / 16 + 64);
         }
         Poll::Ready(Some(Ok(Frame::data(piece))))
     }
@@ -251,7 +252,7 @@ mod tests {
     use super::*;
 
     #[tokio::test]
-    async fn a_stream_is_given_a_frame_in_pieces() {
+    async fn a_stream_gets_a_frame_in_pieces() {
         let sent: Vec<u8> = (0..40_000_u32)
             .map(|place| place.to_le_bytes()[0])
             .collect();
@@ -259,7 +260,7 @@ mod tests {
             inner: http_body_util::Full::new(Bytes::from(sent.clone())),
             rest: Bytes::new(),
             stream: Some(Streams::default().open()),
-            guard: None,
+            in_flight: None,
         };
         let (mut came, mut pieces) = (Vec::new(), 0);
         while !body.is_end_stream() {
