@@ -11,7 +11,7 @@ const LAYERS: [(&str, u8); 19] = [
     ("oss", 0),
     ("config", 1),
     ("http", 2),
-    ("net", 2),
+    ("net", 1),
     ("telemetry", 3),
     ("health", 2),
     ("shutdown", 1),

@@ -145,25 +145,26 @@ pub fn sockets(
 /// Fails when another process listens on `address`. Workers share an address by SO_REUSEPORT, which
 /// would let a second ossgate silently take half of the first one's connections.
 fn check_unused(address: SocketAddr) -> io::Result<()> {
-    let socket = RawSocket::new(Domain::for_address(address), Type::STREAM, None)?;
-    if address.is_ipv6() {
-        socket.set_only_v6(true)?;
-    }
-    socket.set_reuse_address(true)?;
+    let socket = tcp_socket(address)?;
     socket.bind(&address.into())?;
     socket.listen(1)
 }
 
 fn bind_tcp(address: SocketAddr) -> io::Result<std::net::TcpListener> {
+    let socket = tcp_socket(address)?;
+    socket.set_reuse_port(true)?;
+    socket.set_nonblocking(true)?;
+    socket.bind(&address.into())?;
+    socket.listen(BACKLOG)?;
+    Ok(socket.into())
+}
+
+fn tcp_socket(address: SocketAddr) -> io::Result<RawSocket> {
     let socket = RawSocket::new(Domain::for_address(address), Type::STREAM, None)?;
     if address.is_ipv6() {
         // `[::]` and `0.0.0.0` are two listeners; the config names each of them.
         socket.set_only_v6(true)?;
     }
     socket.set_reuse_address(true)?;
-    socket.set_reuse_port(true)?;
-    socket.set_nonblocking(true)?;
-    socket.bind(&address.into())?;
-    socket.listen(BACKLOG)?;
-    Ok(socket.into())
+    Ok(socket)
 }

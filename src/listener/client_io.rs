@@ -3,7 +3,7 @@
 //!
 //! Every read and write is recorded in the connection's [`Activity`], from which the deadlines are
 //! computed. HTTP/1.1 and HTTP/2 both use it; each adds its own wrapper
-//! ([`super::http1::hyper_io`], [`super::http2::cork`]).
+//! (`http1::hyper_io`, [`super::http2::cork`]).
 
 use std::io::{self, Write};
 use std::pin::Pin;

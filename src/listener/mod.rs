@@ -2,7 +2,7 @@
 //!
 //! The listener serves any cloneable service and does not depend on the router. Every worker has its
 //! own listening socket on the same address (SO_REUSEPORT), and the kernel spreads the connections over
-//! them. A connection passes through [`accept_loop`], [`handshake`] and then [`http1`] or [`http2`].
+//! them. A connection passes through `accept_loop`, `handshake` and then [`http1`] or [`http2`].
 
 mod accept_loop;
 pub mod bind;
@@ -19,6 +19,7 @@ pub mod proxy_protocol;
 mod service;
 mod settings;
 pub mod tls;
+mod tracked_body;
 
 use std::convert::Infallible;
 use std::io;

@@ -8,9 +8,8 @@ use std::pin::Pin;
 use std::sync::Arc;
 use std::task::{Context, Poll, ready};
 
-use bytes::Bytes;
 use http::header::{self, HeaderValue};
-use http_body::{Body, Frame, SizeHint};
+use http_body::Body;
 use hyper::body::Incoming;
 use tower::Service;
 
@@ -19,6 +18,7 @@ use crate::http::body::{ClientBody, Waits};
 use crate::http::framing::Malformed;
 use crate::http::{Received, RequestBody};
 use crate::listener::http2::streams::{StreamState, Streams};
+use crate::listener::tracked_body::{InFlight, TrackedBody};
 
 /// The service that hyper calls for one connection.
 #[derive(Debug)]
@@ -66,10 +66,10 @@ where
     type Future = TrackedFuture<S::Future>;
 
     fn call(&self, request: http::Request<Incoming>) -> Self::Future {
+        let stream = self.streams.as_ref().map(|streams| streams.open());
         // RFC 9112 section 6.1: after a request with both Content-Length and chunked the connection
         // should be closed. hyper has already removed the length, so the connection is closed after
-        // every chunked request. With access to the original fields only the former would close it.
-        let stream = self.streams.as_ref().map(|streams| streams.open());
+        // every chunked request. If hyper kept the length, other chunked requests could keep it open.
         let closes = stream.is_none() && request.headers().contains_key(header::TRANSFER_ENCODING);
         let mut request = request.map(|body| {
             if body.is_end_stream() {
@@ -88,9 +88,8 @@ where
                 request.extensions_mut().insert(Malformed::Fragment);
             }
         }
-        self.activity.begin();
         TrackedFuture {
-            in_flight: Some(InFlight(Arc::clone(&self.activity))),
+            in_flight: Some(InFlight::begin(&self.activity)),
             inner: self.inner.borrow_mut().call(request),
             stream,
             closes,
@@ -109,16 +108,6 @@ fn head_bytes<B>(request: &http::Request<B>) -> usize {
     let fields = request.headers().iter();
     let fields = fields.map(|(name, value)| name.as_str().len() + value.len() + FIELD);
     LEAST + target + fields.sum::<usize>()
-}
-
-/// One request in flight. Dropping it ends the request.
-#[derive(Debug)]
-struct InFlight(Arc<Activity>);
-
-impl Drop for InFlight {
-    fn drop(&mut self) {
-        self.0.end();
-    }
 }
 
 /// The future answer of a request. The request is in flight until the body of the answer is dropped.
@@ -171,106 +160,8 @@ where
         }
         let stream = this.stream.take();
         let in_flight = this.in_flight.take();
-        Poll::Ready(Ok(response.map(|inner| TrackedBody {
-            inner,
-            rest: Bytes::new(),
-            stream,
-            in_flight,
-        })))
-    }
-}
-
-/// The maximum number of bytes passed to an HTTP/2 stream at a time. hyper polls for more when the
-/// client has taken a piece, so a slow client must be able to take one within the stall time.
-const PIECE: usize = 16 * 1024;
-
-/// The body of an answer, which keeps its request in flight.
-#[derive(Debug)]
-pub(super) struct TrackedBody<B> {
-    inner: B,
-    /// The rest of the last frame.
-    rest: Bytes,
-    stream: Option<Arc<StreamState>>,
-    in_flight: Option<InFlight>,
-}
-
-impl<B: Body<Data = Bytes> + Unpin> Body for TrackedBody<B> {
-    type Data = Bytes;
-    type Error = B::Error;
-
-    #[inline]
-    fn poll_frame(
-        mut self: Pin<&mut Self>,
-        cx: &mut Context<'_>,
-    ) -> Poll<Option<Result<Frame<Bytes>, B::Error>>> {
-        let this = &mut *self;
-        if this.rest.is_empty() {
-            let polled = Pin::new(&mut this.inner).poll_frame(cx);
-            let Some(stream) = &this.stream else {
-                return polled;
-            };
-            // The client has to take a frame before hyper polls for the next one.
-            stream.set_waits_for_client(polled.is_ready());
-            match polled {
-                Poll::Ready(Some(Ok(frame))) => match frame.into_data() {
-                    Ok(data) => this.rest = data,
-                    Err(frame) => return Poll::Ready(Some(Ok(frame))),
-                },
-                other => return other,
-            }
-        } else if let Some(stream) = &this.stream {
-            stream.set_waits_for_client(true);
-        }
-        let piece = this.rest.split_to(this.rest.len().min(PIECE));
-        if let Some(InFlight(activity)) = &this.in_flight {
-            // A client sends WINDOW_UPDATE frames for what it has taken.
-            activity.earn(piece.len() / 16 + 64);
-        }
-        Poll::Ready(Some(Ok(Frame::data(piece))))
-    }
-
-    fn is_end_stream(&self) -> bool {
-        self.rest.is_empty() && self.inner.is_end_stream()
-    }
-
-    fn size_hint(&self) -> SizeHint {
-        let (inner, rest) = (
-            self.inner.size_hint(),
-            u64::try_from(self.rest.len()).unwrap_or(u64::MAX),
-        );
-        let mut hint = SizeHint::new();
-        if let Some(upper) = inner.upper() {
-            hint.set_upper(upper.saturating_add(rest));
-        }
-        hint.set_lower(inner.lower().saturating_add(rest));
-        hint
-    }
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[tokio::test]
-    async fn a_stream_gets_a_frame_in_pieces() {
-        let sent: Vec<u8> = (0..40_000_u32)
-            .map(|place| place.to_le_bytes()[0])
-            .collect();
-        let mut body = TrackedBody {
-            inner: http_body_util::Full::new(Bytes::from(sent.clone())),
-            rest: Bytes::new(),
-            stream: Some(Streams::default().open()),
-            in_flight: None,
-        };
-        let (mut came, mut pieces) = (Vec::new(), 0);
-        while !body.is_end_stream() {
-            assert_eq!(body.size_hint().exact(), Some(40_000 - came.len() as u64));
-            let frame = std::future::poll_fn(|cx| Pin::new(&mut body).poll_frame(cx)).await;
-            let data = frame.unwrap().unwrap().into_data().unwrap();
-            assert!(!data.is_empty() && data.len() <= PIECE);
-            came.extend_from_slice(&data);
-            pieces += 1;
-        }
-        assert!(came == sent && pieces == 3);
+        Poll::Ready(Ok(
+            response.map(|inner| TrackedBody::new(inner, stream, in_flight))
+        ))
     }
 }
