@@ -27,7 +27,7 @@ use tokio::task::JoinSet;
 use crate::config::Admin;
 use crate::health::Health;
 use crate::listener::bind::Bound;
-use crate::listener::io::Socket;
+use crate::net::socket::Socket;
 
 /// The maximum number of connections at a time.
 const CONNECTIONS: usize = 256;

@@ -171,6 +171,7 @@ pub mod demo;
 pub mod health;
 pub mod http;
 pub mod listener;
+pub mod net;
 pub mod origin;
 pub mod oss;
 pub mod policy;

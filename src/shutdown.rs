@@ -1,9 +1,9 @@
-//! The end of the process, in phases every task can watch.
+//! The shutdown of the process or of a listener, in phases that every task can watch.
 //!
-//! A drain is told once and never taken back; that a node is *leaving* its load balancer can be, and
-//! only asks clients to connect anew. Who holds a [`Shutdown`] sees both, and is woken by both: what
-//! is idle has to hear at once that it should end, before the balancer passes on more requests. The
-//! process waits for its tasks by itself.
+//! A phase is published once and never taken back. A [`LeaveRequest`] can be taken back: it only makes
+//! clients connect anew, while the node leaves its load balancer. Both wake every holder of a
+//! [`Shutdown`], because an idle connection has to close before the load balancer sends the next
+//! request over it. This module does not wait for tasks to end; the process does that.
 
 use std::future::Future;
 use std::pin::Pin;
@@ -14,63 +14,107 @@ use std::task::Context;
 use tokio::sync::watch;
 use tokio::task::unconstrained;
 
-/// How far the end has come.
+/// The progress of a shutdown.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub enum Phase {
     /// Serving.
     Running,
-    /// No new connections; running requests finish, connections close after their next answer.
+    /// No new connections are accepted. Requests in flight finish; connections close after their next
+    /// answer.
     Draining,
     /// Everything stops now.
     Stopping,
 }
 
-/// What is asked of the clients of a listener.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
-pub enum Wish {
-    /// Nothing.
-    Stay,
-    /// To connect anew after their next answer.
-    Leave,
-    /// To connect anew at once, where nothing is under way: the next answer would be a failure.
-    LeaveNow,
+/// Whether the clients of a listener have to connect anew.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord)]
+#[repr(u8)]
+pub enum LeaveRequest {
+    /// No.
+    #[default]
+    None,
+    /// After their next answer.
+    AfterAnswer,
+    /// At once, if no request is in flight: the next answer would be a failure.
+    AtOnce,
 }
 
-/// Tells the phases. Not `Clone`: one owner decides, so phases cannot run backwards.
+/// The current [`LeaveRequest`] in shared memory.
+#[derive(Debug, Default)]
+struct LeaveCell(AtomicU8);
+
+impl LeaveCell {
+    #[inline]
+    fn get(&self) -> LeaveRequest {
+        match self.0.load(Relaxed) {
+            0 => LeaveRequest::None,
+            1 => LeaveRequest::AfterAnswer,
+            // Only `raise` and `replace` write here, from a value of the enum.
+            _ => LeaveRequest::AtOnce,
+        }
+    }
+
+    /// Sets `request`, unless a stronger one is set.
+    fn raise(&self, request: LeaveRequest) {
+        self.0.fetch_max(request as u8, Relaxed);
+    }
+
+    /// Sets `request`. Returns whether another one was set before.
+    fn replace(&self, request: LeaveRequest) -> bool {
+        let request = request as u8;
+        self.0.swap(request, Relaxed) != request
+    }
+}
+
+/// Reads the current [`LeaveRequest`]: one load, for code that runs per request. The default always
+/// reads [`LeaveRequest::None`].
+#[derive(Clone, Debug, Default)]
+pub struct LeaveReader(Arc<LeaveCell>);
+
+impl LeaveReader {
+    /// Returns the current request.
+    #[inline]
+    #[must_use]
+    pub fn get(&self) -> LeaveRequest {
+        self.0.get()
+    }
+}
+
+/// Publishes the phases. Not `Clone`: there is one owner, so that phases cannot go backwards.
 #[derive(Debug)]
 pub struct Trigger {
     phase: watch::Sender<Phase>,
-    wish: Arc<AtomicU8>,
+    leave: Arc<LeaveCell>,
 }
 
-/// Sees the phases.
+/// Watches the phases.
 #[derive(Clone, Debug)]
 pub struct Shutdown {
     phase: watch::Receiver<Phase>,
-    wish: Arc<AtomicU8>,
+    leave: LeaveReader,
 }
 
-/// A trigger and what it triggers.
+/// Creates a trigger and the shutdown that it triggers.
 #[must_use]
 pub fn channel() -> (Trigger, Shutdown) {
     let (sender, receiver) = watch::channel(Phase::Running);
-    let wish = Arc::new(AtomicU8::new(Wish::Stay as u8));
+    let leave = Arc::new(LeaveCell::default());
     let trigger = Trigger {
         phase: sender,
-        wish: Arc::clone(&wish),
+        leave: Arc::clone(&leave),
     };
     let shutdown = Shutdown {
         phase: receiver,
-        wish,
+        leave: LeaveReader(leave),
     };
     (trigger, shutdown)
 }
 
 impl Trigger {
-    /// Goes on to `phase`; an earlier phase is ignored.
+    /// Goes on to `phase`. An earlier phase than the current one is ignored.
     pub fn advance(&self, phase: Phase) {
         if phase > Phase::Running {
-            self.wish.fetch_max(Wish::Leave as u8, Relaxed);
+            self.leave.raise(LeaveRequest::AfterAnswer);
         }
         self.phase.send_if_modified(|now| {
             let is_later = phase > *now;
@@ -81,90 +125,92 @@ impl Trigger {
         });
     }
 
-    /// Asks this of clients from now on. A drain is not taken back by it.
-    pub fn ask(&self, wish: Wish) {
+    /// Sets the [`LeaveRequest`] for clients. While the listener drains, it is at least
+    /// [`LeaveRequest::AfterAnswer`].
+    pub fn request_leave(&self, request: LeaveRequest) {
         let least = match *self.phase.borrow() {
-            Phase::Running => Wish::Stay,
-            Phase::Draining | Phase::Stopping => Wish::Leave,
+            Phase::Running => LeaveRequest::None,
+            Phase::Draining | Phase::Stopping => LeaveRequest::AfterAnswer,
         };
-        let wish = wish.max(least) as u8;
-        if self.wish.swap(wish, Relaxed) != wish {
-            // Wakes everybody; the phase stays as it is.
+        if self.leave.replace(request.max(least)) {
+            // Wakes every task; the phase stays as it is.
             self.phase.send_modify(|_| ());
         }
     }
 }
 
 impl Drop for Trigger {
-    /// Nobody can tell anything any more, which is the last phase.
+    /// Advances to the last phase, because no later one can be published.
     fn drop(&mut self) {
         self.advance(Phase::Stopping);
     }
 }
 
 impl Shutdown {
-    /// The phase now.
+    /// Returns the current phase.
     #[must_use]
     pub fn phase(&self) -> Phase {
         *self.phase.borrow()
     }
 
-    /// Whether clients are asked to connect anew.
+    /// Whether clients have to connect anew.
     #[must_use]
     pub fn is_leaving(&self) -> bool {
-        self.wish.load(Relaxed) >= Wish::Leave as u8
+        self.leave.get() >= LeaveRequest::AfterAnswer
     }
 
-    /// The [`Wish`] of now, as a number.
+    /// Returns a reader of the [`LeaveRequest`].
     #[must_use]
-    pub fn wish(&self) -> Arc<AtomicU8> {
-        Arc::clone(&self.wish)
+    pub fn leave_reader(&self) -> LeaveReader {
+        self.leave.clone()
     }
 
-    /// Waits for `phase` or a later one. Cancel-safe. A dropped trigger is the last phase.
+    /// Waits for `phase` or a later one. Cancel-safe. A dropped trigger counts as the last phase.
     pub async fn reached(&mut self, phase: Phase) {
-        // An error means that the trigger is gone, which ends the wait just as well.
+        // An error means that the trigger is gone, which ends the wait as well.
         drop(self.phase.wait_for(|now| *now >= phase).await);
     }
 
-    /// Waits until idle connections have to end, and says how: at once ([`Wish::LeaveNow`]), or after
-    /// the request that may be on its way ([`Wish::Leave`]), because a drain has begun. Cancel-safe.
-    pub async fn farewell(&mut self) -> Wish {
+    /// Waits until idle connections have to close. Returns [`LeaveRequest::AtOnce`], or
+    /// [`LeaveRequest::AfterAnswer`] when a drain has begun: then one more request may be on its way.
+    /// Cancel-safe.
+    pub async fn idle_must_leave(&mut self) -> LeaveRequest {
         loop {
-            // Before the wish is looked at: a word in between must not count as heard.
+            // The phase is marked as seen before the request is read, so that a change between the two
+            // wakes the loop again.
             let is_draining = *self.phase.borrow_and_update() >= Phase::Draining;
-            if self.wish.load(Relaxed) >= Wish::LeaveNow as u8 {
-                return Wish::LeaveNow;
+            if self.leave.get() == LeaveRequest::AtOnce {
+                return LeaveRequest::AtOnce;
             }
             // An error means that the trigger is gone.
             if is_draining || self.phase.changed().await.is_err() {
-                return Wish::Leave;
+                return LeaveRequest::AfterAnswer;
             }
         }
     }
 
-    /// Wakes a task that is polled often for other reasons.
+    /// Returns a waker for a task that is polled often for other reasons.
     #[must_use]
     pub fn notice(&self) -> Notice {
-        let news = self.phase.clone();
+        let changes = self.phase.clone();
         let mut waited_for = self.phase.clone();
         Notice {
-            // Unconstrained: a task that has done a lot must not be sent away without being registered.
+            // Unconstrained: a task that has used up tokio's budget must still be registered.
             wait: Box::pin(unconstrained(async move {
                 while waited_for.changed().await.is_ok() {}
             })),
-            news,
+            changes,
             is_registered: false,
         }
     }
 }
 
-/// Has a task woken at every word of the trigger; what the word was, the task reads by itself. Costs
-/// one load per poll: the task's waker is left with the channel and stays valid until the next word,
-/// because a task's waker does not change. So it must be polled by one task only.
+/// Wakes a task at every change that the trigger publishes; the task then reads the new state itself.
+/// Costs one load per poll: the task's waker stays registered with the channel until the next change,
+/// because a task's waker does not change. It must therefore be polled by one task only.
 pub struct Notice {
     wait: Pin<Box<dyn Future<Output = ()> + Send>>,
-    news: watch::Receiver<Phase>,
+    changes: watch::Receiver<Phase>,
     is_registered: bool,
 }
 
@@ -175,18 +221,18 @@ impl std::fmt::Debug for Notice {
 }
 
 impl Notice {
-    /// Has the task woken at the next word. Whether there may have been one since the last call; true
-    /// at first.
+    /// Registers the task for the next change. Returns whether there may have been a change since the
+    /// last call; true on the first call.
     #[inline]
     pub fn poll(&mut self, cx: &mut Context<'_>) -> bool {
-        // An error means that the trigger is gone, and that nothing more is said.
-        if self.is_registered && !self.news.has_changed().unwrap_or(false) {
+        // An error means that the trigger is gone, and that no change follows.
+        if self.is_registered && !self.changes.has_changed().unwrap_or(false) {
             return false;
         }
         self.is_registered = true;
-        self.news.mark_unchanged();
+        self.changes.mark_unchanged();
         // Ready only without a trigger; then it is not polled again.
-        let _over = self.wait.as_mut().poll(cx);
+        let _ready = self.wait.as_mut().poll(cx);
         true
     }
 }
@@ -208,43 +254,43 @@ mod tests {
     }
 
     #[test]
-    fn a_task_is_woken_once_at_every_word_however_often_it_is_polled() {
+    fn a_task_is_woken_once_per_change_however_often_it_is_polled() {
         let (trigger, shutdown) = channel();
         let mut notice = shutdown.notice();
         let count = Arc::new(Count::default());
         let waker = Waker::from(Arc::clone(&count));
         let mut cx = Context::from_waker(&waker);
-        let words: [fn(&Trigger); 5] = [
-            |trigger| trigger.ask(Wish::Leave),
-            |trigger| trigger.ask(Wish::LeaveNow),
-            |trigger| trigger.ask(Wish::Stay),
+        let changes: [fn(&Trigger); 5] = [
+            |trigger| trigger.request_leave(LeaveRequest::AfterAnswer),
+            |trigger| trigger.request_leave(LeaveRequest::AtOnce),
+            |trigger| trigger.request_leave(LeaveRequest::None),
             |trigger| trigger.advance(Phase::Draining),
             |trigger| trigger.advance(Phase::Stopping),
         ];
-        for (number, word) in words.into_iter().enumerate() {
-            assert!(notice.poll(&mut cx), "word {number}");
+        for (number, change) in changes.into_iter().enumerate() {
+            assert!(notice.poll(&mut cx), "change {number}");
             assert!(!notice.poll(&mut cx));
             assert_eq!(count.0.load(Relaxed), number);
-            word(&trigger);
+            change(&trigger);
         }
-        assert_eq!(count.0.load(Relaxed), words.len());
+        assert_eq!(count.0.load(Relaxed), changes.len());
         drop(trigger);
         assert!(!notice.poll(&mut cx));
         assert_eq!(shutdown.phase(), Phase::Stopping);
     }
 
     #[tokio::test]
-    async fn a_farewell_is_at_once_for_a_node_cut_off_and_not_for_one_that_leaves() {
+    async fn idle_connections_leave_at_once_when_the_node_is_cut_off_but_not_when_it_leaves() {
         let (trigger, mut shutdown) = channel();
-        trigger.ask(Wish::Leave);
+        trigger.request_leave(LeaveRequest::AfterAnswer);
         let mut other = shutdown.clone();
-        let waiting = tokio::spawn(async move { other.farewell().await });
+        let waiting = tokio::spawn(async move { other.idle_must_leave().await });
         tokio::task::yield_now().await;
         assert!(!waiting.is_finished());
-        trigger.ask(Wish::LeaveNow);
-        assert_eq!(waiting.await.unwrap(), Wish::LeaveNow);
-        trigger.ask(Wish::Stay);
+        trigger.request_leave(LeaveRequest::AtOnce);
+        assert_eq!(waiting.await.unwrap(), LeaveRequest::AtOnce);
+        trigger.request_leave(LeaveRequest::None);
         trigger.advance(Phase::Draining);
-        assert_eq!(shutdown.farewell().await, Wish::Leave);
+        assert_eq!(shutdown.idle_must_leave().await, LeaveRequest::AfterAnswer);
     }
 }

@@ -17,6 +17,7 @@ use crate::config::{Address, Certificate, Config, Listener};
 use crate::listener::bind::Inherited;
 use crate::listener::tls::{self, CertificateTable, Certificates};
 use crate::listener::{Listening, Places, WorkerListener};
+use crate::net::unix;
 use crate::route::{Router, build};
 
 /// The number of descriptors reserved for everything but client and upstream connections.
@@ -209,10 +210,8 @@ impl LiveConfig {
                 }
             }
             listening.drain();
-            if let Address::Unix(path) = &listening.config.address
-                && let Err(error) = std::fs::remove_file(path)
-            {
-                tracing::debug!(path = %path.display(), %error, "cannot remove the socket file");
+            if let Address::Unix(path) = &listening.config.address {
+                unix::remove_closed(path);
             }
         }
         drop(listeners);
@@ -262,9 +261,8 @@ fn forget(steps: &[ListenerStep]) {
     for step in steps {
         if let ListenerStep::Add(listening) = step
             && let Address::Unix(path) = &listening.config.address
-            && let Err(error) = std::fs::remove_file(path)
         {
-            tracing::debug!(path = %path.display(), %error, "cannot remove the socket file");
+            unix::remove_closed(path);
         }
     }
 }
@@ -309,6 +307,6 @@ fn places(listener: &Listener) -> Places {
             0 => usize::try_from(served).unwrap_or(usize::MAX).max(16),
             most => most,
         },
-        refused: usize::try_from(refused).unwrap_or(64),
+        turned_away: usize::try_from(refused).unwrap_or(64),
     }
 }

@@ -178,8 +178,8 @@ fn encode_listeners(state: &State, to: &mut DescriptorEncoder<'_>) -> Result<(),
                 one.label(),
                 one.connections(),
                 one.accepted(),
-                one.refused(),
-                one.strangers(),
+                one.turned_away(),
+                one.bad_proxy_headers(),
             )
         })
         .collect();

@@ -15,6 +15,7 @@ use crate::app::state::State;
 use crate::config::{Address, Config};
 use crate::listener::WorkerListener;
 use crate::listener::bind::Bound;
+use crate::net::unix;
 use crate::runtime;
 use crate::shutdown::{Phase, Trigger};
 use crate::telemetry::access_log;
@@ -195,9 +196,8 @@ impl Running {
         for listener in &*state.listeners() {
             if let Address::Unix(path) = &listener.config.address
                 && !self.is_replaced
-                && let Err(error) = std::fs::remove_file(path)
             {
-                tracing::debug!(path = %path.display(), %error, "cannot remove the socket file");
+                unix::remove_closed(path);
             }
         }
         if let Some(log) = self.parts.log {

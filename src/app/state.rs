@@ -14,7 +14,7 @@ use crate::origin::exchange::watch::{self, Probing};
 use crate::origin::link::host::Host;
 use crate::origin::tiers::registry::Registry;
 use crate::route::Route;
-use crate::shutdown::Wish;
+use crate::shutdown::LeaveRequest;
 use crate::telemetry::metrics::RequestMetrics;
 
 /// A certificate in use, as status and metrics show it.
@@ -100,13 +100,13 @@ impl State {
     /// Asks clients to reconnect while this node should not get traffic. A layer 4 load balancer cannot move
     /// connections that are open.
     pub(super) fn settle_clients(&self) {
-        let wish = match (self.health.is_cut_off(), self.health.is_leaving()) {
-            (true, _) => Wish::LeaveNow,
-            (false, true) => Wish::Leave,
-            (false, false) => Wish::Stay,
+        let request = match (self.health.is_cut_off(), self.health.is_leaving()) {
+            (true, _) => LeaveRequest::AtOnce,
+            (false, true) => LeaveRequest::AfterAnswer,
+            (false, false) => LeaveRequest::None,
         };
         for listener in &*self.listeners() {
-            listener.trigger.ask(wish);
+            listener.trigger.request_leave(request);
         }
     }
 

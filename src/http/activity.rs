@@ -4,10 +4,10 @@
 //! on a slow tick. Relaxed loads and stores are enough: all writers run on the connection's own worker
 //! thread, and a stale value moves a deadline by one tick at most.
 
-use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, AtomicU8, AtomicU32, AtomicU64, Ordering::Relaxed};
+use std::sync::atomic::{AtomicBool, AtomicU32, AtomicU64, Ordering::Relaxed};
 
 use crate::http::hidden_fragment::HiddenFragments;
+use crate::shutdown::{LeaveReader, LeaveRequest};
 
 fn add(counter: &AtomicU64, bytes: usize) {
     let bytes = u64::try_from(bytes).unwrap_or(u64::MAX);
@@ -39,16 +39,16 @@ pub struct Activity {
     /// The targets with a `#` among the bytes read. HTTP/1 only.
     pub hidden_fragments: HiddenFragments,
     is_in_body: AtomicBool,
-    /// What is asked of the client: 1, to connect anew after the next answer; 2, at once when idle.
-    wish: Arc<AtomicU8>,
+    /// Whether the client has to connect anew.
+    leave: LeaveReader,
 }
 
 impl Activity {
-    /// Of a connection whose client is asked what `wish` says.
+    /// Creates the record of a connection whose client has to leave when `leave` says so.
     #[must_use]
-    pub fn new(wish: Arc<AtomicU8>) -> Self {
+    pub fn new(leave: LeaveReader) -> Self {
         Self {
-            wish,
+            leave,
             ..Self::default()
         }
     }
@@ -56,13 +56,13 @@ impl Activity {
     /// Whether the connection should end after its next answer.
     #[must_use]
     pub fn is_leaving(&self) -> bool {
-        self.wish.load(Relaxed) > 0
+        self.leave.get() >= LeaveRequest::AfterAnswer
     }
 
     /// Whether the client should go now: what it asks for fails here.
     #[must_use]
     pub fn is_in_vain(&self) -> bool {
-        self.wish.load(Relaxed) > 1
+        self.leave.get() >= LeaveRequest::AtOnce
     }
 
     /// Whether the connection should end now, as nothing is under way on it.

@@ -1,34 +1,33 @@
-//! Listening sockets: bound anew, or taken over from whoever holds them already.
+//! Listening sockets: newly bound, or inherited from systemd or from the process before this one.
 //!
-//! On an address of its own every worker gets its own socket (SO_REUSEPORT), and the kernel spreads
-//! the connections over them. A socket that was passed in is shared: workers accept from copies of
-//! it. Connections wait in a socket, not in a process, so a socket that is handed on loses none.
+//! On a TCP address every worker gets its own socket (SO_REUSEPORT), and the kernel spreads the
+//! connections over them. An inherited socket is shared: the workers accept from copies of it.
+//! Connections wait in a socket, not in a process, so none is lost when a socket is handed on.
 
 use std::io;
 use std::net::SocketAddr;
 use std::os::fd::OwnedFd;
-use std::os::unix::fs::FileTypeExt;
-use std::path::Path;
 
 use socket2::{Domain, Socket as RawSocket, Type};
 
 use crate::config::Address;
+use crate::net::unix;
 
-/// Connections that wait in the kernel for one worker; above `net.core.somaxconn` the kernel's own
-/// limit holds.
+/// The maximum number of connections that wait in the kernel for one worker. The kernel lowers it to
+/// `net.core.somaxconn`.
 const BACKLOG: i32 = 8192;
 
 /// A listening socket.
 #[derive(Debug)]
 pub enum Bound {
-    /// Of an IP address.
+    /// On an IP address.
     Tcp(std::net::TcpListener),
-    /// Of a path.
+    /// On a path.
     Unix(std::os::unix::net::UnixListener),
 }
 
 impl Bound {
-    /// Another descriptor of the same socket.
+    /// Returns another descriptor of the same socket.
     ///
     /// # Errors
     ///
@@ -64,8 +63,8 @@ impl From<Bound> for OwnedFd {
     }
 }
 
-/// Sockets this process was started with, each under the address it is for: `fd:NAME` from systemd,
-/// anything else from the process before it.
+/// The sockets this process was started with, each with the address it belongs to: `fd:NAME` from
+/// systemd, any other address from the process before this one.
 #[derive(Debug, Default)]
 pub struct Inherited(Vec<(String, Bound)>);
 
@@ -75,11 +74,11 @@ impl Inherited {
         self.0.push((address, socket));
     }
 
-    /// Closes what the config does not name, so that nobody waits in its queue. Those of systemd stay:
-    /// a later config may name them.
+    /// Closes the sockets that no listener has taken, so that no client waits in their queues. The
+    /// sockets of systemd stay open: a later config may name them.
     pub fn forget_unused(&mut self) {
         for (address, _) in &self.0 {
-            tracing::warn!(%address, "a socket was passed that no listener has");
+            tracing::warn!(%address, "no listener uses an inherited socket");
         }
         self.0.retain(|(address, _)| address.starts_with("fd:"));
     }
@@ -92,13 +91,13 @@ impl Inherited {
     }
 }
 
-/// The sockets of `address`, at least one for each of `workers`, and where they are bound; that is
-/// absent on a unix socket.
+/// Returns the sockets of `address`, at least one for each of `workers`, and the address they are
+/// bound to, which is absent for a unix socket.
 ///
 /// # Errors
 ///
-/// What the system says: address in use, not ours, or not permitted; for `fd:NAME`, that no such
-/// socket was passed.
+/// The error of the system: the address is in use, not of this machine, or not permitted. For
+/// `fd:NAME`, `NotFound` when systemd has passed no such socket.
 pub fn sockets(
     address: &Address,
     workers: usize,
@@ -111,17 +110,17 @@ pub fn sockets(
     if sockets.is_empty() {
         match address {
             Address::Tcp(address) => {
-                refuse_shared(*address)?;
+                check_unused(*address)?;
                 let mut address = *address;
                 for _ in 0..workers {
                     let socket = bind_tcp(address)?;
-                    // With port 0 the first socket decides and the others share its port.
+                    // With port 0 the kernel chooses the port of the first socket; the others share it.
                     address = socket.local_addr()?;
                     sockets.push(Bound::Tcp(socket));
                 }
             }
             Address::Unix(path) => {
-                remove_stale(path)?;
+                unix::remove_stale(path)?;
                 let socket = std::os::unix::net::UnixListener::bind(path)?;
                 socket.set_nonblocking(true)?;
                 sockets.push(Bound::Unix(socket));
@@ -143,25 +142,16 @@ pub fn sockets(
     Ok((sockets.first().and_then(Bound::local), sockets))
 }
 
-/// Fails when another process listens there. Workers share an address by SO_REUSEPORT, which would
-/// let a second ossgate take half of the first one's connections without a word.
-fn refuse_shared(address: SocketAddr) -> io::Result<()> {
-    let socket = RawSocket::new(Domain::for_address(address), Type::STREAM, None)?;
-    if address.is_ipv6() {
-        socket.set_only_v6(true)?;
-    }
-    socket.set_reuse_address(true)?;
+/// Fails when another process listens on `address`. Workers share an address by SO_REUSEPORT, which
+/// would let a second ossgate silently take half of the first one's connections.
+fn check_unused(address: SocketAddr) -> io::Result<()> {
+    let socket = tcp_socket(address)?;
     socket.bind(&address.into())?;
     socket.listen(1)
 }
 
 fn bind_tcp(address: SocketAddr) -> io::Result<std::net::TcpListener> {
-    let socket = RawSocket::new(Domain::for_address(address), Type::STREAM, None)?;
-    if address.is_ipv6() {
-        // `[::]` and `0.0.0.0` are two listeners, each written by the operator.
-        socket.set_only_v6(true)?;
-    }
-    socket.set_reuse_address(true)?;
+    let socket = tcp_socket(address)?;
     socket.set_reuse_port(true)?;
     socket.set_nonblocking(true)?;
     socket.bind(&address.into())?;
@@ -169,15 +159,12 @@ fn bind_tcp(address: SocketAddr) -> io::Result<std::net::TcpListener> {
     Ok(socket.into())
 }
 
-/// Removes the socket file of a process that is gone; a live one, or any other file, is an error.
-pub(crate) fn remove_stale(path: &Path) -> io::Result<()> {
-    match std::fs::symlink_metadata(path) {
-        Ok(found) if found.file_type().is_socket() => {
-            if std::os::unix::net::UnixStream::connect(path).is_ok() {
-                return Err(io::ErrorKind::AddrInUse.into());
-            }
-            std::fs::remove_file(path)
-        }
-        Ok(_) | Err(_) => Ok(()),
+fn tcp_socket(address: SocketAddr) -> io::Result<RawSocket> {
+    let socket = RawSocket::new(Domain::for_address(address), Type::STREAM, None)?;
+    if address.is_ipv6() {
+        // `[::]` and `0.0.0.0` are two listeners; the config names each of them.
+        socket.set_only_v6(true)?;
     }
+    socket.set_reuse_address(true)?;
+    Ok(socket)
 }

@@ -1,106 +1,100 @@
 //! The deadlines of a client connection that hyper does not keep.
 //!
-//! Looked at on a slow tick, so that a request costs no timer: a head that is not complete in
-//! `header` (whatever dribbles in), a client that neither takes nor sends bytes for `stall`, and the
-//! time after which an idle connection is parked. What is late by up to one tick is in time.
+//! They are checked once per tick, so that a request needs no timer of its own: a deadline can pass up
+//! to one tick before it is noticed. Two deadlines exist. A request's head must be complete within
+//! `timeouts.header`, however steadily its bytes come; and a client must send or take some bytes
+//! within `timeouts.stall` while the connection waits for it.
 
+use std::fmt;
 use std::time::Duration;
 
 use tokio::time::Instant;
 
-use crate::config::Timeouts;
 use crate::http::activity::Activity;
 
-/// How often a connection that is not parked looks at its deadlines.
-pub const TICK: Duration = Duration::from_secs(1);
-/// Quiet ticks before a connection is parked: long enough that a client in the middle of its work
-/// does not pay for building hyper's state again.
-const PARK_TICKS: u32 = 3;
+/// The time between two checks of a connection that is not parked.
+pub(super) const TICK: Duration = Duration::from_secs(1);
 
-/// What a tick has found.
+/// The deadline that a client has missed, named like its key in the config.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Verdict {
-    /// Nothing is late.
-    GoOn,
-    /// Nothing has happened for a while: the connection may be parked.
-    Quiet,
-    /// Too late, for this reason.
-    Late(&'static str),
+pub(super) enum ClientTimeout {
+    /// The head of a request was not complete in time.
+    Header,
+    /// The client has neither sent the bytes it announced nor taken the bytes of an answer.
+    Stall,
 }
 
-/// The state of one connection's deadlines.
+impl fmt::Display for ClientTimeout {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(match self {
+            Self::Header => "header",
+            Self::Stall => "stall",
+        })
+    }
+}
+
+/// The state of the deadlines of one connection.
 #[derive(Debug)]
-pub struct Deadlines {
-    timeouts: Timeouts,
+pub(super) struct Deadlines {
+    header: Duration,
+    stall: Duration,
+    /// The counters of [`Activity`] at the last check.
     progress: u64,
     requests: u64,
-    quiet_ticks: u32,
     head_since: Instant,
     stall_since: Instant,
 }
 
 impl Deadlines {
-    /// Starts at `now`, waiting for a request's head.
-    #[must_use]
-    pub fn new(timeouts: &Timeouts, now: Instant) -> Self {
+    /// Starts at `now`, waiting for the head of a request. `header` and `stall` are the time limits of
+    /// the same names in the config.
+    pub(super) fn new(header: Duration, stall: Duration, now: Instant) -> Self {
         Self {
-            timeouts: timeouts.clone(),
+            header,
+            stall,
             progress: 0,
             requests: 0,
-            quiet_ticks: 0,
             head_since: now,
             stall_since: now,
         }
     }
 
-    /// Looks at `activity` at `now`.
-    pub fn check(&mut self, activity: &Activity, now: Instant) -> Verdict {
+    /// Checks the deadlines against `activity` at `now`.
+    ///
+    /// # Errors
+    ///
+    /// The [`ClientTimeout`] that has passed.
+    pub(super) fn check(&mut self, activity: &Activity, now: Instant) -> Result<(), ClientTimeout> {
         let has_moved = std::mem::replace(&mut self.progress, activity.progress()) != self.progress;
         let has_served =
             std::mem::replace(&mut self.requests, activity.requests()) != self.requests;
-        if has_moved {
-            self.quiet_ticks = 0;
-        } else {
-            self.quiet_ticks = self.quiet_ticks.saturating_add(1);
-        }
         if !activity.waits_for_client() || has_moved {
             self.stall_since = now;
-        } else if now.saturating_duration_since(self.stall_since) >= self.timeouts.stall {
-            return Verdict::Late("stall");
+        } else if now.saturating_duration_since(self.stall_since) >= self.stall {
+            return Err(ClientTimeout::Stall);
         }
         if activity.in_flight() > 0
             || has_served
-            // The next head can be read before the last answer has been taken.
+            // hyper can read the next head before the client has taken the last answer.
             || activity.is_write_blocked()
             || !(activity.has_partial_head() || self.requests == 0)
         {
             self.head_since = now;
-        } else if now.saturating_duration_since(self.head_since) >= self.timeouts.header {
-            return Verdict::Late("header");
+        } else if now.saturating_duration_since(self.head_since) >= self.header {
+            return Err(ClientTimeout::Header);
         }
-        if self.quiet_ticks >= PARK_TICKS && activity.is_quiet() {
-            return Verdict::Quiet;
-        }
-        Verdict::GoOn
+        Ok(())
     }
 
-    /// How long a parked connection may wait for its next byte.
-    #[must_use]
-    pub fn parked_limit(&self, now: Instant) -> Duration {
-        if self.requests == 0 {
-            // Nothing was ever asked: the time for the first head runs.
-            let used = now.saturating_duration_since(self.head_since);
-            self.timeouts.header.saturating_sub(used)
-        } else {
-            self.timeouts
-                .idle
-                .saturating_sub(TICK.saturating_mul(PARK_TICKS))
-        }
+    /// Returns the time that is left for the head of the first request; `None` after that request.
+    pub(super) fn first_head_left(&self, now: Instant) -> Option<Duration> {
+        let used = now.saturating_duration_since(self.head_since);
+        (self.requests == 0).then(|| self.header.saturating_sub(used))
     }
 
-    /// A parked connection has bytes again.
-    pub fn unpark(&mut self, now: Instant) {
-        self.quiet_ticks = 0;
+    /// Restarts the deadlines when a parked connection has bytes to read. The time for the head of
+    /// the first request goes on.
+    pub(super) fn restart(&mut self, now: Instant) {
         self.stall_since = now;
         if self.requests > 0 {
             self.head_since = now;
@@ -112,49 +106,29 @@ impl Deadlines {
 mod tests {
     use super::*;
 
-    fn timeouts() -> Timeouts {
-        Timeouts {
-            tls_handshake: Duration::from_secs(10),
-            header: Duration::from_secs(30),
-            idle: Duration::from_secs(75),
-            stall: Duration::from_secs(60),
-        }
-    }
-
-    fn ticks(
-        deadlines: &mut Deadlines,
+    /// The deadline missed within 200 seconds, and the second at which it was noticed.
+    fn missed(
         activity: &Activity,
         start: Instant,
-        until: Verdict,
-        each: impl Fn(),
-    ) -> u64 {
-        for second in 1..=200 {
-            each();
-            if deadlines.check(activity, start + Duration::from_secs(second)) == until {
-                return second;
-            }
-        }
-        0
+        each_second: impl Fn(),
+    ) -> Option<(ClientTimeout, u64)> {
+        let (header, stall) = (Duration::from_secs(30), Duration::from_secs(60));
+        let mut deadlines = Deadlines::new(header, stall, start);
+        (1..=200).find_map(|second| {
+            each_second();
+            let checked = deadlines.check(activity, start + Duration::from_secs(second));
+            checked.err().map(|timeout| (timeout, second))
+        })
     }
 
     #[test]
-    fn a_dribbling_head_is_cut_off_and_progress_does_not_save_it() {
+    fn a_head_that_comes_byte_by_byte_is_cut_off_although_it_makes_progress() {
         let (start, activity) = (Instant::now(), Activity::default());
-        let mut deadlines = Deadlines::new(&timeouts(), start);
-        let dribble = || {
+        let found = missed(&activity, start, || {
             activity.set_read_drained(false);
             activity.note_progress();
-        };
-        assert_eq!(
-            ticks(
-                &mut deadlines,
-                &activity,
-                start,
-                Verdict::Late("header"),
-                dribble
-            ),
-            30
-        );
+        });
+        assert_eq!(found, Some((ClientTimeout::Header, 30)));
     }
 
     #[test]
@@ -162,65 +136,27 @@ mod tests {
         let (start, activity) = (Instant::now(), Activity::default());
         activity.begin_request();
         activity.set_write_blocked(true);
-        let mut deadlines = Deadlines::new(&timeouts(), start);
-        assert_eq!(
-            ticks(
-                &mut deadlines,
-                &activity,
-                start,
-                Verdict::Late("stall"),
-                || {}
-            ),
-            61
-        );
+        let found = missed(&activity, start, || {});
+        assert_eq!(found, Some((ClientTimeout::Stall, 61)));
     }
 
     #[test]
-    fn a_head_is_not_late_while_the_answer_before_it_is_being_taken() {
+    fn the_time_for_a_head_does_not_run_while_the_client_takes_the_answer_before_it() {
         let (start, activity) = (Instant::now(), Activity::default());
-        let mut deadlines = Deadlines::new(&timeouts(), start);
         activity.begin_request();
         activity.end_request();
-        let taken_slowly = || {
+        let found = missed(&activity, start, || {
             activity.set_read_drained(false);
             activity.set_write_blocked(true);
             activity.note_progress();
-        };
-        let late = Verdict::Late("header");
-        assert_eq!(
-            ticks(&mut deadlines, &activity, start, late, taken_slowly),
-            0
-        );
+        });
+        assert_eq!(found, None);
     }
 
     #[test]
-    fn waiting_for_the_origin_is_not_the_clients_stall() {
+    fn waiting_for_the_origin_does_not_count_as_a_stall_of_the_client() {
         let (start, activity) = (Instant::now(), Activity::default());
         activity.begin_request();
-        let mut deadlines = Deadlines::new(&timeouts(), start);
-        assert_eq!(
-            ticks(
-                &mut deadlines,
-                &activity,
-                start,
-                Verdict::Late("stall"),
-                || {}
-            ),
-            0
-        );
-    }
-
-    #[test]
-    fn a_quiet_connection_is_parked_with_the_rest_of_its_idle_time() {
-        let (start, activity) = (Instant::now(), Activity::default());
-        activity.begin_request();
-        activity.end_request();
-        activity.set_read_drained(true);
-        let mut deadlines = Deadlines::new(&timeouts(), start);
-        assert_eq!(
-            ticks(&mut deadlines, &activity, start, Verdict::Quiet, || {}),
-            4
-        );
-        assert_eq!(deadlines.parked_limit(start), Duration::from_secs(72));
+        assert_eq!(missed(&activity, start, || {}), None);
     }
 }

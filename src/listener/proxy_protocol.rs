@@ -1,9 +1,9 @@
-//! The PROXY protocol, versions 1 and 2: who the client of a load balancer is.
+//! The PROXY protocol, versions 1 and 2: the address of a load balancer's client.
 //!
-//! As in HAProxy's `proxy-protocol.txt`; NLB and CLB send version 2. A header is read from trusted
-//! peers only ([`super::connection`] sees to that), in a bounded number of bytes, and not one byte
-//! behind it, because what follows is TLS. What is not exactly a header is refused: then there is no
-//! address to serve a request with.
+//! Follows HAProxy's `proxy-protocol.txt`; NLB and CLB send version 2. The caller reads a header from
+//! trusted proxies only (`handshake`). The size of a header is bounded, and not one byte behind it
+//! is read, because that byte belongs to TLS. Anything that is not exactly a header is an error: the
+//! address of the client is then unknown, and the connection cannot be served.
 
 use std::fmt;
 use std::io;
@@ -15,46 +15,47 @@ use tokio::io::{AsyncRead, AsyncReadExt};
 use crate::config::ProxyProtocol;
 
 const SIGNATURE: &[u8; 12] = b"\r\n\r\n\0\r\nQUIT\n";
-/// Longest header of version 1, its line end included (section 2.1 there).
+/// The maximum length of a version 1 header, line end included (section 2.1 of that document).
 const LONGEST_V1: usize = 107;
-/// Longest header of version 2 that is read: addresses take 216 bytes at most, and the extensions of
-/// Alibaba Cloud with a checksum about 100.
+/// The maximum length of a version 2 header that is read: addresses take at most 216 bytes, and the
+/// extensions of Alibaba Cloud with a checksum about 100.
 const LONGEST_V2: usize = 536;
+/// The length of the part of a version 2 header that every header has.
 const FIXED_V2: usize = 16;
 
 const TYPE_CRC32C: u8 = 0x03;
-/// Alibaba Cloud's own type; the first byte of its value says what it is (its PrivateLink page "Get
-/// real client information").
+/// Alibaba Cloud's own type; the first byte of its value is a subtype (PrivateLink page "Get real
+/// client information").
 const TYPE_ALIBABA: u8 = 0xe1;
 const SUBTYPE_VPC: u8 = 0x01;
 const SUBTYPE_ENDPOINT: u8 = 0x02;
 
-/// What a header says.
+/// The content of a header.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Header {
-    /// The client; absent when the connection is the load balancer's own (LOCAL, a probe), or when it
-    /// does not say (`UNKNOWN`, other families).
+    /// The client's address; absent when the connection is the load balancer's own (LOCAL, a health
+    /// check), or when the header has no IP address (`UNKNOWN`, other families).
     pub client: Option<IpAddr>,
-    /// The VPC the client is in.
+    /// The client's VPC.
     pub vpc_id: Option<Box<str>>,
-    /// The PrivateLink endpoint it came through.
+    /// The PrivateLink endpoint through which the client connects.
     pub endpoint_id: Option<Box<str>>,
 }
 
-/// Why there is no header.
+/// Why a header could not be read.
 #[derive(Debug)]
-pub enum Refused {
-    /// The connection ended before its end, or failed.
+pub enum HeaderError {
+    /// The connection ended or failed before the end of the header.
     Ended(io::Error),
-    /// What came is no header of an allowed version.
+    /// The bytes are not a header of an allowed version.
     Missing,
-    /// It begins as one and goes on as none.
+    /// The bytes begin like a header, but the named part is invalid.
     Malformed(&'static str),
-    /// It is longer than any should be.
+    /// The header is longer than the limit of its version.
     TooLong,
 }
 
-impl fmt::Display for Refused {
+impl fmt::Display for HeaderError {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
             Self::Ended(error) => write!(f, "ended inside the PROXY header: {error}"),
@@ -65,7 +66,7 @@ impl fmt::Display for Refused {
     }
 }
 
-impl std::error::Error for Refused {
+impl std::error::Error for HeaderError {
     fn source(&self) -> Option<&(dyn std::error::Error + 'static)> {
         match self {
             Self::Ended(error) => Some(error),
@@ -74,43 +75,45 @@ impl std::error::Error for Refused {
     }
 }
 
-/// Reads the header of a connection, and nothing behind it. Not cancel-safe: the connection is of no
-/// use when the future is dropped.
+/// Reads the header of a connection, and nothing behind it. Not cancel-safe: when the future is
+/// dropped, the connection must be closed.
 ///
 /// # Errors
 ///
-/// [`Refused`].
+/// Any [`HeaderError`].
 pub async fn read(
     io: &mut (impl AsyncRead + Unpin),
     allowed: ProxyProtocol,
-) -> Result<Header, Refused> {
+) -> Result<Header, HeaderError> {
     let mut bytes = vec![0; SIGNATURE.len()];
-    io.read_exact(&mut bytes).await.map_err(Refused::Ended)?;
+    io.read_exact(&mut bytes)
+        .await
+        .map_err(HeaderError::Ended)?;
     let has = |version| allowed == version || allowed == ProxyProtocol::Any;
     if bytes == SIGNATURE && has(ProxyProtocol::V2) {
         bytes.resize(FIXED_V2, 0);
         let fixed = bytes.get_mut(SIGNATURE.len()..).unwrap_or_default();
-        io.read_exact(fixed).await.map_err(Refused::Ended)?;
+        io.read_exact(fixed).await.map_err(HeaderError::Ended)?;
         let length = FIXED_V2 + usize::from(be16(&bytes, 14));
         if length > LONGEST_V2 {
-            return Err(Refused::TooLong);
+            return Err(HeaderError::TooLong);
         }
         bytes.resize(length, 0);
         let rest = bytes.get_mut(FIXED_V2..).unwrap_or_default();
-        io.read_exact(rest).await.map_err(Refused::Ended)?;
+        io.read_exact(rest).await.map_err(HeaderError::Ended)?;
         return parse_v2(&bytes);
     }
     if bytes.starts_with(b"PROXY ") && has(ProxyProtocol::V1) {
-        // Byte by byte, as its end is only known when it is there.
+        // Byte by byte, because the length of a version 1 header is not known in advance.
         while !bytes.ends_with(b"\n") {
             if bytes.len() >= LONGEST_V1 {
-                return Err(Refused::TooLong);
+                return Err(HeaderError::TooLong);
             }
-            bytes.push(io.read_u8().await.map_err(Refused::Ended)?);
+            bytes.push(io.read_u8().await.map_err(HeaderError::Ended)?);
         }
         return parse_v1(&bytes);
     }
-    Err(Refused::Missing)
+    Err(HeaderError::Missing)
 }
 
 fn be16(bytes: &[u8], at: usize) -> u16 {
@@ -124,9 +127,9 @@ fn be16(bytes: &[u8], at: usize) -> u16 {
 ///
 /// # Errors
 ///
-/// [`Refused::Malformed`].
-pub fn parse_v1(bytes: &[u8]) -> Result<Header, Refused> {
-    let malformed = Refused::Malformed;
+/// [`HeaderError::Malformed`].
+pub fn parse_v1(bytes: &[u8]) -> Result<Header, HeaderError> {
+    let malformed = HeaderError::Malformed;
     let line = bytes
         .strip_suffix(b"\r\n")
         .and_then(|line| std::str::from_utf8(line).ok())
@@ -136,7 +139,7 @@ pub fn parse_v1(bytes: &[u8]) -> Result<Header, Refused> {
     let is_v4 = match words.next() {
         Some("TCP4") => true,
         Some("TCP6") => false,
-        // What follows is to be ignored.
+        // The rest of the line must be ignored.
         Some("UNKNOWN") => return Ok(Header::default()),
         _ => return Err(malformed("unknown protocol")),
     };
@@ -153,7 +156,7 @@ pub fn parse_v1(bytes: &[u8]) -> Result<Header, Refused> {
     server.ok_or(malformed("destination address"))?;
     for _ in 0..2 {
         let port = words.next().unwrap_or_default();
-        // `parse` would take a sign.
+        // `parse` would accept a plus sign.
         let is_number = port.bytes().all(|byte| byte.is_ascii_digit());
         if !is_number || port.parse::<u16>().is_err() {
             return Err(malformed("port"));
@@ -172,9 +175,9 @@ pub fn parse_v1(bytes: &[u8]) -> Result<Header, Refused> {
 ///
 /// # Errors
 ///
-/// [`Refused::Malformed`].
-pub fn parse_v2(bytes: &[u8]) -> Result<Header, Refused> {
-    let malformed = Refused::Malformed;
+/// [`HeaderError::Malformed`].
+pub fn parse_v2(bytes: &[u8]) -> Result<Header, HeaderError> {
+    let malformed = HeaderError::Malformed;
     if !bytes.starts_with(SIGNATURE) || bytes.len() != FIXED_V2 + usize::from(be16(bytes, 14)) {
         return Err(malformed("signature or length"));
     }
@@ -188,7 +191,7 @@ pub fn parse_v2(bytes: &[u8]) -> Result<Header, Refused> {
         Some(1) => 12,
         Some(2) => 36,
         Some(3) => 216,
-        // The receiver must take the address block of a probe for what it likes.
+        // The receiver must ignore the address block of a health check.
         _ if is_local => 0,
         _ => return Err(malformed("address family")),
     };
@@ -204,7 +207,7 @@ pub fn parse_v2(bytes: &[u8]) -> Result<Header, Refused> {
         Some(0x21) => block
             .first_chunk::<16>()
             .map(|ip| IpAddr::from(Ipv6Addr::from(*ip)).to_canonical()),
-        // UNSPEC and unix sockets have no address; datagrams do not come by a connection.
+        // UNSPEC and unix sockets have no IP address. Datagrams cannot come over a connection.
         Some(0x00 | 0x31) => None,
         _ => return Err(malformed("transport")),
     };
@@ -237,7 +240,7 @@ pub fn parse_v2(bytes: &[u8]) -> Result<Header, Refused> {
     Ok(header)
 }
 
-/// An id as text; `None` when it is empty or could not be one.
+/// Returns an id as text; `None` when it is empty, longer than 64 bytes or not printable.
 fn name(id: &[u8]) -> Option<Box<str>> {
     let is_text = !id.is_empty() && id.len() <= 64 && id.iter().all(u8::is_ascii_graphic);
     std::str::from_utf8(id)

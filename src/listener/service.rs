@@ -1,5 +1,5 @@
-//! Between hyper and the service of a connection: the request types meet here, and what begins and
-//! ends is told to the connection's [`Activity`].
+//! The adapter between hyper and the service of a connection. It converts the request type and records
+//! the beginning and the end of each request in the connection's [`Activity`].
 
 use std::cell::RefCell;
 use std::convert::Infallible;
@@ -8,9 +8,8 @@ use std::pin::Pin;
 use std::sync::Arc;
 use std::task::{Context, Poll, ready};
 
-use bytes::Bytes;
 use http::header::{self, HeaderValue};
-use http_body::{Body, Frame, SizeHint};
+use http_body::Body;
 use hyper::body::Incoming;
 use tower::Service;
 
@@ -18,13 +17,14 @@ use crate::http::activity::Activity;
 use crate::http::body::{ClientBody, ClientStream};
 use crate::http::framing::Malformed;
 use crate::http::{Received, RequestBody};
-use crate::listener::streams::{StreamState, Streams};
+use crate::listener::http2::streams::{StreamState, Streams};
+use crate::listener::tracked_body::{InFlight, TrackedBody};
 
-/// hyper's service for one connection.
+/// The service that hyper calls for one connection.
 #[derive(Debug)]
-pub struct ConnectionService<S> {
-    /// `RefCell`: hyper calls with `&self` and tower wants `&mut self`; a clone per request would
-    /// touch reference counts that all workers share. hyper never calls while it is being called.
+pub(super) struct ConnectionService<S> {
+    /// `RefCell`: hyper calls with `&self` and tower requires `&mut self`; a clone per request would
+    /// touch reference counts that all workers share. hyper makes no nested calls.
     inner: RefCell<S>,
     activity: Arc<Activity>,
     /// The streams of an HTTP/2 connection; absent on HTTP/1.1.
@@ -33,7 +33,7 @@ pub struct ConnectionService<S> {
 
 impl<S> ConnectionService<S> {
     /// Wraps the service of one HTTP/1.1 connection.
-    pub fn http1(inner: S, activity: Arc<Activity>) -> Self {
+    pub(super) fn http1(inner: S, activity: Arc<Activity>) -> Self {
         Self {
             inner: RefCell::new(inner),
             activity,
@@ -41,13 +41,13 @@ impl<S> ConnectionService<S> {
         }
     }
 
-    /// The service inside.
-    pub fn into_inner(self) -> S {
+    /// Returns the wrapped service.
+    pub(super) fn into_inner(self) -> S {
         self.inner.into_inner()
     }
 
     /// Wraps the service of one HTTP/2 connection.
-    pub fn http2(inner: S, activity: Arc<Activity>, streams: Arc<Streams>) -> Self {
+    pub(super) fn http2(inner: S, activity: Arc<Activity>, streams: Arc<Streams>) -> Self {
         Self {
             inner: RefCell::new(inner),
             activity,
@@ -66,17 +66,17 @@ where
     type Future = TrackedFuture<S::Future>;
 
     fn call(&self, request: http::Request<Incoming>) -> Self::Future {
-        // RFC 9112 section 6.1: a connection that brought both Content-Length and chunked should
-        // close after the answer. hyper has already dropped the length, so every chunked request
-        // is treated so.
         let stream = self.streams.as_ref().map(|streams| streams.open());
+        // RFC 9112 section 6.1: after a request with both Content-Length and chunked the connection
+        // should be closed. hyper has already removed the length, so the connection is closed after
+        // every chunked request. If hyper kept the length, other chunked requests could keep it open.
         let closes = stream.is_none() && request.headers().contains_key(header::TRANSFER_ENCODING);
         let mut request = request.map(|body| {
             if body.is_end_stream() {
                 RequestBody::Empty
             } else {
-                let waits = stream.clone().map(|stream| stream as Arc<dyn ClientStream>);
-                RequestBody::Incoming(ClientBody::new(body, Arc::clone(&self.activity), waits))
+                let stream = stream.clone().map(|stream| stream as Arc<dyn ClientStream>);
+                RequestBody::Incoming(ClientBody::new(body, Arc::clone(&self.activity), stream))
             }
         });
         if stream.is_some() {
@@ -88,9 +88,8 @@ where
                 request.extensions_mut().insert(Malformed::Fragment);
             }
         }
-        self.activity.begin_request();
         TrackedFuture {
-            guard: Some(Guard(Arc::clone(&self.activity))),
+            in_flight: Some(InFlight::begin(&self.activity)),
             inner: self.inner.borrow_mut().call(request),
             stream,
             closes,
@@ -98,9 +97,10 @@ where
     }
 }
 
-/// Bytes the head of a request may have taken on the wire: not compressed, in frames of its own.
+/// Returns the maximum number of bytes that the head of a request has taken on the wire: without
+/// compression, in frames of its own.
 fn head_bytes<B>(request: &http::Request<B>) -> usize {
-    // The pseudo-fields, and a field's two lengths.
+    // `LEAST` stands for the frame and the pseudo-header fields, `FIELD` for the two lengths of a field.
     const LEAST: usize = 128;
     const FIELD: usize = 8;
     let target = request.uri().path_and_query();
@@ -110,20 +110,10 @@ fn head_bytes<B>(request: &http::Request<B>) -> usize {
     LEAST + target + fields.sum::<usize>()
 }
 
-/// One request in flight; dropping it ends it.
+/// The future answer of a request. The request is in flight until the body of the answer is dropped.
 #[derive(Debug)]
-struct Guard(Arc<Activity>);
-
-impl Drop for Guard {
-    fn drop(&mut self) {
-        self.0.end_request();
-    }
-}
-
-/// The answer on its way; its request is in flight until its body is dropped.
-#[derive(Debug)]
-pub struct TrackedFuture<F> {
-    guard: Option<Guard>,
+pub(super) struct TrackedFuture<F> {
+    in_flight: Option<InFlight>,
     inner: F,
     stream: Option<Arc<StreamState>>,
     closes: bool,
@@ -132,7 +122,7 @@ pub struct TrackedFuture<F> {
 impl<F> Drop for TrackedFuture<F> {
     fn drop(&mut self) {
         if let Some(stream) = &self.stream {
-            stream.note_given_up();
+            stream.note_cancelled();
         }
     }
 }
@@ -146,14 +136,14 @@ where
     fn poll(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Self::Output> {
         let this = self.get_mut();
         if let Some(stream) = &this.stream {
-            stream.tie();
+            stream.set_task();
         }
         let Ok(mut response) = ready!(Pin::new(&mut this.inner).poll(cx));
-        // Asked for here and not by hyper's own shutdown, which closes a connection whose first
-        // request has not come yet.
+        // The close is requested by a header field and not by hyper's graceful shutdown, which would
+        // also close a connection whose first request has not come yet.
         let is_http1 = this.stream.is_none();
-        let is_last = this.guard.as_ref().is_some_and(|Guard(activity)| {
-            // What of a body is still to come, hyper does not read: it closes behind the answer.
+        let is_last = this.in_flight.as_ref().is_some_and(|InFlight(activity)| {
+            // hyper does not read the rest of a body: it closes the connection after the answer.
             let has_rest = || activity.is_in_body() || activity.has_unread_body();
             activity.is_leaving() || (is_http1 && has_rest())
         });
@@ -165,111 +155,13 @@ where
         if let Some(stream) = &this.stream {
             // HTTP/2 has no such field (RFC 9113 section 8.2.2).
             response.headers_mut().remove(header::CONNECTION);
-            // hyper asks for the body when the client has opened its window.
+            // hyper polls the body when the client has opened its window.
             stream.set_waits_for_client(true);
         }
         let stream = this.stream.take();
-        let guard = this.guard.take();
-        Poll::Ready(Ok(response.map(|inner| TrackedBody {
-            inner,
-            rest: Bytes::new(),
-            stream,
-            guard,
-        })))
-    }
-}
-
-/// Most bytes an HTTP/2 stream is given at a time. A stream shows that its client takes something when
-/// it is asked for more, so each piece must be one that a slow client takes within the stall time.
-const PIECE: usize = 16 * 1024;
-
-/// An answer's body that keeps its request in flight.
-#[derive(Debug)]
-pub struct TrackedBody<B> {
-    inner: B,
-    /// What of the last frame is yet to be handed on.
-    rest: Bytes,
-    stream: Option<Arc<StreamState>>,
-    guard: Option<Guard>,
-}
-
-impl<B: Body<Data = Bytes> + Unpin> Body for TrackedBody<B> {
-    type Data = Bytes;
-    type Error = B::Error;
-
-    #[inline]
-    fn poll_frame(
-        mut self: Pin<&mut Self>,
-        cx: &mut Context<'_>,
-    ) -> Poll<Option<Result<Frame<Bytes>, B::Error>>> {
-        let this = &mut *self;
-        if this.rest.is_empty() {
-            let polled = Pin::new(&mut this.inner).poll_frame(cx);
-            let Some(stream) = &this.stream else {
-                return polled;
-            };
-            // After a frame the client has to take it before the next one is asked for.
-            stream.set_waits_for_client(polled.is_ready());
-            match polled {
-                Poll::Ready(Some(Ok(frame))) => match frame.into_data() {
-                    Ok(data) => this.rest = data,
-                    Err(frame) => return Poll::Ready(Some(Ok(frame))),
-                },
-                other => return other,
-            }
-        } else if let Some(stream) = &this.stream {
-            stream.set_waits_for_client(true);
-        }
-        let piece = this.rest.split_to(this.rest.len().min(PIECE));
-        if let Some(guard) = &this.guard {
-            // A client says again and again that it has taken something.
-            guard.0.earn(piece.len() / 16 + 64);
-        }
-        Poll::Ready(Some(Ok(Frame::data(piece))))
-    }
-
-    fn is_end_stream(&self) -> bool {
-        self.rest.is_empty() && self.inner.is_end_stream()
-    }
-
-    fn size_hint(&self) -> SizeHint {
-        let (inner, rest) = (
-            self.inner.size_hint(),
-            u64::try_from(self.rest.len()).unwrap_or(u64::MAX),
-        );
-        let mut hint = SizeHint::new();
-        if let Some(upper) = inner.upper() {
-            hint.set_upper(upper.saturating_add(rest));
-        }
-        hint.set_lower(inner.lower().saturating_add(rest));
-        hint
-    }
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[tokio::test]
-    async fn a_stream_is_given_a_frame_in_pieces() {
-        let sent: Vec<u8> = (0..40_000_u32)
-            .map(|place| place.to_le_bytes()[0])
-            .collect();
-        let mut body = TrackedBody {
-            inner: http_body_util::Full::new(Bytes::from(sent.clone())),
-            rest: Bytes::new(),
-            stream: Some(Streams::default().open()),
-            guard: None,
-        };
-        let (mut came, mut pieces) = (Vec::new(), 0);
-        while !body.is_end_stream() {
-            assert_eq!(body.size_hint().exact(), Some(40_000 - came.len() as u64));
-            let frame = std::future::poll_fn(|cx| Pin::new(&mut body).poll_frame(cx)).await;
-            let data = frame.unwrap().unwrap().into_data().unwrap();
-            assert!(!data.is_empty() && data.len() <= PIECE);
-            came.extend_from_slice(&data);
-            pieces += 1;
-        }
-        assert!(came == sent && pieces == 3);
+        let in_flight = this.in_flight.take();
+        Poll::Ready(Ok(
+            response.map(|inner| TrackedBody::new(inner, stream, in_flight))
+        ))
     }
 }

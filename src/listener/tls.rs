@@ -1,9 +1,9 @@
 //! TLS towards clients: certificates by server name, protocol and cipher choice.
 //!
 //! A name is looked up exactly, then with its first label replaced by a wildcard (one label only, as
-//! in certificates). Without a match the default certificate answers; without a default the handshake
-//! is refused. rustls has no key exchange without forward secrecy, so a client needs TLS 1.2 with
-//! ECDHE or TLS 1.3.
+//! in certificates). Without a match the default certificate is used; without a default the handshake
+//! fails. rustls has no key exchange without forward secrecy, so a client needs TLS 1.2 with ECDHE or
+//! TLS 1.3.
 
 use std::collections::HashMap;
 use std::sync::{Arc, PoisonError, RwLock};
@@ -16,8 +16,8 @@ use rustls::sign::CertifiedKey;
 
 use crate::config::Certificate;
 
-/// aws-lc-rs with AES-128-GCM first: with AES hardware it is the cheapest suite per byte, and no
-/// client of a fixed-IP proxy is known to need more.
+/// Returns the aws-lc-rs provider with AES-128-GCM first: with AES hardware it is the cheapest suite
+/// per byte, and no client of a fixed-IP proxy is known to need more.
 #[must_use]
 pub fn provider() -> CryptoProvider {
     let mut provider = aws_lc_rs::default_provider();
@@ -41,7 +41,7 @@ pub struct CertificateTable {
 }
 
 impl CertificateTable {
-    /// The table of `certificates`; the first one with a name keeps it.
+    /// Creates the table of `certificates`. When several have the same name, the first one is used.
     #[must_use]
     pub fn new(certificates: &[Certificate]) -> Self {
         let mut table = Self::default();
@@ -63,7 +63,7 @@ impl CertificateTable {
         table
     }
 
-    /// The certificate for `name`, lower case; `None` stands for a client that names none.
+    /// Returns the certificate for `name`, which is in lower case; `None` is a client without SNI.
     #[must_use]
     pub fn find(&self, name: Option<&str>) -> Option<Arc<CertifiedKey>> {
         let named = name.and_then(|name| {
@@ -74,18 +74,18 @@ impl CertificateTable {
     }
 }
 
-/// The table every listener looks certificates up in; it can be replaced while they serve.
+/// The current certificate table of all listeners, which can be replaced while they serve.
 #[derive(Debug, Default)]
 pub struct Certificates(RwLock<Arc<CertificateTable>>);
 
 impl Certificates {
-    /// Holds `table`.
+    /// Starts with `table`.
     #[must_use]
     pub fn new(table: CertificateTable) -> Self {
         Self(RwLock::new(Arc::new(table)))
     }
 
-    /// Handshakes from now on use `table`.
+    /// Uses `table` for all handshakes from now on.
     pub fn replace(&self, table: CertificateTable) {
         *self.0.write().unwrap_or_else(PoisonError::into_inner) = Arc::new(table);
     }
@@ -94,16 +94,17 @@ impl Certificates {
 impl ResolvesServerCert for Certificates {
     fn resolve(&self, hello: ClientHello<'_>) -> Option<Arc<CertifiedKey>> {
         let table = Arc::clone(&self.0.read().unwrap_or_else(PoisonError::into_inner));
-        // rustls has lower-cased the name.
+        // rustls has converted the name to lower case.
         table.find(hello.server_name())
     }
 }
 
-/// The server side of TLS for a listener.
+/// Creates the TLS settings of a listener. With `has_http2` it offers `h2` by ALPN.
 ///
 /// # Errors
 ///
-/// When the provider cannot serve TLS 1.2 and 1.3, or has no random source for tickets.
+/// [`rustls::Error::General`] when the provider supports neither TLS 1.2 nor 1.3, or fails to create
+/// the key of the session tickets.
 pub fn server_config(
     certificates: Arc<Certificates>,
     has_http2: bool,
@@ -118,7 +119,7 @@ pub fn server_config(
     }
     config.alpn_protocols.push(b"http/1.1".to_vec());
     config.ignore_client_order = true;
-    // Stateless tickets: a session cache would be memory per client.
+    // Stateless tickets: a session cache would take memory per client.
     config.ticketer = aws_lc_rs::Ticketer::new()?;
     config.session_storage = Arc::new(rustls::server::NoServerSessionStorage {});
     Ok(Arc::new(config))

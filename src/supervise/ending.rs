@@ -7,6 +7,7 @@ use tokio::task::JoinHandle;
 
 use crate::app::Running;
 use crate::config::Address;
+use crate::net::unix;
 use crate::supervise::signals::{SignalAction, Signals};
 use crate::supervise::{commands, systemd};
 use crate::telemetry::sink::SharedSink;
@@ -55,8 +56,7 @@ pub(super) async fn drain(
     if !is_replaced
         && let Some(admin) = &running.config().admin
         && let Address::Unix(path) = &admin.address
-        && let Err(error) = std::fs::remove_file(path)
     {
-        tracing::debug!(path = %path.display(), %error, "cannot remove the socket file");
+        unix::remove_closed(path);
     }
 }

@@ -9,8 +9,10 @@ use std::pin::Pin;
 use std::sync::Arc;
 
 use ossgate::http::activity::Activity;
-use ossgate::listener::cork::Corked;
-use ossgate::listener::io::{ClientIo, Socket, Stream};
+use ossgate::listener::client_io::ClientIo;
+use ossgate::listener::http2::cork::Corked;
+use ossgate::net::socket::Socket;
+use ossgate::net::stream::MaybeTls;
 use rustls::pki_types::pem::PemObject;
 use rustls::pki_types::{CertificateDer, PrivateKeyDer, ServerName};
 use rustls::{ClientConfig, RootCertStore, ServerConfig};
@@ -47,7 +49,7 @@ async fn connected() -> (Corked, TlsStream<TcpStream>) {
         TlsConnector::from(Arc::new(client)).connect(name, socket.unwrap()),
         TlsAcceptor::from(Arc::new(server)).accept(Socket::Tcp(accepted.unwrap().0)),
     );
-    let stream = Stream::Tls(Box::new(server.unwrap()));
+    let stream = MaybeTls::Tls(Box::new(server.unwrap()));
     let corked = Corked::new(ClientIo::new(stream, Arc::new(Activity::default())));
     (corked, client.unwrap())
 }

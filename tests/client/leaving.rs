@@ -18,7 +18,7 @@ use ossgate::config;
 use ossgate::http::Received;
 use ossgate::http::context::ConnectionInfo;
 use ossgate::listener::{Listening, MakeService, Places};
-use ossgate::shutdown::Wish;
+use ossgate::shutdown::LeaveRequest;
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::TcpStream;
 use tokio::time::{Instant, timeout};
@@ -154,7 +154,7 @@ async fn a_request_that_has_arrived_is_served_although_its_connection_is_about_t
         .config;
     let places = Places {
         served: 10,
-        refused: 0,
+        turned_away: 0,
     };
     let (listening, sockets) = Listening::bind(
         &listener.listeners[0],
@@ -171,7 +171,7 @@ async fn a_request_that_has_arrived_is_served_although_its_connection_is_about_t
     assert_eq!(ask(&mut client, REQUEST).await, Ok(true));
     let mut client = client.into_std().unwrap();
     client.write_all(REQUEST.as_bytes()).unwrap();
-    listening.trigger.ask(Wish::LeaveNow);
+    listening.trigger.request_leave(LeaveRequest::AtOnce);
     // Tasks that are ready run before the event loop polls the sockets.
     tokio::task::yield_now().await;
     client.set_nonblocking(false).unwrap();

@@ -17,7 +17,7 @@ fn extension(kind: u8, value: &[u8]) -> Vec<u8> {
 
 const V4: [u8; 12] = [198, 51, 100, 7, 10, 0, 0, 1, 0xc8, 0x22, 0x01, 0xbb];
 
-fn client(header: Result<Header, Refused>) -> Option<IpAddr> {
+fn client(header: Result<Header, HeaderError>) -> Option<IpAddr> {
     header.unwrap().client
 }
 
@@ -89,7 +89,7 @@ fn version_2_commands_and_families() {
 }
 
 #[test]
-fn extensions_name_vpc_and_endpoint_and_hold_a_checksum() {
+fn extensions_carry_the_vpc_the_endpoint_and_a_checksum() {
     let body = [
         &V4[..],
         &extension(0xe1, b"\x01vpc-2ze1"),
@@ -166,7 +166,7 @@ async fn only_the_allowed_version_and_no_endless_header_is_read() {
 
 proptest::proptest! {
     #[test]
-    fn any_bytes_are_a_header_or_none(
+    fn any_bytes_are_parsed_or_are_an_error(
         tail in proptest::collection::vec(proptest::num::u8::ANY, 0..80),
         family in proptest::num::u8::ANY,
     ) {

@@ -1,12 +1,12 @@
-//! The streams of one HTTP/2 connection, as far as stalls are concerned.
+//! The streams of one HTTP/2 connection, for the detection of stalls and of cancelled streams.
 //!
-//! A client can leave a stream's window shut and go on talking on the connection, so what moves on
-//! the socket says nothing about a stream. Each stream notes what it waits for; on the connection's
-//! tick, those that have waited for their client for too long are reset, and the others go on.
+//! A client can leave a stream's window shut and still send on the connection, so the bytes on the
+//! socket show nothing about a stream. Each stream records whether it waits for the client; on the
+//! connection's tick, those that have waited for too long are reset, and the others go on.
 //!
-//! A client can also open streams only to give them up, each of which costs an upstream request and
-//! its connection (CVE-2023-44487; hyper limits only those it has not handed out yet). More of that
-//! than any user's client does ends the connection.
+//! A client can also open streams only to cancel them, each of which costs an upstream request and its
+//! connection (CVE-2023-44487; hyper limits only the streams it has not handed out yet). A connection
+//! with more cancelled streams than any user's client causes is closed.
 
 use std::cell::RefCell;
 use std::future::Future;
@@ -23,19 +23,19 @@ use crate::http::body::ClientStream;
 /// What one stream waits for. Written by the stream's task, read by its connection's; both run on
 /// one worker thread.
 #[derive(Debug, Default)]
-pub struct StreamState {
-    /// Whether the next move is the client's: it has to open its window, or to send its body.
+pub(in crate::listener) struct StreamState {
+    /// Whether the client has to act next: to open its window, or to send its body.
     waits_for_client: AtomicBool,
-    /// Ticks for which that has been so.
+    /// The number of ticks for which the stream has waited for the client.
     ticks: AtomicU32,
     task: OnceLock<Arc<OnceLock<AbortHandle>>>,
-    given_up: Arc<AtomicU32>,
+    cancelled: Arc<AtomicU32>,
 }
 
-/// A stream's flow-control window, in bytes: what one upload may have in memory.
-pub const STREAM_WINDOW: u32 = 512 * 1024;
-/// Streams a client may give up before their answers, between two ticks.
-const GIVEN_UP: u32 = 200;
+/// A stream's flow-control window, in bytes: the memory that one upload may take.
+pub(super) const STREAM_WINDOW: u32 = 512 * 1024;
+/// The number of streams a client may cancel before their answers, between two ticks.
+const CANCELLED: u32 = 200;
 
 impl ClientStream for StreamState {
     fn note_body_waiting(&self) {
@@ -52,14 +52,14 @@ impl ClientStream for StreamState {
 }
 
 impl StreamState {
-    /// The next move is, or is not, the client's; either way something has moved.
-    pub fn set_waits_for_client(&self, is: bool) {
+    /// Records whether the client has to act next. Every call counts as progress.
+    pub(in crate::listener) fn set_waits_for_client(&self, is: bool) {
         self.waits_for_client.store(is, Relaxed);
         self.ticks.store(0, Relaxed);
     }
 
-    /// Ties the stream to the task that runs it. Called inside that task.
-    pub fn tie(&self) {
+    /// Records the task that runs the stream, which is the current one.
+    pub(in crate::listener) fn set_task(&self) {
         CURRENT.with_borrow(|current| {
             if let Some(current) = current {
                 self.task.get_or_init(|| Arc::clone(current));
@@ -67,10 +67,10 @@ impl StreamState {
         });
     }
 
-    /// The client has given the stream up before its answer.
-    pub fn note_given_up(&self) {
-        self.given_up
-            .store(self.given_up.load(Relaxed).saturating_add(1), Relaxed);
+    /// Counts a stream that the client has cancelled before its answer.
+    pub(in crate::listener) fn note_cancelled(&self) {
+        self.cancelled
+            .store(self.cancelled.load(Relaxed).saturating_add(1), Relaxed);
     }
 
     fn reset(&self) {
@@ -83,18 +83,18 @@ impl StreamState {
 
 /// The streams in flight on one connection.
 #[derive(Debug, Default)]
-pub struct Streams {
+pub(in crate::listener) struct Streams {
     /// Locked on the worker's own thread only, so never contended.
     all: Mutex<Vec<Arc<StreamState>>>,
-    /// Since the last tick.
-    given_up: Arc<AtomicU32>,
+    /// The number of cancelled streams since the last tick.
+    cancelled: Arc<AtomicU32>,
 }
 
 impl Streams {
-    /// A new stream.
-    pub fn open(&self) -> Arc<StreamState> {
+    /// Adds a stream.
+    pub(in crate::listener) fn open(&self) -> Arc<StreamState> {
         let state = Arc::new(StreamState {
-            given_up: Arc::clone(&self.given_up),
+            cancelled: Arc::clone(&self.cancelled),
             ..StreamState::default()
         });
         let mut all = self.all.lock().unwrap_or_else(PoisonError::into_inner);
@@ -102,42 +102,42 @@ impl Streams {
         state
     }
 
-    /// Whether the client opens streams only to give them up.
-    #[must_use]
-    pub fn is_churned(&self) -> bool {
-        self.given_up.load(Relaxed) > GIVEN_UP
+    /// Whether the client has cancelled more streams since the last tick than allowed.
+    pub(super) fn has_too_many_cancelled(&self) -> bool {
+        self.cancelled.load(Relaxed) > CANCELLED
     }
 
-    /// Called once per tick: resets what has waited for its client for more than `limit` ticks;
-    /// how many that were.
-    pub fn tick(&self, limit: u32) -> usize {
-        self.given_up.store(0, Relaxed);
+    /// Called once per tick. Resets the streams that have waited for the client for more than `limit`
+    /// ticks, and returns their number.
+    pub(super) fn tick(&self, limit: u32) -> usize {
+        self.cancelled.store(0, Relaxed);
         let mut all = self.all.lock().unwrap_or_else(PoisonError::into_inner);
-        let mut late = 0;
+        let mut stalled = 0;
         all.retain(|state| {
             let is_open = Arc::strong_count(state) > 1;
             if is_open && state.waits_for_client.load(Relaxed) {
                 let ticks = state.ticks.fetch_add(1, Relaxed).saturating_add(1);
                 if ticks > limit {
                     state.reset();
-                    late += 1;
+                    stalled += 1;
                     return false;
                 }
             }
             is_open
         });
-        late
+        stalled
     }
 }
 
 thread_local! {
-    /// The task being polled.
+    /// The task that is being polled.
     static CURRENT: RefCell<Option<Arc<OnceLock<AbortHandle>>>> = const { RefCell::new(None) };
 }
 
-/// Runs hyper's HTTP/2 streams as tasks of this worker that can be reset one by one.
+/// Runs hyper's HTTP/2 streams as tasks of this worker, so that each can be reset by itself. hyper has
+/// no other way to reset a stream from outside.
 #[derive(Clone, Debug)]
-pub struct StreamSpawner;
+pub(super) struct StreamSpawner;
 
 impl<F> hyper::rt::Executor<F> for StreamSpawner
 where
@@ -146,25 +146,25 @@ where
 {
     fn execute(&self, stream: F) {
         let handle = Arc::new(OnceLock::new());
-        let task = tokio::spawn(Tied {
+        let task = tokio::spawn(StreamTask {
             inner: stream,
             handle: Arc::clone(&handle),
         });
-        // The task has not run yet: it runs on this thread.
+        // The task runs on this thread, so it has not started yet.
         handle.get_or_init(|| task.abort_handle());
     }
 }
 
 pin_project! {
-    /// A stream's task, which can be found while it runs.
-    struct Tied<F> {
+    /// The task of a stream. While it is polled, [`CURRENT`] holds its handle.
+    struct StreamTask<F> {
         #[pin]
         inner: F,
         handle: Arc<OnceLock<AbortHandle>>,
     }
 }
 
-impl<F: Future> Future for Tied<F> {
+impl<F: Future> Future for StreamTask<F> {
     type Output = F::Output;
 
     fn poll(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<F::Output> {
@@ -181,7 +181,7 @@ mod tests {
     use super::*;
 
     #[tokio::test]
-    async fn a_stream_that_waits_for_its_client_too_long_is_reset_and_others_are_not() {
+    async fn a_stream_that_waits_for_the_client_too_long_is_reset_and_others_are_not() {
         let streams = Streams::default();
         let (stalled, moving) = (streams.open(), streams.open());
         stalled.set_waits_for_client(true);

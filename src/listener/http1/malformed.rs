@@ -1,8 +1,8 @@
-//! The answer to a client whose request cannot be read, or whose head does not come.
+//! The answer to a request that cannot be parsed, or whose head does not come in time.
 //!
-//! hyper would answer by itself, with a status and nothing else, and neither log nor metrics would
-//! know of it. So its answer is held back ([`ClientIo::watch_http1`]), and the connection's service
-//! is called with an empty request that says what is wrong.
+//! hyper's own answer is a status and nothing else, and it appears neither in the access log nor in
+//! the metrics. It is therefore held back ([`super::hyper_io`]), and the connection's service is called
+//! with an empty request whose extension names the error ([`Malformed`]).
 
 use std::convert::Infallible;
 use std::time::SystemTime;
@@ -17,9 +17,9 @@ use tower::Service;
 
 use crate::http::framing::Malformed;
 use crate::http::{Received, RequestBody};
-use crate::listener::io::ClientIo;
+use crate::listener::client_io::ClientIo;
 
-/// What hyper meant by the status of its own answer.
+/// Returns the error for which hyper answers with `status`.
 pub(super) fn reason(status: StatusCode) -> Malformed {
     match status {
         StatusCode::REQUEST_HEADER_FIELDS_TOO_LARGE => Malformed::HeadTooLarge,
@@ -28,15 +28,16 @@ pub(super) fn reason(status: StatusCode) -> Malformed {
     }
 }
 
-/// Writes what `service` has to say to a request refused for `why`; the connection must end then.
+/// Writes the answer of `service` to a request with the error `why`. The connection must be closed
+/// after that.
 pub(super) async fn answer<S, B>(io: &mut ClientIo, mut service: S, why: Malformed)
 where
     S: Service<Received, Response = http::Response<B>, Error = Infallible>,
     B: Body<Data = Bytes>,
 {
-    let Ok(response) = service.call(stand_in(why)).await;
+    let Ok(response) = service.call(placeholder(why)).await;
     let (mut head, body) = response.into_parts();
-    // The whole body: the proxy has made it.
+    // The proxy has made this body, so it is small and complete.
     let Ok(body) = body.collect().await else {
         return;
     };
@@ -46,7 +47,7 @@ where
     headers.insert(header::CONNECTION, HeaderValue::from_static("close"));
     #[expect(
         clippy::disallowed_methods,
-        reason = "hyper dates its answers by itself, too"
+        reason = "hyper adds a date to its own answers as well"
     )]
     let now = SystemTime::now();
     if let Ok(date) = HeaderValue::try_from(httpdate::fmt_http_date(now)) {
@@ -60,14 +61,14 @@ where
     }
     bytes.extend_from_slice(b"\r\n");
     bytes.extend_from_slice(&body);
-    // A client that is gone or takes nothing is not answered; who closes bounds the time.
+    // A failed write needs no handling: the connection ends anyway. The caller limits the time.
     if io.write_all(&bytes).await.is_ok() {
         drop(io.flush().await);
     }
 }
 
-/// A request of which nothing is known.
-fn stand_in(why: Malformed) -> Received {
+/// Returns a request with a method and a target that no client can send.
+fn placeholder(why: Malformed) -> Received {
     let mut request = http::Request::new(RequestBody::Empty);
     if let Ok(method) = Method::from_bytes(b"-") {
         *request.method_mut() = method;

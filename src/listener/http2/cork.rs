@@ -1,9 +1,10 @@
-//! One write for what an HTTP/2 connection has to say at a time.
+//! One write for all frames that an HTTP/2 connection produces in one poll.
 //!
-//! h2 flushes after each DATA frame, so that answers which are ready together leave one by one, each
-//! with its system call. Here a flush is put off until the connection has been polled: its owner
-//! calls [`Corked::poll_uncork`] then. What is held back is bounded by rustls's own buffer of encrypted
-//! bytes; when that is full, the socket is written at once. Plain text is not held back.
+//! h2 flushes after each DATA frame, so that answers which are ready together are written one by one,
+//! each with its own system call. Here a flush is delayed until the connection has been polled; then
+//! the owner of the connection calls [`Corked::poll_uncork`]. rustls's buffer of encrypted bytes bounds
+//! what is held back; when that buffer is full, the socket is written at once. Plain text is not held
+//! back. If h2 flushed once per poll, this type could go.
 
 use std::io;
 use std::pin::Pin;
@@ -12,9 +13,9 @@ use std::task::{Context, Poll};
 
 use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
 
-use crate::listener::io::ClientIo;
+use crate::listener::client_io::ClientIo;
 
-/// A client's socket whose flushes wait. hyper has one handle, the connection's owner another.
+/// A client's socket whose flushes are delayed. hyper has one handle, the connection's owner another.
 #[derive(Clone, Debug)]
 pub struct Corked(
     /// Locked by the connection's task only, so never contended.
@@ -22,7 +23,7 @@ pub struct Corked(
 );
 
 impl Corked {
-    /// Takes a socket.
+    /// Wraps a socket.
     #[must_use]
     pub fn new(io: ClientIo) -> Self {
         Self(Arc::new(Mutex::new(io)))
@@ -36,7 +37,7 @@ impl Corked {
     ///
     /// # Errors
     ///
-    /// Those of the socket.
+    /// The error of the socket.
     pub fn poll_uncork(&mut self, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
         Pin::new(&mut *self.locked()).poll_flush(cx)
     }
@@ -58,7 +59,7 @@ impl AsyncWrite for Corked {
         cx: &mut Context<'_>,
         buf: &[u8],
     ) -> Poll<io::Result<usize>> {
-        self.locked().poll_take(cx, &[io::IoSlice::new(buf)])
+        self.locked().poll_buffer(cx, &[io::IoSlice::new(buf)])
     }
 
     fn poll_write_vectored(
@@ -66,7 +67,7 @@ impl AsyncWrite for Corked {
         cx: &mut Context<'_>,
         bufs: &[io::IoSlice<'_>],
     ) -> Poll<io::Result<usize>> {
-        self.locked().poll_take(cx, bufs)
+        self.locked().poll_buffer(cx, bufs)
     }
 
     fn is_write_vectored(&self) -> bool {

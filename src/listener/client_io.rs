@@ -1,0 +1,216 @@
+//! A client's socket: TCP or unix, plain or TLS, after the bytes that were read from it before the
+//! HTTP connection began.
+//!
+//! Every read and write is recorded in the connection's [`Activity`], from which the deadlines are
+//! computed. HTTP/1.1 and HTTP/2 both use it; each adds its own wrapper
+//! (`http1::hyper_io`, [`super::http2::cork`]).
+
+use std::io::{self, Write};
+use std::pin::Pin;
+use std::sync::Arc;
+use std::task::{Context, Poll};
+use std::time::Duration;
+
+use bytes::{Buf, Bytes};
+use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
+use tokio_rustls::server::TlsStream;
+
+use crate::http::activity::Activity;
+use crate::net::socket::{Socket, peek_byte};
+use crate::net::stream::MaybeTls;
+
+/// The socket of a client, with or without TLS.
+pub type ClientStream = MaybeTls<Socket, TlsStream<Socket>>;
+
+/// The maximum number of bytes read before other tasks on this worker get their turn. hyper may need
+/// long for what it reads: the size of a chunk may have leading zeros without end, which hyper reads
+/// one by one.
+const READ_BURST: usize = 256 * 1024;
+
+/// The bytes of a client connection.
+#[derive(Debug)]
+pub struct ClientIo {
+    stream: ClientStream,
+    /// Bytes that were read too early and are read again first.
+    prefix: Bytes,
+    activity: Arc<Activity>,
+    /// Bytes read since the task last yielded.
+    burst: usize,
+}
+
+impl ClientIo {
+    /// Wraps a socket.
+    #[must_use]
+    pub fn new(stream: ClientStream, activity: Arc<Activity>) -> Self {
+        Self {
+            stream,
+            prefix: Bytes::new(),
+            activity,
+            burst: 0,
+        }
+    }
+
+    /// Returns the record of what happens on this connection.
+    #[inline]
+    pub(super) fn activity(&self) -> &Arc<Activity> {
+        &self.activity
+    }
+
+    /// Puts bytes back in front of what the socket will return. An empty piece is dropped: it would
+    /// keep the whole read buffer it was cut from alive while the connection is parked.
+    pub fn put_back(&mut self, bytes: Bytes) {
+        if self.prefix.is_empty() {
+            self.prefix = bytes;
+        } else if !bytes.is_empty() {
+            let mut joined = Vec::with_capacity(bytes.len() + self.prefix.len());
+            joined.extend_from_slice(&bytes);
+            joined.extend_from_slice(&self.prefix);
+            self.prefix = joined.into();
+        }
+        if self.prefix.is_empty() {
+            self.prefix = Bytes::new();
+        }
+    }
+
+    /// Makes the close a TCP reset, which no client mistakes for the end of a body.
+    pub fn reset_on_close(&self) {
+        if let socket @ Socket::Tcp(_) = self.stream.socket()
+            && let Err(error) = socket.raw().set_linger(Some(Duration::ZERO))
+        {
+            tracing::debug!(%error, "cannot reset a connection");
+        }
+    }
+
+    /// Waits until the socket has something to read, holding no buffer. Cancel-safe.
+    ///
+    /// # Errors
+    ///
+    /// When the event loop has ended.
+    pub async fn readable(&self) -> io::Result<()> {
+        if !self.prefix.is_empty() {
+            return Ok(());
+        }
+        self.stream.socket().readable().await
+    }
+
+    /// Whether the client has sent something that has not been read. Makes a system call, because the
+    /// event loop may not have reported the bytes yet.
+    #[must_use]
+    pub fn has_unread_bytes(&self) -> bool {
+        !self.prefix.is_empty() || matches!(peek_byte(&self.stream.socket().raw()), Ok(1..))
+    }
+
+    /// Takes bytes that [`AsyncWrite::poll_flush`] sends later. Writes to the socket only when rustls
+    /// has no room for them, or when the connection is not encrypted.
+    pub fn poll_buffer(
+        &mut self,
+        cx: &mut Context<'_>,
+        bufs: &[io::IoSlice<'_>],
+    ) -> Poll<io::Result<usize>> {
+        if let MaybeTls::Tls(io) = &mut self.stream {
+            let taken = io.get_mut().1.writer().write_vectored(bufs)?;
+            if taken > 0 {
+                return Poll::Ready(Ok(taken));
+            }
+        }
+        Pin::new(self).poll_write_vectored(cx, bufs)
+    }
+
+    #[inline]
+    fn note_write<T>(&self, polled: &Poll<io::Result<T>>) {
+        self.activity.set_write_blocked(polled.is_pending());
+        if polled.is_ready() {
+            self.activity.note_progress();
+        }
+    }
+}
+
+impl AsyncRead for ClientIo {
+    #[inline]
+    fn poll_read(
+        self: Pin<&mut Self>,
+        cx: &mut Context<'_>,
+        buf: &mut ReadBuf<'_>,
+    ) -> Poll<io::Result<()>> {
+        let this = self.get_mut();
+        if !this.prefix.is_empty() {
+            let length = this.prefix.len().min(buf.remaining());
+            buf.put_slice(this.prefix.get(..length).unwrap_or_default());
+            this.prefix.advance(length);
+            this.activity.set_read_drained(false);
+            return Poll::Ready(Ok(()));
+        }
+        if this.burst >= READ_BURST {
+            this.burst = 0;
+            cx.waker().wake_by_ref();
+            return Poll::Pending;
+        }
+        let before = buf.filled().len();
+        let polled = Pin::new(&mut this.stream).poll_read(cx, buf);
+        let length = buf.filled().len().saturating_sub(before);
+        this.activity.note_read(length);
+        this.burst = if polled.is_pending() {
+            0
+        } else {
+            this.burst + length
+        };
+        let is_drained = length == 0;
+        this.activity.set_read_drained(is_drained);
+        if !is_drained {
+            this.activity.note_progress();
+        }
+        polled
+    }
+}
+
+impl AsyncWrite for ClientIo {
+    #[inline]
+    fn poll_write(
+        self: Pin<&mut Self>,
+        cx: &mut Context<'_>,
+        buf: &[u8],
+    ) -> Poll<io::Result<usize>> {
+        let this = self.get_mut();
+        let polled = Pin::new(&mut this.stream).poll_write(cx, buf);
+        this.note_write(&polled);
+        polled
+    }
+
+    #[inline]
+    fn poll_write_vectored(
+        self: Pin<&mut Self>,
+        cx: &mut Context<'_>,
+        bufs: &[io::IoSlice<'_>],
+    ) -> Poll<io::Result<usize>> {
+        let this = self.get_mut();
+        let polled = Pin::new(&mut this.stream).poll_write_vectored(cx, bufs);
+        this.note_write(&polled);
+        polled
+    }
+
+    fn is_write_vectored(&self) -> bool {
+        true
+    }
+
+    #[inline]
+    fn poll_flush(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
+        let this = self.get_mut();
+        match &mut this.stream {
+            MaybeTls::Plain(io) => Pin::new(io).poll_flush(cx),
+            MaybeTls::Tls(io) => {
+                // rustls buffers encrypted bytes; a plain socket has nothing to flush.
+                let was_empty = !io.get_ref().1.wants_write();
+                let polled = Pin::new(&mut **io).poll_flush(cx);
+                this.activity.set_write_blocked(polled.is_pending());
+                if !was_empty && polled.is_ready() {
+                    this.activity.note_progress();
+                }
+                polled
+            }
+        }
+    }
+
+    fn poll_shutdown(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
+        Pin::new(&mut self.get_mut().stream).poll_shutdown(cx)
+    }
+}

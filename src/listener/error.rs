@@ -1,0 +1,58 @@
+//! Why a client connection ended early.
+
+use std::error::Error;
+use std::fmt;
+use std::io;
+
+use crate::listener::deadline::ClientTimeout;
+
+/// Why a client connection ended before the client, or a drain, ended it.
+#[derive(Debug)]
+pub(super) enum ConnectionError {
+    /// hyper has ended the connection: the client broke the protocol or closed within a request, or
+    /// the body of an answer failed.
+    Http(hyper::Error),
+    /// The socket failed.
+    Socket(io::Error),
+    /// The client was too slow.
+    Timeout(ClientTimeout),
+    /// The client opened HTTP/2 streams only to cancel them.
+    CancelledStreams,
+    /// The client sent too many bytes on an HTTP/2 connection that belong to no request.
+    FrameBudget,
+}
+
+impl fmt::Display for ConnectionError {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Http(error) => write!(f, "{error}"),
+            Self::Socket(error) => write!(f, "{error}"),
+            Self::Timeout(what) => write!(f, "{what} timeout"),
+            Self::CancelledStreams => f.write_str("too many streams opened and cancelled"),
+            Self::FrameBudget => f.write_str("too many bytes that belong to no request"),
+        }
+    }
+}
+
+impl Error for ConnectionError {
+    fn source(&self) -> Option<&(dyn Error + 'static)> {
+        match self {
+            // Their text is already part of this error's text.
+            Self::Http(error) => error.source(),
+            Self::Socket(error) => error.source(),
+            Self::Timeout(_) | Self::CancelledStreams | Self::FrameBudget => None,
+        }
+    }
+}
+
+impl From<hyper::Error> for ConnectionError {
+    fn from(error: hyper::Error) -> Self {
+        Self::Http(error)
+    }
+}
+
+impl From<ClientTimeout> for ConnectionError {
+    fn from(timeout: ClientTimeout) -> Self {
+        Self::Timeout(timeout)
+    }
+}

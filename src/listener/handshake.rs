@@ -1,0 +1,178 @@
+//! What comes before the first request of a connection: the PROXY header, the TLS handshake, and on
+//! plain text the detection of HTTP/2. Each has its own deadline.
+
+use std::net::SocketAddr;
+use std::sync::Arc;
+use std::time::Duration;
+
+use bytes::BytesMut;
+use tokio::io::AsyncReadExt;
+use tokio_rustls::TlsAcceptor;
+
+use crate::config::ProxyProtocol;
+use crate::http::activity::Activity;
+use crate::http::context::ConnectionInfo;
+use crate::listener::client_io::ClientIo;
+use crate::listener::places::Admission;
+use crate::listener::proxy_protocol::{self, Header, HeaderError};
+use crate::listener::settings::ListenerSettings;
+use crate::net::socket::Socket;
+use crate::net::stream::MaybeTls;
+
+/// The first bytes of an HTTP/2 connection without TLS (RFC 9113 section 3.4).
+const PREFACE: &[u8] = b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n";
+/// The maximum wait for a PROXY header: a load balancer sends it first of all.
+const PROXY_HEADER: Duration = Duration::from_secs(5);
+
+/// The protocol a client speaks.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Protocol {
+    /// HTTP/1.1 or 1.0.
+    Http1,
+    /// HTTP/2.
+    Http2,
+}
+
+/// A connection that is ready for its first request.
+pub(super) struct Established {
+    pub(super) io: ClientIo,
+    pub(super) info: ConnectionInfo,
+    pub(super) protocol: Protocol,
+}
+
+/// Reads the PROXY header, if the listener has one. Returns `None` when the connection cannot be
+/// served: its peer is not a trusted proxy, or the header is missing, malformed or late.
+async fn read_proxy_header(
+    socket: &mut Socket,
+    peer: Option<SocketAddr>,
+    settings: &ListenerSettings,
+) -> Option<Header> {
+    if settings.proxy_protocol == ProxyProtocol::Off {
+        return Some(Header::default());
+    }
+    // The peer of a unix socket is a process of this machine that has access to the socket file.
+    if peer.is_some_and(|peer| !settings.trusts(peer.ip())) {
+        settings.note_bad_proxy_header(peer, &"not one of `trusted_proxies`");
+        return None;
+    }
+    let limit = settings.timeouts.header.min(PROXY_HEADER);
+    let read = proxy_protocol::read(socket, settings.proxy_protocol);
+    match tokio::time::timeout(limit, read).await {
+        Ok(Ok(header)) => return Some(header),
+        // A health check that only connects.
+        Ok(Err(HeaderError::Ended(_))) => {}
+        Ok(Err(error)) => settings.note_bad_proxy_header(peer, &error),
+        Err(_elapsed) => settings.note_bad_proxy_header(peer, &"no PROXY header in time"),
+    }
+    None
+}
+
+/// Reads the PROXY header, completes the TLS handshake and detects the protocol, as far as the
+/// listener's settings have them. Returns `None` when one of them failed.
+pub(super) async fn establish(
+    mut socket: Socket,
+    peer: Option<SocketAddr>,
+    settings: &ListenerSettings,
+    admission: Admission,
+    activity: &Arc<Activity>,
+) -> Option<Established> {
+    let header = read_proxy_header(&mut socket, peer, settings).await?;
+    let info = connection_info(header, peer, settings, admission);
+    if let Some(acceptor) = &settings.tls {
+        return tls_handshake(acceptor, socket, settings, info, activity).await;
+    }
+    let mut io = ClientIo::new(MaybeTls::Plain(socket), Arc::clone(activity));
+    let protocol = if settings.has_http2 {
+        let limit = settings.header_timeout(admission);
+        tokio::time::timeout(limit, detect_protocol(&mut io))
+            .await
+            .ok()
+            .flatten()?
+    } else {
+        Protocol::Http1
+    };
+    Some(Established { io, info, protocol })
+}
+
+fn connection_info(
+    header: Header,
+    peer: Option<SocketAddr>,
+    settings: &ListenerSettings,
+    admission: Admission,
+) -> ConnectionInfo {
+    let peer_ip = peer.map(|peer| peer.ip().to_canonical());
+    let client = header.client.or(peer_ip);
+    ConnectionInfo {
+        listener: Arc::clone(&settings.label),
+        peer,
+        client,
+        vpc_id: header.vpc_id,
+        endpoint_id: header.endpoint_id,
+        tls: None,
+        sni: None,
+        is_trusted: match (settings.proxy_protocol, header.client) {
+            (ProxyProtocol::Off, _) => client.is_none_or(|client| settings.trusts(client)),
+            (_, Some(client)) => settings.trusts(client),
+            // The header names no client, so the bytes prove nothing about their sender.
+            (_, None) => false,
+        },
+        trusted_proxies: Arc::clone(&settings.trusted),
+        max_headers: settings.limits.headers,
+        health_path: settings.health_path.clone(),
+        is_turned_away: admission == Admission::TurnedAway,
+    }
+}
+
+async fn tls_handshake(
+    acceptor: &TlsAcceptor,
+    socket: Socket,
+    settings: &ListenerSettings,
+    mut info: ConnectionInfo,
+    activity: &Arc<Activity>,
+) -> Option<Established> {
+    let peer = info.peer;
+    let handshake = tokio::time::timeout(settings.timeouts.tls_handshake, acceptor.accept(socket));
+    let stream = match handshake.await {
+        Ok(Ok(stream)) => stream,
+        Ok(Err(error)) => {
+            tracing::debug!(?peer, %error, "tls handshake failed");
+            return None;
+        }
+        Err(_elapsed) => {
+            tracing::debug!(?peer, "tls handshake timed out");
+            return None;
+        }
+    };
+    let (_, session) = stream.get_ref();
+    info.tls = session.protocol_version().map(|version| match version {
+        rustls::ProtocolVersion::TLSv1_3 => "TLSv1.3",
+        _ => "TLSv1.2",
+    });
+    info.sni = session.server_name().map(Into::into);
+    let protocol = match session.alpn_protocol() {
+        Some(b"h2") => Protocol::Http2,
+        Some(_) | None => Protocol::Http1,
+    };
+    let io = ClientIo::new(MaybeTls::Tls(Box::new(stream)), Arc::clone(activity));
+    Some(Established { io, info, protocol })
+}
+
+/// Reads until it is clear whether the client speaks HTTP/2, and puts the bytes back. Returns `None`
+/// when the client has closed.
+async fn detect_protocol(io: &mut ClientIo) -> Option<Protocol> {
+    let mut read = BytesMut::with_capacity(PREFACE.len());
+    let protocol = loop {
+        let mut room = [0; PREFACE.len()];
+        let room = room.get_mut(read.len()..)?;
+        let length = io.read(room).await.ok().filter(|length| *length > 0)?;
+        read.extend_from_slice(room.get(..length)?);
+        if read.as_ref() == PREFACE {
+            break Protocol::Http2;
+        }
+        if !PREFACE.starts_with(&read) {
+            break Protocol::Http1;
+        }
+    };
+    io.put_back(read.freeze());
+    Some(protocol)
+}

@@ -1,0 +1,134 @@
+//! The socket on which hyper's HTTP/1.1 connection works.
+//!
+//! Two things that hyper does not report are found in its bytes:
+//!
+//! - Targets with a `#`: hyper drops the `#` and what follows. The bytes of heads are therefore
+//!   searched before hyper reads them ([`crate::http::fragment`]).
+//! - hyper's own error answers to a request that it cannot read: they bypass the service, so neither
+//!   log nor metrics would count them. Such an answer is held back; the connection then sends one of
+//!   its own ([`super::malformed`]).
+//!
+//! Both could be removed if hyper rejected such targets and returned the parse error without answering.
+
+use std::io;
+use std::pin::Pin;
+use std::task::{Context, Poll};
+
+use http::StatusCode;
+use memchr::memmem;
+use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
+
+use crate::http::respond;
+use crate::listener::client_io::ClientIo;
+
+/// A client's socket as hyper gets it.
+#[derive(Debug)]
+pub(super) struct HyperIo {
+    client: ClientIo,
+    /// The status of hyper's own error answer, which was held back. hyper writes at most one, because
+    /// the connection ends with it.
+    held: Option<StatusCode>,
+}
+
+/// Returns the status if `buf` is an error answer that hyper has made. Answers of the service have a
+/// request id, hyper's have none.
+fn own_answer(buf: &[u8]) -> Option<StatusCode> {
+    let status = buf.strip_prefix(b"HTTP/1.1 ")?.get(..3)?;
+    let is_own = status.starts_with(b"4")
+        && buf.ends_with(b"\r\n\r\n")
+        && memmem::find(buf, respond::REQUEST_ID.as_str().as_bytes()).is_none();
+    StatusCode::from_bytes(status).ok().filter(|_| is_own)
+}
+
+impl HyperIo {
+    /// Wraps a client's socket for a new hyper connection, which reads from the beginning of a head.
+    pub(super) fn new(client: ClientIo) -> Self {
+        // What an earlier hyper connection had read and not parsed is read again.
+        client.activity().hidden_fragments.reset();
+        Self { client, held: None }
+    }
+
+    /// Returns the client's socket, and the status of the answer that was held back.
+    pub(super) fn into_parts(self) -> (ClientIo, Option<StatusCode>) {
+        (self.client, self.held)
+    }
+
+    /// Whether `buf` is an answer of hyper's own; then it is held back.
+    #[inline]
+    fn holds_back(&mut self, buf: &[u8]) -> bool {
+        // While a request is in flight the answer is the service's. Its answer can also be written
+        // after that, if it has no body.
+        if self.client.activity().in_flight() > 0 || self.held.is_some() {
+            return false;
+        }
+        self.held = own_answer(buf);
+        self.held.is_some()
+    }
+}
+
+impl AsyncRead for HyperIo {
+    #[inline]
+    fn poll_read(
+        self: Pin<&mut Self>,
+        cx: &mut Context<'_>,
+        buf: &mut ReadBuf<'_>,
+    ) -> Poll<io::Result<()>> {
+        let this = self.get_mut();
+        let before = buf.filled().len();
+        let polled = Pin::new(&mut this.client).poll_read(cx, buf);
+        let read = buf.filled().get(before..).unwrap_or_default();
+        let activity = this.client.activity();
+        if !read.is_empty() && !activity.is_in_body() {
+            activity.hidden_fragments.inspect(read);
+        }
+        polled
+    }
+}
+
+impl AsyncWrite for HyperIo {
+    #[inline]
+    fn poll_write(
+        self: Pin<&mut Self>,
+        cx: &mut Context<'_>,
+        buf: &[u8],
+    ) -> Poll<io::Result<usize>> {
+        let this = self.get_mut();
+        if this.holds_back(buf) {
+            return Poll::Ready(Ok(buf.len()));
+        }
+        Pin::new(&mut this.client).poll_write(cx, buf)
+    }
+
+    #[inline]
+    fn poll_write_vectored(
+        self: Pin<&mut Self>,
+        cx: &mut Context<'_>,
+        bufs: &[io::IoSlice<'_>],
+    ) -> Poll<io::Result<usize>> {
+        let this = self.get_mut();
+        if let [buf] = bufs
+            && this.holds_back(buf)
+        {
+            return Poll::Ready(Ok(buf.len()));
+        }
+        Pin::new(&mut this.client).poll_write_vectored(cx, bufs)
+    }
+
+    fn is_write_vectored(&self) -> bool {
+        true
+    }
+
+    #[inline]
+    fn poll_flush(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
+        Pin::new(&mut self.get_mut().client).poll_flush(cx)
+    }
+
+    fn poll_shutdown(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
+        let this = self.get_mut();
+        if this.held.is_some() {
+            // The answer that replaces hyper's own is yet to be written.
+            return Poll::Ready(Ok(()));
+        }
+        Pin::new(&mut this.client).poll_shutdown(cx)
+    }
+}

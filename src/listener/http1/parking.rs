@@ -1,0 +1,107 @@
+//! When an idle HTTP/1.1 connection is parked, and how a parked connection waits for its next bytes.
+//!
+//! While a connection is parked, hyper's state and buffers do not exist; only the socket (and rustls's
+//! state) does.
+
+use std::time::Duration;
+
+use crate::http::activity::Activity;
+use crate::listener::client_io::ClientIo;
+use crate::listener::deadline::TICK;
+use crate::shutdown::{LeaveRequest, Shutdown};
+
+/// The number of ticks without any progress after which a connection is parked: enough that a client
+/// that is still busy does not pay for building hyper's state again.
+const PARK_TICKS: u32 = 3;
+/// When a drain begins, an idle connection stays open this long for one more request: closing it at
+/// once would cut off a request that is on its way.
+const LAST_REQUEST: Duration = Duration::from_secs(3);
+
+/// For how many ticks nothing has happened on a connection.
+#[derive(Debug, Default)]
+pub(super) struct IdleTicks {
+    progress: u64,
+    ticks: u32,
+}
+
+impl IdleTicks {
+    /// Counts one tick. Returns whether the connection should be parked.
+    pub(super) fn tick(&mut self, activity: &Activity) -> bool {
+        let has_moved = std::mem::replace(&mut self.progress, activity.progress()) != self.progress;
+        self.ticks = if has_moved {
+            0
+        } else {
+            self.ticks.saturating_add(1)
+        };
+        self.ticks >= PARK_TICKS && activity.is_quiet()
+    }
+
+    /// Starts again from zero.
+    pub(super) fn reset(&mut self) {
+        self.ticks = 0;
+    }
+}
+
+/// Returns how long a parked connection may wait for its next request: `idle`, the configured time,
+/// less the time that has passed before it was parked.
+pub(super) fn rest_of(idle: Duration) -> Duration {
+    idle.saturating_sub(TICK.saturating_mul(PARK_TICKS))
+}
+
+/// How a parked connection goes on.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum AfterPark {
+    /// The client has sent bytes, or has closed: hyper reads on.
+    Serve,
+    /// No request has come in time.
+    Close,
+    /// The event loop has ended.
+    Lost,
+}
+
+/// Waits until a parked connection has bytes to read, for at most `limit`, or until clients have to
+/// leave.
+pub(super) async fn wait(io: &ClientIo, limit: Duration, shutdown: &mut Shutdown) -> AfterPark {
+    // A client that has to leave has already had the time for one more request.
+    let is_readable = !shutdown.is_leaving() && {
+        let must_leave = async {
+            if shutdown.idle_must_leave().await == LeaveRequest::AfterAnswer {
+                tokio::time::sleep(LAST_REQUEST).await;
+            }
+        };
+        tokio::select! {
+            readable = io.readable() => readable.is_ok(),
+            () = tokio::time::sleep(limit) => false,
+            () = must_leave => false,
+        }
+    };
+    if is_readable {
+        return AfterPark::Serve;
+    }
+    if !io.has_unread_bytes() {
+        return AfterPark::Close;
+    }
+    // A request that has arrived is served, although the time is over. The event loop has to report
+    // the bytes first: until then hyper reads nothing and the connection looks idle.
+    match io.readable().await {
+        Ok(()) => AfterPark::Serve,
+        Err(_) => AfterPark::Lost,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_connection_without_progress_is_parked_for_the_rest_of_its_idle_time() {
+        let activity = Activity::default();
+        activity.begin_request();
+        activity.end_request();
+        activity.set_read_drained(true);
+        let mut idle = IdleTicks::default();
+        let ticks = (1..=200).find(|_| idle.tick(&activity));
+        assert_eq!(ticks, Some(4));
+        assert_eq!(rest_of(Duration::from_secs(75)), Duration::from_secs(72));
+    }
+}

@@ -1,0 +1,152 @@
+//! One HTTP/2 connection, from its preface to its close.
+//!
+//! hyper and h2 speak the protocol. What they do not limit is checked here: bytes that belong to no
+//! request ([`super::frame_budget`]), streams that are cancelled or stalled ([`super::streams`]), and
+//! the time a connection may be idle ([`super::goaway`]).
+
+use std::convert::Infallible;
+use std::future::{Future, poll_fn};
+use std::sync::Arc;
+use std::task::{Poll, ready};
+
+use bytes::Bytes;
+use http_body::Body;
+use hyper::server::conn::http2;
+use hyper_util::rt::TokioIo;
+use tokio::io::AsyncWriteExt;
+use tokio::time::Instant;
+use tower::Service;
+
+use crate::http::Received;
+use crate::http::activity::Activity;
+use crate::listener::client_io::ClientIo;
+use crate::listener::closing::{Close, LINGER, close};
+use crate::listener::deadline::TICK;
+use crate::listener::error::ConnectionError;
+use crate::listener::http2::cork::Corked;
+use crate::listener::http2::frame_budget::FrameBudget;
+use crate::listener::http2::goaway::{Goaway, Step};
+use crate::listener::http2::streams::{STREAM_WINDOW, StreamSpawner, Streams};
+use crate::listener::places::Admission;
+use crate::listener::service::ConnectionService;
+use crate::listener::settings::ListenerSettings;
+use crate::shutdown::{Phase, Shutdown};
+
+/// The number of streams a client may have open at once.
+const STREAMS: u32 = 128;
+/// The connection's flow-control window, in bytes. It bounds the memory that all uploads of a client
+/// take together.
+const CONNECTION_WINDOW: u32 = 2 * 1024 * 1024;
+/// The maximum number of bytes of an answer that wait in one stream for a slow client.
+const SEND_BUFFER: usize = 128 * 1024;
+
+/// A GOAWAY frame with the code ENHANCE_YOUR_CALM (RFC 9113 sections 6.8 and 7). hyper has no way to
+/// send it. The last stream it names is the highest possible one: all streams are cut.
+const ENHANCE_YOUR_CALM: [u8; 17] = [
+    0, 0, 8, 7, 0, 0, 0, 0, 0, 0x7f, 0xff, 0xff, 0xff, 0, 0, 0, 0x0b,
+];
+
+/// Serves one HTTP/2 connection to its end. Dropping the future cuts the connection.
+///
+/// # Errors
+///
+/// Any [`ConnectionError`].
+pub(in crate::listener) async fn serve<S, B>(
+    io: ClientIo,
+    service: S,
+    activity: Arc<Activity>,
+    settings: &ListenerSettings,
+    admission: Admission,
+    shutdown: Shutdown,
+) -> Result<(), ConnectionError>
+where
+    S: Service<Received, Response = http::Response<B>, Error = Infallible>,
+    S::Future: Unpin + Send + 'static,
+    B: Body<Data = Bytes> + Send + Unpin + 'static,
+    B::Error: std::error::Error + Send + Sync,
+{
+    let header_bytes = u32::try_from(settings.limits.header_bytes).unwrap_or(u32::MAX);
+    let timeouts = &settings.timeouts;
+    let streams = Arc::new(Streams::default());
+    // A stall concerns a stream, and the bytes on the connection do not show it.
+    activity.set_multiplexed();
+    let service = ConnectionService::http2(service, Arc::clone(&activity), Arc::clone(&streams));
+    let stall_ticks = u32::try_from(timeouts.stall.as_secs()).unwrap_or(u32::MAX);
+    let mut frame_budget = FrameBudget::default();
+    let mut io = Corked::new(io);
+    let mut connection = std::pin::pin!(
+        http2::Builder::new(StreamSpawner)
+            .max_concurrent_streams(STREAMS)
+            .initial_stream_window_size(STREAM_WINDOW)
+            .initial_connection_window_size(CONNECTION_WINDOW)
+            .max_send_buf_size(SEND_BUFFER)
+            .max_header_list_size(header_bytes)
+            .serve_connection(TokioIo::new(io.clone()), service)
+    );
+    let mut phase_changes = shutdown.notice();
+    let mut tick = Box::pin(tokio::time::sleep(TICK));
+    let mut deadlines = settings.deadlines(admission);
+    let mut goaway = Goaway::new(Instant::now());
+    let mut is_draining = false;
+    let ended = poll_fn(|cx| {
+        if phase_changes.poll(cx) {
+            is_draining = shutdown.phase() >= Phase::Draining;
+        }
+        loop {
+            let polled = connection.as_mut().poll(cx);
+            let flushed = io.poll_uncork(cx);
+            if let Poll::Ready(result) = polled {
+                return Poll::Ready(result.map_err(ConnectionError::Http));
+            }
+            if let Poll::Ready(Err(error)) = flushed {
+                return Poll::Ready(Err(ConnectionError::Socket(error)));
+            }
+            // Checked on each poll and not on the tick: until the client gets the GOAWAY, it opens
+            // more streams here. A client that has just connected gets one request through.
+            let must_go = is_draining || activity.is_in_vain();
+            if must_go && !goaway.is_sent() && activity.requests() > 0 {
+                goaway.note_sent(Instant::now());
+                connection.as_mut().graceful_shutdown();
+                // The next poll sends it.
+                continue;
+            }
+            if streams.has_too_many_cancelled() {
+                return Poll::Ready(Err(ConnectionError::CancelledStreams));
+            }
+            if frame_budget.is_exceeded(&activity) {
+                return Poll::Ready(Err(ConnectionError::FrameBudget));
+            }
+            ready!(tick.as_mut().poll(cx));
+            let now = Instant::now();
+            // The next round of the loop polls the timer, which registers the waker.
+            tick.as_mut().reset(now + TICK);
+            if let Err(timeout) = deadlines.check(&activity, now) {
+                return Poll::Ready(Err(timeout.into()));
+            }
+            frame_budget.tick();
+            let stalled = streams.tick(stall_ticks);
+            if stalled > 0 {
+                tracing::debug!(stalled, "streams reset: the client neither reads nor sends");
+            }
+            match goaway.tick(&activity, now, timeouts.idle, timeouts.stall) {
+                Step::None => {}
+                Step::SendGoaway => {
+                    goaway.note_sent(now);
+                    connection.as_mut().graceful_shutdown();
+                }
+                Step::Close => return Poll::Ready(Ok(())),
+            }
+        }
+    })
+    .await;
+    // The client may still be sending, and a reset would discard the last frames it was sent.
+    match &ended {
+        Ok(()) | Err(ConnectionError::Http(_)) => close(&mut io, Close::Lingering).await,
+        Err(ConnectionError::CancelledStreams | ConnectionError::FrameBudget) => {
+            drop(tokio::time::timeout(LINGER, io.write_all(&ENHANCE_YOUR_CALM)).await);
+            close(&mut io, Close::Lingering).await;
+        }
+        Err(ConnectionError::Socket(_) | ConnectionError::Timeout(_)) => {}
+    }
+    ended
+}

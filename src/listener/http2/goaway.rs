@@ -1,0 +1,123 @@
+//! When an HTTP/2 connection sends its GOAWAY, and when it is closed after that.
+
+use std::time::Duration;
+
+use tokio::time::Instant;
+
+use crate::http::activity::Activity;
+
+/// What the connection has to do after a tick.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Step {
+    /// Nothing.
+    None,
+    /// Send a GOAWAY.
+    SendGoaway,
+    /// Close: the peer has not answered the GOAWAY.
+    Close,
+}
+
+/// The state of the orderly end of one connection.
+#[derive(Debug)]
+pub(super) struct Goaway {
+    /// The last tick at which a request was in flight.
+    in_flight_at: Instant,
+    /// The last tick at which a request was in flight or bytes had moved.
+    moved_at: Instant,
+    progress: u64,
+    sent_at: Option<Instant>,
+}
+
+impl Goaway {
+    /// The state of a connection that begins at `now`.
+    pub(super) fn new(now: Instant) -> Self {
+        Self {
+            in_flight_at: now,
+            moved_at: now,
+            progress: 0,
+            sent_at: None,
+        }
+    }
+
+    /// Whether the GOAWAY has been sent.
+    pub(super) fn is_sent(&self) -> bool {
+        self.sent_at.is_some()
+    }
+
+    /// Notes that the GOAWAY is sent at `now`.
+    pub(super) fn note_sent(&mut self, now: Instant) {
+        self.sent_at = Some(now);
+    }
+
+    /// Called on each tick. A GOAWAY is due after `idle` without a request, or when clients have to
+    /// leave. The connection is closed after `stall` without progress.
+    pub(super) fn tick(
+        &mut self,
+        activity: &Activity,
+        now: Instant,
+        idle: Duration,
+        stall: Duration,
+    ) -> Step {
+        let is_in_flight = activity.in_flight() > 0;
+        if is_in_flight {
+            self.in_flight_at = now;
+        }
+        if is_in_flight || self.progress != activity.progress() {
+            self.moved_at = now;
+        }
+        self.progress = activity.progress();
+        match self.sent_at {
+            None => {
+                let is_idle = now.saturating_duration_since(self.in_flight_at) >= idle;
+                if activity.is_leaving() || is_idle {
+                    Step::SendGoaway
+                } else {
+                    Step::None
+                }
+            }
+            // The peer may be taking the tail of an answer, which h2 still holds after the request has
+            // left flight.
+            Some(sent_at) => {
+                let since = sent_at.max(self.moved_at);
+                if !is_in_flight && now.saturating_duration_since(since) >= stall {
+                    Step::Close
+                } else {
+                    Step::None
+                }
+            }
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const IDLE: Duration = Duration::from_secs(75);
+    const STALL: Duration = Duration::from_secs(60);
+
+    #[test]
+    fn an_idle_connection_gets_a_goaway_and_is_closed_if_the_peer_does_not_react() {
+        let (start, activity) = (Instant::now(), Activity::default());
+        let mut goaway = Goaway::new(start);
+        let mut step = |second| {
+            let now = start + Duration::from_secs(second);
+            let step = goaway.tick(&activity, now, IDLE, STALL);
+            if step == Step::SendGoaway {
+                goaway.note_sent(now);
+            }
+            step
+        };
+        assert_eq!(step(74), Step::None);
+        assert_eq!(step(75), Step::SendGoaway);
+        assert_eq!(step(134), Step::None);
+        activity.note_progress();
+        assert_eq!(
+            step(135),
+            Step::None,
+            "the tail of an answer is being taken"
+        );
+        assert_eq!(step(194), Step::None);
+        assert_eq!(step(195), Step::Close);
+    }
+}

@@ -1,0 +1,7 @@
+//! HTTP/2 towards a client: hyper's connection, with the limits and the buffering that it lacks.
+
+pub(super) mod connection;
+pub mod cork;
+mod frame_budget;
+mod goaway;
+pub(super) mod streams;

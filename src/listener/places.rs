@@ -1,0 +1,214 @@
+//! The limit on a listener's connections, and the counters of its connections.
+//!
+//! Up to the limit, connections are served. A few more are accepted and answered 503 with
+//! `Retry-After`. Above that clients wait in the kernel's queue.
+
+use std::sync::atomic::{AtomicU64, AtomicUsize, Ordering::Relaxed};
+use std::sync::{Arc, Mutex, PoisonError};
+use std::time::Duration;
+
+use tokio::sync::{OwnedSemaphorePermit, Semaphore};
+use tokio::time::Instant;
+
+use crate::listener::settings::ListenerSettings;
+
+/// The minimum time between two log entries about bad PROXY headers: where the load balancer is
+/// misconfigured, every connection has one.
+const LOG_EVERY: Duration = Duration::from_secs(60);
+
+/// How many connections a listener takes.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Places {
+    /// The maximum number of connections that are served.
+    pub served: usize,
+    /// The maximum number of further connections, which are answered 503 with `Retry-After`. Above
+    /// both, clients wait in the kernel's queue.
+    pub turned_away: usize,
+}
+
+/// Whether a connection is served.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Admission {
+    /// The connection is under the limit.
+    Served,
+    /// The connection is over the limit: its request is answered 503.
+    TurnedAway,
+}
+
+/// The connections of a listener since it was bound.
+#[derive(Debug, Default)]
+pub(super) struct Counters {
+    accepted: AtomicU64,
+    turned_away: AtomicU64,
+    ended: AtomicU64,
+    /// Closed because the PROXY header was missing or could not be trusted.
+    bad_proxy_header: AtomicU64,
+    bad_proxy_header_logged: Mutex<Option<Instant>>,
+}
+
+impl Counters {
+    /// Returns the number of connections that are open.
+    pub(super) fn open(&self) -> u64 {
+        // `ended` is read first: a connection that ends between the two reads is counted as open,
+        // not as minus one.
+        let ended = self.ended.load(Relaxed);
+        self.accepted.load(Relaxed).saturating_sub(ended)
+    }
+
+    /// Returns the number of connections accepted.
+    pub(super) fn accepted(&self) -> u64 {
+        self.accepted.load(Relaxed)
+    }
+
+    /// Returns the number of connections that were answered 503 because the listener was full.
+    pub(super) fn turned_away(&self) -> u64 {
+        self.turned_away.load(Relaxed)
+    }
+
+    /// Returns the number of connections that were closed because of their PROXY header.
+    pub(super) fn bad_proxy_header(&self) -> u64 {
+        self.bad_proxy_header.load(Relaxed)
+    }
+
+    /// Counts a connection with a bad PROXY header. Returns the number so far when it should be
+    /// logged.
+    pub(super) fn count_bad_proxy_header(&self) -> Option<u64> {
+        let so_far = self.bad_proxy_header.fetch_add(1, Relaxed) + 1;
+        let now = Instant::now();
+        let mut logged = self
+            .bad_proxy_header_logged
+            .lock()
+            .unwrap_or_else(PoisonError::into_inner);
+        let is_due = logged.is_none_or(|last| now.saturating_duration_since(last) >= LOG_EVERY);
+        if is_due {
+            *logged = Some(now);
+        }
+        is_due.then_some(so_far)
+    }
+}
+
+/// A permit of a [`PlacePool`].
+#[derive(Debug)]
+pub(super) enum Permit {
+    Served(OwnedSemaphorePermit),
+    TurnedAway(#[expect(dead_code, reason = "held")] OwnedSemaphorePermit),
+}
+
+/// The permits of a listener. When the limit is lowered, permits are removed as their connections end.
+#[derive(Debug)]
+pub(super) struct PlacePool {
+    served: Arc<Semaphore>,
+    turned_away: Arc<Semaphore>,
+    size: Mutex<Places>,
+    /// The number of permits that have to be removed and are still in use.
+    surplus: AtomicUsize,
+}
+
+impl PlacePool {
+    /// Creates a pool with all permits free.
+    pub(super) fn new(places: Places) -> Self {
+        Self {
+            served: Arc::new(Semaphore::new(places.served)),
+            turned_away: Arc::new(Semaphore::new(places.turned_away)),
+            size: Mutex::new(places),
+            surplus: AtomicUsize::new(0),
+        }
+    }
+
+    /// Changes the number of served connections. `places.turned_away` has no effect.
+    pub(super) fn resize(&self, places: Places) {
+        let mut size = self.size.lock().unwrap_or_else(PoisonError::into_inner);
+        let more = places.served.saturating_sub(size.served);
+        let fewer = size.served.saturating_sub(places.served);
+        *size = places;
+        drop(size);
+        let mut surplus = self.surplus.load(Relaxed);
+        let taken_back = surplus.min(more);
+        surplus -= taken_back;
+        self.served.add_permits(more - taken_back);
+        surplus += fewer - self.served.forget_permits(fewer);
+        self.surplus.store(surplus, Relaxed);
+    }
+
+    /// Returns a permit to the pool, or removes it when there is a surplus.
+    fn give_back(&self, permit: OwnedSemaphorePermit) {
+        let less = |surplus: usize| surplus.checked_sub(1);
+        if self.surplus.fetch_update(Relaxed, Relaxed, less).is_ok() {
+            permit.forget();
+        }
+    }
+
+    /// Takes a permit, if one is free.
+    pub(super) fn try_take(&self) -> Option<Permit> {
+        let served = Arc::clone(&self.served).try_acquire_owned();
+        let turned_away = || Arc::clone(&self.turned_away).try_acquire_owned();
+        served
+            .map(Permit::Served)
+            .or_else(|_| turned_away().map(Permit::TurnedAway))
+            .ok()
+    }
+
+    /// Waits until a permit of either kind is free, without keeping it: a worker that waits for a
+    /// client must not keep another worker from taking the permit.
+    pub(super) async fn wait(&self) {
+        // The usual case takes no permit at all, not even for a moment.
+        if self.served.available_permits() > 0 {
+            return;
+        }
+        // An error would mean that the semaphore is closed, which never happens.
+        tokio::select! {
+            permit = self.served.acquire() => drop(permit),
+            permit = self.turned_away.acquire() => drop(permit),
+        }
+    }
+
+    /// Takes a permit, and waits until one is free.
+    pub(super) async fn take(&self) -> Permit {
+        loop {
+            self.wait().await;
+            if let Some(permit) = self.try_take() {
+                return permit;
+            }
+        }
+    }
+}
+
+/// One open connection. Dropping it returns its permit and counts the connection as ended.
+#[derive(Debug)]
+pub(super) struct OpenConnection {
+    settings: Arc<ListenerSettings>,
+    permit: Option<Permit>,
+}
+
+impl OpenConnection {
+    /// Counts a connection that has been accepted.
+    pub(super) fn new(settings: Arc<ListenerSettings>, permit: Permit) -> Self {
+        settings.counters.accepted.fetch_add(1, Relaxed);
+        if matches!(permit, Permit::TurnedAway(_)) {
+            settings.counters.turned_away.fetch_add(1, Relaxed);
+        }
+        Self {
+            settings,
+            permit: Some(permit),
+        }
+    }
+
+    /// Returns whether the connection is served.
+    pub(super) fn admission(&self) -> Admission {
+        match self.permit {
+            Some(Permit::TurnedAway(_)) => Admission::TurnedAway,
+            Some(Permit::Served(_)) | None => Admission::Served,
+        }
+    }
+}
+
+impl Drop for OpenConnection {
+    fn drop(&mut self) {
+        match self.permit.take() {
+            Some(Permit::Served(permit)) => self.settings.places.give_back(permit),
+            turned_away => drop(turned_away),
+        }
+        // Counted last: when a connection is counted as ended, its permit is free.
+        self.settings.counters.ended.fetch_add(1, Relaxed);
+    }
+}

@@ -1,0 +1,100 @@
+//! The settings of a listener, as one connection uses them from its start to its end.
+
+use std::fmt;
+use std::net::{IpAddr, SocketAddr};
+use std::sync::Arc;
+use std::time::Duration;
+
+use tokio::time::Instant;
+use tokio_rustls::TlsAcceptor;
+
+use crate::config::{Limits, Listener, ProxyProtocol, Timeouts};
+use crate::http::forwarded;
+use crate::listener::deadline::Deadlines;
+use crate::listener::places::{Admission, Counters, PlacePool};
+
+/// The maximum time for the head of a request on a connection over the limit: other clients wait for
+/// the place of that connection.
+const HEADER_WHEN_TURNED_AWAY: Duration = Duration::from_secs(2);
+
+/// The settings of a listener, shared by its workers. A reload replaces them for connections accepted
+/// from then on.
+pub(super) struct ListenerSettings {
+    /// The listener's address as it appears in logs and metrics.
+    pub(super) label: Arc<str>,
+    pub(super) timeouts: Timeouts,
+    pub(super) limits: Limits,
+    pub(super) has_http2: bool,
+    /// Absent on a listener without TLS.
+    pub(super) tls: Option<TlsAcceptor>,
+    pub(super) proxy_protocol: ProxyProtocol,
+    pub(super) trusted: Arc<[ipnet::IpNet]>,
+    pub(super) health_path: Option<Arc<str>>,
+    /// The same object before and after a reload.
+    pub(super) places: Arc<PlacePool>,
+    /// The same object before and after a reload.
+    pub(super) counters: Arc<Counters>,
+}
+
+impl fmt::Debug for ListenerSettings {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("ListenerSettings")
+            .field("label", &self.label)
+            .finish_non_exhaustive()
+    }
+}
+
+impl ListenerSettings {
+    /// Takes the settings from `config`.
+    pub(super) fn new(
+        label: Arc<str>,
+        config: &Listener,
+        tls: Option<TlsAcceptor>,
+        counters: Arc<Counters>,
+        places: Arc<PlacePool>,
+    ) -> Self {
+        Self {
+            label,
+            timeouts: config.timeouts.clone(),
+            limits: config.limits.clone(),
+            has_http2: config.http2,
+            tls,
+            proxy_protocol: config.proxy_protocol,
+            trusted: config.trusted_proxies.clone().into(),
+            health_path: config.health_path.as_deref().map(Into::into),
+            places,
+            counters,
+        }
+    }
+
+    /// Whether `peer` is a trusted proxy, so that the client address it reports is believed.
+    pub(super) fn trusts(&self, peer: IpAddr) -> bool {
+        forwarded::is_in(&self.trusted, peer)
+    }
+
+    /// Returns the time limit for the head of a request.
+    pub(super) fn header_timeout(&self, admission: Admission) -> Duration {
+        match admission {
+            Admission::Served => self.timeouts.header,
+            Admission::TurnedAway => self.timeouts.header.min(HEADER_WHEN_TURNED_AWAY),
+        }
+    }
+
+    /// Returns the deadlines of a connection that begins now.
+    pub(super) fn deadlines(&self, admission: Admission) -> Deadlines {
+        let header = self.header_timeout(admission);
+        Deadlines::new(header, self.timeouts.stall, Instant::now())
+    }
+
+    /// Counts and logs a connection that is closed because its PROXY header is missing or cannot be
+    /// trusted.
+    pub(super) fn note_bad_proxy_header(
+        &self,
+        peer: Option<SocketAddr>,
+        reason: &dyn fmt::Display,
+    ) {
+        if let Some(so_far) = self.counters.count_bad_proxy_header() {
+            tracing::warn!(listener = %self.label, ?peer, %reason, so_far, "connections closed: no usable PROXY header");
+        }
+    }
+}
