@@ -1,5 +1,5 @@
-//! Instructions per request of the rules of a route, without sockets: the stack over a service that
-//! answers at once.
+//! Instructions per request of the policies of a route, without sockets: the stack in front of a service
+//! that responds at once.
 //!
 //!     cargo bench --bench stack                  every row, under valgrind (Debian: valgrind)
 //!     cargo bench --bench stack -- ROW COUNT     one row, COUNT requests, as it is

@@ -1,4 +1,4 @@
-//! The rules of a route, as a client meets them: through the real proxy over a socket.
+//! The policies of a route, tested through the real proxy over a socket.
 
 mod cors;
 mod guard;
@@ -11,12 +11,12 @@ use std::net::SocketAddr;
 
 use crate::support::proxy::{Proxy, bucket_at, one_route};
 
-/// A proxy with one route to `origin` and these rules.
+/// Starts a proxy with one route to `origin` and these rules.
 fn proxy(origin: SocketAddr, rules: &str) -> Proxy {
     Proxy::start(&one_route(&format!("{}\n{rules}", bucket_at(origin))))
 }
 
-/// Values of a header of a raw answer.
+/// Returns the values of a header field of a raw response.
 fn header<'a>(answer: &'a str, name: &str) -> Vec<&'a str> {
     let head = answer.split("\r\n\r\n").next().unwrap_or_default();
     head.lines()
@@ -27,12 +27,12 @@ fn header<'a>(answer: &'a str, name: &str) -> Vec<&'a str> {
         .collect()
 }
 
-/// A TOML list of strings.
+/// Returns a TOML list of strings.
 fn list(texts: &[String]) -> String {
     toml::Value::try_from(texts).unwrap().to_string()
 }
 
-/// Rows of a table of cases, without its head, as cells.
+/// Returns the cells of a table of cases, row by row, without the head.
 fn rows(table: &str) -> Vec<Vec<&str>> {
     table
         .lines()

@@ -112,7 +112,7 @@ pub enum RouteFuture {
     /// Answered before any route.
     Refused(Ready<Result<Response, Infallible>>),
     /// On its way through a stack.
-    Served(stack::Answer),
+    Served(stack::StackFuture),
 }
 
 impl std::fmt::Debug for RouteFuture {

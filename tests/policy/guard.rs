@@ -1,11 +1,11 @@
-//! The guard: operations that go through and operations that do not, in path style and with one bucket.
+//! The guard: which operations pass and which are refused, in path style and with one bucket.
 
 use super::{header, proxy};
 use crate::support::origin::{RawOrigin, ok};
 use crate::support::proxy::{Proxy, one_route, status};
 
 #[tokio::test(flavor = "multi_thread")]
-async fn settings_and_buckets_are_out_of_reach() {
+async fn operations_on_settings_and_buckets_are_refused() {
     let origin = RawOrigin::start(|_| ok("x")).await;
     let one = proxy(origin.address, "guard = {}");
     let many = Proxy::start(&one_route(&format!(
@@ -39,7 +39,7 @@ async fn settings_and_buckets_are_out_of_reach() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn read_only_reads_only() {
+async fn read_only_refuses_writes() {
     let origin = RawOrigin::start(|_| ok("x")).await;
     let proxy = proxy(origin.address, "guard = { preset = \"read-only\" }");
     let put = "PUT /k HTTP/1.1\r\nhost: x\r\ncontent-length: 1\r\nconnection: close\r\n\r\nx";
@@ -55,7 +55,7 @@ async fn read_only_reads_only() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn methods_of_the_route_are_named() {
+async fn a_refused_method_gets_the_list_of_served_methods() {
     let origin = RawOrigin::start(|_| ok("x")).await;
     let proxy = proxy(origin.address, "methods = [\"GET\", \"HEAD\"]");
     let answer = proxy

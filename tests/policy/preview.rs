@@ -1,9 +1,10 @@
-//! Forced downloads: left alone, or taken off where the operator says so.
+//! Forced downloads: passed on, or removed where the operator allows it.
 
 use super::{header, proxy};
 use crate::support::origin::{RawOrigin, Reply};
 
-async fn forcing() -> RawOrigin {
+/// An origin that forces a download.
+async fn forcing_origin() -> RawOrigin {
     RawOrigin::start(|_| {
         Reply::Bytes(
             b"HTTP/1.1 200 OK\r\ncontent-type: text/html\r\nx-oss-force-download: true\r\n\
@@ -15,8 +16,8 @@ async fn forcing() -> RawOrigin {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn forced_downloads_are_left_alone_unless_told_otherwise() {
-    let origin = forcing().await;
+async fn forced_downloads_pass_unless_the_config_strips_them() {
+    let origin = forcing_origin().await;
     let answer = proxy(origin.address, "").get("x", "/a.html").await;
     assert_eq!(header(&answer, "x-oss-force-download"), ["true"]);
     assert_eq!(header(&answer, "content-disposition"), ["attachment"]);
@@ -27,12 +28,12 @@ async fn forced_downloads_are_left_alone_unless_told_otherwise() {
     assert_eq!(
         header(&answer, "x-oss-ec"),
         ["0048-00000001"],
-        "what OSS said stays visible"
+        "OSS's reason stays visible"
     );
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_disposition_the_object_has_itself_stays() {
+async fn a_content_disposition_without_a_forced_download_stays() {
     let origin = RawOrigin::start(|_| {
         Reply::Bytes(
             b"HTTP/1.1 200 OK\r\ncontent-disposition: attachment\r\ncontent-length: 0\r\n\r\n"

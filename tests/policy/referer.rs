@@ -1,4 +1,4 @@
-//! Hotlink protection: every case of the table, and what is not looked at.
+//! Hotlink protection: every case of the table, and requests that the rules do not apply to.
 
 use std::collections::HashMap;
 
@@ -65,7 +65,7 @@ async fn every_case_of_the_table_is_decided_as_oss_does() {
                 && answer.contains("You are denied by bucket referer policy.")
                 && answer.contains(&format!("<EC>{ec}</EC>"));
             assert!(is_named, "case {id}: {answer}");
-            // OSS was not asked, so nothing may look as if it had been.
+            // OSS got no request, so the response must not look as if OSS had made it.
             assert!(
                 header(&answer, "x-oss-ec").is_empty()
                     && header(&answer, "x-oss-request-id").is_empty()
@@ -79,7 +79,7 @@ async fn every_case_of_the_table_is_decided_as_oss_does() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn signed_requests_forms_preflights_and_the_bucket_are_not_looked_at() {
+async fn the_rules_do_not_apply_to_signed_requests_forms_preflights_and_the_bucket() {
     let origin = RawOrigin::start(|_| ok("x")).await;
     let rules = "referer = { allow = [\"https://good.example\"], allow_empty = false }";
     let proxy = proxy(origin.address, rules);
@@ -111,7 +111,7 @@ async fn signed_requests_forms_preflights_and_the_bucket_are_not_looked_at() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn with_a_website_the_root_is_an_object() {
+async fn with_a_website_the_root_is_protected_like_an_object() {
     let origin = RawOrigin::start(|_| ok("x")).await;
     let rules =
         "referer = { allow = [\"https://good.example\"], allow_empty = false }\nwebsite = {}";
@@ -122,12 +122,12 @@ async fn with_a_website_the_root_is_an_object() {
     assert_eq!(
         status(&proxy.text(form).await),
         200,
-        "forms are not looked at"
+        "the rules do not apply to forms"
     );
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn report_refuses_nothing() {
+async fn the_mode_report_refuses_nothing() {
     let origin = RawOrigin::start(|_| ok("x")).await;
     let rules =
         "referer = { allow = [\"https://good.example\"], allow_empty = false, mode = \"report\" }";

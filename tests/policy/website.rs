@@ -1,7 +1,7 @@
 //! Website hosting: the worked examples of OSS's documentation, against an OSS-like origin.
 //!
-//! Left out: example 26, a private bucket, which needs requests signed by the proxy; and what only
-//! OSS's own routing rules do.
+//! Left out are example 26, a private bucket, which needs requests signed by the proxy, and examples that
+//! need OSS's routing rules.
 
 use std::sync::Arc;
 use std::time::{Duration, SystemTime};
@@ -14,7 +14,7 @@ use super::{header, proxy};
 use crate::support::origin::{RawOrigin, Reply};
 use crate::support::proxy::{Proxy, status};
 
-/// The bucket of the examples, readable by everybody.
+/// The bucket of the examples, with public read access.
 async fn bucket() -> (Origin, Served, std::net::SocketAddr) {
     let now = Arc::new(|| SystemTime::UNIX_EPOCH + Duration::from_secs(1_764_000_000));
     let mut options = Options::new(Arc::new(Keyring::new(Vec::new(), None, now.clone())), now);
@@ -65,7 +65,7 @@ async fn the_worked_examples_come_out_as_documented() {
     let app = "error = \"index.html\", error_status = 200";
     let missing = "error = \"missing.html\"";
     let mut checked = 0;
-    // Number, subdirectories, error document, request, status, what the body holds or the Location.
+    // Number, subdirectories, error document, target, status, text in the body or the Location.
     for (number, directories, error, target, expected, holds) in [
         (1, "off", "", "/", 200, "root index"),
         (2, "off", "", "/docs/", 200, "root index"),
@@ -114,7 +114,7 @@ async fn the_worked_examples_come_out_as_documented() {
         }
         checked += 1;
     }
-    // 18: whoever signs asks for the bucket itself; this signature is nobody's.
+    // 18: a signed request is for the bucket itself; this signature is not valid.
     let rules = "website = {}";
     let answer = ask(
         &proxy(address, rules),
@@ -127,7 +127,7 @@ async fn the_worked_examples_come_out_as_documented() {
         !body(&answer).contains("root index"),
         "example 18: {answer}"
     );
-    // 21 and 22: without the table nothing is a page.
+    // 21 and 22: without the table no request is for a page.
     let answer = ask(&proxy(address, ""), "GET", "/", "").await;
     assert_eq!(status(&answer), 403, "example 22: {answer}");
     // 23.
@@ -140,7 +140,7 @@ async fn the_worked_examples_come_out_as_documented() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn ranges_and_conditions_hold_for_an_index_and_not_for_a_404() {
+async fn ranges_and_conditions_apply_to_an_index_but_not_to_a_404() {
     let (_origin, _served, address) = bucket().await;
     let site = proxy(address, "website = { error = \"error.html\" }");
     let index = ask(&site, "GET", "/", "").await;
@@ -154,7 +154,7 @@ async fn ranges_and_conditions_hold_for_an_index_and_not_for_a_404() {
     let etag = header(&missing, "etag")[0];
     let missing = ask(&site, "GET", "/none", &format!("if-none-match: {etag}\r\n")).await;
     assert_eq!((status(&missing), body(&missing)), (404, "error page"));
-    // A single-page app is served with 200, so its document is one like others.
+    // The error document of a single-page app has the status 200 and is served like any other page.
     let app = proxy(
         address,
         "website = { error = \"index.html\", error_status = 200 }",
@@ -171,7 +171,7 @@ async fn ranges_and_conditions_hold_for_an_index_and_not_for_a_404() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn the_connection_of_a_missing_object_is_used_again() {
+async fn the_connection_of_a_missing_object_is_reused() {
     let (origin, _served, address) = bucket().await;
     let site = proxy(
         address,
@@ -180,19 +180,19 @@ async fn the_connection_of_a_missing_object_is_used_again() {
     for _ in 0..10 {
         assert_eq!(status(&ask(&site, "GET", "/none", "").await), 404);
     }
-    // One request asks three times, two of them while the first answer is kept.
+    // One request causes three lookups, two of them while the first response is kept.
     assert!(origin.connections() <= 3, "{}", origin.connections());
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn an_error_of_the_proxy_is_not_a_missing_page() {
+async fn an_error_of_the_proxy_does_not_cause_the_error_document() {
     let gone = bucket().await.2;
     let site = proxy(gone, "website = { error = \"error.html\" }");
     assert_eq!(status(&ask(&site, "GET", "/none", "").await), 502);
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_location_on_the_host_of_oss_becomes_one_the_client_can_follow() {
+async fn a_location_on_the_host_of_oss_is_rewritten_to_the_clients_host() {
     for (location, expected) in [
         (
             "http://examplebucket.oss.test/docs/?x",
@@ -221,7 +221,7 @@ async fn a_location_on_the_host_of_oss_becomes_one_the_client_can_follow() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_get_with_a_body_is_passed_on_whole() {
+async fn a_get_with_a_body_is_forwarded_with_its_body() {
     let origin = RawOrigin::start(|_| crate::support::origin::ok("x")).await;
     let site = proxy(origin.address, "website = { error = \"error.html\" }");
     let request =
@@ -230,7 +230,7 @@ async fn a_get_with_a_body_is_passed_on_whole() {
     assert_eq!(origin.received()[0].body, b"hello");
 }
 
-/// A key may begin with `/`; a Location must not begin with two of them.
+/// A key may begin with `/`, but a Location must not begin with `//`: a browser would read a host.
 #[tokio::test(flavor = "multi_thread")]
 async fn a_redirect_stays_on_the_host() {
     let (origin, _served, address) = bucket().await;
