@@ -1,4 +1,4 @@
-//! The rules of a route: one table each, absent when the rule is not wanted.
+//! The policies of a route: one optional table each.
 
 pub mod cors;
 pub mod guard;
@@ -18,7 +18,7 @@ pub use preview::Preview;
 pub use referer::{Referer, RefererMode};
 pub use website::{Subdirectories, Website};
 
-/// The rules of one route. What is absent does nothing.
+/// The policies of one route. An absent policy does nothing.
 #[derive(Clone, Debug, Default, Serialize)]
 pub struct Policies {
     /// `[route.https]`.
@@ -42,7 +42,7 @@ pub struct Policies {
 }
 
 impl Policies {
-    /// Reads the rules of a `[[route]]`.
+    /// Reads the policies of a `[[route]]`.
     pub(crate) fn read(route: &Reader<'_>) -> Self {
         Self {
             https: present(route, "https", Https::read),
@@ -59,12 +59,12 @@ fn present<T>(route: &Reader<'_>, key: &str, read: impl Fn(&Reader<'_>) -> T) ->
     route.has(key).then(|| read(&route.table(key)))
 }
 
-/// A text of the file with its line, so that what a rule decides can be traced to it.
+/// A text with its line in the config file, so that a decision can be traced to the line.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Located {
     /// The text.
     pub text: String,
-    /// Line in the file, from 1.
+    /// Line in the config file, counted from 1.
     pub line: usize,
 }
 
