@@ -59,7 +59,7 @@ enum Pattern {
     States(Box<States>),
 }
 
-/// A list of patterns has more keys than the automaton can hold.
+/// A list of patterns is too large: the automaton cannot be built for it.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct TooLarge;
 
@@ -68,7 +68,7 @@ impl GlobList {
     ///
     /// # Errors
     ///
-    /// [`TooLarge`] when the automaton cannot hold all keys.
+    /// [`TooLarge`] when the automaton cannot be built for so many keys.
     pub fn new(patterns: &[&str]) -> Result<Self, TooLarge> {
         let (mut keys, mut list) = (
             Vec::new(),

@@ -17,7 +17,8 @@ use crate::oss::subresource::is_subresource;
 pub enum Preset {
     /// All operations.
     Full,
-    /// Reading, listing, writing and deleting objects. No operation on ACLs, policies, settings or buckets.
+    /// Reading, listing, writing and deleting objects. No operation on ACLs, policies and settings, and no
+    /// creation, deletion or listing of buckets.
     DataPlane,
     /// Reading and listing objects.
     ReadOnly,
@@ -170,8 +171,8 @@ pub fn check<'q>(
         let name = percent_decode_str(name).decode_utf8_lossy();
         deletes_many |= name == "delete";
         // An unknown name may be a setting that is newer than these lists, so it is refused where a
-        // setting could be meant. Pages add names of their own to URLs that are only read: names without
-        // a value to objects (`/logo.png?2026`), names with a value to a website's root.
+        // setting could be meant. Pages add names of their own to URLs that are only read: to objects with
+        // or without a value (`/logo.png?2026`), to a website's root with a value.
         let is_unknown = || match (is_bucket, is_read) {
             (true, false) => true,
             (true, true) | (false, false) => value.is_empty(),

@@ -41,8 +41,9 @@ impl std::fmt::Debug for Stack {
     }
 }
 
-/// The policies of a route, compiled, in the order of the stack. An absent policy does nothing. `ossgate
-/// explain` calls the same policies.
+/// The policies of a route, compiled, in the order of the stack. An absent policy does nothing.
+///
+/// `ossgate explain` calls the same policies.
 #[derive(Clone, Debug)]
 pub struct Policies {
     /// `Strict-Transport-Security`.
