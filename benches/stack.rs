@@ -1,11 +1,11 @@
-//! Instructions per request of the rules of a route, without sockets: the stack over a service that
-//! answers at once.
+//! Instructions per request of the policies of a route, without sockets: the stack in front of a service
+//! that responds at once.
 //!
 //!     cargo bench --bench stack                  every row, under valgrind (Debian: valgrind)
-//!     cargo bench --bench stack -- ROW COUNT     one row, COUNT requests, as it is
+//!     cargo bench --bench stack -- ROW COUNT     one row, COUNT requests, without valgrind
 //!
-//! Counts, unlike times, are the same on a busy machine. Each row is counted twice, with different
-//! numbers of requests; the difference leaves out what only the start costs.
+//! A busy machine changes times, but not counts of instructions. Each row is counted twice, with
+//! different numbers of requests; the difference excludes the cost of the start.
 
 #![allow(
     clippy::print_stdout,
@@ -47,7 +47,7 @@ fn referer(patterns: usize) -> String {
     format!("referer = {{ allow = {all:?}, allow_empty = false }}\n")
 }
 
-/// The rules of a row, and the Referer its requests carry.
+/// Returns the policies of a row, and the Referer of its requests.
 fn row(name: &str) -> Option<(String, String)> {
     let page = "https://www.example.com/page".to_owned();
     let long = format!("https://{}", "a".repeat(8000));
@@ -92,7 +92,8 @@ fn run(name: &str, count: usize) {
         .config;
     let service = tower::service_fn(|_request: Request| {
         let mut response = Response::default();
-        // As many as OSS answers with, in a map that has room: the request id makes it grow anyway.
+        // As many fields as OSS sends. The map has room for more, because the request id would make it
+        // grow in any case.
         *response.headers_mut() = http::HeaderMap::with_capacity(20);
         for (name, value) in [
             ("server", "AliyunOSS"),
@@ -169,7 +170,7 @@ fn run(name: &str, count: usize) {
     }
 }
 
-/// Instructions of one run under valgrind.
+/// Returns the number of instructions of one run under valgrind.
 fn count(name: &str, requests: usize) -> u64 {
     let output = Command::new("valgrind")
         .args(["--tool=callgrind", "--callgrind-out-file=/dev/null"])

@@ -1,13 +1,13 @@
 //! How a request names a bucket and an object: virtual-host, path and bare-IP style.
 //!
-//! Paths are handled as the bytes the client sent. Nothing is decoded, collapsed or re-encoded:
-//! `..`, `//` and `%2F` are ordinary parts of a key, and a signature covers them. A bucket name is
-//! only ever compared with configured names, so no path can lead to a host the config does not name.
+//! Paths stay the bytes that the client sent. Nothing is decoded, collapsed or re-encoded: `..`, `//` and
+//! `%2F` are ordinary parts of a key, and a signature covers them. A bucket name is only compared with
+//! configured names, so no path can lead to a host that the config does not name.
 
 use memchr::memchr;
 
-/// Whether `name` can be a bucket: 3 to 63 of `a-z 0-9 -`, first and last not `-`. Some old buckets
-/// have `_` inside, which is accepted too.
+/// Whether `name` can be the name of a bucket: 3 to 63 characters of `a-z 0-9 -`, the first and the last
+/// not `-`. Some old buckets have a `_` inside, which is accepted as well.
 #[must_use]
 pub fn is_bucket_name(name: &str) -> bool {
     let bytes = name.as_bytes();
@@ -20,11 +20,11 @@ pub fn is_bucket_name(name: &str) -> bool {
             .all(|byte| is_end(byte) || matches!(byte, b'-' | b'_'))
 }
 
-/// Splits a path-style target into its first segment and the rest, which begins with `/`.
-/// `None` when there is no first segment: the target is the service itself.
+/// Splits a path-style target into its first segment, the bucket, and the rest. Returns `None` when there
+/// is no first segment: such a target names the service itself.
 ///
-/// `/b/k?x` gives `b` and `/k?x`; `/b` and `/b/` give `b` and `/`; `/b?x` gives `b` and `/?x`.
-/// The second part is `None` where the rest is not a piece of the target (`/b`, `/b?x`).
+/// `/b/k?x` gives `b` and the piece `/k?x`; `/b/` gives `b` and the piece `/`. `/b` gives `b` and the root
+/// with an empty query; `/b?x` gives `b` and the root with the query `?x`.
 #[must_use]
 pub fn split_path_style(target: &str) -> Option<(&str, PathRest<'_>)> {
     let inside = target.strip_prefix('/')?;
@@ -43,19 +43,20 @@ pub fn split_path_style(target: &str) -> Option<(&str, PathRest<'_>)> {
     ))
 }
 
-/// What follows the bucket in a path-style target.
+/// The rest of a path-style target, after the bucket.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum PathRest<'a> {
-    /// Begins with `/`, as received.
+    /// A piece of the target that begins with `/`, as received.
     Piece(&'a str),
-    /// The bucket itself, without a slash; `query` is empty or begins with `?`.
+    /// The bucket itself, without a slash after it.
     Root {
-        /// Query as received.
+        /// The query as received: empty, or beginning with `?`.
         query: &'a str,
     },
 }
 
-/// The label before `.suffix` in `host`, compared without case; `None` unless there is exactly one.
+/// Returns the label before `.suffix` in `host`, compared without case. `None` unless there is exactly one
+/// label.
 #[must_use]
 pub fn label_before<'a>(host: &'a str, suffix: &str) -> Option<&'a str> {
     let dot = host.len().checked_sub(suffix.len() + 1)?;
@@ -75,19 +76,20 @@ pub fn split_query(text: &str) -> (&str, Option<&str>) {
     }
 }
 
-/// Where in a request the key begins.
+/// Where the key begins in the requests of a route.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Layout {
-    /// Path that belongs to the proxy and not to the key; absent or `/`: none.
+    /// The path prefix that belongs to the route and not to the key. Absent or `/`: none.
     pub strip: Option<String>,
-    /// Suffixes of hosts whose first label is the bucket. Absent: one bucket, which is named nowhere.
+    /// Suffixes of the hosts whose first label is the bucket. Absent: the route has one bucket, which the
+    /// request does not name.
     pub suffixes: Option<Vec<String>>,
 }
 
 impl Layout {
-    /// The key with the query behind it, as received and without the `/` in front: empty or beginning
-    /// with `?` for the bucket itself. `None` when the request names no bucket: the service itself.
-    /// `host`, without port, is asked for only where it can name the bucket.
+    /// Returns the key and the query after it, as received and without the leading `/`. For the bucket
+    /// itself the result is empty or begins with `?`. `None` means that the request names no bucket and is
+    /// for the service itself. `host` (without port) is called only where the host can name the bucket.
     #[must_use]
     pub fn key<'t, 'h>(&self, host: impl FnOnce() -> &'h str, target: &'t str) -> Option<&'t str> {
         let target = match &self.strip {
@@ -115,7 +117,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_query_begins_behind_the_first_question_mark() {
+    fn a_query_begins_after_the_first_question_mark() {
         for (text, expected) in [
             ("/k?a?b", ("/k", Some("a?b"))),
             ("/k?", ("/k", Some(""))),
@@ -128,7 +130,7 @@ mod tests {
     }
 
     #[test]
-    fn the_key_begins_behind_what_names_the_bucket() {
+    fn the_key_begins_after_the_name_of_the_bucket() {
         let one = Layout::default();
         let many = Layout {
             strip: Some("/oss/".into()),
@@ -151,7 +153,7 @@ mod tests {
     }
 
     #[test]
-    fn bucket_names() {
+    fn bucket_names_have_their_characters_and_length() {
         for name in [
             "abc",
             "examplebucket",
@@ -183,7 +185,7 @@ mod tests {
     }
 
     #[test]
-    fn path_style_splits_without_decoding() {
+    fn path_style_targets_are_split_without_decoding() {
         use PathRest::{Piece, Root};
         for (target, expected) in [
             ("/b/k?x", Some(("b", Piece("/k?x")))),

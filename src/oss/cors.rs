@@ -1,41 +1,41 @@
-//! Which cross-origin requests the rules of a bucket allow.
+//! Which cross-origin requests the CORS rules of a bucket allow.
 //!
-//! As on the pages of PutBucketCors and OptionObject: the first rule whose origin, method and headers
-//! all match decides, and later ones are not looked at. Origins are compared as a whole and with
-//! their case, header names without it.
+//! Follows OSS's pages on PutBucketCors and OptionObject. The first rule whose origin, method and headers
+//! all match decides; later rules are ignored. Origins are compared whole and with case, header names
+//! without case.
 
 use std::fmt;
 
-/// One of the rules.
+/// One CORS rule.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Rule {
-    /// Origins it is for.
+    /// Origins that the rule allows.
     pub origins: Vec<Star>,
-    /// Methods it allows, in upper case.
+    /// Methods that the rule allows, in upper case.
     pub methods: Vec<String>,
-    /// Headers a preflight may ask for.
+    /// Header names that a preflight may request.
     pub headers: Vec<Star>,
 }
 
-/// A text with at most one `*`, which is any run of characters.
+/// A pattern with at most one `*`, which stands for any run of characters.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Star {
     /// No `*`.
     Exact(String),
-    /// Before and after the `*`.
+    /// The texts before and after the `*`.
     Around(String, String),
 }
 
-/// A text has more than one `*`.
+/// A pattern has more than one `*`.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct TwoStars;
 
 impl Star {
-    /// Reads a text.
+    /// Parses a pattern.
     ///
     /// # Errors
     ///
-    /// [`TwoStars`].
+    /// [`TwoStars`] when the pattern has more than one `*`.
     pub fn parse(text: &str) -> Result<Self, TwoStars> {
         match text.split_once('*') {
             None => Ok(Self::Exact(text.to_owned())),
@@ -44,13 +44,13 @@ impl Star {
         }
     }
 
-    /// Whether it is the `*` alone.
+    /// Whether the pattern is a single `*`.
     #[must_use]
     pub fn is_any(&self) -> bool {
         matches!(self, Self::Around(before, after) if before.is_empty() && after.is_empty())
     }
 
-    /// Whether it is all of `text`.
+    /// Whether the pattern matches all of `text`, with case.
     #[must_use]
     pub fn matches(&self, text: &[u8]) -> bool {
         match self {
@@ -63,7 +63,7 @@ impl Star {
         }
     }
 
-    /// [`Star::matches`] without ASCII case.
+    /// Whether the pattern matches all of `text`, without ASCII case.
     #[must_use]
     pub fn matches_name(&self, text: &[u8]) -> bool {
         let start = |text: &[u8], part: &str| {
@@ -95,14 +95,14 @@ impl fmt::Display for Star {
 /// A rule that matched.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Matched {
-    /// Its index.
+    /// Index of the rule.
     pub rule: usize,
-    /// Whether its origin is the `*` alone, which is then answered instead of the origin.
+    /// Whether the origin matched a single `*`. The response then allows `*` instead of the origin.
     pub is_any: bool,
 }
 
-/// The rule for a request from `origin` with `method`; for a preflight these are the asked method and
-/// the asked headers, else there are no headers.
+/// Returns the first rule that allows a request from `origin` with `method`. For a preflight, `method`
+/// and `headers` are the requested ones; for any other request `headers` is empty.
 pub fn find<'h, H>(rules: &[Rule], origin: &[u8], method: &[u8], headers: &H) -> Option<Matched>
 where
     H: Iterator<Item = &'h [u8]> + Clone,
@@ -122,8 +122,8 @@ where
     })
 }
 
-/// The names in `Access-Control-Request-Headers`.
-pub fn asked_headers(value: &[u8]) -> impl Iterator<Item = &[u8]> + Clone {
+/// Returns the names in a value of `Access-Control-Request-Headers`.
+pub fn requested_headers(value: &[u8]) -> impl Iterator<Item = &[u8]> + Clone {
     value
         .split(|byte| *byte == b',')
         .map(<[u8]>::trim_ascii)
@@ -135,7 +135,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_star_stands_for_any_run_once() {
+    fn a_star_stands_for_one_run_of_characters() {
         let star = Star::parse("https://*.example.com").unwrap();
         assert!(star.matches(b"https://a.b.example.com"));
         assert!(!star.matches(b"https://example.com"));
@@ -144,7 +144,7 @@ mod tests {
         let name = Star::parse("x-oss-*").unwrap();
         assert!(name.matches_name(b"X-OSS-Date"));
         assert!(!name.matches_name(b"x-os"));
-        // The two halves do not share characters.
+        // The texts before and after the star do not overlap.
         assert!(!Star::parse("aba*ba").unwrap().matches(b"aba"));
     }
 }

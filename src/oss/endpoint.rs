@@ -1,15 +1,15 @@
-//! Regions, their endpoints, and what a host name of OSS says.
+//! Regions, their endpoints, and the meaning of OSS host names.
 //!
-//! Resolves no name and knows no bucket: it says what a host has the form of. Names are matched from
-//! the right, longest suffix first, without case: a bucket may itself be named like an endpoint.
-//! Whatever stands before an endpoint is one label, since OSS has no bucket with a dot.
+//! A host name is classified by its form alone; nothing is resolved, and the bucket need not exist. Names
+//! are matched from the right, longest suffix first and without case, because a bucket may be named like
+//! an endpoint. The part before an endpoint is one label, because no bucket name has a dot.
 
 use std::borrow::Cow;
 use std::sync::OnceLock;
 
 use serde::Serialize;
 
-/// The region table; its columns are named in its first line, `-` stands for nothing.
+/// The region table. The first line names the columns; `-` stands for an empty value.
 const TABLE: &str = include_str!("regions.tsv");
 
 /// One region of OSS.
@@ -17,15 +17,15 @@ const TABLE: &str = include_str!("regions.tsv");
 pub struct Region {
     /// General region id, such as `cn-hangzhou`.
     pub id: &'static str,
-    /// Name for people.
+    /// Display name.
     pub name: &'static str,
-    /// Endpoint on the internet; empty where there is none.
+    /// Endpoint on the internet. Empty where there is none.
     pub public: &'static str,
-    /// Endpoint inside the region's network; empty where there is none.
+    /// Endpoint inside the region's network. Empty where there is none.
     pub internal: &'static str,
     /// Endpoint with IPv6 addresses, where there is one.
     pub dual_stack: Option<&'static str>,
-    /// Ranges of the internal endpoint's addresses, comma-separated; empty when unknown.
+    /// Address ranges of the internal endpoint, comma-separated. Empty when they are unknown.
     pub internal_ranges: &'static str,
 }
 
@@ -46,7 +46,7 @@ pub enum Network {
     DualStack,
 }
 
-/// All regions, in the table's order.
+/// Returns all regions, in the order of the table.
 #[must_use]
 pub fn regions() -> &'static [Region] {
     static REGIONS: OnceLock<Vec<Region>> = OnceLock::new();
@@ -75,14 +75,14 @@ fn read_line(line: &'static str) -> Option<Region> {
     })
 }
 
-/// The region called `id`.
+/// Returns the region with this id.
 #[must_use]
 pub fn region(id: &str) -> Option<&'static Region> {
     regions().iter().find(|region| region.id == id)
 }
 
 impl Region {
-    /// The region's endpoint on `network`; `None` where it has none.
+    /// Returns the region's endpoint on `network`, or `None` where there is none.
     #[must_use]
     pub fn endpoint(&self, network: Network) -> Option<&'static str> {
         match network {
@@ -95,7 +95,7 @@ impl Region {
     }
 }
 
-/// What kind of OSS host a name is.
+/// The kinds of OSS host names.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum HostKind {
     /// A bucket on a region's endpoint.
@@ -116,30 +116,30 @@ pub enum HostKind {
     AccessPoint,
     /// An object-processing access point's own host.
     ObjectProcess,
-    /// The names without a region, which mean Hangzhou.
+    /// One of the old names without a region, which stand for Hangzhou.
     Legacy,
-    /// A PrivateLink endpoint: path style only.
+    /// A PrivateLink endpoint, which supports path style only.
     PrivateLink,
     /// A cloud box.
     CloudBox,
 }
 
-/// What a host name says.
+/// An OSS host name, taken apart.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct OssHost<'a> {
-    /// Its kind.
+    /// The kind of the name.
     pub kind: HostKind,
     /// The bucket, alias or access point before the endpoint.
     pub bucket: Option<Cow<'a, str>>,
-    /// The region, where the name tells.
+    /// The region, where the name has one.
     pub region: Option<Cow<'a, str>>,
-    /// Whether it is reached inside the region only.
+    /// Whether the host can be reached inside the region only.
     pub is_internal: bool,
-    /// The port, kept apart.
+    /// The port, where the name is followed by one.
     pub port: Option<u16>,
 }
 
-/// Reads a host name; `None` when it is not one of OSS.
+/// Parses a host name, with or without a port. Returns `None` when it is not an OSS host name.
 #[must_use]
 pub fn classify(host: &str) -> Option<OssHost<'_>> {
     let (host, port) = match host.rsplit_once(':') {
@@ -177,15 +177,16 @@ pub fn classify(host: &str) -> Option<OssHost<'_>> {
     })
 }
 
-/// A port as a host header may hold it: digits only, so no sign.
+/// Parses a port as in a Host header: digits only, so no sign.
 fn read_port(text: &str) -> Option<u16> {
     let is_digits = text.bytes().all(|byte| byte.is_ascii_digit());
     is_digits.then(|| text.parse().ok()).flatten()
 }
 
-type Read<'a> = (HostKind, Option<&'a str>, Option<&'a str>, bool);
+/// Kind, bucket, region, and whether the name is internal.
+type NameParts<'a> = (HostKind, Option<&'a str>, Option<&'a str>, bool);
 
-fn read_name(host: &str) -> Option<Read<'_>> {
+fn read_name(host: &str) -> Option<NameParts<'_>> {
     let name = host.strip_suffix(".aliyuncs.com")?;
     let read = if let Some(rest) = name.strip_suffix(".privatelink") {
         let (point, region) = rest.rsplit_once('.')?;
@@ -211,7 +212,7 @@ fn read_name(host: &str) -> Option<Read<'_>> {
     bucket.is_none_or(is_label).then_some(read)
 }
 
-/// The last label, and what stands before it.
+/// Splits off the last label of a name: the text before it, and the label.
 fn split_last(name: &str) -> (Option<&str>, &str) {
     match name.rsplit_once('.') {
         Some((before, last)) => (Some(before), last),
@@ -219,19 +220,19 @@ fn split_last(name: &str) -> (Option<&str>, &str) {
     }
 }
 
-fn read_point(kind: HostKind, rest: &str) -> Option<Read<'_>> {
+fn read_point(kind: HostKind, rest: &str) -> Option<NameParts<'_>> {
     let (point, endpoint) = rest.rsplit_once('.')?;
     let (region, is_internal) = read_endpoint(endpoint)?;
     Some((kind, Some(point), Some(region), is_internal))
 }
 
-/// Names ending in `.oss` or `.oss-internal`: the dual-stack form, or the old name of Hangzhou.
-fn read_second_level(before: Option<&str>, is_internal: bool) -> Option<Read<'_>> {
+/// Parses a name that ends in `.oss` or `.oss-internal`: a dual-stack name, or an old name of Hangzhou.
+fn read_second_level(before: Option<&str>, is_internal: bool) -> Option<NameParts<'_>> {
     if let Some(before) = before.filter(|_| !is_internal) {
         let (bucket, id) = split_last(before);
         let is_dual_stack = match region(id) {
             Some(region) => region.dual_stack.is_some(),
-            // Alone, a name that is in no table is rather a bucket of the old form.
+            // A single label that is not in the table is more likely a bucket in the old form.
             None => bucket.is_some() && is_region(id),
         };
         if is_dual_stack {
@@ -241,7 +242,7 @@ fn read_second_level(before: Option<&str>, is_internal: bool) -> Option<Read<'_>
     Some((HostKind::Legacy, before, Some("cn-hangzhou"), is_internal))
 }
 
-fn read_bucket<'a>(before: Option<&'a str>, label: &'a str) -> Option<Read<'a>> {
+fn read_bucket<'a>(before: Option<&'a str>, label: &'a str) -> Option<NameParts<'a>> {
     let (kind, region, is_internal) = match label {
         "oss-accelerate" => (HostKind::Acceleration, None, false),
         "oss-accelerate-overseas" => (HostKind::AccelerationOverseas, None, false),
@@ -266,11 +267,12 @@ fn read_bucket<'a>(before: Option<&'a str>, label: &'a str) -> Option<Read<'a>> 
     Some((kind, bucket, region, is_internal))
 }
 
-/// Region and side of an endpoint's first label, such as `oss-cn-hangzhou-internal`.
+/// Parses the first label of an endpoint, such as `oss-cn-hangzhou-internal`: the region, and whether the
+/// endpoint is internal.
 fn read_endpoint(label: &str) -> Option<(&str, bool)> {
     let label = label.strip_prefix("vpc100-").unwrap_or(label);
     let name = label.strip_prefix("oss-")?;
-    // Finance zones have names that say their region only in the table.
+    // The names of finance zones do not hold the region id, so the table is searched first.
     let is_of = |host: &str| host.strip_suffix(".aliyuncs.com") == Some(label);
     for region in regions() {
         if is_of(region.internal) {
@@ -280,7 +282,7 @@ fn read_endpoint(label: &str) -> Option<(&str, bool)> {
             return Some((region.id, false));
         }
     }
-    // A region newer than the table still has the form of one.
+    // A region that is newer than the table is recognized by the form of its id.
     let (name, is_internal) = match name.strip_suffix("-internal") {
         Some(name) => (name, true),
         None => (name, false),
@@ -294,7 +296,7 @@ fn is_label(name: &str) -> bool {
     (1..=63).contains(&name.len()) && name.bytes().all(is_allowed)
 }
 
-/// Whether `id` has the form of a region id: two letters, then words and numbers with `-` between.
+/// Whether `id` has the form of a region id: two letters, then words and numbers separated by `-`.
 fn is_region(id: &str) -> bool {
     let Some((area, place)) = id.split_once('-') else {
         return false;

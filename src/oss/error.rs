@@ -1,25 +1,25 @@
-//! OSS's error document, written so that every SDK reads it.
+//! OSS's error document, in the form that every SDK can parse.
 //!
-//! Chooses no code and no status. An SDK that cannot parse the body makes up a code of its own, so
-//! every value is escaped, whatever bytes a peer sent; the names of extra elements are the caller's.
+//! The caller chooses code, status and the names of further elements. An SDK that cannot parse the body
+//! invents a code, so every value is escaped, whatever bytes a peer sent.
 
 /// The fields of an error document.
 #[derive(Clone, Copy, Debug)]
 pub struct ErrorXml<'a> {
-    /// `Code`, which programs branch on.
+    /// `Code`, for programs.
     pub code: &'a str,
-    /// `Message`, which people read.
+    /// `Message`, for people.
     pub message: &'a str,
     /// `RequestId`.
     pub request_id: &'a str,
-    /// `HostId`: the host the request was for.
+    /// `HostId`: the host of the request.
     pub host_id: &'a str,
     /// Further elements, in order.
     pub extra: &'a [(&'a str, &'a str)],
 }
 
 impl ErrorXml<'_> {
-    /// The document. Every value is escaped; characters XML cannot hold become `?`.
+    /// Returns the document. Every value is escaped; characters that XML cannot hold become `?`.
     #[must_use]
     pub fn to_bytes(&self) -> Vec<u8> {
         let mut xml = String::with_capacity(256 + self.message.len());

@@ -1,8 +1,8 @@
 //! Matching one text against a list of patterns with `*` and `?`, in one pass over the text.
 //!
-//! The longest literal piece of every pattern goes into one Aho-Corasick automaton; where a piece is
-//! found, its pattern is looked at more closely. So the cost does not grow with the list, and a
-//! pattern that is looked at is run as a set of states: linear in the text, whatever the pattern.
+//! The longest literal piece of every pattern, its key, goes into one Aho-Corasick automaton. Only where
+//! a key is found is its pattern compared in full, so the cost does not grow with the list. A full
+//! comparison runs the pattern as a set of states; its cost is linear in the text, whatever the pattern.
 
 mod states;
 
@@ -16,23 +16,23 @@ use aho_corasick::{Anchored, MatchKind, StartKind};
 
 use self::states::States;
 
-/// Bytes of keys up to which a list gets the table that is fastest and largest: at most 256 bytes of
-/// table for each byte of a key, so 1 MiB.
+/// The maximum total length of the keys, in bytes, for which the automaton is a DFA. A DFA is the fastest
+/// and largest form: it has at most 256 bytes for each byte of a key, so at most 1 MiB here.
 const SMALL: usize = 4096;
 
 /// A list of patterns, compiled.
 ///
-/// A pattern is anchored at the start of the text; `*` is any run of bytes, `?` is one character, and
-/// the text may go on after the pattern. ASCII case does not count.
+/// A pattern is anchored at the start of the text, and the text may continue after it. `*` stands for any
+/// run of bytes, `?` for one character. ASCII case is ignored.
 pub struct GlobList {
     patterns: Vec<Pattern>,
-    /// Finds the keys of `keyed`.
-    automaton: Option<Keys>,
-    /// The pattern of each key of the automaton.
+    /// Finds the keys; absent when no pattern has one.
+    automaton: Option<KeyAutomaton>,
+    /// For each key in the automaton, the index of its pattern.
     keyed: Vec<usize>,
-    /// Patterns with no literal piece.
+    /// Indexes of the patterns without a literal piece.
     unkeyed: Vec<usize>,
-    /// A pattern that matches everything.
+    /// Index of a pattern that matches everything.
     everything: Option<usize>,
 }
 
@@ -44,22 +44,22 @@ impl fmt::Debug for GlobList {
     }
 }
 
-/// Finds keys.
-enum Keys {
+/// Finds the keys of the patterns in a text.
+enum KeyAutomaton {
     Few(DFA),
     Many(NFA),
 }
 
 enum Pattern {
-    /// No wildcard: its key at the start is the match.
+    /// A pattern without wildcards. It matches where its key is at the start of the text.
     Literal,
-    /// `PREFIX*KEY`: the key behind the prefix is the match.
+    /// `PREFIX*KEY`, with this prefix. It matches where its key comes after the prefix.
     Tail(Box<[u8]>),
-    /// Anything else.
+    /// Any other pattern.
     States(Box<States>),
 }
 
-/// Why a list of patterns cannot be compiled: it is larger than memory allows.
+/// A list of patterns is too large: the automaton cannot be built for it.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct TooLarge;
 
@@ -68,7 +68,7 @@ impl GlobList {
     ///
     /// # Errors
     ///
-    /// [`TooLarge`].
+    /// [`TooLarge`] when the automaton cannot be built for so many keys.
     pub fn new(patterns: &[&str]) -> Result<Self, TooLarge> {
         let (mut keys, mut list) = (
             Vec::new(),
@@ -109,16 +109,16 @@ impl GlobList {
                     .start_kind(StartKind::Unanchored)
                     .prefilter(false)
                     .build(keys)
-                    .map(Keys::Few)
+                    .map(KeyAutomaton::Few)
             } else {
                 NFA::builder()
                     .ascii_case_insensitive(true)
                     .match_kind(MatchKind::Standard)
                     .prefilter(false)
-                    // Of 10,000 keys with nothing in common: 15 MiB.
+                    // 10,000 keys with nothing in common take 15 MiB.
                     .dense_depth(6)
                     .build(keys)
-                    .map(Keys::Many)
+                    .map(KeyAutomaton::Many)
             };
             let automaton = automaton.map_err(|_| TooLarge)?;
             list.automaton = Some(automaton);
@@ -132,15 +132,16 @@ impl GlobList {
         self.patterns.is_empty()
     }
 
-    /// The index of a pattern that matches `text`. `may_end` says whether a pattern that ends at this
-    /// place of the text counts; it is not asked about patterns that end in `*`.
+    /// Returns the index of a pattern that matches `text`. `may_end` gets the index of a pattern and the
+    /// place in the text where the pattern ends, and returns whether that counts as a match. It is not
+    /// called for patterns that end in `*`.
     pub fn find(&self, text: &[u8], may_end: impl Fn(usize, usize) -> bool) -> Option<usize> {
         if self.everything.is_some() {
             return self.everything;
         }
         let found = match &self.automaton {
-            Some(Keys::Few(keys)) => self.scan(keys, text, &may_end),
-            Some(Keys::Many(keys)) => self.scan(keys, text, &may_end),
+            Some(KeyAutomaton::Few(keys)) => self.scan(keys, text, &may_end),
+            Some(KeyAutomaton::Many(keys)) => self.scan(keys, text, &may_end),
             None => None,
         };
         if found.is_some() {
@@ -155,14 +156,16 @@ impl GlobList {
             })
     }
 
-    /// The first pattern with a key that matches. The crate's own search costs twice as much per byte.
+    /// Returns the first pattern with a key that matches. The search loop is written out here, because the
+    /// one of the `aho-corasick` crate costs twice as much per byte.
     fn scan(
         &self,
         keys: &impl Automaton,
         text: &[u8],
         may_end: impl Fn(usize, usize) -> bool,
     ) -> Option<usize> {
-        // A pattern whose key occurs often is run once. Allocates only when a closer look failed.
+        // Patterns whose full comparison failed, so that a key that occurs often causes only one. The list
+        // allocates only after the first failure.
         let mut failed: Vec<usize> = Vec::new();
         let mut state = keys.start_state(Anchored::No).ok()?;
         let mut end = 0;
@@ -181,7 +184,7 @@ impl GlobList {
         None
     }
 
-    /// Whether the pattern whose key was found at `found` matches.
+    /// Whether a pattern matches whose key was found at `found`.
     fn is_match(
         &self,
         index: usize,
@@ -212,14 +215,14 @@ impl GlobList {
     }
 }
 
-/// Where in `text`, and in which state, the next key ends. On its own, so that the loop stays within
-/// the processor's registers.
+/// Returns where the next key ends in `text`, and the automaton's state there. Not inlined, so that the
+/// loop keeps its variables in registers.
 #[inline(never)]
 fn next_match(keys: &impl Automaton, text: &[u8], from: StateID) -> Option<(usize, StateID)> {
     let mut state = from;
     for (place, byte) in text.iter().enumerate() {
         state = keys.next_state(Anchored::No, state, *byte);
-        // One comparison: of the special states hardly any but those of a match are ever met.
+        // One comparison for most bytes: nearly all special states that occur are match states.
         if keys.is_special(state) && keys.is_match(state) {
             return Some((place + 1, state));
         }
@@ -236,7 +239,7 @@ mod tests {
         list.find(text.as_bytes(), |_, _| true).is_some()
     }
 
-    /// The same by trying everything; the texts are short.
+    /// Matches by trying every possibility; the texts are short.
     fn naive(pattern: &[u8], text: &[u8]) -> bool {
         match pattern.split_first() {
             None => true,
@@ -260,7 +263,7 @@ mod tests {
         }
 
         #[test]
-        fn a_list_matches_when_one_of_it_does(
+        fn a_list_matches_when_one_of_its_patterns_does(
             patterns in proptest::collection::vec("[ab*?]{1,6}", 1..6),
             text in "[ab]{0,10}",
         ) {
@@ -283,7 +286,7 @@ mod tests {
     }
 
     #[test]
-    fn long_patterns_cross_the_words() {
+    fn long_patterns_need_several_words_of_states() {
         let long = "ab?".repeat(70);
         assert!(matches(
             &format!("*{long}"),

@@ -1,7 +1,7 @@
-//! Which operations of OSS a request is, as far as letting it through is concerned.
+//! Whether a preset allows the OSS operation of a request.
 //!
-//! An operation is named by method, level (service, bucket, object) and the sub-resources in the
-//! query. What is not known to move objects is taken for administration.
+//! An operation is named by its method, its level (service, bucket, object) and the sub-resources in the
+//! query. An operation that is not known to read, list or write objects counts as administration.
 
 use std::borrow::Cow;
 use std::fmt;
@@ -12,19 +12,20 @@ use percent_encoding::percent_decode_str;
 use crate::oss::addressing::split_query;
 use crate::oss::subresource::is_subresource;
 
-/// How much is let through.
+/// A set of allowed operations.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Preset {
-    /// Everything.
+    /// All operations.
     Full,
-    /// Reading, listing, writing and deleting objects; no ACLs, policies or settings, no buckets.
+    /// Reading, listing, writing and deleting objects. No operation on ACLs, policies and settings, and no
+    /// creation, deletion or listing of buckets.
     DataPlane,
     /// Reading and listing objects.
     ReadOnly,
 }
 
 impl Preset {
-    /// As the config spells it.
+    /// Returns the name of the preset in the config.
     #[must_use]
     pub fn as_str(self) -> &'static str {
         match self {
@@ -35,14 +36,14 @@ impl Preset {
     }
 }
 
-/// Why a request is not let through.
+/// Why a preset refuses a request.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Refused<'q> {
-    /// The preset has nothing with this method at this level.
+    /// No allowed operation has this method at this level.
     Method,
-    /// It has the method, but not with this sub-resource.
+    /// No allowed operation with this method has this sub-resource.
     SubResource(Cow<'q, str>),
-    /// It has the operation, but not with this header field, which sets an ACL.
+    /// The operation is allowed, but not with this header field, which sets an ACL.
     Header(&'static str),
 }
 
@@ -56,7 +57,7 @@ impl fmt::Display for Refused<'_> {
     }
 }
 
-/// Names that change how an object is read, not what is done.
+/// Query names that an allowed read of an object may have.
 const READING: [&str; 7] = [
     "objectMeta",
     "symlink",
@@ -66,9 +67,9 @@ const READING: [&str; 7] = [
     "x-oss-request-payer",
     "security-token",
 ];
-/// Names of listings.
+/// Query names that a listing may have.
 const LISTING: [&str; 2] = ["continuation-token", "versions"];
-/// Names of writing an object.
+/// Query names that a write of an object may have.
 const WRITING: [&str; 16] = [
     "append",
     "asyncFetch",
@@ -87,7 +88,7 @@ const WRITING: [&str; 16] = [
     "x-oss-process",
     "x-oss-async-process",
 ];
-/// Settings that no V1 signature covers, as the official SDKs name them.
+/// Settings that a V1 signature does not cover, with the names that the official SDKs use.
 const SETTINGS: [&str; 29] = [
     "MetaQuery",
     "accessmonitor",
@@ -119,19 +120,20 @@ const SETTINGS: [&str; 29] = [
     "rtc",
     "userDefinedLogFieldsConfig",
 ];
-/// Of these, those that are read, too.
+/// Names in `WRITING` that a client that writes objects also reads.
 const READ_BY_WRITERS: [&str; 3] = ["tagging", "uploadId", "uploads"];
 
-/// Header fields that give what is written an ACL (PutObject, CopyObject, AppendObject,
-/// InitiateMultipartUpload, PutSymlink). A form has it in its body, which is not looked at.
+/// Header fields that set the ACL of a written object (PutObject, CopyObject, AppendObject,
+/// InitiateMultipartUpload, PutSymlink). A form carries the ACL in its body, which is not read.
 const ACL_FIELDS: [&str; 3] = ["x-oss-object-acl", "x-oss-acl", "x-amz-acl"];
 
-/// Whether `preset` lets a request through: `key` is the key with the query behind it, `None` for the
+/// Checks a request against `preset`. `key` is the key and the query after it; `None` stands for the
 /// service itself.
 ///
 /// # Errors
 ///
-/// Why not.
+/// [`Refused::Method`], [`Refused::SubResource`] or [`Refused::Header`]: the part of the request that the
+/// preset does not allow.
 pub fn check<'q>(
     preset: Preset,
     method: &http::Method,
@@ -168,9 +170,9 @@ pub fn check<'q>(
         let (name, value) = pair.split_once('=').unwrap_or((pair, ""));
         let name = percent_decode_str(name).decode_utf8_lossy();
         deletes_many |= name == "delete";
-        // A name that nobody knows could be a setting that is newer than these lists. People put names
-        // of their own behind what they read, bare ones behind objects (`/logo.png?2026`), others
-        // behind a website's root, too.
+        // An unknown name may be a setting that is newer than these lists, so it is refused where a
+        // setting could be meant. Pages add names of their own to URLs that are only read: to objects with
+        // or without a value (`/logo.png?2026`), to a website's root with a value.
         let is_unknown = || match (is_bucket, is_read) {
             (true, false) => true,
             (true, true) | (false, false) => value.is_empty(),
@@ -186,7 +188,7 @@ pub fn check<'q>(
     let is_allowed = is_read
         || (writes
             && match (is_bucket, method) {
-                // A form, or the deletion of several objects.
+                // A form upload, or the deletion of several objects.
                 (true, &http::Method::POST) => query.is_empty() || deletes_many,
                 (true, _) => false,
                 (false, method) => {
@@ -204,7 +206,7 @@ pub fn check<'q>(
     Ok(())
 }
 
-/// Names that carry a signature (V1, V4, S3's).
+/// Whether a query name is part of a signature (V1, V4 or S3).
 fn is_of_signature(name: &str) -> bool {
     [
         "Expires",
@@ -222,7 +224,7 @@ fn is_of_signature(name: &str) -> bool {
         || name.starts_with("X-Amz-")
 }
 
-/// Names a listing takes that may be empty.
+/// Whether a query name is a parameter of a listing, whose value may be empty.
 fn is_plain(name: &str) -> bool {
     [
         "delimiter",
@@ -236,7 +238,7 @@ fn is_plain(name: &str) -> bool {
         "start-after",
         "upload-id-marker",
         "version-id-marker",
-        // S3's SDKs name the operation.
+        // The S3 SDKs send the name of the operation.
         "x-id",
     ]
     .contains(&name)
@@ -248,7 +250,7 @@ mod tests {
     use http::Method;
 
     #[test]
-    fn presets_let_through_what_they_say() {
+    fn a_preset_allows_its_operations_only() {
         // Method, key and query, allowed by data-plane, allowed by read-only.
         for (method, key, data, read) in [
             ("GET", Some("k"), true, true),
@@ -322,8 +324,9 @@ mod tests {
             assert!(is(Preset::Full));
         }
     }
+
     #[test]
-    fn an_upload_sets_no_acl_of_its_own() {
+    fn an_upload_must_not_set_an_acl() {
         let mut headers = HeaderMap::new();
         headers.insert("x-oss-object-acl", "public-read".parse().unwrap());
         let is = |method, preset| check(preset, &method, Some("k"), &headers);
@@ -334,7 +337,7 @@ mod tests {
             Err(Refused::Header("x-oss-object-acl"))
         );
         assert_eq!(is(Method::PUT, Preset::Full), Ok(()));
-        // Of no meaning there.
+        // The field has no effect on a read.
         assert_eq!(is(Method::GET, Preset::ReadOnly), Ok(()));
     }
 }

@@ -1,7 +1,7 @@
-//! Facts about OSS, with no I/O and no clock.
+//! Facts about OSS, without I/O and without a clock.
 //!
-//! Whoever needs one of them (the proxy, the config's checks, the demo origin) asks the same
-//! function. Uses nothing else of the crate.
+//! The proxy, the checks of the config and the demo origin all use these same functions. This module
+//! uses no other module of the crate.
 
 pub mod addressing;
 pub mod cors;

@@ -1,30 +1,32 @@
-//! Hotlink protection: whether a Referer may have an object, by the rules of a bucket.
+//! Hotlink protection: whether the referer rules of a bucket allow a request.
 //!
-//! The algorithm and its texts are those of the OSS pages on hotlink protection and PutBucketReferer;
-//! where those pages differ from each other: an empty allow list lets every Referer pass, an empty one
-//! included.
+//! Algorithm and texts follow OSS's pages on hotlink protection and on PutBucketReferer. The pages differ
+//! from each other in one point. There this module follows the variant in which an empty allow list
+//! allows every Referer, an empty one included.
+
+use std::fmt;
 
 use memchr::memchr;
 
 use crate::oss::glob::{GlobList, TooLarge};
 
-/// What OSS says with every refusal.
+/// OSS's message in every refusal.
 pub const MESSAGE: &str = "You are denied by bucket referer policy.";
 
-/// What decides.
+/// The decision about a request, with its reason.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Verdict {
-    /// No rule is against it.
+    /// Allowed: the allow list is empty, and no pattern of the deny list matches.
     NotListed,
-    /// Allowed by this pattern of the allow list.
+    /// Allowed by the pattern at this place of the allow list.
     Allowed(usize),
-    /// Allowed without a Referer.
+    /// Allowed: there is no Referer.
     EmptyAllowed,
-    /// Refused without a Referer.
+    /// Refused: there is no Referer.
     EmptyDenied,
-    /// Refused by this pattern of the deny list.
+    /// Refused by the pattern at this place of the deny list.
     Denied(usize),
-    /// Refused because no pattern of the allow list matches.
+    /// Refused: no pattern of the allow list matches.
     NotAllowed,
 }
 
@@ -35,7 +37,8 @@ impl Verdict {
         self.ec().is_some()
     }
 
-    /// OSS's number for a refusal.
+    /// Returns the `EC` that OSS's error document has for this refusal; `None` when the request is
+    /// allowed.
     #[must_use]
     pub fn ec(self) -> Option<&'static str> {
         match self {
@@ -47,19 +50,39 @@ impl Verdict {
     }
 }
 
-/// Switches of the rules.
+/// The switches of the rules.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Switches {
-    /// Whether a request without Referer, or with a blank one, is allowed.
+    /// Whether a request without a Referer, or with a blank one, is allowed.
     pub allow_empty: bool,
-    /// Whether the query of the Referer is dropped first.
+    /// Whether the query of the Referer is removed before matching.
     pub truncate_query: bool,
-    /// Whether its path is dropped first, too.
+    /// Whether path and query of the Referer are removed before matching.
     pub truncate_path: bool,
-    /// Whether a pattern that ends inside a host must end at its end, which OSS does not ask for:
-    /// `http://www.example.com` then does not allow `http://www.example.com.evil.org`.
+    /// Whether a pattern that ends inside a host must end where the host ends. OSS does not require this:
+    /// there `http://www.example.com` also allows `http://www.example.com.evil.org`.
     pub strict_host: bool,
 }
+
+/// The list of patterns that is too large to be compiled.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum ListTooLarge {
+    /// The allow list.
+    Allow,
+    /// The deny list.
+    Deny,
+}
+
+impl fmt::Display for ListTooLarge {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(match self {
+            Self::Allow => "the list `referer.allow` is too large",
+            Self::Deny => "the list `referer.deny` is too large",
+        })
+    }
+}
+
+impl std::error::Error for ListTooLarge {}
 
 /// The rules of a bucket, compiled.
 #[derive(Debug)]
@@ -73,12 +96,13 @@ pub struct Rules {
 #[derive(Debug)]
 struct List {
     globs: GlobList,
-    /// Of each pattern in `globs`, its place in the list and whether it ends inside a host.
+    /// For each pattern in `globs`: its place in the list, and whether it ends inside a host.
     places: Vec<(usize, bool)>,
-    /// With `strict_host` the patterns that have a path, cut behind the slash it begins with: else
-    /// their `*` would find a host in somebody's path.
+    /// With `strict_host`, the patterns that have a path, up to and including the slash before the path.
+    /// A whole pattern would not do: its `*` could match a host name inside another site's path.
     cut: GlobList,
-    /// Of each of those, its place in the list and the rest of it, where that asks for something.
+    /// For each pattern in `cut`: its place in the list, and its path. The path is `None` where it matches
+    /// everything.
     rests: Vec<(usize, Option<GlobList>)>,
 }
 
@@ -89,8 +113,8 @@ impl List {
         for (place, pattern) in patterns.iter().enumerate() {
             let path = path_start(pattern).filter(|_| is_strict);
             if let Some((host, rest)) = path.and_then(|at| pattern.split_at_checked(at)) {
-                let asks = rest.bytes().any(|byte| byte != b'*');
-                let rest = asks.then(|| GlobList::new(&[rest])).transpose()?;
+                let is_selective = rest.bytes().any(|byte| byte != b'*');
+                let rest = is_selective.then(|| GlobList::new(&[rest])).transpose()?;
                 cut.push(host);
                 rests.push((place, rest));
             } else {
@@ -110,7 +134,7 @@ impl List {
         self.globs.is_empty() && self.cut.is_empty()
     }
 
-    /// The place of a pattern that matches.
+    /// Returns the place of a pattern that matches.
     fn find(&self, referer: &[u8], is_strict: bool) -> Option<usize> {
         let host_end = if is_strict { host_end(referer) } else { 0 };
         let found = self.globs.find(referer, |index, end| {
@@ -137,9 +161,9 @@ impl List {
     }
 }
 
-/// Where the path of a pattern begins, behind its first slash.
+/// Returns the index where the path of a pattern begins, after the slash that follows the host.
 fn path_start(pattern: &str) -> Option<usize> {
-    // A scheme may be a part of the pattern's first `*`.
+    // The pattern's first `*` may stand for the scheme.
     let first = pattern.find('/')?;
     let has_scheme = pattern.get(first..)?.starts_with("//");
     let host = if has_scheme { first + 2 } else { 0 };
@@ -152,16 +176,18 @@ impl Rules {
     ///
     /// # Errors
     ///
-    /// [`TooLarge`].
-    pub fn new(switches: Switches, allow: &[&str], deny: &[&str]) -> Result<Self, TooLarge> {
+    /// [`ListTooLarge`] names the list that cannot be compiled.
+    pub fn new(switches: Switches, allow: &[&str], deny: &[&str]) -> Result<Self, ListTooLarge> {
+        let list =
+            |patterns, error| List::new(patterns, switches.strict_host).map_err(|TooLarge| error);
         Ok(Self {
             switches,
-            allow: List::new(allow, switches.strict_host)?,
-            deny: List::new(deny, switches.strict_host)?,
+            allow: list(allow, ListTooLarge::Allow)?,
+            deny: list(deny, ListTooLarge::Deny)?,
         })
     }
 
-    /// What becomes of a request with this Referer; `None` and blank are the same.
+    /// Decides about a request with this Referer. A blank Referer is the same as none.
     #[must_use]
     pub fn check(&self, referer: Option<&[u8]>) -> Verdict {
         let referer = referer.unwrap_or_default().trim_ascii();
@@ -196,7 +222,7 @@ impl Rules {
     }
 }
 
-/// Where the host of a Referer ends, port included.
+/// Returns the index where the host of a Referer ends, after the port if there is one.
 fn host_end(referer: &[u8]) -> usize {
     let host = referer
         .windows(3)
@@ -209,7 +235,7 @@ fn host_end(referer: &[u8]) -> usize {
         .map_or(referer.len(), |at| host + at)
 }
 
-/// Whether the end of a pattern can lie inside the host of what it matches.
+/// Whether the end of a pattern can fall inside the host of the Referer that it matches.
 fn ends_in_host(pattern: &str) -> bool {
     let after_scheme = pattern.split_once("://").map_or(pattern, |(_, rest)| rest);
     !after_scheme.contains('/') && !pattern.ends_with('*')

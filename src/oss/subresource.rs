@@ -1,15 +1,15 @@
-//! Query names that OSS's V1 signature covers, and how to tell a signed request.
+//! Query names that OSS's V1 signature covers, and whether a request is signed.
 //!
-//! Judges no signature: one that is malformed, expired or wrong makes a request signed all the same.
+//! Signatures are not verified here. A request with a malformed, expired or wrong signature is signed.
 
 use http::HeaderMap;
 use http::header::AUTHORIZATION;
 use percent_encoding::percent_decode_str;
 
-/// What the query names of S3's signatures begin with.
+/// The prefix of the query names in S3 signatures.
 const AMZ: &str = "X-Amz-";
 
-/// Names covered by a V1 signature, sorted by their bytes.
+/// Query names that a V1 signature covers, sorted by their bytes.
 const SUBRESOURCES: [&str; 88] = [
     "accessPoint",
     "accessPointPolicy",
@@ -109,7 +109,7 @@ pub fn is_subresource(name: impl AsRef<[u8]>) -> bool {
         .is_ok()
 }
 
-/// Whether a request brings a signature of its own, in a header or in its query.
+/// Whether a request is signed, in a header field or in its query.
 #[must_use]
 pub fn is_signed(headers: &HeaderMap, raw_query: Option<&str>) -> bool {
     let by_header = headers.get(AUTHORIZATION).is_some_and(|value| {
@@ -121,7 +121,7 @@ pub fn is_signed(headers: &HeaderMap, raw_query: Option<&str>) -> bool {
     let mut is_by_query = false;
     for pair in raw_query.unwrap_or_default().split('&') {
         let name = pair.split('=').next().unwrap_or_default();
-        // OSS reads names decoded, so `Signat%75re` is a signature too.
+        // OSS decodes names, so `Signat%75re` is a signature as well.
         let is = |wanted: &str| percent_decode_str(name).eq(wanted.bytes());
         has_key_id |= is("OSSAccessKeyId");
         has_signature |= is("Signature");
@@ -156,7 +156,7 @@ mod tests {
     }
 
     #[test]
-    fn signed_requests_are_told_from_anonymous_ones() {
+    fn signed_requests_are_distinguished_from_anonymous_ones() {
         for (query, expected) in [
             ("OSSAccessKeyId=a&Expires=1&Signature=b", true),
             ("OSSAccessKeyId=a&Signat%75re=b", true),

@@ -1,14 +1,15 @@
-//! Which objects a website answers with, in the order OSS looks for them.
+//! Which requests are for a website, and which objects are its index documents.
 //!
-//! As on the pages of PutBucketWebsite and static website hosting. Only anonymous GET and HEAD of
-//! objects are a website's; whoever signs, or names a sub-resource, asks for the bucket itself.
+//! Follows OSS's pages on PutBucketWebsite and on static website hosting. A website serves anonymous GET
+//! and HEAD requests for objects only. A signed request, or one with a sub-resource, is for the bucket
+//! itself.
 
 use http::{HeaderMap, Method, header};
 use percent_encoding::percent_decode_str;
 
 use crate::oss::subresource::{is_signed, is_subresource};
 
-/// Whether a request is for the website: anonymous, GET or HEAD, no sub-resource.
+/// Whether a request is for the website: an anonymous GET or HEAD without a sub-resource.
 #[must_use]
 pub fn is_for_website(method: &Method, headers: &HeaderMap, query: Option<&str>) -> bool {
     (method == Method::GET || method == Method::HEAD)
@@ -27,24 +28,32 @@ fn names_subresource(pair: &str) -> bool {
         })
 }
 
-/// Whether a percent-encoded key ends in a slash, in either spelling.
+/// Whether a percent-encoded key ends in a slash, written as `/` or as `%2F`.
 #[must_use]
 pub fn ends_in_slash(key: &str) -> bool {
     let tail = key.len().checked_sub(3).and_then(|at| key.get(at..));
     key.ends_with('/') || tail.is_some_and(|tail| tail.eq_ignore_ascii_case("%2f"))
 }
 
-/// The key whose index is asked for, when a key is a directory: where the index document of `key`
-/// is. `has_directories` is false when only the root has one.
+/// The directories of a website that have an index document.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Indexes {
+    /// Only the root; its index document also answers for every other directory.
+    RootOnly,
+    /// Each directory.
+    EachDirectory,
+}
+
+/// Returns the key of the index document for `key`, or `None` when `key` is not a directory. `index` is
+/// the name of the index documents.
 #[must_use]
-pub fn index_of(key: &str, index: &str, has_directories: bool) -> Option<String> {
+pub fn index_of(key: &str, index: &str, indexes: Indexes) -> Option<String> {
     if !key.is_empty() && !ends_in_slash(key) {
         return None;
     }
-    Some(if has_directories {
-        format!("{key}{index}")
-    } else {
-        index.to_owned()
+    Some(match indexes {
+        Indexes::EachDirectory => format!("{key}{index}"),
+        Indexes::RootOnly => index.to_owned(),
     })
 }
 
@@ -54,11 +63,20 @@ mod tests {
 
     #[test]
     fn a_directory_ends_in_a_slash() {
-        assert_eq!(index_of("", "i", true), Some("i".into()));
-        assert_eq!(index_of("docs/", "i", true), Some("docs/i".into()));
-        assert_eq!(index_of("docs/", "i", false), Some("i".into()));
-        assert_eq!(index_of("docs", "i", true), None);
-        assert_eq!(index_of("docs%2f", "i", true), Some("docs%2fi".into()));
+        use Indexes::{EachDirectory, RootOnly};
+        for (key, indexes, expected) in [
+            ("", EachDirectory, Some("i")),
+            ("docs/", EachDirectory, Some("docs/i")),
+            ("docs/", RootOnly, Some("i")),
+            ("docs", EachDirectory, None),
+            ("docs%2f", EachDirectory, Some("docs%2fi")),
+        ] {
+            assert_eq!(
+                index_of(key, "i", indexes).as_deref(),
+                expected,
+                "{key} {indexes:?}"
+            );
+        }
     }
 
     #[test]

@@ -1,7 +1,7 @@
-//! Small XML documents as trees: request bodies, and a bucket's configurations.
+//! Small XML documents as trees: request bodies, and the configurations of a bucket.
 //!
-//! Read by quick-xml. A document type, a depth over 8 and more than 20,000 elements are refused, so a
-//! hostile document costs no more than its bytes.
+//! The parser is quick-xml. A document with a document type, with a depth over 8 or with more than 20,000
+//! elements is rejected, so the cost of a hostile document is bounded by its size.
 
 use quick_xml::Reader;
 use quick_xml::events::Event;
@@ -9,34 +9,35 @@ use quick_xml::events::Event;
 /// An element.
 #[derive(Debug, Default, PartialEq, Eq)]
 pub struct Node {
-    /// Its name, without prefix.
+    /// Name, without the prefix.
     pub name: String,
-    /// Its character data.
+    /// Character data.
     pub text: String,
-    /// The elements in it.
+    /// Child elements, in order.
     pub children: Vec<Node>,
 }
 
 impl Node {
-    /// The first child called `name`.
+    /// Returns the first child with this name.
     #[must_use]
     pub fn child(&self, name: &str) -> Option<&Node> {
         self.children.iter().find(|child| child.name == name)
     }
 
-    /// The children called `name`.
+    /// Returns all children with this name.
     pub fn all<'a>(&'a self, name: &'a str) -> impl Iterator<Item = &'a Node> {
         self.children.iter().filter(move |child| child.name == name)
     }
 
-    /// The text of child `name`.
+    /// Returns the text of the first child with this name.
     #[must_use]
     pub fn text_of(&self, name: &str) -> Option<&str> {
         self.child(name).map(|child| child.text.as_str())
     }
 }
 
-/// The root element of `body`, `None` when it is not well-formed enough.
+/// Parses `body` and returns its root element. `None` when the document is not well-formed, exceeds a
+/// limit, or refers to an entity other than the five predefined ones.
 #[must_use]
 pub fn parse(body: &[u8]) -> Option<Node> {
     const DEPTH: usize = 8;
@@ -127,7 +128,7 @@ mod tests {
     }
 
     #[test]
-    fn hostile_bodies_are_refused() {
+    fn hostile_bodies_are_rejected() {
         let deep = "<a>".repeat(9) + &"</a>".repeat(9);
         for body in [
             "",

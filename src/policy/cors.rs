@@ -1,13 +1,16 @@
-//! Answers preflights, and says on every answer which pages may read it.
+//! Cross-origin rules: answers preflights, and adds the CORS headers to every other response.
 //!
-//! What OSS itself says about cross-origin requests is replaced: two `Access-Control-Allow-Origin`
-//! make a browser refuse. `Origin` is kept from OSS for the same reason.
+//! OSS's own CORS headers are replaced, because a browser rejects a response with two
+//! `Access-Control-Allow-Origin`. For the same reason `Origin` is not forwarded to OSS.
+//!
+//! The layer is above `https`: a preflight over clear text is answered here, because browsers do not
+//! follow a redirect of a preflight (Fetch standard, CORS-preflight fetch).
 
 use std::convert::Infallible;
 use std::future::Future;
 use std::pin::Pin;
 use std::sync::Arc;
-use std::task::{Context, Poll, ready};
+use std::task::{Context, Poll};
 
 use http::header::{self, HeaderMap, HeaderName, HeaderValue};
 use http::{Method, StatusCode};
@@ -17,12 +20,13 @@ use crate::config::policy as config;
 use crate::http::respond::{self, Reason};
 use crate::http::{Request, Response};
 use crate::oss::cors::{self as rules, Matched, Rule};
-use crate::policy::Gate;
+use crate::policy::gate::GateFuture;
 
-/// OSS's text, with its spelling.
+/// OSS's text with OSS's misspellings, which clients may compare.
 const REFUSED: &str = "CORSResponse: This CORS request is not allowed. This is usually because the evalution of Origin, request method / Access-Control-Request-Method or Access-Control-Requet-Headers are not whitelisted by the resource's CORS spec.";
 
-const UPSTREAM: [HeaderName; 6] = [
+/// The CORS headers that OSS may send.
+const CORS_HEADERS: [HeaderName; 6] = [
     header::ACCESS_CONTROL_ALLOW_ORIGIN,
     header::ACCESS_CONTROL_ALLOW_METHODS,
     header::ACCESS_CONTROL_ALLOW_HEADERS,
@@ -35,13 +39,15 @@ const UPSTREAM: [HeaderName; 6] = [
 #[derive(Debug)]
 pub struct Cors {
     rules: Vec<Rule>,
-    answers: Vec<Answer>,
+    /// The headers of each rule, in the order of `rules`.
+    rule_headers: Vec<RuleHeaders>,
+    /// Whether every response carries `Vary: Origin`.
     varies: bool,
 }
 
-/// What a rule adds to answers.
+/// The response headers that a rule fixes.
 #[derive(Debug)]
-struct Answer {
+struct RuleHeaders {
     methods: Option<HeaderValue>,
     expose: Option<HeaderValue>,
     max_age: Option<HeaderValue>,
@@ -58,10 +64,10 @@ impl Cors {
         };
         Self {
             rules: config.rules.iter().map(|rule| rule.rule.clone()).collect(),
-            answers: config
+            rule_headers: config
                 .rules
                 .iter()
-                .map(|rule| Answer {
+                .map(|rule| RuleHeaders {
                     methods: joined(&rule.rule.methods),
                     expose: joined(&rule.expose),
                     max_age: rule.max_age.map(HeaderValue::from),
@@ -71,14 +77,14 @@ impl Cors {
         }
     }
 
-    /// The rule that allows a request; for OPTIONS, the request it asks about.
+    /// Returns the rule that allows a request. For OPTIONS, the preflighted request is looked up.
     #[must_use]
     pub fn decide(&self, method: &Method, headers: &HeaderMap) -> Option<Matched> {
         let origin = headers.get(header::ORIGIN)?;
         self.decide_for(origin, method, headers)
     }
 
-    /// [`Cors::decide`] with the origin taken out of the headers.
+    /// Does the same as [`Cors::decide`] for an `Origin` that is no longer among the headers.
     fn decide_for(
         &self,
         origin: &HeaderValue,
@@ -87,25 +93,18 @@ impl Cors {
     ) -> Option<Matched> {
         let origin = origin.as_bytes();
         if method == Method::OPTIONS {
-            let asked = headers.get(header::ACCESS_CONTROL_REQUEST_METHOD)?;
+            let method = headers.get(header::ACCESS_CONTROL_REQUEST_METHOD)?;
             let names = headers
                 .get(header::ACCESS_CONTROL_REQUEST_HEADERS)
                 .map_or(&b""[..], HeaderValue::as_bytes);
-            let names = rules::asked_headers(names);
-            return rules::find(&self.rules, origin, asked.as_bytes(), &names);
+            let names = rules::requested_headers(names);
+            return rules::find(&self.rules, origin, method.as_bytes(), &names);
         }
         let none = std::iter::empty();
         rules::find(&self.rules, origin, method.as_str().as_bytes(), &none)
     }
 
-    /// Adds to the answer that a layer above this one makes to `request` what this one would have.
-    pub fn allow_own(&self, request: &Request, headers: &mut HeaderMap) {
-        self.tidy(headers, false);
-        if let Some(matched) = self.decide(request.method(), request.headers()) {
-            self.allow(headers, request.headers().get(header::ORIGIN), matched);
-        }
-    }
-
+    /// Returns the response to a preflight: 200 with the headers of the rule, or 403 without a rule.
     fn preflight(&self, request: &Request, matched: Option<Matched>) -> Response {
         let Some(matched) = matched else {
             return respond::error(
@@ -120,11 +119,11 @@ impl Cors {
             );
         };
         let mut response = Response::default();
-        let asked = request
+        let requested = request
             .headers()
             .get(header::ACCESS_CONTROL_REQUEST_HEADERS);
-        let names: Vec<&[u8]> = asked
-            .map(|names| rules::asked_headers(names.as_bytes()).collect())
+        let names: Vec<&[u8]> = requested
+            .map(|names| rules::requested_headers(names.as_bytes()).collect())
             .unwrap_or_default();
         let allowed = names.join(&b", "[..]);
         let headers = response.headers_mut();
@@ -138,23 +137,24 @@ impl Cors {
         response
     }
 
+    /// Adds the headers of the rule that matched.
     fn allow(&self, headers: &mut HeaderMap, origin: Option<&HeaderValue>, matched: Matched) {
         let any = HeaderValue::from_static("*");
         let origin = if matched.is_any { Some(&any) } else { origin };
-        let answer = self.answers.get(matched.rule);
+        let fixed = self.rule_headers.get(matched.rule);
         for (name, value) in [
             (header::ACCESS_CONTROL_ALLOW_ORIGIN, origin),
             (
                 header::ACCESS_CONTROL_ALLOW_METHODS,
-                answer.and_then(|answer| answer.methods.as_ref()),
+                fixed.and_then(|fixed| fixed.methods.as_ref()),
             ),
             (
                 header::ACCESS_CONTROL_EXPOSE_HEADERS,
-                answer.and_then(|answer| answer.expose.as_ref()),
+                fixed.and_then(|fixed| fixed.expose.as_ref()),
             ),
             (
                 header::ACCESS_CONTROL_MAX_AGE,
-                answer.and_then(|answer| answer.max_age.as_ref()),
+                fixed.and_then(|fixed| fixed.max_age.as_ref()),
             ),
         ] {
             if let Some(value) = value {
@@ -163,19 +163,19 @@ impl Cors {
         }
     }
 
-    /// Takes out what OSS says, and says that the answer depends on the origin. One look at the
-    /// names: almost always OSS has said nothing.
+    /// Removes the CORS headers of a response from below, and adds `Vary: Origin`. The names are read in
+    /// one pass, because OSS almost never sends CORS headers.
     fn tidy(&self, headers: &mut HeaderMap, is_from_below: bool) {
-        let (mut has_others, mut varies) = (false, false);
+        let (mut has_cors_headers, mut varies) = (false, false);
         for (name, value) in &*headers {
             if *name == header::VARY {
                 varies |= varies_by_origin(value);
             } else {
-                has_others |= name.as_str().starts_with("access-control-");
+                has_cors_headers |= name.as_str().starts_with("access-control-");
             }
         }
-        if is_from_below && has_others {
-            for name in &UPSTREAM {
+        if is_from_below && has_cors_headers {
+            for name in &CORS_HEADERS {
                 headers.remove(name);
             }
         }
@@ -192,7 +192,7 @@ fn varies_by_origin(value: &HeaderValue) -> bool {
     })
 }
 
-/// Applies the rules.
+/// Applies [`Cors`]; without it CORS headers pass through in both directions.
 #[derive(Clone, Debug)]
 pub struct CorsService<S> {
     policy: Option<Arc<Cors>>,
@@ -200,7 +200,7 @@ pub struct CorsService<S> {
 }
 
 impl<S> CorsService<S> {
-    /// In front of `inner`.
+    /// Applies `policy` in front of `inner`.
     pub fn new(policy: Option<Arc<Cors>>, inner: S) -> Self {
         Self { policy, inner }
     }
@@ -224,13 +224,13 @@ where
             return CorsFuture {
                 policy: None,
                 allowed: None,
-                inner: Gate::Passed(self.inner.call(request)),
+                inner: GateFuture::Passed(self.inner.call(request)),
             };
         };
         if request.method() == Method::OPTIONS {
             let matched = policy.decide(request.method(), request.headers());
             return CorsFuture {
-                inner: Gate::refuse(policy.preflight(&request, matched)),
+                inner: GateFuture::refused(policy.preflight(&request, matched)),
                 policy: Some(Arc::clone(policy)),
                 allowed: None,
             };
@@ -245,7 +245,7 @@ where
         CorsFuture {
             allowed,
             policy: Some(Arc::clone(policy)),
-            inner: Gate::Passed(self.inner.call(request)),
+            inner: GateFuture::Passed(self.inner.call(request)),
         }
     }
 }
@@ -254,8 +254,10 @@ where
 #[derive(Debug)]
 pub struct CorsFuture<F> {
     policy: Option<Arc<Cors>>,
+    /// The rule that allows the request, and the request's `Origin`.
     allowed: Option<(Matched, HeaderValue)>,
-    inner: Gate<F>,
+    /// A preflight is answered at once; every other request passes.
+    inner: GateFuture<F>,
 }
 
 impl<F> Future for CorsFuture<F>
@@ -264,16 +266,19 @@ where
 {
     type Output = Result<Response, Infallible>;
 
-    fn poll(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Self::Output> {
-        let Ok(mut response) = ready!(Pin::new(&mut self.inner).poll(cx));
+    fn poll(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Self::Output> {
         let this = self.get_mut();
-        if let Some(policy) = &this.policy {
+        // The response is changed in place: moving it costs about 50 instructions in each layer.
+        let mut polled = Pin::new(&mut this.inner).poll(cx);
+        if let Poll::Ready(Ok(response)) = &mut polled
+            && let Some(policy) = &this.policy
+        {
             let headers = response.headers_mut();
-            policy.tidy(headers, matches!(this.inner, Gate::Passed(_)));
+            policy.tidy(headers, matches!(this.inner, GateFuture::Passed(_)));
             if let Some((matched, origin)) = this.allowed.take() {
                 policy.allow(headers, Some(&origin), matched);
             }
         }
-        Poll::Ready(Ok(response))
+        polled
     }
 }

@@ -1,162 +1,110 @@
-//! Lets through only the methods and operations a route serves.
-
-use std::convert::Infallible;
-use std::sync::Arc;
-use std::task::{Context, Poll};
+//! Refuses methods and operations that a route does not serve.
 
 use http::header::{self, HeaderMap, HeaderValue};
 use http::{Method, StatusCode};
-use tower::Service;
 
-use crate::http::respond::{self, Reason};
-use crate::http::{Request, Response};
+use crate::http::Request;
+use crate::http::respond::Reason;
 use crate::oss::addressing::Layout;
 use crate::oss::guard::{self, Preset, Refused};
-use crate::policy::Gate;
+use crate::policy::gate::{Gate, Refusal};
 
-/// The rule, compiled.
+/// The settings, compiled.
 #[derive(Debug)]
 pub struct Guard {
-    /// Methods the route serves; empty: all.
+    /// The methods that the route serves. Empty means all.
     pub methods: Vec<Method>,
-    /// Which operations.
+    /// The operations that pass.
     pub preset: Preset,
-    /// Where keys begin.
+    /// Where the key begins in a request.
     pub layout: Layout,
 }
 
-/// Why a request is refused.
+/// Why the route does not serve a request.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub enum Verdict<'q> {
-    /// The route does not serve the method.
+pub enum NotServed<'q> {
+    /// The method is not among the route's methods.
     Method,
-    /// The preset does not let the operation through.
-    Preset(Refused<'q>),
+    /// The preset refuses the operation.
+    Operation(Refused<'q>),
 }
 
 impl Guard {
-    /// Whether a request goes on.
+    /// Checks a request against the methods and the preset of the route. `host` is called only where the
+    /// host can name the bucket.
     ///
     /// # Errors
     ///
-    /// Why not.
+    /// [`NotServed::Method`] when the route does not serve the method, [`NotServed::Operation`] when the
+    /// preset refuses the operation.
     pub fn decide<'t, 'h>(
         &self,
         method: &Method,
         host: impl FnOnce() -> &'h str,
         target: &'t str,
         headers: &HeaderMap,
-    ) -> Result<(), Verdict<'t>> {
+    ) -> Result<(), NotServed<'t>> {
         if !self.methods.is_empty() && !self.methods.contains(method) {
-            return Err(Verdict::Method);
+            return Err(NotServed::Method);
         }
         if self.preset == Preset::Full {
             return Ok(());
         }
         guard::check(self.preset, method, self.layout.key(host, target), headers)
-            .map_err(Verdict::Preset)
+            .map_err(NotServed::Operation)
     }
 
-    fn refuse(&self, request: &Request, why: &Verdict<'_>) -> Response {
-        let refuse = |status, code, kind, message: &str| {
-            respond::error(
-                request.context(),
-                &Reason {
-                    status,
-                    code,
-                    kind,
-                    message,
+    fn refusal(&self, request: &Request, not_served: &NotServed<'_>) -> Refusal {
+        let reason = match not_served {
+            NotServed::Method => {
+                let reason = Reason {
+                    status: StatusCode::METHOD_NOT_ALLOWED,
+                    code: "MethodNotAllowed",
+                    kind: "method_not_allowed",
+                    message: "This route of the proxy does not serve the request method. OSS was not asked.",
                     ..Reason::DEFAULT
-                },
-            )
-        };
-        match why {
-            Verdict::Method => {
-                let message =
-                    "This route of the proxy does not serve the request method. OSS was not asked.";
-                let mut response = refuse(
-                    StatusCode::METHOD_NOT_ALLOWED,
-                    "MethodNotAllowed",
-                    "method_not_allowed",
-                    message,
-                );
+                };
+                let refusal = Refusal::error(request, &reason);
                 let names: Vec<&str> = self.methods.iter().map(Method::as_str).collect();
-                if let Ok(value) = HeaderValue::try_from(names.join(", ")) {
-                    response.headers_mut().insert(header::ALLOW, value);
-                }
-                response
+                return match HeaderValue::try_from(names.join(", ")) {
+                    Ok(value) => refusal.with_header(header::ALLOW, value),
+                    Err(_) => refusal,
+                };
             }
-            Verdict::Preset(Refused::Method) => refuse(
-                StatusCode::FORBIDDEN,
-                "ProxyAccessDenied",
-                "guard_refused",
-                &format!(
-                    "The proxy's guard `{}` lets no {} through here. OSS was not asked.",
-                    self.preset.as_str(),
-                    request.method()
-                ),
-            ),
-            Verdict::Preset(Refused::Header(name)) => refuse(
-                StatusCode::FORBIDDEN,
-                "ProxyAccessDenied",
-                "guard_refused",
-                &format!(
-                    "The proxy's guard `{}` does not let `{name}` through. OSS was not asked.",
-                    self.preset.as_str()
-                ),
-            ),
-            Verdict::Preset(Refused::SubResource(name)) => refuse(
-                StatusCode::FORBIDDEN,
-                "ProxyAccessDenied",
-                "guard_refused",
-                &format!(
-                    "The proxy's guard `{}` does not let `?{name}` through. OSS was not asked.",
-                    self.preset.as_str()
-                ),
-            ),
-        }
-    }
-}
-
-/// Applies the rule.
-#[derive(Clone, Debug)]
-pub struct GuardService<S> {
-    policy: Option<Arc<Guard>>,
-    inner: S,
-}
-
-impl<S> GuardService<S> {
-    /// In front of `inner`.
-    pub fn new(policy: Option<Arc<Guard>>, inner: S) -> Self {
-        Self { policy, inner }
-    }
-}
-
-impl<S> Service<Request> for GuardService<S>
-where
-    S: Service<Request, Response = Response, Error = Infallible>,
-    S::Future: Unpin,
-{
-    type Response = Response;
-    type Error = Infallible;
-    type Future = Gate<S::Future>;
-
-    fn poll_ready(&mut self, cx: &mut Context<'_>) -> Poll<Result<(), Infallible>> {
-        self.inner.poll_ready(cx)
-    }
-
-    fn call(&mut self, request: Request) -> Self::Future {
-        if let Some(policy) = &self.policy {
-            let verdict = policy.decide(
-                request.method(),
-                || request.host(),
-                request.target(),
-                request.headers(),
-            );
-            if let Err(why) = verdict {
-                return Gate::refuse(policy.refuse(&request, &why));
+            NotServed::Operation(Refused::Method) => {
+                format!("lets no {} through here", request.method())
             }
-        }
-        Gate::Passed(self.inner.call(request))
+            NotServed::Operation(Refused::Header(name)) => {
+                format!("does not let `{name}` through")
+            }
+            NotServed::Operation(Refused::SubResource(name)) => {
+                format!("does not let `?{name}` through")
+            }
+        };
+        let preset = self.preset.as_str();
+        Refusal::error(
+            request,
+            &Reason {
+                status: StatusCode::FORBIDDEN,
+                code: "ProxyAccessDenied",
+                kind: "guard_refused",
+                message: &format!("The proxy's guard `{preset}` {reason}. OSS was not asked."),
+                ..Reason::DEFAULT
+            },
+        )
+    }
+}
+
+impl Gate for Guard {
+    fn refuse(&self, request: &Request) -> Option<Refusal> {
+        let decision = self.decide(
+            request.method(),
+            || request.host(),
+            request.target(),
+            request.headers(),
+        );
+        decision
+            .err()
+            .map(|not_served| self.refusal(request, &not_served))
     }
 }

@@ -1,21 +1,16 @@
 //! Hotlink protection: refuses objects to pages of sites that may not show them.
 
-use std::convert::Infallible;
-use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering::Relaxed};
-use std::task::{Context, Poll};
 
 use http::header;
 use http::{HeaderMap, Method, StatusCode};
-use tower::Service;
 
 use crate::config::policy::{self as config, RefererMode};
-use crate::http::respond::{self, Reason};
-use crate::http::{Request, Response};
+use crate::http::Request;
+use crate::http::respond::Reason;
 use crate::oss::addressing::Layout;
-use crate::oss::glob::TooLarge;
-use crate::oss::referer::{MESSAGE, Rules, Verdict};
-use crate::policy::Gate;
+use crate::oss::referer::{ListTooLarge, MESSAGE, Rules, Verdict};
+use crate::policy::gate::{Gate, Refusal};
 
 /// The rules, compiled.
 #[derive(Debug)]
@@ -23,10 +18,18 @@ pub struct Referer {
     rules: Rules,
     mode: RefererMode,
     layout: Layout,
-    /// Whether the bucket itself is an object, too: the index of a website.
-    has_index: bool,
-    /// Requests that would have been refused.
+    root: BucketRoot,
+    /// The number of requests that would have been refused, in the mode `report`.
     reported: AtomicU64,
+}
+
+/// What a request without a key is for.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum BucketRoot {
+    /// An operation on the bucket, such as a listing.
+    Bucket,
+    /// The index document of a website, which the rules protect like any other object.
+    IndexDocument,
 }
 
 impl Referer {
@@ -34,12 +37,12 @@ impl Referer {
     ///
     /// # Errors
     ///
-    /// [`TooLarge`].
+    /// [`ListTooLarge`] names the list that cannot be compiled.
     pub fn new(
         config: &config::Referer,
         layout: Layout,
-        has_index: bool,
-    ) -> Result<Self, TooLarge> {
+        root: BucketRoot,
+    ) -> Result<Self, ListTooLarge> {
         fn texts(list: &[config::Located]) -> Vec<&str> {
             list.iter().map(|pattern| pattern.text.as_str()).collect()
         }
@@ -51,13 +54,14 @@ impl Referer {
             )?,
             mode: config.mode,
             layout,
-            has_index,
+            root,
             reported: AtomicU64::new(0),
         })
     }
 
-    /// What the rules say; `None` for a request they are not for: one that is signed by header, a
-    /// form, a preflight, an operation on the bucket itself.
+    /// Returns the verdict on a request. `None` means that the rules do not apply: the request is signed
+    /// by header, a form, a preflight, or an operation on the bucket itself. `host` is called only where
+    /// the host can name the bucket.
     #[must_use]
     pub fn decide<'h>(
         &self,
@@ -71,79 +75,45 @@ impl Referer {
         }
         let key = self.layout.key(host, target).unwrap_or_default();
         let is_bucket = key.is_empty() || key.starts_with('?');
-        if is_bucket && (!self.has_index || method == Method::POST) {
+        if is_bucket && (self.root == BucketRoot::Bucket || method == Method::POST) {
             return None;
         }
         let referer = headers.get(header::REFERER);
         Some(self.rules.check(referer.map(http::HeaderValue::as_bytes)))
     }
 
-    /// Whether a refusal is only reported.
-    #[must_use]
-    pub fn only_reports(&self) -> bool {
-        self.mode == RefererMode::Report
+    /// Logs a request that would have been refused.
+    fn report(&self, request: &Request, ec: &str) {
+        let so_far = self.reported.fetch_add(1, Relaxed) + 1;
+        let referer = request.headers().get(header::REFERER);
+        let route = request.context().outcome().route.clone();
+        tracing::info!(?route, ?referer, ec, so_far, "referer would be refused");
     }
 }
 
-/// Applies the rules.
-#[derive(Clone, Debug)]
-pub struct RefererService<S> {
-    policy: Option<Arc<Referer>>,
-    inner: S,
-}
-
-impl<S> RefererService<S> {
-    /// In front of `inner`.
-    pub fn new(policy: Option<Arc<Referer>>, inner: S) -> Self {
-        Self { policy, inner }
-    }
-}
-
-impl<S> Service<Request> for RefererService<S>
-where
-    S: Service<Request, Response = Response, Error = Infallible>,
-    S::Future: Unpin,
-{
-    type Response = Response;
-    type Error = Infallible;
-    type Future = Gate<S::Future>;
-
-    fn poll_ready(&mut self, cx: &mut Context<'_>) -> Poll<Result<(), Infallible>> {
-        self.inner.poll_ready(cx)
-    }
-
-    fn call(&mut self, request: Request) -> Self::Future {
-        if let Some(policy) = &self.policy
-            && let Some(verdict) = policy.decide(
-                request.method(),
-                request.headers(),
-                || request.host(),
-                request.target(),
-            )
-            && let Some(ec) = verdict.ec()
-        {
-            if !policy.only_reports() {
-                return Gate::refuse(refusal(&request, ec));
-            }
-            let so_far = policy.reported.fetch_add(1, Relaxed) + 1;
-            let referer = request.headers().get(header::REFERER);
-            let route = request.context().outcome().route.clone();
-            tracing::info!(?route, ?referer, ec, so_far, "referer would be refused");
+impl Gate for Referer {
+    fn refuse(&self, request: &Request) -> Option<Refusal> {
+        let verdict = self.decide(
+            request.method(),
+            request.headers(),
+            || request.host(),
+            request.target(),
+        );
+        let ec = verdict?.ec()?;
+        if self.mode == RefererMode::Report {
+            self.report(request, ec);
+            return None;
         }
-        Gate::Passed(self.inner.call(request))
+        Some(Refusal::error(
+            request,
+            &Reason {
+                status: StatusCode::FORBIDDEN,
+                code: "AccessDenied",
+                kind: "referer_refused",
+                message: MESSAGE,
+                ec: Some(ec),
+                ..Reason::DEFAULT
+            },
+        ))
     }
-}
-
-fn refusal(request: &Request, ec: &str) -> Response {
-    respond::error(
-        request.context(),
-        &Reason {
-            status: StatusCode::FORBIDDEN,
-            code: "AccessDenied",
-            kind: "referer_refused",
-            message: MESSAGE,
-            ec: Some(ec),
-            ..Reason::DEFAULT
-        },
-    )
 }

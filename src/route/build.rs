@@ -13,13 +13,14 @@ use crate::origin::exchange::rewrite::Rewrite;
 use crate::origin::tiers::buckets::{BucketTable, MakeTiers};
 use crate::origin::tiers::registry::{Registry, RegistryError};
 use crate::oss::addressing::Layout;
-use crate::oss::glob::TooLarge;
 use crate::oss::guard::Preset;
+use crate::oss::referer::ListTooLarge;
 use crate::policy::cors::Cors;
 use crate::policy::guard::Guard;
+use crate::policy::hsts::Hsts;
 use crate::policy::https::Https;
-use crate::policy::preview::Preview;
-use crate::policy::referer::Referer;
+use crate::policy::preview::{ForcedDownload, Preview};
+use crate::policy::referer::{BucketRoot, Referer};
 use crate::policy::website::Website;
 use crate::route::stack::{Policies, Stack};
 use crate::route::table::Table;
@@ -40,7 +41,7 @@ pub enum BuildError {
         /// The name of the route.
         route: String,
         /// The reason.
-        error: String,
+        error: ListTooLarge,
     },
 }
 
@@ -57,7 +58,7 @@ impl std::error::Error for BuildError {
     fn source(&self) -> Option<&(dyn std::error::Error + 'static)> {
         match self {
             Self::Origin { error, .. } => Some(error),
-            Self::Policies { .. } => None,
+            Self::Policies { error, .. } => Some(error),
         }
     }
 }
@@ -91,12 +92,12 @@ pub fn router(config: &Config, registry: &Arc<Registry>) -> Result<Router, Build
     Ok(Router { table, routes })
 }
 
-/// The rules of a route, compiled.
+/// Compiles the policies of a route.
 ///
 /// # Errors
 ///
-/// When they are too large.
-pub fn policies(route: &config::Route) -> Result<Policies, String> {
+/// [`ListTooLarge`] when a list of `referer` cannot be compiled.
+pub fn policies(route: &config::Route) -> Result<Policies, ListTooLarge> {
     let rules = &route.policies;
     let layout = Layout {
         strip: route.origin.strip_path.then(|| route.path.clone()),
@@ -110,19 +111,32 @@ pub fn policies(route: &config::Route) -> Result<Policies, String> {
         .as_ref()
         .map_or(Preset::Full, |guard| guard.preset);
     let has_guard = preset != Preset::Full || !route.methods.is_empty();
+    let root = if rules.website.is_some() {
+        BucketRoot::IndexDocument
+    } else {
+        BucketRoot::Bucket
+    };
     let referer = match &rules.referer {
         None => None,
-        Some(referer) => Some(Arc::new(
-            Referer::new(referer, layout.clone(), rules.website.is_some())
-                .map_err(|TooLarge| "the lists of `referer` are too large".to_owned())?,
-        )),
+        Some(referer) => Some(Arc::new(Referer::new(referer, layout.clone(), root)?)),
     };
+    let strips = rules
+        .preview
+        .as_ref()
+        .is_some_and(|preview| preview.strip_force_download);
+    let forced = if strips {
+        ForcedDownload::Strip
+    } else {
+        ForcedDownload::Keep
+    };
+    let https = rules.https.as_ref();
     Ok(Policies {
-        https: rules
-            .https
-            .as_ref()
-            .map(|https| Arc::new(Https::new(https))),
+        hsts: https
+            .and_then(|https| https.hsts.as_ref())
+            .and_then(Hsts::new)
+            .map(Arc::new),
         cors: rules.cors.as_ref().map(|cors| Arc::new(Cors::new(cors))),
+        https: https.map(|https| Arc::new(Https::new(https))),
         guard: has_guard.then(|| {
             Arc::new(Guard {
                 methods: route.methods.clone(),
@@ -135,12 +149,7 @@ pub fn policies(route: &config::Route) -> Result<Policies, String> {
             .website
             .as_ref()
             .map(|website| Arc::new(Website::new(website, layout))),
-        preview: Arc::new(Preview::new(
-            rules
-                .preview
-                .as_ref()
-                .is_some_and(|preview| preview.strip_force_download),
-        )),
+        preview: Arc::new(Preview::new(forced)),
     })
 }
 

@@ -149,13 +149,17 @@ pub fn explain(router: &Router, config: &Config, request: &RequestToExplain) -> 
         format_args!("`{}`", route.name),
         written.map(|written| written.line),
     );
-    let end = match walk.https(route, *is_https, authority) {
-        Some(end) => end,
-        None => match walk.refused(route, written) {
-            Some(end) => end,
-            None => walk.sent(route),
-        },
+    let transport = if *is_https {
+        https::Transport::Tls
+    } else {
+        https::Transport::ClearText
     };
+    let end = walk
+        .cors(route, written)
+        .or_else(|| walk.https(route, transport, authority))
+        .or_else(|| walk.guard(route))
+        .or_else(|| walk.referer(route, written))
+        .unwrap_or_else(|| walk.sent(route));
     Explanation {
         steps: walk.steps,
         end,
@@ -192,32 +196,25 @@ impl Walk<'_> {
     fn https(
         &mut self,
         route: &Route,
-        is_https: bool,
+        transport: https::Transport,
         authority: Option<Authority<'_>>,
     ) -> Option<End> {
         let policy = route.policies.https.as_ref()?;
-        match policy.decide(is_https, || authority, self.target) {
-            https::Verdict::Pass => {
+        match policy.decide(transport, || authority, self.target) {
+            https::Enforcement::Pass => {
                 self.step("https", "passes", None);
                 None
             }
-            https::Verdict::Redirect(location) => {
+            https::Enforcement::Redirect(location) => {
                 self.step("https", format_args!("redirects to {location}"), None);
                 let is_read = self.method == Method::GET || self.method == Method::HEAD;
                 Some(End::Answered(if is_read { 301 } else { 308 }, None))
             }
-            https::Verdict::Refuse => {
+            https::Enforcement::Refuse => {
                 self.step("https", "is required", None);
                 Some(End::Answered(403, Some("https_required")))
             }
         }
-    }
-
-    /// Applies the policies that may refuse, in their order.
-    fn refused(&mut self, route: &Route, written: Option<&config::Route>) -> Option<End> {
-        self.cors(route, written)
-            .or_else(|| self.guard(route))
-            .or_else(|| self.referer(route, written))
     }
 
     fn cors(&mut self, route: &Route, written: Option<&config::Route>) -> Option<End> {
@@ -259,11 +256,11 @@ impl Walk<'_> {
                 self.step("guard", "passes", None);
                 None
             }
-            Err(guard::Verdict::Method) => {
+            Err(guard::NotServed::Method) => {
                 self.step("guard", "the route does not serve the method", None);
                 Some(End::Answered(405, Some("method_not_allowed")))
             }
-            Err(guard::Verdict::Preset(why)) => {
+            Err(guard::NotServed::Operation(why)) => {
                 let finding = format!(
                     "`{}` lets no such operation through: {why}",
                     policy.preset.as_str()
@@ -310,8 +307,8 @@ impl Walk<'_> {
         let mut target = self.target.to_owned();
         if let Some(policy) = &route.policies.website {
             match policy.decide(self.method, self.headers, || self.host, self.target) {
-                website::Plan::Pass => self.step("website", "not a page", None),
-                website::Plan::Object(first) => {
+                website::FirstLookup::NotAPage => self.step("website", "not a page", None),
+                website::FirstLookup::Page(first) => {
                     let finding =
                         format!("requests {first}; further requests depend on the response");
                     self.step("website", finding, None);

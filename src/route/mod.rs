@@ -119,7 +119,7 @@ pub enum RouteFuture {
     /// The router answered the request itself.
     Answered(Ready<Result<Response, Infallible>>),
     /// The request is in the stack of its route.
-    Routed(stack::Answer),
+    Routed(stack::StackFuture),
 }
 
 impl std::fmt::Debug for RouteFuture {

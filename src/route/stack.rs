@@ -1,7 +1,8 @@
-//! THE ORDER: what a request goes through on a route, outermost first, and why there.
+//! THE ORDER: the layers that a request passes on a route, outermost first, with the reason for each
+//! place.
 //!
-//! This is the only file that joins policies and origin, and [`rescue`] is the only place where an
-//! error becomes a response. Above it every service is infallible.
+//! This is the only file that joins policies and origin. [`rescue`] is the only place where an error
+//! becomes a response; above it every service is infallible.
 
 #![deny(clippy::wildcard_enum_match_arm)]
 
@@ -17,19 +18,21 @@ use crate::http::respond::{self, Reason};
 use crate::http::{Request, Response};
 use crate::origin::{Failed, Origin};
 use crate::policy::cors::{Cors, CorsService};
-use crate::policy::guard::{Guard, GuardService};
-use crate::policy::https::{Https, HttpsService};
+use crate::policy::gate::GateService;
+use crate::policy::guard::Guard;
+use crate::policy::hsts::{Hsts, HstsService};
+use crate::policy::https::Https;
 use crate::policy::preview::{Preview, PreviewService};
-use crate::policy::referer::{Referer, RefererService};
+use crate::policy::referer::Referer;
 use crate::policy::website::{Website, WebsiteService};
 
-/// The answer of a stack.
-pub type Answer = Pin<Box<dyn Future<Output = Result<Response, Infallible>> + Send>>;
+/// The future of a stack's response.
+pub type StackFuture = Pin<Box<dyn Future<Output = Result<Response, Infallible>> + Send>>;
 
-/// One route's stack, erased to one type.
+/// The stack of one route, erased to one type.
 #[derive(Clone)]
 pub struct Stack {
-    call: Arc<dyn Fn(Request) -> Answer + Send + Sync>,
+    call: Arc<dyn Fn(Request) -> StackFuture + Send + Sync>,
 }
 
 impl std::fmt::Debug for Stack {
@@ -38,13 +41,17 @@ impl std::fmt::Debug for Stack {
     }
 }
 
-/// The rules of a route, compiled; what is absent does nothing. `ossgate explain` asks them, too.
+/// The policies of a route, compiled, in the order of the stack. An absent policy does nothing.
+///
+/// `ossgate explain` calls the same policies.
 #[derive(Clone, Debug)]
 pub struct Policies {
-    /// HTTPS enforcement.
-    pub https: Option<Arc<Https>>,
+    /// `Strict-Transport-Security`.
+    pub hsts: Option<Arc<Hsts>>,
     /// Cross-origin rules.
     pub cors: Option<Arc<Cors>>,
+    /// HTTPS enforcement.
+    pub https: Option<Arc<Https>>,
     /// Methods and operations.
     pub guard: Option<Arc<Guard>>,
     /// Hotlink protection.
@@ -56,13 +63,13 @@ pub struct Policies {
 }
 
 impl Stack {
-    /// Builds the stack of a route.
+    /// Builds the stack of a route in front of its origin.
     #[must_use]
     pub fn new(policies: Policies, origin: Origin) -> Self {
         Self::over(policies, origin)
     }
 
-    /// The same stack over any service in the place of the origin.
+    /// Builds the same stack in front of any service, which takes the place of the origin.
     #[must_use]
     pub fn over<S>(policies: Policies, origin: S) -> Self
     where
@@ -70,37 +77,40 @@ impl Stack {
         S::Future: Send + Unpin,
     {
         let Policies {
-            https,
+            hsts,
             cors,
+            https,
             guard,
             referer,
             website,
             preview,
         } = policies;
-        let above = cors.clone();
         let service = ServiceBuilder::new()
-            // Nothing else may answer over clear text.
-            .layer_fn(move |inner| HttpsService::new(https.clone(), above.clone(), inner))
-            // A preflight is answered without the rules below, and their refusals still get the
-            // headers that let a script read them.
+            // Outermost: every response over TLS carries the field, preflights and refusals included.
+            .layer_fn(move |inner| HstsService::new(hsts.clone(), inner))
+            // A preflight is answered without the policies below. It is answered over clear text as
+            // well, because browsers do not follow a redirect of a preflight. Every other response,
+            // redirects and refusals included, gets the headers that let a page read it.
             .layer_fn(move |inner| CorsService::new(cors.clone(), inner))
-            // What the route does not serve costs nothing more.
-            .layer_fn(move |inner| GuardService::new(guard.clone(), inner))
-            // Refuses before anything is asked for.
-            .layer_fn(move |inner| RefererService::new(referer.clone(), inner))
-            // Turns a directory into a key and a 404 into a document.
+            // No layer below may answer a request over clear text.
+            .layer_fn(move |inner| GateService::new(https.clone(), inner))
+            // An operation that the route does not serve causes no further work.
+            .layer_fn(move |inner| GateService::new(guard.clone(), inner))
+            // Above `website`, so that a refused request causes no lookup.
+            .layer_fn(move |inner| GateService::new(referer.clone(), inner))
+            // Turns a directory into a key, and a 404 into the error document.
             .layer_fn(move |inner| WebsiteService::new(website.clone(), inner))
-            // Looks at what OSS answered, document by document.
+            // Below `website`, so that it sees the response to each lookup.
             .layer_fn(move |inner| PreviewService::new(Arc::clone(&preview), inner))
-            // Below the policies, so that an answer about a failed origin gets what they add to
-            // every other answer.
+            // Below the policies, so that the response to a failed origin gets the same headers as
+            // every other response.
             .layer_fn(Rescue::new)
-            // Innermost: nothing may change the request after it has been rewritten for OSS.
+            // Innermost: no layer may change the request after it has been rewritten for OSS.
             .service(origin);
         Self::erase(service)
     }
 
-    /// Erases any infallible service; each call is made on a clone, driven to readiness first.
+    /// Erases the type of an infallible service. Each call uses a clone, which is polled ready first.
     fn erase<S>(service: S) -> Self
     where
         S: Service<Request, Response = Response, Error = Infallible>
@@ -115,7 +125,7 @@ impl Stack {
                 let mut service = service.clone();
                 let mut quiet = Context::from_waker(Waker::noop());
                 match service.poll_ready(&mut quiet) {
-                    // Always, unless a layer limits how much runs at a time.
+                    // The usual case: only a layer that limits concurrency is ever not ready.
                     Poll::Ready(Ok(())) => Box::pin(service.call(request)),
                     Poll::Pending => Box::pin(service.oneshot(request)),
                 }
@@ -125,15 +135,15 @@ impl Stack {
 
     /// Sends a request through the stack.
     #[must_use]
-    pub fn call(&self, request: Request) -> Answer {
+    pub fn call(&self, request: Request) -> StackFuture {
         (self.call)(request)
     }
 }
 
 /// Applies [`rescue`] to an origin.
 ///
-/// An origin is always ready: it waits for its places inside the call, where there is a request to
-/// answer for.
+/// An origin is always ready. It waits for a pool slot inside the call, where the wait belongs to one
+/// request.
 #[derive(Clone, Debug)]
 struct Rescue<S>(S);
 
@@ -172,7 +182,7 @@ impl<F: Future<Output = Result<Response, Failed>> + Unpin> Future for Rescued<F>
     }
 }
 
-/// Turns a failed origin into an answer.
+/// Turns the error of an origin into a response.
 fn rescue(result: Result<Response, Failed>) -> Result<Response, Infallible> {
     match result {
         Ok(response) => Ok(response),

@@ -1,4 +1,4 @@
-//! Cross-origin rules: every case of the table, and answers that OSS did not make.
+//! Cross-origin rules: every case of the table, and responses that the proxy makes itself.
 
 use std::collections::{BTreeMap, HashMap};
 
@@ -8,7 +8,7 @@ use crate::support::proxy::{Proxy, header, proxy, status};
 
 const CASES: &str = include_str!("../data/oss-cors-cases.tsv");
 
-/// The headers a page's browser looks at.
+/// The CORS headers of a response, without the prefix of their names.
 fn cors_headers(answer: &str) -> BTreeMap<String, String> {
     let head = answer.split("\r\n\r\n").next().unwrap();
     head.lines()
@@ -22,8 +22,8 @@ fn cors_headers(answer: &str) -> BTreeMap<String, String> {
         .collect()
 }
 
-/// An origin that says things of its own about cross-origin requests.
-async fn talkative() -> RawOrigin {
+/// An origin that sends CORS headers of its own.
+async fn origin_with_cors_headers() -> RawOrigin {
     RawOrigin::start(|_| {
         Reply::Bytes(
             b"HTTP/1.1 200 OK\r\naccess-control-allow-origin: https://of.oss\r\n\
@@ -65,7 +65,7 @@ fn rules_of(json: &str, varies: &str) -> Option<String> {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn every_case_of_the_table_is_answered_as_oss_does() {
-    let origin = talkative().await;
+    let origin = origin_with_cors_headers().await;
     let mut proxies: HashMap<String, Proxy> = HashMap::new();
     let mut checked = 0;
     for row in rows(CASES) {
@@ -83,7 +83,7 @@ async fn every_case_of_the_table_is_answered_as_oss_does() {
         else {
             panic!("{row:?}");
         };
-        // Without rules there is no table: then OSS answers, and it is passed through.
+        // A case without rules needs a route without the table, which passes OSS's headers through.
         let Some(rules) = rules_of(rules, varies) else {
             continue;
         };
@@ -129,8 +129,8 @@ async fn every_case_of_the_table_is_answered_as_oss_does() {
                 .collect();
             assert_eq!(cors_headers(&answer), expected, "case {id}: {answer}");
         }
-        let says_origin = header(&answer, "vary").contains(&"Origin");
-        assert_eq!(says_origin, vary == "Origin", "case {id}: {answer}");
+        let varies = header(&answer, "vary").contains(&"Origin");
+        assert_eq!(varies, vary == "Origin", "case {id}: {answer}");
         checked += 1;
     }
     eprintln!("{checked} cors cases through the proxy");
@@ -147,8 +147,8 @@ fn request(method: &str) -> String {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn what_oss_says_is_replaced_and_vary_is_merged() {
-    let origin = talkative().await;
+async fn cors_headers_of_oss_are_replaced_and_vary_is_merged() {
+    let origin = origin_with_cors_headers().await;
     let answer = proxy(origin.address, OPEN).text(&request("GET")).await;
     assert_eq!(
         header(&answer, "access-control-allow-origin"),
@@ -158,13 +158,13 @@ async fn what_oss_says_is_replaced_and_vary_is_merged() {
     assert_eq!(header(&answer, "vary"), ["Accept-Encoding", "Origin"]);
     assert!(
         origin.received()[0].header("origin").is_empty(),
-        "OSS must add nothing of its own"
+        "OSS must not see the origin"
     );
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn without_the_table_everything_is_passed_through() {
-    let origin = talkative().await;
+async fn without_the_table_requests_and_responses_pass_unchanged() {
+    let origin = origin_with_cors_headers().await;
     let proxy = proxy(origin.address, "");
     let answer = proxy.text(&request("GET")).await;
     assert_eq!(
@@ -188,7 +188,7 @@ async fn without_the_table_everything_is_passed_through() {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn refusals_and_errors_can_be_read_by_the_page() {
-    // Nobody listens on the address any more: the proxy makes a 502.
+    // The origin is stopped, so the proxy responds with 502.
     let gone = RawOrigin::start(|_| ok("x")).await.address;
     let rules = format!(
         "{OPEN}\nguard = {{ preset = \"read-only\" }}\nreferer = {{ deny = [\"*evil*\"] }}\nmethods = [\"GET\", \"HEAD\", \"OPTIONS\"]"
@@ -214,7 +214,7 @@ async fn refusals_and_errors_can_be_read_by_the_page() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn the_way_to_https_can_be_followed_by_the_page() {
+async fn a_page_can_follow_the_redirect_to_https_and_read_the_refusal() {
     let origin = RawOrigin::start(|_| ok("x")).await;
     for (mode, expected) in [("redirect", 301), ("require", 403)] {
         let proxy = proxy(
@@ -229,6 +229,48 @@ async fn the_way_to_https_can_be_followed_by_the_page() {
             "{answer}"
         );
         assert_eq!(header(&answer, "vary"), ["Origin"]);
+    }
+    assert!(origin.received().is_empty());
+}
+
+fn preflight(method: &str) -> String {
+    format!(
+        "OPTIONS /k HTTP/1.1\r\nhost: x\r\norigin: https://a.example\r\n\
+         access-control-request-method: {method}\r\nconnection: close\r\n\r\n"
+    )
+}
+
+/// Browsers do not follow a redirect of a preflight, so a page served over clear text could not send its
+/// request at all if `https` answered before `cors`.
+#[tokio::test(flavor = "multi_thread")]
+async fn a_preflight_over_clear_text_is_answered_by_the_rules() {
+    let origin = RawOrigin::start(|_| ok("x")).await;
+    for mode in ["redirect", "require"] {
+        let proxy = proxy(
+            origin.address,
+            &format!("{OPEN}\nhttps = {{ mode = \"{mode}\" }}"),
+        );
+        let answer = proxy.text(&preflight("GET")).await;
+        assert_eq!(status(&answer), 200, "{mode}: {answer}");
+        assert_eq!(
+            header(&answer, "access-control-allow-origin"),
+            ["https://a.example"],
+            "{mode}"
+        );
+        assert_eq!(
+            header(&answer, "access-control-allow-methods"),
+            ["GET, HEAD"],
+            "{mode}"
+        );
+        assert!(header(&answer, "location").is_empty(), "{mode}");
+        let answer = proxy.text(&preflight("PUT")).await;
+        assert_eq!(status(&answer), 403, "{mode}: {answer}");
+        assert_eq!(
+            header(&answer, "x-ossgate-error"),
+            ["cors_refused"],
+            "{mode}"
+        );
+        assert!(cors_headers(&answer).is_empty(), "{mode}: {answer}");
     }
     assert!(origin.received().is_empty());
 }

@@ -1,10 +1,10 @@
-//! HTTPS enforcement: redirects, refusals, HSTS, proxies in front.
+//! HTTPS enforcement: redirects, refusals, HSTS, trusted proxies.
 
 use crate::support::origin::{RawOrigin, ok};
 use crate::support::proxy::{Proxy, bucket_at, header, proxy, status};
 
 #[tokio::test(flavor = "multi_thread")]
-async fn clear_text_is_sent_to_the_same_address_with_its_bytes() {
+async fn clear_text_is_redirected_to_the_same_target_byte_for_byte() {
     let origin = RawOrigin::start(|_| ok("x")).await;
     let proxy = proxy(origin.address, "https = {}");
     for (request, expected, location) in [
@@ -48,12 +48,12 @@ async fn clear_text_is_sent_to_the_same_address_with_its_bytes() {
     assert_eq!(
         status(&challenge),
         200,
-        "a certificate authority asks in clear text"
+        "a certificate authority sends its request over clear text"
     );
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn require_refuses_and_a_request_without_host_has_nowhere_to_go() {
+async fn require_refuses_and_a_request_without_host_cannot_be_redirected() {
     let origin = RawOrigin::start(|_| ok("x")).await;
     let answer = proxy(origin.address, "https = { mode = \"require\" }")
         .get("x", "/k")
@@ -70,7 +70,7 @@ async fn require_refuses_and_a_request_without_host_has_nowhere_to_go() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_trusted_proxy_in_front_says_how_its_client_came() {
+async fn a_trusted_proxy_reports_the_scheme_of_its_client() {
     let origin = RawOrigin::start(|_| ok("x")).await;
     let proxy = Proxy::start(&format!(
         "[server]\nworkers = 1\n[[listener]]\naddress = \"127.0.0.1:0\"\ntrusted_proxies = [\"127.0.0.0/8\"]\n\
@@ -94,20 +94,38 @@ async fn a_trusted_proxy_in_front_says_how_its_client_came() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn hsts_is_on_refusals_and_errors_too() {
+async fn hsts_is_on_every_response_over_tls_and_on_none_over_clear_text() {
+    // The origin is stopped, so the proxy responds with 502.
     let gone = RawOrigin::start(|_| ok("x")).await.address;
     let proxy = Proxy::start(&format!(
         "[server]\nworkers = 1\n[[listener]]\naddress = \"127.0.0.1:0\"\ntrusted_proxies = [\"127.0.0.1\"]\n\
-         [[route]]\n{}\nmethods = [\"GET\"]\nhttps = {{ hsts = {{ preload = true, include_subdomains = true }} }}\n",
+         [[route]]\n{}\nmethods = [\"GET\"]\nhttps = {{ hsts = {{ preload = true, include_subdomains = true }} }}\n\
+         cors = {{ rules = [{{ origins = [\"https://a.example\"], methods = [\"GET\"] }}] }}\n",
         bucket_at(gone)
     ));
-    for (method, expected) in [("GET", 502), ("DELETE", 405)] {
-        let request = format!(
-            "{method} /k HTTP/1.1\r\nhost: a.cn\r\nx-forwarded-proto: https\r\nconnection: close\r\n\r\n"
-        );
-        let answer = proxy.text(&request).await;
-        assert_eq!(status(&answer), expected, "{answer}");
+    let preflight = |method: &str| {
+        format!("origin: https://a.example\r\naccess-control-request-method: {method}\r\n")
+    };
+    for (method, headers, over_tls, over_clear_text) in [
+        ("GET", String::new(), 502, 301),
+        ("DELETE", String::new(), 405, 308),
+        ("OPTIONS", preflight("GET"), 200, 200),
+        ("OPTIONS", preflight("PUT"), 403, 403),
+    ] {
+        let request = |proto: &str| {
+            format!(
+                "{method} /k HTTP/1.1\r\nhost: a.cn\r\nx-forwarded-proto: {proto}\r\n{headers}connection: close\r\n\r\n"
+            )
+        };
+        let answer = proxy.text(&request("https")).await;
+        assert_eq!(status(&answer), over_tls, "{answer}");
         let hsts = header(&answer, "strict-transport-security");
         assert_eq!(hsts, ["max-age=31536000; includeSubDomains; preload"]);
+        let answer = proxy.text(&request("http")).await;
+        assert_eq!(status(&answer), over_clear_text, "{answer}");
+        assert!(
+            header(&answer, "strict-transport-security").is_empty(),
+            "{answer}"
+        );
     }
 }

@@ -1,31 +1,31 @@
-//! `[route.cors]`: which pages of other origins may read answers.
+//! `[route.cors]`: which pages of other origins may read the responses.
 
 use serde::{Serialize, Serializer};
 
 use crate::config::reader::{Reader, Text};
 use crate::oss::cors::{Rule, Star};
 
-/// `[route.cors]`. With it the proxy answers preflights itself and replaces what OSS says about
-/// cross-origin requests; without it both are passed through.
+/// `[route.cors]`. With it the proxy answers preflights itself and replaces the CORS headers of OSS;
+/// without it both pass unchanged.
 #[derive(Clone, Debug, Serialize)]
 pub struct Cors {
-    /// The rules; the first that matches decides. At least one.
+    /// The rules, at least one. The first rule that matches decides.
     pub rules: Vec<CorsRule>,
-    /// Whether every answer says `Vary: Origin`. Default true: a cache in front needs it unless every
-    /// rule is for `*`.
+    /// Whether every response carries `Vary: Origin`. Default true: a cache in front of the proxy needs it
+    /// unless every rule is for `*`.
     pub vary_origin: bool,
 }
 
-/// One rule.
+/// One rule of `[route.cors]`.
 #[derive(Clone, Debug)]
 pub struct CorsRule {
-    /// What it matches: origins, methods, headers a preflight may ask for.
+    /// The origins, methods and requested headers that the rule matches.
     pub rule: Rule,
-    /// Headers a page may read besides the simple ones.
+    /// Response headers that a page may read in addition to the CORS-safelisted ones.
     pub expose: Vec<String>,
-    /// Seconds a browser remembers a preflight. Absent: its own default.
+    /// How long a browser keeps the answer to a preflight, in seconds. Absent: the browser's default.
     pub max_age: Option<u64>,
-    /// Line in the file, from 1.
+    /// Line of the rule in the config file, counted from 1.
     pub line: usize,
 }
 
@@ -55,7 +55,7 @@ impl Serialize for CorsRule {
 impl Cors {
     pub(crate) fn read(reader: &Reader<'_>) -> Self {
         if !reader.has("rules") || reader.is_empty_list("rules") {
-            let hint = "add a rule, or leave the table out to pass on what OSS says";
+            let hint = "add a rule, or leave the table out to pass on the CORS headers of OSS";
             reader.error(
                 "rules",
                 "is missing: every preflight would be refused",

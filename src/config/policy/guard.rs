@@ -1,4 +1,4 @@
-//! `[route.guard]`: which operations of OSS a route lets through.
+//! `[route.guard]`: which operations of OSS a route serves.
 
 use serde::Serialize;
 
@@ -9,7 +9,7 @@ pub use crate::oss::guard::Preset;
 /// `[route.guard]`.
 #[derive(Clone, Debug, Serialize)]
 pub struct Guard {
-    /// Default `data-plane`.
+    /// The operations that pass. Default `data-plane`.
     #[serde(serialize_with = "serialize_preset")]
     pub preset: Preset,
 }

@@ -1,4 +1,4 @@
-//! `[route.https]`: what becomes of requests that come without TLS.
+//! `[route.https]`: the response to requests over clear text, and `Strict-Transport-Security`.
 
 use std::time::Duration;
 
@@ -7,39 +7,39 @@ use serde::Serialize;
 use crate::config::reader::Reader;
 use crate::config::value::serialize_duration;
 
-/// What a request without TLS gets.
+/// The response to a request over clear text.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
 #[serde(rename_all = "kebab-case")]
 pub enum HttpsMode {
-    /// The same address with `https`: 301 for GET and HEAD, 308 for the rest.
+    /// A redirect to the same URL with `https`: 301 for GET and HEAD, 308 for other methods.
     Redirect,
     /// 403.
     Require,
-    /// What it asks for.
+    /// The same response as over TLS.
     Off,
 }
 
 /// `[route.https]`.
 #[derive(Clone, Debug, Serialize)]
 pub struct Https {
-    /// Default `redirect`.
+    /// The response to a request over clear text. Default `redirect`.
     pub mode: HttpsMode,
-    /// Port of the address redirected to. Default 443, which is not written.
+    /// Port of the URL in a redirect, from 1 to 65535. Default 443, which the URL leaves out.
     pub port: usize,
-    /// Absent: no `Strict-Transport-Security`.
+    /// The settings of `Strict-Transport-Security`. Absent: the field is not sent.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub hsts: Option<Hsts>,
 }
 
-/// `Strict-Transport-Security` (RFC 6797), sent on every answer over TLS.
+/// `[route.https.hsts]`: `Strict-Transport-Security` (RFC 6797), sent with every response over TLS.
 #[derive(Clone, Debug, Serialize)]
 pub struct Hsts {
-    /// How long browsers remember. Default 365 d; 0 makes them forget.
+    /// How long browsers use HTTPS only. Default 365 d. 0 makes browsers forget the host.
     #[serde(serialize_with = "serialize_duration")]
     pub max_age: Duration,
-    /// Whether it is for all names below the host, too. Default false.
+    /// Whether the field is also for all names below the host. Default false.
     pub include_subdomains: bool,
-    /// Whether the host may go into the lists browsers ship. Default false.
+    /// Whether the host may be put into the lists that browsers ship. Default false.
     pub preload: bool,
 }
 

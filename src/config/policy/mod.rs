@@ -1,4 +1,4 @@
-//! The rules of a route: one table each, absent when the rule is not wanted.
+//! The policies of a route: one optional table each.
 
 pub mod cors;
 pub mod guard;
@@ -19,7 +19,7 @@ pub use preview::Preview;
 pub use referer::{Referer, RefererMode};
 pub use website::{Subdirectories, Website};
 
-/// The rules of one route. What is absent does nothing.
+/// The policies of one route. An absent policy does nothing.
 #[derive(Clone, Debug, Default, Serialize)]
 pub struct Policies {
     /// `[route.https]`.
@@ -43,7 +43,7 @@ pub struct Policies {
 }
 
 impl Policies {
-    /// Reads the rules of a `[[route]]`.
+    /// Reads the policies of a `[[route]]`.
     pub(crate) fn read(route: &Reader<'_>) -> Self {
         Self {
             https: present(route, "https", Https::read),

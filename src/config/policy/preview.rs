@@ -1,4 +1,4 @@
-//! `[route.preview]`: what becomes of the forced download of the default domains.
+//! `[route.preview]`: whether downloads that OSS forces on its default domains are passed on.
 
 use serde::Serialize;
 
@@ -7,8 +7,8 @@ use crate::config::reader::Reader;
 /// `[route.preview]`.
 #[derive(Clone, Debug, Serialize)]
 pub struct Preview {
-    /// Whether `x-oss-force-download` and its `Content-Disposition` are taken off. Default false. The
-    /// policy of OSS's default domains is worked round then, and the operator answers for it.
+    /// Whether `x-oss-force-download` and its `Content-Disposition` are removed. Default false. Removing
+    /// them works around a policy of OSS's default domains; the operator is responsible for the content.
     pub strip_force_download: bool,
 }
 
@@ -18,8 +18,7 @@ impl Preview {
         if strip_force_download {
             let message =
                 "works round a policy of OSS's default domains; you answer for what is shown";
-            let hint =
-                "the way OSS means it: bind a domain to the bucket and set `origin.host` to it";
+            let hint = "the way that OSS supports: bind a domain to the bucket and set `origin.host` to it";
             reader.warn("strip_force_download", message, Some(hint));
         }
         Self {

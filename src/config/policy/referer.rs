@@ -1,4 +1,4 @@
-//! `[route.referer]`: which sites may show the objects.
+//! `[route.referer]`: which sites may embed the objects.
 
 use serde::Serialize;
 
@@ -6,37 +6,37 @@ use crate::config::located::Located;
 use crate::config::reader::{Reader, Text};
 use crate::oss::referer::Switches;
 
-/// What becomes of a request the rules refuse.
+/// What happens to a request that the rules refuse.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
 #[serde(rename_all = "kebab-case")]
 pub enum RefererMode {
-    /// 403.
+    /// It gets a 403.
     Enforce,
-    /// It is served, and the log says what would have been.
+    /// It is served, and the refusal is only logged.
     Report,
 }
 
-/// Longest pattern, in bytes.
+/// The maximum length of a pattern, in bytes.
 const LONGEST: usize = 1024;
 
 /// `[route.referer]`.
 #[derive(Clone, Debug, Serialize)]
 pub struct Referer {
-    /// Patterns that are allowed. Empty, the default: all that are not denied.
+    /// Patterns of allowed Referers. Empty (the default): every Referer that is not denied.
     #[serde(skip_serializing_if = "Vec::is_empty")]
     pub allow: Vec<Located>,
-    /// Patterns that are refused before `allow` is looked at.
+    /// Patterns of refused Referers, checked before `allow`. Default: none.
     #[serde(skip_serializing_if = "Vec::is_empty")]
     pub deny: Vec<Located>,
-    /// Whether a request without Referer is allowed. Default true.
+    /// Whether a request without a Referer is allowed. Default true.
     pub allow_empty: bool,
-    /// Whether the query of the Referer is dropped first. Default true.
+    /// Whether the query of the Referer is removed before matching. Default true.
     pub truncate_query: bool,
-    /// Whether its path is dropped, too. Default false.
+    /// Whether the path of the Referer is removed as well. Default false.
     pub truncate_path: bool,
-    /// Whether a pattern that ends inside a host must end where the host ends. Default false, as OSS.
+    /// Whether a pattern that ends inside a host must end where the host ends. Default false, as at OSS.
     pub strict_host: bool,
-    /// Default `enforce`.
+    /// What happens to a request that the rules refuse. Default `enforce`.
     pub mode: RefererMode,
 }
 
@@ -66,7 +66,7 @@ impl Referer {
             mode: reader.word("mode", &modes).unwrap_or(RefererMode::Enforce),
         };
         if referer.truncate_path && !referer.truncate_query {
-            let hint = "a path cannot be dropped without the query behind it";
+            let hint = "a path cannot be removed without the query after it";
             reader.error("truncate_path", "needs `truncate_query = true`", Some(hint));
         }
         if referer.allow.is_empty() && !referer.allow_empty {
@@ -76,7 +76,7 @@ impl Referer {
         referer
     }
 
-    /// The switches as the algorithm takes them.
+    /// Returns the switches in the form that the rules take.
     #[must_use]
     pub fn switches(&self) -> Switches {
         Switches {
@@ -98,7 +98,7 @@ fn pattern(text: &str) -> Result<String, &'static str> {
     }
 }
 
-/// Why a pattern will hardly do what was meant.
+/// Returns why a pattern probably does not do what its author intended.
 fn doubt(text: &str) -> Option<&'static str> {
     let is_start = |scheme: &str| text.starts_with(scheme);
     if !text.starts_with(['*', '?'])

@@ -5,17 +5,17 @@ use serde::Serialize;
 use crate::config::reader::{Reader, Text};
 use crate::config::value::check_encoded;
 
-/// What a missing object whose key could be a directory gets.
+/// The response for a missing object whose key could be the name of a directory.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
 #[serde(rename_all = "kebab-case")]
 pub enum Subdirectories {
-    /// Only the root has an index: it also answers for every path that ends in `/`.
+    /// Only the root has an index document. It is also sent for every path that ends in `/`.
     Off,
-    /// Each directory has an index; without the `/` at the end a 302 adds it.
+    /// Each directory has an index document. Without the `/` at the end, a 302 adds it.
     Redirect,
-    /// Each directory has an index; without the `/` it is not found.
+    /// Each directory has an index document. Without the `/` at the end, the object is not found.
     NotFound,
-    /// Each directory has an index; without the `/` it is answered all the same.
+    /// Each directory has an index document. Without the `/` at the end, the index document is sent.
     Index,
 }
 
@@ -24,13 +24,13 @@ pub enum Subdirectories {
 pub struct Website {
     /// Name of the index document, percent-encoded, without `/`. Default `index.html`.
     pub index: String,
-    /// Default `off`.
+    /// Which directories have an index document. Default `off`.
     pub subdirectories: Subdirectories,
-    /// Key of the document answered when an object is missing, percent-encoded. Absent: what OSS
-    /// answers.
+    /// Key of the error document, percent-encoded. It is sent when an object is missing. Absent: the 404
+    /// of OSS is passed on.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub error: Option<String>,
-    /// Its status: 404, the default, or 200, which single-page apps want.
+    /// Status of the error document: 404 (the default), or 200, which single-page apps need.
     pub error_status: usize,
 }
 

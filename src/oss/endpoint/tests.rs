@@ -1,7 +1,7 @@
 use super::*;
 
 #[test]
-fn every_line_of_the_table_is_a_region_whose_names_say_so() {
+fn every_endpoint_of_the_table_is_read_as_its_region() {
     assert_eq!(regions().len(), 46);
     for region in regions() {
         for endpoint in [region.public, region.internal] {
@@ -157,7 +157,7 @@ fn host_names_are_read_from_the_right() {
 }
 
 #[test]
-fn rarer_forms_are_read_too() {
+fn rare_forms_are_read() {
     use HostKind::*;
     let hangzhou = Some("cn-hangzhou");
     for (name, kind, bucket, region, is_internal) in [
@@ -238,7 +238,7 @@ fn rarer_forms_are_read_too() {
 }
 
 #[test]
-fn what_only_looks_like_oss_is_not() {
+fn names_that_only_resemble_oss_are_rejected() {
     for host in [
         "",
         ".",
@@ -253,7 +253,7 @@ fn what_only_looks_like_oss_is_not() {
         "x.aliyuncs.com",
         "oss-admin-console.aliyuncs.com",
         "oss-cn-.aliyuncs.com",
-        // Nothing, or more than a label, before the endpoint.
+        // No label, or more than one, before the endpoint.
         ".oss-cn-hangzhou.aliyuncs.com",
         "a.b1.oss-cn-hangzhou.aliyuncs.com",
         "b1/.oss-cn-hangzhou.aliyuncs.com",

@@ -1,17 +1,19 @@
-//! One pattern, run over a text as a set of states.
+//! One pattern with `*` and `?`, run over a text as a set of states.
 
-/// A pattern as a set of states, one bit each: bit `n` is set when the first `n` characters of the
-/// pattern, stars not counted, have been matched.
+/// A pattern as a set of states, one bit each. Bit `n` is set when the first `n` characters of the pattern
+/// (not counting stars) have matched.
 pub(super) struct States {
+    /// The number of 64-bit words in a set of states.
     words: usize,
     /// The row of `masks` for each byte.
     class: [u8; 256],
-    /// For each class, the states that a byte of it leads out of.
+    /// For each class, the states that a byte of the class advances.
     masks: Vec<u64>,
-    /// States that any byte leaves as they are: those before a star.
+    /// States that stay set whatever the byte: those before a star.
     stars: Vec<u64>,
-    /// States that a byte inside a character leaves as they are: those after a `?`.
+    /// States that stay set on a continuation byte of UTF-8: those after a `?`.
     inside: Vec<u64>,
+    /// The state in which the whole pattern has matched.
     last: usize,
     ends_in_star: bool,
 }
@@ -29,7 +31,8 @@ impl States {
             last: characters,
             ends_in_star: pattern.last() == Some(&b'*'),
         };
-        // Class 0 is every byte the pattern does not name; 1 to n are those it names, in lower case.
+        // Class 0 holds every byte that is not in the pattern. Each byte of the pattern, in both cases, has
+        // a class from 1 on.
         let mut classes = 1_u8;
         for byte in pattern.iter().map(u8::to_ascii_lowercase) {
             if byte != b'*' && byte != b'?' && states.class_of(byte) == 0 {
@@ -38,7 +41,7 @@ impl States {
                         *class = classes;
                     }
                 }
-                // A pattern names at most 228 bytes that differ without their case.
+                // A pattern has at most 228 bytes that differ when case is ignored, so this never saturates.
                 classes = classes.saturating_add(1);
             }
         }
@@ -69,10 +72,10 @@ impl States {
         self.class.get(usize::from(byte)).copied().unwrap_or(0)
     }
 
-    /// Whether `text` begins with what the pattern means, in time that grows with the text only;
-    /// `may_end` as in [`GlobList::find`](super::GlobList::find).
+    /// Whether the pattern matches at the start of `text`, in time linear in the text. `may_end` gets the
+    /// end of the match, as in [`GlobList::find`](super::GlobList::find).
     pub(super) fn matches(&self, text: &[u8], may_end: impl Fn(usize) -> bool) -> bool {
-        // On the stack for all but absurd patterns.
+        // The stack holds patterns of up to 511 characters; longer ones allocate.
         let mut few = [0_u64; 8];
         let mut many;
         let now: &mut [u64] = if let Some(few) = few.get_mut(..self.words) {

@@ -1,7 +1,7 @@
-//! What a client's own signature ties its request to, besides the object.
+//! The host and the region that a client's signature binds its request to.
 //!
-//! V1 signs neither host nor region. V4 names its region, and the host where the client lists it
-//! among the additional headers. S3's signatures always cover the host. Judges no signature.
+//! V1 covers neither host nor region. V4 covers its region, and the host where the client lists it among
+//! the additional headers. S3 signatures always cover the host. Signatures are not verified here.
 
 use std::borrow::Cow;
 
@@ -11,23 +11,23 @@ use percent_encoding::percent_decode_str;
 
 use super::v4::credential;
 
-/// Where a signed request may be sent.
+/// Limits on where a signed request can be sent.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Bound<'a> {
-    /// Whether its `Host` is signed.
+    /// Whether the signature covers `Host`.
     pub has_host: bool,
-    /// The region its signature is for; `None` when it names none.
+    /// The region that the signature names, if any.
     pub region: Option<Cow<'a, str>>,
 }
 
 impl<'a> Bound<'a> {
-    /// Reads the signature of a request, in its header or in its query; an unsigned one is bound to
+    /// Reads the signature in the header or in the query of a request. An unsigned request is bound to
     /// nothing.
     #[must_use]
     pub fn of(headers: &'a HeaderMap, raw_query: Option<&'a str>) -> Self {
         let mut bound = Self::default();
         for value in headers.get_all(AUTHORIZATION) {
-            // What is no text is no signature.
+            // A value that is not text is not a signature.
             bound.read_header(value.to_str().unwrap_or_default().trim_start());
         }
         for pair in raw_query.unwrap_or_default().split('&') {
@@ -41,7 +41,7 @@ impl<'a> Bound<'a> {
         match value.split_once(' ') {
             Some(("OSS4-HMAC-SHA256" | "OSS2", fields)) => {
                 for field in fields.split(',') {
-                    // OSS2 writes a colon.
+                    // `OSS2` separates name and value by a colon.
                     match field.trim().split_once(['=', ':']) {
                         Some(("Credential", value)) => self.read_credential(Cow::Borrowed(value)),
                         Some(("AdditionalHeaders", names)) => self.read_names(names),
@@ -55,7 +55,7 @@ impl<'a> Bound<'a> {
     }
 
     fn read_parameter(&mut self, name: &str, value: &'a str) {
-        // OSS reads names decoded.
+        // OSS decodes the names.
         let is = |wanted: &str| percent_decode_str(name).eq(wanted.bytes());
         if is("x-oss-additional-headers") {
             self.read_names(&percent_decode_str(value).decode_utf8_lossy());

@@ -1,10 +1,12 @@
 //! OSS's own signatures, V1 and V4, in the header and in the query.
 //!
-//! The canonical forms are public, so that whoever signs and whoever verifies uses the same ones.
-//! Clock and keys are arguments. Header values and keys are bytes: old clients sign raw UTF-8 and
-//! worse. S3-style signatures are not read here.
+//! The canonical forms are public, so that signing and verifying code uses the same functions. Clock and
+//! keys are arguments. Header values and object keys are bytes, because old clients sign raw UTF-8 and
+//! bytes that are not UTF-8 at all. S3 signatures are not parsed here.
 
 mod bound;
+mod failure;
+mod time;
 mod v1;
 mod v4;
 
@@ -15,17 +17,17 @@ use http::header::AUTHORIZATION;
 use http::{HeaderMap, Method};
 use percent_encoding::percent_decode_str;
 
-/// A client's clock may differ from OSS's by this many seconds.
+/// The maximum difference between a client's clock and OSS's, in seconds.
 pub const MAX_SKEW: u64 = 15 * 60;
 
 /// An access key.
 #[derive(Clone, PartialEq, Eq)]
 pub struct Keys {
-    /// The public half.
+    /// The public part of the key.
     pub access_key_id: String,
-    /// The secret half.
+    /// The secret part of the key.
     pub access_key_secret: String,
-    /// The token that comes with a temporary key.
+    /// The security token of a temporary key.
     pub security_token: Option<String>,
 }
 
@@ -37,141 +39,34 @@ impl fmt::Debug for Keys {
     }
 }
 
-/// What a request is about, as a signature names it.
+/// The resource of a request, as a signature names it.
 #[derive(Clone, Copy, Debug)]
 pub struct Resource<'a> {
-    /// The bucket; `None` for the service itself.
+    /// The bucket. `None` stands for the service itself.
     pub bucket: Option<&'a str>,
-    /// The key's bytes, decoded; empty for the bucket itself.
+    /// The bytes of the object key, decoded. Empty for the bucket itself.
     pub key: &'a [u8],
 }
 
-/// Who a request is from.
+/// The sender of a request.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Identity {
-    /// Nobody in particular.
+    /// The request is not signed.
     Anonymous,
-    /// The owner of this access key.
+    /// The request is signed with this access key.
     Signed {
-        /// Its public half.
+        /// The public part of the key.
         access_key_id: String,
     },
 }
 
-/// Why a signature is refused.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub enum Failure {
-    /// `Authorization` or the query has not the form of a signature.
-    Malformed(&'static str),
-    /// A signature in the header and one in the query.
-    Twice,
-    /// Something a signature needs is missing.
-    Missing(&'static str),
-    /// Nobody has this access key.
-    UnknownKey,
-    /// The date is too far from now.
-    Skewed,
-    /// The signature in the query has expired.
-    Expired,
-    /// The list of additional headers is empty.
-    NoAdditional,
-    /// An additional header is absent, or no header can have its name.
-    Additional,
-    /// The payload hash is not `UNSIGNED-PAYLOAD`.
-    PayloadHash,
-    /// The security token is not the key's.
-    Token,
-    /// The scope names another region or product.
-    Scope,
-    /// It is not the signature of this request.
-    Mismatch {
-        /// What should have been signed.
-        string_to_sign: Vec<u8>,
-    },
-}
-
-impl Failure {
-    /// HTTP status.
-    #[must_use]
-    pub fn status(&self) -> u16 {
-        match self {
-            Self::Malformed(_)
-            | Self::Twice
-            | Self::NoAdditional
-            | Self::Additional
-            | Self::PayloadHash => 400,
-            Self::Missing(_)
-            | Self::UnknownKey
-            | Self::Skewed
-            | Self::Expired
-            | Self::Token
-            | Self::Scope
-            | Self::Mismatch { .. } => 403,
-        }
-    }
-
-    /// `Code` of the error document.
-    #[must_use]
-    pub fn code(&self) -> &'static str {
-        match self {
-            Self::Malformed(_)
-            | Self::Twice
-            | Self::NoAdditional
-            | Self::Additional
-            | Self::PayloadHash => "InvalidArgument",
-            Self::Missing(_) | Self::Expired | Self::Scope => "AccessDenied",
-            Self::UnknownKey => "InvalidAccessKeyId",
-            Self::Skewed => "RequestTimeTooSkewed",
-            Self::Token => "InvalidSecurityToken",
-            Self::Mismatch { .. } => "SignatureDoesNotMatch",
-        }
-    }
-
-    /// `EC` of the error document, where it is known.
-    #[must_use]
-    pub fn ec(&self) -> Option<&'static str> {
-        match self {
-            Self::Malformed(_) => Some("0002-00000061"),
-            Self::Missing(_) => Some("0002-00000503"),
-            Self::Skewed => Some("0002-00000504"),
-            Self::Expired => Some("0002-00000069"),
-            Self::NoAdditional => Some("0002-00000076"),
-            Self::Additional => Some("0002-00000077"),
-            Self::PayloadHash => Some("0002-00000214"),
-            Self::Mismatch { .. } => Some("0002-00000201"),
-            Self::Twice | Self::UnknownKey | Self::Token | Self::Scope => None,
-        }
-    }
-}
-
-impl fmt::Display for Failure {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        match self {
-            Self::Malformed(what) => write!(f, "the signature is malformed: {what}"),
-            Self::Twice => f.write_str("the request is signed both in its header and in its query"),
-            Self::Missing(what) => write!(f, "the signature needs {what}"),
-            Self::UnknownKey => f.write_str("the access key id does not exist"),
-            Self::Skewed => f.write_str("the request time is too far from the server's"),
-            Self::Expired => f.write_str("Request has expired."),
-            Self::NoAdditional => f.write_str("the list of additional headers is empty"),
-            Self::Additional => f.write_str("an additional header is absent"),
-            Self::PayloadHash => f.write_str("x-oss-content-sha256 must be UNSIGNED-PAYLOAD"),
-            Self::Token => f.write_str("the security token is invalid"),
-            Self::Scope => f.write_str("the credential scope is not of this service"),
-            Self::Mismatch { .. } => f.write_str("the signature does not match the request"),
-        }
-    }
-}
-
-impl std::error::Error for Failure {}
-
-/// Checks requests against access keys.
+/// Verifies signatures of requests.
 pub struct Verifier<'a> {
-    /// Finds the keys of an access key id.
+    /// Returns the access key for an access key id.
     pub keys: &'a dyn Fn(&str) -> Option<Keys>,
-    /// The region a V4 scope must name; `None` accepts any.
+    /// The region that a V4 scope must name. `None` accepts any region.
     pub region: Option<&'a str>,
-    /// Now, in seconds since 1970.
+    /// The current time, in seconds since 1970.
     pub now: u64,
 }
 
@@ -183,21 +78,21 @@ impl fmt::Debug for Verifier<'_> {
     }
 }
 
-/// A request as signatures see it.
+/// The parts of a request that signatures cover.
 #[derive(Debug)]
 pub struct Signable<'a> {
-    /// Its method.
+    /// Method.
     pub method: &'a Method,
-    /// Its query, decoded, in order.
+    /// Names and values of the query, decoded, in order.
     pub query: Vec<(Vec<u8>, Vec<u8>)>,
-    /// Its headers.
+    /// Header fields.
     pub headers: &'a HeaderMap,
-    /// What it is about.
+    /// Bucket and object key.
     pub resource: Resource<'a>,
 }
 
 impl<'a> Signable<'a> {
-    /// Reads the query of a request.
+    /// Collects the parts of a request; the query is decoded.
     #[must_use]
     pub fn new(
         method: &'a Method,
@@ -229,7 +124,7 @@ impl<'a> Signable<'a> {
         self.query.iter().any(|(known, _)| known == name.as_bytes())
     }
 
-    /// The first value of a query name, as text; absent as well when it is none.
+    /// Returns the first value of a query name. `None` when there is no value, or when it is not UTF-8.
     fn parameter(&self, name: &str) -> Option<&str> {
         self.query
             .iter()
@@ -251,11 +146,12 @@ impl<'a> Signable<'a> {
 }
 
 impl Verifier<'_> {
-    /// Who the request is from.
+    /// Verifies the signature of a request and returns its sender.
     ///
     /// # Errors
     ///
-    /// When it is signed, and not validly.
+    /// A [`Failure`] when the request is signed, but the signature is not valid for it. Every variant can
+    /// occur.
     pub fn verify(
         &self,
         method: &Method,
@@ -264,8 +160,8 @@ impl Verifier<'_> {
         resource: Resource<'_>,
     ) -> Result<Identity, Failure> {
         let request = Signable::new(method, raw_query, headers, resource);
-        // Presence counts, whatever the value: a signature that cannot be read is no reason to take
-        // the request for an anonymous one.
+        // The presence of a name counts, whatever its value. A request whose signature cannot be parsed
+        // must not be accepted as anonymous.
         let is_v4_query = request.has("x-oss-signature-version") || request.has("x-oss-signature");
         let is_v1_query = request.has("Signature") || request.has("OSSAccessKeyId");
         let mut authorizations = headers.get_all(AUTHORIZATION).iter();
@@ -321,17 +217,18 @@ fn check_token(keys: &Keys, token: Option<&str>) -> Result<(), Failure> {
     }
 }
 
-/// HMAC of `text` under `key`.
+/// Returns the HMAC of `text` under `key`.
 fn mac(algorithm: hmac::Algorithm, key: &[u8], text: &[u8]) -> hmac::Tag {
     hmac::sign(&hmac::Key::new(algorithm, key), text)
 }
 
-/// Compares in constant time.
+/// Whether both texts are equal. The time of the comparison does not depend on their content.
 fn is_same(left: &[u8], right: &[u8]) -> bool {
     aws_lc_rs::constant_time::verify_slices_are_equal(left, right).is_ok()
 }
 
 pub use bound::Bound;
+pub use failure::Failure;
 pub use v1::{signature as v1_signature, string_to_sign as v1_string_to_sign};
 pub use v4::{
     Scope, canonical_request as v4_canonical_request, credential as v4_credential,

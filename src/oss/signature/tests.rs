@@ -63,7 +63,7 @@ const SKEWED: (u16, &str) = (403, "RequestTimeTooSkewed");
 const NO_KEY: (u16, &str) = (403, "InvalidAccessKeyId");
 const TOKEN: (u16, &str) = (403, "InvalidSecurityToken");
 
-/// Headers with the V1 signature they need added.
+/// Returns the headers with their V1 signature added.
 fn v1(query: &str, date: &str, headers: &[(&'static str, &[u8])]) -> HeaderMap {
     let mut headers = map(headers);
     let request = Signable::new(&Method::GET, Some(query), &headers, RESOURCE);
@@ -81,7 +81,7 @@ fn requests_without_a_signature_are_anonymous() {
 }
 
 #[test]
-fn a_v1_header_is_judged_by_its_date_then_its_key_then_its_bytes() {
+fn a_v1_header_is_checked_by_date_then_key_then_bytes() {
     let date = DATE.as_bytes();
     for (rule, headers, expected) in [
         ("whole", v1("", DATE, &[("date", date)]), SIGNED),
@@ -103,7 +103,7 @@ fn a_v1_header_is_judged_by_its_date_then_its_key_then_its_bytes() {
             MISMATCH,
         ),
         (
-            "an x-oss- header too many",
+            "an x-oss- header that is not signed",
             {
                 let mut headers = v1("", DATE, &[("date", date)]);
                 headers.insert("x-oss-meta-a", http::HeaderValue::from_static("1"));
@@ -139,7 +139,7 @@ fn a_v1_header_is_judged_by_its_date_then_its_key_then_its_bytes() {
 }
 
 #[test]
-fn a_clock_may_be_fifteen_minutes_off() {
+fn a_clock_may_differ_by_fifteen_minutes() {
     let headers = v1("", DATE, &[("date", DATE.as_bytes())]);
     for (now, expected) in [
         (NOW - MAX_SKEW, SIGNED),
@@ -152,7 +152,7 @@ fn a_clock_may_be_fifteen_minutes_off() {
 }
 
 #[test]
-fn a_v1_query_is_judged_by_its_expiry_first() {
+fn the_expiry_of_a_v1_query_is_checked_first() {
     let signature = |query: &str, expires: &str| {
         let headers = HeaderMap::new();
         let request = Signable::new(&Method::GET, Some(query), &headers, RESOURCE);
@@ -187,7 +187,7 @@ fn a_v1_query_is_judged_by_its_expiry_first() {
         ),
         (format!("{}&acl", whole(until)), MISMATCH),
         (format!("{}&prefix=a", whole(until)), SIGNED),
-        // A name given twice: the first counts.
+        // Of a name that occurs twice, the first value is signed.
         (
             format!("OSSAccessKeyId=id&Expires={until}&Signature={first}&acl=a&acl=b"),
             SIGNED,
@@ -200,7 +200,7 @@ fn a_v1_query_is_judged_by_its_expiry_first() {
             format!("{}&Expires=1&Signature=x&OSSAccessKeyId=y", whole(until)),
             SIGNED,
         ),
-        // A plus sign is a plus sign.
+        // A plus sign is not decoded to a space.
         (
             format!("OSSAccessKeyId=id&Expires={until}&Signature={plus}&x-oss-process=a+b"),
             SIGNED,
@@ -232,7 +232,7 @@ fn a_temporary_key_needs_its_own_token() {
     let date = DATE.as_bytes();
     for (token, headers, expected) in [
         (Some("t"), vec![("x-oss-security-token", &b"t"[..])], SIGNED),
-        // The quirk of one SDK: not signed, but read.
+        // One SDK sends this field; it is not signed, but accepted.
         (Some("t"), vec![("security-token", &b"t"[..])], SIGNED),
         (Some("t"), vec![("x-oss-security-token", &b"u"[..])], TOKEN),
         (Some("t"), vec![], TOKEN),

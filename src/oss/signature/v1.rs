@@ -1,6 +1,6 @@
 //! V1: HMAC-SHA1 over method, two headers, a date, `x-oss-*` headers and the resource.
 //!
-//! Of the query only sub-resources are covered, decoded; of the body only what Content-MD5 says.
+//! The signature covers only the sub-resources of the query, decoded, and of the body only `Content-MD5`.
 
 use aws_lc_rs::hmac::HMAC_SHA1_FOR_LEGACY_USE_ONLY;
 use base64::Engine;
@@ -9,7 +9,7 @@ use base64::engine::general_purpose::STANDARD;
 use super::{Failure, Keys, Signable, Verifier, check_token, is_same, mac};
 use crate::oss::subresource::is_subresource;
 
-/// What is signed; `date` is the value of the date line, or the expiry of a query signature.
+/// Returns the string to sign. `date` is the value of the date field, or the expiry of a query signature.
 #[must_use]
 pub fn string_to_sign(request: &Signable<'_>, date: &[u8]) -> Vec<u8> {
     let mut text = Vec::with_capacity(256);
@@ -49,7 +49,7 @@ fn append_resource(text: &mut Vec<u8>, request: &Signable<'_>) {
     }
     let mut signed: Vec<(&[u8], &[u8])> = Vec::new();
     for (name, value) in &request.query {
-        // A name given twice: the first counts.
+        // Of a name that occurs twice, the first value is signed.
         if is_subresource(name) && !signed.iter().any(|(known, _)| known == name) {
             signed.push((name, value));
         }
@@ -65,7 +65,7 @@ fn append_resource(text: &mut Vec<u8>, request: &Signable<'_>) {
     }
 }
 
-/// The signature of `text`.
+/// Returns the signature of `text`, base64-encoded.
 #[must_use]
 pub fn signature(keys: &Keys, text: &[u8]) -> String {
     STANDARD.encode(mac(
@@ -84,7 +84,7 @@ pub(super) fn verify_header<'r>(
         .trim()
         .rsplit_once(':')
         .ok_or(Failure::Malformed("no colon"))?;
-    // `x-oss-date` replaces the date and, having the prefix, is signed a second time.
+    // `x-oss-date` replaces the date. It is signed a second time, because it has the `x-oss-` prefix.
     let date = match request.header("x-oss-date") {
         b"" => request.header("date"),
         date => date,
@@ -101,7 +101,7 @@ pub(super) fn verify_header<'r>(
     let keys = verifier.find(id)?;
     let token = request
         .header_text("x-oss-security-token")
-        // One SDK sends the token under this name when it signs this way.
+        // One SDK sends the token under this name when it signs with V1.
         .or_else(|| request.header_text("security-token"));
     check_token(&keys, token)?;
     compare(&keys, request, date, given)?;

@@ -7,7 +7,7 @@ const SCOPE: Scope<'_> = Scope {
     product: "oss",
 };
 
-/// The V4 signature of a request at [`TIME`].
+/// Returns the V4 signature of a request at [`TIME`].
 fn v4(query: &str, headers: &HeaderMap, additional: &[&str]) -> String {
     let request = Signable::new(&Method::GET, Some(query), headers, RESOURCE);
     let canonical = v4_canonical_request(&request, additional);
@@ -123,7 +123,7 @@ fn a_v4_header_needs_date_and_payload_hash() {
 }
 
 #[test]
-fn a_v4_query_lives_a_week_at_most() {
+fn a_v4_query_is_valid_for_a_week_at_most() {
     let base = format!(
         "x-oss-signature-version=OSS4-HMAC-SHA256&x-oss-date={TIME}\
          &x-oss-credential=id%2F20250102%2Fcn-hangzhou%2Foss%2Faliyun_v4_request"
