@@ -111,7 +111,18 @@ struct Counts {
     /// By route name. Requests without a route have the empty name.
     routes: BTreeMap<Arc<str>, PerRoute>,
     refusals: BTreeMap<&'static str, u64>,
-    idle_upstream: u64,
+    gauges: WorkerGauges,
+}
+
+/// What a worker thread counts by itself.
+#[derive(Clone, Copy, Debug, Default)]
+pub struct WorkerGauges {
+    /// The number of idle upstream connections.
+    pub idle_upstream: usize,
+    /// The bytes of request bodies kept for a retry.
+    pub retry_buffer: usize,
+    /// The number of request bodies not kept because the limit was reached; only grows.
+    pub retry_declined: u64,
 }
 
 impl Counts {
@@ -142,7 +153,9 @@ impl Counts {
         for (kind, count) in &other.refusals {
             *self.refusals.entry(kind).or_default() += count;
         }
-        self.idle_upstream += other.idle_upstream;
+        self.gauges.idle_upstream += other.gauges.idle_upstream;
+        self.gauges.retry_buffer += other.gauges.retry_buffer;
+        self.gauges.retry_declined += other.gauges.retry_declined;
     }
 }
 
@@ -174,11 +187,9 @@ impl RequestMetrics {
         });
     }
 
-    /// Sets the number of idle upstream connections of the calling worker thread.
-    pub fn note_idle(&self, connections: usize) {
-        self.with_own(|counts| {
-            counts.idle_upstream = u64::try_from(connections).unwrap_or(u64::MAX);
-        });
+    /// Sets the gauges of the calling worker thread.
+    pub fn note_worker(&self, gauges: WorkerGauges) {
+        self.with_own(|counts| counts.gauges = gauges);
     }
 
     fn with_own(&self, act: impl FnOnce(&mut Counts)) {
@@ -288,9 +299,18 @@ impl Collector for RequestMetrics {
                 .encode_family(&[("reason", *kind)])?
                 .encode_counter::<NoLabelSet, _, u64>(count, None)?;
         }
+        let gauge = |size: usize| i64::try_from(size).unwrap_or(i64::MAX);
         let help = "Idle connections to OSS";
         encoder
             .encode_descriptor("upstream_idle_connections", help, None, MetricType::Gauge)?
-            .encode_gauge(&i64::try_from(all.idle_upstream).unwrap_or(i64::MAX))
+            .encode_gauge(&gauge(all.gauges.idle_upstream))?;
+        let help = "Bytes of request bodies kept until their answer begins";
+        encoder
+            .encode_descriptor("retry_buffer_bytes", help, None, MetricType::Gauge)?
+            .encode_gauge(&gauge(all.gauges.retry_buffer))?;
+        let help = "Request bodies not kept because server.retry_buffer was full";
+        encoder
+            .encode_descriptor("retry_buffer_declined", help, None, MetricType::Counter)?
+            .encode_counter::<NoLabelSet, _, u64>(&all.gauges.retry_declined, None)
     }
 }

@@ -21,8 +21,9 @@ use crate::http::BodyError;
 use crate::http::body::poll_data;
 use crate::origin::endpoint::address_health::Address;
 use crate::origin::exchange::resume::{ResumePlan, Resuming};
-use crate::origin::link::connection::{Age, Connection};
+use crate::origin::link::connection::Connection;
 use crate::origin::link::pool;
+use crate::origin::link::reuse::Age;
 use crate::origin::link::upload::Upload;
 
 /// What happens when the body breaks.

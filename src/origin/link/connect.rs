@@ -16,9 +16,10 @@ use tokio::sync::OwnedSemaphorePermit;
 use tokio::task::JoinSet;
 use tokio::time::Instant;
 
+use crate::net::stream::MaybeTls;
 use crate::origin::endpoint::address_health::Address;
 use crate::origin::error::Error;
-use crate::origin::link::socket::{Stream, UpstreamSocket};
+use crate::origin::link::socket::UpstreamSocket;
 use crate::origin::link::tls::Tls;
 
 /// The wait before another address is tried as well. Inside a region a connect takes about a millisecond,
@@ -180,14 +181,14 @@ async fn open(
     tune(&socket).map_err(Error::ConnectRefused)?;
     let connect = start.elapsed();
     let stream = match tls {
-        None => Stream::Plain(socket),
+        None => MaybeTls::Plain(socket),
         Some(tls) => {
             let stream = tls
                 .connector
                 .connect(tls.name, socket)
                 .await
                 .map_err(Error::Tls)?;
-            Stream::Tls(Box::new(stream))
+            MaybeTls::Tls(Box::new(stream))
         }
     };
     Ok(Connected {

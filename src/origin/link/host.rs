@@ -14,20 +14,17 @@ use hyper_util::rt::TokioIo;
 use tokio::time::Instant;
 
 use crate::http::context::RequestContext;
+use crate::net::TRANSFER_BUFFER;
 use crate::origin::endpoint::address_health::Address;
 use crate::origin::endpoint::addresses::AddressSet;
 use crate::origin::error::{DnsFailure, Error};
 use crate::origin::link::connect;
-use crate::origin::link::connection::{Acceptable, Age, Connection};
+use crate::origin::link::connection::Connection;
 use crate::origin::link::driver::Driver;
 use crate::origin::link::identity::{HostError, HostIdentity};
 use crate::origin::link::pool::{self, Limits};
+use crate::origin::link::reuse::{Acceptable, Age};
 use crate::origin::link::tls::Tls;
-
-/// The most bytes read or written at a time, which is also what a slow transfer keeps in memory. hyper's
-/// default of about 400 KiB costs an eighth less CPU on downloads of 1 MiB, and twice the memory of a
-/// slow client.
-const BUFFER: usize = 128 * 1024;
 
 /// The most header fields of an answer: those of an upload under a listener's default limit, and OSS's
 /// own.
@@ -299,7 +296,7 @@ impl Host {
             // hyper's own limit is 100, and an object's metadata comes back in as many fields as it was
             // uploaded with. Setting a limit makes hyper allocate per answer, about 300 instructions.
             .max_headers(ANSWER_FIELDS)
-            .max_buf_size(BUFFER)
+            .max_buf_size(TRANSFER_BUFFER)
             .handshake(TokioIo::new(connected.socket))
             .await
             .map_err(Error::Reset)?;

@@ -18,7 +18,8 @@ use tokio::time::Instant;
 
 use crate::origin::endpoint::address_health::Address;
 use crate::origin::endpoint::addresses::{AddressSet, Snapshot};
-use crate::origin::link::connection::{Acceptable, Age, Connection};
+use crate::origin::link::connection::Connection;
+use crate::origin::link::reuse::{Acceptable, Age};
 
 /// Limits on the idle connections of one host.
 #[derive(Clone, Copy, Debug)]

@@ -12,7 +12,7 @@ use bytes::Bytes;
 pub(crate) const MOST: usize = 64 * 1024;
 
 /// The limit of a worker before [`set_limit`], and the default of the key `server.retry_buffer`.
-pub(crate) const DEFAULT_LIMIT: usize = 16 * 1024 * 1024;
+const DEFAULT_LIMIT: usize = 16 * 1024 * 1024;
 
 thread_local! {
     static LIMIT: Cell<usize> = const { Cell::new(DEFAULT_LIMIT) };

@@ -11,15 +11,12 @@ use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
 use tokio::net::TcpStream;
 use tokio_rustls::client::TlsStream;
 
-use crate::origin::link::connection::Acceptable;
+use crate::net::socket::peek_byte;
+use crate::net::stream::MaybeTls;
+use crate::origin::link::reuse::Acceptable;
 
-/// The socket below an [`UpstreamSocket`].
-#[derive(Debug)]
-pub(super) enum Stream {
-    Plain(TcpStream),
-    /// Boxed: the state of rustls is about a kilobyte, which a plain socket must not reserve.
-    Tls(Box<TlsStream<TcpStream>>),
-}
+/// The socket with or without TLS.
+pub(super) type UpstreamStream = MaybeTls<TcpStream, TlsStream<TcpStream>>;
 
 /// The state of a socket, shared by the socket, which hyper owns, and the user of the connection. Both
 /// run on one worker thread.
@@ -62,12 +59,12 @@ impl SocketState {
 /// of our own that reads after a failed write would let us remove this.
 #[derive(Debug)]
 pub(crate) struct UpstreamSocket {
-    stream: Stream,
+    stream: UpstreamStream,
     state: Arc<SocketState>,
 }
 
 impl UpstreamSocket {
-    pub(super) fn new(stream: Stream) -> Self {
+    pub(super) fn new(stream: UpstreamStream) -> Self {
         Self {
             stream,
             state: Arc::default(),
@@ -82,12 +79,8 @@ impl UpstreamSocket {
 
     /// Whether the peer has closed the connection, or has sent bytes without a request.
     fn is_readable_now(&self) -> bool {
-        let socket = match &self.stream {
-            Stream::Plain(socket) => socket,
-            Stream::Tls(stream) => stream.get_ref().0,
-        };
-        let mut byte = [std::mem::MaybeUninit::uninit(); 1];
-        !matches!(SockRef::from(socket).peek(&mut byte), Err(error) if error.kind() == io::ErrorKind::WouldBlock)
+        let peeked = peek_byte(&SockRef::from(self.stream.socket()));
+        !matches!(peeked, Err(error) if error.kind() == io::ErrorKind::WouldBlock)
     }
 
     /// Turns a write that failed because the peer has closed the connection into a complete one.
@@ -123,10 +116,7 @@ impl AsyncRead for UpstreamSocket {
             }
         }
         let before = buf.filled().len();
-        let polled = match &mut this.stream {
-            Stream::Plain(io) => Pin::new(io).poll_read(cx, buf),
-            Stream::Tls(io) => Pin::new(&mut **io).poll_read(cx, buf),
-        };
+        let polled = Pin::new(&mut this.stream).poll_read(cx, buf);
         if buf.filled().len() > before {
             this.state.has_read.store(true, Relaxed);
         }
@@ -145,10 +135,7 @@ impl AsyncWrite for UpstreamSocket {
         if this.state.is_write_closed() {
             return Poll::Ready(Ok(buf.len()));
         }
-        let written = match &mut this.stream {
-            Stream::Plain(io) => Pin::new(io).poll_write(cx, buf),
-            Stream::Tls(io) => Pin::new(&mut **io).poll_write(cx, buf),
-        };
+        let written = Pin::new(&mut this.stream).poll_write(cx, buf);
         this.ignore_closed(written, buf.len())
     }
 
@@ -163,10 +150,7 @@ impl AsyncWrite for UpstreamSocket {
         if this.state.is_write_closed() {
             return Poll::Ready(Ok(all()));
         }
-        let written = match &mut this.stream {
-            Stream::Plain(io) => Pin::new(io).poll_write_vectored(cx, bufs),
-            Stream::Tls(io) => Pin::new(&mut **io).poll_write_vectored(cx, bufs),
-        };
+        let written = Pin::new(&mut this.stream).poll_write_vectored(cx, bufs);
         match written {
             Poll::Ready(Err(_)) => this.ignore_closed(written, all()),
             other => other,
@@ -183,17 +167,11 @@ impl AsyncWrite for UpstreamSocket {
         if this.state.is_write_closed() {
             return Poll::Ready(Ok(()));
         }
-        let flushed = match &mut this.stream {
-            Stream::Plain(io) => Pin::new(io).poll_flush(cx),
-            Stream::Tls(io) => Pin::new(&mut **io).poll_flush(cx),
-        };
+        let flushed = Pin::new(&mut this.stream).poll_flush(cx);
         this.ignore_closed(flushed, ())
     }
 
     fn poll_shutdown(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
-        match &mut self.get_mut().stream {
-            Stream::Plain(io) => Pin::new(io).poll_shutdown(cx),
-            Stream::Tls(io) => Pin::new(&mut **io).poll_shutdown(cx),
-        }
+        Pin::new(&mut self.get_mut().stream).poll_shutdown(cx)
     }
 }

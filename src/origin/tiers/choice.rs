@@ -14,8 +14,9 @@ use tokio::time::Instant;
 
 use crate::http::context::RequestContext;
 use crate::origin::error::Error;
-use crate::origin::link::connection::{Acceptable, Age, Connection};
+use crate::origin::link::connection::Connection;
 use crate::origin::link::host::{Host, IfUnreachable};
+use crate::origin::link::reuse::{Acceptable, Age};
 use crate::origin::tiers::group::Tiers;
 use crate::origin::tiers::trial;
 use crate::oss::signature::Bound;
