@@ -29,7 +29,7 @@
 //! | joins all parts for a config | [`app`] |
 //! | network in, choice of the route | [`listener`], [`route`], [`admin`] |
 //! | policies, network out | [`policy`], [`origin`], [`demo`] |
-//! | shared by the parts | [`http`], `net`, [`telemetry`], [`health`], [`shutdown`], [`runtime`] |
+//! | shared by the parts | [`http`], [`net`], [`telemetry`], [`health`], [`shutdown`], [`runtime`] |
 //! | the checked config | [`config`] |
 //! | facts about OSS, without I/O and clock | [`oss`] |
 //!
@@ -38,7 +38,7 @@
 //! Each table lists the files of a folder by what they do. A file that is not listed supports its
 //! neighbours; its first line says how.
 //!
-//! **[`listener`] and `net`: from a socket to a request**
+//! **[`listener`] and [`net`]: from a socket to a request**
 //!
 //! | Behaviour | File |
 //! | --- | --- |
@@ -48,8 +48,9 @@
 //! | start of a connection: PROXY header, TLS handshake, choice of HTTP version | `listener/handshake.rs` |
 //! | PROXY protocol, versions 1 and 2 | [`listener::proxy_protocol`] |
 //! | certificate by server name, TLS versions | [`listener::tls`] |
-//! | deadlines: header, idle, stall | [`listener::deadline`] |
-//! | HTTP/1.1: one connection, keep-alive, parked while idle | `listener/http1/` |
+//! | deadlines: header, idle, stall | `listener/deadline.rs` |
+//! | HTTP/1.1: one connection, keep-alive | `listener/http1/connection.rs` |
+//! | HTTP/1.1: idle connections are parked to save memory | `listener/http1/parking.rs` |
 //! | HTTP/1.1: the response to a request that hyper cannot parse | `listener/http1/malformed.rs` |
 //! | HTTP/2: one connection, GOAWAY | `listener/http2/` |
 //! | HTTP/2: stalled streams, cancelled streams (rapid reset) | `listener/http2/streams.rs` |
@@ -82,10 +83,14 @@
 //!
 //! **[`policy`] and [`oss`]: the rules of a route, and the OSS facts behind them**
 //!
-//! | Behaviour | Layer | Rules |
+//! The first file applies a rule to requests and responses; the second one decides what the rule says.
+//!
+//! | Behaviour | Applied by | Decided by |
 //! | --- | --- | --- |
-//! | cross-origin requests | [`policy::cors`] | [`oss::cors`] |
-//! | HTTPS redirect, HSTS | [`policy::https`] | |
+//! | the shape that refusing policies share | [`policy::gate`] | |
+//! | HSTS | [`policy::hsts`] | |
+//! | cross-origin requests, preflights | [`policy::cors`] | [`oss::cors`] |
+//! | HTTPS: redirect or refusal of clear text | [`policy::https`] | |
 //! | allowed methods and operations | [`policy::guard`] | [`oss::guard`] |
 //! | hotlink protection | [`policy::referer`] | [`oss::referer`], [`oss::glob`] |
 //! | index and error documents | [`policy::website`] | [`oss::website`] |
@@ -97,22 +102,29 @@
 //!
 //! **[`origin`]: from a request to OSS and back**
 //!
+//! Four rooms, each of which uses only those below it: `exchange`, `tiers`, `link`, `endpoint`.
+//!
 //! | Behaviour | File |
 //! | --- | --- |
 //! | the service, and the typed failure with its status and kind | `origin/mod.rs`, `origin/error.rs` |
 //! | bucket and target of a request, its header fields | `origin/exchange/rewrite.rs`, `outgoing.rs` |
+//! | the attempts of one request | `origin/exchange/mod.rs` |
 //! | one attempt on one connection | `origin/exchange/attempt.rs` |
 //! | the rule for sending a request again | `origin/exchange/repeat.rs` |
+//! | while an answer takes long: is OSS still there? | `origin/exchange/liveness.rs` |
 //! | response head, response body | `origin/exchange/answer_head.rs`, `download.rs` |
 //! | a download that broke is resumed | `origin/exchange/resume.rs`, `entity.rs` |
 //! | buckets of an origin | `origin/tiers/buckets.rs` |
 //! | fallback to another endpoint, and the return | `origin/tiers/choice.rs`, `state.rs`, `trial.rs` |
 //! | new connection: staggered attempts, TLS | `origin/link/connect.rs`, `tls.rs` |
 //! | pool of idle connections | `origin/link/pool.rs` |
-//! | request body on its way to OSS | `origin/link/upload.rs` |
+//! | request body on its way to OSS, small bodies kept for a retry | `origin/link/upload.rs`, `retained.rs` |
+//! | which routes share a host and its connections | `origin/link/identity.rs`, `tiers/registry.rs` |
 //! | DNS refresh and name servers | `origin/endpoint/dns.rs`, `name_servers.rs` |
+//! | which addresses an endpoint may have | `origin/endpoint/address_rule.rs` |
+//! | addresses in rotation, addresses that left DNS | `origin/endpoint/membership.rs` |
 //! | addresses in use, failed addresses | `origin/endpoint/addresses.rs`, `address_health.rs` |
-//! | readiness by endpoint | `origin/endpoint/readiness.rs` |
+//! | readiness by endpoint, probes | `origin/endpoint/readiness.rs`, `exchange/watch.rs`, `probe.rs` |
 //!
 //! **[`config`]: what the operator wrote**
 //!
@@ -133,10 +145,11 @@
 //! | what outlives a config | [`app::state`] |
 //! | worker threads | `app/worker.rs`, [`runtime`] |
 //! | signals | `supervise/signals.rs` |
-//! | reload, drain and log reopening | `supervise/verbs.rs` |
+//! | reload, drain and log reopening | `supervise/commands.rs` |
 //! | reload when a file changes | `supervise/files.rs` |
 //! | new requests answered 503 when memory is short | `supervise/memory.rs` |
-//! | replacement of the running binary | `supervise/succession.rs` |
+//! | upgrade of the binary: the old process starts the new one | `supervise/successor.rs` |
+//! | upgrade of the binary: the new process takes the sockets over | `supervise/predecessor.rs` |
 //! | phases of the shutdown | [`shutdown`] |
 //! | readiness of the node | [`health`] |
 //! | `/metrics`, `/healthz`, `/readyz`, commands | [`admin`] |

@@ -11,3 +11,4 @@ mod retries;
 mod tier_change;
 mod tiers;
 mod tls;
+mod uploads;

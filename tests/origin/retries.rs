@@ -28,13 +28,15 @@ async fn a_get_on_a_connection_that_the_origin_closes_is_sent_again_once() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_read_on_a_new_connection_that_breaks_is_sent_again_twice() {
+async fn a_request_on_a_new_connection_that_breaks_is_sent_again_twice() {
     for (method, breaks, code, sent) in [
         ("GET", 1, 200, 2),
         ("HEAD", 1, 200, 2),
         ("GET", 2, 200, 3),
         ("GET", 3, 502, 3),
-        ("PUT", 1, 502, 1),
+        ("PUT", 1, 200, 2),
+        ("PUT", 2, 200, 3),
+        ("PUT", 3, 502, 3),
     ] {
         let (origin, proxy) = pair(move |request| {
             if request.connection < breaks {

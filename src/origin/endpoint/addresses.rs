@@ -109,6 +109,8 @@ pub(crate) struct AddressSet {
     changes: AtomicU64,
     /// Whether an address was ever connected to.
     was_reached: AtomicBool,
+    /// Whether the last probe with a HEAD got no answer.
+    is_silent: AtomicBool,
     /// Whether requests suspect that the endpoint cannot be reached.
     is_suspected: AtomicBool,
     /// The number of resolutions so far, good and failed.
@@ -147,6 +149,7 @@ impl AddressSet {
             generation: AtomicU64::new(0),
             changes: AtomicU64::new(0),
             was_reached: AtomicBool::new(false),
+            is_silent: AtomicBool::new(false),
             is_suspected: AtomicBool::new(false),
             answers: AtomicU64::new(0),
             is_fixed: false,
@@ -278,6 +281,17 @@ impl AddressSet {
             .any(|address| address.has_worked());
         self.was_reached.store(is_reached, Relaxed);
         is_reached
+    }
+
+    /// Records whether OSS has answered a probe with a HEAD.
+    pub(crate) fn set_silent(&self, is_silent: bool) {
+        self.is_silent.store(is_silent, Relaxed);
+    }
+
+    /// Whether the last probe with a HEAD got no answer.
+    #[must_use]
+    pub(crate) fn is_silent(&self) -> bool {
+        self.is_silent.load(Relaxed)
     }
 
     /// Reports that requests wait long for this endpoint. Readiness then probes all its addresses.

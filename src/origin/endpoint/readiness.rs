@@ -74,6 +74,9 @@ pub(crate) fn trouble(set: &AddressSet, now: Instant) -> Option<String> {
             addresses.len()
         ));
     }
+    if set.is_silent() {
+        return Some("accepts connections and does not answer `server.probe_path`".to_owned());
+    }
     (!set.was_reached()).then(|| "not connected to yet".to_owned())
 }
 

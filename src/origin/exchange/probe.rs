@@ -13,16 +13,16 @@ use crate::origin::link::host::Host;
 use crate::origin::link::upload::UploadBody;
 
 /// Connects to `address`, with the TLS handshake of `host`. With a `path`, also sends a HEAD for it; every
-/// answer is good, since a refusal shows that OSS is there. The results are recorded in the health of the
-/// address.
-pub(crate) async fn probe(host: &Host, address: Arc<Address>, path: Option<&Uri>) {
+/// answer is good, since a refusal shows that OSS is there. Whether all of that succeeded; the health of the
+/// address records it as well.
+pub(crate) async fn probe(host: &Host, address: Arc<Address>, path: Option<&Uri>) -> bool {
     let deadline = Instant::now() + PROBE_TIMEOUT;
     let candidates = [Arc::clone(&address)];
     let connecting = host.connect_to(&candidates, PROBE_TIMEOUT, deadline);
     let Ok((mut connection, _)) = connecting.await else {
-        return;
+        return false;
     };
-    let Some(path) = path else { return };
+    let Some(path) = path else { return true };
     let mut headers = HeaderMap::new();
     host.put_host(&mut headers);
     let mut head = Request::new(()).into_parts().0;
@@ -37,7 +37,13 @@ pub(crate) async fn probe(host: &Host, address: Arc<Address>, path: Option<&Uri>
     let liveness = Liveness::NotChecked;
     let now = Instant::now();
     match attempt(&mut connection, request, None, deadlines, liveness, now).await {
-        Ok(_) => address.note_success(),
-        Err(failure) => address.note_break(Instant::now(), &failure.error),
+        Ok(_) => {
+            address.note_success();
+            true
+        }
+        Err(failure) => {
+            address.note_break(Instant::now(), &failure.error);
+            false
+        }
     }
 }

@@ -132,6 +132,12 @@ async fn probe_host(host: Arc<Host>, path: Option<Uri>) -> u64 {
         let (host, address, path) = (Arc::clone(&host), Arc::clone(address), path.clone());
         probes.spawn(async move { probe(&host, address, path.as_ref()).await });
     }
-    while probes.join_next().await.is_some() {}
+    let mut has_answer = false;
+    while let Some(probed) = probes.join_next().await {
+        has_answer |= probed.unwrap_or(false);
+    }
+    if path.is_some() {
+        host.addresses.set_silent(!has_answer);
+    }
     host.id
 }
