@@ -30,6 +30,7 @@ use crate::origin::error::Error;
 use crate::origin::exchange::Exchange;
 pub use crate::origin::exchange::rewrite::Destination;
 use crate::origin::link::host::Host;
+use crate::oss::addressing::Layout;
 
 /// A request without an answer of OSS, with what is needed to report that to the client.
 #[derive(Debug)]
@@ -74,6 +75,12 @@ impl Origin {
     #[must_use]
     pub fn active_endpoint(&self) -> usize {
         self.exchange.buckets().active_tier()
+    }
+
+    /// Where bucket and key are in a request.
+    #[must_use]
+    pub fn layout(&self) -> &Layout {
+        self.exchange.layout()
     }
 
     /// Where a request for `target` of `host` would be sent.

@@ -86,7 +86,7 @@ pub fn router(config: &Config, registry: &Arc<Registry>) -> Result<Router, Build
             origin,
             policies,
         });
-        table.insert(&route.hosts, &route.path, &built);
+        table.insert(&route.hosts, &route.decoded_path(), &built);
         routes.push(built);
     }
     Ok(Router { table, routes })
@@ -99,13 +99,7 @@ pub fn router(config: &Config, registry: &Arc<Registry>) -> Result<Router, Build
 /// [`ListTooLarge`] when a list of `referer` cannot be compiled.
 pub fn policies(route: &config::Route) -> Result<Policies, ListTooLarge> {
     let rules = &route.policies;
-    let layout = Layout {
-        strip: route.origin.strip_path.then(|| route.path.clone()),
-        suffixes: match route.origin.buckets {
-            Buckets::One(_) => None,
-            Buckets::Many(_) => Some(suffixes(route)),
-        },
-    };
+    let layout = layout(route);
     let preset = rules
         .guard
         .as_ref()
@@ -153,16 +147,32 @@ pub fn policies(route: &config::Route) -> Result<Policies, ListTooLarge> {
     })
 }
 
-/// The wildcard hosts of a route without their first label.
-fn suffixes(route: &config::Route) -> Vec<String> {
-    route
-        .hosts
-        .iter()
-        .filter_map(|host| match host {
-            HostPattern::Wildcard(suffix) => Some(suffix.clone()),
-            HostPattern::Exact(_) => None,
-        })
-        .collect()
+/// Where bucket and key are in the requests of a route.
+fn layout(route: &config::Route) -> Layout {
+    let origin = &route.origin;
+    let suffixes = match origin.buckets {
+        Buckets::One(_) => None,
+        // The wildcard hosts without their first label.
+        Buckets::Many(_) => Some(
+            (route.hosts.iter())
+                .filter_map(|host| match host {
+                    HostPattern::Wildcard(suffix) => Some(suffix.clone()),
+                    HostPattern::Exact(_) => None,
+                })
+                .collect(),
+        ),
+    };
+    let path = route.decoded_path();
+    let strip = if origin.strip_path {
+        path.strip_suffix(b"/").unwrap_or(&path).into()
+    } else {
+        Box::default()
+    };
+    Layout {
+        strip,
+        suffixes,
+        prefix: origin.prefix.clone(),
+    }
 }
 
 /// The origin of a route.
@@ -170,10 +180,8 @@ fn origin(registry: &Arc<Registry>, route: &config::Route) -> Result<Origin, Reg
     let settings = &route.origin;
     let rewrite = Rewrite {
         buckets: settings.buckets.clone(),
-        suffixes: suffixes(route),
         addressing: settings.addressing,
-        prefix: settings.prefix.clone(),
-        strip: settings.strip_path.then(|| route.path.clone()),
+        layout: layout(route),
     };
     let names: Vec<&str> = match &settings.buckets {
         Buckets::One(bucket) => vec![bucket],

@@ -2,7 +2,8 @@
 //!
 //! An exact host wins over a wildcard, and a wildcard over "every host". Within one host the longest path
 //! prefix wins. A prefix matches whole segments: `/img` serves `/img` and `/img/a`, but not `/image`.
-//! Paths are compared as received, because they are sent to OSS as received.
+//! Paths are compared as OSS reads them (see [`spelling`](crate::oss::spelling)), those of the config and
+//! those of requests.
 
 use std::collections::HashMap;
 
@@ -18,7 +19,7 @@ pub struct Table<T> {
 
 /// The routes of one host, longest path prefix first.
 #[derive(Debug)]
-struct Paths<T>(Vec<(Box<str>, T)>);
+struct Paths<T>(Vec<(Box<[u8]>, T)>);
 
 impl<T> Default for Paths<T> {
     fn default() -> Self {
@@ -27,13 +28,13 @@ impl<T> Default for Paths<T> {
 }
 
 impl<T> Paths<T> {
-    fn insert(&mut self, path: &str, route: T) {
+    fn insert(&mut self, path: &[u8], route: T) {
         self.0.push((path.into(), route));
         self.0
             .sort_by_key(|(path, _)| std::cmp::Reverse(path.len()));
     }
 
-    fn find(&self, path: &str) -> Option<&T> {
+    fn find(&self, path: &[u8]) -> Option<&T> {
         self.0
             .iter()
             .find(|(prefix, _)| serves(prefix, path))
@@ -42,12 +43,12 @@ impl<T> Paths<T> {
 }
 
 /// Whether a route with the path `prefix` serves `path`.
-fn serves(prefix: &str, path: &str) -> bool {
-    let bare = prefix.strip_suffix('/').unwrap_or(prefix);
+fn serves(prefix: &[u8], path: &[u8]) -> bool {
+    let bare = prefix.strip_suffix(b"/").unwrap_or(prefix);
     match path.strip_prefix(bare) {
         None => false,
         Some(rest) => {
-            rest.starts_with('/')
+            rest.starts_with(b"/")
                 || (rest.is_empty() && (bare.len() == prefix.len() || bare.is_empty()))
         }
     }
@@ -64,8 +65,8 @@ impl<T> Default for Table<T> {
 }
 
 impl<T: Clone> Table<T> {
-    /// Adds a route for `hosts` and the path prefix `path`. No `hosts` means every host.
-    pub fn insert(&mut self, hosts: &[HostPattern], path: &str, route: &T) {
+    /// Adds a route for `hosts` and the decoded path prefix `path`. No `hosts` means every host.
+    pub fn insert(&mut self, hosts: &[HostPattern], path: &[u8], route: &T) {
         if hosts.is_empty() {
             self.every.insert(path, route.clone());
         }
@@ -81,16 +82,16 @@ impl<T: Clone> Table<T> {
         }
     }
 
-    /// Returns the route for `host` and `path`. `host` has no port; it is empty when the request has none.
+    /// Returns the route for `host` and the decoded `path`. `host` has no port; it is empty when the request has none.
     #[must_use]
-    pub fn find(&self, host: &str, path: &str) -> Option<&T> {
+    pub fn find(&self, host: &str, path: &[u8]) -> Option<&T> {
         if host.bytes().any(|byte| byte.is_ascii_uppercase()) {
             return self.find_lower(&host.to_ascii_lowercase(), path);
         }
         self.find_lower(host, path)
     }
 
-    fn find_lower(&self, host: &str, path: &str) -> Option<&T> {
+    fn find_lower(&self, host: &str, path: &[u8]) -> Option<&T> {
         let exact = || self.exact.get(host)?.find(path);
         let wildcard = || self.wildcard.get(host.split_once('.')?.1)?.find(path);
         exact().or_else(wildcard).or_else(|| self.every.find(path))
@@ -106,10 +107,10 @@ mod tests {
         let mut table = Table::default();
         let exact = HostPattern::Exact("img.example.com".into());
         let wildcard = HostPattern::Wildcard("example.com".into());
-        table.insert(std::slice::from_ref(&exact), "/", &"exact");
-        table.insert(std::slice::from_ref(&exact), "/thumbs/", &"thumbs");
-        table.insert(std::slice::from_ref(&wildcard), "/", &"wildcard");
-        table.insert(&[], "/only", &"every");
+        table.insert(std::slice::from_ref(&exact), b"/", &"exact");
+        table.insert(std::slice::from_ref(&exact), b"/thumbs/", &"thumbs");
+        table.insert(std::slice::from_ref(&wildcard), b"/", &"wildcard");
+        table.insert(&[], b"/only", &"every");
         for (host, path, expected) in [
             ("img.example.com", "/a", Some("exact")),
             ("IMG.Example.com", "/a", Some("exact")),
@@ -124,7 +125,11 @@ mod tests {
             ("other.org", "/onlyx", None),
             ("", "/only", Some("every")),
         ] {
-            assert_eq!(table.find(host, path).copied(), expected, "{host}{path}");
+            assert_eq!(
+                table.find(host, path.as_bytes()).copied(),
+                expected,
+                "{host}{path}"
+            );
         }
     }
 }

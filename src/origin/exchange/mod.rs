@@ -40,6 +40,7 @@ use crate::origin::exchange::rewrite::{Destination, Rewrite};
 use crate::origin::link::reuse::{Acceptable, Age};
 use crate::origin::tiers::buckets::BucketTable;
 use crate::origin::tiers::choice::{self, Chosen};
+use crate::oss::addressing::Layout;
 
 /// How the requests of one route are exchanged with OSS.
 #[derive(Debug)]
@@ -64,6 +65,12 @@ impl Exchange {
     #[must_use]
     pub(crate) fn buckets(&self) -> &BucketTable {
         &self.buckets
+    }
+
+    /// Where bucket and key are in a request.
+    #[must_use]
+    pub(crate) fn layout(&self) -> &Layout {
+        &self.rewrite.layout
     }
 
     /// Where a request for `target` of `host` would be sent. `host` is called only where the host can name
