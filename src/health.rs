@@ -68,11 +68,12 @@ impl Health {
         self.troubles.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    /// Sets the result of a check of the endpoints. Returns whether `is_fit` changed.
+    /// Sets the result of a check of the endpoints. Returns whether `is_fit` changed, or was set for the
+    /// first time.
     pub fn set_fit(&self, is_fit: bool, troubles: Vec<String>) -> bool {
         *self.lock() = troubles;
-        self.is_checked.store(true, Relaxed);
-        self.is_fit.swap(is_fit, Relaxed) != is_fit
+        let is_first = !self.is_checked.swap(true, Relaxed);
+        self.is_fit.swap(is_fit, Relaxed) != is_fit || is_first
     }
 
     /// Sets whether the node drains, so that load balancers take it out.

@@ -15,7 +15,7 @@ use tokio::time::Instant;
 use crate::support::black_hole::{black_hole, fill};
 use crate::support::certificates;
 use crate::support::daemon::wait_for;
-use crate::support::origin::{RawOrigin, ok};
+use crate::support::origin::{RawOrigin, accept_request, ok};
 use crate::support::proxy::{Proxy, status};
 use crate::support::tls::tls_origin_at;
 
@@ -133,11 +133,7 @@ async fn a_request_on_a_kept_connection_into_nowhere_goes_to_another_address() {
         "tls = false",
     );
     let answering = tokio::spawn(async move {
-        let (mut kept, _) = listener.accept().await.unwrap();
-        let mut request = Vec::new();
-        while !request.ends_with(b"\r\n\r\n") {
-            kept.read_buf(&mut request).await.unwrap();
-        }
+        let mut kept = accept_request(&listener).await;
         let answer = b"HTTP/1.1 200 OK\r\ncontent-length: 5\r\n\r\nfirst";
         kept.write_all(answer).await.unwrap();
         (listener, kept)

@@ -229,3 +229,23 @@ async fn an_address_family_without_an_answer_does_not_delay_the_other() {
     let answer = get(&proxy(&[server], port, "family = \"both\"")).await;
     assert_eq!(status(&answer), 200, "{answer}");
 }
+
+/// The old address still serves, so only DNS shows that it has left. Kept connections must not hold requests back.
+#[tokio::test(flavor = "multi_thread")]
+async fn requests_follow_dns_although_the_old_address_still_serves() {
+    let (port, origins) = origins(&[51, 52]).await;
+    let dns = dns(answer(&[51])).await;
+    let proxy = proxy(&[dns.addr()], port, "");
+    get_until(&proxy, "from 51").await;
+    dns.set(answer(&[52]));
+    let limit = Duration::from_secs(6);
+    let followed = tokio::time::timeout(limit, get_until(&proxy, "from 52")).await;
+    followed.expect("a connection to the new address within the TTL and five seconds");
+    let before = origins[0].received().len();
+    let queries = dns.queries();
+    // Beyond the ten seconds after which the old address is withdrawn.
+    while dns.queries() < queries + 12 {
+        assert!(get(&proxy).await.ends_with("from 52"));
+    }
+    assert_eq!(origins[0].received().len(), before, "the old address");
+}

@@ -12,7 +12,7 @@ use tokio::time::Instant;
 
 use crate::support::black_hole::fill;
 use crate::support::object::{LENGTH, TAG, answer, joined, object, whole};
-use crate::support::origin::{RawOrigin, Reply, ok};
+use crate::support::origin::{RawOrigin, Reply, accept_request, ok};
 use crate::support::proxy::status;
 use crate::support::tiers::{PLAIN, closed, dns, get, named, proxy};
 
@@ -31,11 +31,7 @@ async fn a_request_on_a_kept_connection_of_a_lost_endpoint_moves() {
     let more = "tls = false\ntimeouts = { connect = \"2s\" }\nhost = \"img.example.com\"";
     let proxy = proxy(&dns, &endpoints, more);
     let answering = tokio::spawn(async move {
-        let (mut kept, _) = listener.accept().await.unwrap();
-        let mut request = Vec::new();
-        while !request.ends_with(b"\r\n\r\n") {
-            kept.read_buf(&mut request).await.unwrap();
-        }
+        let mut kept = accept_request(&listener).await;
         let answer = b"HTTP/1.1 200 OK\r\ncontent-length: 5\r\n\r\nfirst";
         kept.write_all(answer).await.unwrap();
         (listener, kept)
@@ -83,11 +79,7 @@ async fn a_slow_answer_on_a_kept_connection_is_waited_for() {
     assert_eq!(get(&proxy).await, "first");
     let answer = proxy.get("x", "/slow").await;
     assert!(answer.ends_with("slow"), "{answer}");
-    assert_eq!(
-        first.connections(),
-        2,
-        "one connection for requests, one for the probe"
-    );
+    assert_eq!(first.connections(), 1, "the request was not sent again");
     assert_eq!(first.received().len(), 2);
     assert!(second.received().is_empty());
 }

@@ -17,7 +17,7 @@ pub(crate) struct Received {
     /// The request line and the header lines, without the empty line.
     pub(crate) head: Vec<u8>,
     pub(crate) body: Vec<u8>,
-    /// The number of the connection, from 0.
+    /// The number of the connection among those that carried a request, from 0.
     pub(crate) connection: usize,
 }
 
@@ -115,11 +115,11 @@ impl RawOrigin {
             let mut talking = tokio::task::JoinSet::new();
             loop {
                 let (socket, _) = listener.accept().await.unwrap();
-                let number = count.fetch_add(1, Ordering::SeqCst);
-                let (log, script) = (Arc::clone(&log), Arc::clone(&script));
+                let (count, log, script) =
+                    (Arc::clone(&count), Arc::clone(&log), Arc::clone(&script));
                 talking.spawn(async move {
                     // Some tests break the connection, so an error is no failure.
-                    let _ended = talk(socket, number, &log, &script).await;
+                    let _ended = talk(socket, &count, &log, &script).await;
                 });
             }
         });
@@ -136,7 +136,7 @@ impl RawOrigin {
         self.received.lock().unwrap().clone()
     }
 
-    /// Returns the number of connections so far.
+    /// Returns the number of connections so far that carried a request.
     pub(crate) fn connections(&self) -> usize {
         self.connections.load(Ordering::SeqCst)
     }
@@ -148,13 +148,34 @@ impl Drop for RawOrigin {
     }
 }
 
+/// Accepts connections until one carries a request, and reads the head of it. Probes only connect.
+pub(crate) async fn accept_request(listener: &TcpListener) -> TcpStream {
+    loop {
+        let (mut socket, _) = listener.accept().await.unwrap();
+        let mut head = Vec::new();
+        while !head.ends_with(b"\r\n\r\n") {
+            if socket.read_buf(&mut head).await.unwrap_or(0) == 0 {
+                break;
+            }
+        }
+        if !head.is_empty() {
+            return socket;
+        }
+    }
+}
+
 async fn talk(
     mut socket: TcpStream,
-    number: usize,
+    connections: &AtomicUsize,
     log: &Mutex<Vec<Received>>,
     script: &Script,
 ) -> std::io::Result<()> {
     let mut buffer = Vec::new();
+    // A probe of the proxy only connects, and is not counted.
+    if socket.read_buf(&mut buffer).await? == 0 {
+        return Ok(());
+    }
+    let number = connections.fetch_add(1, Ordering::SeqCst);
     loop {
         let end = loop {
             if let Some(at) = find(&buffer, b"\r\n\r\n") {

@@ -21,6 +21,8 @@ const ROUND: Duration = Duration::from_millis(250);
 const AGAIN: Duration = Duration::from_millis(500);
 /// The longest such pause while other hosts are reachable: it doubles with each probe.
 const AGAIN_LONGEST: Duration = Duration::from_secs(10);
+/// How long a start waits for the first reachable host before it reports that there is none.
+const SETTLING: Duration = Duration::from_secs(1);
 /// The most hosts that are probed at the same time: with thousands of routes, all may be unreachable.
 const PARALLEL: usize = 256;
 
@@ -50,7 +52,7 @@ pub(crate) async fn watch(
     let began = Instant::now();
     let mut schedules: HashMap<u64, Schedule> = HashMap::new();
     let mut probes = JoinSet::new();
-    let mut is_fit = false;
+    let (mut is_fit, mut has_settled) = (false, false);
     loop {
         let hosts = hosts();
         let now = Instant::now();
@@ -86,7 +88,10 @@ pub(crate) async fn watch(
         }
         let found = evaluate(&hosts);
         is_fit = found.is_fit;
-        report(found);
+        has_settled |= is_fit || began.elapsed() >= SETTLING;
+        if has_settled {
+            report(found);
+        }
     }
 }
 
