@@ -82,6 +82,7 @@ pub(crate) struct RawOrigin {
     pub(crate) address: SocketAddr,
     received: Arc<Mutex<Vec<Received>>>,
     connections: Arc<AtomicUsize>,
+    accepted: Arc<AtomicUsize>,
     accepting: tokio::task::JoinHandle<()>,
 }
 
@@ -106,6 +107,8 @@ impl RawOrigin {
         let address = listener.local_addr().unwrap();
         let received: Arc<Mutex<Vec<Received>>> = Arc::default();
         let connections: Arc<AtomicUsize> = Arc::default();
+        let accepted: Arc<AtomicUsize> = Arc::default();
+        let all = Arc::clone(&accepted);
         let (log, count, script) = (
             Arc::clone(&received),
             Arc::clone(&connections),
@@ -115,6 +118,7 @@ impl RawOrigin {
             let mut talking = tokio::task::JoinSet::new();
             loop {
                 let (socket, _) = listener.accept().await.unwrap();
+                all.fetch_add(1, Ordering::SeqCst);
                 let (count, log, script) =
                     (Arc::clone(&count), Arc::clone(&log), Arc::clone(&script));
                 talking.spawn(async move {
@@ -127,6 +131,7 @@ impl RawOrigin {
             address,
             received,
             connections,
+            accepted,
             accepting,
         }
     }
@@ -134,6 +139,11 @@ impl RawOrigin {
     /// Returns all requests so far.
     pub(crate) fn received(&self) -> Vec<Received> {
         self.received.lock().unwrap().clone()
+    }
+
+    /// Returns the number of connections so far, those that carried no request included.
+    pub(crate) fn accepted(&self) -> usize {
+        self.accepted.load(Ordering::SeqCst)
     }
 
     /// Returns the number of connections so far that carried a request.
