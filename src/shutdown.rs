@@ -1,7 +1,7 @@
 //! The shutdown of the process or of a listener, in phases that every task can watch.
 //!
-//! A phase is final: a later phase can follow, never an earlier one. A [`LeaveRequest`] is reversible: it
-//! only makes clients reconnect while the node is draining or cannot reach OSS. Changes of either wake
+//! Phases only advance: a later phase can follow, never an earlier one. A [`LeaveRequest`] is reversible:
+//! it only makes clients reconnect while the node is draining or cannot reach OSS. Changes of either wake
 //! every holder of a [`Shutdown`], because an idle connection must close before the load balancer sends the
 //! next request over it. This module does not wait for tasks to end; the process does.
 
@@ -50,7 +50,8 @@ impl LeaveCell {
         match self.0.load(Relaxed) {
             0 => LeaveRequest::None,
             1 => LeaveRequest::AfterAnswer,
-            // The value 2: only `raise` and `replace` write this atomic, and both write values of the enum.
+            // The value is 2, because only `raise` and `replace` write it, and both write values of the
+            // enum.
             _ => LeaveRequest::AtOnce,
         }
     }
@@ -73,7 +74,7 @@ impl LeaveCell {
 pub struct LeaveReader(Arc<LeaveCell>);
 
 impl LeaveReader {
-    /// Returns the current request.
+    /// Returns the current [`LeaveRequest`].
     #[inline]
     #[must_use]
     pub fn get(&self) -> LeaveRequest {

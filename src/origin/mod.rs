@@ -2,8 +2,8 @@
 //!
 //! | Module | Responsibility |
 //! | --- | --- |
-//! | [`exchange`] | which request is sent to OSS, whether it is sent again, how a response is passed on and resumed |
-//! | [`tiers`] | which host receives a request: the bucket, and the endpoints that replace each other |
+//! | [`exchange`] | the request sent to OSS, retries, passing on and resuming of responses |
+//! | [`tiers`] | the host that receives a request: its bucket, and which endpoint is used |
 //! | [`link`] | the connections to one host: pool, connect, TLS, transfer of the request body |
 //! | [`endpoint`] | the addresses of an endpoint: DNS, health, readiness |
 //!
@@ -70,7 +70,7 @@ impl Origin {
     }
 
     /// Returns the index in [`Origin::endpoints`] of the endpoint in use. If buckets use different
-    /// endpoints, returns the highest index.
+    /// endpoints, returns the highest (worst) index.
     #[must_use]
     pub fn active_endpoint(&self) -> usize {
         self.exchange.buckets().active_tier()

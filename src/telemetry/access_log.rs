@@ -23,8 +23,8 @@ use crate::telemetry::sink::SharedSink;
 
 /// The number of records that a worker collects before it sends them to the writer.
 const BATCH: usize = 64;
-/// The maximum number of batches in the channel: about 65,000 requests, or 30 MiB. On the busiest machine
-/// this is at least one second of traffic.
+/// The maximum number of batches in the channel: about 65,000 requests, which take about 30 MiB of memory.
+/// On the busiest machine this is at least one second of traffic.
 const WAITING: usize = 1024;
 /// The maximum time that the shutdown waits for the last lines.
 const LAST_LINES: Duration = Duration::from_secs(2);

@@ -3,7 +3,7 @@
 //!
 //! Events pass through `tracing` and a bounded queue to the error log. The queue drops events while the log
 //! output blocks, for example a pipe whose reader has stopped, because logging must not delay traffic.
-//! Access log lines do not pass through `tracing`: an event formatted there costs a request several
+//! Access log lines do not pass through `tracing`: formatting an event there costs the request several
 //! microseconds. A separate thread formats and writes them.
 
 pub mod access_log;
@@ -30,7 +30,7 @@ use crate::telemetry::sink::SharedSink;
 /// The maximum number of events in the queue. Further events are dropped and counted.
 const WAITING: usize = 4096;
 
-/// The output of the queue's thread: the sink of the events. It also logs how many events were dropped.
+/// Writes the queued events to the sink, and logs how many events were dropped.
 struct EventSink {
     sink: SharedSink,
     /// The number of dropped events that were already logged.

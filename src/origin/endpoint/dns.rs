@@ -1,9 +1,9 @@
 //! The DNS engine: one background task per endpoint name resolves it continuously.
 //!
-//! A task sleeps for the TTL of the answer and publishes each answer in the name's [`AddressSet`]. The TTL
-//! is clamped to `min_ttl` (a TTL of 0 must not cause a busy loop) and `max_ttl`. After a failed resolution
-//! the last successful answer stays in use, and the task retries with back-off. A request whose connects
-//! have all failed requests a resolution at once. Only `name_servers` sends queries.
+//! A task publishes each answer in the name's [`AddressSet`], and then sleeps for the TTL of the answer.
+//! The TTL is clamped to `min_ttl` (a TTL of 0 must not cause a busy loop) and `max_ttl`. After a failed
+//! resolution the last successful answer stays in use, and the task retries with back-off. A request whose
+//! connects have all failed requests a resolution at once. Only `name_servers` sends queries.
 
 use std::collections::HashMap;
 use std::net::IpAddr;
@@ -25,7 +25,7 @@ use crate::oss::endpoint::Network;
 /// The pause after the first failed resolution; it doubles up to [`RETRY_LONGEST`].
 const RETRY_FIRST: Duration = Duration::from_millis(250);
 const RETRY_LONGEST: Duration = Duration::from_secs(5);
-/// The minimum time between two resolutions of one name, regardless of how often requests request one.
+/// The minimum time between two resolutions of one name, regardless of how many requests ask for one.
 const ASK_SPACING: Duration = Duration::from_millis(500);
 
 /// The key of an address set: sets with equal keys are shared.
@@ -41,7 +41,7 @@ struct SetKey {
 
 type Sets = HashMap<SetKey, Weak<AddressSet>>;
 
-/// Returns the shared address set of each endpoint name.
+/// Creates the address sets of endpoint names, and shares equal ones.
 #[derive(Debug)]
 pub struct Engine {
     sets: Mutex<Sets>,

@@ -2,8 +2,8 @@
 //!
 //! OSS often returns only some of its addresses in one answer, so a missing address has either left DNS or
 //! is in rotation. Only later answers show which. An address that returned after an absence is in rotation,
-//! and is kept for twice its longest absence. An address that is missing for the first time is leaving: new
-//! connections prefer the other addresses at once. It is withdrawn after [`HOLD_TTLS`] TTLs or
+//! and is kept for at least twice its longest absence. An address that is missing for the first time is
+//! leaving: new connections prefer the other addresses at once. It is withdrawn after [`HOLD_TTLS`] TTLs or
 //! [`HOLD_LEAST`], whichever is longer.
 
 use std::net::SocketAddr;
@@ -21,7 +21,7 @@ const HOLD_LEAST: Duration = Duration::from_secs(10);
 /// How long a withdrawn address is kept in the list. If DNS returns the address again within this time, it
 /// counts as rotating and not as new.
 const MEMORY: Duration = Duration::from_secs(600);
-/// The maximum number of addresses in the list. No endpoint has as many.
+/// The maximum number of addresses in the list. No endpoint has that many addresses.
 const MOST: usize = 256;
 
 /// The status of an address in the recent DNS answers.

@@ -1,10 +1,10 @@
 //! Resolves one name with several name servers, for one address family or for both.
 //!
-//! hickory would query two servers at a time and use the first response, even a failure, and it returns
-//! both families or none. This module sends a separate query per server and family. It queries the next
-//! server after a failure or a pause, and uses the first response with addresses. The addresses of one
-//! family do not wait for a slow response about the other. This module could be removed if hickory
-//! supported an ordered list of servers and separate results per family.
+//! hickory would query two servers at a time and use the first answer, even a failure, and it returns both
+//! families or none. This module sends a separate query per server and family. It queries the next server
+//! after a failure or a pause, and uses the first answer with addresses. The addresses of one family do not
+//! wait for a slow answer about the other. This module could be removed if hickory supported an ordered
+//! list of servers and separate results per family.
 
 use std::net::{IpAddr, Ipv4Addr, SocketAddr};
 use std::sync::Arc;
@@ -32,7 +32,7 @@ const VPC_SERVERS: [IpAddr; 2] = [
 ];
 /// The longest wait for one server before the next one is queried too.
 const STAGGER: Duration = Duration::from_millis(500);
-/// How long the addresses of one family wait for the response about the other family.
+/// How long the addresses of one family wait for the answer about the other family.
 const OTHER_FAMILY: Duration = Duration::from_millis(100);
 
 /// Addresses and their TTL.
@@ -174,7 +174,7 @@ impl ServerList {
                     (index, answer)
                 });
             }
-            // After a response without addresses, the other servers get only a short time to return
+            // After an answer without addresses, the other servers get only a short time to return
             // addresses.
             let has_response = !matches!(failure, DnsFailure::Timeout);
             let pause = if is_last && !has_response {

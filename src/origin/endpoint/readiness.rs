@@ -15,7 +15,8 @@ use crate::origin::endpoint::address_health::Address;
 use crate::origin::endpoint::addresses::AddressSet;
 use crate::origin::error::Error;
 
-/// The timeout of a probe's connect. The kernel repeats a lost SYN after one second.
+/// The timeout of a probe's connect. The kernel repeats a lost SYN after one second, so one lost SYN does
+/// not fail a probe.
 pub(crate) const PROBE_TIMEOUT: Duration = Duration::from_secs(2);
 
 /// How long connects to an address that has worked must fail before the address counts as lost. When an

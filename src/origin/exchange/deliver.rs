@@ -86,7 +86,8 @@ pub(super) fn deliver(
     let early = if is_empty {
         Poll::Pending
     } else {
-        // The driver is polled later, together with the rest of the body if there is one.
+        // Wakes are muted, because the driver is polled later, together with the rest of the body if there
+        // is one.
         let driver = &mut connection.driver;
         driver.muted(|| download::poll_early(&mut body))
     };

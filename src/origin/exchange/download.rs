@@ -58,8 +58,8 @@ pub(crate) struct Download {
     idle: Duration,
     /// The arrival time of the head, or of the last frame that was not available at once.
     last_frame: Instant,
-    /// The time since which the body has been waiting for the next frame. Periods in which the client does
-    /// not read do not count.
+    /// The time at which the wait for the next frame began. The time in which the client does not read is
+    /// not part of a wait.
     waits_since: Option<Instant>,
     has_failed: bool,
     /// The address of the connection, if it is ejected. A complete response makes it healthy again.

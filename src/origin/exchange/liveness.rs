@@ -41,7 +41,7 @@ pub(super) enum Liveness<'a> {
     },
     /// The host of this tier is checked, with all its addresses.
     Host {
-        /// The hosts that replace each other.
+        /// The hosts of the bucket, best first.
         tiers: &'a Tiers,
         /// The tier that the request was sent to.
         tier: usize,
@@ -80,8 +80,8 @@ impl<'a> Liveness<'a> {
         match self {
             Self::NotChecked => None,
             Self::Address { host } => {
-                // The other addresses may be unreachable too, so the readiness check is asked to probe all
-                // of them.
+                // The other addresses may be unreachable too, so the readiness check must probe all of
+                // them.
                 host.addresses.suspect();
                 Some(Box::pin(readiness::accepts(Arc::clone(address))))
             }

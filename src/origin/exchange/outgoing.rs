@@ -52,7 +52,7 @@ impl Outgoing {
     }
 }
 
-/// Converts `request` into the request for its bucket.
+/// Determines the bucket of `request`, and converts the request into the form in which it is sent to OSS.
 ///
 /// # Errors
 ///

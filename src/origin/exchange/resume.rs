@@ -8,9 +8,9 @@
 //! not resumed.
 //!
 //! A client's V1 signature does not cover `Range` or `If-Match`; a V4 signature covers them only if it
-//! names them. If it does, or if the signature has expired, OSS refuses the request for the rest and the
-//! body ends with an error. The other conditional header fields of the client are sent again, because they
-//! were true for this entity.
+//! names them. With such a V4 signature, or with an expired signature, OSS refuses the request for the rest
+//! and the body ends with an error. The other conditional header fields of the client are sent again,
+//! because they were true for this entity.
 //!
 //! # Cost
 //!

@@ -98,8 +98,8 @@ impl Driver {
     }
 
     /// Starts one poll by the task of `cx`; events after the poll wake that task. While the caller holds
-    /// the [`Turn`], wakes by the other half are muted. Therefore the caller must use the other half before
-    /// its last [`Turn::poll`], or return `Ready` afterwards.
+    /// the [`Turn`], messages from the other half do not wake the task. Therefore the caller must use the
+    /// other half before its last [`Turn::poll`], which handles the messages, or return `Ready` afterwards.
     pub(crate) fn turn(&mut self, cx: &Context<'_>) -> Turn<'_> {
         self.mute();
         let mut task = self

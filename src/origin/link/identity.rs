@@ -11,9 +11,8 @@ use tokio_rustls::TlsConnector;
 use crate::config::{Endpoint, EndpointHost, Pool};
 use crate::origin::link::tls::{Tls, Trust};
 
-/// The identity of a host. Two routes share a host and its connections only if all fields are equal. A host
-/// takes its settings only from this type, so a config key added to a host later is always part of the
-/// identity.
+/// The identity of a host. Two routes share a host and its connections only if all fields are equal. The
+/// fields are all config values that a host uses, so routes with different settings never share a host.
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
 pub(crate) struct HostIdentity {
     /// The endpoint of the host.
@@ -40,7 +39,7 @@ pub(crate) struct TlsIdentity {
 }
 
 impl HostIdentity {
-    /// Returns the name that is resolved. TLS and `Host` use it by default.
+    /// Returns the host name to resolve. It is also the default for the certificate name and for `Host`.
     #[must_use]
     pub(crate) fn name(&self) -> String {
         match (&self.endpoint.host, &self.bucket) {

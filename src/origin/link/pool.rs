@@ -46,7 +46,8 @@ struct Lanes {
     generation: u64,
     snapshot: Arc<Snapshot>,
     lanes: Vec<Lane>,
-    /// The index of the lane used last. OSS is least likely to have closed its newest connection.
+    /// The index of the lane used last. The newest connection of this lane is the least likely to have been
+    /// closed by OSS.
     latest: usize,
     limits: Limits,
     /// The credit for retries: each request adds 1, up to a maximum, and each retry costs 5. Therefore
@@ -80,7 +81,7 @@ impl Hasher for IdHasher {
     }
 
     fn write_u64(&mut self, id: u64) {
-        // The hash table uses the low bits for the bucket and the high bits for the tag.
+        // The hash table uses the low bits to select a slot, and the high bits as a tag.
         self.0 = id | (id << 57);
     }
 }

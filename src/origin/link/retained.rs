@@ -38,7 +38,7 @@ pub(crate) fn declined() -> u64 {
     DECLINED.get()
 }
 
-/// The part of a body that was already read. Dropping it releases its memory from the limit of the worker.
+/// The part of a body that was already read. Dropping it frees its share of the worker's limit.
 #[derive(Debug, Default)]
 pub(crate) struct Retained {
     frames: Vec<Bytes>,

@@ -23,10 +23,11 @@ pub(crate) struct Bucket {
     pub(crate) tiers: Arc<Tiers>,
 }
 
-/// Creates the hosts of a bucket. Returns `None` if the name cannot be part of a host name.
+/// A function that creates the hosts of a bucket. It returns `None` if the name cannot be part of a host
+/// name.
 pub(crate) type MakeTiers = Box<dyn Fn(&str) -> Option<Arc<Tiers>> + Send + Sync>;
 
-/// Finds the [`Bucket`] of a name that the config permits.
+/// The buckets of an origin by name: those that the config names, and those that match only a pattern.
 pub(crate) struct BucketTable {
     /// The first named bucket. Most origins have only one, and a comparison is cheaper than hashing.
     first: Option<Bucket>,
@@ -59,7 +60,8 @@ impl BucketTable {
         }
     }
 
-    /// Returns the tier in use. If buckets use different tiers, returns the highest one.
+    /// Returns the tier in use. If buckets use different tiers, returns the worst one, which has the
+    /// highest number.
     pub(crate) fn active_tier(&self) -> usize {
         let others = self.others.lock().unwrap_or_else(PoisonError::into_inner);
         self.named

@@ -1,4 +1,4 @@
-//! Returns a connection for one request: to the tier in use, or to the next reachable tier.
+//! Chooses the connection for one request: to the tier in use, or to the next reachable tier.
 //!
 //! If the connect of a request fails, the request uses the next tier at once, because nothing of it was
 //! sent. If connects to a tier have been failing for a while, requests use the next tier without trying it

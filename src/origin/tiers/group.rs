@@ -1,4 +1,4 @@
-//! The hosts of one bucket: one per endpoint, best first. They replace each other.
+//! The hosts of one bucket, one per endpoint, best first. If one is unreachable, another replaces it.
 //!
 //! A tier is an index in this list. Another tier means another host: another address set, TLS name and
 //! `Host` header. The state is kept per bucket. Under a bucket pattern a client chooses the bucket name,

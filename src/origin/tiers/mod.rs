@@ -1,4 +1,4 @@
-//! Selects the host of a request: first the bucket, then one of the endpoints that replace each other.
+//! Selects the host of a request: first the bucket, then the best endpoint that is reachable.
 //!
 //! - [`buckets`]: the buckets of an origin, and the hosts of each.
 //! - [`group`]: the hosts of one bucket, best first, and which of them is in use.

@@ -74,7 +74,8 @@ impl TierState {
     /// earlier.
     pub(super) fn note_unreachable(&self, began: Instant) {
         let began = self.millis(began).max(1);
-        // The start of the series must not change: a later failure must not restart the measurement.
+        // Only the first failure of a series sets the time. A later failure must not restart the
+        // measurement.
         let _previous = self
             .failing_since
             .compare_exchange(0, began, Relaxed, Relaxed);

@@ -16,6 +16,7 @@ use crate::origin::tiers::group::Tiers;
 /// The number of connects in a trial. With the pauses between them, a tier must be reachable for four and a
 /// half seconds.
 const CONNECTS: u32 = 4;
+/// The pause between two connects of a trial.
 const SPACING: Duration = Duration::from_millis(1500);
 
 /// Starts a trial in the background if one is due.
