@@ -1,8 +1,8 @@
-//! A single request that moves from one endpoint to the next, or must not.
+//! A single request that moves from one endpoint to the next, or must not move.
 //!
-//! Rows: a request on a kept connection that leads nowhere, and one whose answer is only slow; uploads before
-//! and after their first byte; downloads that break with their endpoint; signatures that forbid another
-//! endpoint. When all requests move, and move back, is in `tiers`.
+//! Rows: a request on a kept connection to a vanished host, and one whose response is only slow; uploads
+//! before and after their first byte; downloads that break with their endpoint; signatures that forbid
+//! another endpoint. Left out: when the traffic as a whole moves and returns (`tiers`).
 
 use std::time::Duration;
 
@@ -16,8 +16,8 @@ use crate::support::origin::{RawOrigin, Reply, accept_request, ok};
 use crate::support::proxy::status;
 use crate::support::tiers::{PLAIN, closed, dns, get, named, proxy};
 
-/// A network that drops every packet leaves kept connections open. The first endpoint answers one request.
-/// After that it answers nothing and accepts no connection.
+/// A network that drops every packet leaves kept connections open. The first endpoint responds to one
+/// request. After that it sends nothing and accepts no connection.
 #[tokio::test(flavor = "multi_thread")]
 async fn a_request_on_a_kept_connection_of_a_lost_endpoint_moves() {
     let socket = TcpSocket::new_v4().unwrap();
@@ -26,7 +26,8 @@ async fn a_request_on_a_kept_connection_of_a_lost_endpoint_moves() {
     let address = listener.local_addr().unwrap();
     let second = RawOrigin::start(|_| ok("second")).await;
     let dns = dns().await;
-    // Literal addresses, because the pool does not keep connections made before the first DNS answer.
+    // The endpoints are literal addresses, because the pool does not keep connections made before the first
+    // DNS answer.
     let endpoints = [address, second.address].map(|address| address.to_string());
     let more = "tls = false\ntimeouts = { connect = \"2s\" }\nhost = \"img.example.com\"";
     let proxy = proxy(&dns, &endpoints, more);
@@ -40,8 +41,8 @@ async fn a_request_on_a_kept_connection_of_a_lost_endpoint_moves() {
     let (_listener, mut kept) = answering.await.unwrap();
     let _fillers = fill(address);
     let begin = Instant::now();
-    // After one second without an answer the proxy probes the endpoint, which takes two. A second probe would
-    // take two more.
+    // After one second without a response, the proxy probes the endpoint, which takes two seconds. A second
+    // probe would take two more.
     assert_eq!(get(&proxy).await, "second");
     assert!(
         begin.elapsed() < Duration::from_secs(5),
@@ -178,7 +179,7 @@ async fn a_signature_that_names_the_endpoint_keeps_the_request_there() {
     ] {
         let proxy = proxy(&dns, &[first.clone(), other.clone()], more);
         let before = second.received().len();
-        // In the second round all traffic goes to the other endpoint already.
+        // In the second round, all traffic already uses the other endpoint.
         for _ in 0..2 {
             let answer = proxy
                 .text(&format!("{request}connection: close\r\n\r\n"))

@@ -1,7 +1,7 @@
-//! An origin that records raw requests and answers with raw bytes.
+//! An origin that records raw requests and sends raw responses.
 //!
-//! It reads one request after another from each connection, by Content-Length or chunked, and gets the answer
-//! from its script. A script may also break the connection.
+//! The origin reads one request after another from each connection, with `Content-Length` or chunked. A
+//! script returns the response to each request; it can also break the connection.
 
 use std::net::SocketAddr;
 use std::sync::atomic::{AtomicUsize, Ordering};
@@ -11,7 +11,7 @@ use std::time::Duration;
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::{TcpListener, TcpStream};
 
-/// A request as it was received.
+/// A received request.
 #[derive(Clone, Debug)]
 pub(crate) struct Received {
     /// The request line and the header lines, without the empty line.
@@ -27,7 +27,7 @@ impl Received {
         String::from_utf8_lossy(line).into_owned()
     }
 
-    /// Returns the values of a header field.
+    /// Returns the values of header field `name`.
     pub(crate) fn header(&self, name: &str) -> Vec<Vec<u8>> {
         self.head
             .split(|byte| *byte == b'\n')
@@ -46,25 +46,25 @@ impl Received {
 /// The reaction of the origin to a request.
 #[derive(Clone, Debug)]
 pub(crate) enum Reply {
-    /// Writes these bytes and keeps the connection.
+    /// Writes these bytes and keeps the connection open.
     Bytes(Vec<u8>),
-    /// Writes these bytes and closes.
+    /// Writes these bytes and closes the connection.
     Close(Vec<u8>),
-    /// Writes these bytes before it reads the body, reads it, and closes.
+    /// Writes these bytes, then reads the request's body, and closes the connection.
     Early(Vec<u8>),
-    /// Writes these bytes and closes without reading the body.
+    /// Writes these bytes and closes the connection without reading the request's body.
     Abrupt(Vec<u8>),
-    /// Writes nothing until the connection ends.
+    /// Writes nothing and keeps the connection open.
     Silent,
-    /// Writes these bytes and resets the connection. The reset may discard some of them.
+    /// Writes these bytes and resets the connection. The reset may discard some of the bytes.
     Reset(Vec<u8>),
-    /// Writes these bytes, and nothing more until the connection ends.
+    /// Writes these bytes and nothing more, and keeps the connection open.
     Stall(Vec<u8>),
-    /// Writes these bytes after a delay and keeps the connection.
+    /// Writes these bytes after a delay and keeps the connection open.
     Late(Duration, Vec<u8>),
 }
 
-/// A 200 with a body.
+/// Returns a 200 response with a body.
 pub(crate) fn ok(body: &str) -> Reply {
     Reply::Bytes(
         format!(
@@ -136,7 +136,7 @@ impl RawOrigin {
         }
     }
 
-    /// Returns all requests so far.
+    /// Returns the received requests.
     pub(crate) fn received(&self) -> Vec<Received> {
         self.received.lock().unwrap().clone()
     }
@@ -207,7 +207,7 @@ async fn talk(
             log.lock().unwrap().push(request);
             socket.write_all(&bytes).await?;
             socket.shutdown().await?;
-            // A close with unread bytes would be a reset.
+            // A close with unread bytes would cause a reset.
             while socket.read_buf(&mut buffer).await? > 0 {
                 buffer.clear();
             }
