@@ -1,9 +1,9 @@
-//! Uploads when connections to the origin break, and what becomes of a connection after a refused upload.
+//! Uploads when connections to the origin break, and the reuse of a connection after a refused upload.
 //!
-//! Rows: kept connections that the origin closes without notice; one address of three that vanishes; bodies with a
-//! length and chunked; bodies above the limit; a PUT that must not overwrite; refused uploads, small and large.
-//! `OSSGATE_TEST_UPLOADS` sets the number of requests of each load; the default is 400. Left out: uploads that the
-//! client breaks off (`client/leaving`).
+//! Rows: kept connections that the origin closes without notice; one address of three that vanishes; bodies
+//! with a length and chunked; bodies above the limit; a PUT that must not overwrite; refused uploads, small
+//! and large. `OSSGATE_TEST_UPLOADS` sets the number of requests of each load; the default is 400. Left out:
+//! uploads that the client aborts (`client/leaving`).
 
 #![allow(
     clippy::disallowed_methods,
@@ -32,7 +32,7 @@ fn requests() -> usize {
     std::env::var("OSSGATE_TEST_UPLOADS").map_or(400, |count| count.parse().unwrap())
 }
 
-/// The body of request `number`: 100 bytes to 40 KB, different each time.
+/// Returns the body of request `number`: 100 bytes to 40 KB, different for each number.
 fn body(number: usize) -> Vec<u8> {
     let length = 100 + number * 997 % 39_900;
     (0..length)
@@ -57,7 +57,7 @@ fn put(target: &str, body: &[u8], is_chunked: bool) -> Vec<u8> {
     bytes
 }
 
-/// Sends `count` requests, of which one in four is a PUT. Returns the answers that are not 200.
+/// Sends `count` requests, of which one in four is a PUT. Returns the responses that are not 200.
 async fn load(proxy: &Arc<Proxy>, count: usize) -> Vec<String> {
     let next: Arc<AtomicUsize> = Arc::default();
     let mut clients = JoinSet::new();
@@ -90,7 +90,7 @@ async fn load(proxy: &Arc<Proxy>, count: usize) -> Vec<String> {
     failed
 }
 
-/// The bytes of a body that was received chunked, without the chunk headers; the sizes here are one chunk each.
+/// Returns a received body without chunk headers. Each chunked body here has one chunk.
 fn unchunked(received: &Received) -> Vec<u8> {
     if received.header("transfer-encoding").is_empty() {
         return received.body.clone();
@@ -122,7 +122,7 @@ async fn no_request_is_lost_to_an_origin_that_closes_kept_connections_without_no
         let Reply::Bytes(bytes) = ok("") else {
             unreachable!()
         };
-        // One to four answers.
+        // Each connection sends one to four responses and then closes.
         if counts[request.connection] > request.connection % 4 {
             Reply::Close(bytes)
         } else {
@@ -206,7 +206,8 @@ fn with_field(request: Vec<u8>, field: &str) -> Vec<u8> {
     [line, field.as_bytes(), b"\r\n", rest].concat()
 }
 
-/// Whether OSS has read a body that it refuses cannot be seen. Unread bytes would be taken for the next request.
+/// The proxy cannot detect whether OSS has read the body of a refused upload. Unread bytes would be taken for
+/// the next request, so the connection is closed.
 #[tokio::test(flavor = "multi_thread")]
 async fn the_connection_of_a_refused_upload_is_not_used_again() {
     for length in [1, 5000, 60_000] {

@@ -1,8 +1,9 @@
-//! When a node is ready for traffic.
+//! The readiness of a node for traffic.
 //!
-//! Rows: an endpoint that refuses from the start; one that accepts connections and fails at TLS; one that accepts,
-//! and does not answer the HEAD of `probe_path`; one that refuses it with a 403; three addresses that go silent
-//! together, and one of three. Left out: bucket names made up by a client, and commands (`admin`).
+//! Rows: an endpoint that refuses connections from the start; one that accepts connections and fails at TLS;
+//! one that accepts connections and does not respond to the HEAD of `probe_path`; one that responds to it
+//! with a 403; three addresses that stop responding together, and one of three. Left out: bucket names made
+//! up by a client, and commands (`admin`).
 
 use std::net::{IpAddr, Ipv4Addr, SocketAddr};
 use std::time::Duration;
@@ -27,7 +28,7 @@ async fn until_ready(proxy: &Proxy) {
     wait_for("ready", || health.is_ready().then_some(())).await;
 }
 
-/// Waits for this many evaluations of the endpoints, and asserts that none finds the node ready.
+/// Waits until the health state reports a text with `trouble`, and asserts that the node is not ready.
 async fn stays_unready(proxy: &Proxy, trouble: &str) {
     let state = proxy.state();
     wait_for("the trouble", || {
@@ -49,7 +50,7 @@ async fn a_node_is_not_ready_before_it_has_reached_an_endpoint() {
     drop(listener);
     let proxy = Proxy::start(&one_route(&bucket_at(address)));
     stays_unready(&proxy, "can be connected to").await;
-    // No request is needed for the node to become ready.
+    // The node becomes ready without a request.
     let listener = TcpListener::bind(address).await.unwrap();
     let origin = RawOrigin::serve(listener, |_| ok("x"));
     until_ready(&proxy).await;
@@ -98,7 +99,8 @@ async fn with_probe_path_oss_has_to_answer() {
     stays_unready(&proxy, "does not answer").await;
 }
 
-/// Three addresses on one port, and a proxy that has connections to them.
+/// Starts origins on three addresses with the same port, and a proxy that is connected to them. The first
+/// `vanishing` origins are [`MortalOrigin`]s.
 async fn three(vanishing: usize) -> (Proxy, Vec<MortalOrigin>, Vec<RawOrigin>, Dns) {
     let first = MortalOrigin::start((ip(10), 0).into());
     let port = first.address().port();
@@ -140,7 +142,7 @@ async fn a_node_cut_off_from_all_addresses_is_unready_within_four_seconds() {
     let request = proxy.get("x", "/k");
     let unready = wait_for("not ready", || (!health.is_ready()).then_some(()));
     tokio::select! {
-        _answer = request => panic!("nobody answers"),
+        _answer = request => panic!("no address responds"),
         () = unready => {}
     }
     let took = began.elapsed();

@@ -1,4 +1,4 @@
-//! Addresses that swallow connects, as a dead host does.
+//! Addresses that never respond to connects, like a dead host.
 
 use std::net::SocketAddr;
 use std::sync::Arc;
@@ -8,8 +8,8 @@ use std::time::Duration;
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::{TcpListener, TcpSocket, TcpStream};
 
-/// A socket that neither accepts nor refuses connections. Its queue is full, so the kernel drops further
-/// connects.
+/// Returns a socket that neither accepts nor refuses connections, and the connections that fill its queue.
+/// The kernel drops further connects while the queue is full.
 pub(crate) fn black_hole(address: SocketAddr) -> (TcpListener, Vec<std::net::TcpStream>) {
     let socket = TcpSocket::new_v4().unwrap();
     socket.bind(address).unwrap();
@@ -18,14 +18,14 @@ pub(crate) fn black_hole(address: SocketAddr) -> (TcpListener, Vec<std::net::Tcp
     (listener, fillers)
 }
 
-/// Connects until the queue of the socket is full.
+/// Opens connections until the queue of the socket is full.
 pub(crate) fn fill(address: SocketAddr) -> Vec<std::net::TcpStream> {
     let patience = Duration::from_millis(200);
     std::iter::from_fn(|| std::net::TcpStream::connect_timeout(&address, patience).ok()).collect()
 }
 
-/// An origin that answers every request with 200 until it dies: from then on it neither accepts connections
-/// nor answers on those that are open, as a host that has vanished from the network.
+/// An origin that responds to every request with 200 until it dies. Then it accepts no connection and sends
+/// nothing on open ones, like a host that has vanished from the network.
 pub(crate) struct MortalOrigin {
     listener: Arc<TcpListener>,
     is_dead: Arc<AtomicBool>,

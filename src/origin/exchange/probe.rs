@@ -1,4 +1,4 @@
-//! A probe of one upstream address: everything that a request needs, without a client.
+//! A probe of one upstream address. It runs the same steps as a client's request.
 
 use std::sync::Arc;
 
@@ -12,9 +12,9 @@ use crate::origin::exchange::liveness::Liveness;
 use crate::origin::link::host::Host;
 use crate::origin::link::upload::UploadBody;
 
-/// Connects to `address`, with the TLS handshake of `host`. With a `path`, also sends a HEAD for it; every
-/// answer is good, since a refusal shows that OSS is there. Whether all of that succeeded; the health of the
-/// address records it as well.
+/// Connects to `address` and completes the TLS handshake of `host`. With a `path`, also sends a HEAD
+/// request for it. Any response counts as a success, because even a refusal shows that OSS is reachable.
+/// Returns whether all steps succeeded, and records the result in the health of the address.
 pub(crate) async fn probe(host: &Host, address: Arc<Address>, path: Option<&Uri>) -> bool {
     let deadline = Instant::now() + PROBE_TIMEOUT;
     let candidates = [Arc::clone(&address)];

@@ -1,9 +1,9 @@
-//! Which bucket a request is for, and the target that OSS is sent. Pure.
+//! Determines the bucket of a request and the target that is sent to OSS. No I/O.
 //!
-//! The rules are those of path style, virtual-host style and bare IP. A bucket is always one that the
-//! config permits. Path and query stay the bytes of the client, apart from the route's path and the
-//! bucket, which may be removed in front, and a prefix, which may be added. What is removed is found in
-//! what OSS reads, so it may be spelled in any way; what OSS is sent begins with a `/` that is no escape.
+//! The module implements path style, virtual-host style and requests to a bare IP address. It returns only
+//! buckets that the config permits. The bytes of path and query are unchanged, except that the route's path
+//! and the bucket may be removed at the front and a prefix may be added. The removed part is found in the
+//! decoded path, so it may have any spelling. The target for OSS begins with a `/` that is not an escape.
 
 use std::borrow::Cow;
 use std::fmt;
@@ -13,36 +13,36 @@ use crate::origin::error::Error;
 use crate::oss::addressing::{Layout, NamedBucket, is_bucket_name};
 use crate::oss::spelling;
 
-/// How a route's requests are rewritten.
+/// The rewriting rules of a route.
 #[derive(Clone, Debug)]
 pub(crate) struct Rewrite {
     /// The buckets that the route serves.
     pub(crate) buckets: Buckets,
-    /// The style of the target that OSS is sent.
+    /// The addressing style of the target that is sent to OSS.
     pub(crate) addressing: Addressing,
     /// Where bucket and key are in a request.
     pub(crate) layout: Layout,
 }
 
-/// The bucket and the target of a request.
+/// The rewritten request: its bucket and target.
 #[derive(Debug, PartialEq, Eq)]
 pub(crate) struct Mapped<'a> {
-    /// The bucket.
+    /// The bucket of the request.
     pub(crate) bucket: Cow<'a, str>,
-    /// Path and query for OSS; borrowed when they are those of the client.
+    /// The path and query for OSS; borrowed if they equal the client's.
     pub(crate) target: Cow<'a, str>,
 }
 
-/// Where a request would be sent.
+/// The destination to which a request would be sent.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Destination {
-    /// The bucket.
+    /// The bucket of the request.
     pub bucket: String,
-    /// The name of the endpoint's host.
+    /// The host name of the endpoint.
     pub endpoint: String,
-    /// The `Host` that OSS is sent.
+    /// The `Host` header that is sent to OSS.
     pub host: String,
-    /// Path and query that OSS is sent.
+    /// The path and query that are sent to OSS.
     pub target: String,
 }
 
@@ -57,13 +57,13 @@ impl fmt::Display for Destination {
 }
 
 impl Rewrite {
-    /// Maps a request with path and query `target`. `host` returns its host without port; it is called
-    /// only where the host can name the bucket.
+    /// Maps a request with the path and query `target`. `host` returns the request's host name without the
+    /// port. It is called only if the host name can select the bucket.
     ///
     /// # Errors
     ///
-    /// [`Error::NoSuchBucket`] for a bucket the route does not serve, [`Error::NoBucket`] when the
-    /// request names none.
+    /// [`Error::NoSuchBucket`] if the route does not serve the bucket, [`Error::NoBucket`] if the request
+    /// names none.
     pub(crate) fn map<'a>(
         &'a self,
         host: impl FnOnce() -> &'a str,
@@ -94,31 +94,27 @@ impl Rewrite {
         Ok(Mapped { bucket, target })
     }
 
-    /// Returns the path at which a client reaches the path `location` of OSS: the inverse of
-    /// [`Rewrite::map`], for an answer to a request for `received`. `None` when the client cannot reach
-    /// it.
+    /// Returns the path at which a client reaches the OSS path `location`, or `None` if no client path
+    /// leads there. This is the inverse of [`Rewrite::map`] for the response to a request for `received`.
     #[must_use]
-    pub(crate) fn unmap(&self, bucket: &str, location: &str, received: &str) -> Option<String> {
+    pub(crate) fn unmap<'a>(
+        &self,
+        bucket: &str,
+        location: &str,
+        host: impl FnOnce() -> &'a str,
+        received: &'a str,
+    ) -> Option<String> {
         let rest = match self.addressing {
             Addressing::VirtualHost => location,
             Addressing::Path => location.strip_prefix('/')?.strip_prefix(bucket)?,
         };
         let prefix = spelling::decode(&self.layout.prefix);
         let key = spelling::strip_prefix(rest.strip_prefix('/')?, &prefix)?;
-        // Not the route's path: a request without it is not for this route.
         let inside = spelling::strip_prefix(received, &self.layout.strip)?;
         let front = received.get(..received.len() - inside.len())?;
-        // In path style the path of the client begins with the bucket. The host is not looked at: a key
-        // of virtual-host style may begin with the name of its bucket as well, which is rare.
-        let is_in_path = matches!(self.buckets, Buckets::Many(_))
-            && (self.layout.split(|| "", received)).is_some_and(|parts| {
-                matches!(parts.bucket, NamedBucket::Segment(_))
-                    && parts.bucket.name().as_deref() == Some(bucket)
-            });
-        Some(if is_in_path {
-            format!("{front}/{bucket}/{key}")
-        } else {
-            format!("{front}/{key}")
+        Some(match self.layout.split(host, received)?.bucket {
+            NamedBucket::Segment(_) => format!("{front}/{bucket}/{key}"),
+            NamedBucket::OfRoute | NamedBucket::Label(_) => format!("{front}/{key}"),
         })
     }
 }
