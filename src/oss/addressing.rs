@@ -125,8 +125,15 @@ impl Layout {
     pub fn split<'t>(&self, host: impl FnOnce() -> &'t str, target: &'t str) -> Option<Parts<'t>> {
         let (path, _) = split_query(target);
         let query = target.get(path.len()..).unwrap_or_default();
-        let stripped = spelling::strip_prefix(path, &self.strip).unwrap_or(path);
-        let mut key = spelling::strip_prefix(stripped, b"/").unwrap_or(stripped);
+        let stripped = if self.strip.is_empty() {
+            path
+        } else {
+            spelling::strip_prefix(path, &self.strip).unwrap_or(path)
+        };
+        let mut key = match stripped.strip_prefix('/') {
+            Some(key) => key,
+            None => spelling::strip_prefix(stripped, b"/").unwrap_or(stripped),
+        };
         let bucket = match &self.suffixes {
             None => NamedBucket::OfRoute,
             Some(suffixes) => {

@@ -11,12 +11,32 @@
 use std::borrow::Cow;
 
 use memchr::{memchr, memchr2};
-use percent_encoding::percent_decode_str;
 
 /// Returns the bytes that `spelled` stands for; borrowed when there is no escape in it.
 #[must_use]
 pub fn decode(spelled: &str) -> Cow<'_, [u8]> {
-    percent_decode_str(spelled).into()
+    let spelled = spelled.as_bytes();
+    let Some(first_escape) = memchr(b'%', spelled) else {
+        return Cow::Borrowed(spelled);
+    };
+    let mut decoded = Vec::with_capacity(spelled.len());
+    let mut rest = spelled;
+    let mut next = Some(first_escape);
+    while let Some((plain, escape)) = next.and_then(|at| rest.split_at_checked(at)) {
+        decoded.extend_from_slice(plain);
+        let Some((byte, after)) = first(escape) else {
+            break;
+        };
+        decoded.push(byte);
+        rest = after;
+        next = memchr(b'%', rest);
+    }
+    if decoded.len() + rest.len() == spelled.len() {
+        // All escapes are malformed.
+        return Cow::Borrowed(spelled);
+    }
+    decoded.extend_from_slice(rest);
+    Cow::Owned(decoded)
 }
 
 /// Returns the first byte that `spelled` stands for, and the spelling after it.
@@ -36,7 +56,7 @@ fn first(spelled: &[u8]) -> Option<(u8, &[u8])> {
 #[must_use]
 pub fn strip_prefix<'s>(spelled: &'s str, prefix: &[u8]) -> Option<&'s str> {
     // The usual case: there is nothing to decode.
-    if spelled.as_bytes().starts_with(prefix) && memchr(b'%', prefix).is_none() {
+    if spelled.as_bytes().starts_with(prefix) && !prefix.contains(&b'%') {
         return spelled.get(prefix.len()..);
     }
     let mut rest = spelled.as_bytes();
@@ -71,6 +91,7 @@ pub fn split_segment(spelled: &str) -> (&str, Option<&str>) {
 
 #[cfg(test)]
 mod tests {
+    use percent_encoding::percent_decode_str;
     use proptest::prelude::*;
 
     use super::*;
@@ -123,6 +144,8 @@ mod tests {
         #[test]
         fn the_pieces_of_a_spelling_are_those_of_its_key(spelled in "([%/a2fF5\u{e9}]|%2[Ff5]|%[8cC]3){0,20}") {
             let key = decode(&spelled);
+            prop_assert_eq!(&*key, &*percent_decode_str(&spelled).collect::<Vec<u8>>());
+            prop_assert_eq!(matches!(key, Cow::Borrowed(_)), key.len() == spelled.len());
             let (segment, rest) = split_segment(&spelled);
             let mut parts = key.splitn(2, |byte| *byte == b'/');
             prop_assert_eq!(Some(&*decode(segment)), parts.next());
