@@ -1,8 +1,10 @@
-//! What both sides of the network share: sockets, streams with or without TLS, unix socket files.
+//! What both sides of the network share: sockets, streams with or without TLS, unix
+//! socket files, ranges of addresses.
 //!
 //! Nothing here knows HTTP. The listener builds the client's side of a connection from it, the origin
 //! the upstream side.
 
+pub mod ranges;
 pub mod socket;
 pub mod stream;
 pub mod unix;
