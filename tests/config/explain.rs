@@ -158,7 +158,7 @@ async fn the_proxy_treats_each_request_as_explain_reports() {
         .unwrap()
         .config;
     let (engine, _) = dns::engine(&config.dns).unwrap();
-    let registry = Registry::new(engine, config.dns.clone(), Arc::new(tls::provider()));
+    let registry = Registry::new(engine, &config.dns, Arc::new(tls::provider()));
     let router = build::router(&config, &Arc::new(registry)).unwrap();
     let mut runner = TestRunner::new(RunnerConfig::default());
     let (mut sent, mut answered) = (0, 0);

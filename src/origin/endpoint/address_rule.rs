@@ -30,6 +30,15 @@ impl AddressRule {
         }
     }
 
+    /// The same rule for an endpoint on `network`.
+    #[must_use]
+    pub(crate) fn on(&self, network: Option<Network>) -> Self {
+        Self {
+            network,
+            ..self.clone()
+        }
+    }
+
     /// The network of the endpoint.
     pub(super) fn network(&self) -> Option<Network> {
         self.network

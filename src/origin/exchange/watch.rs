@@ -24,6 +24,10 @@ const AGAIN_LONGEST: Duration = Duration::from_secs(10);
 /// The most hosts that are probed at the same time: with thousands of routes, all may be unreachable.
 const PARALLEL: usize = 256;
 
+/// The pause between two evaluations, as a multiple of the time that one takes. Without it the probes of
+/// ten thousand hosts would cause as many evaluations of ten thousand hosts each.
+const REST: u32 = 9;
+
 /// What a probe consists of, and how often reachable hosts are probed.
 #[derive(Clone, Debug, Default)]
 pub(crate) struct Probing {
@@ -51,9 +55,11 @@ pub(crate) async fn watch(
     let mut schedules: HashMap<u64, Schedule> = HashMap::new();
     let mut probes = JoinSet::new();
     let mut is_fit = false;
+    // How long the latest evaluation took.
+    let mut evaluating = Duration::ZERO;
     loop {
-        let hosts = hosts();
         let now = Instant::now();
+        let hosts = hosts();
         for host in &hosts {
             let schedule = schedules.entry(host.id).or_insert(Schedule {
                 is_running: false,
@@ -75,18 +81,29 @@ pub(crate) async fn watch(
             let ids: HashSet<u64> = hosts.iter().map(|host| host.id).collect();
             schedules.retain(|id, _| ids.contains(id));
         }
+        let rest = Instant::now() + (now.elapsed() + evaluating) * REST;
+        let mut ended = |id| {
+            if let Some(schedule) = schedules.get_mut(&id) {
+                schedule.is_running = false;
+            }
+        };
         // A probe that ends may change the result; it is evaluated at once.
-        if let Ok(Some(ended)) = tokio::time::timeout(ROUND, probes.join_next()).await
-            && let Ok(id) = ended
-            && let Some(schedule) = schedules.get_mut(&id)
-        {
-            schedule.is_running = false;
+        if let Ok(Some(id)) = tokio::time::timeout(ROUND, probes.join_next()).await {
+            if let Ok(id) = id {
+                ended(id);
+            }
+            tokio::time::sleep_until(rest).await;
+            while let Some(Ok(id)) = probes.try_join_next() {
+                ended(id);
+            }
         } else if probes.is_empty() {
             tokio::time::sleep_until(now + ROUND).await;
         }
+        let began = Instant::now();
         let found = evaluate(&hosts);
         is_fit = found.is_fit;
         report(found);
+        evaluating = began.elapsed();
     }
 }
 

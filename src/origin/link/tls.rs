@@ -4,6 +4,7 @@
 //! system takes milliseconds and about 100 KiB.
 
 use std::fmt;
+use std::hash::{Hash, Hasher};
 use std::sync::Arc;
 
 use rustls::client::Resumption;
@@ -17,12 +18,37 @@ use tokio_rustls::TlsConnector;
 const SESSIONS: usize = 1024;
 
 /// The certificates trusted for an endpoint.
-#[derive(Clone, Debug, PartialEq, Eq, Hash)]
+#[derive(Clone, Debug, Eq)]
 pub(crate) enum Trust {
     /// The roots of the system, else the bundled ones of Mozilla.
     System,
     /// Only these, from the key `ca`.
     Only(Arc<[CertificateDer<'static>]>),
+}
+
+impl PartialEq for Trust {
+    fn eq(&self, other: &Self) -> bool {
+        match (self, other) {
+            (Self::System, Self::System) => true,
+            // One config has each file once, so the contents are compared only across a reload.
+            (Self::Only(one), Self::Only(other)) => Arc::ptr_eq(one, other) || one == other,
+            (Self::System | Self::Only(_), _) => false,
+        }
+    }
+}
+
+impl Hash for Trust {
+    fn hash<H: Hasher>(&self, state: &mut H) {
+        // Not all contents: a file with all public CAs has 200 KiB, and every route is looked up. Files of
+        // private CAs differ in their first certificate.
+        match self {
+            Self::System => 0_usize.hash(state),
+            Self::Only(certificates) => {
+                certificates.len().hash(state);
+                certificates.first().hash(state);
+            }
+        }
+    }
 }
 
 /// How to speak TLS to a host.
