@@ -7,6 +7,7 @@
 use std::collections::HashMap;
 
 use crate::config::HostPattern;
+use crate::route::paths::Paths;
 
 /// The routes of a config by host and path.
 #[derive(Debug)]
@@ -14,43 +15,6 @@ pub struct Table<T> {
     exact: HashMap<Box<str>, Paths<T>>,
     wildcard: HashMap<Box<str>, Paths<T>>,
     every: Paths<T>,
-}
-
-/// The routes of one host, longest path prefix first.
-#[derive(Debug)]
-struct Paths<T>(Vec<(Box<str>, T)>);
-
-impl<T> Default for Paths<T> {
-    fn default() -> Self {
-        Self(Vec::new())
-    }
-}
-
-impl<T> Paths<T> {
-    fn insert(&mut self, path: &str, route: T) {
-        self.0.push((path.into(), route));
-        self.0
-            .sort_by_key(|(path, _)| std::cmp::Reverse(path.len()));
-    }
-
-    fn find(&self, path: &str) -> Option<&T> {
-        self.0
-            .iter()
-            .find(|(prefix, _)| serves(prefix, path))
-            .map(|(_, route)| route)
-    }
-}
-
-/// Whether a route with the path `prefix` serves `path`.
-fn serves(prefix: &str, path: &str) -> bool {
-    let bare = prefix.strip_suffix('/').unwrap_or(prefix);
-    match path.strip_prefix(bare) {
-        None => false,
-        Some(rest) => {
-            rest.starts_with('/')
-                || (rest.is_empty() && (bare.len() == prefix.len() || bare.is_empty()))
-        }
-    }
 }
 
 impl<T> Default for Table<T> {
@@ -67,7 +31,7 @@ impl<T: Clone> Table<T> {
     /// Adds a route for `hosts` and the path prefix `path`. No `hosts` means every host.
     pub fn insert(&mut self, hosts: &[HostPattern], path: &str, route: &T) {
         if hosts.is_empty() {
-            self.every.insert(path, route.clone());
+            self.every.insert(path.as_bytes(), route.clone());
         }
         for host in hosts {
             let (group, name) = match host {
@@ -77,7 +41,7 @@ impl<T: Clone> Table<T> {
             group
                 .entry(name.as_str().into())
                 .or_default()
-                .insert(path, route.clone());
+                .insert(path.as_bytes(), route.clone());
         }
     }
 
@@ -91,6 +55,7 @@ impl<T: Clone> Table<T> {
     }
 
     fn find_lower(&self, host: &str, path: &str) -> Option<&T> {
+        let path = path.as_bytes();
         let exact = || self.exact.get(host)?.find(path);
         let wildcard = || self.wildcard.get(host.split_once('.')?.1)?.find(path);
         exact().or_else(wildcard).or_else(|| self.every.find(path))
