@@ -7,3 +7,4 @@ mod lifecycle;
 mod log;
 mod overload;
 mod reload;
+mod scale;
