@@ -1,8 +1,8 @@
-//! Request counters, kept for each worker and merged when they are scraped.
+//! Request counters, kept per worker and merged for each scrape.
 //!
-//! A worker counts a whole batch of finished requests at once, under its own lock, which only a scrape
-//! contends for. Labels come from the config and from fixed lists, never from a client: a method that is
-//! not in the list is `other`.
+//! A worker counts a whole batch of finished requests at once, under its own lock. Only a scrape competes
+//! for this lock. Label values come from the config and from fixed lists, never from a client: a method
+//! that is not in the list is counted as `other`.
 
 use std::cell::OnceCell;
 use std::collections::BTreeMap;
@@ -17,7 +17,7 @@ use prometheus_client::metrics::MetricType;
 
 use crate::http::context::{Outcome, RequestContext};
 
-/// The upper bounds of the time histograms, in seconds.
+/// The upper bounds of the histogram buckets, in seconds.
 const BOUNDS: [f64; 12] = [
     0.001, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 10.0, 60.0,
 ];
@@ -26,10 +26,10 @@ thread_local! {
     static OWN: OnceCell<Arc<Mutex<Counts>>> = const { OnceCell::new() };
 }
 
-/// A histogram of times.
+/// A histogram of durations.
 #[derive(Clone, Debug, Default)]
 struct Times {
-    /// One count for each bound, and one for all times above the last bound.
+    /// One count for each bound, and one for all durations above the last bound.
     buckets: [u64; BOUNDS.len() + 1],
     sum: f64,
 }
@@ -108,20 +108,20 @@ impl PerRoute {
 /// The counters of one worker.
 #[derive(Debug, Default)]
 struct Counts {
-    /// By route name. Requests without a route have the empty name.
+    /// The counters by route name. Requests without a route are counted under the empty name.
     routes: BTreeMap<Arc<str>, PerRoute>,
     refusals: BTreeMap<&'static str, u64>,
     gauges: WorkerGauges,
 }
 
-/// What a worker thread counts by itself.
+/// The values that each worker thread reports about itself.
 #[derive(Clone, Copy, Debug, Default)]
 pub struct WorkerGauges {
     /// The number of idle upstream connections.
     pub idle_upstream: usize,
-    /// The bytes of request bodies kept for a retry.
+    /// The number of bytes of request bodies kept for a retry.
     pub retry_buffer: usize,
-    /// The number of request bodies not kept because the limit was reached; only grows.
+    /// The number of request bodies that were not kept because the limit was reached. It never decreases.
     pub retry_declined: u64,
 }
 
@@ -171,7 +171,7 @@ fn method(method: &Method) -> &'static str {
     }
 }
 
-/// The counters of all workers.
+/// The request counters of all workers.
 #[derive(Debug, Default)]
 pub struct RequestMetrics {
     workers: Mutex<Vec<Arc<Mutex<Counts>>>>,

@@ -6,5 +6,6 @@ mod drain;
 mod lifecycle;
 mod log;
 mod overload;
+mod readiness;
 mod reload;
 mod scale;

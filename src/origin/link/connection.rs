@@ -15,23 +15,23 @@ use crate::origin::link::upload::UploadBody;
 
 /// One upstream connection that carries a request or can carry one.
 pub(crate) struct Connection {
-    /// The address it leads to.
+    /// The address that the connection leads to.
     pub(crate) address: Arc<Address>,
-    /// hyper's half that accepts requests.
+    /// The half of the hyper connection that accepts requests.
     pub(crate) sender: http1::SendRequest<UploadBody>,
-    /// hyper's half that reads and writes.
+    /// The half of the hyper connection that reads and writes.
     pub(crate) driver: Driver,
-    /// The state of its socket.
+    /// The state of the connection's socket.
     pub(crate) socket: Arc<SocketState>,
-    /// Whether it has carried a request before.
+    /// Whether the connection has carried an earlier request.
     pub(crate) age: Age,
-    /// Whether it must not be used for another request.
+    /// Whether the connection must not be used for another request.
     pub(crate) is_last: bool,
-    /// The timer for every deadline of every request on this connection. It is never moved forward for a
-    /// request: when it fires, its user checks whether a deadline has passed and sets it again. Arming a
-    /// timer for each request would cost more than the pool does.
+    /// The timer for every deadline of every request on this connection. A new request does not set it to a
+    /// later time. When it fires, its user checks whether a deadline has passed, and otherwise sets it
+    /// again. Setting a timer for each request would cost more than the pool does.
     pub(crate) timer: Pin<Box<Sleep>>,
-    /// Its permit under `max_per_address`.
+    /// The permit for the address, under `max_per_address`.
     pub(crate) permit: Option<OwnedSemaphorePermit>,
 }
 

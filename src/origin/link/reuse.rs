@@ -1,22 +1,23 @@
-//! Which connections a request accepts, and what is known of the one it gets.
+//! The types that state which connections a request accepts, and whether a connection is new.
 
-/// Which connections a request accepts.
+/// The connections that a request accepts.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Acceptable {
-    /// An idle one, else a new one.
+    /// An idle connection if there is one, otherwise a new one.
     Any,
-    /// An idle one that the kernel confirms to be open, else a new one. For requests that cannot be sent
-    /// twice: the event loop may not have reported yet that the peer has closed the connection.
+    /// An idle connection if the kernel confirms that it is open, otherwise a new one. For requests that
+    /// cannot be sent twice: the event loop may not have reported yet that the peer has closed the
+    /// connection.
     ConfirmedOpen,
-    /// A new one only.
+    /// A new connection only.
     New,
 }
 
-/// Whether a connection has carried a request before.
+/// Whether a connection has carried an earlier request.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Age {
-    /// This is its first request.
+    /// The connection is new and carries its first request.
     Fresh,
-    /// It comes from the pool; OSS may close it at any moment.
+    /// The connection comes from the pool; OSS may close it at any time.
     Reused,
 }

@@ -1,4 +1,4 @@
-//! A connected upstream socket, plain or TLS, and the state of its two directions.
+//! A connected upstream socket, plain or TLS, with the state of its two directions.
 
 use std::io;
 use std::pin::Pin;
@@ -15,11 +15,11 @@ use crate::net::socket::peek_byte;
 use crate::net::stream::MaybeTls;
 use crate::origin::link::reuse::Acceptable;
 
-/// The socket with or without TLS.
+/// The stream of an upstream connection, with or without TLS.
 pub(super) type UpstreamStream = MaybeTls<TcpStream, TlsStream<TcpStream>>;
 
-/// The state of a socket, shared by the socket, which hyper owns, and the user of the connection. Both
-/// run on one worker thread.
+/// The state of a socket. The socket, which hyper owns, and the user of the connection share it. Both run
+/// on one worker thread.
 #[derive(Debug, Default)]
 pub(crate) struct SocketState {
     checks_kernel: AtomicBool,
@@ -28,7 +28,7 @@ pub(crate) struct SocketState {
 }
 
 impl SocketState {
-    /// Prepares the socket for a request. With [`Acceptable::ConfirmedOpen`] the next read first checks in
+    /// Prepares the socket for a request. With [`Acceptable::ConfirmedOpen`], the next read first checks in
     /// the kernel whether the peer has closed the connection.
     pub(super) fn begin(&self, acceptable: Acceptable) {
         let checks_kernel = acceptable == Acceptable::ConfirmedOpen;
@@ -36,14 +36,14 @@ impl SocketState {
         self.has_read.store(false, Relaxed);
     }
 
-    /// Whether any byte was read since the request began.
+    /// Whether a byte was read since the start of the request.
     #[must_use]
     pub(crate) fn has_read(&self) -> bool {
         self.has_read.load(Relaxed)
     }
 
-    /// Whether a write has failed because the peer has closed the connection. Everything written since is
-    /// lost.
+    /// Whether a write has failed because the peer has closed the connection. Bytes written after that are
+    /// discarded.
     #[must_use]
     pub(crate) fn is_write_closed(&self) -> bool {
         self.is_write_closed.load(Relaxed)
@@ -52,11 +52,11 @@ impl SocketState {
 
 /// A connected upstream socket.
 ///
-/// OSS may answer a request before it has read all of it, and close the connection. Writing then fails
-/// while the answer waits to be read, and hyper ends a connection at the first failed write without
-/// reading. Therefore, after a failed write, the socket accepts and discards everything that is written,
-/// and reading shows how the exchange ended: with the answer, or with the end of the connection. A client
-/// of our own that reads after a failed write would let us remove this.
+/// OSS may respond to a request before it has read all of it, and close the connection. A write then fails
+/// while the response is still unread, and hyper ends a connection at the first failed write without
+/// reading. Therefore, after a failed write, the socket accepts and discards all bytes that are written.
+/// Reading then returns the response or the end of the connection. This workaround could be removed with an
+/// HTTP client that reads after a failed write.
 #[derive(Debug)]
 pub(crate) struct UpstreamSocket {
     stream: UpstreamStream,
@@ -71,7 +71,7 @@ impl UpstreamSocket {
         }
     }
 
-    /// The state of the socket.
+    /// Returns the state of the socket.
     #[must_use]
     pub(super) fn state(&self) -> Arc<SocketState> {
         Arc::clone(&self.state)
@@ -83,7 +83,7 @@ impl UpstreamSocket {
         !matches!(peeked, Err(error) if error.kind() == io::ErrorKind::WouldBlock)
     }
 
-    /// Turns a write that failed because the peer has closed the connection into a complete one.
+    /// Converts a write error caused by a closed connection into a complete write of `all`.
     fn ignore_closed<T>(&self, written: Poll<io::Result<T>>, all: T) -> Poll<io::Result<T>> {
         match written {
             Poll::Ready(Err(error))
@@ -111,7 +111,7 @@ impl AsyncRead for UpstreamSocket {
         if this.state.checks_kernel.load(Relaxed) {
             this.state.checks_kernel.store(false, Relaxed);
             if this.is_readable_now() {
-                // Reported as end of file: an idle connection has nothing to read.
+                // Reported as end of file, because an idle connection must have nothing to read.
                 return Poll::Ready(Ok(()));
             }
         }

@@ -1,11 +1,12 @@
-//! A connection for one request: to the tier in use, or to the next one that can be reached.
+//! Chooses the connection for one request: to the tier in use, or to the next reachable tier.
 //!
-//! A request whose connect fails goes on to the next tier at once, since nothing of it was sent. When
-//! connects to a tier have been failing for a while, requests go to the next tier straight away.
+//! If the connect of a request fails, the request uses the next tier at once, because nothing of it was
+//! sent. If connects to a tier have been failing for a while, requests use the next tier without trying it
+//! first.
 //!
-//! A signature of the client that covers the host, or is for another region, forbids another tier
-//! ([`Bound`]). Such a request is only ever sent to the first tier, and fails with
-//! [`Error::SignatureBound`].
+//! If a client's signature covers the host or is for another region, the request cannot be sent to another
+//! tier ([`Bound`]). Such a request is only sent to the first tier, and fails with
+//! [`Error::SignatureBound`] if that tier is unreachable.
 
 use std::sync::Arc;
 
@@ -21,7 +22,7 @@ use crate::origin::tiers::group::Tiers;
 use crate::origin::tiers::trial;
 use crate::oss::signature::Bound;
 
-/// A connection, and where it leads.
+/// A connection with its host and tier.
 #[derive(Debug)]
 pub(in crate::origin) struct Chosen {
     pub(in crate::origin) host: Arc<Host>,
@@ -34,8 +35,8 @@ pub(in crate::origin) struct Chosen {
 ///
 /// # Errors
 ///
-/// Those of [`Host::connection`], of the tier tried last; [`Error::SignatureBound`] when the signature
-/// forbids a tier that could have been tried.
+/// The errors of [`Host::connection`] for the tier tried last; [`Error::SignatureBound`] if the signature
+/// does not permit a tier that could have been tried.
 pub(in crate::origin) async fn connection(
     tiers: &Arc<Tiers>,
     head: &request::Parts,
@@ -43,14 +44,14 @@ pub(in crate::origin) async fn connection(
     acceptable: Acceptable,
 ) -> Result<Chosen, Error> {
     if tiers.has_alternatives() {
-        // Boxed: only origins with several endpoints should pay for its state.
+        // Boxed, so that only origins with several endpoints have its state in the future of a request.
         return Box::pin(among_several(tiers, head, context, acceptable)).await;
     }
     first_only(tiers, context, acceptable).await
 }
 
-/// A connection to the first host. New addresses from DNS are waited for, since no other host can be
-/// tried.
+/// Returns a connection to the first host. Waits for new addresses from DNS if necessary, because there is
+/// no other host to try.
 async fn first_only(
     tiers: &Tiers,
     context: &RequestContext,
@@ -82,7 +83,7 @@ async fn among_several(
     let mut failure = Error::SignatureBound;
     let mut is_bound = false;
     let count = tiers.hosts().len();
-    // A tier that is known to fail is tried last.
+    // If the active tier is failing, it is tried last.
     let start = active + usize::from(tiers.state.is_failing(began));
     for step in 0..count {
         let tier = (start + step) % count;
@@ -123,7 +124,8 @@ async fn among_several(
     if !is_bound {
         return Err(failure);
     }
-    // The first tier is the only one for this request, so new addresses are waited for, as with one host.
+    // The signature allows only the first tier, so this request waits for new DNS addresses, as an origin
+    // with a single host does.
     let deadline = Instant::now() + first.connect_timeout;
     if first.addresses.learns_more(generation, deadline).await
         && let Ok(connection) = first
@@ -139,7 +141,7 @@ async fn among_several(
     Err(Error::SignatureBound)
 }
 
-/// Whether a request with this signature, which was meant for `first`, may be sent to `host`.
+/// Whether a request with this signature, which was addressed to `first`, may be sent to `host`.
 fn permits(bound: &Bound<'_>, host: &Host, first: &Host) -> bool {
     let is_same_region = match (&host.region, &bound.region) {
         (Some(own), Some(signed)) => **own == **signed,
@@ -170,7 +172,8 @@ mod tests {
             (bound(false, Some("cn-hangzhou")), true, false),
             (bound(true, None), true, false),
         ] {
-            // `unknown` has the host of `own`, so only that host is the signed one.
+            // `unknown` has the same `Host` as `own`, so a signature that covers the host permits only
+            // `own`.
             assert_eq!(permits(&bound, &own, &unknown), permits_own, "{bound:?}");
             assert_eq!(
                 permits(&bound, &other, &unknown),
