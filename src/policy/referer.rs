@@ -1,5 +1,6 @@
 //! Hotlink protection: refuses objects to pages of sites that may not show them.
 
+use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering::Relaxed};
 
 use http::header;
@@ -9,13 +10,14 @@ use crate::config::policy::{self as config, RefererMode};
 use crate::http::Request;
 use crate::http::respond::Reason;
 use crate::oss::addressing::{Layout, Level};
-use crate::oss::referer::{ListTooLarge, MESSAGE, Rules, Verdict};
+use crate::oss::referer::{MESSAGE, Rules, Verdict};
 use crate::policy::gate::{Gate, Refusal};
 
 /// The rules, compiled.
 #[derive(Debug)]
 pub struct Referer {
-    rules: Rules,
+    /// The routes with equal lists share them.
+    rules: Arc<Rules>,
     mode: RefererMode,
     layout: Layout,
     root: BucketRoot,
@@ -33,30 +35,21 @@ pub enum BucketRoot {
 }
 
 impl Referer {
-    /// Compiles the rules.
-    ///
-    /// # Errors
-    ///
-    /// [`ListTooLarge`] names the list that cannot be compiled.
+    /// Creates the policy. `rules` are those of `config`, compiled.
+    #[must_use]
     pub fn new(
         config: &config::Referer,
+        rules: Arc<Rules>,
         layout: Layout,
         root: BucketRoot,
-    ) -> Result<Self, ListTooLarge> {
-        fn texts(list: &[config::Located]) -> Vec<&str> {
-            list.iter().map(|pattern| pattern.text.as_str()).collect()
-        }
-        Ok(Self {
-            rules: Rules::new(
-                config.switches(),
-                &texts(&config.allow),
-                &texts(&config.deny),
-            )?,
+    ) -> Self {
+        Self {
+            rules,
             mode: config.mode,
             layout,
             root,
             reported: AtomicU64::new(0),
-        })
+        }
     }
 
     /// Returns the verdict on a request. `None` means that the rules do not apply: the request is signed

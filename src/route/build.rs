@@ -2,9 +2,11 @@
 //!
 //! Runs at a start and at a reload, never for a request. It fixes every host that a request can reach.
 
+use std::collections::HashMap;
 use std::fmt;
 use std::sync::Arc;
 
+use crate::config::policy::Located;
 use crate::config::{self, Addressing, BucketPattern, Buckets, Config, HostPattern};
 use crate::origin::Origin;
 use crate::origin::exchange::Exchange;
@@ -14,7 +16,7 @@ use crate::origin::tiers::buckets::{BucketTable, MakeTiers};
 use crate::origin::tiers::registry::{Registry, RegistryError};
 use crate::oss::addressing::Layout;
 use crate::oss::guard::Preset;
-use crate::oss::referer::ListTooLarge;
+use crate::oss::referer::{ListTooLarge, Rules, Switches};
 use crate::policy::cors::Cors;
 use crate::policy::guard::Guard;
 use crate::policy::hsts::Hsts;
@@ -71,12 +73,13 @@ impl std::error::Error for BuildError {
 pub fn router(config: &Config, registry: &Arc<Registry>) -> Result<Router, BuildError> {
     let mut table = Table::default();
     let mut routes = Vec::with_capacity(config.routes.len());
+    let mut shared = SharedRules::default();
     for route in &config.routes {
         let origin = origin(registry, route).map_err(|error| BuildError::Origin {
             route: route.name.clone(),
             error,
         })?;
-        let policies = policies(route).map_err(|error| BuildError::Policies {
+        let policies = policies(route, &mut shared).map_err(|error| BuildError::Policies {
             route: route.name.clone(),
             error,
         })?;
@@ -92,12 +95,41 @@ pub fn router(config: &Config, registry: &Arc<Registry>) -> Result<Router, Build
     Ok(Router { table, routes })
 }
 
-/// Compiles the policies of a route.
+/// The rules of `referer` compiled so far. Equal lists are compiled once: an automaton takes many times the
+/// memory of its list.
+#[derive(Debug, Default)]
+pub struct SharedRules<'c> {
+    referer: HashMap<(Switches, Vec<&'c str>, Vec<&'c str>), Arc<Rules>>,
+}
+
+impl<'c> SharedRules<'c> {
+    fn referer(
+        &mut self,
+        referer: &'c config::policy::Referer,
+    ) -> Result<Arc<Rules>, ListTooLarge> {
+        fn texts(list: &[Located]) -> Vec<&str> {
+            list.iter().map(|pattern| pattern.text.as_str()).collect()
+        }
+        let switches = referer.switches();
+        let key = (switches, texts(&referer.allow), texts(&referer.deny));
+        if let Some(rules) = self.referer.get(&key) {
+            return Ok(Arc::clone(rules));
+        }
+        let rules = Arc::new(Rules::new(switches, &key.1, &key.2)?);
+        self.referer.insert(key, Arc::clone(&rules));
+        Ok(rules)
+    }
+}
+
+/// Compiles the policies of a route. `shared` has the rules of the other routes.
 ///
 /// # Errors
 ///
 /// [`ListTooLarge`] when a list of `referer` cannot be compiled.
-pub fn policies(route: &config::Route) -> Result<Policies, ListTooLarge> {
+pub fn policies<'c>(
+    route: &'c config::Route,
+    shared: &mut SharedRules<'c>,
+) -> Result<Policies, ListTooLarge> {
     let rules = &route.policies;
     let layout = layout(route);
     let preset = rules
@@ -112,7 +144,11 @@ pub fn policies(route: &config::Route) -> Result<Policies, ListTooLarge> {
     };
     let referer = match &rules.referer {
         None => None,
-        Some(referer) => Some(Arc::new(Referer::new(referer, layout.clone(), root)?)),
+        Some(referer) => {
+            let rules = shared.referer(referer)?;
+            let referer = Referer::new(referer, rules, layout.clone(), root);
+            Some(Arc::new(referer))
+        }
     };
     let strips = rules
         .preview

@@ -5,6 +5,7 @@
 
 pub mod build;
 pub mod explain;
+mod paths;
 pub mod stack;
 pub mod table;
 

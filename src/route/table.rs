@@ -8,6 +8,7 @@
 use std::collections::HashMap;
 
 use crate::config::HostPattern;
+use crate::route::paths::Paths;
 
 /// The routes of a config by host and path.
 #[derive(Debug)]
@@ -15,43 +16,6 @@ pub struct Table<T> {
     exact: HashMap<Box<str>, Paths<T>>,
     wildcard: HashMap<Box<str>, Paths<T>>,
     every: Paths<T>,
-}
-
-/// The routes of one host, longest path prefix first.
-#[derive(Debug)]
-struct Paths<T>(Vec<(Box<[u8]>, T)>);
-
-impl<T> Default for Paths<T> {
-    fn default() -> Self {
-        Self(Vec::new())
-    }
-}
-
-impl<T> Paths<T> {
-    fn insert(&mut self, path: &[u8], route: T) {
-        self.0.push((path.into(), route));
-        self.0
-            .sort_by_key(|(path, _)| std::cmp::Reverse(path.len()));
-    }
-
-    fn find(&self, path: &[u8]) -> Option<&T> {
-        self.0
-            .iter()
-            .find(|(prefix, _)| serves(prefix, path))
-            .map(|(_, route)| route)
-    }
-}
-
-/// Whether a route with the path `prefix` serves `path`.
-fn serves(prefix: &[u8], path: &[u8]) -> bool {
-    let bare = prefix.strip_suffix(b"/").unwrap_or(prefix);
-    match path.strip_prefix(bare) {
-        None => false,
-        Some(rest) => {
-            rest.starts_with(b"/")
-                || (rest.is_empty() && (bare.len() == prefix.len() || bare.is_empty()))
-        }
-    }
 }
 
 impl<T> Default for Table<T> {

@@ -157,7 +157,7 @@ fn built(text: &str) -> (Router, Config) {
     let loaded = config::from_str("t.toml", text, Path::new("/"), &|_| None);
     let config = loaded.unwrap().config;
     let (engine, _) = dns::engine(&config.dns).unwrap();
-    let registry = Registry::new(engine, config.dns.clone(), Arc::new(tls::provider()));
+    let registry = Registry::new(engine, &config.dns, Arc::new(tls::provider()));
     let router = build::router(&config, &Arc::new(registry)).unwrap();
     (router, config)
 }
