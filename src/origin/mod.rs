@@ -28,8 +28,10 @@ use crate::http::context::RequestContext;
 use crate::http::{Request, Response};
 use crate::origin::error::Error;
 use crate::origin::exchange::Exchange;
+pub use crate::origin::exchange::HeadToSend;
 pub use crate::origin::exchange::rewrite::Destination;
 use crate::origin::link::host::Host;
+pub use crate::origin::tiers::signed_host::Scheme;
 
 /// A request without an answer of OSS, with what is needed to report that to the client.
 #[derive(Debug)]
@@ -76,17 +78,13 @@ impl Origin {
         self.exchange.buckets().active_tier()
     }
 
-    /// Where a request for `target` of `host` would be sent.
+    /// Where `request` would be sent.
     ///
     /// # Errors
     ///
-    /// [`Error::NoSuchBucket`] and [`Error::NoBucket`].
-    pub fn destination<'a>(
-        &'a self,
-        host: impl FnOnce() -> &'a str,
-        target: &'a str,
-    ) -> Result<Destination, Error> {
-        self.exchange.destination(host, target)
+    /// [`Error::NoSuchBucket`], [`Error::NoBucket`] and [`Error::SignatureBoundToHost`].
+    pub fn destination(&self, request: &HeadToSend<'_>) -> Result<Destination, Error> {
+        self.exchange.destination(request)
     }
 }
 

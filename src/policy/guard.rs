@@ -5,8 +5,8 @@ use http::{Method, StatusCode};
 
 use crate::http::Request;
 use crate::http::respond::Reason;
-use crate::oss::addressing::Layout;
-use crate::oss::guard::{self, Preset, Refused};
+use crate::oss::addressing::{Layout, split_query};
+use crate::oss::guard::{self, Operation, Preset, Refused};
 use crate::policy::gate::{Gate, Refusal};
 
 /// The settings, compiled.
@@ -16,8 +16,19 @@ pub struct Guard {
     pub methods: Vec<Method>,
     /// The operations that pass.
     pub preset: Preset,
+    /// Operations that pass although the preset refuses them, in the order of the config.
+    pub allow: Vec<Operation>,
     /// Where the key begins in a request.
     pub layout: Layout,
+}
+
+/// What lets a request pass.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Served {
+    /// The preset.
+    ByPreset,
+    /// The operation at this place of [`Guard::allow`].
+    ByName(usize),
 }
 
 /// Why the route does not serve a request.
@@ -30,7 +41,7 @@ pub enum NotServed<'q> {
 }
 
 impl Guard {
-    /// Checks a request against the methods and the preset of the route. `host` is called only where the
+    /// Checks a request against the methods, the preset and the named operations of the route. `host` is called only where the
     /// host can name the bucket.
     ///
     /// # Errors
@@ -43,15 +54,22 @@ impl Guard {
         host: impl FnOnce() -> &'h str,
         target: &'t str,
         headers: &HeaderMap,
-    ) -> Result<(), NotServed<'t>> {
+    ) -> Result<Served, NotServed<'t>> {
         if !self.methods.is_empty() && !self.methods.contains(method) {
             return Err(NotServed::Method);
         }
         if self.preset == Preset::Full {
-            return Ok(());
+            return Ok(Served::ByPreset);
         }
-        guard::check(self.preset, method, self.layout.key(host, target), headers)
-            .map_err(NotServed::Operation)
+        let key = self.layout.key(host, target);
+        let Err(refused) = guard::check(self.preset, method, key, headers) else {
+            return Ok(Served::ByPreset);
+        };
+        let query = key.and_then(|key| split_query(key).1);
+        query
+            .and_then(|query| guard::find_allowed(&self.allow, method, query, headers))
+            .map(Served::ByName)
+            .ok_or(NotServed::Operation(refused))
     }
 
     fn refusal(&self, request: &Request, not_served: &NotServed<'_>) -> Refusal {
@@ -70,6 +88,9 @@ impl Guard {
                     Ok(value) => refusal.with_header(header::ALLOW, value),
                     Err(_) => refusal,
                 };
+            }
+            NotServed::Operation(Refused::NoBucket) => {
+                "lets no request through that names no bucket, such as ListBuckets".to_owned()
             }
             NotServed::Operation(Refused::Method) => {
                 format!("lets no {} through here", request.method())

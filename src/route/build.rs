@@ -5,10 +5,13 @@
 use std::fmt;
 use std::sync::Arc;
 
-use crate::config::{self, Addressing, BucketPattern, Buckets, Config, HostPattern};
+use percent_encoding::percent_decode_str;
+
+use crate::config::{self, Addressing, BucketPattern, Buckets, Config, HostPattern, ListBuckets};
 use crate::origin::Origin;
 use crate::origin::exchange::Exchange;
 use crate::origin::exchange::attempt::Deadlines;
+use crate::origin::exchange::locate::Service;
 use crate::origin::exchange::rewrite::Rewrite;
 use crate::origin::tiers::buckets::{BucketTable, MakeTiers};
 use crate::origin::tiers::registry::{Registry, RegistryError};
@@ -87,6 +90,14 @@ pub fn router(config: &Config, registry: &Arc<Registry>) -> Result<Router, Build
             policies,
         });
         table.insert(&route.hosts, &route.path, &built);
+        if let Buckets::Many(_) = route.origin.buckets {
+            // The path of a request that names no bucket.
+            let root = match route.origin.strip_path {
+                true => route.path.as_str(),
+                false => "/",
+            };
+            table.insert_service(&route.hosts, root, route.list_buckets, &built);
+        }
         routes.push(built);
     }
     Ok(Router { table, routes })
@@ -141,6 +152,12 @@ pub fn policies(route: &config::Route) -> Result<Policies, ListTooLarge> {
             Arc::new(Guard {
                 methods: route.methods.clone(),
                 preset,
+                allow: rules
+                    .guard
+                    .iter()
+                    .flat_map(|guard| &guard.allow)
+                    .map(|allowed| allowed.operation.clone())
+                    .collect(),
                 layout: layout.clone(),
             })
         }),
@@ -186,13 +203,24 @@ fn origin(registry: &Arc<Registry>, route: &config::Route) -> Result<Origin, Reg
             .collect(),
     };
     // A setting that makes no valid host is reported now and not by the first request.
-    let first = registry.tiers(settings, names.first().copied().unwrap_or("any"))?;
+    let first = registry.tiers(settings, Some(names.first().copied().unwrap_or("any")))?;
+    let service = match route.list_buckets {
+        ListBuckets::Refuse => None,
+        ListBuckets::Pass => Some(Service {
+            root: if settings.strip_path {
+                percent_decode_str(route.path.trim_end_matches('/')).collect()
+            } else {
+                Vec::new()
+            },
+            tiers: registry.tiers(settings, None)?,
+        }),
+    };
     let make: MakeTiers = match settings.addressing {
         // In path style there is one host for all buckets.
         Addressing::Path => Box::new(move |_| Some(Arc::clone(&first))),
         Addressing::VirtualHost => {
             let (registry, settings) = (Arc::clone(registry), Arc::clone(settings));
-            Box::new(move |bucket| registry.tiers(&settings, bucket).ok())
+            Box::new(move |bucket| registry.tiers(&settings, Some(bucket)).ok())
         }
     };
     let endpoints = std::iter::once(&settings.endpoint).chain(&settings.fallback);
@@ -204,6 +232,6 @@ fn origin(registry: &Arc<Registry>, route: &config::Route) -> Result<Origin, Reg
         endpoints
             .map(|endpoint| endpoint.to_string().into())
             .collect(),
-        Exchange::new(rewrite, BucketTable::new(names, make), deadlines),
+        Exchange::new(rewrite, BucketTable::new(names, make), service, deadlines),
     ))
 }

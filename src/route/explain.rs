@@ -12,12 +12,12 @@ use crate::http::authority::Authority;
 use crate::http::framing::{self, Malformed};
 use crate::http::headers;
 use crate::http::message::Target;
-use crate::origin::Destination;
+use crate::origin::{Destination, HeadToSend, Scheme};
 use crate::oss::referer::Verdict;
 use crate::policy::{guard, https, website};
 use crate::route::{Route, Router};
 
-/// A request to explain. Its body does not matter.
+/// A request to explain. It has a body when its header fields announce one.
 #[derive(Debug)]
 pub struct RequestToExplain {
     /// Method, target and header fields, `Host` included.
@@ -86,7 +86,9 @@ struct Walk<'a> {
     method: &'a Method,
     headers: &'a HeaderMap,
     host: &'a str,
+    host_text: &'a [u8],
     target: &'a str,
+    transport: https::Transport,
 }
 
 impl Walk<'_> {
@@ -137,32 +139,45 @@ pub fn explain(router: &Router, config: &Config, request: &RequestToExplain) -> 
         .routes
         .iter()
         .find(|written| written.name == *route.name);
+    let transport = if *is_https {
+        https::Transport::Tls
+    } else {
+        https::Transport::ClearText
+    };
     let mut walk = Walk {
         steps: health.into_iter().map(|(step, _)| step).collect(),
         method: head.method(),
         headers: &headers,
         host,
+        host_text: target.host_text(),
         target: target.as_str(),
+        transport,
     };
     walk.step(
         "route",
         format_args!("`{}`", route.name),
         written.map(|written| written.line),
     );
-    let transport = if *is_https {
-        https::Transport::Tls
-    } else {
-        https::Transport::ClearText
-    };
     let end = walk
         .cors(route, written)
-        .or_else(|| walk.https(route, transport, authority))
-        .or_else(|| walk.guard(route))
+        .or_else(|| walk.https(route, authority, payload(head.headers())))
+        .or_else(|| walk.guard(route, written))
         .or_else(|| walk.referer(route, written))
         .unwrap_or_else(|| walk.sent(route));
     Explanation {
         steps: walk.steps,
         end,
+    }
+}
+
+/// Whether the header fields announce a body.
+fn payload(headers: &HeaderMap) -> https::Payload {
+    let length = headers.get(header::CONTENT_LENGTH);
+    let is_long = length.is_some_and(|length| length.as_bytes().iter().any(|byte| *byte != b'0'));
+    if is_long || headers.contains_key(header::TRANSFER_ENCODING) {
+        https::Payload::Present
+    } else {
+        https::Payload::Absent
     }
 }
 
@@ -196,11 +211,17 @@ impl Walk<'_> {
     fn https(
         &mut self,
         route: &Route,
-        transport: https::Transport,
         authority: Option<Authority<'_>>,
+        payload: https::Payload,
     ) -> Option<End> {
         let policy = route.policies.https.as_ref()?;
-        match policy.decide(transport, || authority, self.target) {
+        match policy.decide(
+            self.transport,
+            || authority,
+            self.target,
+            self.headers,
+            payload,
+        ) {
             https::Enforcement::Pass => {
                 self.step("https", "passes", None);
                 None
@@ -210,8 +231,16 @@ impl Walk<'_> {
                 let is_read = self.method == Method::GET || self.method == Method::HEAD;
                 Some(End::Answered(if is_read { 301 } else { 308 }, None))
             }
-            https::Enforcement::Refuse => {
-                self.step("https", "is required", None);
+            https::Enforcement::Refuse(why) => {
+                let finding = match why {
+                    https::NoRedirect::Mode => "is required",
+                    https::NoRedirect::Host => "is required; without a host there is no redirect",
+                    https::NoRedirect::Signed => "is required; a signed request is not redirected",
+                    https::NoRedirect::Body => {
+                        "is required; a request with a body is not redirected"
+                    }
+                };
+                self.step("https", finding, None);
                 Some(End::Answered(403, Some("https_required")))
             }
         }
@@ -249,10 +278,19 @@ impl Walk<'_> {
         }
     }
 
-    fn guard(&mut self, route: &Route) -> Option<End> {
+    fn guard(&mut self, route: &Route, written: Option<&config::Route>) -> Option<End> {
         let policy = route.policies.guard.as_ref()?;
         match policy.decide(self.method, || self.host, self.target, self.headers) {
-            Ok(()) => {
+            Ok(guard::Served::ByName(place)) => {
+                let allow = written.and_then(|written| written.policies.guard.as_ref());
+                let entry = allow.and_then(|guard| guard.allow.get(place));
+                if let Some(entry) = entry {
+                    let finding = format!("passes: `{}` is in `allow`", entry.operation);
+                    self.step("guard", finding, Some(entry.line));
+                }
+                None
+            }
+            Ok(guard::Served::ByPreset) => {
                 self.step("guard", "passes", None);
                 None
             }
@@ -316,7 +354,18 @@ impl Walk<'_> {
                 }
             }
         }
-        match route.origin.destination(|| self.host, &target) {
+        let head = HeadToSend {
+            method: self.method,
+            target: &target,
+            headers: self.headers,
+            host: self.host,
+            host_text: self.host_text,
+            scheme: match self.transport {
+                https::Transport::ClearText => Scheme::Http,
+                https::Transport::Tls => Scheme::Https,
+            },
+        };
+        match route.origin.destination(&head) {
             Ok(destination) => {
                 self.step("origin", &destination, None);
                 End::Sent(destination)

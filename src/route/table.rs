@@ -6,7 +6,7 @@
 
 use std::collections::HashMap;
 
-use crate::config::HostPattern;
+use crate::config::{HostPattern, ListBuckets};
 
 /// The routes of a config by host and path.
 #[derive(Debug)]
@@ -14,6 +14,9 @@ pub struct Table<T> {
     exact: HashMap<Box<str>, Paths<T>>,
     wildcard: HashMap<Box<str>, Paths<T>>,
     every: Paths<T>,
+    /// The routes of several buckets by the suffixes of their wildcard hosts, with the path of a request for
+    /// the service itself.
+    services: HashMap<Box<str>, Vec<(Box<str>, ListBuckets, T)>>,
 }
 
 /// The routes of one host, longest path prefix first.
@@ -59,6 +62,7 @@ impl<T> Default for Table<T> {
             exact: HashMap::new(),
             wildcard: HashMap::new(),
             every: Paths::default(),
+            services: HashMap::new(),
         }
     }
 }
@@ -81,6 +85,24 @@ impl<T: Clone> Table<T> {
         }
     }
 
+    /// Adds a route of several buckets for requests that name none: those for `root` at the bare suffix of
+    /// one of its wildcard hosts.
+    pub fn insert_service(
+        &mut self,
+        hosts: &[HostPattern],
+        root: &str,
+        list_buckets: ListBuckets,
+        route: &T,
+    ) {
+        for host in hosts {
+            if let HostPattern::Wildcard(suffix) = host {
+                let services = self.services.entry(suffix.as_str().into()).or_default();
+                let root = root.trim_end_matches('/');
+                services.push((root.into(), list_buckets, route.clone()));
+            }
+        }
+    }
+
     /// Returns the route for `host` and `path`. `host` has no port; it is empty when the request has none.
     #[must_use]
     pub fn find(&self, host: &str, path: &str) -> Option<&T> {
@@ -93,7 +115,25 @@ impl<T: Clone> Table<T> {
     fn find_lower(&self, host: &str, path: &str) -> Option<&T> {
         let exact = || self.exact.get(host)?.find(path);
         let wildcard = || self.wildcard.get(host.split_once('.')?.1)?.find(path);
-        exact().or_else(wildcard).or_else(|| self.every.find(path))
+        let every = || self.every.find(path);
+        // A refusal is only better than "unknown host", so every other route comes before it.
+        exact()
+            .or_else(wildcard)
+            .or_else(|| self.find_service(host, path, ListBuckets::Pass))
+            .or_else(every)
+            .or_else(|| self.find_service(host, path, ListBuckets::Refuse))
+    }
+
+    fn find_service(&self, host: &str, path: &str, wanted: ListBuckets) -> Option<&T> {
+        if self.services.is_empty() {
+            return None;
+        }
+        let path = path.strip_suffix('/').unwrap_or(path);
+        let is_wanted = |(root, list_buckets, _): &&(Box<str>, ListBuckets, T)| {
+            **root == *path && *list_buckets == wanted
+        };
+        let found = self.services.get(host)?.iter().find(is_wanted);
+        found.map(|(_, _, route)| route)
     }
 }
 
@@ -125,6 +165,37 @@ mod tests {
             ("", "/only", Some("every")),
         ] {
             assert_eq!(table.find(host, path).copied(), expected, "{host}{path}");
+        }
+    }
+
+    #[test]
+    fn the_bare_suffix_is_for_the_service_only() {
+        let wildcard = [HostPattern::Wildcard("oss.example.com".into())];
+        for (list_buckets, before_every) in
+            [(ListBuckets::Pass, true), (ListBuckets::Refuse, false)]
+        {
+            let mut table = Table::default();
+            table.insert(&wildcard, "/", &"buckets");
+            table.insert_service(&wildcard, "/", list_buckets, &"service");
+            table.insert_service(&wildcard, "/api/", list_buckets, &"api");
+            for (host, path, expected) in [
+                ("oss.example.com", "/", Some("service")),
+                ("OSS.example.com", "/", Some("service")),
+                ("oss.example.com", "/api", Some("api")),
+                ("oss.example.com", "/api/", Some("api")),
+                ("oss.example.com", "/bucket", None),
+                ("oss.example.com", "//", None),
+                ("example.com", "/", None),
+                ("a.oss.example.com", "/", Some("buckets")),
+            ] {
+                assert_eq!(table.find(host, path).copied(), expected, "{host}{path}");
+            }
+            table.insert(&[], "/", &"every");
+            let found = table.find("oss.example.com", "/").copied();
+            let expected = if before_every { "service" } else { "every" };
+            assert_eq!(found, Some(expected), "{list_buckets:?}");
+            let found = table.find("oss.example.com", "/bucket").copied();
+            assert_eq!(found, Some("every"), "{list_buckets:?}");
         }
     }
 }

@@ -1,6 +1,7 @@
 //! One request and its answer: from the request of a client to an answer that can be passed on.
 //!
-//! - [`rewrite`]: pure: which bucket a request is for, and the target OSS is sent.
+//! - [`rewrite`]: pure: which bucket a request is for, and the target OSS is sent. [`locate`]: the same for
+//!   requests that may be for the service itself.
 //! - `outgoing`: a request made ready for OSS.
 //! - `attempt`: one request and the head of its answer on one connection, with its deadlines.
 //! - `liveness`: whether the address or the host still accepts connections, while an answer takes long.
@@ -17,6 +18,7 @@ mod deliver;
 mod download;
 mod entity;
 mod liveness;
+pub(crate) mod locate;
 mod outgoing;
 mod probe;
 pub(crate) mod repeat;
@@ -26,6 +28,7 @@ pub(crate) mod watch;
 
 use std::sync::Arc;
 
+use http::{HeaderMap, Method};
 use tokio::time::Instant;
 
 use crate::http::context::RequestContext;
@@ -34,28 +37,56 @@ use crate::origin::error::Error;
 use crate::origin::exchange::attempt::{Deadlines, attempt};
 use crate::origin::exchange::deliver::Answered;
 use crate::origin::exchange::liveness::Liveness;
+use crate::origin::exchange::locate::Service;
 use crate::origin::exchange::outgoing::Outgoing;
 use crate::origin::exchange::repeat::{Attempted, BodyState, Decision, RequestKind};
 use crate::origin::exchange::rewrite::{Destination, Rewrite};
 use crate::origin::link::connection::{Acceptable, Age};
 use crate::origin::tiers::buckets::BucketTable;
 use crate::origin::tiers::choice::{self, Chosen};
+use crate::origin::tiers::signed_host::{Scheme, SignedHost};
+use crate::oss::addressing::split_query;
+
+/// The parts of a request that decide where it is sent.
+#[derive(Clone, Copy, Debug)]
+pub struct HeadToSend<'a> {
+    /// The method.
+    pub method: &'a Method,
+    /// Path and query.
+    pub target: &'a str,
+    /// The header fields.
+    pub headers: &'a HeaderMap,
+    /// The host without port. Empty when the request names none.
+    pub host: &'a str,
+    /// The text that names the host, as received.
+    pub host_text: &'a [u8],
+    /// The scheme that the client used.
+    pub scheme: Scheme,
+}
 
 /// How the requests of one route are exchanged with OSS.
 #[derive(Debug)]
 pub(crate) struct Exchange {
     rewrite: Rewrite,
     buckets: BucketTable,
+    /// Where the route passes ListBuckets on.
+    service: Option<Service>,
     deadlines: Deadlines,
 }
 
 impl Exchange {
     /// Joins the settings of a route.
     #[must_use]
-    pub(crate) fn new(rewrite: Rewrite, buckets: BucketTable, deadlines: Deadlines) -> Self {
+    pub(crate) fn new(
+        rewrite: Rewrite,
+        buckets: BucketTable,
+        service: Option<Service>,
+        deadlines: Deadlines,
+    ) -> Self {
         Self {
             rewrite,
             buckets,
+            service,
             deadlines,
         }
     }
@@ -66,26 +97,30 @@ impl Exchange {
         &self.buckets
     }
 
-    /// Where a request for `target` of `host` would be sent. `host` is called only where the host can name
-    /// the bucket.
+    /// Where `request` would be sent.
     ///
     /// # Errors
     ///
-    /// [`Error::NoSuchBucket`] and [`Error::NoBucket`].
-    pub(crate) fn destination<'a>(
-        &'a self,
-        host: impl FnOnce() -> &'a str,
-        target: &'a str,
-    ) -> Result<Destination, Error> {
-        let mapped = self.rewrite.map(host, target)?;
-        let bucket = self.buckets.get(&mapped.bucket);
-        let bucket = bucket.ok_or(Error::NoSuchBucket)?;
-        let host = bucket.tiers.first();
+    /// [`Error::NoSuchBucket`], [`Error::NoBucket`] and [`Error::SignatureBoundToHost`].
+    pub(crate) fn destination(&self, request: &HeadToSend<'_>) -> Result<Destination, Error> {
+        let located = locate::locate(
+            &self.rewrite,
+            &self.buckets,
+            self.service.as_ref(),
+            request.method,
+            || request.host,
+            request.target,
+        )?;
+        let tiers = &located.bucket.tiers;
+        let (_, query) = split_query(request.target);
+        SignedHost::of(request.headers, query, request.host_text, request.scheme)
+            .map_or(Ok(()), |signed| signed.check(tiers))?;
+        let host = tiers.first();
         Ok(Destination {
-            bucket: bucket.name.to_string(),
+            bucket: located.bucket.name.as_deref().map(str::to_owned),
             endpoint: host.endpoint.to_string(),
             host: String::from_utf8_lossy(host.host.as_bytes()).into_owned(),
-            target: mapped.target.into_owned(),
+            target: located.target.into_owned(),
         })
     }
 
@@ -99,7 +134,14 @@ impl Exchange {
         request: Received,
         context: &Arc<RequestContext>,
     ) -> Result<Response, Error> {
-        let mut outgoing = outgoing::prepare(&self.rewrite, &self.buckets, request, context)?;
+        let service = self.service.as_ref();
+        let mut outgoing =
+            outgoing::prepare(&self.rewrite, &self.buckets, service, request, context)?;
+        if let Some(head) = &outgoing.head {
+            let (query, host) = (head.uri.query(), context.text.host());
+            SignedHost::of(&head.headers, query, host, Scheme::of(context))
+                .map_or(Ok(()), |signed| signed.check(&outgoing.bucket.tiers))?;
+        }
         let result = self.send(&mut outgoing, context).await;
         if let Some(upload) = &outgoing.upload {
             context.outcome().bytes_in = upload.received();

@@ -38,8 +38,8 @@ pub(crate) struct Mapped<'a> {
 /// Where a request would be sent.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Destination {
-    /// The bucket.
-    pub bucket: String,
+    /// The bucket. `None` stands for the service itself.
+    pub bucket: Option<String>,
     /// The name of the endpoint's host.
     pub endpoint: String,
     /// The `Host` that OSS is sent.
@@ -50,10 +50,14 @@ pub struct Destination {
 
 impl fmt::Display for Destination {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match &self.bucket {
+            Some(bucket) => write!(f, "bucket `{bucket}`")?,
+            None => f.write_str("ListBuckets")?,
+        }
         write!(
             f,
-            "bucket `{}` at {}: {} with Host {}",
-            self.bucket, self.endpoint, self.target, self.host
+            " at {}: {} with Host {}",
+            self.endpoint, self.target, self.host
         )
     }
 }

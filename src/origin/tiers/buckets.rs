@@ -14,11 +14,11 @@ use crate::origin::tiers::group::Tiers;
 /// The most buckets kept for names that only a pattern covers.
 const MOST: usize = 1024;
 
-/// A bucket and its hosts.
+/// A bucket, or the service itself, and its hosts.
 #[derive(Clone, Debug)]
 pub(crate) struct Bucket {
-    /// The bucket's name.
-    pub(crate) name: Arc<str>,
+    /// The bucket's name. `None` stands for the service itself.
+    pub(crate) name: Option<Arc<str>>,
     /// The hosts it is reached at.
     pub(crate) tiers: Arc<Tiers>,
 }
@@ -77,7 +77,11 @@ impl BucketTable {
     /// Returns the bucket called `name`, which the caller has checked against the config. `None` for a name
     /// that cannot be part of a host name.
     pub(crate) fn get(&self, name: &str) -> Option<Bucket> {
-        if let Some(first) = self.first.as_ref().filter(|first| &*first.name == name) {
+        if let Some(first) = self
+            .first
+            .as_ref()
+            .filter(|first| first.name.as_deref() == Some(name))
+        {
             return Some(first.clone());
         }
         if let Some(bucket) = self.named.get(name) {
@@ -106,7 +110,7 @@ impl BucketTable {
 
 fn bucket(name: &str, make: &MakeTiers) -> Option<Bucket> {
     Some(Bucket {
-        name: name.into(),
+        name: Some(name.into()),
         tiers: make(name)?,
     })
 }

@@ -6,9 +6,10 @@
 //!
 //! - `keys`, `request`, `mac`: what is signed, and with what.
 //! - `v1`, `v4`: the two schemes. `verifier`: what both need to verify; `verify`: the choice between them.
-//! - `bound`: what a signature binds its request to, unverified.
+//! - `claim`: whether a request is signed; `bound`: what its signature binds it to. Both unverified.
 
 mod bound;
+mod claim;
 mod failure;
 mod keys;
 mod mac;
@@ -20,6 +21,7 @@ mod verifier;
 mod verify;
 
 pub use bound::Bound;
+pub use claim::{SignedIn, is_signed_in_header, signed_in};
 pub use failure::Failure;
 pub use keys::Keys;
 pub use request::{Resource, Signable};
