@@ -184,7 +184,7 @@ static ROUTE: Spec = spec! {
     "hosts": Texts, Optional, "Hosts of the route, exact or `*.suffix`; absent: every host.";
     "path": Text, Default("\"/\""), "Path prefix of the route; the longest matching prefix wins.";
     "methods": Texts, Optional, "Methods of the route; absent: all.";
-    "list_buckets": OneOf(LIST_BUCKETS), Default("\"refuse\""), "What a request that lists the buckets gets; only with `buckets`.";
+    "list_buckets": OneOf(LIST_BUCKETS), Optional, "What a request that lists the buckets gets; only with `buckets`; default: `refuse`.";
     "origin": Table(&ORIGIN), Required, "The bucket or buckets, and their endpoint.";
     "https": Table(&HTTPS), Optional, "What a request without TLS gets.";
     "cors": Table(&CORS), Optional, "Which pages of other origins may read responses; absent: as OSS answers.";

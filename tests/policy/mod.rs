@@ -3,6 +3,7 @@
 mod cors;
 mod guard;
 mod https;
+mod list_buckets;
 mod preview;
 mod referer;
 mod website;

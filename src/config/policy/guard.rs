@@ -16,7 +16,6 @@ pub struct Guard {
     #[serde(serialize_with = "serialize_preset")]
     pub preset: Preset,
     /// Operations that pass although the preset refuses them. Default: none.
-    #[serde(skip_serializing_if = "Vec::is_empty")]
     pub allow: Vec<AllowedOperation>,
 }
 
@@ -74,7 +73,9 @@ fn allowed(reader: &Reader<'_>, text: &Text) -> Option<AllowedOperation> {
             let known: Vec<&str> = known().collect();
             let hint = match &reason {
                 // Only a name that the file has itself: one that was filled in may be secret.
-                InvalidOperation::Name(name) if text.written == text.value => nearest(name, &known),
+                InvalidOperation::Name(name) if text.written == text.value => {
+                    nearest(name, &known).or_else(|| nearest(&name.to_ascii_lowercase(), &known))
+                }
                 _ => None,
             };
             reader.error_at("allow", text, reason, hint);
