@@ -1,11 +1,11 @@
-//! Instructions per request of the policies of a route, without sockets: the stack in front of a service
-//! that responds at once.
+//! Counts the instructions per request of the policies of a route, without sockets. The inner service of the
+//! stack responds immediately.
 //!
 //!     cargo bench --bench stack                  every row, under valgrind (Debian: valgrind)
 //!     cargo bench --bench stack -- ROW COUNT     one row, COUNT requests, without valgrind
 //!
-//! A busy machine changes times, but not counts of instructions. Each row is counted twice, with
-//! different numbers of requests; the difference excludes the cost of the start.
+//! A busy machine changes times, but not instruction counts. Each row is run twice, with different numbers of
+//! requests; the difference of the counts excludes the cost of the start.
 
 #![allow(
     clippy::print_stdout,
@@ -31,7 +31,7 @@ use ossgate::route::build::policies;
 use ossgate::route::stack::Stack;
 use tokio::time::Instant;
 
-/// The program's allocator.
+/// The allocator of the program.
 #[global_allocator]
 static ALLOCATOR: tikv_jemallocator::Jemalloc = tikv_jemallocator::Jemalloc;
 
@@ -47,7 +47,7 @@ fn referer(patterns: usize) -> String {
     format!("referer = {{ allow = {all:?}, allow_empty = false }}\n")
 }
 
-/// Returns the policies of a row, and the Referer of its requests.
+/// Returns the policies of a row and the Referer of its requests.
 fn row(name: &str) -> Option<(String, String)> {
     let page = "https://www.example.com/page".to_owned();
     let long = format!("https://{}", "a".repeat(8000));
@@ -92,8 +92,8 @@ fn run(name: &str, count: usize) {
         .config;
     let service = tower::service_fn(|_request: Request| {
         let mut response = Response::default();
-        // As many fields as OSS sends. The map has room for more, because the request id would make it
-        // grow in any case.
+        // The response has as many fields as a response of OSS. The map has spare capacity, because it would
+        // grow in any case when the request id is added.
         *response.headers_mut() = http::HeaderMap::with_capacity(20);
         for (name, value) in [
             ("server", "AliyunOSS"),
@@ -170,7 +170,7 @@ fn run(name: &str, count: usize) {
     }
 }
 
-/// Returns the number of instructions of one run under valgrind.
+/// Returns the number of instructions of one run with `requests` requests under valgrind.
 fn count(name: &str, requests: usize) -> u64 {
     let output = Command::new("valgrind")
         .args(["--tool=callgrind", "--callgrind-out-file=/dev/null"])

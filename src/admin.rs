@@ -1,9 +1,9 @@
 //! The admin listener: metrics, health, and the commands of an operator.
 //!
-//! HTTP/1.1 on the main thread, apart from the workers: it answers when they are busy, and does not slow
-//! them down. Commands go over a channel to the supervision of the process; this module uses neither the
-//! config of the proxy nor signals. Except for loopback addresses and Unix sockets, the config demands a
-//! token.
+//! The listener serves HTTP/1.1 on the main thread, apart from the worker threads: it responds when the
+//! workers are busy, and does not slow them down. Commands go over a channel to [`crate::supervise`]; this
+//! module neither reloads the config nor handles signals. The config requires a token, except for loopback
+//! addresses and Unix sockets.
 
 use std::convert::Infallible;
 use std::future::Future;
@@ -29,13 +29,13 @@ use crate::health::Health;
 use crate::listener::bind::Bound;
 use crate::net::socket::Socket;
 
-/// The maximum number of connections at a time.
+/// The maximum number of concurrent connections.
 const CONNECTIONS: usize = 256;
 /// The maximum time until the head of a request is complete.
 const HEAD_TIMEOUT: Duration = Duration::from_secs(3);
-/// The maximum time of a connection, which has one request. An upgrade takes longest.
+/// The maximum duration of a connection, which carries one request. The slowest request is an upgrade.
 const CONNECTION_TIMEOUT: Duration = Duration::from_secs(60);
-/// The pause after an accept that failed, usually for lack of descriptors.
+/// The pause after a failed accept. The usual cause is a lack of file descriptors.
 const ACCEPT_PAUSE: Duration = Duration::from_millis(200);
 
 /// A command of an operator.
@@ -43,11 +43,11 @@ const ACCEPT_PAUSE: Duration = Duration::from_millis(200);
 pub enum Verb {
     /// Reload the config file.
     Reload,
-    /// Leave the load balancer.
+    /// Report that the process is not ready, and close client connections after their current request.
     Drain,
     /// Revert [`Verb::Drain`].
     Undrain,
-    /// Start the binary that is installed now, hand over the sockets, drain and end.
+    /// Start the installed binary, pass the sockets to it, drain and exit.
     Upgrade,
 }
 
@@ -56,41 +56,41 @@ pub enum Verb {
 pub struct Command {
     /// The command.
     pub verb: Verb,
-    /// Takes the outcome. It is closed when the client has closed its connection.
+    /// The sender of the outcome. The channel is closed when the client has closed its connection.
     pub reply: oneshot::Sender<CommandOutcome>,
 }
 
 /// The outcome of a command, as text for the operator.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum CommandOutcome {
-    /// The command was carried out. Answered with 200.
+    /// The command was carried out. The response has status 200.
     Done(String),
-    /// The command changed nothing. Answered with 409.
+    /// The command changed nothing. The response has status 409.
     Failed(String),
 }
 
-/// The state that the listener shows.
+/// The data that the admin listener shows.
 pub trait Show: Send + Sync + 'static {
     /// Returns the metrics as OpenMetrics text.
     fn metrics(&self) -> String;
-    /// Returns the state as JSON.
+    /// Returns the state of the process as JSON.
     fn status(&self) -> serde_json::Value;
-    /// Returns whether this node should get traffic, and why not.
+    /// Returns the readiness of this node, with the reasons if it is not ready.
     fn health(&self) -> &Health;
 }
 
-/// What all connections share.
+/// The data that all admin connections share.
 struct Server {
     show: Arc<dyn Show>,
     commands: mpsc::Sender<Command>,
     token: Option<String>,
 }
 
-/// Serves on `socket` until `closing` is notified. Then it finishes the requests in flight.
+/// Accepts connections on `socket` until `closing` is notified, then finishes the requests in flight.
 ///
 /// # Errors
 ///
-/// The system's error when the socket cannot be registered with the event loop.
+/// The system's error when `socket` cannot be registered with the event loop.
 pub async fn serve(
     socket: Bound,
     config: &Admin,
@@ -205,7 +205,7 @@ impl Server {
         if request.method() != Method::POST {
             return not_allowed("POST");
         }
-        // A page in a browser on this machine can send a POST to loopback, but always with `Origin`.
+        // A web page in a browser on this machine can send a POST to loopback, but always with `Origin`.
         if request.headers().contains_key(header::ORIGIN) {
             return plain(StatusCode::FORBIDDEN, "not from a browser\n".to_owned());
         }
@@ -248,7 +248,7 @@ impl Server {
             .headers()
             .get(header::AUTHORIZATION)
             .and_then(|value| value.as_bytes().strip_prefix(b"Bearer "));
-        // In constant time, so that the time of an answer does not reveal a prefix of the token.
+        // The comparison takes constant time, so that response times do not reveal a prefix of the token.
         given.is_some_and(|given| {
             aws_lc_rs::constant_time::verify_slices_are_equal(given, token.as_bytes()).is_ok()
         })

@@ -1,18 +1,18 @@
-//! Whether this node should get traffic, and if not, why.
+//! Whether this node should receive traffic, and if not, why.
 //!
-//! The checks of the endpoints, the memory watch and the drain write here. The listeners' health checks
-//! and every request read here; a request costs one load.
+//! The endpoint checks, the memory check and a drain update this state. The health-check paths of the
+//! listeners read it, and so does every request, with one atomic load.
 
 use std::sync::atomic::{AtomicBool, Ordering::Relaxed};
 use std::sync::{Mutex, PoisonError};
 
 /// The health of this node.
 ///
-/// **Default:** not fit, not draining, not overloaded; the endpoints have not been checked yet.
+/// **Default:** not fit, not draining, not overloaded; the endpoints were not checked yet.
 #[derive(Debug)]
 pub struct Health {
     is_fit: AtomicBool,
-    /// Whether the endpoints have been checked at least once.
+    /// Whether the endpoints were checked at least once.
     is_checked: AtomicBool,
     is_leaving: AtomicBool,
     is_overloaded: AtomicBool,
@@ -32,26 +32,26 @@ impl Default for Health {
 }
 
 impl Health {
-    /// Whether a load balancer should send requests here.
+    /// Whether a load balancer should send requests to this node.
     #[must_use]
     pub fn is_ready(&self) -> bool {
         self.is_fit() && !self.is_leaving()
     }
 
-    /// Whether at least one endpoint can be reached, as of the last check.
+    /// Whether at least one endpoint was reachable at the last check.
     #[must_use]
     pub fn is_fit(&self) -> bool {
         self.is_fit.load(Relaxed)
     }
 
-    /// Whether the endpoints have been checked and none can be reached.
+    /// Whether the endpoints were checked and none is reachable.
     #[must_use]
     pub fn is_cut_off(&self) -> bool {
         self.is_checked.load(Relaxed) && !self.is_fit()
     }
 
-    /// Returns what is wrong, in words. A node can be ready and have troubles, such as one endpoint of
-    /// several that cannot be reached.
+    /// Returns the current problems as texts. A node can be ready and still have problems, for example if
+    /// one of several endpoints is unreachable.
     #[must_use]
     pub fn troubles(&self) -> Vec<String> {
         let mut troubles = self.lock().clone();
@@ -68,30 +68,31 @@ impl Health {
         self.troubles.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    /// Sets the result of a check of the endpoints. Returns whether `is_fit` changed.
+    /// Sets the result of a check of the endpoints. Returns whether `is_fit` changed, or was set for the
+    /// first time.
     pub fn set_fit(&self, is_fit: bool, troubles: Vec<String>) -> bool {
         *self.lock() = troubles;
-        self.is_checked.store(true, Relaxed);
-        self.is_fit.swap(is_fit, Relaxed) != is_fit
+        let is_first = !self.is_checked.swap(true, Relaxed);
+        self.is_fit.swap(is_fit, Relaxed) != is_fit || is_first
     }
 
-    /// Sets whether the node drains, so that load balancers take it out.
+    /// Sets whether the node is draining. During a drain, the node is not ready.
     pub fn set_leaving(&self, is_leaving: bool) {
         self.is_leaving.store(is_leaving, Relaxed);
     }
 
-    /// Whether the node drains.
+    /// Whether the node is draining.
     #[must_use]
     pub fn is_leaving(&self) -> bool {
         self.is_leaving.load(Relaxed)
     }
 
-    /// Sets whether memory is short. Returns whether that changed.
+    /// Sets whether memory is short. Returns whether the value changed.
     pub fn set_overloaded(&self, is_overloaded: bool) -> bool {
         self.is_overloaded.swap(is_overloaded, Relaxed) != is_overloaded
     }
 
-    /// Whether memory is short. New requests are answered 503 then.
+    /// Whether memory is short. In this case new requests get a 503 response.
     #[must_use]
     pub fn is_overloaded(&self) -> bool {
         self.is_overloaded.load(Relaxed)

@@ -2,61 +2,62 @@
 //!
 //! # The life of a request
 //!
-//! 1. [`listener`] accepts a socket, reads the PROXY header, does the TLS handshake and reads HTTP. It
-//!    enforces the connection limit and the deadlines.
+//! 1. [`listener`] accepts a connection, reads the PROXY header, completes the TLS handshake and reads HTTP.
+//!    It enforces the connection limit and the deadlines.
 //! 2. [`http::access`] gives the request an id, parses its target once ([`http::message::Target`]) and
 //!    records the request when its response has ended.
-//! 3. [`route`] answers health checks, refuses what must not be forwarded ([`http::framing`]) and finds the
-//!    route by host and path ([`route::table`]).
-//! 4. The stack of the route ([`route::stack`]) is the order of the policies. Each policy is a file in
-//!    [`policy`]; the OSS rules that it applies are in [`oss`].
-//! 5. [`origin`] is the innermost service. It rewrites the request for a bucket, chooses one of the
-//!    endpoints, takes a connection from the pool or opens one to a resolved address, and sends the request.
+//! 3. [`route`] responds to health checks, refuses requests that must not be forwarded ([`http::framing`])
+//!    and finds the route by host and path ([`route::table`]).
+//! 4. The request passes the policies of the route in a fixed order ([`route::stack`]). Each policy is a file
+//!    in [`policy`]; the OSS rules that it applies are in [`oss`].
+//! 5. [`origin`] is the innermost service. It rewrites the request for a bucket, chooses an endpoint, takes a
+//!    connection from the pool or opens one to a resolved address, and sends the request.
 //! 6. The response body owns the upstream connection while the client reads it. When the body ends, the
 //!    connection returns to the pool, and the record goes to [`telemetry::access_log`].
 //!
-//! A config becomes a [`route::Router`] in [`app`]. Each request uses one router from its start to its end,
+//! [`app`] builds a [`route::Router`] from a config. Each request uses one router from its start to its end,
 //! so a reload never changes the rules of a request in flight.
 //!
 //! # The layers
 //!
-//! A file uses only lower layers, or its own folder; `tests/layers.rs` checks that.
+//! A file uses only lower layers or files of its own folder; `tests/layers.rs` checks that.
 //!
 //! | Layer | Modules |
 //! | --- | --- |
 //! | program | `main`, [`cli`] |
 //! | signals, commands, changed files | [`supervise`] |
-//! | joins all parts for a config | [`app`] |
-//! | network in, choice of the route | [`listener`], [`route`], [`admin`] |
-//! | policies, network out | [`policy`], [`origin`], [`demo`] |
-//! | shared by the parts | [`http`], `net`, [`telemetry`], [`health`], [`shutdown`], [`runtime`] |
+//! | builds and runs all parts for a config | [`app`] |
+//! | incoming network, choice of the route | [`listener`], [`route`], [`admin`] |
+//! | policies, outgoing network | [`policy`], [`origin`], [`demo`] |
+//! | shared by the layers above | [`http`], [`net`], [`telemetry`], [`health`], [`shutdown`], [`runtime`] |
 //! | the checked config | [`config`] |
-//! | facts about OSS, without I/O and clock | [`oss`] |
+//! | rules and tables of OSS, without I/O and clock | [`oss`] |
 //!
 //! # The map
 //!
-//! Each table lists the files of a folder by what they do. A file that is not listed supports its
-//! neighbours; its first line says how.
+//! Each table lists the files of a folder by what they do. A file that is not listed supports the others in
+//! its folder; its first line describes it.
 //!
-//! **[`listener`] and `net`: from a socket to a request**
+//! **[`listener`] and [`net`]: from a socket to a request**
 //!
 //! | Behaviour | File |
 //! | --- | --- |
-//! | listening sockets: bind, inherit from systemd or from the process before | [`listener::bind`] |
+//! | listening sockets: bind, inherit from systemd or from the previous process | [`listener::bind`] |
 //! | accept loop | `listener/accept_loop.rs` |
 //! | connection limit, connections that are turned away | `listener/places.rs` |
 //! | start of a connection: PROXY header, TLS handshake, choice of HTTP version | `listener/handshake.rs` |
 //! | PROXY protocol, versions 1 and 2 | [`listener::proxy_protocol`] |
 //! | certificate by server name, TLS versions | [`listener::tls`] |
-//! | deadlines: header, idle, stall | [`listener::deadline`] |
-//! | HTTP/1.1: one connection, keep-alive, parked while idle | `listener/http1/` |
+//! | deadlines: header, idle, stall | `listener/deadline.rs` |
+//! | HTTP/1.1: one connection, keep-alive | `listener/http1/connection.rs` |
+//! | HTTP/1.1: idle connections are parked to save memory | `listener/http1/parking.rs` |
 //! | HTTP/1.1: the response to a request that hyper cannot parse | `listener/http1/malformed.rs` |
 //! | HTTP/2: one connection, GOAWAY | `listener/http2/` |
 //! | HTTP/2: stalled streams, cancelled streams (rapid reset) | `listener/http2/streams.rs` |
 //! | HTTP/2: limit on frames that belong to no request | `listener/http2/frame_budget.rs` |
 //! | sockets, streams with or without TLS, unix socket files | `net/` |
 //!
-//! **[`http`]: HTTP without policy**
+//! **[`http`]: HTTP, independent of the policies**
 //!
 //! | Behaviour | File |
 //! | --- | --- |
@@ -68,24 +69,28 @@
 //! | request id, and the data that travels beside a request | [`http::access`], [`http::context`] |
 //! | request and response bodies | [`http::body`] |
 //! | the proxy's own responses, `x-ossgate-error` | [`http::respond`] |
-//! | what the deadlines of a connection look at | [`http::activity`] |
+//! | the state that the deadlines of a connection check | [`http::activity`] |
 //!
 //! **[`route`]: from a request to a stack**
 //!
 //! | Behaviour | File |
 //! | --- | --- |
-//! | router: health check, refusals, choice of the route | [`route`] |
+//! | router: health checks, refusals, choice of the route | [`route`] |
 //! | host and path match | [`route::table`] |
-//! | THE ORDER of the policies, and errors turned into responses | [`route::stack`] |
+//! | the order of the policies, and errors turned into responses | [`route::stack`] |
 //! | routes built from the config | [`route::build`] |
 //! | the decisions behind `ossgate explain` | [`route::explain`] |
 //!
-//! **[`policy`] and [`oss`]: the rules of a route, and the OSS facts behind them**
+//! **[`policy`] and [`oss`]: the rules of a route, and the OSS rules behind them**
 //!
-//! | Behaviour | Layer | Rules |
+//! The first file applies the rule to requests and responses. The second one decides without I/O.
+//!
+//! | Behaviour | Applied by | Decided by |
 //! | --- | --- | --- |
-//! | cross-origin requests | [`policy::cors`] | [`oss::cors`] |
-//! | HTTPS redirect, HSTS | [`policy::https`] | |
+//! | the common implementation of policies that refuse requests | [`policy::gate`] | |
+//! | HSTS | [`policy::hsts`] | |
+//! | cross-origin requests, preflights | [`policy::cors`] | [`oss::cors`] |
+//! | HTTPS: redirect or refusal of clear text | [`policy::https`] | |
 //! | allowed methods and operations | [`policy::guard`] | [`oss::guard`] |
 //! | hotlink protection | [`policy::referer`] | [`oss::referer`], [`oss::glob`] |
 //! | index and error documents | [`policy::website`] | [`oss::website`] |
@@ -97,24 +102,31 @@
 //!
 //! **[`origin`]: from a request to OSS and back**
 //!
+//! Four modules, each of which uses only the modules after it: `exchange`, `tiers`, `link`, `endpoint`.
+//!
 //! | Behaviour | File |
 //! | --- | --- |
 //! | the service, and the typed failure with its status and kind | `origin/mod.rs`, `origin/error.rs` |
-//! | bucket and target of a request, its header fields | `origin/exchange/rewrite.rs`, `outgoing.rs` |
+//! | bucket, target and header fields of the request to OSS | `origin/exchange/rewrite.rs`, `outgoing.rs` |
+//! | the attempts of one request | `origin/exchange/mod.rs` |
 //! | one attempt on one connection | `origin/exchange/attempt.rs` |
 //! | the rule for sending a request again | `origin/exchange/repeat.rs` |
+//! | check whether OSS is reachable while a response takes long | `origin/exchange/liveness.rs` |
 //! | response head, response body | `origin/exchange/answer_head.rs`, `download.rs` |
-//! | a download that broke is resumed | `origin/exchange/resume.rs`, `entity.rs` |
+//! | resume of a download after a broken connection | `origin/exchange/resume.rs`, `entity.rs` |
 //! | buckets of an origin | `origin/tiers/buckets.rs` |
-//! | fallback to another endpoint, and the return | `origin/tiers/choice.rs`, `state.rs`, `trial.rs` |
+//! | fallback to another endpoint, and the return to the first | `origin/tiers/choice.rs`, `state.rs`, `trial.rs` |
 //! | new connection: staggered attempts, TLS | `origin/link/connect.rs`, `tls.rs` |
 //! | pool of idle connections | `origin/link/pool.rs` |
-//! | request body on its way to OSS | `origin/link/upload.rs` |
+//! | request body on its way to OSS, small bodies kept for a retry | `origin/link/upload.rs`, `retained.rs` |
+//! | which routes share a host and its connections | `origin/link/identity.rs`, `tiers/registry.rs` |
 //! | DNS refresh and name servers | `origin/endpoint/dns.rs`, `name_servers.rs` |
+//! | which addresses an endpoint may have | `origin/endpoint/address_rule.rs` |
+//! | addresses that DNS rotates, addresses that DNS no longer returns | `origin/endpoint/membership.rs` |
 //! | addresses in use, failed addresses | `origin/endpoint/addresses.rs`, `address_health.rs` |
-//! | readiness by endpoint | `origin/endpoint/readiness.rs` |
+//! | readiness of each endpoint, probes | `origin/endpoint/readiness.rs`, `exchange/watch.rs`, `probe.rs` |
 //!
-//! **[`config`]: what the operator wrote**
+//! **[`config`]: the settings of the operator**
 //!
 //! | Behaviour | File |
 //! | --- | --- |
@@ -128,15 +140,16 @@
 //!
 //! | Behaviour | File |
 //! | --- | --- |
-//! | start and end, joined parts | [`app`] |
-//! | reload: what changes at once, what needs a restart | [`app::change`] |
-//! | what outlives a config | [`app::state`] |
+//! | start and stop of all parts | [`app`] |
+//! | reload: settings that change at once, settings that need a restart | [`app::change`] |
+//! | state that survives a reload | [`app::state`] |
 //! | worker threads | `app/worker.rs`, [`runtime`] |
 //! | signals | `supervise/signals.rs` |
-//! | reload, drain and log reopening | `supervise/verbs.rs` |
+//! | reload, drain and log reopening | `supervise/commands.rs` |
 //! | reload when a file changes | `supervise/files.rs` |
-//! | new requests answered 503 when memory is short | `supervise/memory.rs` |
-//! | replacement of the running binary | `supervise/succession.rs` |
+//! | 503 for new requests while memory is short | `supervise/memory.rs` |
+//! | upgrade of the binary: the old process starts the new one | `supervise/successor.rs` |
+//! | upgrade of the binary: the new process receives the sockets | `supervise/predecessor.rs` |
 //! | phases of the shutdown | [`shutdown`] |
 //! | readiness of the node | [`health`] |
 //! | `/metrics`, `/healthz`, `/readyz`, commands | [`admin`] |

@@ -1,15 +1,16 @@
-//! The worker threads. Each has a single-threaded event loop, and the request path shares nothing
-//! between them.
+//! The worker threads. Each runs a single-threaded event loop, and the workers share no data on the request
+//! path.
 //!
-//! Control work (DNS, signals) runs on a runtime of its own and reaches the workers through channels.
+//! Control tasks (DNS, signals) run on a separate runtime and communicate with the workers through
+//! channels.
 
 use std::future::Future;
 use std::io;
 use std::num::NonZeroUsize;
 use std::thread::JoinHandle;
 
-/// Returns the number of workers for the configured number. 0 means one for each core the process may
-/// use.
+/// Returns the number of workers for the configured value. 0 means one worker for each core that the
+/// process may use.
 #[must_use]
 pub fn worker_count(configured: usize) -> usize {
     if configured > 0 {
@@ -18,12 +19,12 @@ pub fn worker_count(configured: usize) -> usize {
     std::thread::available_parallelism().map_or(1, NonZeroUsize::get)
 }
 
-/// Starts a thread with an event loop, and runs the future of `make` on it. When the future ends, the
-/// event loop and all its tasks are dropped. Then `finish` is called.
+/// Starts a thread with an event loop, and runs the future that `make` returns on it. When the future ends,
+/// the event loop and all its tasks are dropped, and then `finish` is called.
 ///
 /// # Errors
 ///
-/// The error of the system when the event loop or the thread cannot be created.
+/// The error of the system if the event loop or the thread cannot be created.
 pub fn spawn_worker<F>(
     name: String,
     make: impl FnOnce() -> F + Send + 'static,
@@ -42,14 +43,14 @@ where
     })
 }
 
-/// Returns the name of a thread that has ended; `None` while all run.
+/// Returns the name of a thread that has ended, or `None` while all threads run.
 #[must_use]
 pub fn ended(threads: &[JoinHandle<()>]) -> Option<&str> {
     let ended = threads.iter().find(|thread| thread.is_finished())?;
     Some(ended.thread().name().unwrap_or("unnamed"))
 }
 
-/// Returns the resident memory of the process in bytes; `None` when the system does not report it.
+/// Returns the resident memory of the process in bytes, or `None` if the system does not report it.
 #[must_use]
 pub fn resident_memory() -> Option<u64> {
     let status = std::fs::read_to_string("/proc/self/status").ok()?;

@@ -1,9 +1,9 @@
 //! The shutdown of the process or of a listener, in phases that every task can watch.
 //!
-//! A phase is published once and never taken back. A [`LeaveRequest`] can be taken back: it only makes
-//! clients connect anew, while the node leaves its load balancer. Both wake every holder of a
-//! [`Shutdown`], because an idle connection has to close before the load balancer sends the next
-//! request over it. This module does not wait for tasks to end; the process does that.
+//! Phases only advance: a later phase can follow, never an earlier one. A [`LeaveRequest`] is reversible:
+//! it only makes clients reconnect while the node is draining or cannot reach OSS. Changes of either wake
+//! every holder of a [`Shutdown`], because an idle connection must close before the load balancer sends the
+//! next request over it. This module does not wait for tasks to end; the process does.
 
 use std::future::Future;
 use std::pin::Pin;
@@ -17,29 +17,30 @@ use tokio::task::unconstrained;
 /// The progress of a shutdown.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub enum Phase {
-    /// Serving.
+    /// The listener accepts connections and serves requests.
     Running,
-    /// No new connections are accepted. Requests in flight finish; connections close after their next
-    /// answer.
+    /// The listener accepts no new connections. Requests in flight finish, and each connection closes after
+    /// its next response.
     Draining,
-    /// Everything stops now.
+    /// All tasks stop immediately.
     Stopping,
 }
 
-/// Whether the clients of a listener have to connect anew.
+/// Whether the clients of a listener must reconnect, and when.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord)]
 #[repr(u8)]
 pub enum LeaveRequest {
-    /// No.
+    /// Clients need not reconnect.
     #[default]
     None,
-    /// After their next answer.
+    /// Each connection closes after its next response.
     AfterAnswer,
-    /// At once, if no request is in flight: the next answer would be a failure.
+    /// Each connection without a request in flight closes at once, because the next response would be an
+    /// error.
     AtOnce,
 }
 
-/// The current [`LeaveRequest`] in shared memory.
+/// The current [`LeaveRequest`], stored in an atomic.
 #[derive(Debug, Default)]
 struct LeaveCell(AtomicU8);
 
@@ -49,30 +50,31 @@ impl LeaveCell {
         match self.0.load(Relaxed) {
             0 => LeaveRequest::None,
             1 => LeaveRequest::AfterAnswer,
-            // Only `raise` and `replace` write here, from a value of the enum.
+            // The value is 2, because only `raise` and `replace` write it, and both write values of the
+            // enum.
             _ => LeaveRequest::AtOnce,
         }
     }
 
-    /// Sets `request`, unless a stronger one is set.
+    /// Sets `request`, unless a stronger request is set.
     fn raise(&self, request: LeaveRequest) {
         self.0.fetch_max(request as u8, Relaxed);
     }
 
-    /// Sets `request`. Returns whether another one was set before.
+    /// Sets `request`. Returns whether the previous request was different.
     fn replace(&self, request: LeaveRequest) -> bool {
         let request = request as u8;
         self.0.swap(request, Relaxed) != request
     }
 }
 
-/// Reads the current [`LeaveRequest`]: one load, for code that runs per request. The default always
-/// reads [`LeaveRequest::None`].
+/// Reads the current [`LeaveRequest`] with one atomic load, for code that runs on every request. A default
+/// reader always returns [`LeaveRequest::None`].
 #[derive(Clone, Debug, Default)]
 pub struct LeaveReader(Arc<LeaveCell>);
 
 impl LeaveReader {
-    /// Returns the current request.
+    /// Returns the current [`LeaveRequest`].
     #[inline]
     #[must_use]
     pub fn get(&self) -> LeaveRequest {
@@ -80,21 +82,21 @@ impl LeaveReader {
     }
 }
 
-/// Publishes the phases. Not `Clone`: there is one owner, so that phases cannot go backwards.
+/// Publishes the phases. Not `Clone`, because there must be only one owner.
 #[derive(Debug)]
 pub struct Trigger {
     phase: watch::Sender<Phase>,
     leave: Arc<LeaveCell>,
 }
 
-/// Watches the phases.
+/// Reads the current phase and waits for later ones.
 #[derive(Clone, Debug)]
 pub struct Shutdown {
     phase: watch::Receiver<Phase>,
     leave: LeaveReader,
 }
 
-/// Creates a trigger and the shutdown that it triggers.
+/// Creates a trigger, and a [`Shutdown`] that follows it.
 #[must_use]
 pub fn channel() -> (Trigger, Shutdown) {
     let (sender, receiver) = watch::channel(Phase::Running);
@@ -111,7 +113,7 @@ pub fn channel() -> (Trigger, Shutdown) {
 }
 
 impl Trigger {
-    /// Goes on to `phase`. An earlier phase than the current one is ignored.
+    /// Publishes `phase`. A phase that is earlier than the current one is ignored.
     pub fn advance(&self, phase: Phase) {
         if phase > Phase::Running {
             self.leave.raise(LeaveRequest::AfterAnswer);
@@ -125,22 +127,21 @@ impl Trigger {
         });
     }
 
-    /// Sets the [`LeaveRequest`] for clients. While the listener drains, it is at least
-    /// [`LeaveRequest::AfterAnswer`].
+    /// Sets the [`LeaveRequest`] for clients. During a drain, it is at least [`LeaveRequest::AfterAnswer`].
     pub fn request_leave(&self, request: LeaveRequest) {
         let least = match *self.phase.borrow() {
             Phase::Running => LeaveRequest::None,
             Phase::Draining | Phase::Stopping => LeaveRequest::AfterAnswer,
         };
         if self.leave.replace(request.max(least)) {
-            // Wakes every task; the phase stays as it is.
+            // Wakes every task without changing the phase.
             self.phase.send_modify(|_| ());
         }
     }
 }
 
 impl Drop for Trigger {
-    /// Advances to the last phase, because no later one can be published.
+    /// Publishes the last phase, because no other phase can follow.
     fn drop(&mut self) {
         self.advance(Phase::Stopping);
     }
@@ -153,7 +154,7 @@ impl Shutdown {
         *self.phase.borrow()
     }
 
-    /// Whether clients have to connect anew.
+    /// Whether clients must reconnect.
     #[must_use]
     pub fn is_leaving(&self) -> bool {
         self.leave.get() >= LeaveRequest::AfterAnswer
@@ -165,37 +166,38 @@ impl Shutdown {
         self.leave.clone()
     }
 
-    /// Waits for `phase` or a later one. Cancel-safe. A dropped trigger counts as the last phase.
+    /// Waits for `phase` or a later one. Returns at once if the trigger was dropped. Cancel-safe.
     pub async fn reached(&mut self, phase: Phase) {
-        // An error means that the trigger is gone, which ends the wait as well.
+        // An error means that the trigger was dropped, which also ends the wait.
         drop(self.phase.wait_for(|now| *now >= phase).await);
     }
 
-    /// Waits until idle connections have to close. Returns [`LeaveRequest::AtOnce`], or
-    /// [`LeaveRequest::AfterAnswer`] when a drain has begun: then one more request may be on its way.
-    /// Cancel-safe.
+    /// Waits until idle connections must close. Returns [`LeaveRequest::AtOnce`] if they must close at
+    /// once. Returns [`LeaveRequest::AfterAnswer`] when a drain begins, because a client may already have
+    /// sent one more request. Cancel-safe.
     pub async fn idle_must_leave(&mut self) -> LeaveRequest {
         loop {
-            // The phase is marked as seen before the request is read, so that a change between the two
-            // wakes the loop again.
+            // The phase is marked as seen before the request is read. A change in between therefore wakes
+            // the loop again.
             let is_draining = *self.phase.borrow_and_update() >= Phase::Draining;
             if self.leave.get() == LeaveRequest::AtOnce {
                 return LeaveRequest::AtOnce;
             }
-            // An error means that the trigger is gone.
+            // An error means that the trigger was dropped.
             if is_draining || self.phase.changed().await.is_err() {
                 return LeaveRequest::AfterAnswer;
             }
         }
     }
 
-    /// Returns a waker for a task that is polled often for other reasons.
+    /// Returns a notifier for a task that is polled often for other reasons.
     #[must_use]
     pub fn notice(&self) -> Notice {
         let changes = self.phase.clone();
         let mut waited_for = self.phase.clone();
         Notice {
-            // Unconstrained: a task that has used up tokio's budget must still be registered.
+            // Unconstrained, because the waker must be registered even if the task has used up tokio's
+            // budget.
             wait: Box::pin(unconstrained(async move {
                 while waited_for.changed().await.is_ok() {}
             })),
@@ -205,9 +207,10 @@ impl Shutdown {
     }
 }
 
-/// Wakes a task at every change that the trigger publishes; the task then reads the new state itself.
-/// Costs one load per poll: the task's waker stays registered with the channel until the next change,
-/// because a task's waker does not change. It must therefore be polled by one task only.
+/// Wakes a task at every change that the trigger publishes; the task then reads the new state itself. A
+/// poll usually costs one atomic load, because the task's waker stays registered until the next change.
+/// Only one task may poll a notice, because a later poll with another waker does not replace the first
+/// waker.
 pub struct Notice {
     wait: Pin<Box<dyn Future<Output = ()> + Send>>,
     changes: watch::Receiver<Phase>,
@@ -221,17 +224,17 @@ impl std::fmt::Debug for Notice {
 }
 
 impl Notice {
-    /// Registers the task for the next change. Returns whether there may have been a change since the
-    /// last call; true on the first call.
+    /// Registers the task for the next change. Returns whether there may have been a change since the last
+    /// call. Always true on the first call.
     #[inline]
     pub fn poll(&mut self, cx: &mut Context<'_>) -> bool {
-        // An error means that the trigger is gone, and that no change follows.
+        // An error means that the trigger was dropped, so no change follows.
         if self.is_registered && !self.changes.has_changed().unwrap_or(false) {
             return false;
         }
         self.is_registered = true;
         self.changes.mark_unchanged();
-        // Ready only without a trigger; then it is not polled again.
+        // The future completes only after the trigger was dropped. It is not polled again after that.
         let _ready = self.wait.as_mut().poll(cx);
         true
     }

@@ -1,12 +1,13 @@
-//! The dependency rules of the crate, held against `src`.
+//! Tests that `src` follows the dependency rules of the crate.
 //!
-//! Rules: a file uses only lower layers, or its own folder; policies do not see each other; the rooms of
-//! `origin/` have an order; the files of one folder form no circle; only `config/` names `Raw*` types;
-//! test files share through `support` only; no file has more than 400 lines. `layers/broken.rs` breaks each rule once. Left out: the clock, the
-//! environment and name resolution, which `.clippy.toml` watches.
+//! Rules: a file uses only lower layers or files of its own folder; a policy uses no other policy; a module
+//! of `origin/` uses only lower modules of `origin/`; the files of a folder do not use each other in a
+//! circle; only `config/` uses `Raw*` types; a test file uses no other test file except `support`; no file
+//! has more than 400 lines. `layers/broken.rs` breaks each rule once. Left out: uses of the clock, the
+//! environment and name resolution, which `.clippy.toml` forbids.
 //!
-//! Unit tests inside `src` are held to the layers and to the policies. They may use a higher room of
-//! `origin/` and close a circle, because they are not built into the crate.
+//! The layers and the policy rule also apply to unit tests inside `src`. Unit tests may use a higher module
+//! of `origin/` and close a circle, because they are not built into the crate.
 
 mod broken;
 mod paths;
@@ -60,13 +61,13 @@ fn a_file_uses_only_lower_layers_or_its_own_folder() {
 }
 
 #[test]
-fn policies_do_not_see_each_other() {
+fn policies_do_not_use_each_other() {
     assert_none(&SOURCES.policies());
 }
 
 #[test]
-fn a_room_of_the_origin_uses_only_rooms_below_it() {
-    assert_none(&SOURCES.rooms());
+fn a_module_of_origin_uses_only_modules_below_it() {
+    assert_none(&SOURCES.origin_modules());
 }
 
 #[test]

@@ -1,4 +1,4 @@
-"""Measures one run: CPU time and memory of the proxy, under a load whose answers are checked."""
+"""Measures one run: CPU time and memory of the proxy, under a load whose responses are checked."""
 
 import json
 import os
@@ -12,8 +12,8 @@ import time
 
 KIB, MIB, GIB = 2**10, 2**20, 2**30
 
-# port: the port of the proxy. `plain`: client and origin in plain text; `tls`: client over TLS;
-# `tls_to_tls`: both over TLS. n: requests per round.
+# `port` selects the encryption. `plain`: client and origin without TLS; `tls`: only the client with TLS;
+# `tls_to_tls`: both with TLS. `n` is the number of requests per round.
 CASES = {
     "h1": dict(kind="h2load", port="plain", path="/1k", n=40000, c=32, bytes=KIB),
     "tls": dict(kind="h2load", port="tls", path="/1k", n=40000, c=32, bytes=KIB),
@@ -33,7 +33,7 @@ CASES = {
 
 
 def tree(pid):
-    """Returns the process and its descendants."""
+    """Returns the ids of the process and its descendants."""
     children = {}
     for entry in pathlib.Path("/proc").iterdir():
         if entry.name.isdigit():
@@ -52,7 +52,7 @@ def tree(pid):
 
 
 def cpu_ns(pids):
-    """Returns the CPU time so far, kernel included, in nanoseconds."""
+    """Returns the CPU time used by the processes, kernel included, in nanoseconds."""
     total = 0
     for pid in pids:
         for stat in pathlib.Path(f"/proc/{pid}/task").glob("*/schedstat"):
@@ -83,15 +83,15 @@ def on_cpu(cpu, command, timeout=120):
 
 
 def h2load(case, url, cpu, log=None):
-    """Runs the load and fails if a request failed or a body was short."""
+    """Runs the load. Fails if a request failed or a body was too short."""
     command = ["h2load", "-n", str(case["n"]), "-c", str(case.get("c", 1))]
     if "m" in case:
         command += ["-m", str(case["m"])]
-        # Windows of 1 and 4 MiB, so that the client does not limit large bodies.
+        # The flow-control windows are 1 and 4 MiB, so that the client does not limit large bodies.
         command += ["-w", "20", "-W", "22"]
     else:
         command += ["--h1"]
-    # The header of a page of another site. Only the policies of a route read it.
+    # These header fields are from a page of another site. Only the policies of a route read them.
     command += ["-H", "referer: https://www.example.com/page", "-H", "origin: https://www.example.com"]
     if log:
         command += ["--log-file", log]
@@ -107,7 +107,7 @@ def h2load(case, url, cpu, log=None):
 
 
 def measure(target, name, case, cpu):
-    """Runs one case against one running target and returns a dictionary of figures."""
+    """Runs one case against one running target and returns the measured values."""
     port = target.ports[case["port"]]
     scheme = "http" if case["port"] == "plain" else "https"
     url = f"{scheme}://127.0.0.1:{port}{case.get('path', '/1k')}"
@@ -135,7 +135,7 @@ def measure(target, name, case, cpu):
 
 
 def idle(target, case, port, cpu):
-    """Measures the memory of connections that have each served one request and are idle."""
+    """Measures the memory of idle connections, after each has served one request."""
     target.restart()
     is_tls = case["port"] != "plain"
     on_cpu(cpu, [sys.executable, __file__, "hold", str(port), "50", str(int(is_tls)), "0"])
@@ -145,7 +145,7 @@ def idle(target, case, port, cpu):
         stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True)
     if holder.stdout.readline().strip() != "ready":
         raise RuntimeError("the idle connections were not served")
-    # Waits until the figure no longer falls: buffers are freed after some idle seconds.
+    # The loop waits until the memory no longer falls, because buffers are freed after some idle seconds.
     last, since = 1 << 60, time.monotonic()
     while time.monotonic() - since < 3:
         now = pss_kib(tree(target.pid))

@@ -1,6 +1,6 @@
-"""An origin that discards request bodies and answers 200 on keep-alive connections.
+"""An origin that discards request bodies and responds with 200 on keep-alive connections.
 
-usage: sink.py PORT [CERT KEY]; with a certificate it uses TLS and answers the MD5 of the body.
+usage: sink.py PORT [CERT KEY]; with a certificate it uses TLS and returns the MD5 of the request body.
 """
 
 import asyncio

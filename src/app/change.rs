@@ -278,6 +278,14 @@ fn keep_fixed(now: &Config, new: &mut Config) -> Vec<&'static str> {
     };
     keep("server.workers", now.server.workers == new.server.workers);
     keep("server.probe", now.server.probe == new.server.probe);
+    keep(
+        "server.probe_path",
+        now.server.probe_path == new.server.probe_path,
+    );
+    keep(
+        "server.retry_buffer",
+        now.server.retry_buffer == new.server.retry_buffer,
+    );
     keep("dns", now.dns == new.dns);
     keep("admin", now.admin == new.admin);
     keep("log.access", now.log.access == new.log.access);
@@ -288,6 +296,8 @@ fn keep_fixed(now: &Config, new: &mut Config) -> Vec<&'static str> {
     keep("log.error_file", now.log.error_file == new.log.error_file);
     new.server.workers = now.server.workers;
     new.server.probe = now.server.probe;
+    new.server.probe_path.clone_from(&now.server.probe_path);
+    new.server.retry_buffer = now.server.retry_buffer;
     new.dns = now.dns.clone();
     new.admin = now.admin.clone();
     let level = new.log.level;

@@ -93,7 +93,12 @@ pub fn build_on(
         )),
         probing: Probing {
             interval: config.server.probe,
-            path: None,
+            // The config has checked the path.
+            path: config
+                .server
+                .probe_path
+                .as_deref()
+                .and_then(|path| path.parse().ok()),
         },
         listeners: Mutex::default(),
         routes: Mutex::default(),
@@ -162,6 +167,7 @@ impl App {
                 shutdown: shutdown.clone(),
                 log,
                 metrics: state.requests.clone(),
+                retry_buffer: self.live.config().server.retry_buffer,
             };
             let run = move || async move {
                 worker.run().await;

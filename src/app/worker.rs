@@ -10,11 +10,11 @@ use tokio_util::task::TaskTracker;
 use crate::http::access::{Access, AccessBody, AccessLayer};
 use crate::http::context::ConnectionInfo;
 use crate::listener::{MakeService, WorkerListener};
-use crate::origin::link::pool;
+use crate::origin::link::{pool, retained};
 use crate::route::RouterService;
 use crate::shutdown::{Phase, Shutdown};
 use crate::telemetry::access_log::AccessLog;
-use crate::telemetry::metrics::RequestMetrics;
+use crate::telemetry::metrics::{RequestMetrics, WorkerGauges};
 
 /// The interval at which a worker sweeps its pool and flushes its part of the access log.
 const HOUSEKEEPING: Duration = Duration::from_millis(200);
@@ -43,6 +43,8 @@ pub(super) struct Worker {
     pub(super) shutdown: Shutdown,
     pub(super) log: Option<Arc<AccessLog>>,
     pub(super) metrics: Option<Arc<RequestMetrics>>,
+    /// See `server.retry_buffer`.
+    pub(super) retry_buffer: usize,
 }
 
 impl Worker {
@@ -54,7 +56,9 @@ impl Worker {
             mut shutdown,
             log,
             metrics,
+            retry_buffer,
         } = self;
+        retained::set_limit(retry_buffer);
         let mut stopping = shutdown.clone();
         let tasks = TaskTracker::new();
         let keeping = async {
@@ -65,7 +69,11 @@ impl Worker {
                     log.flush();
                 }
                 if let Some(metrics) = &metrics {
-                    metrics.note_idle(pool::idle_connections());
+                    metrics.note_worker(WorkerGauges {
+                        idle_upstream: pool::idle_connections(),
+                        retry_buffer: retained::used(),
+                        retry_declined: retained::declined(),
+                    });
                 }
             }
         };

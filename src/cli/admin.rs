@@ -1,7 +1,7 @@
-//! `ossgate reload`, `drain`, `undrain`, `upgrade` and `status`: send a command to the running process.
+//! `ossgate reload`, `drain`, `undrain`, `upgrade` and `status`: each sends a command to the running process.
 //!
-//! The `[admin]` table of the config file has the address of the process. Only this table must be valid:
-//! the process itself reports the problems of a file that it cannot load.
+//! The `[admin]` table of the config file contains the address of the process. Only this table must be valid:
+//! the process reports the problems of the other tables when it loads the file.
 
 use std::fmt;
 use std::io::{self, Write};
@@ -17,14 +17,14 @@ use tokio::io::{AsyncRead, AsyncWrite};
 use crate::cli::exit_code::{BAD_CONFIG, FAILED};
 use crate::config::{self, Address, Admin, Env};
 
-/// The maximum time to wait for the response. An upgrade is answered when the new process is ready, which
-/// can take many seconds.
+/// The maximum time to wait for the response. The response to an upgrade is sent when the new process is
+/// ready, which can take many seconds.
 const TIMEOUT: Duration = Duration::from_secs(60);
 
 /// A command for the running process.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum AdminCommand {
-    /// Load the config file again.
+    /// Reload the config file.
     Reload,
     /// Report that the process is not ready, and close client connections after their current request.
     Drain,
@@ -55,20 +55,20 @@ impl AdminCommand {
     }
 }
 
-/// Why no response was received.
+/// The reason why no response was received.
 #[derive(Debug)]
 enum SendError {
-    /// This user may not connect to the Unix socket.
+    /// This user may not connect to the address, which is a Unix socket.
     Denied,
     /// Nothing listens on the address.
     NoProcess(io::Error),
-    /// The address is `fd:NAME`; only the process that got the socket has its path or port.
+    /// The address is `fd:NAME`: only the process that received the socket has its path or port.
     PassedSocket,
-    /// The connection failed after it was made.
+    /// The connection failed after it was established.
     Http(hyper::Error),
-    /// The token of the config cannot be sent.
+    /// The token of the config is not a valid header value.
     Request(http::Error),
-    /// The process did not answer within [`TIMEOUT`].
+    /// No response was received within [`TIMEOUT`].
     Timeout,
 }
 
@@ -98,7 +98,7 @@ impl From<hyper::Error> for SendError {
     }
 }
 
-/// The error of a failed connect.
+/// Returns the error of a failed connect.
 fn not_connected(error: io::Error) -> SendError {
     if error.kind() == io::ErrorKind::PermissionDenied {
         SendError::Denied

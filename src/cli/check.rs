@@ -1,6 +1,6 @@
-//! `ossgate check`: prints every problem of a config, or what it would serve.
+//! `ossgate check`: prints every problem of a config, or the listeners and routes of a valid one.
 //!
-//! Files are opened, but no name is resolved and no connection is made.
+//! The check opens the files that the config names. It resolves no name and makes no connection.
 
 use std::io::{self, Write};
 use std::path::Path;

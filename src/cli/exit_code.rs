@@ -1,4 +1,4 @@
-//! The exit codes of the commands. 0 is success.
+//! The exit codes of the commands. Success is 0.
 
 /// The command failed, or its output could not be written.
 pub const FAILED: u8 = 1;
@@ -6,7 +6,7 @@ pub const FAILED: u8 = 1;
 pub const USAGE: u8 = 2;
 /// `explain`: the proxy would refuse the request.
 pub const REFUSED: u8 = 3;
-/// Something is not available now, such as the address to listen on (sysexits `EX_TEMPFAIL`).
+/// A resource is not available now, such as the address of a listener (sysexits `EX_TEMPFAIL`).
 pub const NOT_NOW: u8 = 75;
-/// The config cannot be served (sysexits `EX_CONFIG`).
+/// The config is not valid (sysexits `EX_CONFIG`).
 pub const BAD_CONFIG: u8 = 78;

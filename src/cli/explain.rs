@@ -1,4 +1,4 @@
-//! `ossgate explain`: shows how one request would be answered, and why. Nothing is sent.
+//! `ossgate explain`: shows the response to one request and the rule that decides it. Nothing is sent.
 
 use std::fmt;
 use std::io::{self, Write};
@@ -24,21 +24,21 @@ pub struct RequestArguments<'a> {
     pub url: &'a str,
     /// The method.
     pub method: &'a str,
-    /// The header fields, each `Name: value`.
+    /// The header fields, each as `Name: value`.
     pub headers: &'a [String],
 }
 
-/// Why the arguments do not describe a request.
+/// The reason why the arguments do not describe a request.
 #[derive(Debug)]
 enum InvalidArgument {
     Url(String, InvalidUri),
     /// The URL has no scheme or no host.
     PartialUrl(String),
     Method(String),
-    /// A header field without a colon.
+    /// A header field has no colon.
     Header(String),
     HeaderName(String),
-    /// The value of the header field with this name.
+    /// The value of a header field is not valid. The payload is the name of the field.
     HeaderValue(String),
 }
 
@@ -60,7 +60,7 @@ impl fmt::Display for InvalidArgument {
     }
 }
 
-/// Writes to `out` how the proxy with the config at `path` would answer a request. Returns the exit code.
+/// Writes to `out` how the proxy with the config at `path` would respond to a request. Returns the exit code.
 ///
 /// # Errors
 ///

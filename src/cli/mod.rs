@@ -1,4 +1,4 @@
-//! The command line: arguments, texts and exit codes.
+//! The command line: arguments, help texts and exit codes.
 
 pub mod admin;
 pub mod check;
@@ -210,6 +210,6 @@ pub fn main() -> u8 {
             return USAGE;
         }
     };
-    // Writing fails when the reader of a pipe has gone, as with `| head`. That needs no message.
+    // Writing fails if the reader of a pipe has ended, as with `| head`. This needs no message.
     written.unwrap_or(FAILED)
 }

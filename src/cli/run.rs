@@ -107,7 +107,7 @@ fn open(sink: &Sink, standard: SharedSink) -> std::io::Result<SharedSink> {
     }
 }
 
-/// Returns a number that differs between processes: the standard library seeds its hasher randomly.
+/// Returns a number that differs between processes, because the standard library seeds its hasher randomly.
 fn seed() -> u64 {
     RandomState::new().hash_one(std::process::id())
 }

@@ -1,6 +1,6 @@
-//! `ossgate show`, `schema` and `init`: print a config or its schema.
+//! `ossgate show`, `schema` and `init`: each prints a config or the schema of configs.
 //!
-//! The output of `show` and `init` is a config that `check` accepts.
+//! `ossgate check` accepts the configs that `show` and `init` print.
 
 use std::io::{self, Write};
 use std::path::Path;
@@ -39,8 +39,8 @@ pub fn schema(out: &mut dyn Write) -> io::Result<u8> {
     Ok(0)
 }
 
-/// Writes a commented config for `bucket` in `region` to `out`. Problems of the arguments go to `errors`.
-/// Returns the exit code.
+/// Writes a commented config for `bucket` in `region` to `out`. Problems of the arguments are written to
+/// `errors`. Returns the exit code.
 ///
 /// # Errors
 ///
@@ -71,10 +71,10 @@ pub fn init(
          [[route]]\n\
          origin = {{ bucket = {bucket:?}, region = {region:?}, network = {network:?} }}\n"
     );
-    // The output must be a config that `check` accepts, so the same code checks the arguments.
+    // The output must be a config that `check` accepts, so the loader of the config checks the arguments.
     if let Err(problems) = config::from_str("the new config", &text, Path::new("."), &|_| None) {
-        // `out` is usually redirected to a file, so problems go to `errors`. They name the argument, since
-        // there is no file with lines yet.
+        // `out` is usually redirected to a file, so problems are written to `errors`. A problem names the
+        // argument, because no file with lines exists yet.
         for problem in problems.iter() {
             let argument = problem.path.rsplit('.').next().unwrap_or_default();
             writeln!(errors, "--{argument}: {}", problem.message)?;

@@ -39,6 +39,14 @@ pub struct Server {
     /// it is cut off from OSS. Default 0 s: only endpoints that failed are checked.
     #[serde(serialize_with = "serialize_duration")]
     pub probe: Duration,
+    /// The path of a HEAD that OSS must answer in each such check, percent-encoded. Default none: a check
+    /// ends with the TLS handshake.
+    pub probe_path: Option<String>,
+    /// The most bytes of request bodies that one worker keeps, so that their requests can be sent again
+    /// when a connection to OSS breaks. Bodies up to 64 KiB are kept, until the answer begins. Default
+    /// 16 MiB; 0: no body is kept.
+    #[serde(serialize_with = "serialize_size")]
+    pub retry_buffer: usize,
     /// Whether the config file is loaded again when it changes. Default false. Changed certificates are
     /// always loaded.
     pub watch_config: bool,
@@ -52,9 +60,24 @@ impl Server {
             drain_timeout: reader.duration("drain_timeout", Duration::from_secs(30), NONE),
             max_memory: reader.size("max_memory", 0, 0..=1 << 50),
             probe: reader.duration("probe", NONE, NONE),
+            probe_path: read_probe_path(reader),
+            retry_buffer: reader.size("retry_buffer", 16 << 20, 0..=1 << 40),
             watch_config: reader.flag("watch_config").unwrap_or(false),
         }
     }
+}
+
+/// Reads `probe_path`; `None` when it is absent or wrong, which is reported then.
+fn read_probe_path(reader: &Reader<'_>) -> Option<String> {
+    let text = reader.text("probe_path")?;
+    let is_path = text.value.starts_with('/')
+        && text.value.bytes().all(|byte| byte.is_ascii_graphic())
+        && !text.value.contains(['#', '"', '<', '>', '`']);
+    if !is_path {
+        let hint = "write a path such as `/health.txt`, percent-encoded";
+        reader.error_at("probe_path", &text, "is not a path", Some(hint.to_owned()));
+    }
+    is_path.then_some(text.value)
 }
 
 /// The addresses that a name is resolved to.

@@ -124,6 +124,8 @@ static SERVER: Spec = spec! {
     "drain_timeout": Duration, Default("\"30s\""), "How long requests in flight may take to finish after that.";
     "max_memory": Size, Default("\"0B\""), "Memory above which new requests get 503; 0: from the limit of the control group.";
     "probe": Duration, Default("\"0s\""), "How often every endpoint is connected to as a check; 0: only endpoints that failed.";
+    "probe_path": Text, Optional, "Path of a HEAD that OSS must answer in each check; absent: a check ends with the TLS handshake.";
+    "retry_buffer": Size, Default("\"16MiB\""), "Memory per worker for small request bodies that may be sent again; 0: none is kept.";
     "watch_config": Flag, Default("false"), "Whether the config file is loaded again when it changes.";
 };
 

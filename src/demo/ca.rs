@@ -1,7 +1,7 @@
 //! A throw-away certificate authority and its leaf certificates.
 //!
-//! Everything is PEM text: the config takes files, and clients trust the certificate of the authority.
-//! The private keys protect nothing but a demonstration.
+//! Certificates and keys are returned as PEM text, ready to be written to the files that the config names or
+//! added to a client's trust store. Use them only in the demo and in tests.
 
 use std::fmt;
 
@@ -10,7 +10,7 @@ use rcgen::{
     KeyUsagePurpose,
 };
 
-/// The error of a certificate that could not be made.
+/// The error when a certificate cannot be made.
 #[derive(Debug)]
 pub enum CaError {
     /// The name is neither a DNS name nor an IP address.
@@ -42,7 +42,7 @@ impl std::error::Error for CaError {
     }
 }
 
-/// A throw-away authority.
+/// A throw-away certificate authority.
 pub struct Ca {
     issuer: Issuer<'static, KeyPair>,
     certificate: String,
@@ -54,10 +54,10 @@ impl fmt::Debug for Ca {
     }
 }
 
-/// A certificate with its chain and its key.
+/// A leaf certificate with its chain and its key.
 #[derive(Clone)]
 pub struct Leaf {
-    /// The leaf certificate and then the authority's, in PEM.
+    /// The leaf certificate, followed by the certificate of the authority, in PEM.
     pub chain: String,
     /// The private key: PKCS #8, in PEM.
     pub key: String,
@@ -93,7 +93,7 @@ impl Ca {
         })
     }
 
-    /// Returns the certificate of the authority, in PEM. Clients trust it.
+    /// Returns the certificate of the authority, in PEM, for the trust stores of clients.
     #[must_use]
     pub fn certificate(&self) -> &str {
         &self.certificate
@@ -103,11 +103,11 @@ impl Ca {
     ///
     /// # Errors
     ///
-    /// [`CaError::Name`] for a name of another kind, and [`CaError::Crypto`] when the key or the signature
-    /// cannot be made.
+    /// [`CaError::Name`] for a name that is none of these, and [`CaError::Crypto`] when the key or the
+    /// signature cannot be made.
     pub fn leaf(&self, names: &[&str]) -> Result<Leaf, CaError> {
         for name in names {
-            // Each name is checked alone first, so that the error can name it.
+            // Each name is first checked alone, so that the error can contain it.
             CertificateParams::new(vec![(*name).to_owned()]).map_err(|source| CaError::Name {
                 name: (*name).to_owned(),
                 source,
@@ -173,7 +173,7 @@ mod tests {
                 &chain[1..],
                 &ServerName::try_from(name).unwrap(),
                 &[],
-                // 2030-01-01, within rcgen's default validity.
+                // The time is 2030-01-01, within rcgen's default validity.
                 rustls::pki_types::UnixTime::since_unix_epoch(std::time::Duration::from_secs(
                     1_893_456_000,
                 )),

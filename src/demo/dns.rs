@@ -1,8 +1,8 @@
 //! A DNS server on loopback with scripted answers.
 //!
-//! The server listens for UDP and TCP on the same port. It has no zones: every name without an answer of
-//! its own gets the common answer, as A records for IPv4 addresses and AAAA records for IPv6 addresses.
-//! The codec is hickory's.
+//! The server listens on UDP and TCP, on the same port. It has no zones: a name without a scripted answer
+//! gets the common answer, as A records for IPv4 addresses and AAAA records for IPv6 addresses. hickory
+//! encodes and decodes the messages.
 
 use std::collections::HashMap;
 use std::io;
@@ -19,9 +19,9 @@ use tokio::task::JoinHandle;
 /// A scripted answer.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum DnsAnswer {
-    /// Those of these addresses that have the type of the question.
+    /// The addresses of `ips` that match the query type (A or AAAA).
     Addresses {
-        /// The IPv4 and IPv6 addresses, in the order of the answer.
+        /// The IPv4 and IPv6 addresses, in the order in which they are sent.
         ips: Vec<IpAddr>,
         /// The time to live of each record, in seconds.
         ttl: u32,
@@ -30,13 +30,13 @@ pub enum DnsAnswer {
     NxDomain,
     /// SERVFAIL: the server failed.
     ServFail,
-    /// NOERROR without records: the name exists and has no record of this type.
+    /// NOERROR without records: the name exists, but has no record of the query type.
     Empty,
-    /// No answer: the query of the client times out.
+    /// The server sends nothing, so the client's query times out.
     Silent,
 }
 
-/// A running server. Dropping it closes its sockets.
+/// A running DNS server. Dropping it closes its sockets.
 #[derive(Debug)]
 pub struct Dns {
     address: SocketAddr,
@@ -48,14 +48,14 @@ pub struct Dns {
 #[derive(Debug)]
 struct DnsState {
     answer: Mutex<DnsAnswer>,
-    /// The answers of single names, which are in lower case.
+    /// The scripted answers of single names. The names are in lower case.
     names: Mutex<HashMap<String, DnsAnswer>>,
     queries: AtomicU64,
 }
 
 impl Dns {
-    /// Listens on `address`, with [`DnsAnswer::Empty`] for every name. Port 0 takes a free port, the same
-    /// for UDP and TCP.
+    /// Listens on `address` and answers every name with [`DnsAnswer::Empty`]. Port 0 selects a free port, the
+    /// same one for UDP and TCP.
     ///
     /// # Errors
     ///
@@ -85,12 +85,12 @@ impl Dns {
         self.address
     }
 
-    /// Sets the answer of every name without an answer of its own.
+    /// Sets the common answer, for every name without a scripted answer.
     pub fn set(&self, answer: DnsAnswer) {
         *self.state.answer() = answer;
     }
 
-    /// Sets the answer of `name`.
+    /// Sets the scripted answer of `name`.
     pub fn set_for(&self, name: &str, answer: DnsAnswer) {
         self.state.names().insert(name.to_lowercase(), answer);
     }
@@ -128,7 +128,7 @@ impl DnsState {
         own.unwrap_or_else(|| self.answer().clone())
     }
 
-    /// Returns the reply to `message`, or `None` when nothing is sent.
+    /// Returns the reply to `message`, or `None` if the server must send nothing.
     fn reply(&self, message: &[u8]) -> Option<Vec<u8>> {
         let question = Message::from_vec(message).ok()?;
         if question.metadata.message_type != MessageType::Query {
@@ -161,8 +161,8 @@ impl DnsState {
     }
 }
 
-/// Binds a UDP and a TCP socket to one port. A port that is free for UDP can be in use for TCP, so up to
-/// nine ports are tried.
+/// Binds a UDP and a TCP socket to the same port. A port that is free for UDP can be in use for TCP, so up to
+/// nine free ports are tried.
 async fn bind_both(address: SocketAddr) -> io::Result<(UdpSocket, TcpListener)> {
     let mut attempts_left = 8_u8;
     loop {
@@ -178,7 +178,7 @@ async fn bind_both(address: SocketAddr) -> io::Result<(UdpSocket, TcpListener)> 
 async fn serve_udp(socket: UdpSocket, state: Arc<DnsState>) {
     let mut buffer = [0_u8; 4096];
     loop {
-        // An error on a UDP socket concerns the destination of an earlier datagram.
+        // An error here comes from an earlier datagram that could not be delivered, so the server continues.
         let Ok((length, peer)) = socket.recv_from(&mut buffer).await else {
             tokio::task::yield_now().await;
             continue;
@@ -195,7 +195,7 @@ async fn serve_tcp(listener: TcpListener, state: Arc<DnsState>) {
         if let Ok((stream, _)) = listener.accept().await {
             let state = Arc::clone(&state);
             streams.spawn(async move {
-                // A connection closed by the peer is an error here, and expected.
+                // An error is expected here: the peer closes the connection.
                 drop(serve_stream(stream, &state).await);
             });
             while streams.try_join_next().is_some() {}

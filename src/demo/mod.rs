@@ -1,7 +1,7 @@
 //! A sample OSS, a scripted DNS server and a throw-away certificate authority, all on loopback.
 //!
-//! `ossgate demo` shows the proxy in front of them, and the tests use them as the origin. They keep
-//! everything in memory, for one machine and a short life, and never run in a serving proxy.
+//! `ossgate demo` runs the proxy in front of them, and the tests use them as the origin. They keep everything
+//! in memory, run on one machine for a short time, and are never part of a proxy in production.
 
 pub mod ca;
 pub mod dns;

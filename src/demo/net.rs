@@ -1,7 +1,7 @@
 //! Serves the origin over loopback sockets, with or without TLS.
 //!
-//! HTTP/1.1 only, like OSS. A [`Served`] listener can stop accepting and can close its connections, in
-//! two steps: an OSS address that is withdrawn stops accepting before its connections end.
+//! It serves only HTTP/1.1, like OSS. A [`Served`] listener can stop accepting and can close its connections,
+//! in two steps: an OSS address that is withdrawn stops accepting before its connections end.
 
 use std::convert::Infallible;
 use std::io;
@@ -20,13 +20,13 @@ use tokio_rustls::TlsAcceptor;
 
 use crate::demo::origin::{ExpectSwitch, Origin};
 
-/// The state of a listener and its connections.
+/// The state of a listener and its connections, in the order in which it can change.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 enum Life {
     Open,
     /// The listening socket is closed. Connections continue.
     Closed,
-    /// The connections are closed too.
+    /// The listening socket and the connections are closed.
     Cut,
 }
 
@@ -42,7 +42,7 @@ impl Served {
         self.life.send_replace(Life::Closed);
     }
 
-    /// Closes the listening socket and every connection, with their requests in flight.
+    /// Closes the listening socket and every connection, including requests in flight.
     pub fn cut(&self) {
         self.life.send_replace(Life::Cut);
     }
@@ -54,11 +54,11 @@ impl Drop for Served {
     }
 }
 
-/// Serves `origin` on `listener`, over TLS when `tls` is given.
+/// Serves `origin` on `listener`, over TLS if `tls` is given.
 ///
 /// # Panics
 ///
-/// Outside a tokio runtime.
+/// Panics outside a tokio runtime.
 #[must_use]
 pub fn serve(
     listener: TcpListener,
@@ -80,7 +80,7 @@ async fn accept(
     loop {
         let accepted = tokio::select! {
             biased;
-            // First, so that connections in the queue of the socket are served and not reset.
+            // `accept` comes first, so that connections in the queue of the socket are served and not reset.
             accepted = listener.accept() => accepted,
             _ = life.wait_for(|life| *life >= Life::Closed) => return,
         };
@@ -127,13 +127,13 @@ async fn serve_connection<S: AsyncRead + AsyncWrite + Unpin + Send + 'static>(
             Ok::<_, Infallible>(origin.serve(request).await)
         }
     });
-    // The origin does not care how a connection ends.
+    // The result is ignored: connection errors do not matter to the demo origin.
     let _ended = http1::Builder::new()
         .serve_connection(TokioIo::new(io), service)
         .await;
 }
 
-/// A stream that suppresses one `100 Continue` when its switch is set.
+/// A stream that discards the next written `100 Continue` if its switch is set.
 struct ContinueFilter<S> {
     inner: S,
     switch: ExpectSwitch,

@@ -1,4 +1,4 @@
-//! An accepted socket, TCP or unix, as one type.
+//! A connected TCP or unix socket as one type.
 
 use std::io;
 use std::mem::MaybeUninit;
@@ -12,18 +12,18 @@ use tokio::net::{TcpStream, UnixStream};
 /// A connected stream socket.
 #[derive(Debug)]
 pub enum Socket {
-    /// TCP.
+    /// A TCP socket.
     Tcp(TcpStream),
     /// A unix socket.
     Unix(UnixStream),
 }
 
 impl Socket {
-    /// Waits until the socket has something to read, or has been closed by the peer. Cancel-safe.
+    /// Waits until the socket has bytes to read, or the peer has closed the connection. Cancel-safe.
     ///
     /// # Errors
     ///
-    /// When the event loop has ended.
+    /// Returns an error if the event loop has ended.
     pub async fn readable(&self) -> io::Result<()> {
         match self {
             Self::Tcp(socket) => socket.ready(Interest::READABLE).await.map(drop),
@@ -31,7 +31,7 @@ impl Socket {
         }
     }
 
-    /// Returns the system's handle of the socket, to set options.
+    /// Returns a reference to the socket for setting socket options.
     #[must_use]
     pub fn raw(&self) -> SockRef<'_> {
         match self {
@@ -41,19 +41,19 @@ impl Socket {
     }
 }
 
-/// Returns whether the kernel has a byte to read on `socket` (1), or the peer has closed (0). Takes
-/// nothing from the socket. The event loop may not have reported the byte or the close yet, so this
-/// is a system call.
+/// Checks in the kernel whether there is a byte to read on `socket`. Returns 1 if there is one, and 0 if
+/// the peer has closed the connection. Does not remove the byte. This is a system call, because the event
+/// loop may not have reported the byte or the close yet.
 ///
 /// # Errors
 ///
-/// `WouldBlock` when there is neither; otherwise the error of the connection.
+/// `WouldBlock` if there is no byte and the connection is open; otherwise the error of the connection.
 #[inline]
 pub fn peek_byte(socket: &SockRef<'_>) -> io::Result<usize> {
     socket.peek(&mut [MaybeUninit::uninit(); 1])
 }
 
-/// Calls the same method on whichever variant it is.
+/// Calls the same method on the socket of either variant.
 macro_rules! each {
     ($self:ident, $io:ident => $call:expr) => {
         match $self.get_mut() {

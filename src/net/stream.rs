@@ -1,6 +1,6 @@
 //! A connection with or without TLS, as one type.
 //!
-//! An enum, not a trait object: each read and write of a transfer passes through here.
+//! The type is an enum and not a trait object, because it is on the path of every read and write.
 
 use std::io;
 use std::pin::Pin;
@@ -11,9 +11,10 @@ use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
 /// A plain socket `S`, or a TLS stream `T` over such a socket.
 #[derive(Debug)]
 pub enum MaybeTls<S, T> {
-    /// No TLS.
+    /// A connection without TLS.
     Plain(S),
-    /// TLS. Boxed: rustls's state takes about a kilobyte, and a plain connection must not reserve it.
+    /// A TLS connection. Boxed, because rustls's state takes about a kilobyte, which a plain connection
+    /// must not reserve.
     Tls(Box<T>),
 }
 
@@ -38,8 +39,7 @@ impl<S> OverSocket<S> for tokio_rustls::client::TlsStream<S> {
 }
 
 impl<S, T: OverSocket<S>> MaybeTls<S, T> {
-    /// Returns the socket, which is below TLS if there is TLS. Bytes read from it or written to it
-    /// directly break the TLS session.
+    /// Returns the underlying socket. With TLS, reading or writing it directly breaks the TLS session.
     #[inline]
     pub fn socket(&self) -> &S {
         match self {

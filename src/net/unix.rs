@@ -1,4 +1,4 @@
-//! The files of unix sockets. The kernel does not remove them when their socket closes.
+//! The files of unix sockets. The kernel does not remove them when the socket closes.
 
 use std::fs;
 use std::io;
@@ -6,12 +6,12 @@ use std::os::unix::fs::FileTypeExt;
 use std::os::unix::net::UnixStream;
 use std::path::Path;
 
-/// Makes `path` free for a new listening socket: removes the socket file that an ended process has
-/// left there. Keeps any other kind of file, which then makes the bind fail.
+/// Makes `path` available for a new listening socket: removes a socket file that an ended process has left
+/// there. A file of another kind is kept, and the bind then fails.
 ///
 /// # Errors
 ///
-/// `AddrInUse` when a process accepts connections there; otherwise the error of the removal.
+/// `AddrInUse` if a process accepts connections on `path`; otherwise the error of the removal.
 pub fn remove_stale(path: &Path) -> io::Result<()> {
     match fs::symlink_metadata(path) {
         Ok(found) if found.file_type().is_socket() => {
@@ -24,7 +24,7 @@ pub fn remove_stale(path: &Path) -> io::Result<()> {
     }
 }
 
-/// Removes the file of a listening socket that this process closes. A failure is logged only: the
+/// Removes the file of a listening socket that this process closes. A failure is only logged, because the
 /// next start removes the file.
 pub fn remove_closed(path: &Path) {
     if let Err(error) = fs::remove_file(path) {

@@ -1,7 +1,7 @@
-//! Why a request could not be sent to OSS, or why OSS did not answer.
+//! Why a request could not be sent to OSS, or why OSS did not respond.
 //!
-//! Each variant has a status, a `Code` for the XML of the answer, and a kind for logs and metrics. The
-//! messages say whose fault it is and whether OSS was reached.
+//! Each variant has an HTTP status, a `Code` for the XML of the error response, and a kind for logs and
+//! metrics. The messages state whose fault the error is and whether OSS was reached.
 
 #![deny(clippy::wildcard_enum_match_arm)]
 
@@ -9,26 +9,28 @@ use std::{fmt, io};
 
 use http::StatusCode;
 
-/// errno(3): no descriptors left in the process or in the system, no memory for sockets, no local port.
+/// Values of errno(3): no free descriptor in the process (EMFILE) or the system (ENFILE), no memory for
+/// sockets (ENOBUFS), no free local port (EADDRNOTAVAIL).
 const EMFILE: i32 = 24;
 const ENFILE: i32 = 23;
 const ENOBUFS: i32 = 105;
 const EADDRNOTAVAIL: i32 = 99;
 
-/// Why the last resolution of an endpoint gave no usable address.
+/// Why the last resolution of an endpoint returned no usable address.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum DnsFailure {
-    /// Nothing has been asked yet, or no answer yet.
+    /// No query was sent yet, or its answer has not arrived.
     Pending,
     /// The name does not exist.
     NxDomain,
-    /// The name server failed or refused.
+    /// The name server reported a failure or rejected the query.
     ServerFailure,
     /// No name server answered in time.
     Timeout,
-    /// The name exists and has no address of the configured family.
+    /// The name exists but has no address of the configured family.
     Empty,
-    /// Every address in the answer is one an endpoint of this kind must not have.
+    /// The DNS answer contains only addresses that are not permitted for this endpoint
+    /// (`endpoint::address_rule`).
     Forbidden,
 }
 
@@ -45,12 +47,12 @@ impl fmt::Display for DnsFailure {
     }
 }
 
-/// Why a request was not answered by OSS.
+/// Why a request got no response from OSS.
 #[derive(Debug)]
 pub enum Error {
     /// The first path segment or the host label of the request is not a served bucket.
     NoSuchBucket,
-    /// The request names no bucket: it would list all of them.
+    /// The request names no bucket, so OSS would list all buckets.
     NoBucket,
     /// The endpoint has no known address.
     Dns(DnsFailure),
@@ -58,23 +60,26 @@ pub enum Error {
     ConnectRefused(io::Error),
     /// No tried address accepted a connection in time.
     ConnectTimeout,
-    /// TLS to the endpoint failed: name, trust, clock or protocol.
+    /// The TLS handshake with the endpoint failed because of the name, the trusted CAs, the clock or the
+    /// protocol.
     Tls(io::Error),
-    /// The connection ended before the first byte of the answer.
+    /// The connection ended before the first byte of the response.
     Reset(hyper::Error),
-    /// The answer is not HTTP that can be passed on.
+    /// The response is not valid HTTP or cannot be passed on; the text is the reason.
     BadAnswer(&'static str),
-    /// The request was sent and no answer began in time.
+    /// The request was sent, but no response began in time.
     FirstByteTimeout,
-    /// The request was sent on a reused connection, and connects to its address or endpoint now fail.
+    /// The request was sent on a reused connection, and new connections to its address or endpoint fail.
     Gone,
-    /// OSS stopped taking the request body.
+    /// OSS stopped reading the request body.
     UploadStalled,
-    /// The client's request body broke off.
+    /// The client's request body ended early.
     ClientBody,
-    /// `max_per_address` requests are already on their way to every address.
+    /// Every address already has `max_per_address` requests in flight, or the proxy has no free descriptor
+    /// or port.
     Busy,
-    /// The endpoint cannot be connected to, and the client's signature forbids another one.
+    /// No connection to the endpoint succeeds, and the client's signature is not valid for another
+    /// endpoint.
     SignatureBound,
     /// The client's signature covers the `Host` it sent, and OSS is sent another one.
     SignatureBoundToHost {
@@ -88,9 +93,9 @@ pub enum Error {
 }
 
 impl Error {
-    /// Classifies the error of a connect: [`Error::ConnectTimeout`]; [`Error::Busy`] when this process or
-    /// machine has no descriptor, memory or port left, which says nothing about the address; else
-    /// [`Error::ConnectRefused`].
+    /// Classifies the error of a connect. Returns [`Error::ConnectTimeout`] after a timeout. Returns
+    /// [`Error::Busy`] if this process or machine has no free descriptor, memory or port, because the
+    /// address did not cause that. Otherwise returns [`Error::ConnectRefused`].
     pub(super) fn from_connect(error: io::Error) -> Self {
         match (error.kind(), error.raw_os_error()) {
             (io::ErrorKind::TimedOut, _) => Self::ConnectTimeout,
@@ -99,8 +104,8 @@ impl Error {
         }
     }
 
-    /// Whether the endpoint cannot be reached: it has no address, or no address accepted a connection.
-    /// Another endpoint may be reachable.
+    /// Whether the endpoint is unreachable: it has no address, or no connection to an address could be
+    /// established. Another endpoint may be reachable.
     pub(super) fn is_unreachable(&self) -> bool {
         match self {
             Self::Dns(_) | Self::ConnectRefused(_) | Self::ConnectTimeout | Self::Tls(_) => true,
@@ -119,7 +124,7 @@ impl Error {
         }
     }
 
-    /// HTTP status of the answer.
+    /// Returns the HTTP status of the error response.
     #[must_use]
     pub fn status(&self) -> StatusCode {
         match self {
@@ -138,7 +143,7 @@ impl Error {
         }
     }
 
-    /// The fixed word for logs, metrics and `x-ossgate-error`.
+    /// Returns the error kind used in logs, metrics and the header field `x-ossgate-error`.
     #[must_use]
     pub fn kind(&self) -> &'static str {
         match self {
@@ -160,7 +165,7 @@ impl Error {
         }
     }
 
-    /// `Code` in the answer's XML.
+    /// Returns the `Code` in the XML of the error response.
     #[must_use]
     pub fn code(&self) -> &'static str {
         match self {
@@ -181,7 +186,7 @@ impl Error {
         }
     }
 
-    /// The message for the client: what happened, whose fault it is, whether OSS was reached.
+    /// Returns the message for the client: what happened, whose fault it is, and whether OSS was reached.
     #[must_use]
     pub fn message(&self) -> String {
         match self {

@@ -1,14 +1,14 @@
-//! The innermost service: OSS over the network.
+//! The innermost service of a route: sends requests to OSS and passes the responses on.
 //!
-//! | Room | What is decided there |
+//! | Module | Responsibility |
 //! | --- | --- |
-//! | [`exchange`] | what OSS is sent, whether it is sent again, how an answer is passed on and resumed |
-//! | [`tiers`] | which host a request goes to: its bucket, and the endpoints that stand in for each other |
-//! | [`link`] | connections to one host: pool, connect, TLS, the body on its way |
-//! | [`endpoint`] | addresses: DNS, health, readiness |
+//! | [`exchange`] | the request sent to OSS, retries, passing on and resuming of responses |
+//! | [`tiers`] | the host that receives a request: its bucket, and which endpoint is used |
+//! | [`link`] | the connections to one host: pool, connect, TLS, transfer of the request body |
+//! | [`endpoint`] | the addresses of an endpoint: DNS, health, readiness |
 //!
-//! A room uses only the rooms below it. Failures are typed ([`error`]); nothing here makes answers of its
-//! own.
+//! Each module uses only the modules below it in this table. Failures are returned as [`error::Error`];
+//! this module never generates error responses.
 
 pub mod endpoint;
 pub mod error;
@@ -33,16 +33,16 @@ pub use crate::origin::exchange::rewrite::Destination;
 use crate::origin::link::host::Host;
 pub use crate::origin::tiers::signed_host::Scheme;
 
-/// A request without an answer of OSS, with what is needed to report that to the client.
+/// A request that got no response from OSS, with the data needed to report the failure to the client.
 #[derive(Debug)]
 pub struct Failed {
-    /// The reason.
+    /// The reason why OSS did not respond.
     pub error: Error,
     /// The context of the request.
     pub context: Arc<RequestContext>,
 }
 
-/// The service of one route's origin.
+/// The origin service of one route.
 #[derive(Clone, Debug)]
 pub struct Origin {
     endpoints: Arc<[Box<str>]>,
@@ -50,7 +50,7 @@ pub struct Origin {
 }
 
 impl Origin {
-    /// Creates the service. `endpoints` are their names, best first.
+    /// Creates the service. `endpoints` are the endpoint names, best first.
     #[must_use]
     pub(crate) fn new(endpoints: Arc<[Box<str>]>, exchange: Exchange) -> Self {
         Self {
@@ -59,30 +59,31 @@ impl Origin {
         }
     }
 
-    /// The names of the endpoints, best first; more than one with `fallback`.
+    /// Returns the names of the endpoints, best first. There are several only with `fallback`.
     #[must_use]
     pub fn endpoints(&self) -> &[Box<str>] {
         &self.endpoints
     }
 
-    /// The hosts of the buckets that the config names, at all endpoints.
+    /// Returns the hosts of the buckets that the config names, at all endpoints.
     pub(crate) fn named_hosts(&self) -> impl Iterator<Item = &Arc<Host>> {
         let named = self.exchange.buckets().named();
         named.flat_map(|tiers| tiers.hosts())
     }
 
-    /// The place among [`Origin::endpoints`] of the endpoint in use; where buckets differ, of the one
-    /// furthest down.
+    /// Returns the index in [`Origin::endpoints`] of the endpoint in use. If buckets use different
+    /// endpoints, returns the highest (worst) index.
     #[must_use]
     pub fn active_endpoint(&self) -> usize {
         self.exchange.buckets().active_tier()
     }
 
-    /// Where `request` would be sent.
+    /// Returns the destination to which `request` would be sent.
     ///
     /// # Errors
     ///
-    /// [`Error::NoSuchBucket`], [`Error::NoBucket`] and [`Error::SignatureBoundToHost`].
+    /// [`Error::NoSuchBucket`] if the bucket is not served, [`Error::NoBucket`] if the request names none,
+    /// [`Error::SignatureBoundToHost`] if its signature is for another host.
     pub fn destination(&self, request: &HeadToSend<'_>) -> Result<Destination, Error> {
         self.exchange.destination(request)
     }
@@ -91,7 +92,8 @@ impl Origin {
 impl Service<Request> for Origin {
     type Response = Response;
     type Error = Failed;
-    // Boxed: the future of an async block has no name, and its size stays out of the layers above.
+    // Boxed, because the future of an async block has no name, and so that the futures of the outer layers
+    // stay small.
     type Future = Pin<Box<dyn Future<Output = Result<Response, Failed>> + Send>>;
 
     fn poll_ready(&mut self, _cx: &mut Context<'_>) -> Poll<Result<(), Failed>> {

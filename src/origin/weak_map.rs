@@ -1,16 +1,16 @@
-//! A map of shared values that forgets those nobody uses any more.
+//! A map of weak references. Entries whose value was dropped are removed from time to time.
 //!
-//! Unused entries are removed when the map has doubled since the last time, so that an insertion costs
-//! constant time on average: with ten thousand routes, a scan at each insertion would be quadratic.
+//! The map removes such entries when its size has doubled since the last removal, so that an insertion
+//! costs constant time on average. With ten thousand routes, a scan at each insertion would be quadratic.
 
 use std::collections::HashMap;
 use std::hash::Hash;
 use std::sync::{Arc, Weak};
 
-/// Entries from which on the map looks for unused ones.
+/// The number of entries at which the map first removes unused entries.
 const FIRST_SCAN: usize = 64;
 
-/// Values by key, as long as somebody holds them.
+/// Values by key. The map does not keep a value alive.
 #[derive(Debug)]
 pub(super) struct WeakMap<K, V> {
     entries: HashMap<K, Weak<V>>,
@@ -27,12 +27,12 @@ impl<K, V> Default for WeakMap<K, V> {
 }
 
 impl<K: Eq + Hash, V> WeakMap<K, V> {
-    /// Returns the value of `key`, if somebody still holds it.
+    /// Returns the value of `key`, if it is still in use.
     pub(super) fn get(&self, key: &K) -> Option<Arc<V>> {
         self.entries.get(key)?.upgrade()
     }
 
-    /// Inserts a value; the map does not keep it alive.
+    /// Inserts a value without keeping it alive.
     pub(super) fn insert(&mut self, key: K, value: &Arc<V>) {
         if self.entries.len() >= self.next_scan {
             self.entries.retain(|_, value| value.strong_count() > 0);
@@ -41,7 +41,7 @@ impl<K: Eq + Hash, V> WeakMap<K, V> {
         self.entries.insert(key, Arc::downgrade(value));
     }
 
-    /// All values that somebody holds.
+    /// Returns all values that are still in use.
     pub(super) fn values(&self) -> impl Iterator<Item = Arc<V>> {
         self.entries.values().filter_map(Weak::upgrade)
     }

@@ -1,9 +1,8 @@
-//! Moves finished requests from the workers to the access log without delaying the workers.
+//! Passes finished requests from the workers to the access log without delaying the workers.
 //!
-//! Each worker collects records in a batch of its own. It sends whole batches over a bounded channel to
-//! one writer thread, which formats and writes them. When the writer cannot keep up, the channel is full
-//! and the batch is dropped. Its records are counted, and the writer logs their number with its next
-//! batch.
+//! Each worker collects records in its own batch. It sends complete batches over a bounded channel to one
+//! writer thread, which formats and writes them. If the writer is too slow, the channel is full and the
+//! batch is dropped. The number of dropped records is counted, and the writer logs it with its next batch.
 
 use std::cell::RefCell;
 use std::io::Write;
@@ -22,12 +21,12 @@ use crate::telemetry::line;
 use crate::telemetry::metrics::RequestMetrics;
 use crate::telemetry::sink::SharedSink;
 
-/// The number of records a worker collects before it sends them to the writer.
+/// The number of records that a worker collects before it sends them to the writer.
 const BATCH: usize = 64;
-/// The maximum number of batches in the channel: about 65 000 requests, some 30 MiB. On the busiest
-/// machine that is a second or more.
+/// The maximum number of batches in the channel: about 65,000 requests, which take about 30 MiB of memory.
+/// On the busiest machine this is at least one second of traffic.
 const WAITING: usize = 1024;
-/// How long the shutdown waits for the last lines.
+/// The maximum time that the shutdown waits for the last lines.
 const LAST_LINES: Duration = Duration::from_secs(2);
 
 type Batch = Vec<Arc<RequestContext>>;
@@ -39,12 +38,12 @@ thread_local! {
 /// The part of the access log that the workers use.
 #[derive(Debug)]
 pub struct AccessLog {
-    /// `None` when no access log is written and requests are only counted.
+    /// The channel to the writer. `None` if no access log is written and requests are only counted.
     batches: Option<SyncSender<Batch>>,
     metrics: Option<Arc<RequestMetrics>>,
     /// The number of lost lines that the writer has not logged yet.
     unreported: Arc<AtomicU64>,
-    /// The number of lost lines that the writer has logged, since the process started.
+    /// The number of lost lines that the writer has logged since the process started.
     lost_lines: Arc<AtomicU64>,
 }
 
@@ -52,16 +51,16 @@ pub struct AccessLog {
 #[derive(Debug)]
 pub struct Writer {
     thread: JoinHandle<()>,
-    /// Disconnected when the thread ends. Nothing is ever sent.
+    /// A channel on which nothing is sent. It is disconnected when the thread ends.
     end: Mutex<Receiver<()>>,
 }
 
-/// Starts the access log. The writer is `None` when `format` is off, and the whole result is `None` when
-/// there is no `metrics` either, which counts the same requests.
+/// Starts the access log. The writer is `None` if `format` is `Off`. The whole result is `None` if
+/// `metrics`, which counts the same requests, is `None` too.
 ///
 /// # Errors
 ///
-/// The error of the system when the writer thread cannot be started.
+/// The error of the system if the writer thread cannot be started.
 pub fn start(
     format: AccessFormat,
     sink: SharedSink,
@@ -100,8 +99,8 @@ pub fn start(
 }
 
 impl Writer {
-    /// Waits until all batches are written, for two seconds at most: the log may be a pipe whose reader
-    /// has stopped. Every [`AccessLog`] must be dropped before.
+    /// Waits until all batches are written, but at most two seconds, because the log may be a pipe whose
+    /// reader has stopped. Every [`AccessLog`] must be dropped first.
     pub fn finish(self) {
         let end = self
             .end
@@ -119,7 +118,7 @@ impl Writer {
 
 impl Recorder for AccessLog {
     fn record(&self, context: Arc<RequestContext>) {
-        // `try_with`: a body can be dropped while its worker thread is being torn down.
+        // `try_with`, because a body may be dropped while its worker thread exits.
         let pushed = PENDING.try_with(|pending| {
             let mut pending = pending.borrow_mut();
             pending.push(context);
@@ -134,7 +133,7 @@ impl Recorder for AccessLog {
 }
 
 impl AccessLog {
-    /// Sends the batch of the calling worker thread to the writer. Each worker calls it a few times a
+    /// Sends the batch of the calling worker thread to the writer. Each worker calls this a few times per
     /// second and at its end.
     pub fn flush(&self) {
         PENDING.with_borrow_mut(|pending| {
@@ -144,7 +143,7 @@ impl AccessLog {
         });
     }
 
-    /// Returns the number of lines lost since the process started.
+    /// Returns the counter of lost lines since the process started.
     #[must_use]
     pub fn lost_lines(&self) -> Arc<AtomicU64> {
         Arc::clone(&self.lost_lines)
@@ -175,7 +174,7 @@ fn wall_clock() -> SystemTime {
     SystemTime::now()
 }
 
-/// The writer's references to the counters of [`AccessLog`].
+/// The counters of [`AccessLog`] that the writer updates.
 struct Losses {
     unreported: Arc<AtomicU64>,
     lost_lines: Arc<AtomicU64>,

@@ -1,7 +1,7 @@
-//! Logs and counts panics. Every panic is a fault of the proxy.
+//! Logs and counts panics. Every panic is a bug in the proxy.
 //!
-//! A panic in the task of a connection ends that connection only. When a panic ends a worker thread, the
-//! supervisor finds the ended thread and shuts the process down in order.
+//! A panic in the task of a connection ends only that connection. If a panic ends a worker thread, the
+//! supervisor detects the ended thread and shuts the process down in order.
 
 use std::backtrace::{Backtrace, BacktraceStatus};
 use std::panic::PanicHookInfo;
@@ -32,7 +32,7 @@ fn note(panic: &PanicHookInfo<'_>) {
         .copied()
         .or_else(|| payload.downcast_ref::<String>().map(String::as_str))
         .unwrap_or_default();
-    // Captured only when RUST_BACKTRACE is set.
+    // A backtrace is captured only if RUST_BACKTRACE is set.
     let backtrace = Backtrace::capture();
     if backtrace.status() == BacktraceStatus::Captured {
         tracing::error!(thread, place, message, %backtrace, "a fault of the proxy: please report it");

@@ -1,7 +1,7 @@
-//! Formats one line of the access log: JSON, or nginx's `combined` byte for byte.
+//! Formats one line of the access log, as JSON or exactly as nginx's `combined` format.
 //!
-//! Pure: the input is a finished request and the wall-clock time of its end. The field names are a
-//! contract, because scripts of users depend on them. Path and Referer are masked ([`super::mask`]).
+//! No I/O: the input is a finished request and the wall-clock time of its end. The field names must not
+//! change, because users' scripts depend on them. Path and Referer are masked ([`super::mask`]).
 
 use std::io::Write;
 use std::time::Duration;
@@ -11,10 +11,10 @@ use http::Version;
 use crate::http::context::{Outcome, RequestContext};
 use crate::telemetry::mask::append_masked;
 
-/// The status nginx logs when the client disconnected before the response.
+/// The status that nginx logs when the client disconnects before the response.
 const CLIENT_GONE: u16 = 499;
 
-/// Appends the JSON line of `context`. `unix_millis` is the time the request ended, in milliseconds since
+/// Appends the JSON line of `context`. `unix_millis` is the end time of the request, in milliseconds since
 /// 1970.
 pub fn append_json(line: &mut Vec<u8>, context: &RequestContext, unix_millis: u64) {
     let outcome = context.outcome();
@@ -101,7 +101,7 @@ pub fn append_json(line: &mut Vec<u8>, context: &RequestContext, unix_millis: u6
     line.extend_from_slice(b"}\n");
 }
 
-/// Appends the `combined` line of `context`. `unix_millis` is as in [`append_json`].
+/// Appends the `combined` line of `context`. `unix_millis` has the same meaning as in [`append_json`].
 pub fn append_combined(line: &mut Vec<u8>, context: &RequestContext, unix_millis: u64) {
     let outcome = context.outcome();
     match context.client {
@@ -134,11 +134,11 @@ pub fn append_combined(line: &mut Vec<u8>, context: &RequestContext, unix_millis
 }
 
 fn append(line: &mut Vec<u8>, text: std::fmt::Arguments<'_>) {
-    // Writing to a `Vec` does not fail.
+    // Writing to a `Vec` never fails.
     drop(line.write_fmt(text));
 }
 
-/// Appends `text` with nginx's default escape: `"`, `\` and all bytes outside printable ASCII become
+/// Appends `text` with nginx's default escaping: `"`, `\` and all bytes outside printable ASCII become
 /// `\xHH`.
 fn append_nginx(line: &mut Vec<u8>, text: &[u8]) {
     for byte in text {
@@ -213,14 +213,15 @@ impl Json<'_> {
                 }
             }
             for byte in chunk.invalid() {
-                // JSON has no form for bytes that are not UTF-8. The escape keeps their value.
+                // JSON cannot represent bytes that are not UTF-8, so they are written as an escape that
+                // shows their value.
                 append(self.line, format_args!("\\\\x{byte:02x}"));
             }
         }
         self.line.push(b'"');
     }
 
-    /// Appends the field unless `value` is empty.
+    /// Appends the field, unless `value` is empty.
     fn optional(&mut self, name: &str, value: &[u8]) {
         if !value.is_empty() {
             self.text(name, value);
@@ -242,8 +243,8 @@ impl Json<'_> {
 
 /// Returns year, month and day for a number of days since 1970-01-01 (proleptic Gregorian calendar).
 fn civil(days: u64) -> (u64, u64, u64) {
-    // Counted from 0000-03-01, so that the leap day is the last day of a year. 400 years are 146 097
-    // days.
+    // Days are counted from 0000-03-01, so that the leap day is the last day of a year. 400 years have
+    // 146,097 days.
     let shifted = days + 719_468;
     let era = shifted / 146_097;
     let day_of_era = shifted % 146_097;
@@ -272,7 +273,7 @@ fn rfc3339(unix_millis: u64) -> String {
     )
 }
 
-/// Returns `YYYYMMDDTHHMMSSZ` for a time in seconds since 1970, the format of signatures.
+/// Returns the time `unix_seconds` (since 1970) in the format of signatures, `YYYYMMDDTHHMMSSZ`.
 #[must_use]
 pub fn basic_time(unix_seconds: u64) -> String {
     let text = rfc3339(unix_seconds * 1000);

@@ -1,9 +1,9 @@
 //! Masks the secrets in a request target before it is logged.
 //!
-//! A presigned URL gives access to the object until it expires, and a reader of the log must not get that
-//! access. Names and their order stay; the values of signatures, tokens and policies become `*`.
+//! A presigned URL gives access to the object until it expires, and readers of the log must not get that
+//! access. The values of signatures, tokens and policies become `*`; names and their order are unchanged.
 
-/// The query names whose values are secrets, in lower case.
+/// The query parameters whose values are secrets, in lower case.
 const SECRET: [&str; 12] = [
     "signature",
     "x-oss-signature",
@@ -19,7 +19,7 @@ const SECRET: [&str; 12] = [
     "key2",
 ];
 
-/// Appends `target` to `line` with the values of secret query names masked.
+/// Appends `target` to `line`, with the values of secret query parameters masked.
 pub fn append_masked(line: &mut Vec<u8>, target: &[u8]) {
     let mut parts = target.splitn(2, |byte| *byte == b'?');
     line.extend_from_slice(parts.next().unwrap_or_default());
@@ -39,8 +39,8 @@ pub fn append_masked(line: &mut Vec<u8>, target: &[u8]) {
     }
 }
 
-/// Whether the value of the query name `name` is a secret. The name is compared as a server reads it:
-/// percent-decoded and without case.
+/// Whether the value of the query parameter `name` is a secret. The name is percent-decoded and compared
+/// without regard to case, as a server does.
 fn is_secret(name: &[u8]) -> bool {
     let decoded: Vec<u8> = percent_encoding::percent_decode(name).collect();
     SECRET

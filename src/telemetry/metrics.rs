@@ -1,8 +1,8 @@
-//! Request counters, kept for each worker and merged when they are scraped.
+//! Request counters, kept per worker and merged for each scrape.
 //!
-//! A worker counts a whole batch of finished requests at once, under its own lock, which only a scrape
-//! contends for. Labels come from the config and from fixed lists, never from a client: a method that is
-//! not in the list is `other`.
+//! A worker counts a whole batch of finished requests at once, under its own lock. Only a scrape competes
+//! for this lock. Label values come from the config and from fixed lists, never from a client: a method
+//! that is not in the list is counted as `other`.
 
 use std::cell::OnceCell;
 use std::collections::BTreeMap;
@@ -17,7 +17,7 @@ use prometheus_client::metrics::MetricType;
 
 use crate::http::context::{Outcome, RequestContext};
 
-/// The upper bounds of the time histograms, in seconds.
+/// The upper bounds of the histogram buckets, in seconds.
 const BOUNDS: [f64; 12] = [
     0.001, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 10.0, 60.0,
 ];
@@ -26,10 +26,10 @@ thread_local! {
     static OWN: OnceCell<Arc<Mutex<Counts>>> = const { OnceCell::new() };
 }
 
-/// A histogram of times.
+/// A histogram of durations.
 #[derive(Clone, Debug, Default)]
 struct Times {
-    /// One count for each bound, and one for all times above the last bound.
+    /// One count for each bound, and one for all durations above the last bound.
     buckets: [u64; BOUNDS.len() + 1],
     sum: f64,
 }
@@ -108,10 +108,21 @@ impl PerRoute {
 /// The counters of one worker.
 #[derive(Debug, Default)]
 struct Counts {
-    /// By route name. Requests without a route have the empty name.
+    /// The counters by route name. Requests without a route are counted under the empty name.
     routes: BTreeMap<Arc<str>, PerRoute>,
     refusals: BTreeMap<&'static str, u64>,
-    idle_upstream: u64,
+    gauges: WorkerGauges,
+}
+
+/// The values that each worker thread reports about itself.
+#[derive(Clone, Copy, Debug, Default)]
+pub struct WorkerGauges {
+    /// The number of idle upstream connections.
+    pub idle_upstream: usize,
+    /// The number of bytes of request bodies kept for a retry.
+    pub retry_buffer: usize,
+    /// The number of request bodies that were not kept because the limit was reached. It never decreases.
+    pub retry_declined: u64,
 }
 
 impl Counts {
@@ -142,7 +153,9 @@ impl Counts {
         for (kind, count) in &other.refusals {
             *self.refusals.entry(kind).or_default() += count;
         }
-        self.idle_upstream += other.idle_upstream;
+        self.gauges.idle_upstream += other.gauges.idle_upstream;
+        self.gauges.retry_buffer += other.gauges.retry_buffer;
+        self.gauges.retry_declined += other.gauges.retry_declined;
     }
 }
 
@@ -158,7 +171,7 @@ fn method(method: &Method) -> &'static str {
     }
 }
 
-/// The counters of all workers.
+/// The request counters of all workers.
 #[derive(Debug, Default)]
 pub struct RequestMetrics {
     workers: Mutex<Vec<Arc<Mutex<Counts>>>>,
@@ -174,11 +187,9 @@ impl RequestMetrics {
         });
     }
 
-    /// Sets the number of idle upstream connections of the calling worker thread.
-    pub fn note_idle(&self, connections: usize) {
-        self.with_own(|counts| {
-            counts.idle_upstream = u64::try_from(connections).unwrap_or(u64::MAX);
-        });
+    /// Sets the gauges of the calling worker thread.
+    pub fn note_worker(&self, gauges: WorkerGauges) {
+        self.with_own(|counts| counts.gauges = gauges);
     }
 
     fn with_own(&self, act: impl FnOnce(&mut Counts)) {
@@ -288,9 +299,18 @@ impl Collector for RequestMetrics {
                 .encode_family(&[("reason", *kind)])?
                 .encode_counter::<NoLabelSet, _, u64>(count, None)?;
         }
+        let gauge = |size: usize| i64::try_from(size).unwrap_or(i64::MAX);
         let help = "Idle connections to OSS";
         encoder
             .encode_descriptor("upstream_idle_connections", help, None, MetricType::Gauge)?
-            .encode_gauge(&i64::try_from(all.idle_upstream).unwrap_or(i64::MAX))
+            .encode_gauge(&gauge(all.gauges.idle_upstream))?;
+        let help = "Bytes of request bodies kept until their answer begins";
+        encoder
+            .encode_descriptor("retry_buffer_bytes", help, None, MetricType::Gauge)?
+            .encode_gauge(&gauge(all.gauges.retry_buffer))?;
+        let help = "Request bodies not kept because server.retry_buffer was full";
+        encoder
+            .encode_descriptor("retry_buffer_declined", help, None, MetricType::Counter)?
+            .encode_counter::<NoLabelSet, _, u64>(&all.gauges.retry_declined, None)
     }
 }

@@ -1,10 +1,10 @@
 //! Logs and metrics: events ([`init`]), one line for each request ([`access_log`]), and request counters
 //! ([`metrics`]).
 //!
-//! Events go through `tracing` and a bounded queue to the error log. The queue drops events when the log
-//! accepts none, such as the pipe of a stopped reader, because a log must not delay traffic. Lines of the
-//! access log do not go through `tracing`. A thread of their own formats and writes them, because a
-//! formatted event costs a request several microseconds.
+//! Events pass through `tracing` and a bounded queue to the error log. The queue drops events while the log
+//! output blocks, for example a pipe whose reader has stopped, because logging must not delay traffic.
+//! Access log lines do not pass through `tracing`: formatting an event there costs the request several
+//! microseconds. A separate thread formats and writes them.
 
 pub mod access_log;
 pub mod faults;
@@ -27,13 +27,13 @@ use tracing_subscriber::reload;
 use crate::config::Level;
 use crate::telemetry::sink::SharedSink;
 
-/// The maximum number of events in the queue. More are dropped and counted.
+/// The maximum number of events in the queue. Further events are dropped and counted.
 const WAITING: usize = 4096;
 
-/// The sink of the events, used by the thread of the queue. It also logs how many events were dropped.
+/// Writes the queued events to the sink, and logs how many events were dropped.
 struct EventSink {
     sink: SharedSink,
-    /// The number of dropped events that has been logged.
+    /// The number of dropped events that were already logged.
     reported: usize,
 }
 
@@ -62,7 +62,7 @@ impl Write for EventSink {
 /// The counter of dropped events; set by [`init`].
 static LOST: OnceLock<ErrorCounter> = OnceLock::new();
 
-/// Returns the number of events dropped since the process started because the queue was full.
+/// Returns the number of events dropped because the queue was full, since the process started.
 #[must_use]
 pub fn lost_events() -> usize {
     LOST.get().map_or(0, ErrorCounter::dropped_lines)
@@ -79,14 +79,14 @@ fn filter(level: Level) -> Targets {
         Level::Debug => LevelFilter::DEBUG,
         Level::Trace => LevelFilter::TRACE,
     };
-    // h2 quotes header fields it rejects, signatures included, and it warns once for each client that
-    // floods it.
+    // h2 logs the header fields that it rejects, including signatures. It also logs a warning for each
+    // client that floods it. Therefore only its errors are logged.
     Targets::new()
         .with_default(level)
         .with_target("h2", LevelFilter::ERROR)
 }
 
-/// Sets the level from which events are logged.
+/// Sets the lowest level of events that are logged.
 pub fn set_level(level: Level) {
     if let Some(handle) = LEVEL.get()
         && let Err(error) = handle.reload(filter(level))
@@ -95,9 +95,9 @@ pub fn set_level(level: Level) {
     }
 }
 
-/// Starts to log events of `level` and above to `sink`. Only the first call in a process has an effect.
+/// Starts logging events of `level` and above to `sink`. Only the first call in a process has an effect.
 ///
-/// Dropping the returned guard waits until the queue is written, for about a second at most.
+/// Dropping the returned guard waits until the queue is written, but not longer than about a second.
 pub fn init(level: Level, sink: SharedSink) -> WorkerGuard {
     let sink = EventSink { sink, reported: 0 };
     let (queue, guard) = NonBlockingBuilder::default()
@@ -113,7 +113,7 @@ pub fn init(level: Level, sink: SharedSink) -> WorkerGuard {
     if LEVEL.set(handle).is_err() {
         return guard;
     }
-    // Fails when a subscriber is already set, as in tests with several proxies in one process.
+    // Fails if a subscriber is already set, for example in tests with several proxies in one process.
     drop(tracing::subscriber::set_global_default(subscriber));
     guard
 }

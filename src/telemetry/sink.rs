@@ -1,14 +1,14 @@
 //! The output of a log: standard output, standard error, or a file that can be reopened.
 //!
-//! A file is opened for appending and written in whole lines. So a rotation (rename, then reopen) loses
-//! nothing, and two processes can share the file during an upgrade.
+//! A file is opened for appending and written in whole lines. Therefore a rotation (rename, then reopen)
+//! loses no lines, and two processes can share the file during an upgrade.
 
 use std::fs::{File, OpenOptions};
 use std::io::{self, Write};
 use std::path::PathBuf;
 use std::sync::{Arc, Mutex, PoisonError};
 
-/// A log output. Clones write to the same output, and a reopened file is reopened for all of them.
+/// A log output. Clones write to the same output; reopening the file affects all clones.
 #[derive(Clone, Debug)]
 pub struct SharedSink(Output);
 
@@ -22,8 +22,8 @@ enum Output {
 #[derive(Debug)]
 struct LogFile {
     path: PathBuf,
-    /// Locked to read or replace the reference, never while writing. So a disk that hangs does not block
-    /// [`SharedSink::reopen`].
+    /// Locked only to read or replace the reference, never during a write. Therefore a disk that hangs does
+    /// not block [`SharedSink::reopen`].
     file: Mutex<Arc<File>>,
 }
 
@@ -34,34 +34,34 @@ impl LogFile {
 }
 
 impl SharedSink {
-    /// Returns standard output.
+    /// Creates a sink for standard output.
     #[must_use]
     pub fn stdout() -> Self {
         Self(Output::Stdout)
     }
 
-    /// Returns standard error.
+    /// Creates a sink for standard error.
     #[must_use]
     pub fn stderr() -> Self {
         Self(Output::Stderr)
     }
 
-    /// Opens the file at `path` and creates it when it is missing.
+    /// Opens the file at `path`, and creates it if it does not exist.
     ///
     /// # Errors
     ///
-    /// The error of the system when the file cannot be opened for appending.
+    /// The error of the system if the file cannot be opened for appending.
     pub fn file(path: PathBuf) -> io::Result<Self> {
         let file = Mutex::new(open(&path)?);
         Ok(Self(Output::File(Arc::new(LogFile { path, file }))))
     }
 
-    /// Opens the file again, after a rotation. Does nothing for the standard streams. Does not wait for
-    /// a write in progress.
+    /// Reopens the file after a rotation. Does nothing for the standard streams. Does not wait for a write
+    /// in progress.
     ///
     /// # Errors
     ///
-    /// The error of the system when the file cannot be opened. The old file stays in use then.
+    /// The error of the system if the file cannot be opened. In this case the old file stays in use.
     pub fn reopen(&self) -> io::Result<()> {
         if let Output::File(log) = &self.0 {
             let file = open(&log.path)?;

@@ -1,6 +1,6 @@
 //! Every shipped example loads, and none does once one of its keys is wrong.
 //!
-//! Rows: each example as it is; an unknown key in each table; a value of another type at each key; each file cut
+//! Rows: each example, and the README, as it is; an unknown key in each table; a value of another type at each key; each file cut
 //! off at each place; the defaults of the minimal example; the names of the multi-bucket example.
 
 use ossgate::config::{Address, Addressing, BucketPattern, Buckets, HostPattern, Problems, Sink};
@@ -18,6 +18,26 @@ fn every_example_loads_without_a_warning() {
             .read(&files.place(&text))
             .unwrap_or_else(|problems| panic!("{name}\n{problems}"));
         assert_eq!(lines(&loaded.warnings), [""; 0], "{name}");
+    }
+}
+
+/// The README shows the minimal example, and policies that go inside its route.
+#[test]
+fn the_configs_in_the_readme_load() {
+    let readme = concat!(env!("CARGO_MANIFEST_DIR"), "/README.md");
+    let readme = std::fs::read_to_string(readme).unwrap();
+    let blocks: Vec<&str> = readme
+        .split("```toml\n")
+        .skip(1)
+        .map(|block| block.split("```").next().unwrap())
+        .collect();
+    let [minimal, policies] = blocks[..] else {
+        panic!("two blocks: {blocks:?}")
+    };
+    let files = Files::new();
+    for text in [minimal.to_owned(), format!("{minimal}\n{policies}")] {
+        let loaded = files.read(&files.place(&text));
+        loaded.unwrap_or_else(|problems| panic!("{text}\n{problems}"));
     }
 }
 

@@ -1,4 +1,4 @@
-"""One of three addresses of OSS fails in each way there is: no read fails."""
+"""One of three OSS addresses fails, in each possible way. No read may fail."""
 
 from load import Load, long_get
 from process import Origin, Ossgate, free_ports, until
@@ -6,13 +6,13 @@ from settings import toml
 
 SICK = "127.0.3.1"
 MIX = {"keep": 60, "new": 25, "put": 15}
-# The number of downloads in flight, from all addresses, when one begins to fail.
+# The number of slow downloads in flight, spread over all addresses, when one address begins to fail.
 DOWNLOADS = 24
 FAULTS = {
     "refuse": {},
     "blackhole": {},
     "delay": {"seconds": 5},
-    # Every fourth request. If each were reset, the proxy would avoid the address after the first.
+    # Only every fourth request is reset. Otherwise the proxy would avoid the address after the first one.
     "reset": {"after": 1000, "every": 4},
 }
 
@@ -27,7 +27,7 @@ async def run(bench):
 
 
 async def one_fault(bench, origin, name, facts, count, rate):
-    """Starts a node, lets it use all three addresses, and applies the fault under load."""
+    """Starts a node, sends load until all three addresses are in use, and applies the fault under load."""
     port = free_ports(1)[0]
     node = bench.keep(Ossgate(bench.binary, bench.directory, name))
     node.start(toml(origin, [f"127.0.0.1:{port}"]))
@@ -46,7 +46,7 @@ async def one_fault(bench, origin, name, facts, count, rate):
     await until(lambda: is_downloading(stats, used.get("large", 0)), 5, f"{name}: a download runs from the address")
     await origin.fault(SICK, name, **facts)
     await load.loop(count)
-    # The fault lasts until all requests have ended: a slow answer must arrive and not be replaced.
+    # The fault lasts until all requests have ended, so that slow responses arrive and are not replaced.
     await load.settle()
     during = await stats()
     await origin.fault(SICK, "ok")
@@ -60,7 +60,7 @@ async def one_fault(bench, origin, name, facts, count, rate):
         used = await stats()
 
         async def is_back():
-            # More requests at once than there are idle connections to the other addresses.
+            # These are more concurrent requests than idle connections to the other addresses.
             await Load([("127.0.0.1", port)], 5000, MIX).run(200)
             return (await stats()).get("requests", 0) > used.get("requests", 0)
         bench.figures["back_s"] = round(await until(is_back, 70, f"{name}: the address is used again"), 1)
@@ -79,8 +79,8 @@ def judge(bench, name, tally):
     bench.figures["puts"] = bench.figures.get("puts", 0) + tally.done["put"] + len(puts)
     bench.figures["puts_failed"] = bench.figures.get("puts_failed", 0) + len(puts)
     bench.problems += [f"{name}: {line}" for line in tally.problems(reads)]
-    # An upload may fail only after its first byte was sent, and then with a status. A slow answer breaks no
-    # upload. A failed connect has sent no byte, so only uploads in flight at that moment are lost.
+    # An upload may fail only after its first byte was sent, and only with a status. A slow response breaks no
+    # upload. A failed connect has sent no byte, so only uploads in flight at that moment may fail.
     without_code = [one for one in puts if one.reason not in ("5xx", "status")]
     bench.problems += [f"{name}, without a code: {line}" for line in tally.problems(without_code)]
     most = {"delay": 0, "refuse": 4, "blackhole": 4}.get(name, len(puts))

@@ -1,4 +1,5 @@
-"""File descriptors run out: the process neither spins nor crashes, and serves every request afterwards."""
+"""A process without free file descriptors neither spins nor crashes. Afterwards it serves every
+request."""
 
 import asyncio
 import resource
@@ -13,7 +14,7 @@ LIMIT, CONNECTIONS, SECONDS = 256, 1000, 4
 
 
 async def run(bench):
-    # By default `max_connections` follows from the limit of descriptors. The other config asks for more.
+    # The default of `max_connections` follows from the descriptor limit. The second config asks for more.
     for name, more in (("default", ""), ("unlimited", "max_connections = 100000")):
         await exhaust(bench, name, more)
 
@@ -29,7 +30,7 @@ async def exhaust(bench, name, more):
     try:
         await node.started_at("127.0.0.1", port)
     except Exception as problem:
-        # The process may reject a config that asks for more than its limit. The case ends there.
+        # The process may reject a config that asks for more than its limit. This ends the case.
         if name == "unlimited" and "max_connections" in process.last_words():
             bench.figures["unlimited"] = "refused"
             return
@@ -67,7 +68,7 @@ async def exhaust(bench, name, more):
 
 
 async def hold(port, asks):
-    """Holds a connection open. Every second one has a request in flight."""
+    """Opens a connection and keeps it open. With `asks`, it has a request in flight."""
     try:
         _, writer = await open_streams("127.0.0.1", port)
     except Failure:

@@ -6,7 +6,8 @@ import struct
 
 
 class Dns(asyncio.DatagramProtocol):
-    """`names` maps a name, or "*", to its addresses. A name without addresses gets NXDOMAIN."""
+    """`names` maps a name, or "*" for all other names, to its addresses. A name without an entry gets
+    NXDOMAIN."""
 
     def __init__(self):
         self.names = {}
@@ -24,7 +25,7 @@ class Dns(asyncio.DatagramProtocol):
         kind = struct.unpack_from("!H", data, end)[0]
         known = self.names.get(name, self.names.get("*"))
         addresses = (known or []) if kind == 1 else []
-        # The flags QR, RD and RA. NXDOMAIN only if the name has no record of any kind.
+        # The flags are QR, RD and RA. The response code is NXDOMAIN only if the name is not scripted.
         flags = 0x8180 | (3 if known is None else 0)
         head = data[:2] + struct.pack("!HHHHH", flags, 1, len(addresses), 0, 0)
         turn = self.queries % max(len(addresses), 1)

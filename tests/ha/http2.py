@@ -1,7 +1,7 @@
-"""A minimal HTTP/2 client in clear text, with prior knowledge.
+"""A minimal HTTP/2 client without TLS, with prior knowledge. RFC 9113, RFC 7541.
 
-Of an answer's fields it reads only the status, which comes first. A dynamic table of size zero keeps the
-server from referring to fields of earlier answers. RFC 9113, RFC 7541.
+Of a response's header block it reads only the status, which is the first field. The client announces a dynamic
+table of size zero, so the server cannot refer to fields of earlier responses.
 """
 
 import asyncio
@@ -13,7 +13,7 @@ PREFACE = b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n"
 DATA, HEADERS, RST_STREAM, SETTINGS, PING, GOAWAY, WINDOW_UPDATE = 0, 1, 3, 4, 6, 7, 8
 END_STREAM, ACK, END_HEADERS = 1, 1, 4
 REFUSED_STREAM = 7
-# Indices 8 to 14 of the static table of HPACK.
+# The indices 8 to 14 of HPACK's static table: fields `:status` with a value.
 STATUSES = {0x88: 200, 0x89: 204, 0x8A: 206, 0x8B: 304, 0x8C: 400, 0x8D: 404, 0x8E: 500}
 WINDOW, CONNECTION_WINDOW = 65535, 1 << 24
 
@@ -34,18 +34,19 @@ def fields(pairs):
 
 
 def status_of(block):
-    while block and block[0] & 0xE0 == 0x20:  # a size update of the dynamic table
+    while block and block[0] & 0xE0 == 0x20:  # skips a size update of the dynamic table
         block = block[1:]
     if block and block[0] in STATUSES:
         return STATUSES[block[0]]
-    # A literal value with the name of index 8. Statuses of OSS and the proxy have three digits.
+    # A literal value with the name of index 8 (`:status`). The statuses of OSS and the proxy have three
+    # digits.
     if len(block) > 5 and block[0] in (0x48, 0x08, 0x18):
         return int(block[2:5]) if block[1] == 3 else huffman_digits(block[2 : 2 + (block[1] & 0x7F)])
     return 0
 
 
 def huffman_digits(coded):
-    """Decodes digits, of which 0 to 2 have five bits and the others six."""
+    """Decodes Huffman-coded digits: 0 to 2 have five bits, the others six."""
     bits, digits = "".join(f"{one:08b}" for one in coded), ""
     while len(bits) >= 5 and len(digits) < 3:
         if bits[:5] in ("00000", "00001", "00010"):
@@ -67,8 +68,8 @@ class Stream:
 
 
 class Connection2:
-    """A connection on a plain socket. With asyncio's streams a failed write would end the reading, too. But the
-    kernel may hold a whole answer when the server has closed."""
+    """A connection on a plain socket, without asyncio's streams. With them, a failed write would also end
+    reading, but the kernel may still hold a whole response when the server has closed."""
 
     def __init__(self, stream):
         self.stream, self.unsent = stream, bytearray()
@@ -81,7 +82,7 @@ class Connection2:
     async def open(cls, host, port):
         self = cls(await open_socket(host, port))
         self.write(PREFACE)
-        # A dynamic table of size zero, and no server push.
+        # The settings are a dynamic table of size zero, and no server push.
         self.send(SETTINGS, 0, 0, struct.pack("!HIHI", 1, 0, 2, 0))
         self.send(WINDOW_UPDATE, 0, 0, struct.pack("!I", CONNECTION_WINDOW))
         self.pump_task = asyncio.create_task(self.pump())
@@ -98,7 +99,7 @@ class Connection2:
                 self.flush()
 
     def flush(self):
-        """Writes as much as the kernel accepts, and the rest once the socket is writable again."""
+        """Writes as much as the kernel accepts, and the rest when the socket is writable again."""
         loop = asyncio.get_running_loop()
         try:
             del self.unsent[: self.stream.send(self.unsent)]
@@ -175,7 +176,8 @@ class Connection2:
                 self.send(WINDOW_UPDATE, 0, 0, struct.pack("!I", len(payload)))
         elif kind == RST_STREAM:
             code = struct.unpack("!I", payload)[0]
-            # NO_ERROR after a whole answer only means that the server does not need the rest of the upload.
+            # NO_ERROR after a complete response only means that the server does not need the rest of the
+            # upload.
             if code == REFUSED_STREAM and stream.status is None:
                 stream.end(Unsent())
             else:
@@ -193,7 +195,8 @@ class Connection2:
         self.has_more.set()
 
     async def exchange(self, method, host, path, headers=(), body=(), length=None, pace=None):
-        """Yields the status, then the pieces of the body. `pace` is awaited with the number of bytes so far."""
+        """Yields the status, then the pieces of the body. `pace` is awaited with the number of bytes
+        received so far."""
         number, self.next_id = self.next_id, self.next_id + 2
         stream = self.streams[number] = Stream(self.initial)
         pairs = [(":method", method), (":scheme", "http"), (":authority", host), (":path", path), *headers]

@@ -1,8 +1,8 @@
-"""An open loop of checked requests: the rate does not depend on the proxy, and every failure is counted.
+"""Sends requests at a constant rate that does not depend on the proxy, and counts every failure.
 
-A client opens a new connection, without a failure, in two cases: its kept-alive connection was closed
+In two cases a client opens a new connection and counts no failure: its kept-alive connection was closed
 before it wrote anything, or its HTTP/2 stream was refused unprocessed. A request that was written and got
-no answer has failed.
+no response has failed.
 """
 
 import asyncio
@@ -20,9 +20,10 @@ from wire import Answer, Connection, Failure, Unsent
 HOST = "img.example.test"
 SMALL = [(400, 1), (2000, 2), (8000, 3), (30_000, 4), (100_000, 5)]
 TIMEOUT = 30
-# The most requests in flight. Above it the machine does not keep up: the load waits, and reports how long.
+# The maximum number of requests in flight. Above it, the machine is too slow: the load waits, and records how
+# long.
 MOST_AT_A_TIME = 250
-# Every upload has its own key, so the origin can notice one that is sent twice.
+# Every upload has its own key, so the origin can detect an upload that is sent twice.
 UPLOADS = itertools.count(1)
 
 
@@ -62,7 +63,7 @@ class Tally:
         return figures
 
     def problems(self, failures=None):
-        """Returns one line for each kind and reason, with an example."""
+        """Returns one line for each kind and reason of failure, with an example."""
         groups = collections.defaultdict(list)
         for one in self.failures if failures is None else failures:
             groups[(one.kind, one.reason)].append(one)
@@ -92,9 +93,10 @@ class Slots:
 
 
 class Load:
-    """A load on `targets`, (host, port) pairs, in turn. `mix` has the weights of keep, new, put and h2."""
+    """A load on `targets`, (host, port) pairs, in turn. `mix` has the weights of the kinds keep, new, put
+    and h2."""
 
-    # Loads that have not ended. Their failures explain why a scenario could not go on.
+    # The loads that have not ended. Their failures can explain why a scenario failed.
     open = []
 
     def __init__(self, targets, rate, mix=None, seed=1):
@@ -105,7 +107,7 @@ class Load:
         self.multiplexed = {target: [None] * 4 for target in targets}
         self.is_over, self.running, self.long = asyncio.Event(), set(), []
 
-    # One request of each kind. Each raises Failure unless the answer is right.
+    # Each of the next methods sends one request of a kind and raises Failure unless the response is right.
 
     async def keep(self, target):
         size, seed = self.random.choice(SMALL)
@@ -156,14 +158,14 @@ class Load:
         return held[at]
 
     def finish(self, target, connection, answer, head, is_right):
-        """Keeps the connection after any status, as SDKs do, unless the answer has `Connection: close`."""
+        """Keeps the connection after any status, like SDKs, unless the response has `Connection: close`."""
         if answer.says_close:
             connection.close()
         else:
             self.slots[target].give(connection)
         judge(answer, head, is_right)
 
-    # The loop and its tasks.
+    # The following methods run the load.
 
     async def one(self, kind, run, target, limit=TIMEOUT):
         began = time.monotonic()
@@ -180,7 +182,7 @@ class Load:
             reason, detail = "timeout", f"not done after {limit} s"
         except asyncio.CancelledError:
             raise
-        except Exception as error:  # noqa: BLE001: an unreadable answer is a failure, too
+        except Exception as error:  # noqa: BLE001: an unreadable response is a failure too
             reason, detail = "unreadable", repr(error)
         self.tally.failures.append(Failed(reason, detail, kind, began, time.monotonic()))
 
@@ -199,7 +201,7 @@ class Load:
                 self.spawn(kind, getattr(self, kind), self.targets[sent % len(self.targets)])
                 sent += 1
             if len(self.running) >= MOST_AT_A_TIME:
-                # Requests that were due meanwhile are skipped, not sent later.
+                # Requests that became due during the wait are skipped, not sent later.
                 began_waiting = time.monotonic()
                 await asyncio.wait(self.running, return_when=asyncio.FIRST_COMPLETED)
                 begin += time.monotonic() - began_waiting
@@ -212,7 +214,7 @@ class Load:
         return self
 
     def start_long(self, seconds, rate):
-        """Starts slow downloads and uploads over both protocols, one after the other until the end."""
+        """Starts slow downloads and uploads over both protocols. Each is repeated until the load ends."""
         for kind, run in LONG.items():
             self.long.append(asyncio.create_task(self.repeat(kind, run, seconds, rate)))
         return self
@@ -222,11 +224,11 @@ class Load:
             began = time.monotonic()
             target = self.targets[len(self.long) % len(self.targets)]
             await self.one(kind, lambda where: run(where, int(seconds * rate), rate), target, seconds * 2 + TIMEOUT)
-            if time.monotonic() - began < seconds / 2:  # it failed: wait before the next one
+            if time.monotonic() - began < seconds / 2:  # the transfer failed: wait before the next one
                 await asyncio.sleep(0.5)
 
     async def stop(self):
-        """Sends no more requests, waits for those in flight, and returns the tally."""
+        """Stops sending requests, waits for those in flight, and returns the tally."""
         self.is_over.set()
         await self.task
         await self.settle()
@@ -255,7 +257,7 @@ class Load:
 
 
 async def ask_get(connection, size, seed, headers=(), pace=None):
-    """Returns the answer, the first bytes of its body, and whether the body is the object."""
+    """Returns the response, the first bytes of its body, and whether the body is the object."""
     try:
         answer = await connection.answer("GET", HOST, objects.path(size, seed), headers)
         digest, head = hashlib.md5(), b""

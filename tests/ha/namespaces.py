@@ -1,4 +1,4 @@
-"""Network namespaces, which act as separate machines. Needs root and iproute2."""
+"""Network namespaces that stand for separate machines. Needs root and iproute2."""
 
 import contextlib
 import ctypes
@@ -19,12 +19,13 @@ def ip(*words):
 
 
 def inside(name):
-    """Returns the words that run a command inside a namespace, with the id of its process unchanged."""
+    """Returns the words that precede a command to run it inside a namespace. The command keeps its process
+    id."""
     return ["ip", "netns", "exec", name]
 
 
 class Network:
-    """Namespaces whose names begin with this process's id, and the links between them."""
+    """A set of namespaces and the links between them. The names begin with the id of this process."""
 
     def __init__(self, *names):
         self.names = {name: f"ossgate-{os.getpid()}-{name}" for name in names}
@@ -45,7 +46,7 @@ class Network:
         ip("-n", self.names[name], *words)
 
     def link(self, first, first_ip, second, second_ip):
-        """Makes a link with one address of a /30 at each end."""
+        """Makes a link between two namespaces. Each end has one address of a /30 network."""
         one, other = f"to-{second}", f"to-{first}"
         self.on(first, "link", "add", one, "type", "veth", "peer", "name", other, "netns", self.names[second])
         for name, device, address in ((first, one, first_ip), (second, other, second_ip)):
@@ -54,7 +55,7 @@ class Network:
 
     @contextlib.contextmanager
     def entered(self, name):
-        """Moves this thread, and every socket it opens, into a namespace."""
+        """Moves this thread, and every socket that it opens, into a namespace."""
         libc = ctypes.CDLL(None, use_errno=True)
         home = os.open("/proc/self/ns/net", os.O_RDONLY)
         there = os.open(f"/run/netns/{self.names[name]}", os.O_RDONLY)

@@ -1,6 +1,6 @@
-"""Objects whose bytes follow from size and seed, so both ends can compute them.
+"""Objects whose bytes are computed from size and seed, by the client and by the origin.
 
-The bytes repeat with a period of a prime number, so a body continued at a wrong place has a wrong MD5.
+The length of the period is a prime number, so a body that is resumed at a wrong offset has a wrong MD5.
 """
 
 import functools
@@ -14,7 +14,7 @@ STEP = 64 * 1024
 
 
 def piece(seed, start, stop):
-    """Returns the bytes `start` to `stop`, not included, of the object `seed`. At most one period."""
+    """Returns the bytes of object `seed` from `start` to before `stop`, at most one period."""
     at = (start + seed * 7919) % PERIOD
     return TWICE[at : at + stop - start]
 

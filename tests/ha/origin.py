@@ -2,9 +2,9 @@
 
 usage: origin.py PORT ADDRESS[,ADDRESS] DNS_ADDRESS DNS_PORT
 
-It serves GET and HEAD of `/o/SIZE/SEED` with Range, If-Match and ETag, and any PUT, whose length is checked
-and whose MD5 is the ETag. Commands are JSON lines on standard input, each answered by one line. An address
-that refuses or swallows connects also resets its open connections.
+The origin serves GET and HEAD of `/o/SIZE/SEED` with Range, If-Match and ETag. It accepts any PUT, checks its
+length and returns its MD5 as the ETag. Commands are JSON lines on standard input; each gets one line in reply.
+An address with mode `refuse` or `blackhole` also resets its open connections.
   {"fault": ADDRESS, "mode": MODE, ...}   ok | refuse | blackhole | delay (seconds) | reset (after: bytes,
   every: which requests, default 1)
   {"names": {NAME: [ADDRESS]}, "silent": bool}
@@ -60,7 +60,7 @@ class Address:
             await self.open()
 
     def swallow(self):
-        """Opens a listener whose queue is full, so the kernel drops every further SYN."""
+        """Opens a listener with a full queue, so that the kernel drops every further SYN."""
         self.swallower = socket.socket()
         self.swallower.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
         self.swallower.bind((self.ip, self.port))
@@ -84,7 +84,7 @@ class Address:
             writer.close()
 
     async def exchange(self, reader, writer):
-        """Serves one request. Returns whether another may follow."""
+        """Serves one request. Returns whether another request may follow on the connection."""
         try:
             head = (await reader.readuntil(b"\r\n\r\n")).decode("latin-1")
         except asyncio.IncompleteReadError:
@@ -149,7 +149,7 @@ class Address:
         for part in objects.pieces(seed, start, stop):
             if is_hit and sent + len(part) > self.facts["after"]:
                 writer.write(part[: self.facts["after"] - sent])
-                # The written bytes must leave the kernel first, or the reset would discard them.
+                # The written bytes must be sent by the kernel first, because a reset would discard them.
                 while writer.transport.get_write_buffer_size():
                     await asyncio.sleep(0.001)
                 self.stats["resets"] += 1
@@ -173,7 +173,7 @@ def head_of(status, headers):
 
 
 def reset(writer):
-    """Closes with RST. Returns that no request may follow."""
+    """Closes the connection with RST. Returns False: no request may follow."""
     stream = writer.get_extra_info("socket")
     if stream is not None and stream.fileno() >= 0:
         stream.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))
@@ -190,7 +190,7 @@ async def main(port, ips, dns_ip, dns_port):
     commands = asyncio.StreamReader()
     await loop.connect_read_pipe(lambda: asyncio.StreamReaderProtocol(commands), sys.stdin)
     print("ready", flush=True)
-    # Standard input ends when the process that started this one ends.
+    # Standard input ends when the parent process ends.
     while line := await commands.readline():
         command, answer = json.loads(line), {}
         if "fault" in command:

@@ -1,4 +1,4 @@
-"""Processes of the bench: ossgate, the origin, HAProxy. Each is ended by its own id."""
+"""The processes of a scenario: ossgate, the origin, HAProxy. Each is ended by its own id."""
 
 import asyncio
 import ctypes
@@ -15,7 +15,7 @@ HERE = pathlib.Path(__file__).resolve().parent
 TICKS = os.sysconf("SC_CLK_TCK")
 PR_SET_CHILD_SUBREAPER = 36
 
-# Acts as a service manager: makes the socket descriptor 3, then becomes the process.
+# This code acts as a service manager: it makes the socket descriptor 3, then becomes the process.
 PASS_SOCKET = """
 import os, sys
 os.dup2(int(sys.argv[1]), 3)
@@ -25,11 +25,11 @@ os.execv(sys.argv[3], sys.argv[3:])
 
 
 class Problem(Exception):
-    """The reason why a scenario cannot go on."""
+    """The reason why a scenario cannot continue."""
 
 
 def adopt_orphans():
-    """Makes this process the parent of orphans: after an upgrade the parent of the new process ends."""
+    """Makes this process the parent of orphans. After an upgrade, the parent of the new process ends."""
     ctypes.CDLL(None, use_errno=True).prctl(PR_SET_CHILD_SUBREAPER, 1, 0, 0, 0)
 
 
@@ -44,7 +44,7 @@ def free_ports(count):
 
 
 async def until(condition, seconds, what, step=0.02):
-    """Waits for `condition`, which may be a coroutine function. Returns the seconds it took."""
+    """Waits until `condition` holds; it may be a coroutine function. Returns the elapsed seconds."""
     begin = time.monotonic()
     while True:
         found = condition()
@@ -58,7 +58,7 @@ async def until(condition, seconds, what, step=0.02):
 
 
 async def fetch(host, port, path, headers=(), version="1.1", limit=5):
-    """Returns status, fields and body of one GET on its own connection. Status 0 means no answer."""
+    """Returns the status, header fields and body of one GET on a new connection. Status 0 means no response."""
     async def ask():
         reader, writer = await asyncio.open_connection(host, port)
         try:
@@ -145,7 +145,7 @@ class Ossgate:
         return [*self.prefix, self.binary, *words, "--config", str(self.file)]
 
     def start(self, text=None, passed=None, **options):
-        """Starts a process. `passed` is a (socket, name) pair to pass on as a service manager does."""
+        """Starts a process. `passed` is a (socket, name) pair that is passed on like by a service manager."""
         if text is not None:
             self.file.write_text(text)
         command = self.command("run")
@@ -168,7 +168,7 @@ class Ossgate:
         await until(is_open, seconds, f"ossgate serves: {process.last_words()}", 0.05)
 
     async def ask(self, *words, seconds=20):
-        """Runs a command such as `reload`. Returns its exit code and its output."""
+        """Runs a command such as `reload`. Returns its exit code and output."""
         command = self.command(*words)
         child = await asyncio.create_subprocess_exec(
             *command, stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, stderr=subprocess.STDOUT)
@@ -180,11 +180,11 @@ class Ossgate:
         return child.returncode, output.decode(errors="replace")
 
     def pids(self):
-        """Returns the living processes that run with the config file of this node."""
+        """Returns the ids of the running processes that use the config file of this node."""
         return [pid for pid in alive_with(str(self.file)) if is_running(pid, self.binary)]
 
     def reap(self):
-        """Returns the exit codes of adopted processes that have ended, by id."""
+        """Returns the exit codes of adopted processes that have ended, by process id."""
         ended = {}
         own = {process.pid for process in self.started}
         for pid in list(self.adopted - own):
@@ -198,7 +198,7 @@ class Ossgate:
         return ended
 
     def is_left(self, newest):
-        """Whether an adopted process other than `newest` still exists, if only as a zombie."""
+        """Returns whether an adopted process other than `newest` still exists, possibly as a zombie."""
         return any(pathlib.Path(f"/proc/{pid}").exists() for pid in self.adopted - {newest})
 
     def stop(self):

@@ -1,4 +1,4 @@
-"""Reloads under load: no request fails, no transfer is cut off, and each config is in effect soon."""
+"""Reloads under load: no request fails, no transfer is cut off, and each config soon takes effect."""
 
 import asyncio
 import re
@@ -21,7 +21,7 @@ async def run(bench):
     node = bench.keep(Ossgate(bench.binary, bench.directory))
 
     def text(number):
-        """Returns a config. Each differs in a header rule and a route, and every second one in a listener."""
+        """Returns a config. Each one has another header rule and route; every second one has another listener."""
         addresses = [f"127.0.0.1:{port}"] + ([f"127.0.0.1:{extra}"] if number % 2 else [])
         route = f'[[route]]\nname = "r{number}"\nhosts = ["h{number}.example.test"]\n' \
                 f'origin = {{ bucket = "other-{number}", endpoint = "oss.test:{origin_port}", tls = false }}'
@@ -44,7 +44,7 @@ async def run(bench):
         began = time.monotonic()
         node.file.write_text(text(number))
         if number % 2 == 0:
-            # A transfer on the listener that this reload removes. It must end normally.
+            # This transfer uses the listener that the reload removes. It must end normally.
             on_removed.append(asyncio.create_task(load.one("long on removed listener", slow_transfer, ("127.0.0.1", extra))))
             await asyncio.sleep(0.1)
         if number % 4 < 2:
@@ -63,7 +63,7 @@ async def run(bench):
     await asyncio.gather(*on_removed)
     tally = await load.stop()
     bench.figures.update(reloads=count, in_force_max_s=round(max(waits), 2), **tally.figures())
-    # A request finds out which config is in effect. On a busy machine it waits as long as other requests.
+    # A request detects which config is in effect. On a busy machine it takes as long as the slowest request.
     slack = 1 + max(tally.times)
     bench.expect(max(waits) <= slack, f"a config was in effect only after {max(waits):.1f} s")
     bench.no_failures(tally)
@@ -76,7 +76,7 @@ async def slow_transfer(target):
 
 
 async def broken_files(bench, node, good, is_as_before):
-    """A config with a problem changes nothing, and the command reports the place of the problem."""
+    """Checks that a config with a problem changes nothing, and that the command reports the place."""
     lines = good.splitlines()
     at = next(index for index, line in enumerate(lines) if line.startswith("drain_timeout"))
     broken = {

@@ -4,8 +4,8 @@ NAME = "oss.test"
 
 
 def toml(origin, listeners, admin=None, marker="m0", server="", more="", listener_more="", name=NAME):
-    """Returns a config with these `listeners`. A cross-origin answer exposes `marker`, which shows the config in
-    effect."""
+    """Returns a config with these `listeners`. A cross-origin response exposes the header `marker`, which
+    identifies the config in effect."""
     parts = [
         f'[server]\nworkers = 2\n{server}',
         f'[dns]\nservers = ["{origin.dns[0]}:{origin.dns[1]}"]\nmin_ttl = "1s"\nmax_ttl = "5s"\ntimeout = "500ms"\n'

@@ -1,6 +1,6 @@
-"""The internal endpoint fails and comes back. The public one serves meanwhile.
+"""The internal endpoint fails and comes back. Meanwhile the public endpoint serves all requests.
 
-Runs in a namespace, where port 80 and both addresses are free.
+The scenario runs in a network namespace, in which port 80 and both addresses are free.
 """
 
 import asyncio
@@ -65,7 +65,7 @@ async def one_switch(bench, origin, rate, mode):
         return (await origin.tell(stats=True))[address].get("requests", 0)
 
     async def share(address, seconds=0.5):
-        """Returns the share of the requests that arrive at the endpoint now."""
+        """Returns the share of requests that arrive at `address` within `seconds`."""
         before = await served(INTERNAL), await served(PUBLIC)
         await asyncio.sleep(seconds)
         grown = {INTERNAL: await served(INTERNAL) - before[0], PUBLIC: await served(PUBLIC) - before[1]}

@@ -1,4 +1,4 @@
-"""Upgrades under load: by SIGUSR2, and by a socket that a service manager keeps."""
+"""Upgrades under load: by SIGUSR2, and with a socket that a service manager keeps open."""
 
 import asyncio
 import os
@@ -10,9 +10,9 @@ from process import Origin, Ossgate, Problem, adopt_orphans, fetch, free_ports, 
 from settings import ASK_MARKER, marker_of, toml
 
 MIB = 1 << 20
-# Seconds between two upgrades, in which the old process drains and the new one serves.
+# The seconds between two upgrades. The old process drains and the new one serves meanwhile.
 PAUSE = 1.5
-# Seconds without any process.
+# The seconds without any process.
 GAP = 0.5
 SERVER = 'drain_timeout = "90s"'
 
@@ -33,7 +33,7 @@ async def is_seen(port, marker):
 
 
 async def newest_serves(port, marker):
-    """Whether several new connections all reach the newest process, so the old one accepts none."""
+    """Returns whether several new connections all reach the newest process, so that the old one accepts none."""
     return all(await asyncio.gather(*(is_seen(port, marker) for _ in range(12))))
 
 
@@ -66,7 +66,8 @@ async def by_usr2(bench, origin, count, rate, long):
     await dead_on_arrival(bench, node, newest, port, text(count), f"m{count}")
     tally = await load.stop()
     await until(lambda: node.pids() == [newest], 30, "the old processes end once their transfers have")
-    # A process that ended before its parent was reaped by that parent. The codes of the others are known here.
+    # If a process ended before its parent, the parent has read its exit code. The next lines read the exit
+    # codes of the others.
     await until(lambda: codes.update(node.reap()) or not node.is_left(newest), 5, "the old processes leave nothing behind")
     codes[node.started[0].pid] = await node.started[0].exit_code(5)
     bad = {pid: code for pid, code in codes.items() if code != 0}
@@ -81,7 +82,7 @@ async def by_usr2(bench, origin, count, rate, long):
 
 
 async def unready_seconds(admin, reasons):
-    """Returns for how long the node was not ready. A load balancer must not notice an upgrade."""
+    """Returns the seconds that the node was not ready. A load balancer must not notice an upgrade."""
     status, _, body = await fetch("127.0.0.1", admin, "/readyz")
     if status == 200:
         return 0
@@ -93,7 +94,7 @@ async def unready_seconds(admin, reasons):
 
 
 async def dead_on_arrival(bench, node, newest, port, good, marker):
-    """An upgrade whose process cannot start changes nothing."""
+    """Checks that an upgrade whose process cannot start changes nothing."""
     node.file.write_text(good + "[nonsense]\nx = 1\n")
     before = set(node.pids())
     known = len(node.log.read_bytes())
@@ -126,7 +127,7 @@ async def by_kept_socket(bench, origin, count, rate, long):
         await until(lambda: newest_serves(port, f"m{number}"), 15, "the old process takes no more connections")
         await asyncio.sleep(PAUSE)
     tally = await load.stop()
-    # For a moment there is no process, and the kernel queues new connections.
+    # For a short time there is no process, and the kernel queues new connections.
     load = Load([("127.0.0.1", port)], rate, seed=3).start()
     await asyncio.sleep(PAUSE)
     node.started[-1].signal(signal.SIGTERM)

@@ -16,11 +16,13 @@ class Failure(Exception):
 
 
 class Unsent(Exception):
-    """The server refused this request unprocessed, as HTTP/2 allows. It may be sent on a new connection."""
+    """The server refused this request without processing it, as HTTP/2 allows. It may be sent on another
+    connection."""
 
 
 async def open_socket(host, port, receive=None):
-    """Connects. `receive` is the size of the receive buffer; a small one lets the other end notice a slow reader."""
+    """Opens a socket. `receive` is the size of the receive buffer; with a small one, the other end notices
+    a slow reader."""
     stream = socket.socket()
     stream.setblocking(False)
     stream.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
@@ -51,7 +53,7 @@ class Answer:
 
 
 class Connection:
-    """One connection. Each request takes a call of `answer` and then one of `body`."""
+    """One connection. For each request, call `answer` and then `body`."""
 
     def __init__(self, reader, writer):
         self.reader, self.writer = reader, writer
@@ -63,14 +65,15 @@ class Connection:
         return cls(*await open_streams(host, port, receive=receive))
 
     def is_usable(self):
-        """Whether the server has neither closed nor sent anything, by the buffer and by the kernel."""
+        """Returns whether the server has neither closed the connection nor sent anything, in the buffer or
+        the kernel."""
         return not (self.reader.at_eof() or self.reader.exception() or self.writer.is_closing() or self.poll.poll(0))
 
     def close(self):
         self.writer.transport.abort()
 
     async def answer(self, method, host, path, headers=(), body=(), length=None):
-        """Writes the request and reads the head of the answer. `body` may be an async iterator of pieces."""
+        """Writes the request and reads the head of the response. `body` may be an async iterator of pieces."""
         lines = [f"{method} {path} HTTP/1.1", f"Host: {host}", *(f"{name}: {value}" for name, value in headers)]
         if length is not None:
             lines.append(f"Content-Length: {length}")
@@ -103,7 +106,7 @@ class Connection:
         return Answer(status, headers)
 
     async def body(self, answer, pace=None):
-        """Yields the pieces of the body. `pace` is awaited with the number of bytes so far."""
+        """Yields the pieces of the body. `pace` is awaited with the number of bytes received so far."""
         left = int(answer.headers.get("content-length", 0))
         if "transfer-encoding" in answer.headers:
             raise Failure("wrong body", "chunked, although its length is known")

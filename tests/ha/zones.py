@@ -1,7 +1,7 @@
 """Two nodes behind a load balancer. Each machine is a network namespace.
 
-HAProxy is the balancer, at layer 4 (a connection stays at its node) and at layer 7 (each request is
-balanced), with PROXY protocol v2 and a health check every half second. The links:
+The balancer is HAProxy. It balances at layer 4 (by connection) and at layer 7 (by request), with PROXY
+protocol v2 and a health check every half second. The links:
 
     client and balancer --- a ---\\
                         \\-- b --- OSS, three addresses
@@ -21,10 +21,11 @@ from settings import toml
 OSS = ["100.64.9.1", "100.64.9.2", "100.64.9.3"]
 NODES = {"a": ("10.99.1.1", "10.99.1.2", "100.64.1.1", "100.64.1.2"), "b": ("10.99.2.1", "10.99.2.2", "100.64.2.1", "100.64.2.2")}
 LAYER4, LAYER7 = ("127.0.0.1", 8080), ("127.0.0.1", 8081)
-# Two failed checks, half a second apart, after a check that has just passed.
+# The maximum time until the balancer detects a failure: two failed checks, half a second apart, after a check
+# that has just passed.
 HEALTH_SECONDS = 1.6
-# Seconds that a node stays cut off once the balancer has noticed. A connect without an answer times out after
-# 3.5 s, and clients may wait for longer.
+# The seconds that a node stays cut off after the balancer has detected it. A connect without a response times
+# out after 3.5 s, and clients may wait longer.
 CUT_SECONDS = 13
 HAPROXY = """
 global
@@ -51,7 +52,7 @@ listen layer7
     server b 10.99.2.2:8000
 """
 LISTENER = 'proxy_protocol = "v2"\ntrusted_proxies = ["10.99.0.0/16"]\nhealth_path = "/health"'
-# Longer than the balancer needs to notice that the node leaves.
+# The delay is longer than the balancer needs to detect that the node is draining.
 SERVER = 'drain_delay = "3s"\ndrain_timeout = "30s"'
 
 
@@ -85,7 +86,8 @@ class Zones:
         self.haproxy.stop = self.haproxy.kill
 
     async def status(self, node):
-        """Returns the state of a node at both layers of the balancer. Empty until the balancer runs."""
+        """Returns the states of a node at both layers of the balancer, or an empty set before the balancer
+        runs."""
         try:
             reader, writer = await asyncio.open_unix_connection(str(self.socket))
         except OSError:
@@ -129,7 +131,7 @@ class Zones:
         self.bench.figures[name] = f"{failed}/{requests}"
 
     async def drained(self):
-        """Drains and undrains a node by command."""
+        """Drains and undrains a node with the admin commands."""
         loads = self.load(with_long=True)
         code, output = await self.nodes["a"].ask("drain")
         self.bench.expect(code == 0, f"`ossgate drain` exits with {code}: {output[-300:]}")
@@ -163,11 +165,12 @@ class Zones:
         await self.is_seen("a", "UP", 10)
         late = [one.began - moment for load in loads for one in load.tally.after(moment)]
         self.bench.figures.update(began_after_kill=len(late), last_of_them_s=round(max(late, default=0), 2))
-        # Requests in flight on the node are lost with it. Those that ended before, or began after its removal, are not.
+        # Requests in flight on the killed node are lost. Requests that ended before, or began after its
+        # removal, must not fail.
         await self.judge("kill_failed", loads, lambda one: one.began < moment + HEALTH_SECONDS and one.ended >= moment)
 
     async def cut_off(self):
-        """Drops every packet from OSS to the node. The balancer still reaches the node."""
+        """Drops every packet from OSS to the node. The balancer can still reach the node."""
         loads = self.load()
         await asyncio.sleep(2)
         self.network.on("oss", "route", "add", "blackhole", "100.64.1.1/32")
@@ -179,6 +182,7 @@ class Zones:
             self.network.on("oss", "route", "delete", "blackhole", "100.64.1.1/32")
         self.bench.figures["heal_seen_s"] = round(await self.is_seen("a", "UP", 40), 1)
         await asyncio.sleep(2)
-        # At layer 4 the balancer keeps connections to a node that is down. The node has closed them before.
+        # At layer 4, the balancer keeps connections to a node that is down, but the node has already closed
+        # them.
         await self.judge("cut_failed", loads, lambda one: one.began <= settled)
         self.bench.figures["cut_failed_later"] = sum(len(load.tally.after(settled)) for load in loads)

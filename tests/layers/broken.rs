@@ -1,7 +1,7 @@
-//! Tests of the rules and of the parser.
+//! Tests of the dependency rules and of the parser.
 //!
-//! Rows: each rule, broken by a few synthetic files, with the sentences that report it; `use` trees, written
-//! paths, and paths in inline modules.
+//! Rows: each rule, broken by a few synthetic files, with the expected messages; `use` trees, paths outside
+//! of `use`, and paths in inline modules.
 
 use super::paths::File;
 use super::rules::{MOST_LINES, Sources, long};
@@ -18,7 +18,8 @@ fn sources(sources: &[(&str, &str)]) -> Sources {
     Sources::new(&files(sources))
 }
 
-/// Returns the paths that `text` names as `src/origin/link/pool.rs`, each as `line path`.
+/// Returns the paths that `text` contains, each as `line path`. `text` is parsed as
+/// `src/origin/link/pool.rs`.
 fn named(text: &str) -> Vec<String> {
     let file = File {
         path: "origin/link/pool.rs".to_owned(),
@@ -133,7 +134,7 @@ fn a_policy_must_not_use_another_and_its_folder_declares_only() {
 }
 
 #[test]
-fn a_room_must_not_use_a_room_above_it() {
+fn a_module_of_origin_must_not_use_a_module_above_it() {
     let broken = sources(&[
         ("origin/mod.rs", "mod link;\nuse exchange::Exchange;"),
         ("origin/error.rs", "use super::endpoint::Fault;"),
@@ -156,12 +157,11 @@ fn a_room_must_not_use_a_room_above_it() {
         ("origin/link/mod.rs", ""),
         ("origin/attic.rs", ""),
     ]);
-    let rule =
-        "a room of `origin` uses only rooms below it (endpoint < link < tiers < exchange < mod.rs)";
+    let rule = "a module of `origin` uses only modules below it (endpoint < link < tiers < exchange < mod.rs)";
     assert_eq!(
-        broken.rooms(),
+        broken.origin_modules(),
         [
-            "src/origin/attic.rs: `origin::attic` is in no room of `origin`".to_owned(),
+            "src/origin/attic.rs: `origin::attic` belongs to no module of `origin`".to_owned(),
             format!("src/origin/error.rs:1: `origin::error` uses `origin::endpoint`: {rule}"),
             format!("src/origin/endpoint/mod.rs:2: `origin::endpoint` uses `origin`: {rule}"),
             format!("src/origin/link/pool.rs:1: `origin::link::pool` uses `origin::tiers`: {rule}"),

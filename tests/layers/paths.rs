@@ -1,46 +1,46 @@
-//! The paths that a source file names, as absolute paths inside the crate.
+//! Finds the paths in a source file and converts them to absolute paths inside the crate.
 //!
-//! The parser reads `use` trees of any shape, and paths written out in code and types that begin with
-//! `crate`, `self`, `super`, an imported name, or a module declared in the same file. Left out: comments and
-//! doc links, `pub(in ...)`, and names imported by a glob.
+//! The parser reads `use` trees of any shape. It also reads paths in code and types that begin with `crate`,
+//! `self`, `super`, an imported name, or a module declared in the same file. It ignores comments, doc links,
+//! `pub(in ...)` and names imported by a glob.
 
 use std::collections::{BTreeMap, BTreeSet};
 
 use super::tokens::{Token, tokens};
 
-/// A source file of the crate, by its path below `src`.
+/// A source file, with its path relative to `src`.
 pub(super) struct File {
     pub(super) path: String,
     pub(super) text: String,
 }
 
-/// What code is built for: the crate, or its unit tests only.
+/// The build that code belongs to: the crate, or only its unit tests.
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]
 pub(super) enum Purpose {
     Crate,
     Tests,
 }
 
-/// A path that a file names.
+/// A path in a source file, as an absolute path.
 #[derive(Debug)]
 pub(super) struct Named {
-    /// The segments behind `crate`.
+    /// The segments after `crate`.
     pub(super) path: Vec<String>,
     pub(super) line: usize,
     pub(super) purpose: Purpose,
 }
 
-/// The parts of a file that the rules check.
+/// The data about a file that the rules check.
 #[derive(Default)]
 pub(super) struct Parsed {
     pub(super) named: Vec<Named>,
-    /// Names of `Raw*` types of this crate and their lines.
+    /// The names of this crate's `Raw*` types in the file, with their lines.
     pub(super) raw: Vec<(String, usize)>,
-    /// The line of the first item that is no `mod name;`.
+    /// The line of the first item that is not a `mod name;` declaration.
     pub(super) first_item: Option<usize>,
 }
 
-/// Returns the module of a file: `a/mod.rs` and `a.rs` are `a`, `lib.rs` and `main.rs` the root.
+/// Returns the module of a file: `a` for `a/mod.rs` and `a.rs`, the root for `lib.rs` and `main.rs`.
 pub(super) fn module(path: &str) -> Vec<String> {
     let path = path.trim_end_matches(".rs");
     let mut segments: Vec<String> = path.split('/').map(str::to_owned).collect();
@@ -72,7 +72,7 @@ pub(super) fn parse(file: &File) -> Parsed {
     reader.resolve()
 }
 
-/// A path as written, and the module around it.
+/// A path as written in the source, and the module that contains it.
 struct Written {
     segments: Vec<String>,
     within: Vec<String>,
@@ -83,13 +83,13 @@ struct Written {
 struct Reader {
     tokens: Vec<Token>,
     at: usize,
-    /// The inline modules and test items around the current token, each with its depth of braces.
+    /// The inline modules and test items around the current token, each with its brace depth.
     scopes: Vec<(Vec<String>, Purpose, usize)>,
     depth: usize,
-    /// The scope that begins at the next brace.
+    /// The scope that the next opening brace starts.
     pending: Option<(Vec<String>, Purpose)>,
     written: Vec<Written>,
-    /// Imported names, each with its path as written and the module of the import.
+    /// The imported names, each with its path as written and the module of the import.
     aliases: BTreeMap<String, (Vec<String>, Vec<String>)>,
     children: BTreeSet<Vec<String>>,
     parsed: Parsed,
@@ -214,7 +214,7 @@ impl Reader {
         });
     }
 
-    /// Reads one branch of a `use` tree, up to the `,`, `}` or `;` behind it.
+    /// Reads one branch of a `use` tree, up to the `,`, `}` or `;` that ends it.
     fn use_tree(&mut self, before: &[String]) {
         let line = self.tokens.get(self.at).map_or(0, |token| token.line);
         let mut path = before.to_vec();
@@ -250,7 +250,7 @@ impl Reader {
         self.write(path, line);
     }
 
-    /// Reads a name, or a path written out in code.
+    /// Reads a single name or a path outside of `use`.
     fn path(&mut self) {
         let line = self.tokens[self.at].line;
         let is_rooted = self.at > 0 && self.tokens[self.at - 1].text == "::";
@@ -300,7 +300,7 @@ impl Reader {
         alias.is_none_or(|(path, within)| self.resolved(path, within, false).is_some())
     }
 
-    /// Returns the segments of `path` behind `crate`, or `None` for a path of another crate.
+    /// Returns the segments of `path` after `crate`, or `None` for a path of another crate.
     fn resolved(&self, path: &[String], within: &[String], by_alias: bool) -> Option<Vec<String>> {
         let (first, rest) = path.split_first()?;
         let child = [within, std::slice::from_ref(first)].concat();
@@ -314,7 +314,7 @@ impl Reader {
     }
 }
 
-/// Returns the segments behind `crate` of a path that begins with `crate`, `self` or `super`.
+/// Returns the segments after `crate` of a path that begins with `crate`, `self` or `super`.
 fn absolute(path: &[String], within: &[String]) -> Option<Vec<String>> {
     let (first, rest) = path.split_first()?;
     match first.as_str() {

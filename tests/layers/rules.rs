@@ -1,13 +1,13 @@
-//! The rules. Each returns one sentence for each place that breaks it.
+//! The dependency rules. Each rule returns one message for each violation.
 
 use std::collections::{BTreeMap, BTreeSet};
 
 use super::paths::{File, Named, Parsed, Purpose, module, parse};
 
-/// Modules and their layers; the longest prefix counts. `oss` stands below `config`: the config checks
-/// regions, buckets and patterns with the functions of `oss` and reports the problem at its place.
-/// `telemetry` stands above `http`: its lines and counters are about the context of a request.
-/// `listener::bind` stands low because `admin` binds its own listener with it.
+/// The modules and their layers, from 0 at the bottom; for a nested module, the longest prefix counts. `oss`
+/// is below `config`, because the config checks regions, buckets and patterns with functions of `oss`.
+/// `telemetry` is above `http`, because its log lines and counters use the context of a request.
+/// `listener::bind` is low because `admin` binds its own listener with it.
 const LAYERS: [(&str, u8); 19] = [
     ("oss", 0),
     ("config", 1),
@@ -30,22 +30,22 @@ const LAYERS: [(&str, u8); 19] = [
     ("cli", 8),
 ];
 
-/// The rooms of `origin/`, from the lowest to the highest.
-const ROOMS: [&str; 4] = ["endpoint", "link", "tiers", "exchange"];
+/// The modules of `origin/`, from the lowest to the highest.
+const ORIGIN_MODULES: [&str; 4] = ["endpoint", "link", "tiers", "exchange"];
 
-/// The files of `origin/` beneath all rooms.
-const BENEATH_ROOMS: [&str; 2] = ["error", "weak_map"];
+/// The files of `origin/` that all of its modules may use.
+const ORIGIN_FILES_BELOW: [&str; 2] = ["error", "weak_map"];
 
-/// The most lines of a file.
+/// The maximum number of lines in a file.
 pub(super) const MOST_LINES: usize = 400;
 
-/// The files of the crate, parsed.
+/// The parsed files of the crate.
 pub(super) struct Sources {
     files: Vec<(String, Vec<String>, Parsed)>,
     modules: BTreeSet<Vec<String>>,
 }
 
-/// One use of a module by another.
+/// One use of a module by another module.
 struct Use<'a> {
     user: &'a [String],
     used: Vec<String>,
@@ -64,7 +64,7 @@ impl Sources {
         }
     }
 
-    /// Returns the module that `path` leads into: its longest prefix that is a module.
+    /// Returns the module that contains the item `path`: its longest prefix that is a module.
     fn module_of(&self, path: &[String]) -> Vec<String> {
         let mut module = path.to_vec();
         while !self.modules.contains(&module) && !module.is_empty() {
@@ -90,7 +90,7 @@ impl Sources {
         })
     }
 
-    /// A file uses only lower layers, or its own folder.
+    /// Checks that a file uses only lower layers or files of its own folder.
     pub(super) fn layers(&self) -> Vec<String> {
         let mut broken = BTreeSet::new();
         for (path, module, _) in &self.files {
@@ -117,7 +117,8 @@ impl Sources {
         broken.into_iter().collect()
     }
 
-    /// A policy uses no other policy but `gate`, and `policy/mod.rs` declares only.
+    /// Checks that a policy uses no other policy except `gate`, and that `policy/mod.rs` contains only `mod`
+    /// declarations.
     pub(super) fn policies(&self) -> Vec<String> {
         let mut broken = Vec::new();
         for (path, module, parsed) in &self.files {
@@ -145,42 +146,44 @@ impl Sources {
         broken
     }
 
-    /// A room of `origin/` uses only rooms below it.
-    pub(super) fn rooms(&self) -> Vec<String> {
+    /// Checks that a module of `origin/` uses only lower modules of `origin/`.
+    pub(super) fn origin_modules(&self) -> Vec<String> {
         let mut broken = Vec::new();
-        let has_rooms = ROOMS.iter().all(|room| {
+        let has_modules = ORIGIN_MODULES.iter().all(|name| {
             self.modules
-                .contains(&["origin", room].map(str::to_owned)[..])
+                .contains(&["origin", name].map(str::to_owned)[..])
         });
         for (path, module, _) in &self.files {
-            if has_rooms
+            if has_modules
                 && module[..].first().is_some_and(|first| first == "origin")
-                && room(module).is_none()
+                && position_in_origin(module).is_none()
             {
                 broken.push(format!(
-                    "src/{path}: `{}` is in no room of `origin`",
+                    "src/{path}: `{}` belongs to no module of `origin`",
                     module.join("::")
                 ));
             }
         }
         for found in self.uses() {
-            if let (Some(own), Some(other)) = (room(found.user), room(&found.used))
-                && other > own
+            if let (Some(own), Some(other)) = (
+                position_in_origin(found.user),
+                position_in_origin(&found.used),
+            ) && other > own
                 && found.named.purpose == Purpose::Crate
             {
                 broken.push(format!(
-                    "{}: `{}` uses `{}`: a room of `origin` uses only rooms below it ({} < mod.rs)",
+                    "{}: `{}` uses `{}`: a module of `origin` uses only modules below it ({} < mod.rs)",
                     found.place,
                     found.user.join("::"),
                     found.used.join("::"),
-                    ROOMS.join(" < "),
+                    ORIGIN_MODULES.join(" < "),
                 ));
             }
         }
         broken
     }
 
-    /// The files of one folder form no circle.
+    /// Checks that the files of a folder do not use each other in a circle.
     pub(super) fn circles(&self) -> Vec<String> {
         let mut folders: BTreeMap<&[String], Graph> = BTreeMap::new();
         let uses: Vec<Use<'_>> = self.uses().collect();
@@ -213,7 +216,8 @@ impl Sources {
         circles.collect()
     }
 
-    /// For `tests/`: a test file uses no other test file, only `support`. The files of `layers` are one test.
+    /// Checks, for `tests/`, that a test file uses no other test file except `support`. The files of `layers`
+    /// count as one test.
     pub(super) fn test_files(&self) -> Vec<String> {
         let foreign = self
             .uses()
@@ -229,7 +233,7 @@ impl Sources {
             .collect()
     }
 
-    /// Only `config/` names a `Raw*` type.
+    /// Checks that only `config/` uses `Raw*` types.
     pub(super) fn raw_types(&self) -> Vec<String> {
         let outside = self
             .files
@@ -245,7 +249,7 @@ impl Sources {
     }
 }
 
-/// No file has more than [`MOST_LINES`] lines.
+/// Checks that no file has more than [`MOST_LINES`] lines.
 pub(super) fn long(files: &[File]) -> Vec<String> {
     let lines = files
         .iter()
@@ -269,27 +273,27 @@ fn layer(module: &[String]) -> Option<u8> {
         .map(|(_, layer)| *layer)
 }
 
-/// Returns the place of a module among the rooms. `origin/mod.rs` stands above them.
-fn room(module: &[String]) -> Option<usize> {
+/// Returns the position of a module in the order of `origin/`, from 0. `origin/mod.rs` is the highest.
+fn position_in_origin(module: &[String]) -> Option<usize> {
     match module {
-        [origin] if origin == "origin" => Some(ROOMS.len() + 1),
-        [origin, file, ..] if origin == "origin" && BENEATH_ROOMS.contains(&file.as_str()) => {
+        [origin] if origin == "origin" => Some(ORIGIN_MODULES.len() + 1),
+        [origin, file, ..] if origin == "origin" && ORIGIN_FILES_BELOW.contains(&file.as_str()) => {
             Some(0)
         }
-        [origin, room, ..] if origin == "origin" => {
-            let place = ROOMS.iter().position(|known| known == room);
+        [origin, name, ..] if origin == "origin" => {
+            let place = ORIGIN_MODULES.iter().position(|known| known == name);
             place.map(|place| place + 1)
         }
         _ => None,
     }
 }
 
-/// The uses among the files of one folder, each with its first place.
+/// The uses among the files of one folder. Each use has the first place where it occurs.
 #[derive(Default)]
 struct Graph(BTreeMap<String, BTreeMap<String, String>>);
 
 impl Graph {
-    /// Returns, for each set of files that reach each other, its members and one shortest circle.
+    /// For each set of files that use each other in a circle, returns the files and one shortest circle.
     fn circles(&self) -> Vec<String> {
         let mut reported: BTreeSet<&str> = BTreeSet::new();
         let mut circles = Vec::new();
@@ -314,7 +318,7 @@ impl Graph {
         circles
     }
 
-    /// Returns the shortest path of at least one step.
+    /// Returns the shortest path from `from` to `to` that has at least one step.
     fn path<'a>(&'a self, from: &'a str, to: &str) -> Option<Vec<&'a str>> {
         let mut paths = vec![vec![from]];
         let mut seen = BTreeSet::new();

@@ -1,7 +1,7 @@
-//! Rust source as tokens, without comments, strings, characters and lifetimes.
+//! Splits Rust source into tokens. Comments, strings, characters and lifetimes are skipped.
 //!
-//! Tokens are names, `::`, and single characters of punctuation. Numbers count as names, which breaks no
-//! rule.
+//! A token is a name, `::`, or a single punctuation character. A number counts as a name, which does not
+//! affect the rules.
 
 /// One token and its line, from 1.
 #[derive(Debug)]
@@ -10,7 +10,7 @@ pub(super) struct Token {
     pub(super) line: usize,
 }
 
-/// Returns the tokens of `source` in their order.
+/// Returns the tokens of `source` in order.
 pub(super) fn tokens(source: &str) -> Vec<Token> {
     let chars: Vec<char> = source.chars().collect();
     let mut found = Vec::new();
@@ -51,7 +51,7 @@ fn token_end(chars: &[char], at: usize) -> usize {
     }
 }
 
-/// Returns the end of the comment, string, character or lifetime at `at`, or `None` without one.
+/// Returns the end of the comment, string, character or lifetime that starts at `at`, or `None` if none does.
 fn skipped(chars: &[char], at: usize) -> Option<usize> {
     let rest = &chars[at..];
     let length = match rest {
@@ -72,7 +72,7 @@ fn skipped(chars: &[char], at: usize) -> Option<usize> {
         ['r', ..] => raw_string(rest),
         _ => return None,
     };
-    // An `r`, `b` or `c` inside a name begins no string.
+    // An `r`, `b` or `c` inside a name does not start a string.
     if is_name(chars[at]) && (length.is_none() || at > 0 && is_name(chars[at - 1])) {
         return None;
     }

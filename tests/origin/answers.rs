@@ -1,8 +1,8 @@
-//! Answers of the origin that are broken, early or missing.
+//! Responses of the origin that are broken, early or missing.
 //!
-//! Rows: a body that breaks off; answers that cannot be passed on; a refused connect and a silent origin; an
-//! answer that the origin writes before it reads the upload, closing the connection. Left out: downloads that
-//! continue after a break (`resume`), requests that are sent again (`retries`).
+//! Rows: a body that breaks off; responses that cannot be passed on; a refused connect and a silent origin; a
+//! response that the origin sends before it reads the upload, closing the connection. Left out: downloads
+//! that continue after a break (`resume`), requests that are sent again (`retries`).
 
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::TcpStream;
@@ -82,7 +82,8 @@ async fn an_early_answer_arrives_although_the_origin_closes_without_reading_the_
             // Both writes may fail, because the proxy may close the connection first.
             let _sent = writing.write_all(head).await;
             let _sent = writing.write_all(&vec![b'y'; 1 << 20]).await;
-            // Returned, not dropped: a drop would shut down the sending side, as a client that leaves does.
+            // `writing` is returned, not dropped: a drop would shut down the sending side, like a client that
+            // disconnects.
             writing
         });
         let mut answer = Vec::new();

@@ -1,9 +1,9 @@
 //! Many requests while one of three addresses is dead, then slow, then breaks connections.
 //!
-//! No GET fails, and a PUT fails only when its bytes were sent. `OSSGATE_TEST_FAULTS` sets the number of requests.
-//! The default is 450, because a slow answer takes five seconds; 10000 run for minutes. The pool keeps no
-//! connection, or the faulty address would seldom get a request. Left out: addresses that accept no connection
-//! (`moving`).
+//! No GET fails, and a PUT fails only if some of its bytes were sent. `OSSGATE_TEST_FAULTS` sets the number
+//! of requests. The default is 450, because a slow response takes five seconds; 10000 requests take minutes.
+//! The pool keeps no idle connection, because otherwise the faulty address would seldom get a request. Left
+//! out: addresses that accept no connection (`moving`).
 
 #![allow(
     clippy::print_stderr,
@@ -64,9 +64,9 @@ fn serve(listener: TcpListener, fault: &Arc<AtomicUsize>) -> RawOrigin {
 struct Tally {
     gets: usize,
     puts: usize,
-    /// PUTs answered with `UpstreamReset`.
+    /// The number of PUTs that got an `UpstreamReset` response.
     reset: usize,
-    /// Heads of all other answers.
+    /// The starts of all unexpected responses.
     failed: Vec<String>,
 }
 

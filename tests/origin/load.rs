@@ -1,9 +1,9 @@
 //! A constant load while addresses, DNS or an endpoint change: no request fails.
 //!
-//! Rows: DNS flips between two addresses, and the withdrawn one stops accepting; DNS is silent for ten times the
-//! TTL; an endpoint stops accepting and comes back. The load mixes kept-alive and new connections, reads and
-//! writes. `OSSGATE_TEST_FLIPS` sets the number of flips (default 6, three seconds each). Left out: single
-//! requests (`resolve`, `moving`, `tiers`).
+//! Rows: DNS alternates between two addresses, and the withdrawn one stops accepting; DNS does not answer for
+//! ten times the TTL; an endpoint stops accepting and comes back. The load mixes kept-alive and new
+//! connections, reads and writes. `OSSGATE_TEST_FLIPS` sets the number of address changes (default 6, three
+//! seconds each). Left out: single requests (`resolve`, `moving`, `tiers`).
 
 #![allow(
     clippy::print_stderr,
@@ -70,7 +70,7 @@ async fn flips_between_two_addresses_lose_no_request() {
     let (dns, proxy) = start(&[1], port).await;
     let (tally, begin) = (Arc::new(Tally::default()), Instant::now());
     let clients = load(proxy.address, &tally);
-    // The connections of withdrawn addresses stay open; only their listeners close.
+    // The open connections of withdrawn addresses stay open; only their listeners close.
     let mut withdrawn: Vec<Served> = Vec::new();
     let mut clock = tokio::time::interval(Duration::from_secs(1));
     clock.tick().await;

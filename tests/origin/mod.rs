@@ -1,4 +1,4 @@
-//! What OSS and DNS do: addresses, answers, broken transfers, endpoints that fail.
+//! Changes and faults of OSS and DNS: addresses, DNS answers, broken transfers, failing endpoints.
 
 mod answers;
 mod faults;
@@ -11,3 +11,4 @@ mod retries;
 mod tier_change;
 mod tiers;
 mod tls;
+mod uploads;

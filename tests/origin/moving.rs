@@ -1,8 +1,9 @@
-//! Addresses that move or die: how a single request reaches another one.
+//! A single request while an address moves or dies: how it reaches another address.
 //!
-//! Rows: another certificate at an old address; an old address that swallows connects; a limited pool; more dead
-//! addresses than live ones; a kept connection that leads nowhere; one refusing address of two; one address of
-//! two that swallows connects. Left out: what DNS answers (`resolve`), the same under load (`load`, `faults`).
+//! Rows: another certificate at an old address; an old address that never responds to connects; a limited
+//! pool; more dead addresses than live ones; a kept connection to a host that has vanished; one address of
+//! two that refuses connections; one of two that never responds to connects. Left out: kinds of DNS answers
+//! (`resolve`), the same under load (`load`, `faults`).
 
 use std::net::{IpAddr, Ipv4Addr, SocketAddr};
 use std::time::Duration;
@@ -15,7 +16,7 @@ use tokio::time::Instant;
 use crate::support::black_hole::{black_hole, fill};
 use crate::support::certificates;
 use crate::support::daemon::wait_for;
-use crate::support::origin::{RawOrigin, ok};
+use crate::support::origin::{RawOrigin, accept_request, ok};
 use crate::support::proxy::{Proxy, status};
 use crate::support::tls::tls_origin_at;
 
@@ -37,7 +38,8 @@ async fn dns(first: DnsAnswer) -> Dns {
     dns
 }
 
-/// A proxy for `oss.test:port`, with more keys for the tables `dns` and `origin`.
+/// Starts a proxy for `oss.test:port`. `dns` and `origin` are additional keys for the config tables of these
+/// names.
 fn proxy(servers: &[SocketAddr], dns: &str, port: u16, origin: &str) -> Proxy {
     let servers: Vec<_> = servers.iter().map(|server| format!("{server:?}")).collect();
     Proxy::start(&format!(
@@ -85,7 +87,7 @@ async fn a_request_that_waits_for_a_dead_address_moves_on_when_dns_does() {
     dns.set(answer(&[4]));
     let begin = Instant::now();
     get(&proxy).await;
-    // A connect without an answer times out after three seconds.
+    // A connect without a response times out after three seconds.
     assert!(begin.elapsed() < Duration::from_millis(2500));
 }
 
@@ -133,11 +135,7 @@ async fn a_request_on_a_kept_connection_into_nowhere_goes_to_another_address() {
         "tls = false",
     );
     let answering = tokio::spawn(async move {
-        let (mut kept, _) = listener.accept().await.unwrap();
-        let mut request = Vec::new();
-        while !request.ends_with(b"\r\n\r\n") {
-            kept.read_buf(&mut request).await.unwrap();
-        }
+        let mut kept = accept_request(&listener).await;
         let answer = b"HTTP/1.1 200 OK\r\ncontent-length: 5\r\n\r\nfirst";
         kept.write_all(answer).await.unwrap();
         (listener, kept)

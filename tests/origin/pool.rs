@@ -1,7 +1,7 @@
-//! Connections to the origin: which are used again.
+//! Reuse of connections to the origin.
 //!
-//! Rows: requests one after the other; an origin that answers in HTTP/1.0. Left out: connections that break
-//! (`retries`), addresses that change (`moving`, `resolve`).
+//! Rows: requests one after the other; an origin that responds with HTTP/1.0. Left out: connections that
+//! break (`retries`), addresses that change (`moving`, `resolve`).
 
 use crate::support::origin::{Reply, ok};
 use crate::support::proxy::{pair, status};
@@ -15,7 +15,8 @@ async fn upstream_connections_are_reused() {
     assert_eq!(origin.connections(), 1);
 }
 
-/// After such an answer hyper sends HTTP/1.0 on the connection, where a body without a length is lost.
+/// After an HTTP/1.0 response, hyper would send HTTP/1.0 requests on the connection, and a body without a
+/// length would be lost.
 #[tokio::test(flavor = "multi_thread")]
 async fn a_connection_that_answers_in_http_1_0_is_used_once() {
     let (origin, proxy) = pair(|_| {

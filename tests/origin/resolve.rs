@@ -1,9 +1,9 @@
-//! What DNS answers, and what requests do about it.
+//! The kinds of DNS answers and their effect on requests.
 //!
-//! Rows: an answer with another address; answers in rotation; silence, NXDOMAIN, SERVFAIL and empty answers,
-//! after a good answer and at the start; several name servers of which one works; one address family without an
-//! answer; addresses that an endpoint must not have. A scripted DNS on loopback, origins on 127.0.1.x. Left out:
-//! origins that are reached by IPv6.
+//! Rows: an answer with another address; rotating answers; no answer, NXDOMAIN, SERVFAIL and empty answers,
+//! each after a good answer and at the start; several name servers of which one works; one address family
+//! without an answer; addresses that are not permitted for an endpoint. The DNS server is scripted and on
+//! loopback, the origins are on 127.0.1.x. Left out: origins that are reached by IPv6.
 
 use std::net::{IpAddr, Ipv4Addr, SocketAddr};
 use std::time::Duration;
@@ -33,7 +33,8 @@ async fn dns(first: DnsAnswer) -> Dns {
     dns
 }
 
-/// Starts origins on the same port of several addresses. Each answers with its number.
+/// Starts origins on several addresses, all with the same port. Each response contains the last number of the
+/// address.
 async fn origins(lasts: &[u8]) -> (u16, Vec<RawOrigin>) {
     let first = TcpListener::bind((ip(lasts[0]), 0)).await.unwrap();
     let port = first.local_addr().unwrap().port();
@@ -61,7 +62,7 @@ async fn get(proxy: &Proxy) -> String {
     proxy.get("x", "/k").await
 }
 
-/// Repeats a GET until its answer ends with `part`. Every answer must have status 200.
+/// Repeats a GET until the response ends with `part`. Every response must have status 200.
 async fn get_until(proxy: &Proxy, part: &str) {
     let asking = async {
         loop {
@@ -83,7 +84,7 @@ async fn a_request_follows_dns_to_an_address_that_is_not_known_yet() {
     let dns = dns(answer(&[11])).await;
     let proxy = proxy(&[dns.addr()], port, "");
     get_until(&proxy, "from 11").await;
-    // The old address refuses connections, and only DNS has the new one.
+    // The old address refuses connections, and only DNS returns the new one.
     dns.set(answer(&[12]));
     drop(origins.remove(0));
     get_until(&proxy, "from 12").await;
@@ -193,8 +194,8 @@ async fn one_name_server_of_several_that_works_is_enough() {
     }
 }
 
-/// Starts a name server that forwards to `dns`, except questions for IPv6 addresses. Some firewalls drop
-/// those.
+/// Starts a name server that forwards queries to `dns` and ignores those for IPv6 addresses, like some
+/// firewalls.
 async fn without_ipv6(dns: SocketAddr) -> SocketAddr {
     const AAAA: [u8; 2] = [0, 28];
     let socket = UdpSocket::bind("127.0.0.1:0").await.unwrap();
@@ -228,4 +229,24 @@ async fn an_address_family_without_an_answer_does_not_delay_the_other() {
     let server = without_ipv6(dns.addr()).await;
     let answer = get(&proxy(&[server], port, "family = \"both\"")).await;
     assert_eq!(status(&answer), 200, "{answer}");
+}
+
+/// The old address still serves, so only DNS shows that it has left. Kept connections must not hold requests back.
+#[tokio::test(flavor = "multi_thread")]
+async fn requests_follow_dns_although_the_old_address_still_serves() {
+    let (port, origins) = origins(&[51, 52]).await;
+    let dns = dns(answer(&[51])).await;
+    let proxy = proxy(&[dns.addr()], port, "");
+    get_until(&proxy, "from 51").await;
+    dns.set(answer(&[52]));
+    let limit = Duration::from_secs(6);
+    let followed = tokio::time::timeout(limit, get_until(&proxy, "from 52")).await;
+    followed.expect("a connection to the new address within the TTL and five seconds");
+    let before = origins[0].received().len();
+    let queries = dns.queries();
+    // Beyond the ten seconds after which the old address is withdrawn.
+    while dns.queries() < queries + 12 {
+        assert!(get(&proxy).await.ends_with("from 52"));
+    }
+    assert_eq!(origins[0].received().len(), before, "the old address");
 }

@@ -1,9 +1,9 @@
-//! A download that breaks continues with a range request, and the client sees one whole body or a broken one.
+//! A broken download is resumed with a range request. If that fails, the client detects an incomplete body.
 //!
-//! Rows: reset, early end and stall, at several places; a range of the client; a signed request; another address;
-//! HTTP/2; every answer that is not the rest of the object; every answer that must not be continued; the limits.
-//! An origin on loopback serves an object by ranges and breaks where the test says. Left out: a client that
-//! leaves meanwhile, which ends the download like any other.
+//! Rows: reset, early end and stall, at several places; a range of the client; a signed request; another
+//! address; HTTP/2; every response that is not the rest of the object; every response that must not be
+//! resumed; the limits. An origin on loopback serves an object by ranges and breaks the transfer where the
+//! test needs it. Left out: a client that disconnects during a resume.
 
 use std::net::{IpAddr, Ipv4Addr, SocketAddr};
 use std::sync::Arc;
@@ -18,7 +18,7 @@ use crate::support::object::{LENGTH, TAG, answer, joined, object, range, whole};
 use crate::support::origin::{RawOrigin, Received, Reply};
 use crate::support::proxy::{Proxy, bucket_at, one_route};
 
-/// An origin whose first connection ends after `cut` bytes of the body, in the way of `how`.
+/// Starts an origin that breaks its first connection by `how` after `cut` bytes of the body.
 async fn breaking(cut: usize, how: fn(Vec<u8>) -> Reply) -> RawOrigin {
     let object = object();
     RawOrigin::start(move |request| {
@@ -36,7 +36,7 @@ fn proxy(origin: &RawOrigin, more: &str) -> Proxy {
     Proxy::start(&one_route(&route))
 }
 
-/// The head of an answer, without request id and date, and its body.
+/// Splits a response into the lines of its head, without request id and date, and its body.
 fn split(answer: &[u8]) -> (Vec<String>, &[u8]) {
     let end = answer.windows(4).position(|four| four == b"\r\n\r\n");
     let (head, body) = answer.split_at(end.expect("a head") + 4);
@@ -47,7 +47,7 @@ fn split(answer: &[u8]) -> (Vec<String>, &[u8]) {
     (lines.map(str::to_owned).collect(), body)
 }
 
-/// Asserts that an answer holds at most `most` bytes of the body, behind a good head or none.
+/// Asserts that the client received no head or a head with 200, and at most `most` bytes of the body.
 fn assert_broken(got: &[u8], most: usize, name: &str) {
     let head = String::from_utf8_lossy(&got[..got.len().min(1000)]);
     assert!(
@@ -76,7 +76,7 @@ async fn assert_continues(cut: usize, how: fn(Vec<u8>) -> Reply, more: &str, is_
         "{first}"
     );
     assert_eq!(received[1].header("if-match"), [TAG.as_bytes()]);
-    // The head is the same as without a break.
+    // The head must be the same as without a break.
     let (unbroken, _) = {
         let got = proxy.raw(GET.as_bytes()).await;
         let (head, body) = split(&got);
@@ -167,7 +167,7 @@ async fn the_rest_comes_from_another_address_if_there_is_one() {
     let first = TcpListener::bind((left, 0)).await.unwrap();
     let port = first.local_addr().unwrap().port();
     let second = TcpListener::bind((right, port)).await.unwrap();
-    // The address that gets the first request breaks every download.
+    // The address that gets the first request breaks all its downloads.
     let broken: Arc<AtomicUsize> = Arc::default();
     let origins: Vec<RawOrigin> = [(first, 1), (second, 2)]
         .into_iter()
@@ -202,7 +202,7 @@ async fn the_rest_comes_from_another_address_if_there_is_one() {
         let got = proxy.raw(get.as_bytes()).await;
         assert!(*split(&got).1 == object()[..100_000]);
     }
-    // If the addresses took turns, each would get at least twenty requests. The pool tries a broken address
+    // If the addresses took turns, each would get at least twenty requests. The pool tries the broken address
     // again after a second.
     let most = 3 + 2 * usize::try_from(begin.elapsed().as_secs()).unwrap();
     let received: Vec<usize> = origins
@@ -234,7 +234,7 @@ async fn a_download_over_http2_continues() {
     driver.abort();
 }
 
-/// The answer of the origin to the range request.
+/// The response of the origin to the range request.
 type Rest = fn(&Received, &[u8]) -> Vec<u8>;
 
 #[tokio::test(flavor = "multi_thread")]

@@ -1,17 +1,18 @@
-//! Requests that are sent again, and those that must not be.
+//! Requests that are sent again, and requests that must not be sent again.
 //!
-//! Rows: a kept connection that the origin closes; reads on new connections that break; POST; answers that break
-//! off in their head. Left out: downloads (`resume`), other addresses (`moving`) and endpoints (`tier_change`).
+//! Rows: a kept connection that the origin closes; reads on new connections that break; POST; responses that
+//! break off inside the head. Left out: downloads (`resume`), other addresses (`moving`) and endpoints
+//! (`tier_change`).
 
 use crate::support::origin::{RawOrigin, Reply, ok};
 use crate::support::proxy::{Proxy, bucket_at, one_route, pair, status};
 
-/// The origin may close a kept-alive connection just when the proxy sends a request on it. A request that is
-/// safe to repeat is then sent once more.
+/// The origin may close a kept-alive connection just when the proxy sends a request on it. If the request is
+/// safe to repeat, the proxy sends it once more.
 #[tokio::test(flavor = "multi_thread")]
 async fn a_get_on_a_connection_that_the_origin_closes_is_sent_again_once() {
     let (origin, proxy) = pair(|request| {
-        // The origin closes the first connection at its second request, without an answer.
+        // The origin closes the first connection at its second request, without a response.
         let text = String::from_utf8_lossy(&request.head).into_owned();
         if text.contains("second") && request.connection == 0 {
             Reply::Close(Vec::new())
@@ -28,13 +29,15 @@ async fn a_get_on_a_connection_that_the_origin_closes_is_sent_again_once() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_read_on_a_new_connection_that_breaks_is_sent_again_twice() {
+async fn a_request_on_a_new_connection_that_breaks_is_sent_again_twice() {
     for (method, breaks, code, sent) in [
         ("GET", 1, 200, 2),
         ("HEAD", 1, 200, 2),
         ("GET", 2, 200, 3),
         ("GET", 3, 502, 3),
-        ("PUT", 1, 502, 1),
+        ("PUT", 1, 200, 2),
+        ("PUT", 2, 200, 3),
+        ("PUT", 3, 502, 3),
     ] {
         let (origin, proxy) = pair(move |request| {
             if request.connection < breaks {

@@ -1,8 +1,8 @@
-//! A single request that moves from one endpoint to the next, or must not.
+//! A single request that moves from one endpoint to the next, or must not move.
 //!
-//! Rows: a request on a kept connection that leads nowhere, and one whose answer is only slow; uploads before
-//! and after their first byte; downloads that break with their endpoint; signatures that forbid another
-//! endpoint. When all requests move, and move back, is in `tiers`.
+//! Rows: a request on a kept connection to a vanished host, and one whose response is only slow; uploads
+//! before and after their first byte; downloads that break with their endpoint; signatures that forbid
+//! another endpoint. Left out: when the traffic as a whole moves and returns (`tiers`).
 
 use std::time::Duration;
 
@@ -12,12 +12,12 @@ use tokio::time::Instant;
 
 use crate::support::black_hole::fill;
 use crate::support::object::{LENGTH, TAG, answer, joined, object, whole};
-use crate::support::origin::{RawOrigin, Reply, ok};
+use crate::support::origin::{RawOrigin, Reply, accept_request, ok};
 use crate::support::proxy::status;
 use crate::support::tiers::{PLAIN, closed, dns, get, named, proxy};
 
-/// A network that drops every packet leaves kept connections open. The first endpoint answers one request.
-/// After that it answers nothing and accepts no connection.
+/// A network that drops every packet leaves kept connections open. The first endpoint responds to one
+/// request. After that it sends nothing and accepts no connection.
 #[tokio::test(flavor = "multi_thread")]
 async fn a_request_on_a_kept_connection_of_a_lost_endpoint_moves() {
     let socket = TcpSocket::new_v4().unwrap();
@@ -26,16 +26,13 @@ async fn a_request_on_a_kept_connection_of_a_lost_endpoint_moves() {
     let address = listener.local_addr().unwrap();
     let second = RawOrigin::start(|_| ok("second")).await;
     let dns = dns().await;
-    // Literal addresses, because the pool does not keep connections made before the first DNS answer.
+    // The endpoints are literal addresses, because the pool does not keep connections made before the first
+    // DNS answer.
     let endpoints = [address, second.address].map(|address| address.to_string());
     let more = "tls = false\ntimeouts = { connect = \"2s\" }\nhost = \"img.example.com\"";
     let proxy = proxy(&dns, &endpoints, more);
     let answering = tokio::spawn(async move {
-        let (mut kept, _) = listener.accept().await.unwrap();
-        let mut request = Vec::new();
-        while !request.ends_with(b"\r\n\r\n") {
-            kept.read_buf(&mut request).await.unwrap();
-        }
+        let mut kept = accept_request(&listener).await;
         let answer = b"HTTP/1.1 200 OK\r\ncontent-length: 5\r\n\r\nfirst";
         kept.write_all(answer).await.unwrap();
         (listener, kept)
@@ -44,8 +41,8 @@ async fn a_request_on_a_kept_connection_of_a_lost_endpoint_moves() {
     let (_listener, mut kept) = answering.await.unwrap();
     let _fillers = fill(address);
     let begin = Instant::now();
-    // After one second without an answer the proxy probes the endpoint, which takes two. A second probe would
-    // take two more.
+    // After one second without a response, the proxy probes the endpoint, which takes two seconds. A second
+    // probe would take two more.
     assert_eq!(get(&proxy).await, "second");
     assert!(
         begin.elapsed() < Duration::from_secs(5),
@@ -83,11 +80,7 @@ async fn a_slow_answer_on_a_kept_connection_is_waited_for() {
     assert_eq!(get(&proxy).await, "first");
     let answer = proxy.get("x", "/slow").await;
     assert!(answer.ends_with("slow"), "{answer}");
-    assert_eq!(
-        first.connections(),
-        2,
-        "one connection for requests, one for the probe"
-    );
+    assert_eq!(first.connections(), 1, "the request was not sent again");
     assert_eq!(first.received().len(), 2);
     assert!(second.received().is_empty());
 }
@@ -195,7 +188,7 @@ async fn a_signature_that_names_the_endpoint_keeps_the_request_there() {
     ] {
         let proxy = proxy(&dns, &[first.clone(), other.clone()], more);
         let before = second.received().len();
-        // In the second round all traffic goes to the other endpoint already.
+        // In the second round, all traffic already uses the other endpoint.
         for _ in 0..2 {
             let answer = proxy
                 .text(&format!("{request}connection: close\r\n\r\n"))

@@ -1,8 +1,9 @@
-//! While an endpoint cannot be connected to, all requests go to the next one; later they return.
+//! All requests use the next endpoint while one cannot be connected to, and return to it later.
 //!
-//! Rows: connection refused, blackhole, a name that does not exist, TLS; a return, and an endpoint that comes
-//! and goes; all endpoints down. The two endpoints have names that lead to loopback and differ in their
-//! port. Which requests may move is in `tier_change`. Left out: a slow endpoint, which can be connected to.
+//! Rows: connection refused, blackhole, a name that does not exist, TLS; a return to the first endpoint, and
+//! an endpoint that comes and goes; all endpoints down. The names of the two endpoints resolve to loopback;
+//! the endpoints differ in their port. Left out: which requests may move (`tier_change`), a slow endpoint,
+//! which can be connected to.
 
 use std::time::Duration;
 
@@ -107,8 +108,8 @@ async fn the_certificate_is_checked_against_the_other_endpoints_name() {
     }
 }
 
-/// Traffic does not move back and forth: an endpoint that accepts connections for a moment gets no request,
-/// and one that keeps accepting them gets all.
+/// Traffic does not alternate between endpoints: one that accepts connections only briefly gets no request,
+/// and one that keeps accepting them gets all requests.
 #[tokio::test(flavor = "multi_thread")]
 async fn traffic_returns_only_to_an_endpoint_that_keeps_accepting() {
     let second = RawOrigin::start(|_| ok("second")).await;
@@ -121,12 +122,12 @@ async fn traffic_returns_only_to_an_endpoint_that_keeps_accepting() {
             assert_eq!(get(&proxy).await, "second");
         }
     };
-    // By then requests no longer try the first endpoint.
+    // At this point, requests no longer try the first endpoint.
     second_for(Duration::from_millis(600)).await;
     let listen = || async { TcpListener::bind(("127.0.0.1", port)).await.unwrap() };
     let brief = RawOrigin::serve(listen().await, |_| ok("first"));
     let probed = async {
-        while brief.connections() < 2 {
+        while brief.accepted() < 2 {
             assert_eq!(get(&proxy).await, "second");
         }
     };
@@ -134,14 +135,14 @@ async fn traffic_returns_only_to_an_endpoint_that_keeps_accepting() {
         .await
         .expect("the endpoint is tried");
     drop(brief);
-    // Longer than the time between two connects of a trial.
+    // The two seconds are longer than the time between two connects of a trial.
     second_for(Duration::from_secs(2)).await;
     let first = RawOrigin::serve(listen().await, |_| ok("first"));
     let returning = async { while get(&proxy).await != "first" {} };
     tokio::time::timeout(Duration::from_secs(60), returning)
         .await
         .expect("traffic returns");
-    assert!(first.connections() > 3, "a trial takes several connects");
+    assert!(first.accepted() > 3, "a trial takes several connects");
     for _ in 0..20 {
         assert_eq!(get(&proxy).await, "first");
     }

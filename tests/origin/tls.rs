@@ -1,7 +1,7 @@
-//! TLS towards the origin: its certificate must be trusted and name the server.
+//! TLS to the origin: its certificate must be trusted and valid for the server name.
 //!
-//! Rows: a trusted certificate with the right name, with another name, and an untrusted one. Left out: the
-//! certificates of fallback endpoints (`tiers`) and of moved addresses (`moving`).
+//! Rows: a trusted certificate with the right name, one with another name, and an untrusted one. Left out:
+//! the certificates of fallback endpoints (`tiers`) and of moved addresses (`moving`).
 
 use crate::support::certificates;
 use crate::support::proxy::{Proxy, one_route, status};

@@ -1,8 +1,8 @@
-//! The admin listener, its commands, and what it shows.
+//! The admin listener, its commands and its pages.
 //!
-//! Rows: every page by method, with and without token; metrics after known requests, as OpenMetrics; readiness
-//! when an endpoint has no address, cannot be connected to, and recovers; the commands with their exit codes and
-//! texts; the health path of a listener.
+//! Rows: every page by method, with and without token; metrics after known requests, as OpenMetrics;
+//! readiness when an endpoint has no address, cannot be connected to, and recovers; the commands with their
+//! exit codes and texts; the health path of a listener.
 
 use std::time::Duration;
 
@@ -150,7 +150,7 @@ async fn readiness_follows_the_endpoint() {
         ttl: 1,
     });
     wait_for("ready", || health.is_ready().then_some(())).await;
-    // No request is sent, so only the probe can notice.
+    // No request is sent, so only the probe can detect the failure.
     drop(origin);
     wait_for("not ready", || (!health.is_ready()).then_some(())).await;
     assert!(
@@ -264,7 +264,7 @@ async fn a_bucket_name_made_up_by_a_client_does_not_change_readiness() {
     let health = std::sync::Arc::clone(&proxy.state().health);
     wait_for("ready", || health.is_ready().then_some(())).await;
     assert_eq!(status(&proxy.get("x", "/team-typo/k").await), 502);
-    // The readiness check has run twice meanwhile.
+    // During these three pauses the readiness check runs twice.
     let mut pace = tokio::time::interval(Duration::from_millis(600));
     for _ in 0..3 {
         pace.tick().await;

@@ -1,7 +1,7 @@
-//! A process without free file descriptors.
+//! A process that has no free file descriptors.
 //!
-//! Rows: more connections than descriptors; processor time meanwhile; recovery. `tests/ha/descriptors.py` has the
-//! same under load.
+//! Rows: more connections than descriptors; CPU time meanwhile; recovery. The same under load is in
+//! `tests/ha/descriptors.py`.
 
 use std::time::Duration;
 
@@ -46,7 +46,7 @@ async fn a_process_without_descriptors_neither_spins_nor_ends_and_recovers() {
     let used = cpu_ticks(pid) - before;
     assert!(used < 20, "used {used} of 100 ticks in an idle second");
     drop(open);
-    // The process must first notice that its connections are closed; until then it answers 503.
+    // The process responds with 503 until it has detected that its connections are closed.
     let recovering = async { while status(&daemon::get(address).await) == 503 {} };
     tokio::time::timeout(Duration::from_secs(10), recovering)
         .await
@@ -57,7 +57,7 @@ async fn a_process_without_descriptors_neither_spins_nor_ends_and_recovers() {
     assert!(daemon.child.try_wait().unwrap().is_none());
 }
 
-/// The processor time of a process, in hundredths of a second.
+/// Returns the CPU time of a process, in hundredths of a second.
 fn cpu_ticks(pid: u32) -> u64 {
     let stat = std::fs::read_to_string(format!("/proc/{pid}/stat")).unwrap();
     let fields: Vec<&str> = stat

@@ -1,4 +1,4 @@
-//! Drain and stop: which requests are still served, and when the process ends.
+//! Drain and stop: the requests that are still served, and the time when the process ends.
 //!
 //! Rows: idle and busy connections; a connection without a request yet; a silent origin at a stop. Left out:
 //! HTTP/2 clients (`client/http2`), a drain under load (`tests/ha`).
@@ -21,7 +21,7 @@ async fn a_drain_closes_idle_connections_and_lets_running_requests_finish() {
     let (send_begun, mut begun) = tokio::sync::mpsc::unbounded_channel();
     let origin = RawOrigin::start(move |request| {
         if request.line().contains("slow") {
-            // The origin holds its answer back until the drain has begun.
+            // The origin delays its response until the drain has begun.
             send_begun.send(()).unwrap();
             tokio::task::block_in_place(|| gate.lock().unwrap().recv()).unwrap();
         }
@@ -82,7 +82,7 @@ async fn a_drain_serves_open_connections_once_more_and_ends_early() {
         std::net::TcpStream::connect(address).is_err().then_some(())
     })
     .await;
-    // Connections from before the drain get one more answer, even if it is their first.
+    // Connections from before the drain get one more response, even if it is their first.
     for client in [&mut fresh, &mut kept] {
         assert_eq!(ask(client, request).await, Ok(false));
     }

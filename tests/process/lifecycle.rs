@@ -1,8 +1,9 @@
 //! The process from start to end: signals, upgrades, passed sockets, watched files.
 //!
-//! Rows: SIGHUP with a good and a bad config; a watched config; upgrades under load; upgrades whose new process
-//! cannot start or reaches no endpoint; sockets and notifications as systemd has them; a renewed certificate.
-//! Left out: drain (`drain`), what a new config changes (`reload`). `tests/ha` has the same at scale.
+//! Rows: SIGHUP with a good and a bad config; a watched config; upgrades under load; upgrades whose new
+//! process cannot start or reaches no endpoint; sockets and notifications as systemd provides them; a renewed
+//! certificate. Left out: drain (`drain`), the effects of a new config (`reload`). The same under a longer
+//! load is in `tests/ha`.
 
 use std::os::unix::net::UnixDatagram;
 use std::sync::Arc;
@@ -104,7 +105,7 @@ async fn upgrades_under_load_lose_no_request_and_refuse_no_connection() {
     }
     wait_until_sent(&tally, CLIENTS * 20).await;
     finish("3 upgrades", &tally, clients, begin).await;
-    // The upload began in the first process and ends in it.
+    // The upload begins and ends in the first process.
     upload.write_all(b".").await.unwrap();
     let mut answer = vec![0; 15];
     upload.read_exact(&mut answer).await.unwrap();
@@ -224,7 +225,7 @@ async fn sockets_passed_by_systemd_are_used_and_it_is_notified() {
     Daemon::signal("TERM", main);
     notified("STOPPING=1");
     daemon.event("stopped").await;
-    // The test still holds the listening socket, so a connection waits for the next process.
+    // The test still holds the listening socket, so a new connection waits for the next process.
     let waiting = tokio::spawn(daemon::get(address));
     let next = Daemon::start_with(&text, pass);
     assert_eq!(status(&waiting.await.unwrap()), 200);

@@ -1,7 +1,7 @@
-//! Logs: what is logged once, and what happens when a log's reader stops.
+//! Logs: repeated errors are logged once, and a log that is not read blocks nothing.
 //!
 //! Rows: an origin that is down; an event log that is not read; an access log that is not read. Left out: the
-//! fields of access lines, which the tests of their features read.
+//! fields of access lines, which the tests of each feature check.
 
 use std::io::Read;
 use std::net::SocketAddr;
@@ -16,7 +16,7 @@ use crate::support::daemon::{self, Daemon, wait_for};
 use crate::support::origin::{RawOrigin, ok};
 use crate::support::proxy::{bucket_at, status};
 
-/// An address that refuses connections.
+/// Returns an address that refuses connections.
 fn closed() -> SocketAddr {
     let closed = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
     closed.local_addr().unwrap()
@@ -42,7 +42,8 @@ async fn an_origin_that_is_down_is_logged_once_and_not_by_each_request() {
     );
 }
 
-/// The events exceed the pipe of 64 KiB and the queue of 4,096 events, and nothing reads them.
+/// The events exceed the capacity of the pipe (64 KiB) and of the queue (4,096 events), and nothing reads
+/// them.
 #[tokio::test(flavor = "multi_thread")]
 async fn an_event_log_that_is_not_read_delays_no_request() {
     let config = format!(
@@ -78,13 +79,13 @@ async fn an_event_log_that_is_not_read_delays_no_request() {
         "events beyond the queue are dropped and counted"
     );
     assert!(metrics.contains("\nossgate_panics_total 0\n"));
-    // SIGUSR1, which reopens the logs, does not block the main thread either.
+    // SIGUSR1 reopens the logs. It must not block the main thread either.
     Daemon::signal("USR1", daemon.child.id());
     for _ in 0..5 {
         let asking = tokio::time::timeout(Duration::from_secs(10), daemon.metrics("admin.sock"));
         assert!(asking.await.is_ok(), "the main thread is blocked");
     }
-    // Once the log is read, it reports the number of lost events.
+    // When the log is read again, it reports the number of lost events.
     let mut reader = daemon.child.stderr.take().unwrap();
     let events = Arc::new(Mutex::new(Vec::new()));
     let reading = std::thread::spawn({
@@ -114,7 +115,7 @@ async fn an_event_log_that_is_not_read_delays_no_request() {
     assert!(events.contains("stopped"), "the last event is written");
 }
 
-/// Its lines are lost, but the process ends in time.
+/// The lines of the access log are lost, but the process ends in time.
 #[tokio::test]
 async fn an_access_log_that_is_not_read_does_not_delay_the_end_of_the_process() {
     let origin = RawOrigin::start(|_| ok("x")).await;

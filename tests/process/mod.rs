@@ -6,4 +6,5 @@ mod drain;
 mod lifecycle;
 mod log;
 mod overload;
+mod readiness;
 mod reload;

@@ -1,7 +1,7 @@
-//! More work than the limits allow: some clients get a 503, the others wait, and running requests go on.
+//! Load above the limits: some clients get a 503, the others wait, and requests in flight continue.
 //!
-//! Rows: connections above the limit; memory above its limit during a transfer; a limit that a reload changes.
-//! Left out: descriptors (`descriptors`), logs (`log`).
+//! Rows: connections above the limit; memory above its limit during a transfer; a limit that a reload
+//! changes. Left out: descriptors (`descriptors`), logs (`log`).
 
 use std::time::Duration;
 
@@ -88,7 +88,10 @@ async fn above_the_memory_limit_new_requests_get_a_503_and_transfers_go_on() {
     upload.write_all(b"12").await.unwrap();
     let mut answer = [0; 15];
     upload.read_exact(&mut answer).await.unwrap();
-    assert_eq!(&answer, b"HTTP/1.1 200 OK", "the upload in flight goes on");
+    assert_eq!(
+        &answer, b"HTTP/1.1 200 OK",
+        "the upload in flight continues"
+    );
     daemon.write(&text("1GiB"));
     Daemon::signal("HUP", daemon.child.id());
     let mut pace = tokio::time::interval(Duration::from_millis(50));
@@ -111,7 +114,7 @@ async fn a_changed_limit_counts_connections_that_are_open_already() {
         )
     };
     let mut proxy = Proxy::start(&text(1));
-    // A worker that waits for a connection does not use up the limit.
+    // A worker that waits for a connection must not count against the limit.
     for _ in 0..40 {
         let answer = proxy.get("x", "/k").await;
         assert_eq!(status(&answer), 200, "{answer}");

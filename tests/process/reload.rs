@@ -1,8 +1,8 @@
-//! A new config while requests are in flight.
+//! Reloads of the config while requests are in flight.
 //!
-//! Rows: a constant load across many reloads; transfers that end on the config they began with; listeners that
-//! are added, removed and changed; upstream connections that stay with their origin; a config that cannot be
-//! served; settings that need a restart. Left out: signals and commands (`lifecycle`).
+//! Rows: a constant load across many reloads; transfers that keep the config with which they began;
+//! listeners that are added, removed and changed; upstream connections that stay with their origin; a config
+//! that cannot be served; settings that need a restart. Left out: signals and commands (`lifecycle`).
 
 use std::sync::Arc;
 use std::sync::atomic::Ordering::Relaxed;
@@ -118,7 +118,7 @@ async fn listeners_are_added_and_removed_and_their_connections_finish() {
     while TcpStream::connect(second).await.is_ok() {
         tokio::task::yield_now().await;
     }
-    // An open connection gets one more answer, then the listener closes it.
+    // An open connection gets one more response, then the listener closes it.
     client.write_all(request).await.unwrap();
     let mut rest = String::new();
     client.read_to_string(&mut rest).await.unwrap();
@@ -141,7 +141,7 @@ async fn a_listener_that_stays_gets_its_new_settings() {
     let changed = proxy.change(&with_health).unwrap();
     assert_eq!((changed.added, changed.removed), (vec![], vec![]));
     assert!(proxy.get("x", "/health").await.contains("ready"));
-    assert_eq!(origin.received().len(), before, "answered here");
+    assert_eq!(origin.received().len(), before, "the proxy itself responds");
 }
 
 #[tokio::test]
@@ -187,7 +187,7 @@ async fn settings_that_need_a_restart_are_named_and_the_others_apply() {
         "the new routes"
     );
     assert_eq!(status(&proxy.get("a.cn", "/k").await), 200);
-    // The process still runs with the values of the first config, so none needs a restart.
+    // The process still uses the first config's values of these settings, so no restart is needed.
     assert_eq!(proxy.change(&base).unwrap().needs_restart, [""; 0]);
 }
 

@@ -1,22 +1,23 @@
 #!/usr/bin/env python3
-"""ossgate as systemd runs it: sockets passed by name, signals, and notifications by sd_notify.
+"""Runs ossgate like systemd does: sockets passed by name, signals, and notifications by sd_notify.
 
     systemd.py --ossgate PATH
 
 Rows: two sockets by name; readiness; the watchdog; reloads by SIGHUP, good and bad; upgrades by SIGUSR2,
-under load and with a new process that cannot start; the stop by SIGTERM. Left out: whatever needs systemd as
-process 1, such as the sandbox of the unit, which deploy/check verifies.
+under load and with a new process that cannot start; the stop by SIGTERM. Left out: features that need systemd
+as process 1, such as the sandbox of the unit, which deploy/check verifies.
 
 Needs systemd-socket-activate (Debian: systemd). Loopback only.
 """
 import argparse, contextlib, ctypes, http.client, http.server, os, pathlib, select, signal, socket, struct
 import subprocess, sys, tempfile, threading, time
 
-PATIENCE = 30  # the most seconds to wait for one condition
+PATIENCE = 30  # the maximum number of seconds to wait for one condition
 HALF = b"x" * 300_000
 
 class Origin(http.server.ThreadingHTTPServer):
-    """Answers every GET with its path. One that ends in /slow gets two halves, the second on release."""
+    """Responds to every GET with its path. A path that ends in /slow gets two halves, the second after a
+    release."""
     daemon_threads = True
     def __init__(self):
         super().__init__(("127.0.0.1", 0), Answer)
@@ -40,7 +41,7 @@ class Answer(http.server.BaseHTTPRequestHandler):
         pass
 
 class Notices:
-    """The notifications at NOTIFY_SOCKET, as (pid, key, value) in their order."""
+    """The notifications that NOTIFY_SOCKET received, as (pid, key, value) in order."""
     def __init__(self, path):
         self.seen, self.changed = [], threading.Condition()
         self.socket = socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM)
@@ -55,18 +56,18 @@ class Notices:
                 self.seen += [(pid, *line.partition("=")[::2]) for line in text.decode().splitlines()]
                 self.changed.notify_all()
     def find(self, key, since=0, pid=None):
-        """Returns places and values of `key` from the place `since` on, from `pid` if given."""
+        """Returns the positions and values of `key` from position `since` on, only those from `pid` if given."""
         return [(place, value) for place, (sender, name, value) in enumerate(self.seen)
                 if place >= since and name == key and pid in (None, sender)]
     def wait(self, key, since=0, pid=None, count=1):
-        """Waits for the `count`th `key` and returns its place and value."""
+        """Waits for the `count`th notification of `key` and returns its position and value."""
         with self.changed:
             if not self.changed.wait_for(lambda: len(self.find(key, since, pid)) >= count, PATIENCE):
                 raise AssertionError(f"no {key} from {pid or 'anyone'}; came: {self.seen[since:]}")
             return self.find(key, since, pid)[count - 1]
 
 class Load:
-    """Clients that send requests without a pause, half of them on kept connections, and count failures."""
+    """Clients that send requests without a pause and count failures. Half of them keep their connections."""
     def __init__(self, port):
         self.port, self.served, self.failed = port, 0, []
         self.is_over, self.changed = threading.Event(), threading.Condition()
@@ -105,14 +106,14 @@ def free_ports():
         return one.getsockname()[1], other.getsockname()[1]
 
 def get(port, path):
-    """Returns status and body."""
+    """Returns the status and the body of a GET."""
     with contextlib.closing(http.client.HTTPConnection("127.0.0.1", port, timeout=PATIENCE)) as connection:
         connection.request("GET", path)
         response = connection.getresponse()
         return response.status, response.read()
 
 def wait_for_answer(port, path, expected):
-    """Repeats a request until its answer is `expected`."""
+    """Repeats a request until the response is `expected`."""
     deadline, last = time.monotonic() + PATIENCE, None
     while last != expected:
         if time.monotonic() > deadline:
@@ -123,7 +124,7 @@ def wait_for_answer(port, path, expected):
             last = error
 
 def exit_code(pid):
-    """Waits for the end of `pid`, a child or an adopted process."""
+    """Waits until the process `pid`, a child or an adopted one, has ended. Returns its exit code."""
     pidfd = os.pidfd_open(pid)
     is_over, _, _ = select.select([pidfd], [], [], PATIENCE)
     os.close(pidfd)
@@ -209,7 +210,7 @@ class Test:
         assert slow == [(200, HALF * 2)], "the running transfer was cut"
         assert not load.failed, f"{len(load.failed)} of {load.served}: {load.failed[:3]}"
         self.notices.wait("WATCHDOG", since=told, pid=self.main, count=2)
-        # systemd takes STOPPING=1 of any process as the end of the whole unit.
+        # systemd treats STOPPING=1 from any process of the unit as the end of the whole unit.
         assert not self.notices.find("STOPPING"), "the old process notified the end of the service"
     def an_upgrade_that_fails_changes_nothing(self):
         good, mark = self.write("good.toml", "other/"), len(self.notices.seen)
@@ -231,7 +232,8 @@ def main():
     arguments = argparse.ArgumentParser()
     arguments.add_argument("--ossgate", required=True, type=pathlib.Path)
     binary = str(arguments.parse_args().ossgate.resolve())
-    # A process whose parent has ended, as after an upgrade, becomes a child of this one, which reads its exit code.
+    # After an upgrade, the parent of the new process has ended. As a subreaper, this process becomes its
+    # parent and can read its exit code.
     ctypes.CDLL(None).prctl(36, 1, 0, 0, 0)  # PR_SET_CHILD_SUBREAPER
     with tempfile.TemporaryDirectory() as directory:
         test = Test(binary, pathlib.Path(directory))

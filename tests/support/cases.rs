@@ -1,6 +1,6 @@
-//! Tables of cases in `tests/data`.
+//! The tables of cases in `tests/data`.
 
-/// Returns the cells of a table of cases, row by row, without its head.
+/// Returns the cells of a table row by row, without the header row.
 pub(crate) fn rows(table: &str) -> Vec<Vec<&str>> {
     table
         .lines()
@@ -10,7 +10,7 @@ pub(crate) fn rows(table: &str) -> Vec<Vec<&str>> {
         .collect()
 }
 
-/// Returns a TOML list of strings.
+/// Formats `texts` as a TOML list.
 pub(crate) fn list(texts: &[String]) -> String {
     toml::Value::try_from(texts).unwrap().to_string()
 }

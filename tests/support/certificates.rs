@@ -1,4 +1,4 @@
-//! Certificates made for a test. Their files stay in the temporary directory.
+//! Certificates made for a test. Their files are not removed from the temporary directory.
 
 use std::path::PathBuf;
 
@@ -12,7 +12,7 @@ pub(crate) struct Leaf {
     pub(crate) ca_pem: String,
 }
 
-/// Makes a leaf for `names`, signed by a CA of its own.
+/// Makes a leaf certificate for `names`, signed by a new CA.
 pub(crate) fn leaf(names: &[&str]) -> Leaf {
     let mut authority = CertificateParams::new(Vec::new()).unwrap();
     authority.is_ca = IsCa::Ca(BasicConstraints::Unconstrained);

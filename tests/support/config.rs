@@ -1,7 +1,8 @@
-//! Config texts, the files they name, and the problems that reading them reports.
+//! Config texts, the files they name, and the problems that loading them reports.
 //!
-//! The examples name certificates below `/etc/ossgate/tls`. [`Files`] makes throw-away ones and
-//! [`Files::place`] puts their paths into the text. Times are passed in, so nothing here expires.
+//! The examples name certificates below `/etc/ossgate/tls`. [`Files`] makes throw-away ones, and
+//! [`Files::place`] puts their paths into the text. The current time is a parameter, so no certificate
+//! expires.
 
 use std::path::PathBuf;
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
@@ -14,14 +15,14 @@ pub(crate) const LISTENER: &str = "[[listener]]\naddress = \"127.0.0.1:80\"\n";
 pub(crate) const ROUTE: &str =
     "[[route]]\norigin = { bucket = \"examplebucket\", region = \"cn-hangzhou\" }\n";
 
-/// Certificates in a directory that is removed on drop.
+/// Certificates in a temporary directory. Dropping this value removes the directory.
 pub(crate) struct Files {
     directory: TempDir,
 }
 
 impl Files {
-    /// Writes a certificate for `img.example.com` and `*.Example.org`, valid from 2020 to 2030, with its key;
-    /// a key that does not match; a file that is no PEM; and a secret.
+    /// Writes a certificate for `img.example.com` and `*.Example.org`, valid from 2020 to 2030, and its key.
+    /// Also writes a key that does not match, a file that is not PEM, and a secret.
     pub(crate) fn new() -> Self {
         let directory = tempfile::tempdir().unwrap();
         let key = KeyPair::generate().unwrap();
@@ -47,13 +48,13 @@ impl Files {
         self.directory.path().join(name)
     }
 
-    /// Returns `text` with the paths of the examples replaced by those of these files.
+    /// Replaces the certificate paths of the examples in `text` by the paths of these files.
     pub(crate) fn place(&self, text: &str) -> String {
         let directory = self.directory.path().display().to_string();
         text.replace("/etc/ossgate/tls", &directory)
     }
 
-    /// Loads `text` as if in 2025, with a few environment variables set.
+    /// Loads `text` with a clock in 2025 and a few environment variables.
     pub(crate) fn read(&self, text: &str) -> Result<Loaded, Problems> {
         self.read_in(text, 2025)
     }
@@ -74,7 +75,7 @@ fn in_year(year: u64) -> SystemTime {
     UNIX_EPOCH + Duration::from_secs((year - 1970) * 31_557_600)
 }
 
-/// Returns the one-line form of each problem.
+/// Returns each problem as one line.
 pub(crate) fn lines(problems: &Problems) -> Vec<String> {
     problems
         .iter()
@@ -82,7 +83,7 @@ pub(crate) fn lines(problems: &Problems) -> Vec<String> {
         .collect()
 }
 
-/// Returns names and texts of the shipped examples.
+/// Returns the names and texts of the shipped examples.
 pub(crate) fn examples() -> Vec<(String, String)> {
     let directory = concat!(env!("CARGO_MANIFEST_DIR"), "/config");
     let mut examples: Vec<(String, String)> = std::fs::read_dir(directory)
@@ -107,7 +108,7 @@ pub(crate) fn example(name: &str) -> String {
     found.unwrap().1
 }
 
-/// Asserts that `text` has these problems and no other.
+/// Asserts that `text` has the problems `expected` and no others.
 #[track_caller]
 pub(crate) fn expect(files: &Files, text: &str, expected: &[&str]) {
     let found = match files.read(text) {
@@ -121,8 +122,8 @@ pub(crate) fn expect(files: &Files, text: &str, expected: &[&str]) {
     assert_eq!(found, expected, "\n{text}");
 }
 
-/// Asserts that each row of keys has its problem, or none where the text is empty. The keys stand between
-/// `before` and `after`.
+/// Each row has keys and the problem that they must cause, or an empty text for no problem. Asserts this for
+/// a config that consists of `before`, the keys and `after`.
 pub(crate) fn expect_rows(before: &str, after: &str, rows: &[(&str, &str)]) {
     let files = Files::new();
     for (keys, expected) in rows {

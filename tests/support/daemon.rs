@@ -1,4 +1,4 @@
-//! The program as a process.
+//! The ossgate program as a separate process.
 
 use std::io::{Read, Write};
 use std::net::SocketAddr;
@@ -12,7 +12,7 @@ use tokio::time::Instant;
 
 use super::proxy::bucket_at;
 
-/// The longest time that a test waits for a condition.
+/// The maximum time that a test waits for a condition.
 const PATIENCE: Duration = Duration::from_secs(20);
 
 /// A running `ossgate run`. Dropping it kills the process.
@@ -21,7 +21,7 @@ pub(crate) struct Daemon {
     dir: tempfile::TempDir,
 }
 
-/// Waits until `found` returns something.
+/// Waits until `found` returns `Some`, and returns the value.
 pub(crate) async fn wait_for<T>(what: &str, mut found: impl FnMut() -> Option<T>) -> T {
     let begin = Instant::now();
     let mut pace = tokio::time::interval(Duration::from_millis(20));
@@ -38,12 +38,12 @@ pub(crate) async fn wait_for<T>(what: &str, mut found: impl FnMut() -> Option<T>
 }
 
 impl Daemon {
-    /// Starts the program with a config, in a working directory of its own.
+    /// Starts the program with a config, in a new temporary directory.
     pub(crate) fn start(config: &str) -> Self {
         Self::start_with(config, |_| ())
     }
 
-    /// As [`Daemon::start`], with changes to the command.
+    /// Like [`Daemon::start`], but `change` can modify the command.
     pub(crate) fn start_with(config: &str, change: impl FnOnce(&mut Command)) -> Self {
         let dir = tempfile::tempdir().unwrap();
         std::fs::write(dir.path().join("ossgate.toml"), config).unwrap();
@@ -69,12 +69,12 @@ impl Daemon {
         std::fs::write(self.path("ossgate.toml"), config).unwrap();
     }
 
-    /// Returns the event log so far.
+    /// Returns the text of the event log.
     pub(crate) fn events(&self) -> String {
         std::fs::read_to_string(self.path("events.log")).unwrap()
     }
 
-    /// Waits for `count` listeners and returns their addresses. The admin listener comes first.
+    /// Waits for `count` listeners and returns their addresses. The admin listener is the first.
     pub(crate) async fn addresses(&self, count: usize) -> Vec<SocketAddr> {
         wait_for("listening", || {
             let events = self.events();
@@ -96,7 +96,7 @@ impl Daemon {
         wait_for(text, || self.events().contains(text).then_some(())).await;
     }
 
-    /// Sends a signal by name to `pid`.
+    /// Sends the signal with this name to `pid`.
     pub(crate) fn signal(name: &str, pid: u32) {
         let sent = Command::new("kill")
             .args([&format!("-{name}"), &pid.to_string()])
@@ -104,7 +104,7 @@ impl Daemon {
         assert!(sent.unwrap().success());
     }
 
-    /// Runs `ossgate VERB` with the config of this process.
+    /// Runs the command `ossgate VERB` with the config of this process.
     pub(crate) fn ask(&self, verb: &str) -> Output {
         Command::new(env!("CARGO_BIN_EXE_ossgate"))
             .args([verb, "-c", "ossgate.toml"])
@@ -113,7 +113,7 @@ impl Daemon {
             .unwrap()
     }
 
-    /// Returns the metrics of the admin listener at a unix socket.
+    /// Requests `/metrics` from the admin listener on a Unix socket.
     pub(crate) async fn metrics(&self, socket: &str) -> String {
         let mut socket = UnixStream::connect(self.path(socket)).await.unwrap();
         let request = b"GET /metrics HTTP/1.1\r\nhost: x\r\nconnection: close\r\n\r\n";
@@ -123,7 +123,7 @@ impl Daemon {
         text
     }
 
-    /// Waits until the process that was started has ended; returns its exit code.
+    /// Waits until the started process has ended, and returns its exit code.
     pub(crate) async fn ended(&mut self) -> Option<i32> {
         wait_for("the end of the process", || self.child.try_wait().unwrap())
             .await
@@ -146,7 +146,7 @@ pub(crate) fn config(origin: SocketAddr, more: &str) -> String {
     )
 }
 
-/// Sends a GET on a connection of its own; returns the answer.
+/// Sends a GET on a new connection and returns the response.
 fn get_blocking(address: SocketAddr) -> String {
     let mut socket = std::net::TcpStream::connect(address).unwrap();
     socket

@@ -21,7 +21,7 @@ pub(crate) struct Frame {
     pub(crate) payload: Vec<u8>,
 }
 
-/// Returns the bytes of a frame.
+/// Encodes a frame.
 pub(crate) fn frame(kind: u8, flags: u8, stream: u32, payload: &[u8]) -> Vec<u8> {
     let length = u32::try_from(payload.len()).unwrap().to_be_bytes();
     let mut frame = length[1..].to_vec();
@@ -31,17 +31,17 @@ pub(crate) fn frame(kind: u8, flags: u8, stream: u32, payload: &[u8]) -> Vec<u8>
     frame
 }
 
-/// An HTTP/2 connection of raw frames.
+/// A client connection that sends and reads raw HTTP/2 frames.
 pub(crate) struct Raw(TcpStream);
 
 impl Raw {
-    /// Connects, and announces the size of the stream windows.
+    /// Connects to the proxy and announces `window` as the size of the stream windows.
     pub(crate) async fn connect(proxy: &Proxy, window: u32) -> Self {
         Self::greet(TcpStream::connect(proxy.address).await.unwrap(), window).await
     }
 
     pub(crate) async fn greet(socket: TcpStream, window: u32) -> Self {
-        // With Nagle's algorithm each small write would wait for an acknowledgement.
+        // With Nagle's algorithm, each small write would wait for an acknowledgement.
         socket.set_nodelay(true).unwrap();
         let mut raw = Self(socket);
         raw.0
@@ -63,17 +63,17 @@ impl Raw {
         let _sent = self.0.write_all(frames).await;
     }
 
-    /// Returns the socket.
+    /// Returns the underlying socket.
     pub(crate) fn into_inner(self) -> TcpStream {
         self.0
     }
 
-    /// Sends a GET of `path` with `more` header fields. HPACK compresses nothing.
+    /// Sends a GET of `path` with the header fields `more`. HPACK is used without compression.
     pub(crate) async fn get(&mut self, stream: u32, path: &str, more: &[(&str, &str)]) {
         self.ask("GET", stream, path, more).await;
     }
 
-    /// Sends the head of a request that has a body.
+    /// Sends the head of a request with a body, so the stream stays open.
     pub(crate) async fn open(&mut self, method: &str, stream: u32, path: &str) {
         self.head(0x4, method, stream, path, &[]).await;
     }
@@ -85,7 +85,7 @@ impl Raw {
         path: &str,
         more: &[(&str, &str)],
     ) {
-        // The flags END_STREAM and END_HEADERS.
+        // The value 0x5 means END_STREAM and END_HEADERS.
         self.head(0x5, method, stream, path, more).await;
     }
 
@@ -128,7 +128,7 @@ impl Raw {
         })
     }
 
-    /// Reads up to the first frame that fulfils `is`. Panics if the connection ends before.
+    /// Reads frames until `is` returns true. Panics if the connection ends earlier.
     pub(crate) async fn until(&mut self, is: impl Fn(&Frame) -> bool) -> Frame {
         let reading = async {
             loop {

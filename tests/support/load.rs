@@ -1,4 +1,4 @@
-//! A constant load that counts failures.
+//! A constant load of requests with counters of failures.
 
 #![allow(clippy::print_stderr, reason = "a load prints its figures")]
 
@@ -11,18 +11,18 @@ use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::TcpStream;
 use tokio::time::Instant;
 
-/// The number of clients. Each sends a request every [`PACE`], which makes 240 requests a second in all.
+/// The number of clients. Each client sends one request every [`PACE`], 240 requests per second in total.
 pub(crate) const CLIENTS: u64 = 24;
 pub(crate) const PACE: Duration = Duration::from_millis(100);
 
-/// The least number of requests of a load.
+/// The minimum number of requests in a load.
 const ENOUGH: u64 = 1000;
 
 /// Sends a request on an open connection. Returns whether the connection stays open.
 ///
 /// # Errors
 ///
-/// Returns a text about what was wrong with the answer.
+/// A text that describes an unexpected response or a failed connection.
 pub(crate) async fn ask(socket: &mut TcpStream, request: &str) -> Result<bool, String> {
     socket
         .write_all(request.as_bytes())
@@ -75,7 +75,7 @@ fn is_open(socket: &TcpStream) -> bool {
     read.is_err_and(|error| error.kind() == std::io::ErrorKind::WouldBlock)
 }
 
-/// Runs [`CLIENTS`] clients until `is_over` is set.
+/// Starts [`CLIENTS`] clients, which run until `is_over` is set.
 pub(crate) fn load(address: SocketAddr, tally: &Arc<Tally>) -> tokio::task::JoinSet<()> {
     let mut clients = tokio::task::JoinSet::new();
     for number in 0..CLIENTS {
@@ -95,7 +95,7 @@ pub(crate) fn load(address: SocketAddr, tally: &Arc<Tally>) -> tokio::task::Join
                     1 => "HEAD /k HTTP/1.1\r\nhost: x\r\n\r\n".to_owned(),
                     _ => "GET /k HTTP/1.1\r\nhost: x\r\n\r\n".to_owned(),
                 };
-                // A connection that was closed while idle has lost no request.
+                // A connection that was closed while idle is replaced; this is not a failure.
                 let mut socket = match kept.take().filter(is_open) {
                     Some(socket) => socket,
                     None => TcpStream::connect(address).await.unwrap(),
@@ -119,7 +119,7 @@ pub(crate) fn load(address: SocketAddr, tally: &Arc<Tally>) -> tokio::task::Join
     clients
 }
 
-/// Ends a load once it has sent enough requests. Panics if one failed or took five seconds.
+/// Stops a load after at least [`ENOUGH`] requests. Panics if one failed or took five seconds.
 pub(crate) async fn finish(
     name: &str,
     tally: &Tally,

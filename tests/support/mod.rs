@@ -1,4 +1,4 @@
-//! What the test files share: origins, the proxy, clients, the process, and data.
+//! The code that the test files share: origins, the proxy, clients, the process, and data.
 
 #![allow(
     clippy::unwrap_used,

@@ -1,19 +1,19 @@
-//! One object, and the answers of OSS for it.
+//! One test object, and the responses of OSS for it.
 
 use std::sync::Arc;
 
 use super::origin::{Received, Reply};
 
-/// The length of the object in bytes.
+/// The length of the object, in bytes.
 pub(crate) const LENGTH: usize = 1_000_000;
 
-/// Returns the bytes of the object. No long part of them repeats.
+/// Returns the bytes of the object. No long sequence of bytes occurs twice.
 pub(crate) fn object() -> Arc<Vec<u8>> {
     let byte = |at: usize| u8::try_from((at * 31 + at / 251 + at / 65_521) % 256).unwrap();
     Arc::new((0..LENGTH).map(byte).collect())
 }
 
-/// Returns the first and the last byte of the requested range.
+/// Returns the offsets of the first and the last byte of the requested range.
 pub(crate) fn range(request: &Received) -> Option<(usize, usize)> {
     range_in(request, LENGTH)
 }
@@ -25,7 +25,7 @@ fn range_in(request: &Received, length: usize) -> Option<(usize, usize)> {
     Some((first.parse().unwrap(), last))
 }
 
-/// Returns head and body of the answer of OSS, with `more` header lines.
+/// Returns the head and the body of the OSS response, with the header lines `more`.
 pub(crate) fn answer(
     request: &Received,
     object: &[u8],
@@ -50,7 +50,7 @@ pub(crate) fn answer(
     (head, object[first..=last].to_vec())
 }
 
-/// Joins head and body, with at most `cut` bytes of the body.
+/// Joins head and body to a response, with at most `cut` bytes of the body.
 pub(crate) fn joined((head, body): (String, Vec<u8>), cut: usize) -> Vec<u8> {
     let cut = cut.min(body.len());
     [head.as_bytes(), &body[..cut]].concat()
@@ -59,7 +59,7 @@ pub(crate) fn joined((head, body): (String, Vec<u8>), cut: usize) -> Vec<u8> {
 /// The ETag of the object.
 pub(crate) const TAG: &str = "\"5B3C1A2E053D763E1B002CC607C5A0FE\"";
 
-/// Returns the whole answer.
+/// Returns the complete response to `request`.
 pub(crate) fn whole(request: &Received, object: &[u8]) -> Reply {
     Reply::Bytes(joined(answer(request, object, TAG, ""), LENGTH))
 }

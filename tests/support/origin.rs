@@ -1,7 +1,7 @@
-//! An origin that records raw requests and answers with raw bytes.
+//! An origin that records raw requests and sends raw responses.
 //!
-//! It reads one request after another from each connection, by Content-Length or chunked, and gets the answer
-//! from its script. A script may also break the connection.
+//! The origin reads one request after another from each connection, with `Content-Length` or chunked. A
+//! script returns the response to each request; it can also break the connection.
 
 use std::net::SocketAddr;
 use std::sync::atomic::{AtomicUsize, Ordering};
@@ -11,13 +11,13 @@ use std::time::Duration;
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::{TcpListener, TcpStream};
 
-/// A request as it was received.
+/// A received request.
 #[derive(Clone, Debug)]
 pub(crate) struct Received {
     /// The request line and the header lines, without the empty line.
     pub(crate) head: Vec<u8>,
     pub(crate) body: Vec<u8>,
-    /// The number of the connection, from 0.
+    /// The number of the connection among those that carried a request, from 0.
     pub(crate) connection: usize,
 }
 
@@ -27,7 +27,7 @@ impl Received {
         String::from_utf8_lossy(line).into_owned()
     }
 
-    /// Returns the values of a header field.
+    /// Returns the values of header field `name`.
     pub(crate) fn header(&self, name: &str) -> Vec<Vec<u8>> {
         self.head
             .split(|byte| *byte == b'\n')
@@ -46,25 +46,25 @@ impl Received {
 /// The reaction of the origin to a request.
 #[derive(Clone, Debug)]
 pub(crate) enum Reply {
-    /// Writes these bytes and keeps the connection.
+    /// Writes these bytes and keeps the connection open.
     Bytes(Vec<u8>),
-    /// Writes these bytes and closes.
+    /// Writes these bytes and closes the connection.
     Close(Vec<u8>),
-    /// Writes these bytes before it reads the body, reads it, and closes.
+    /// Writes these bytes, then reads the request's body, and closes the connection.
     Early(Vec<u8>),
-    /// Writes these bytes and closes without reading the body.
+    /// Writes these bytes and closes the connection without reading the request's body.
     Abrupt(Vec<u8>),
-    /// Writes nothing until the connection ends.
+    /// Writes nothing and keeps the connection open.
     Silent,
-    /// Writes these bytes and resets the connection. The reset may discard some of them.
+    /// Writes these bytes and resets the connection. The reset may discard some of the bytes.
     Reset(Vec<u8>),
-    /// Writes these bytes, and nothing more until the connection ends.
+    /// Writes these bytes and nothing more, and keeps the connection open.
     Stall(Vec<u8>),
-    /// Writes these bytes after a delay and keeps the connection.
+    /// Writes these bytes after a delay and keeps the connection open.
     Late(Duration, Vec<u8>),
 }
 
-/// A 200 with a body.
+/// Returns a 200 response with a body.
 pub(crate) fn ok(body: &str) -> Reply {
     Reply::Bytes(
         format!(
@@ -82,6 +82,7 @@ pub(crate) struct RawOrigin {
     pub(crate) address: SocketAddr,
     received: Arc<Mutex<Vec<Received>>>,
     connections: Arc<AtomicUsize>,
+    accepted: Arc<AtomicUsize>,
     accepting: tokio::task::JoinHandle<()>,
 }
 
@@ -106,6 +107,8 @@ impl RawOrigin {
         let address = listener.local_addr().unwrap();
         let received: Arc<Mutex<Vec<Received>>> = Arc::default();
         let connections: Arc<AtomicUsize> = Arc::default();
+        let accepted: Arc<AtomicUsize> = Arc::default();
+        let all = Arc::clone(&accepted);
         let (log, count, script) = (
             Arc::clone(&received),
             Arc::clone(&connections),
@@ -115,11 +118,12 @@ impl RawOrigin {
             let mut talking = tokio::task::JoinSet::new();
             loop {
                 let (socket, _) = listener.accept().await.unwrap();
-                let number = count.fetch_add(1, Ordering::SeqCst);
-                let (log, script) = (Arc::clone(&log), Arc::clone(&script));
+                all.fetch_add(1, Ordering::SeqCst);
+                let (count, log, script) =
+                    (Arc::clone(&count), Arc::clone(&log), Arc::clone(&script));
                 talking.spawn(async move {
                     // Some tests break the connection, so an error is no failure.
-                    let _ended = talk(socket, number, &log, &script).await;
+                    let _ended = talk(socket, &count, &log, &script).await;
                 });
             }
         });
@@ -127,16 +131,22 @@ impl RawOrigin {
             address,
             received,
             connections,
+            accepted,
             accepting,
         }
     }
 
-    /// Returns all requests so far.
+    /// Returns the received requests.
     pub(crate) fn received(&self) -> Vec<Received> {
         self.received.lock().unwrap().clone()
     }
 
-    /// Returns the number of connections so far.
+    /// Returns the number of connections so far, those that carried no request included.
+    pub(crate) fn accepted(&self) -> usize {
+        self.accepted.load(Ordering::SeqCst)
+    }
+
+    /// Returns the number of connections so far that carried a request.
     pub(crate) fn connections(&self) -> usize {
         self.connections.load(Ordering::SeqCst)
     }
@@ -148,13 +158,34 @@ impl Drop for RawOrigin {
     }
 }
 
+/// Accepts connections until one carries a request, and reads the head of it. Probes only connect.
+pub(crate) async fn accept_request(listener: &TcpListener) -> TcpStream {
+    loop {
+        let (mut socket, _) = listener.accept().await.unwrap();
+        let mut head = Vec::new();
+        while !head.ends_with(b"\r\n\r\n") {
+            if socket.read_buf(&mut head).await.unwrap_or(0) == 0 {
+                break;
+            }
+        }
+        if !head.is_empty() {
+            return socket;
+        }
+    }
+}
+
 async fn talk(
     mut socket: TcpStream,
-    number: usize,
+    connections: &AtomicUsize,
     log: &Mutex<Vec<Received>>,
     script: &Script,
 ) -> std::io::Result<()> {
     let mut buffer = Vec::new();
+    // A probe of the proxy only connects, and is not counted.
+    if socket.read_buf(&mut buffer).await? == 0 {
+        return Ok(());
+    }
+    let number = connections.fetch_add(1, Ordering::SeqCst);
     loop {
         let end = loop {
             if let Some(at) = find(&buffer, b"\r\n\r\n") {
@@ -176,7 +207,7 @@ async fn talk(
             log.lock().unwrap().push(request);
             socket.write_all(&bytes).await?;
             socket.shutdown().await?;
-            // A close with unread bytes would be a reset.
+            // A close with unread bytes would cause a reset.
             while socket.read_buf(&mut buffer).await? > 0 {
                 buffer.clear();
             }

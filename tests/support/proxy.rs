@@ -1,4 +1,4 @@
-//! The real app, from a TOML text, on free ports; and raw clients for it.
+//! The real proxy, started from a config text on free ports, and raw clients for it.
 
 use std::net::SocketAddr;
 use std::path::Path;
@@ -22,12 +22,12 @@ pub(crate) struct Proxy {
     log: tempfile::NamedTempFile,
 }
 
-/// Returns a config with a plain listener and one route. `route` is the inside of `[[route]]`.
+/// Returns a config with one listener without TLS and one route. `route` is the content of `[[route]]`.
 pub(crate) fn one_route(route: &str) -> String {
     format!("[server]\nworkers = 1\n[[listener]]\naddress = \"127.0.0.1:0\"\n[[route]]\n{route}\n")
 }
 
-/// Returns the origin table of a bucket at a literal address.
+/// Returns the `origin` table for a bucket at a literal address.
 pub(crate) fn bucket_at(address: SocketAddr) -> String {
     format!(
         "origin = {{ bucket = \"examplebucket\", endpoint = \"{address}\", host = \"examplebucket.oss.test\", tls = false }}"
@@ -49,7 +49,7 @@ impl Proxy {
         }
     }
 
-    /// Stops the proxy and returns its access lines.
+    /// Stops the proxy and returns the lines of its access log.
     pub(crate) fn stop(mut self) -> Vec<serde_json::Value> {
         self.running.take().unwrap().stop();
         let text = std::fs::read_to_string(self.log.path()).unwrap();
@@ -58,7 +58,7 @@ impl Proxy {
             .collect()
     }
 
-    /// Changes to another config.
+    /// Replaces the config, like a reload.
     pub(crate) fn change(&mut self, text: &str) -> Result<Changed, String> {
         let loaded = config::from_str("test.toml", text, Path::new("/"), &|_| None);
         let config = loaded.map_err(|problems| problems.to_string())?.config;
@@ -68,12 +68,12 @@ impl Proxy {
         Ok(changed)
     }
 
-    /// Returns the state that the admin listener shows.
+    /// Returns the state that the admin listener reports.
     pub(crate) fn state(&self) -> Arc<State> {
         self.running.as_ref().unwrap().state()
     }
 
-    /// Starts or ends the leaving state, in which a load balancer removes the node.
+    /// Starts or ends the state in which the node is not ready and clients must reconnect.
     pub(crate) fn set_leaving(&mut self, is_leaving: bool) {
         let running = self.running.as_mut().unwrap();
         if is_leaving {
@@ -83,27 +83,28 @@ impl Proxy {
         }
     }
 
-    /// Drains, as on the first SIGTERM.
+    /// Drains the proxy, like the first SIGTERM.
     pub(crate) async fn drain(&mut self) {
         self.running.as_mut().unwrap().drain().await;
     }
 
-    /// Sends raw bytes on a connection of its own and reads to the end of the connection.
+    /// Sends raw bytes on a new connection and reads until the connection ends.
     pub(crate) async fn raw(&self, request: &[u8]) -> Vec<u8> {
         let mut socket = TcpStream::connect(self.address).await.unwrap();
         socket.write_all(request).await.unwrap();
         let mut answer = Vec::new();
-        // A connection that is closed with unread bytes ends in a reset. The bytes before it count.
+        // A connection that is closed with unread bytes ends with a reset. The bytes before it are the
+        // response.
         let _end = socket.read_to_end(&mut answer).await;
         answer
     }
 
-    /// As [`Proxy::raw`], with texts.
+    /// Like [`Proxy::raw`], with texts.
     pub(crate) async fn text(&self, request: &str) -> String {
         String::from_utf8_lossy(&self.raw(request.as_bytes()).await).into_owned()
     }
 
-    /// Sends a GET of a target on a connection of its own.
+    /// Sends a GET for `target` on a new connection and returns the response.
     pub(crate) async fn get(&self, host: &str, target: &str) -> String {
         self.text(&format!(
             "GET {target} HTTP/1.1\r\nhost: {host}\r\nconnection: close\r\n\r\n"
@@ -120,7 +121,7 @@ impl Drop for Proxy {
     }
 }
 
-/// Returns the status of a raw answer, 0 where there is none.
+/// Returns the status of a raw response, or 0 if it has none.
 pub(crate) fn status(answer: &str) -> u16 {
     answer
         .split(' ')
@@ -129,7 +130,7 @@ pub(crate) fn status(answer: &str) -> u16 {
         .unwrap_or(0)
 }
 
-/// Starts an origin with this script, and a proxy with one route to it.
+/// Starts an origin with `script`, and a proxy with one route to it.
 pub(crate) async fn pair(
     script: impl Fn(&Received) -> Reply + Send + Sync + 'static,
 ) -> (RawOrigin, Proxy) {
@@ -138,7 +139,7 @@ pub(crate) async fn pair(
     (origin, proxy)
 }
 
-/// Returns the values of a header field of a raw answer.
+/// Returns the values of header field `name` in a raw response.
 pub(crate) fn header<'a>(answer: &'a str, name: &str) -> Vec<&'a str> {
     let head = answer.split("\r\n\r\n").next().unwrap_or_default();
     head.lines()
@@ -149,7 +150,7 @@ pub(crate) fn header<'a>(answer: &'a str, name: &str) -> Vec<&'a str> {
         .collect()
 }
 
-/// Starts a proxy with one route to `origin` that has these rules.
+/// Starts a proxy with one route to `origin`. `rules` are the policies of the route.
 pub(crate) fn proxy(origin: SocketAddr, rules: &str) -> Proxy {
     Proxy::start(&one_route(&format!("{}\n{rules}", bucket_at(origin))))
 }

@@ -1,8 +1,8 @@
-//! A second implementation of OSS's signatures, to check the crate's against.
+//! A second implementation of OSS's signatures, to check the crate's implementation against.
 //!
-//! It is written from the documentation and shares neither code nor tables with `oss::signature`; it encodes and
-//! decodes by itself. It is short rather than fast, has no ECs, accepts any region, and reports a refusal as
-//! status and code.
+//! It follows the documentation and shares neither code nor tables with `oss::signature`; it also has its own
+//! encoding and decoding. It is short rather than fast, has no ECs, accepts any region, and returns an error
+//! as status and code.
 
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -12,7 +12,7 @@ use http::{HeaderMap, Method};
 
 use super::signature_text::{decode_query, encode, read_basic_date, read_http_date};
 
-/// The parameters that a V1 signature covers, as the documentation lists them.
+/// The query parameters that a V1 signature covers, as listed in the documentation.
 const SUBRESOURCES: &str = "\
     acl append accessPoint accessPointPolicy asyncFetch bucketArchiveDirectRead bucketInfo \
     callback callback-var cloudboxes cname comp continuation-token cors delete encryption \
@@ -29,7 +29,7 @@ const SUBRESOURCES: &str = "\
     x-oss-process x-oss-redundancy-transition-taskid x-oss-request-payer \
     x-oss-target-redundancy-type x-oss-traffic-limit x-oss-write-get-object-response";
 
-/// Returns secret and token of an access key id.
+/// A function that returns the secret and the token of an access key id.
 type Lookup<'a> = &'a dyn Fn(&str) -> Option<(String, Option<String>)>;
 
 type Refusal = (u16, &'static str);
@@ -50,7 +50,7 @@ struct Request<'a> {
     now: i64,
 }
 
-/// Returns the access key id of a valid signature, or `None` without a signature.
+/// Verifies the signature of a request. Returns the access key id, or `None` for an unsigned request.
 pub(crate) fn verify(
     method: &Method,
     raw_query: Option<&str>,
@@ -103,7 +103,7 @@ impl Request<'_> {
         String::from_utf8(value.clone()).map_err(|_| INVALID)
     }
 
-    /// Returns a header value without the blanks around it. An empty one counts as `None`.
+    /// Returns a header value without leading and trailing blanks, or `None` if it is empty.
     fn header(&self, name: &str) -> Option<Bytes> {
         let value = self.headers.get(name)?.as_bytes().trim_ascii();
         (!value.is_empty()).then(|| value.to_vec())
@@ -214,7 +214,7 @@ impl Request<'_> {
         if start + life < self.now {
             return Err(DENIED);
         }
-        // Only a start in the future is checked here. The expiry is checked above.
+        // This call only rejects a start in the future. The expiry is checked above.
         self.in_time(Some(start.max(self.now)))?;
         let names = self.value("x-oss-additional-headers").cloned();
         let names = names
@@ -299,7 +299,7 @@ impl Request<'_> {
         }
     }
 
-    /// Returns `name:value` of the signed header fields, sorted. V1 signs only those of OSS.
+    /// Returns the signed header fields as sorted `name:value` lines. V1 signs only the `x-oss-` fields.
     fn header_lines(&self, additional: &BTreeSet<&str>, is_v4: bool) -> Vec<Bytes> {
         let mut lines = Vec::new();
         for (name, value) in self.headers {

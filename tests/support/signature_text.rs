@@ -13,7 +13,7 @@ pub(super) fn decode_query(raw: &str) -> Vec<(Bytes, Bytes)> {
     pieces.map(decode_pair).collect()
 }
 
-/// Percent-decodes `text`. A `+` stays, and so does a `%` without two hex digits.
+/// Percent-decodes `text`. A `+` is kept, and so is a `%` without two hex digits.
 fn decode(mut text: &[u8]) -> Bytes {
     let digit = |byte: u8| char::from(byte).to_digit(16);
     let mut decoded = Bytes::new();
@@ -48,7 +48,7 @@ pub(super) fn read_http_date(text: &str) -> Option<i64> {
     i64::try_from(time.duration_since(UNIX_EPOCH).ok()?.as_secs()).ok()
 }
 
-/// Parses a time like `20250102T030405Z` to seconds since 1970, by counting years and months.
+/// Parses a time such as `20250102T030405Z` to seconds since 1970, by counting years and months.
 pub(super) fn read_basic_date(text: &str) -> Option<i64> {
     let (date, clock) = text.strip_suffix('Z')?.split_once('T')?;
     let digits = format!("{date}{clock}");

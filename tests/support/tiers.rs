@@ -1,4 +1,4 @@
-//! Origins with a second endpoint to fall back to.
+//! A proxy whose origin has a second endpoint as fallback.
 
 use std::net::{IpAddr, Ipv4Addr, SocketAddr};
 
@@ -20,7 +20,7 @@ pub(crate) async fn dns() -> Dns {
     dns
 }
 
-/// Starts a proxy whose origin has `endpoints` and `more` keys.
+/// Starts a proxy whose origin has `endpoints`, the first one as primary, and the additional keys `more`.
 pub(crate) fn proxy(dns: &Dns, endpoints: &[String], more: &str) -> Proxy {
     let fallback: Vec<String> = endpoints[1..]
         .iter()

@@ -12,7 +12,7 @@ use tokio_rustls::{TlsAcceptor, TlsConnector};
 use super::certificates::Leaf;
 use super::origin::{RawOrigin, ok};
 
-/// Opens a TLS connection to `address`, whose certificate must be for `name` and signed by `ca`.
+/// Opens a TLS connection to `address`. The server's certificate must be valid for `name` and signed by `ca`.
 pub(crate) async fn connect_to(
     address: SocketAddr,
     ca: &Leaf,
@@ -22,7 +22,7 @@ pub(crate) async fn connect_to(
     handshake(TcpStream::connect(address).await.unwrap(), ca, name, alpn).await
 }
 
-/// As [`connect_to`], on a connection that is open already.
+/// Like [`connect_to`], on an open connection.
 pub(crate) async fn handshake(
     socket: TcpStream,
     ca: &Leaf,
@@ -46,7 +46,7 @@ pub(crate) async fn handshake(
         .await
 }
 
-/// Starts an origin behind TLS with the certificate of `leaf`.
+/// Starts an origin behind TLS with the certificate `leaf`.
 pub(crate) async fn tls_origin(leaf: &Leaf) -> SocketAddr {
     tls_origin_at(leaf, ([127, 0, 0, 1], 0).into()).await
 }

@@ -1,14 +1,14 @@
-//! The signature vectors of the official SDKs, as requests.
+//! The signature test vectors of the official SDKs, as requests.
 
 use http::{HeaderMap, HeaderName, HeaderValue, Method};
 use ossgate::oss::signature::Keys;
 use percent_encoding::{NON_ALPHANUMERIC, percent_decode_str, percent_encode};
 use serde_json::Value;
 
-/// The time that all vectors are valid at.
+/// A time at which all vectors are valid, in seconds since 1970.
 pub(crate) const NOW: u64 = 1_735_787_045;
 
-/// One vector as a request.
+/// One test vector as a request.
 #[derive(Clone)]
 pub(crate) struct Case {
     pub(crate) name: String,

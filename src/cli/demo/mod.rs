@@ -1,4 +1,4 @@
-//! `ossgate demo`: runs the real proxy in front of an OSS-like origin. Needs no account and no root.
+//! `ossgate demo`: runs the real proxy in front of an OSS-like origin. It needs no account and no root.
 
 mod client;
 mod tries;
@@ -13,10 +13,10 @@ use crate::telemetry;
 use crate::telemetry::sink::SharedSink;
 use world::{BUCKET, DemoError, World};
 
-/// How long DNS answers with the same address.
+/// The interval at which DNS changes to the other address of the origin.
 const ADDRESS_CHANGE: Duration = Duration::from_secs(20);
 
-/// What the demo does.
+/// The mode of the demo.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Mode {
     /// Sends a fixed set of requests, prints the results and ends.

@@ -1,4 +1,4 @@
-//! The requests of `demo --once`: those of an application, and some that must be refused.
+//! The requests of `demo --once`: typical requests of an application, and requests that must be refused.
 
 use bytes::Bytes;
 use http::{Method, Request, StatusCode};
@@ -12,14 +12,14 @@ use crate::oss::signature::{
 };
 use crate::telemetry::line::basic_time;
 
-/// The result of one try.
+/// The result of one demo request.
 pub(crate) struct Try {
-    /// What it shows.
+    /// The description, as printed.
     pub(crate) what: &'static str,
     pub(crate) result: Result<(), DemoError>,
 }
 
-/// Runs every try once.
+/// Runs every demo request once.
 pub(crate) async fn all(world: &World) -> Vec<Try> {
     let mut tries = Vec::new();
     let mut note = |what, result| tries.push(Try { what, result });
@@ -55,7 +55,8 @@ pub(crate) async fn all(world: &World) -> Vec<Try> {
 }
 
 fn request(method: Method, host: &str, target: &str) -> Result<http::request::Builder, DemoError> {
-    // The builder would report a wrong target only when the request is finished.
+    // The target is parsed here, because the builder reports an invalid target only when the request is
+    // built.
     let target: http::Uri = target.parse()?;
     Ok(Request::builder()
         .method(method)
@@ -126,7 +127,7 @@ async fn odd_keys(world: &World) -> Result<(), DemoError> {
     Ok(())
 }
 
-/// Returns path and query of a presigned URL for `key`, path style.
+/// Returns the path and query of a presigned path-style URL for `key`.
 fn presign(method: &Method, key: &str) -> Result<String, DemoError> {
     let keys = Keys {
         access_key_id: KEY_ID.to_owned(),

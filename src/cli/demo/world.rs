@@ -33,15 +33,15 @@ const STS_SECRET: &str = "DemoStsSecret";
 const STS_TOKEN: &str = "DemoSecurityToken/+=";
 /// The bucket of the demo.
 pub(crate) const BUCKET: &str = "examplebucket";
-/// The origin's region.
+/// The region of the origin.
 pub(crate) const REGION: &str = "cn-hangzhou";
 /// The endpoint that the scripted DNS resolves.
 const ENDPOINT: &str = "oss-demo.example";
-/// The addresses of the origin. An endpoint of OSS has several as well.
+/// The addresses of the origin. A real OSS endpoint has several addresses too.
 pub(crate) const ORIGINS: [Ipv4Addr; 2] =
     [Ipv4Addr::new(127, 0, 0, 2), Ipv4Addr::new(127, 0, 0, 3)];
 
-/// An error of any part of the demo. It is only printed.
+/// An error of any part of the demo. The demo only prints it.
 pub(crate) type DemoError = Box<dyn std::error::Error + Send + Sync>;
 
 /// The running demo.
@@ -55,9 +55,9 @@ pub(crate) struct World {
     pub(crate) https: SocketAddr,
     /// The address of the origin without TLS, for requests that do not pass the proxy.
     pub(crate) direct: SocketAddr,
-    /// The temporary directory of the config, the certificates and the access log.
+    /// The temporary directory for the config, the certificates and the access log.
     pub(crate) directory: PathBuf,
-    /// The CA of all certificates.
+    /// The certificate of the CA that signed all certificates of the demo, in PEM.
     pub(crate) ca_pem: String,
     _served: Vec<Served>,
 }
@@ -122,7 +122,7 @@ pub(crate) fn wall_clock() -> SystemTime {
 }
 
 impl World {
-    /// Starts all parts on loopback, on free ports.
+    /// Starts all parts on free ports of loopback addresses.
     pub(crate) async fn start() -> Result<Self, DemoError> {
         let origin = origin();
         let ca = Ca::generate()?;
@@ -174,7 +174,7 @@ impl World {
         })
     }
 
-    /// Makes DNS answer with the address `index` of the origin from now on.
+    /// Makes DNS answer with address number `index` of the origin.
     pub(crate) fn point_dns_at(&self, index: usize) {
         self.dns.set(answer(index));
     }
@@ -182,7 +182,7 @@ impl World {
     /// Stops the proxy and removes the demo's files.
     pub(crate) fn stop(self) {
         self.proxy.stop();
-        // The demo has done its work, so files that stay in a temporary directory are not an error.
+        // A file that cannot be removed stays in the temporary directory and does no harm.
         drop(std::fs::remove_dir_all(&self.directory));
     }
 }
@@ -198,7 +198,7 @@ fn answer(index: usize) -> DnsAnswer {
     }
 }
 
-/// Listens on the same free port of both origin addresses.
+/// Binds one listener to each origin address, both with the same free port.
 async fn two_listeners() -> Result<(TcpListener, TcpListener), DemoError> {
     let [one, other] = ORIGINS;
     for _ in 0..16 {
@@ -221,7 +221,7 @@ fn server_tls(leaf: &Leaf) -> Result<Arc<rustls::ServerConfig>, DemoError> {
     Ok(Arc::new(config))
 }
 
-/// Returns the sink of the access log: a file, because the demo itself prints to standard output.
+/// Opens the access log as a file, because the demo prints to standard output.
 fn log_sink(directory: &Path) -> Result<SharedSink, DemoError> {
     Ok(SharedSink::file(directory.join("access.log"))?)
 }
@@ -267,7 +267,7 @@ fn config_text(dns: SocketAddr, port: u16) -> String {
     )
 }
 
-/// Returns the keys with which an SDK signs, one `name=value` per line.
+/// Returns the access keys for an SDK, one `name=value` per line.
 pub(crate) fn credentials() -> String {
     format!(
         "key-id={KEY_ID}\nkey-secret={KEY_SECRET}\nsts-id={STS_ID}\nsts-secret={STS_SECRET}\nsts-token={STS_TOKEN}\n"

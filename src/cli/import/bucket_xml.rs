@@ -1,4 +1,4 @@
-//! Imports the XML with which OSS describes a bucket's hotlink protection, CORS and website.
+//! Imports the XML documents of OSS for a bucket's hotlink protection, CORS and website.
 
 use std::fmt::Write;
 
@@ -6,12 +6,12 @@ use crate::cli::import::imported::{ImportError, Imported};
 use crate::cli::import::toml_text::{list, quoted};
 use crate::oss::xml::{Node, parse};
 
-/// Imports files, given as name and text, for `bucket` in `region`.
+/// Imports `files`, pairs of name and text, as the settings of `bucket` in `region`.
 ///
 /// # Errors
 ///
 /// [`ImportError::NotXml`] for a file that is not an XML document of OSS, and
-/// [`ImportError::UnknownDocument`] for a document of another kind.
+/// [`ImportError::UnknownDocument`] for an XML document with other settings.
 pub fn import(
     files: &[(String, String)],
     bucket: &str,
@@ -179,7 +179,7 @@ fn website(root: &Node, note: &mut dyn FnMut(&str)) -> String {
     text
 }
 
-/// Returns a key percent-encoded, as in a path.
+/// Percent-encodes a key for use in a URL path.
 fn encoded(key: &str) -> String {
     const KEPT: &percent_encoding::AsciiSet = &percent_encoding::NON_ALPHANUMERIC
         .remove(b'-')

@@ -2,17 +2,17 @@
 
 use std::fmt;
 
-/// An imported config, and notes about what is not in it.
+/// An imported config, with notes for the operator.
 #[derive(Debug, Default, PartialEq, Eq)]
 pub struct Imported {
     /// The config, in TOML.
     pub config: String,
-    /// What was left out, and what the operator must check. Each note begins with the file, and with the
-    /// line where that is known: `file:line: text`.
+    /// Directives that were not imported, and settings to check. Each note begins with the file, and with the
+    /// line if it is known: `file:line: text`.
     pub notes: Vec<String>,
 }
 
-/// Why files cannot be imported.
+/// The reason why files cannot be imported.
 #[derive(Debug, PartialEq, Eq)]
 pub enum ImportError {
     /// A file is not in nginx's syntax.
@@ -21,12 +21,12 @@ pub enum ImportError {
         file: String,
         /// The line of the error, from 1.
         line: usize,
-        /// What is wrong there.
+        /// The description of the syntax error.
         reason: &'static str,
     },
     /// The nginx files proxy no request to a bucket of OSS.
     NoBucket {
-        /// The notes, which tell why.
+        /// The notes. They list the directives that were skipped, with the reason.
         notes: Vec<String>,
     },
     /// A file is not an XML document that OSS could have sent.
@@ -34,7 +34,7 @@ pub enum ImportError {
         /// The name of the file.
         file: String,
     },
-    /// A document is none of those that can be imported.
+    /// An XML document is of a kind that cannot be imported.
     UnknownDocument {
         /// The name of the file.
         file: String,

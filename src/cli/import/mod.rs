@@ -1,7 +1,7 @@
-//! `ossgate import`: writes a config from nginx files, or from a bucket's settings at OSS.
+//! `ossgate import`: writes a config from nginx files, or from the settings of a bucket at OSS.
 //!
-//! `check` accepts the written config. What could not be imported is listed on standard error with its
-//! place; nothing is dropped silently.
+//! `ossgate check` accepts the written config. Settings that could not be imported are listed on standard
+//! error with their places; nothing is dropped silently.
 
 pub mod bucket_xml;
 mod imported;
@@ -19,16 +19,16 @@ pub use imported::{ImportError, Imported};
 /// The maximum size of an imported file, in bytes.
 const MAX_SIZE: u64 = 1024 * 1024;
 
-/// What is imported.
+/// The source of an import.
 #[derive(Debug)]
 pub enum Source<'a> {
     /// nginx configuration files.
     Nginx(&'a [PathBuf]),
-    /// Responses of OSS to GetBucketReferer, GetBucketCors or GetBucketWebsite.
+    /// XML responses of OSS to GetBucketReferer, GetBucketCors or GetBucketWebsite.
     BucketXml {
-        /// The files with the responses.
+        /// The files that contain the responses.
         files: &'a [PathBuf],
-        /// The bucket that they are about.
+        /// The bucket that the responses describe.
         bucket: &'a str,
         /// The region of the bucket.
         region: &'a str,
@@ -68,7 +68,7 @@ pub fn import(source: &Source<'_>, out: &mut dyn Write, errors: &mut dyn Write) 
     for note in &imported.notes {
         writeln!(errors, "{note}")?;
     }
-    // The certificates may be on another machine, so a missing file is not an error of the import.
+    // The certificates may be on another machine, so a missing certificate file does not fail the import.
     if let Err(problems) = config::from_str("imported", &imported.config, Path::new("/"), &|_| None)
     {
         let is_about_files = |message: &str| {

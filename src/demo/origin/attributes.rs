@@ -1,4 +1,4 @@
-//! ACL and tags of an object, and symlinks.
+//! Handlers for the ACL and the tags of an object, and for symlinks.
 
 use std::sync::Arc;
 
@@ -17,7 +17,7 @@ use crate::demo::origin::target::decode;
 use crate::demo::origin::xml::{Xml, acl_document};
 use crate::oss::xml;
 
-/// Applies `edit` to the object that the request names.
+/// Applies `edit` to the object of the request.
 fn change(
     request: &OssRequest<'_>,
     name: &str,
@@ -31,7 +31,7 @@ fn change(
     })
 }
 
-/// `GET /key?acl`.
+/// Handles `GET /key?acl`.
 pub(super) fn get_acl(
     request: &OssRequest<'_>,
     name: &str,
@@ -44,7 +44,7 @@ pub(super) fn get_acl(
     Ok(Reply::xml(acl_document(owner, &object.acl)))
 }
 
-/// `PUT /key?acl`.
+/// Handles `PUT /key?acl`.
 pub(super) fn put_acl(request: &OssRequest<'_>, name: &str) -> Result<Reply, OssError> {
     let acl = request.header("x-oss-object-acl").unwrap_or_default();
     if acl != "default" && Acl::parse(&acl).is_none() {
@@ -57,7 +57,7 @@ pub(super) fn put_acl(request: &OssRequest<'_>, name: &str) -> Result<Reply, Oss
     Ok(Reply::new(StatusCode::OK))
 }
 
-/// `GET /key?tagging`.
+/// Handles `GET /key?tagging`.
 pub(super) fn get_tagging(request: &OssRequest<'_>, name: &str) -> Result<Reply, OssError> {
     let object = request
         .state
@@ -75,7 +75,7 @@ pub(super) fn get_tagging(request: &OssRequest<'_>, name: &str) -> Result<Reply,
     Ok(Reply::xml(xml.finish("Tagging")))
 }
 
-/// `PUT /key?tagging`.
+/// Handles `PUT /key?tagging`.
 pub(super) async fn put_tagging(
     request: &OssRequest<'_>,
     name: &str,
@@ -99,13 +99,13 @@ pub(super) async fn put_tagging(
     Ok(Reply::new(StatusCode::OK))
 }
 
-/// `DELETE /key?tagging`.
+/// Handles `DELETE /key?tagging`.
 pub(super) fn delete_tagging(request: &OssRequest<'_>, name: &str) -> Result<Reply, OssError> {
     change(request, name, |object| object.tags.clear())?;
     Ok(Reply::new(StatusCode::NO_CONTENT))
 }
 
-/// `PUT /key?symlink`.
+/// Handles `PUT /key?symlink`.
 pub(super) fn put_symlink(request: &OssRequest<'_>, name: &str) -> Result<Reply, OssError> {
     let target = request
         .header("x-oss-symlink-target")
@@ -123,7 +123,7 @@ pub(super) fn put_symlink(request: &OssRequest<'_>, name: &str) -> Result<Reply,
     })
 }
 
-/// `GET /key?symlink`.
+/// Handles `GET /key?symlink`.
 pub(super) fn get_symlink(request: &OssRequest<'_>, name: &str) -> Result<Reply, OssError> {
     let object = request
         .state

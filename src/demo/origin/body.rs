@@ -1,4 +1,4 @@
-//! The body of an answer: it yields an object's bytes and carries out the scripted faults.
+//! The body of a response: it yields an object's bytes and applies the scripted faults.
 
 use std::collections::VecDeque;
 use std::fmt;
@@ -22,7 +22,7 @@ impl fmt::Display for BrokenOff {
 
 impl std::error::Error for BrokenOff {}
 
-/// The body of an answer.
+/// The body of a response.
 #[derive(Debug, Default)]
 pub struct OriginBody {
     pieces: VecDeque<Bytes>,
@@ -51,8 +51,8 @@ impl OriginBody {
         }
     }
 
-    /// Returns a body of `length` bytes of `content` from offset `first` on, or `None` when the bytes were
-    /// dropped.
+    /// Returns a body of `length` bytes of `content` that starts at offset `first`, or `None` if the bytes
+    /// were not kept.
     pub(super) fn part(content: &Content, first: u64, length: u64) -> Option<Self> {
         let mut body = Self {
             left: length,
@@ -76,30 +76,30 @@ impl OriginBody {
         Some(body)
     }
 
-    /// Returns the number of bytes that are left to send if no fault cuts the body short.
+    /// Returns the number of bytes left to send, not taking scripted faults into account.
     #[must_use]
     pub fn length(&self) -> u64 {
         self.left
     }
 
-    /// Sends `byte` bytes and then nothing.
+    /// Makes the body send `byte` bytes and then nothing.
     pub(super) fn stall_at(&mut self, byte: u64) {
         self.stall_at = Some(byte);
         self.hides_length = true;
     }
 
-    /// Sends `byte` bytes and then fails.
+    /// Makes the body send `byte` bytes and then fail.
     pub(super) fn reset_at(&mut self, byte: u64) {
         self.reset_at = Some(byte);
         self.hides_length = true;
     }
 
-    /// Keeps hyper from comparing the body with the announced `Content-Length`.
+    /// Hides the length of the body from hyper, which would compare it with the announced `Content-Length`.
     pub(super) fn hide_length(&mut self) {
         self.hides_length = true;
     }
 
-    /// Takes the next piece, of at most `limit` bytes.
+    /// Removes and returns the next piece, of at most `limit` bytes.
     fn next_piece(&mut self, limit: u64) -> Option<Bytes> {
         if !self.generated.is_empty() {
             let left = (self.generated.end - self.generated.start).min(limit);
@@ -137,7 +137,7 @@ impl Body for OriginBody {
         for (at, is_reset) in [(this.reset_at, true), (this.stall_at, false)] {
             if let Some(at) = at {
                 if this.sent >= at {
-                    // A stall registers no waker: only the end of the connection ends it.
+                    // A stall registers no waker, so the body waits until the connection ends.
                     return if is_reset {
                         Poll::Ready(Some(Err(BrokenOff)))
                     } else {

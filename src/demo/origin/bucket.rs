@@ -1,4 +1,4 @@
-//! Buckets: list, creation, information and deletion.
+//! Handlers for buckets: list, create, read information and delete.
 
 use http::{Method, StatusCode};
 
@@ -11,21 +11,21 @@ use crate::demo::origin::store::Bucket;
 use crate::demo::origin::time::iso;
 use crate::demo::origin::xml::{Xml, acl_document, write_owner};
 
-/// `GET /` of the service.
+/// Handles `GET /` of the service: the list of buckets.
 pub(super) fn list_all(request: &OssRequest<'_>, owner: &str) -> Result<Reply, OssError> {
     let mut xml = Xml::new("ListAllMyBucketsResult");
     write_owner(&mut xml, owner);
     xml.open("Buckets");
     for bucket in request.state.store.lock().values() {
         xml.open("Bucket");
-        write_facts(&mut xml, request, bucket);
+        write_properties(&mut xml, request, bucket);
         xml.close("Bucket");
     }
     xml.close("Buckets");
     Ok(Reply::xml(xml.finish("ListAllMyBucketsResult")))
 }
 
-fn write_facts(xml: &mut Xml, request: &OssRequest<'_>, bucket: &Bucket) {
+fn write_properties(xml: &mut Xml, request: &OssRequest<'_>, bucket: &Bucket) {
     let options = &request.state.options;
     let endpoint = options.endpoints.first().map_or("", String::as_str);
     xml.leaf("CreationDate", &iso(bucket.created));
@@ -58,8 +58,8 @@ pub(super) async fn put(
     Ok(Reply::new(StatusCode::OK))
 }
 
-/// `GET /bucket?bucketInfo`, `?location` and `?acl`, and `HEAD /bucket`. Returns `None` when the request
-/// is for a listing.
+/// Handles `GET /bucket?bucketInfo`, `?location` and `?acl`, and `HEAD /bucket`. Returns `None` for a request
+/// that lists objects.
 pub(super) fn get(
     request: &OssRequest<'_>,
     name: &str,
@@ -69,7 +69,7 @@ pub(super) fn get(
         if request.query.has("bucketInfo") {
             let mut xml = Xml::new("BucketInfo");
             xml.open("Bucket");
-            write_facts(&mut xml, request, bucket);
+            write_properties(&mut xml, request, bucket);
             write_owner(&mut xml, owner);
             xml.open("AccessControlList");
             xml.leaf("Grant", bucket.options.acl.as_str());
@@ -93,7 +93,7 @@ pub(super) fn get(
     })
 }
 
-/// `DELETE /bucket`.
+/// Handles `DELETE /bucket`.
 pub(super) fn delete(request: &OssRequest<'_>, name: &str) -> Result<Reply, OssError> {
     let mut buckets = request.state.store.lock();
     match buckets.get(name) {

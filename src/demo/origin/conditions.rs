@@ -10,12 +10,12 @@ use crate::demo::origin::store::Object;
 pub(super) enum Condition {
     Holds,
     NotModified,
-    /// The condition of this header field does not hold.
+    /// The condition in this header field does not hold.
     Failed(&'static str),
 }
 
-/// Evaluates the four conditional header fields in the order of RFC 9110. Their names begin with
-/// `prefix`: empty for a read, `x-oss-copy-source-` for a copy.
+/// Evaluates the four conditional header fields in the order of RFC 9110. `prefix` is the start of their
+/// names: empty for a read, `x-oss-copy-source-` for a copy.
 pub(super) fn evaluate(request: &OssRequest<'_>, object: &Object, prefix: &str) -> Condition {
     let value = |name: &str| request.header(&format!("{prefix}{name}"));
     let modified = whole_seconds(object.modified);
@@ -37,15 +37,15 @@ pub(super) fn evaluate(request: &OssRequest<'_>, object: &Object, prefix: &str) 
     Condition::Holds
 }
 
-/// Whether `If-Range` allows a range of `object`: absent, or a validator that still holds.
+/// Whether a range of `object` may be sent: `If-Range` is absent, or its validator still matches.
 pub(super) fn allows_range(request: &OssRequest<'_>, object: &Object) -> bool {
     request.header("if-range").is_none_or(|value| {
         matches_etag(&value, &object.etag) || value == httpdate::fmt_http_date(object.modified)
     })
 }
 
-/// Cuts fractions of a second. HTTP dates have none, so an object would be newer than its own
-/// `Last-Modified` otherwise.
+/// Removes fractions of a second. HTTP dates have none, so the object would otherwise be newer than its own
+/// `Last-Modified`.
 fn whole_seconds(time: SystemTime) -> SystemTime {
     httpdate::parse_http_date(&httpdate::fmt_http_date(time)).unwrap_or(time)
 }

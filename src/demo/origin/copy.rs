@@ -1,4 +1,4 @@
-//! CopyObject and UploadPartCopy.
+//! Handlers for CopyObject and UploadPartCopy.
 
 use std::sync::Arc;
 
@@ -18,7 +18,7 @@ use crate::demo::origin::target::decode;
 use crate::demo::origin::time::iso;
 use crate::demo::origin::xml::Xml;
 
-/// Returns the object that `x-oss-copy-source` names, if the request's conditions on it hold.
+/// Returns the object in `x-oss-copy-source` if the conditions of the request hold for it.
 fn source(request: &OssRequest<'_>) -> Result<Arc<Object>, OssError> {
     let text = request.header("x-oss-copy-source").unwrap_or_default();
     let wrong = || OssError::InvalidArgument {
@@ -43,7 +43,7 @@ fn source(request: &OssRequest<'_>) -> Result<Arc<Object>, OssError> {
     }
 }
 
-/// `PUT /key` with `x-oss-copy-source`.
+/// Handles `PUT /key` with `x-oss-copy-source`.
 pub(super) fn copy(request: &OssRequest<'_>, name: &str) -> Result<Reply, OssError> {
     let mut object = (*source(request)?).clone();
     let replaces = |header: &str| {
@@ -85,7 +85,7 @@ fn document(root: &str, etag: &str, modified: &str, crc: u64) -> Reply {
         .with("x-oss-hash-crc64ecma", &crc.to_string())
 }
 
-/// `PUT /key?partNumber=N&uploadId=ID` with `x-oss-copy-source`.
+/// Handles `PUT /key?partNumber=N&uploadId=ID` with `x-oss-copy-source`.
 pub(super) fn copy_part(request: &OssRequest<'_>, name: &str) -> Result<Reply, OssError> {
     let number = part_number(request)?;
     let object = source(request)?;

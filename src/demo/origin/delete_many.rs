@@ -1,4 +1,4 @@
-//! DeleteMultipleObjects.
+//! The handler for DeleteMultipleObjects.
 
 use crate::demo::origin::error::OssError;
 use crate::demo::origin::keys::KeyEncoding;
@@ -9,7 +9,7 @@ use crate::demo::origin::target::decode;
 use crate::demo::origin::xml::Xml;
 use crate::oss::xml;
 
-/// `POST /bucket?delete`.
+/// Handles `POST /bucket?delete`.
 pub(super) async fn delete(
     request: &OssRequest<'_>,
     name: &str,
@@ -20,7 +20,7 @@ pub(super) async fn delete(
     let is_quiet = root
         .text_of("Quiet")
         .is_some_and(|text| text.trim() == "true");
-    // `encoding-type` applies to the answer and to the keys in the request.
+    // `encoding-type` applies to the response and to the keys in the request.
     let encoding = request.key_encoding();
     let keys: Vec<Vec<u8>> = root
         .all("Object")

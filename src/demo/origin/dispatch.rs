@@ -1,4 +1,4 @@
-//! Which handler a request is for, and whether its sender may make it.
+//! Chooses the handler of a request and checks whether the sender is permitted to make it.
 
 use http::{Method, StatusCode};
 
@@ -11,11 +11,12 @@ use crate::demo::origin::{attributes, bucket, copy, delete_many, form, list};
 use crate::demo::origin::{multipart, multipart_list, read, write};
 use crate::oss::addressing::is_bucket_name;
 
-/// Answers `request`.
+/// Returns the response to `request`.
 ///
 /// # Errors
 ///
-/// The [`OssError`] of the handler, or [`OssError::Denied`] and [`OssError::AccessDenied`] before it.
+/// The [`OssError`] of the handler, or [`OssError::Denied`] or [`OssError::AccessDenied`] if the request is
+/// not permitted.
 pub(super) async fn answer(
     request: &OssRequest<'_>,
     body: RequestBody<'_>,
@@ -66,7 +67,7 @@ pub(super) async fn answer(
     }
 }
 
-/// Whether the request is PostObject. Its signature is in its body.
+/// Whether the request is PostObject, whose signature is in its body.
 fn is_form(request: &OssRequest<'_>) -> bool {
     *request.method == Method::POST
         && request.key.is_empty()
@@ -75,9 +76,9 @@ fn is_form(request: &OssRequest<'_>) -> bool {
             .is_some_and(|kind| kind.to_ascii_lowercase().starts_with("multipart/form-data"))
 }
 
-/// Checks that a request without a signature may be answered.
+/// Checks that an anonymous request is permitted.
 fn check_anonymous(request: &OssRequest<'_>, bucket: &str) -> Result<(), OssError> {
-    // A request for a sub-resource needs a signature. The parameters below are not sub-resources here.
+    // A request for a sub-resource needs a signature. The parameters below are exceptions.
     let is_plain = request.query.names().all(|name| {
         !crate::oss::subresource::is_subresource(name.as_bytes())
             || matches!(name, "x-oss-process" | "versionId" | "x-oss-traffic-limit")

@@ -4,10 +4,10 @@ use std::fmt;
 
 use crate::demo::origin::options::Denial;
 
-/// Why a request is answered with an error document.
+/// An error that the origin reports to the client as an error document.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(super) enum OssError {
-    /// An anonymous request for something that needs a signature.
+    /// An anonymous request that needs a signature.
     AccessDenied,
     AnonymousOverride,
     BucketNotEmpty(String),
@@ -35,17 +35,17 @@ pub(super) enum OssError {
     MissingArgument(&'static str),
     MissingContentLength,
     NoSuchBucket(String),
-    /// A setting that the bucket or object does not have. The payload is OSS's error code.
+    /// The bucket or object does not have this setting. The payload is OSS's error code.
     NoSuchSetting(&'static str),
     NoSuchKey(Vec<u8>),
     NoSuchUpload(String),
     NotImplemented(&'static str),
     ObjectNotAppendable,
-    /// A form violates its policy. The payload is the message.
+    /// A form violates its policy. The payload is OSS's message.
     PolicyViolated(&'static str),
     PositionNotEqualToLength(u64),
     PreconditionFailed(&'static str),
-    /// A scripted fault.
+    /// An error by a scripted fault. The payload is the HTTP status.
     Scripted(u16),
     SymlinkTargetNotExist(Vec<u8>),
 }
@@ -54,7 +54,7 @@ pub(super) enum OssError {
 pub(super) type ErrorParts = (u16, String, Option<String>, String);
 
 impl OssError {
-    /// Returns the contents of the error document.
+    /// Returns the common parts of the error document.
     pub(super) fn parts(&self) -> ErrorParts {
         if let Self::Denied(denial) = self {
             return (
@@ -75,7 +75,7 @@ impl OssError {
 
     fn code(&self) -> (u16, &'static str, &'static str) {
         match self {
-            // Not used: `parts` takes the values of the denial.
+            // Never returned: for this variant, `parts` uses the status and code of the [`Denial`].
             Self::Denied(_) => (403, "AccessDenied", ""),
             Self::AccessDenied => (403, "AccessDenied", "0003-00000001"),
             Self::AnonymousOverride => (400, "InvalidRequest", ""),
@@ -122,7 +122,7 @@ impl OssError {
         }
     }
 
-    /// Returns the elements that the document has beyond the common ones, by name and text.
+    /// Returns the additional elements of the error document, as pairs of name and text.
     pub(super) fn extra(&self) -> Vec<(String, String)> {
         let one = |name: &str, value: String| vec![(name.to_owned(), value)];
         let lossy = |bytes: &[u8]| String::from_utf8_lossy(bytes).into_owned();
@@ -169,7 +169,7 @@ impl OssError {
 
 impl fmt::Display for OssError {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        // The texts are OSS's own messages, so they are sentences.
+        // The texts are OSS's own messages, so they are full sentences.
         f.write_str(match self {
             Self::Denied(denial) => return fmt::Display::fmt(denial, f),
             Self::InvalidArgument { name, .. } => {

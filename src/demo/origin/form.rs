@@ -1,8 +1,8 @@
-//! PostObject: an upload by an HTML form, signed by its own fields.
+//! PostObject: an upload by an HTML form. The signature is in the fields of the form.
 //!
-//! The signature of the fields is over the base64 text of `policy`, by V1 (`OSSAccessKeyId`,
-//! `Signature`) or V4 (`x-oss-credential`, `x-oss-signature`); headers and query sign nothing here.
-//! Of the policy only `expiration` and the condition `content-length-range` are checked.
+//! The signature covers the base64 text of the field `policy`, by V1 (`OSSAccessKeyId`, `Signature`) or V4
+//! (`x-oss-credential`, `x-oss-signature`). Header fields and query are not signed. Of the policy, only
+//! `expiration` and the condition `content-length-range` are checked.
 
 use std::sync::Arc;
 
@@ -24,17 +24,17 @@ use crate::demo::origin::xml::Xml;
 /// The maximum length of a form, in bytes.
 const FORM_LIMIT: usize = 64 * 1024 * 1024;
 
-/// The length of an ISO time up to its seconds. Texts cut to this length sort by time.
+/// The length of an ISO 8601 time up to its seconds. Times cut to this length sort chronologically as texts.
 const TO_THE_SECOND: usize = "2025-01-02T03:04:05".len();
 
-/// A form: its fields, and its file, which is the last field.
+/// A parsed form: its fields and its file, which is the last field.
 struct Form<'a> {
     fields: Vec<(String, &'a [u8])>,
     file: &'a [u8],
     file_name: String,
 }
 
-/// `POST /` with `multipart/form-data`.
+/// Handles `POST /` with `multipart/form-data`.
 pub(super) async fn post(
     request: &OssRequest<'_>,
     name: &str,
@@ -116,7 +116,7 @@ fn answer(
     }
 }
 
-/// Checks the policy of a signed form.
+/// Checks that a signed form complies with its policy.
 fn check_policy(request: &OssRequest<'_>, form: &Form<'_>) -> Result<(), OssError> {
     let invalid = || OssError::InvalidArgument {
         name: "policy",
@@ -153,7 +153,7 @@ fn check_policy(request: &OssRequest<'_>, form: &Form<'_>) -> Result<(), OssErro
 }
 
 impl<'a> Form<'a> {
-    /// Parses the fields up to `file`. Fields after the file are ignored, as by OSS.
+    /// Parses the fields up to `file`. Like OSS, it ignores fields after the file.
     fn parse(body: &'a [u8], boundary: &str) -> Option<Self> {
         let delimiter = format!("--{boundary}");
         let between = format!("\r\n{delimiter}");
@@ -179,7 +179,7 @@ impl<'a> Form<'a> {
         }
     }
 
-    /// Returns field `name` as text. The case of the name does not matter.
+    /// Returns field `name` as text. The name is not case-sensitive.
     fn text(&self, name: &str) -> Option<String> {
         let name = name.to_ascii_lowercase();
         self.fields
@@ -203,7 +203,7 @@ impl<'a> Form<'a> {
     }
 }
 
-/// Returns parameter `name` of the `Content-Disposition` of a field.
+/// Returns parameter `name` of a field's `Content-Disposition`.
 fn parameter(head: &str, name: &str) -> Option<String> {
     let line = head.lines().find(|line| {
         line.get(..20)

@@ -1,4 +1,4 @@
-//! [`Verify`] by the signature code of the crate.
+//! Implements [`Verify`] with the signature code of the crate.
 
 use std::fmt;
 use std::time::{Duration, UNIX_EPOCH};
@@ -9,7 +9,7 @@ use crate::demo::origin::options::{Clock, Denial, Verify};
 use crate::oss::signature::{Failure, Identity, Keys, Resource, Verifier};
 use crate::oss::signature::{v1_signature, v4_credential, v4_signature};
 
-/// A fixed set of access keys. Temporary keys are allowed.
+/// A fixed set of access keys, which may include temporary keys.
 pub struct Keyring {
     keys: Vec<Keys>,
     region: Option<String>,
@@ -17,7 +17,7 @@ pub struct Keyring {
 }
 
 impl Keyring {
-    /// Returns a key ring that accepts `keys`. A V4 signature must name `region`; `None` accepts any region.
+    /// Returns a key ring that accepts `keys`. V4 signatures must be for `region`; `None` accepts any region.
     #[must_use]
     pub fn new(keys: Vec<Keys>, region: Option<String>, now: Clock) -> Self {
         Self { keys, region, now }

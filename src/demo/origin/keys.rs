@@ -1,20 +1,20 @@
-//! How an XML document writes keys.
+//! The encoding of object keys in XML documents.
 
 use percent_encoding::{AsciiSet, NON_ALPHANUMERIC, percent_encode};
 
-/// The bytes that OSS leaves as they are: RFC 3986's unreserved characters.
+/// The bytes that OSS does not encode: the unreserved characters of RFC 3986.
 const KEPT: &AsciiSet = &NON_ALPHANUMERIC
     .remove(b'-')
     .remove(b'_')
     .remove(b'.')
     .remove(b'~');
 
-/// The encoding of keys in an answer (`encoding-type`).
+/// The encoding of keys in a response (`encoding-type`).
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum KeyEncoding {
-    /// As text. Bytes that are not UTF-8 are replaced.
+    /// Keys are written as text. Bytes that are not UTF-8 are replaced.
     Plain,
-    /// Percent-encoded (`encoding-type=url`).
+    /// Keys are percent-encoded (`encoding-type=url`).
     Url,
 }
 

@@ -1,4 +1,4 @@
-//! ListObjects and ListObjectsV2.
+//! Handlers for ListObjects and ListObjectsV2.
 
 use std::collections::BTreeSet;
 
@@ -11,20 +11,20 @@ use crate::demo::origin::store::{Bucket, Object};
 use crate::demo::origin::time::iso;
 use crate::demo::origin::xml::{Xml, write_owner};
 
-/// The parameters of a listing.
+/// The parameters of a request that lists objects.
 struct ListQuery {
     is_v2: bool,
     prefix: String,
     delimiter: String,
-    /// The listing begins after this key.
+    /// The marker: only keys after this one are listed.
     after: String,
-    /// The maximum number of lines.
+    /// The maximum number of lines in the response.
     most: usize,
     encoding: KeyEncoding,
     has_owner: bool,
 }
 
-/// One line of a listing: an object, or a common prefix of several.
+/// One line of a list: an object, or the common prefix of several objects.
 enum Line<'a> {
     Object(&'a [u8], &'a Object),
     Prefix(Vec<u8>),
@@ -69,7 +69,7 @@ fn read(request: &OssRequest<'_>) -> Result<ListQuery, OssError> {
     })
 }
 
-/// `GET /bucket`.
+/// Handles `GET /bucket`.
 pub(super) fn list(request: &OssRequest<'_>, name: &str, owner: &str) -> Result<Reply, OssError> {
     let query = read(request)?;
     request.state.store.with(name, |bucket| {
@@ -80,7 +80,8 @@ pub(super) fn list(request: &OssRequest<'_>, name: &str, owner: &str) -> Result<
     })
 }
 
-/// Returns the lines after the marker: one more than the maximum when the listing is truncated.
+/// Returns the lines after the marker. If the list is truncated, the result has one line more than the
+/// maximum.
 fn collect<'a>(bucket: &'a Bucket, query: &ListQuery) -> Vec<Line<'a>> {
     let mut lines = Vec::new();
     let mut prefixes = BTreeSet::new();
@@ -173,7 +174,7 @@ fn write(
     xml.finish("ListBucketResult")
 }
 
-/// Decodes a continuation token. A token that cannot be decoded starts the listing at the beginning.
+/// Decodes a continuation token. A token that cannot be decoded starts the list at the beginning.
 fn unhex(token: &str) -> String {
     let bytes: Option<Vec<u8>> = token
         .as_bytes()

@@ -1,12 +1,12 @@
-//! A sample OSS in memory: an async function over `http` types.
+//! A small OSS in memory: an async function over `http` types.
 //!
-//! The official SDKs work against it, and it follows OSS in everything that a proxy can observe. It has
-//! no sockets (the demo's `net` module has them), no clock and no keys of its own. Not implemented:
+//! The official SDKs work with it, and it behaves like OSS in everything that a proxy can observe. The
+//! sockets are in [`crate::demo::net`]; the clock and the keys come from [`Options`]. Not implemented:
 //! versions, lifecycle, replication, server-side encryption, callbacks, compression, and image processing
-//! (`x-oss-process` on GET answers the object unchanged).
+//! (`x-oss-process` on GET returns the object unchanged).
 //!
-//! From top to bottom: `serve` (faults), `dispatch` (which handler), the handlers, and below them what
-//! the handlers share: the request, the store, replies and errors.
+//! The modules from top to bottom: `serve` applies the faults, `dispatch` chooses the handler, then come the
+//! handlers. Below them are the modules that the handlers share: the request, the store, replies and errors.
 
 mod attributes;
 mod body;
@@ -60,7 +60,7 @@ use self::receive::Received;
 use self::state::OriginState;
 use self::store::Kind;
 
-/// The origin. Clones share everything.
+/// The origin. All clones share the same state.
 #[derive(Clone)]
 pub struct Origin {
     state: Arc<OriginState>,
@@ -95,7 +95,7 @@ impl Origin {
         }
     }
 
-    /// Removes the faults of `key`, or of every key when `key` is `None`.
+    /// Removes the faults of `key`, or of every key if `key` is `None`.
     pub fn clear_script(&self, key: Option<&[u8]>) {
         self.state.script.clear(key);
     }
@@ -106,7 +106,7 @@ impl Origin {
         self.state.seen.list()
     }
 
-    /// Forgets the requests received so far. [`Origin::requests`] still counts them.
+    /// Clears the list of [`Origin::seen`]. [`Origin::requests`] still counts the removed requests.
     pub fn forget_seen(&self) {
         self.state.seen.forget();
     }
@@ -117,19 +117,19 @@ impl Origin {
         self.state.seen.total()
     }
 
-    /// Returns the number of connections that [`Origin::count_connection`] has counted.
+    /// Returns the number of calls of [`Origin::count_connection`].
     #[must_use]
     pub fn connections(&self) -> u64 {
         self.state.connections.load(Ordering::Relaxed)
     }
 
-    /// Counts one accepted connection. The server of this origin calls it.
+    /// Counts one accepted connection. The code that serves this origin on a socket calls it.
     pub fn count_connection(&self) {
         self.state.connections.fetch_add(1, Ordering::Relaxed);
     }
 
-    /// Stores an object without a request. Without `content_type` the object is
-    /// `application/octet-stream`. Returns `false` when the bucket does not exist.
+    /// Stores an object without a request. The default of `content_type` is `application/octet-stream`.
+    /// Returns `false` if the bucket does not exist.
     pub fn put(&self, bucket: &str, key: &[u8], content_type: Option<&str>, bytes: Bytes) -> bool {
         let mut object = object::object_of(
             Received::of(bytes),
@@ -149,7 +149,7 @@ impl Origin {
             .is_ok()
     }
 
-    /// Answers one request. A dropped future stores nothing.
+    /// Returns the response to one request. If the future is dropped early, nothing is stored.
     pub async fn serve<B>(&self, request: Request<B>) -> Response<OriginBody>
     where
         B: Body<Data = Bytes> + Send,

@@ -17,7 +17,7 @@ use crate::demo::origin::store::{Kind, Object, Part, Upload};
 use crate::demo::origin::xml::Xml;
 use crate::oss::xml;
 
-/// `POST /key?uploads`.
+/// Handles `POST /key?uploads`.
 pub(super) fn initiate(request: &OssRequest<'_>, name: &str) -> Result<Reply, OssError> {
     let received = Received::of(bytes::Bytes::new());
     let object = requested_object(request, received, Kind::Multipart);
@@ -40,7 +40,7 @@ pub(super) fn initiate(request: &OssRequest<'_>, name: &str) -> Result<Reply, Os
     })
 }
 
-/// Parses `partNumber` of the query: 1 to 10,000.
+/// Parses the query parameter `partNumber`: 1 to 10,000.
 pub(super) fn part_number(request: &OssRequest<'_>) -> Result<u16, OssError> {
     let text = request
         .query
@@ -55,7 +55,7 @@ pub(super) fn part_number(request: &OssRequest<'_>) -> Result<u16, OssError> {
         })
 }
 
-/// `PUT /key?partNumber=N&uploadId=ID`.
+/// Handles `PUT /key?partNumber=N&uploadId=ID`.
 pub(super) async fn put_part(
     request: &OssRequest<'_>,
     name: &str,
@@ -77,7 +77,7 @@ pub(super) async fn put_part(
     Ok(reply)
 }
 
-/// Stores a part in its upload, in the place of an earlier one with the same number.
+/// Stores a part in its upload. It replaces an earlier part with the same number.
 pub(super) fn keep_part(
     request: &OssRequest<'_>,
     name: &str,
@@ -91,7 +91,7 @@ pub(super) fn keep_part(
     })
 }
 
-/// `POST /key?uploadId=ID`.
+/// Handles `POST /key?uploadId=ID`.
 pub(super) async fn complete(
     request: &OssRequest<'_>,
     name: &str,
@@ -118,7 +118,7 @@ pub(super) async fn complete(
     })
 }
 
-/// Parses the number and ETag of each part that the document lists.
+/// Parses the XML document of the request and returns the number and ETag of each part.
 fn read_parts(document: &[u8]) -> Result<Vec<(u16, String)>, OssError> {
     let root = xml::parse(document).ok_or(OssError::MalformedXml)?;
     let parts: Option<Vec<(u16, String)>> = root
@@ -141,7 +141,7 @@ fn read_parts(document: &[u8]) -> Result<Vec<(u16, String)>, OssError> {
     }
 }
 
-/// Returns the object of the `wanted` parts, or of all parts when `wanted` is `None`.
+/// Joins the `wanted` parts, or all parts if `wanted` is `None`, to one object.
 fn assemble(
     upload: &Upload,
     wanted: Option<&[(u16, String)]>,
@@ -209,7 +209,7 @@ fn answer(request: &OssRequest<'_>, name: &str, object: &Object) -> Reply {
         .with("x-oss-hash-crc64ecma", &object.crc.to_string())
 }
 
-/// `DELETE /key?uploadId=ID`.
+/// Handles `DELETE /key?uploadId=ID`.
 pub(super) fn abort(request: &OssRequest<'_>, name: &str) -> Result<Reply, OssError> {
     let id = request.query.get("uploadId").unwrap_or_default();
     request.state.store.with(name, |bucket| {

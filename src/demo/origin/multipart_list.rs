@@ -1,4 +1,4 @@
-//! ListParts and ListMultipartUploads.
+//! Handlers for ListParts and ListMultipartUploads.
 
 use crate::demo::origin::error::OssError;
 use crate::demo::origin::request::OssRequest;
@@ -6,7 +6,7 @@ use crate::demo::origin::respond::Reply;
 use crate::demo::origin::time::iso;
 use crate::demo::origin::xml::{Xml, write_owner};
 
-/// `GET /key?uploadId=ID`.
+/// Handles `GET /key?uploadId=ID`.
 pub(super) fn parts(request: &OssRequest<'_>, name: &str) -> Result<Reply, OssError> {
     let id = request.query.get("uploadId").unwrap_or_default();
     let number = |key: &str| {
@@ -51,7 +51,7 @@ pub(super) fn parts(request: &OssRequest<'_>, name: &str) -> Result<Reply, OssEr
     })
 }
 
-/// `GET /bucket?uploads`.
+/// Handles `GET /bucket?uploads`.
 pub(super) fn uploads(
     request: &OssRequest<'_>,
     name: &str,

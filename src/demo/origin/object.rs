@@ -1,4 +1,4 @@
-//! Makes an object of received bytes and of the header fields of the request that wrote it.
+//! Creates an object from received bytes and the header fields of the upload request.
 
 use std::time::SystemTime;
 
@@ -9,7 +9,7 @@ use crate::demo::origin::request::OssRequest;
 use crate::demo::origin::store::{Kind, Object};
 use crate::demo::origin::target::Query;
 
-/// Returns the header fields of a request that are kept with the object.
+/// Returns the header fields of a request that are stored with the object.
 pub(super) fn kept_headers(headers: &HeaderMap) -> HeaderMap {
     let mut kept = HeaderMap::new();
     for (name, value) in headers {
@@ -33,7 +33,7 @@ fn is_kept(name: &HeaderName) -> bool {
         .contains(&name.as_str())
 }
 
-/// Returns an object of received bytes, without tags and with the ACL of its bucket.
+/// Returns an object with the received bytes, without tags and with the ACL of its bucket.
 pub(super) fn object_of(
     received: Received,
     kind: Kind,
@@ -55,7 +55,7 @@ pub(super) fn object_of(
     }
 }
 
-/// Returns an object of received bytes with everything that the header fields of `request` set.
+/// Returns an object with the received bytes and all properties that the header fields of `request` set.
 pub(super) fn requested_object(request: &OssRequest<'_>, received: Received, kind: Kind) -> Object {
     let headers = kept_headers(request.headers);
     let mut object = object_of(received, kind, request.now, headers);
@@ -63,7 +63,7 @@ pub(super) fn requested_object(request: &OssRequest<'_>, received: Received, kin
     object
 }
 
-/// Sets the storage class, ACL and tags that the header fields of `request` name.
+/// Sets the storage class, ACL and tags from the header fields of `request`.
 pub(super) fn apply_attributes(request: &OssRequest<'_>, object: &mut Object) {
     if let Some(class) = request.header("x-oss-storage-class") {
         object.storage_class = class;
@@ -76,7 +76,7 @@ pub(super) fn apply_attributes(request: &OssRequest<'_>, object: &mut Object) {
     }
 }
 
-/// Parses the tags of `x-oss-tagging`, which has the form of a query.
+/// Parses the tags in `x-oss-tagging`, which has the syntax of a query.
 fn parse_tags(text: &str) -> Vec<(String, String)> {
     let query = Query::parse(Some(text));
     query

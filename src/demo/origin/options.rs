@@ -6,16 +6,16 @@ use std::time::SystemTime;
 
 use http::{HeaderMap, Method};
 
-/// Returns the current time. The origin has no clock of its own.
+/// A function that returns the current time, because the origin has no clock of its own.
 pub type Clock = Arc<dyn Fn() -> SystemTime + Send + Sync>;
 
-/// Checks the signature of a request.
+/// The signature check of an origin.
 pub trait Verify: Send + Sync {
     /// Returns the access key id that signed the request, or `None` for an anonymous request.
     ///
     /// # Errors
     ///
-    /// A [`Denial`] with OSS's answer to a signature that is not valid.
+    /// A [`Denial`] with the error that OSS returns for this invalid signature.
     fn verify(
         &self,
         method: &Method,
@@ -30,11 +30,11 @@ pub trait Verify: Send + Sync {
     ///
     /// # Errors
     ///
-    /// A [`Denial`], as of [`Verify::verify`].
+    /// A [`Denial`], as for [`Verify::verify`].
     fn verify_form(&self, field: &dyn Fn(&str) -> Option<String>) -> Result<bool, Denial>;
 }
 
-/// Accepts every request as the owner's, signed or not.
+/// A [`Verify`] that accepts every request as a request of the owner, signed or not.
 #[derive(Clone, Copy, Debug)]
 pub struct TrustAll;
 
@@ -55,18 +55,18 @@ impl Verify for TrustAll {
     }
 }
 
-/// The error of [`Verify`]: OSS's answer to a request with a signature that is not valid.
+/// The error of [`Verify`]: the response of OSS to a request with an invalid signature.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Denial {
     /// The HTTP status.
     pub status: u16,
     /// The OSS error code.
     pub code: String,
-    /// The OSS `EC`, if there is one.
+    /// The `EC` element of the error document (a detailed OSS error code), if there is one.
     pub ec: Option<String>,
-    /// The message of the document.
+    /// The message in the error document.
     pub message: String,
-    /// Further elements of the document by name and text, such as `StringToSign`.
+    /// Additional elements of the error document, such as `StringToSign`, as pairs of name and text.
     pub extra: Vec<(String, String)>,
 }
 
@@ -78,20 +78,20 @@ impl fmt::Display for Denial {
 
 impl std::error::Error for Denial {}
 
-/// What a request without a signature may do.
+/// The operations that anonymous requests may perform.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub enum Acl {
-    /// Nothing.
+    /// Anonymous requests may perform no operation.
     #[default]
     Private,
-    /// GET and HEAD of objects.
+    /// Anonymous requests may GET and HEAD objects.
     PublicRead,
-    /// GET, HEAD and plain writes of objects.
+    /// Anonymous requests may GET, HEAD, PUT and DELETE objects, and upload objects by an HTML form.
     PublicReadWrite,
 }
 
 impl Acl {
-    /// Returns the ACL as OSS writes it.
+    /// Returns the name of the ACL in the OSS API.
     #[must_use]
     pub fn as_str(self) -> &'static str {
         match self {
@@ -101,7 +101,7 @@ impl Acl {
         }
     }
 
-    /// Parses an ACL as OSS writes it.
+    /// Parses the name of an ACL in the OSS API.
     #[must_use]
     pub fn parse(text: &str) -> Option<Self> {
         [Self::Private, Self::PublicRead, Self::PublicReadWrite]
@@ -115,20 +115,20 @@ impl Acl {
 pub struct BucketOptions {
     /// The name of the bucket.
     pub name: String,
-    /// The rights of anonymous requests. Default: private.
+    /// The operations that anonymous requests may perform. Default: none.
     pub acl: Acl,
     /// The custom domains bound to the bucket, in lower case, without port. Default: none.
     pub domains: Vec<String>,
-    /// Bodies longer than this many bytes are measured (length, MD5, CRC-64) and dropped. Reading such an
-    /// object is answered with `NotImplemented`. Default: `None`, every body is kept.
+    /// The maximum length of a stored body, in bytes. Longer bodies are measured (length, MD5, CRC-64) and
+    /// dropped; reading such an object returns `NotImplemented`. Default: `None`, every body is stored.
     pub sink_above: Option<u64>,
-    /// Whether keys such as `gen/64KiB` and `gen/1GiB/any-name` name objects of that size, whose bytes are
-    /// generated while they are sent. Default: no.
+    /// Whether keys such as `gen/64KiB` and `gen/1GiB/any-name` are objects of that size, whose bytes are
+    /// generated while they are sent. Default: `false`.
     pub generated: bool,
 }
 
 impl BucketOptions {
-    /// Returns a private bucket that keeps every body.
+    /// Returns a private bucket that stores every body.
     #[must_use]
     pub fn new(name: &str) -> Self {
         Self {
@@ -147,12 +147,12 @@ pub struct Options {
     pub now: Clock,
     /// The region id, such as `cn-hangzhou`. The location of a bucket is `oss-REGION`.
     pub region: String,
-    /// The host names, without port, that name the service and not a bucket. An IP address always names the
-    /// service. Bucket information reports the first name as the endpoint.
+    /// The host names, without port, of the service. Other hosts stand for a bucket. An IP address always
+    /// stands for the service. Bucket information reports the first name as the endpoint.
     pub endpoints: Vec<String>,
-    /// The buckets at the start. Signed requests can create more.
+    /// The buckets that exist at the start. Signed requests can create more.
     pub buckets: Vec<BucketOptions>,
-    /// The maximum number of requests in the origin's log; 0 keeps none.
+    /// The maximum number of requests that [`Origin::seen`](super::Origin::seen) returns; 0 records none.
     pub remembered: usize,
 }
 

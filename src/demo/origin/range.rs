@@ -1,35 +1,35 @@
-//! Which bytes a `Range` header selects, by OSS's rules and not by RFC 9110's.
+//! The bytes that a `Range` header selects, by the rules of OSS, which differ from RFC 9110.
 //!
-//! By default OSS ignores a range that reaches past the end and answers the whole object with 200.
-//! With `x-oss-range-behavior: standard` OSS cuts such a range, or answers 416. Several ranges and
-//! other units select the whole object under both rules.
+//! By default, OSS ignores a range that extends past the end of the object and returns the whole object with
+//! 200. With `x-oss-range-behavior: standard`, OSS shortens such a range, or returns 416. Under both rules,
+//! several ranges and other units select the whole object.
 
-/// The rules for a range that reaches past the end of the object.
+/// The rules for a range that extends past the end of the object.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum RangeRules {
-    /// OSS's default: the whole object.
+    /// The default of OSS: the range is ignored and the whole object is returned.
     Oss,
-    /// `x-oss-range-behavior: standard`: the range is cut, or the answer is 416.
+    /// `x-oss-range-behavior: standard`: the range is shortened, or the response is 416.
     Standard,
 }
 
-/// What the answer sends.
+/// The part of the object that the response contains.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Selection {
-    /// 200 and the whole object.
+    /// The response is 200 with the whole object.
     Whole,
-    /// 206 and the bytes from `first` to `last`.
+    /// The response is 206 with the bytes from `first` to `last`.
     Part {
-        /// Offset of the first byte.
+        /// The offset of the first byte.
         first: u64,
-        /// Offset of the last byte, inclusive.
+        /// The offset of the last byte, inclusive.
         last: u64,
     },
-    /// 416 `InvalidRange`.
+    /// The response is 416 `InvalidRange`.
     Unsatisfiable,
 }
 
-/// Returns what `header`, a `Range` value, selects of an object of `length` bytes.
+/// Returns the selection of the `Range` value `header` in an object of `length` bytes.
 pub(super) fn select(header: Option<&[u8]>, length: u64, rules: RangeRules) -> Selection {
     let Some((first, last)) = header
         .and_then(|value| std::str::from_utf8(value).ok())
@@ -58,7 +58,7 @@ pub(super) fn select(header: Option<&[u8]>, length: u64, rules: RangeRules) -> S
     }
 }
 
-/// Returns what `bytes=-SUFFIX` selects: the last `suffix` bytes.
+/// Returns the selection of `bytes=-SUFFIX`: the last `suffix` bytes.
 fn select_suffix(suffix: u64, length: u64, rules: RangeRules) -> Selection {
     match (suffix == 0 || length == 0, suffix <= length, rules) {
         (true, _, RangeRules::Standard) => Selection::Unsatisfiable,

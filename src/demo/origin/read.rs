@@ -1,4 +1,4 @@
-//! GetObject, HeadObject and GetObjectMeta.
+//! Handlers for GetObject, HeadObject and GetObjectMeta.
 
 use http::{HeaderValue, Method, StatusCode, header};
 
@@ -10,7 +10,7 @@ use crate::demo::origin::request::OssRequest;
 use crate::demo::origin::respond::Reply;
 use crate::demo::origin::store::{Kind, Object};
 
-/// Parameters of a signed GET that replace a header field of the answer.
+/// The query parameters of a signed GET that replace a header field of the response.
 const OVERRIDES: [(&str, &str); 5] = [
     ("response-cache-control", "cache-control"),
     ("response-content-disposition", "content-disposition"),
@@ -19,7 +19,7 @@ const OVERRIDES: [(&str, &str); 5] = [
     ("response-expires", "expires"),
 ];
 
-/// `GET /key` and `HEAD /key`. An anonymous request has no `owner`.
+/// Handles `GET /key` and `HEAD /key`. `owner` is `None` for an anonymous request.
 pub(super) fn read(
     request: &OssRequest<'_>,
     name: &str,
@@ -93,7 +93,7 @@ fn describe(reply: &mut Reply, object: &Object, is_link: bool) {
         header::CONTENT_TYPE,
         HeaderValue::from_static("application/octet-stream"),
     );
-    // The object's own fields replace the default. Each line is kept, byte for byte.
+    // The stored fields replace the default. Each header line is sent byte for byte as it was received.
     for name in object.headers.keys() {
         reply.headers.remove(name);
     }
@@ -121,7 +121,8 @@ fn describe(reply: &mut Reply, object: &Object, is_link: bool) {
     }
 }
 
-/// `GET /key?objectMeta` and `HEAD /key?objectMeta`: only validators, CRC and length.
+/// Handles `GET /key?objectMeta` and `HEAD /key?objectMeta`: the response has only validators, CRC and
+/// length.
 pub(super) fn meta(request: &OssRequest<'_>, name: &str) -> Result<Reply, OssError> {
     let object = request
         .state

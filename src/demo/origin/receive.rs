@@ -1,4 +1,4 @@
-//! Reads the body of a request: object bytes with their digests, and small documents.
+//! Reads the body of a request: object bytes with their digests, or a small document.
 
 use std::fmt;
 use std::pin::Pin;
@@ -34,7 +34,7 @@ impl std::error::Error for BodyCutShort {}
 pub(super) type RequestBody<'a> =
     Pin<Box<dyn Body<Data = Bytes, Error = BodyCutShort> + Send + 'a>>;
 
-/// Received object bytes, or their length and digests alone.
+/// Received object bytes with their length and digests. The bytes may have been dropped.
 #[derive(Debug)]
 pub(super) struct Received {
     pub(super) content: Content,
@@ -54,7 +54,7 @@ impl Received {
         STANDARD.encode(self.md5)
     }
 
-    /// Measures `bytes`.
+    /// Returns `bytes` with their length and digests.
     pub(super) fn of(bytes: Bytes) -> Self {
         Self {
             length: bytes.len() as u64,
@@ -75,12 +75,12 @@ pub(super) fn hex(bytes: &[u8]) -> String {
     })
 }
 
-/// Checks that the request has `Content-Length` or `Transfer-Encoding`. An HTTP/1.1 body without either
-/// is empty: the client left the field out.
+/// Checks that the request has `Content-Length` or `Transfer-Encoding`. Without either, an HTTP/1.1 body is
+/// empty; OSS requires one of them even then.
 ///
 /// # Errors
 ///
-/// [`OssError::MissingContentLength`].
+/// [`OssError::MissingContentLength`] if both are missing.
 pub(super) fn demand_framing(headers: &HeaderMap, body: &RequestBody<'_>) -> Result<(), OssError> {
     let is_framed = headers.contains_key(header::CONTENT_LENGTH)
         || headers.contains_key(header::TRANSFER_ENCODING)
@@ -92,8 +92,8 @@ pub(super) fn demand_framing(headers: &HeaderMap, body: &RequestBody<'_>) -> Res
     }
 }
 
-/// Reads object bytes and compares `Content-MD5`. A body longer than `sink_above` bytes is not kept; `None`
-/// keeps every body.
+/// Reads object bytes and compares their MD5 with `Content-MD5`. A body longer than `sink_above` bytes is not
+/// stored; `None` stores every body.
 ///
 /// # Errors
 ///
@@ -130,7 +130,7 @@ pub(super) async fn receive(
             kept = None;
         }
         if let Some(kept) = &mut kept {
-            // A copy, because the frame may be a view of a much larger read buffer.
+            // The data is copied, because the frame may be a view of a much larger read buffer.
             kept.push(Bytes::copy_from_slice(&data));
         }
     }
@@ -172,11 +172,11 @@ pub(super) async fn read(
     Ok(bytes.freeze())
 }
 
-/// Reads an XML body and compares `Content-MD5`.
+/// Reads an XML body and compares its MD5 with `Content-MD5`.
 ///
 /// # Errors
 ///
-/// Those of [`read`], and [`OssError::InvalidDigest`].
+/// The errors of [`read`], and [`OssError::InvalidDigest`].
 pub(super) async fn document(
     body: RequestBody<'_>,
     headers: &HeaderMap,

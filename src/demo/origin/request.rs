@@ -1,4 +1,4 @@
-//! One request without its body: what every handler reads.
+//! One request without its body: the input of every handler.
 
 use std::time::SystemTime;
 
@@ -22,32 +22,32 @@ pub(super) struct OssRequest<'a> {
     pub(super) query: Query,
     pub(super) host: &'a str,
     pub(super) bucket: Option<String>,
-    /// The key, percent-decoded once. Empty when the request is for the bucket itself.
+    /// The key, percent-decoded once. Empty if the request is for the bucket itself.
     pub(super) key: Vec<u8>,
-    /// The record of this request in the origin's log.
+    /// The record of this request in [`RequestLog`](super::seen::RequestLog).
     pub(super) entry: &'a SeenEntry,
     pub(super) now: SystemTime,
 }
 
 impl OssRequest<'_> {
-    /// Returns header field `name` as text, with bytes that are not UTF-8 replaced.
+    /// Returns the value of header field `name` as text. Bytes that are not UTF-8 are replaced.
     pub(super) fn header(&self, name: &str) -> Option<String> {
         self.headers
             .get(name)
             .map(|value| String::from_utf8_lossy(value.as_bytes()).into_owned())
     }
 
-    /// Returns header field `name` as bytes.
+    /// Returns the value of header field `name` as bytes.
     pub(super) fn header_bytes(&self, name: &str) -> Option<&[u8]> {
         self.headers.get(name).map(HeaderValue::as_bytes)
     }
 
-    /// Checks that the key may be written to.
+    /// Checks that an object with this key may be written.
     ///
     /// # Errors
     ///
-    /// [`OssError::InvalidObjectName`] for a key that is empty, longer than 1023 bytes, not UTF-8, or
-    /// that begins with `/` or `\`.
+    /// [`OssError::InvalidObjectName`] for a key that is empty, longer than 1023 bytes or not UTF-8, or that
+    /// begins with `/` or `\`.
     pub(super) fn check_key(&self) -> Result<(), OssError> {
         let is_good = !self.key.is_empty()
             && self.key.len() <= KEY_LIMIT
@@ -60,7 +60,7 @@ impl OssRequest<'_> {
         }
     }
 
-    /// Returns how the answer writes keys: `encoding-type` of the query.
+    /// Returns the encoding of keys in the response, from the query parameter `encoding-type`.
     pub(super) fn key_encoding(&self) -> KeyEncoding {
         match self.query.get("encoding-type") {
             Some("url") => KeyEncoding::Url,
@@ -68,12 +68,12 @@ impl OssRequest<'_> {
         }
     }
 
-    /// Returns the key as the answer's document writes it.
+    /// Returns the key in the encoding of the response.
     pub(super) fn shown_key(&self) -> String {
         self.key_encoding().show(&self.key)
     }
 
-    /// Whether the request forbids overwriting an object that exists (`x-oss-forbid-overwrite`).
+    /// Whether the request must not overwrite an existing object (`x-oss-forbid-overwrite`).
     pub(super) fn forbids_overwrite(&self) -> bool {
         self.header("x-oss-forbid-overwrite")
             .is_some_and(|value| value.eq_ignore_ascii_case("true"))

@@ -1,4 +1,4 @@
-//! Answers: what a handler decides, and the header fields that every OSS answer has.
+//! Responses: the result of a handler, and the header fields that every OSS response has.
 
 use base64::Engine;
 use base64::engine::general_purpose::STANDARD;
@@ -9,18 +9,18 @@ use crate::demo::origin::body::OriginBody;
 use crate::demo::origin::error::OssError;
 use crate::oss::error::ErrorXml;
 
-/// An answer without the common header fields.
+/// A response without the common header fields.
 #[derive(Debug)]
 pub(super) struct Reply {
     pub(super) status: StatusCode,
     pub(super) headers: HeaderMap,
     pub(super) body: OriginBody,
-    /// `Content-Length` when it differs from the length of the body, as for HEAD.
+    /// The value of `Content-Length` if it differs from the length of the body, as for HEAD.
     pub(super) length: Option<u64>,
 }
 
 impl Reply {
-    /// Returns an answer without a body.
+    /// Returns a response without a body.
     pub(super) fn new(status: StatusCode) -> Self {
         Self {
             status,
@@ -30,7 +30,7 @@ impl Reply {
         }
     }
 
-    /// Returns 200 with an XML document.
+    /// Returns a 200 response with an XML document.
     pub(super) fn xml(document: String) -> Self {
         let mut reply = Self::new(StatusCode::OK);
         reply.headers.insert(
@@ -41,20 +41,21 @@ impl Reply {
         reply
     }
 
-    /// Sets header field `name`. A value that no field can have is left out.
+    /// Sets header field `name`. A value that is not valid in a header field is ignored.
     pub(super) fn with(mut self, name: &'static str, value: &str) -> Self {
         self.set(name, value);
         self
     }
 
-    /// Sets header field `name`. A value that no field can have is left out.
+    /// Sets header field `name`. A value that is not valid in a header field is ignored.
     pub(super) fn set(&mut self, name: &'static str, value: &str) {
         if let Ok(value) = HeaderValue::from_bytes(value.as_bytes()) {
             self.headers.insert(HeaderName::from_static(name), value);
         }
     }
 
-    /// Returns the error document of `error`. For HEAD it goes into `x-oss-err`, in base64.
+    /// Returns the response for `error`, with an error document. For HEAD the document is sent in
+    /// `x-oss-err`, in base64.
     pub(super) fn error(error: &OssError, request_id: &str, host: &str, method: &Method) -> Self {
         let (status, code, ec, message) = error.parts();
         let mut extra = error.extra();
@@ -92,7 +93,7 @@ impl Reply {
         reply
     }
 
-    /// Adds the common header fields.
+    /// Adds the header fields that every OSS response has.
     pub(super) fn finish(
         mut self,
         request_id: &str,
@@ -103,7 +104,7 @@ impl Reply {
         self.set("date", date);
         self.set("x-oss-request-id", request_id);
         self.set("x-oss-server-time", &milliseconds.to_string());
-        // 204 and 304 have neither body nor `Content-Length`.
+        // Responses with 204 and 304 have neither a body nor `Content-Length`.
         let has_length = !matches!(
             self.status,
             StatusCode::NO_CONTENT | StatusCode::NOT_MODIFIED

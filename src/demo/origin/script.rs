@@ -1,31 +1,30 @@
-//! Scripted faults, for tests and the demo to show that the proxy survives them.
+//! Scripted faults, with which tests and the demo check that the proxy handles them.
 //!
-//! A fault belongs to a key, in any bucket. Faults are set through the API only, so that no request can
-//! set one.
+//! A fault applies to a key, in any bucket. Faults can be set only through the API, never by a request.
 
 use std::collections::HashMap;
 use std::sync::{Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
-/// A scripted fault. Several may be set for the same key.
+/// A scripted fault. One key can have several faults.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Fault {
-    /// Waits before anything else, before reading the request's body too.
+    /// Waits before the request's body is read and before anything else.
     Delay(Duration),
-    /// Reads the request's body, and waits before sending the answer.
+    /// Reads the request's body, then waits before the response is sent.
     DelayAnswer(Duration),
-    /// Sends this many bytes of the answer's body and then nothing.
+    /// Sends this many bytes of the response's body and then nothing.
     StallAt(u64),
-    /// Sends this many bytes of the answer's body and then closes the connection.
+    /// Sends this many bytes of the response's body and then closes the connection.
     ResetAt(u64),
-    /// Announces this `Content-Length`, whatever the length of the body is.
+    /// Announces this `Content-Length`, regardless of the length of the body.
     AnnounceLength(u64),
-    /// Reads the request's body and answers an error document with this status.
+    /// Reads the request's body and returns an error document with this status.
     Status(u16),
-    /// Answers 403 without reading the request's body.
+    /// Returns 403 without reading the request's body.
     ForbidEarly,
-    /// Suppresses `100 Continue`. The server of the connection must support it, as the demo's `net` module
-    /// does.
+    /// Suppresses `100 Continue`. The server of the connection must support this fault, as
+    /// [`crate::demo::net`] does.
     IgnoreExpect,
 }
 
@@ -36,7 +35,7 @@ pub(super) struct Script(Mutex<HashMap<Vec<u8>, Vec<ScriptedFault>>>);
 #[derive(Debug)]
 struct ScriptedFault {
     fault: Fault,
-    /// The number of requests left; `None` means every request.
+    /// The number of requests that still get the fault; `None` means every request.
     left: Option<u32>,
 }
 
@@ -45,13 +44,13 @@ impl Script {
         self.0.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    /// Adds `fault` for the next `times` requests for `key`, or for all of them.
+    /// Adds `fault` for the next `times` requests for `key`; `None` means every request.
     pub(super) fn add(&self, key: &[u8], fault: Fault, times: Option<u32>) {
         let line = ScriptedFault { fault, left: times };
         self.lines().entry(key.to_vec()).or_default().push(line);
     }
 
-    /// Removes the faults of `key`, or of every key.
+    /// Removes the faults of `key`, or of every key if `key` is `None`.
     pub(super) fn clear(&self, key: Option<&[u8]>) {
         match key {
             Some(key) => drop(self.lines().remove(key)),
@@ -59,7 +58,7 @@ impl Script {
         }
     }
 
-    /// Returns the faults of one request for `key`, and counts the request.
+    /// Returns the faults for the next request for `key`, and counts this request.
     pub(super) fn take(&self, key: &[u8]) -> Vec<Fault> {
         let mut script = self.lines();
         let Some(lines) = script.get_mut(key) else {

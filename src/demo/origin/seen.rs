@@ -1,6 +1,6 @@
-//! A log of the requests that the origin received, for tests to compare with what a client sent.
+//! A log of the requests that the origin received. Tests compare it with the requests that a client sent.
 //!
-//! The log is bounded: at its limit, a new record replaces the oldest one.
+//! The log has a maximum length: when it is full, a new record replaces the oldest one.
 
 use std::collections::VecDeque;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
@@ -15,18 +15,18 @@ pub struct Seen {
     pub method: Method,
     /// The path and query, byte for byte.
     pub target: String,
-    /// `Host`, or the authority of an absolute form.
+    /// The value of `Host`, or the authority of an absolute-form target.
     pub host: String,
-    /// Every header line, in the order of hyper's map.
+    /// Every header line, in the order of the `HeaderMap`.
     pub headers: Vec<(HeaderName, Vec<u8>)>,
-    /// The number of body bytes received so far.
+    /// The number of body bytes that were received before [`Origin::seen`](super::Origin::seen) was called.
     pub body_length: u64,
-    /// Whether the body was read to its end.
+    /// Whether the body had been read to its end.
     pub is_complete: bool,
 }
 
 impl Seen {
-    /// Returns the first value of header field `name`, which is in lower case.
+    /// Returns the first value of header field `name`. The name must be in lower case.
     #[must_use]
     pub fn header(&self, name: &str) -> Option<&[u8]> {
         self.headers
@@ -45,7 +45,7 @@ pub(super) struct SeenEntry {
 }
 
 impl SeenEntry {
-    /// Counts body bytes.
+    /// Adds to the number of received body bytes.
     pub(super) fn add(&self, bytes: usize) {
         self.length.fetch_add(bytes as u64, Ordering::Relaxed);
     }
@@ -56,7 +56,7 @@ impl SeenEntry {
     }
 }
 
-/// The latest requests.
+/// The records of the latest requests.
 #[derive(Debug)]
 pub(super) struct RequestLog {
     entries: Mutex<VecDeque<Arc<SeenEntry>>>,
@@ -65,7 +65,7 @@ pub(super) struct RequestLog {
 }
 
 impl RequestLog {
-    /// Returns a log of at most `limit` requests; 0 keeps none.
+    /// Returns a log of at most `limit` requests; 0 records none.
     pub(super) fn new(limit: usize) -> Self {
         Self {
             entries: Mutex::default(),
@@ -107,7 +107,7 @@ impl RequestLog {
         entry
     }
 
-    /// Returns the number of requests added, forgotten ones included.
+    /// Returns the number of requests added, including removed ones.
     pub(super) fn total(&self) -> u64 {
         self.total.load(Ordering::Relaxed)
     }

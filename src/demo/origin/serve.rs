@@ -1,4 +1,4 @@
-//! One request from head to answer, with the scripted faults around its handler.
+//! Handles one request from its head to its response, and applies the scripted faults.
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
@@ -19,7 +19,7 @@ use crate::demo::origin::script::Fault;
 use crate::demo::origin::state::OriginState;
 use crate::demo::origin::target::{self, Place, Query};
 
-/// Whether a connection must suppress its next `100 Continue`. The server of the connection puts it
+/// A switch that makes a connection suppress its next `100 Continue`. The server of the connection puts it
 /// into the extensions of each request; [`Fault::IgnoreExpect`] sets it.
 #[derive(Clone, Debug, Default)]
 pub struct ExpectSwitch(Arc<AtomicBool>);
@@ -36,7 +36,7 @@ impl ExpectSwitch {
     }
 }
 
-/// Answers one request.
+/// Returns the response to one request.
 pub(super) async fn serve<B>(state: &OriginState, request: Request<B>) -> Response<OriginBody>
 where
     B: Body<Data = Bytes> + Send,
@@ -90,7 +90,7 @@ where
     reply.finish(&request_id, &date, started.elapsed().as_millis())
 }
 
-/// Returns the reply of the handler, or of a fault that comes before it.
+/// Returns the reply of the handler, or the error of a scripted fault that replaces it.
 async fn answer(
     request: &OssRequest<'_>,
     body: RequestBody<'_>,
@@ -119,7 +119,7 @@ async fn answer(
         | Fault::IgnoreExpect => None,
     });
     if let Some(status) = scripted {
-        // The body is read and counted, but not kept.
+        // The body is read and counted, but not stored.
         drop(receive(body, &HeaderMap::new(), Some(0), request.entry).await);
         return Err(OssError::Scripted(status));
     }

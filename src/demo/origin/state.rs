@@ -1,4 +1,4 @@
-//! What all requests to one origin share.
+//! The state that all requests to one origin share.
 
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::UNIX_EPOCH;
@@ -8,17 +8,17 @@ use crate::demo::origin::script::Script;
 use crate::demo::origin::seen::RequestLog;
 use crate::demo::origin::store::{Bucket, Store};
 
-/// Buckets, script, log and counters of an origin.
+/// The buckets, scripted faults, request log and counters of an origin.
 pub(super) struct OriginState {
     pub(super) options: Options,
     pub(super) store: Store,
     pub(super) script: Script,
     pub(super) seen: RequestLog,
-    /// The number of connections accepted so far.
+    /// The number of accepted connections.
     pub(super) connections: AtomicU64,
-    /// The next number for a request id or an upload id.
+    /// The number that the next request id or upload id will contain.
     counter: AtomicU64,
-    /// The start of the origin in seconds since 1970: it keeps the request ids of two origins apart.
+    /// The start time of the origin, in seconds since 1970. It makes the request ids of two origins differ.
     epoch: u64,
 }
 
@@ -44,12 +44,12 @@ impl OriginState {
         }
     }
 
-    /// Returns a number that no other request or upload of this origin has.
+    /// Returns a number that is unique among the requests and uploads of this origin.
     pub(super) fn next_id(&self) -> u64 {
         self.counter.fetch_add(1, Ordering::Relaxed)
     }
 
-    /// Returns a new request id: 24 hex digits, as OSS has them.
+    /// Returns a new request id of 24 hex digits, like OSS.
     pub(super) fn next_request_id(&self) -> String {
         format!("{:016X}{:08X}", self.epoch, self.next_id() & 0xffff_ffff)
     }

@@ -1,7 +1,7 @@
 //! The buckets and objects, in memory.
 //!
-//! One lock guards the whole store. It is never held across an await, and only for short: the bytes of
-//! objects are reference-counted.
+//! One lock protects the whole store. It is never held across an await and always only briefly, because the
+//! bytes of objects are reference-counted and not copied.
 
 use std::collections::BTreeMap;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
@@ -42,14 +42,14 @@ pub(super) struct Object {
     pub(super) length: u64,
     /// The ETag, without quotes.
     pub(super) etag: String,
-    /// The MD5 in base64. Only objects that were uploaded by one request have it.
+    /// The MD5 in base64. Only objects that were uploaded by a single request have it.
     pub(super) md5: Option<String>,
     pub(super) crc: u64,
     pub(super) modified: SystemTime,
-    /// Content-Type, the other fields that OSS keeps, and `x-oss-meta-*`.
+    /// The `Content-Type`, the other header fields that OSS stores, and `x-oss-meta-*`.
     pub(super) headers: HeaderMap,
     pub(super) storage_class: String,
-    /// The ACL; `default` means that of the bucket.
+    /// The ACL. `default` means the ACL of the bucket.
     pub(super) acl: String,
     pub(super) tags: Vec<(String, String)>,
 }
@@ -69,7 +69,7 @@ pub(super) struct Part {
 pub(super) struct Upload {
     pub(super) key: Vec<u8>,
     pub(super) started: SystemTime,
-    /// The attributes of the future object. Its content is not used.
+    /// The attributes of the future object. The content of this value is not used.
     pub(super) object: Object,
     pub(super) parts: BTreeMap<u16, Part>,
 }
@@ -94,7 +94,7 @@ impl Bucket {
     }
 
     /// Returns the object at `key`. A bucket with [`BucketOptions::generated`] generates objects for keys
-    /// that name a size.
+    /// that contain a size.
     pub(super) fn object(&self, key: &[u8]) -> Option<Arc<Object>> {
         if let Some(object) = self.objects.get(key) {
             return Some(Arc::clone(object));
@@ -104,7 +104,8 @@ impl Bucket {
             kind: Kind::Multipart,
             content: Content::Generated,
             length,
-            // The MD5 of a large object would take seconds. The part count marks an ETag that is no MD5.
+            // Computing the MD5 of a large object would take seconds. An ETag with a part count is not an
+            // MD5.
             etag: format!("{length:032X}-1"),
             md5: None,
             crc: generated_crc(length),
@@ -120,17 +121,18 @@ impl Bucket {
     ///
     /// # Errors
     ///
-    /// [`OssError::NoSuchKey`].
+    /// [`OssError::NoSuchKey`] if it does not exist.
     pub(super) fn found(&self, key: &[u8]) -> Result<Arc<Object>, OssError> {
         self.object(key)
             .ok_or_else(|| OssError::NoSuchKey(key.to_vec()))
     }
 
-    /// Returns the object at `key`, or the target if that object is a symlink, and whether it is one.
+    /// Returns the object at `key` and `false`. If that object is a symlink, returns its target and `true`.
     ///
     /// # Errors
     ///
-    /// [`OssError::NoSuchKey`], and [`OssError::SymlinkTargetNotExist`] also for a link to a link.
+    /// [`OssError::NoSuchKey`], or [`OssError::SymlinkTargetNotExist`] if the target does not exist or is a
+    /// symlink.
     pub(super) fn resolved(&self, key: &[u8]) -> Result<(Arc<Object>, bool), OssError> {
         let object = self.found(key)?;
         let Kind::Symlink(target) = &object.kind else {
@@ -142,11 +144,11 @@ impl Bucket {
         }
     }
 
-    /// Returns upload `id` of `key`.
+    /// Returns the multipart upload `id` of the object `key`.
     ///
     /// # Errors
     ///
-    /// [`OssError::NoSuchUpload`].
+    /// [`OssError::NoSuchUpload`] if it does not exist.
     pub(super) fn upload(&mut self, id: &str, key: &[u8]) -> Result<&mut Upload, OssError> {
         self.uploads
             .get_mut(id)
@@ -168,7 +170,7 @@ impl Store {
     ///
     /// # Errors
     ///
-    /// [`OssError::NoSuchBucket`], and those of `work`.
+    /// [`OssError::NoSuchBucket`], and the errors of `work`.
     pub(super) fn with<T>(
         &self,
         name: &str,
@@ -180,7 +182,7 @@ impl Store {
         }
     }
 
-    /// Returns the bucket that custom domain `name` is bound to.
+    /// Returns the bucket to which custom domain `name` is bound.
     pub(super) fn bound(&self, name: &str) -> Option<String> {
         self.lock()
             .values()

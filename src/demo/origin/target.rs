@@ -1,7 +1,6 @@
-//! The bucket and key that a request names, and its query.
+//! The bucket, key and query of a request.
 //!
-//! The path is percent-decoded once and never normalised: `//`, `..` and a trailing `/` are part of the
-//! key.
+//! The path is percent-decoded once and never normalised: `//`, `..` and a trailing `/` are part of the key.
 
 use std::net::IpAddr;
 
@@ -10,16 +9,16 @@ use percent_encoding::percent_decode_str;
 
 use crate::oss::addressing::is_bucket_name;
 
-/// What the host of a request names.
+/// The meaning of the host of a request: a bucket or the service.
 #[derive(Debug, PartialEq, Eq)]
 pub(super) enum Place {
-    /// A bucket: the whole path is the key.
+    /// The host stands for a bucket: the whole path is the key.
     Bucket(String),
-    /// The service: the first segment of the path is the bucket.
+    /// The host stands for the service: the first segment of the path is the bucket.
     Service,
 }
 
-/// Returns the authority of an absolute-form target, or else `Host`.
+/// Returns the authority of an absolute-form target, otherwise the value of `Host`.
 pub(super) fn host_of(uri: &Uri, headers: &HeaderMap) -> String {
     uri.authority().map_or_else(
         || {
@@ -32,7 +31,7 @@ pub(super) fn host_of(uri: &Uri, headers: &HeaderMap) -> String {
     )
 }
 
-/// Returns the host name in lower case, without port and final dot.
+/// Returns the host name in lower case, without port and trailing dot.
 pub(super) fn name_of(host: &str) -> String {
     let name = match host.strip_prefix('[') {
         Some(rest) => rest.split(']').next().unwrap_or_default(),
@@ -41,7 +40,8 @@ pub(super) fn name_of(host: &str) -> String {
     name.strip_suffix('.').unwrap_or(name).to_ascii_lowercase()
 }
 
-/// Returns what host `name` names. The caller has already looked for a bound domain of that name.
+/// Returns whether the host `name` stands for a bucket or for the service. The caller has already checked
+/// that no bucket has the custom domain `name`.
 pub(super) fn place_of(name: &str, endpoints: &[String]) -> Place {
     if name.parse::<IpAddr>().is_ok() || endpoints.iter().any(|endpoint| endpoint == name) {
         return Place::Service;
@@ -52,7 +52,7 @@ pub(super) fn place_of(name: &str, endpoints: &[String]) -> Place {
     }
 }
 
-/// Returns the bucket and key of a raw `path`.
+/// Returns the bucket and key of the undecoded `path`.
 pub(super) fn split(path: &str, place: Place) -> (Option<String>, Vec<u8>) {
     let inside = path.strip_prefix('/').unwrap_or(path);
     match place {
@@ -66,12 +66,12 @@ pub(super) fn split(path: &str, place: Place) -> (Option<String>, Vec<u8>) {
     }
 }
 
-/// Percent-decodes once.
+/// Percent-decodes `text` once.
 pub(super) fn decode(text: &str) -> Vec<u8> {
     percent_decode_str(text).collect()
 }
 
-/// A decoded query. The first of several parameters with the same name counts.
+/// A decoded query. If several parameters have the same name, the first one is used.
 #[derive(Debug, Default)]
 pub(super) struct Query(Vec<(String, String)>);
 
@@ -105,7 +105,7 @@ impl Query {
         self.get(name).is_some()
     }
 
-    /// Returns the value of `name` unless it is empty.
+    /// Returns the value of `name`, or `None` if it is empty.
     pub(super) fn filled(&self, name: &str) -> Option<&str> {
         self.get(name).filter(|value| !value.is_empty())
     }

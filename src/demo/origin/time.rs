@@ -1,9 +1,9 @@
-//! Dates in XML documents: ISO 8601, as OSS writes them.
+//! Dates in XML documents, in the ISO 8601 format of OSS.
 
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
-/// Formats `time` as `2025-01-02T03:04:05.000Z`: whole seconds and three zeros. The SDK oss2 accepts no
-/// other form.
+/// Formats `time` as `2025-01-02T03:04:05.000Z`: whole seconds and three zeros. The Python SDK `oss2` accepts
+/// no other format.
 pub(super) fn iso(time: SystemTime) -> String {
     let since = time.duration_since(UNIX_EPOCH).unwrap_or(Duration::ZERO);
     let (days, seconds) = (since.as_secs() / 86_400, since.as_secs() % 86_400);
@@ -16,8 +16,8 @@ pub(super) fn iso(time: SystemTime) -> String {
     )
 }
 
-/// Returns the year, month and day that is `days` days after 1970-01-01. It skips cycles of 400 years and
-/// then walks the years.
+/// Returns the year, month and day of the date `days` days after 1970-01-01. The function skips cycles of 400
+/// years and then counts single years and months.
 fn civil(mut days: u64) -> (u64, u64, u64) {
     const DAYS_OF_400_YEARS: u64 = 146_097;
     let mut year = 1970 + days / DAYS_OF_400_YEARS * 400;

@@ -1,4 +1,4 @@
-//! PutObject and AppendObject.
+//! Handlers for PutObject and AppendObject.
 
 use std::sync::Arc;
 use std::time::SystemTime;
@@ -13,7 +13,7 @@ use crate::demo::origin::request::OssRequest;
 use crate::demo::origin::respond::Reply;
 use crate::demo::origin::store::{Kind, Object};
 
-/// `PUT /key`.
+/// Handles `PUT /key`.
 pub(super) async fn put(
     request: &OssRequest<'_>,
     name: &str,
@@ -38,7 +38,7 @@ pub(super) async fn put(
     })
 }
 
-/// `POST /key?append&position=N`.
+/// Handles `POST /key?append&position=N`.
 pub(super) async fn append(
     request: &OssRequest<'_>,
     name: &str,
@@ -103,7 +103,7 @@ fn extend(before: &Object, more: &Received, now: SystemTime) -> Object {
         content,
         length,
         crc,
-        // As in OSS, the ETag of an appendable object changes with its bytes but is not their MD5.
+        // As in OSS, the ETag of an appendable object depends on its bytes but is not their MD5.
         etag: hex(&Md5::digest(format!("{}{}", before.etag, more.etag()))),
         modified: now,
         ..before.clone()

@@ -1,4 +1,4 @@
-//! The XML documents of answers.
+//! Writes the XML documents of responses.
 
 use crate::oss::error::escape;
 
@@ -6,7 +6,7 @@ use crate::oss::error::escape;
 pub(super) struct Xml(String);
 
 impl Xml {
-    /// Begins a document with element `root` open.
+    /// Starts a document and opens its element `root`.
     pub(super) fn new(root: &str) -> Self {
         let mut xml = Self(String::from("<?xml version=\"1.0\" encoding=\"UTF-8\"?>\n"));
         xml.open(root);
@@ -32,7 +32,7 @@ impl Xml {
         escape(&mut self.0, text);
     }
 
-    /// Writes element `name` with `text`, escaped, in it.
+    /// Writes element `name` with the escaped `text`.
     pub(super) fn leaf(&mut self, name: &str, text: &str) {
         self.open(name);
         escape(&mut self.0, text);
@@ -54,7 +54,7 @@ pub(super) fn write_owner(xml: &mut Xml, owner: &str) {
     xml.close("Owner");
 }
 
-/// Returns the document of `?acl`.
+/// Returns the response document of `?acl`.
 pub(super) fn acl_document(owner: &str, grant: &str) -> String {
     let mut xml = Xml::new("AccessControlPolicy");
     write_owner(&mut xml, owner);

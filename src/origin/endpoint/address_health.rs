@@ -1,8 +1,9 @@
 //! One upstream address and its health.
 //!
-//! Failures eject an address for a growing time; after that, one request at a time probes it. What ends
-//! the ejection depends on what failed ([`Proof`]): an address that accepts connections but fails at TLS,
-//! or breaks connections later, is not healthy because it accepts a connection once more.
+//! Failures eject an address for a growing time; after that, one request at a time probes it. The step that
+//! must succeed to end the ejection depends on the step that failed ([`Proof`]). An address that accepts
+//! connections but fails at TLS, or breaks connections later, does not become healthy by accepting another
+//! connection.
 
 use std::fmt::Display;
 use std::net::SocketAddr;
@@ -13,42 +14,43 @@ use std::time::Duration;
 use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 use tokio::time::Instant;
 
-/// The first ejection; it doubles with each failure in a row.
+/// The duration of the first ejection; it doubles with each consecutive failure.
 const EJECT_FIRST: Duration = Duration::from_secs(1);
-/// The longest ejection: a dead address costs one probe in this time.
+/// The maximum duration of an ejection, so that a dead address causes one probe per minute.
 const EJECT_LONGEST: Duration = Duration::from_secs(60);
 
-/// What an address has to do before it counts as healthy after a failure.
+/// The event that makes a failed address count as healthy again.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 #[repr(u8)]
 enum Proof {
-    /// To accept a connection.
+    /// The address accepts a connection.
     Accept,
-    /// To complete a TLS handshake.
+    /// The address completes a TLS handshake.
     Handshake,
-    /// To complete an exchange.
+    /// The address completes an exchange.
     Exchange,
 }
 
-/// One upstream address and its health, shared by all workers. Times are in milliseconds since `born`.
+/// One upstream address and its health, shared by all workers. Times are stored in milliseconds since
+/// `born`.
 #[derive(Debug)]
 pub(crate) struct Address {
-    /// Where to connect.
+    /// The socket address to connect to.
     pub(crate) socket: SocketAddr,
-    /// Permits for requests in flight; absent without `max_per_address`.
+    /// The permits for requests in flight; `None` without `max_per_address`.
     pub(crate) permits: Option<Arc<Semaphore>>,
-    /// Failures in a row.
+    /// The number of consecutive failures.
     failures: AtomicU32,
-    /// The [`Proof`] that the last failure demands.
+    /// The [`Proof`] that is required after the last failure.
     proof: AtomicU8,
-    /// The beginning of the first failure in the row.
+    /// The start of the first of the consecutive failures.
     failing_since: AtomicU64,
     /// The time of the last failure that was counted.
     counted: AtomicU64,
     ejected_until: AtomicU64,
-    /// The time of the last accepted connection; 0: never.
+    /// The time of the last accepted connection; 0 if there was none.
     accepted: AtomicU64,
-    /// Whether a connection was ever established, TLS included.
+    /// Whether a connection was ever established, including its TLS handshake.
     has_worked: AtomicBool,
     born: Instant,
 }
@@ -73,24 +75,24 @@ impl Address {
         u64::try_from(at.saturating_duration_since(self.born).as_millis()).unwrap_or(u64::MAX)
     }
 
-    /// Records a connect that began at `began` and has failed.
+    /// Records a failed connect that began at `began`.
     pub(crate) fn note_failure(&self, began: Instant, now: Instant, why: impl Display) {
         self.count(began, now, Proof::Accept, why);
     }
 
-    /// Records a TLS handshake that has failed; its connect began at `began`.
+    /// Records a failed TLS handshake, whose connect began at `began`.
     pub(crate) fn note_tls_failure(&self, began: Instant, now: Instant, why: impl Display) {
         self.count(began, now, Proof::Handshake, why);
     }
 
-    /// Records that an exchange on a fresh connection, or a body, broke off.
+    /// Records that an exchange on a new connection, or a response body, broke off.
     pub(crate) fn note_break(&self, now: Instant, why: impl Display) {
         self.count(now, now, Proof::Exchange, why);
     }
 
-    /// All failures within [`EJECT_FIRST`] count as one: when an address dies, all its connections fail
-    /// together, and counting each would eject a busy address for the longest time at once. Only the first
-    /// failure in a row is a warning in the log.
+    /// Counts a failure. All failures within [`EJECT_FIRST`] count as one: when an address dies, all its
+    /// connections fail together, and counting each would eject a busy address for the longest time at
+    /// once. Only the first of several consecutive failures is logged as a warning.
     fn count(&self, began: Instant, now: Instant, proof: Proof, why: impl Display) {
         let at = self.millis(now);
         let since = at.saturating_sub(self.counted.load(Relaxed));
@@ -110,7 +112,7 @@ impl Address {
         }
     }
 
-    /// Records an accepted connection. With TLS the handshake is still to come.
+    /// Records an accepted TCP connection. A TLS handshake may still follow.
     pub(crate) fn note_accepted(&self, now: Instant) {
         self.accepted.store(self.millis(now).max(1), Relaxed);
         if self.proof.load(Relaxed) == Proof::Accept as u8 {
@@ -118,7 +120,7 @@ impl Address {
         }
     }
 
-    /// Records an established connection, TLS included.
+    /// Records an established connection, including its TLS handshake.
     pub(crate) fn note_connected(&self, now: Instant) {
         self.accepted.store(self.millis(now).max(1), Relaxed);
         self.has_worked.store(true, Relaxed);
@@ -127,7 +129,7 @@ impl Address {
         }
     }
 
-    /// Records a complete exchange: the address is healthy.
+    /// Records a complete exchange, which makes the address healthy.
     pub(crate) fn note_success(&self) {
         if self.failures.load(Relaxed) != 0 {
             self.failures.store(0, Relaxed);
@@ -136,19 +138,19 @@ impl Address {
         }
     }
 
-    /// Whether the address is ejected, or its ejection is over and it has not been probed yet.
+    /// Whether the address is ejected, or its ejection is over but no probe has succeeded yet.
     #[must_use]
     pub(crate) fn is_ejected(&self) -> bool {
         self.failures.load(Relaxed) != 0
     }
 
-    /// Whether a connection to the address was ever established, TLS included.
+    /// Whether a connection to the address was ever established, including its TLS handshake.
     #[must_use]
     pub(crate) fn has_worked(&self) -> bool {
         self.has_worked.load(Relaxed)
     }
 
-    /// Whether connects to the address fail: for at least `patience`, or from the beginning.
+    /// Whether connects to the address have failed for at least `patience`, or never succeeded.
     #[must_use]
     pub(crate) fn is_lost(&self, now: Instant, patience: Duration) -> bool {
         let since = self
@@ -167,8 +169,8 @@ impl Address {
         accepted != 0 && Duration::from_millis(since) < time
     }
 
-    /// Takes a permit for one request in flight. `None` when all are taken; `Some(None)` without
-    /// `max_per_address`.
+    /// Takes a permit for one request in flight. Returns `None` if all permits are taken, and `Some(None)`
+    /// without `max_per_address`.
     pub(crate) fn reserve(&self) -> Option<Option<OwnedSemaphorePermit>> {
         match &self.permits {
             None => Some(None),
@@ -176,9 +178,9 @@ impl Address {
         }
     }
 
-    /// Whether this request may probe an ejected address: the ejection is over, and no other request
-    /// took the probe within the last [`EJECT_FIRST`]. The probe is taken for a time and not by a flag,
-    /// because a request can be cancelled while it probes.
+    /// Whether this request may probe an ejected address: the ejection is over, and no other request has
+    /// claimed the probe within the last [`EJECT_FIRST`]. The claim expires by itself, because a request
+    /// can be cancelled during its probe.
     pub(super) fn takes_probe(&self, now: Instant) -> bool {
         let until = self.ejected_until.load(Relaxed);
         self.is_ejected()

@@ -1,7 +1,8 @@
-//! Which addresses an endpoint may have.
+//! The rule that decides which addresses are permitted for an endpoint.
 //!
-//! A DNS answer is not trusted blindly: a request must never be sent to the metadata service, to this
-//! machine, or, for an internal endpoint, outside the range of Alibaba Cloud's internal network.
+//! DNS answers are not fully trusted. A request must never be sent to the metadata service or to this
+//! machine. A request for an internal endpoint must not leave the address range of Alibaba Cloud's internal
+//! network.
 
 use std::net::{IpAddr, Ipv4Addr};
 use std::sync::Arc;
@@ -18,9 +19,9 @@ pub(crate) struct AddressRule {
 }
 
 impl AddressRule {
-    /// The rule for an endpoint on `network`; `None` for a host that is not a known OSS endpoint.
-    /// `dns.allow` permits further networks. Loopback is permitted when the config names a name server
-    /// on loopback, as the demo and the tests do.
+    /// Creates the rule for an endpoint on `network`, which is `None` for a host that is not a known OSS
+    /// endpoint. `dns.allow` permits further networks. Loopback addresses are permitted if the config names
+    /// a name server on loopback, as the demo and the tests do.
     #[must_use]
     pub(crate) fn new(network: Option<Network>, dns: &Dns) -> Self {
         Self {
@@ -30,7 +31,7 @@ impl AddressRule {
         }
     }
 
-    /// The network of the endpoint.
+    /// Returns the network of the endpoint.
     pub(super) fn network(&self) -> Option<Network> {
         self.network
     }
@@ -46,7 +47,7 @@ impl AddressRule {
         }
         match ip {
             IpAddr::V4(ip) => {
-                // The metadata service hands out credentials, so no request may ever reach it.
+                // The metadata service issues credentials, so no request may ever reach it.
                 let is_metadata = ip == Ipv4Addr::new(100, 100, 100, 200);
                 let is_shared = ip.octets()[0] == 100 && ip.octets()[1] & 0xc0 == 64;
                 let is_nowhere = ip.is_unspecified() || ip.is_multicast() || ip.is_broadcast();

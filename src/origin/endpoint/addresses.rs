@@ -1,9 +1,9 @@
-//! The address set of one endpoint: which addresses exist, and which ones a new connection tries.
+//! The address set of one endpoint, shared by all workers and its DNS task.
 //!
-//! The set is the union of recent DNS answers ([`super::membership`]). New connections prefer the
-//! addresses of the latest answer. An address that fails is ejected for a growing time, and then one
-//! request at a time tries it again. When all addresses are ejected, all are used. The set sends no DNS
-//! queries: [`super::dns`] publishes answers in it.
+//! The set is the union of recent DNS answers ([`super::membership`]). New connections prefer the addresses
+//! of the latest answer. An address that fails is ejected for a growing time; after that, one request at a
+//! time tries it again. When all addresses are ejected, all of them are tried. The set sends no DNS
+//! queries: [`super::dns`] publishes the answers in it.
 
 use std::net::{IpAddr, SocketAddr};
 use std::sync::atomic::{AtomicBool, AtomicU64, AtomicUsize, Ordering::Relaxed};
@@ -14,80 +14,9 @@ use tokio::sync::Notify;
 use tokio::time::Instant;
 
 use crate::origin::endpoint::address_health::Address;
-use crate::origin::endpoint::membership::{Membership, Standing};
+use crate::origin::endpoint::membership::Membership;
+use crate::origin::endpoint::snapshot::Snapshot;
 use crate::origin::error::DnsFailure;
-
-/// The most addresses that one connect tries. More than this number are never dead at the same time.
-pub(crate) const ATTEMPTS: usize = 10;
-
-/// The addresses at one moment, in the order in which new connections prefer them.
-#[derive(Debug, Default)]
-pub(crate) struct Snapshot {
-    addresses: Vec<Arc<Address>>,
-    /// The first ones, of the latest answer.
-    fresh: usize,
-    /// Those and the ones in rotation; the rest is leaving DNS.
-    settled: usize,
-}
-
-impl Snapshot {
-    /// All addresses.
-    #[must_use]
-    pub(crate) fn addresses(&self) -> &[Arc<Address>] {
-        &self.addresses
-    }
-
-    /// Whether `address` may be used.
-    #[must_use]
-    pub(crate) fn contains(&self, address: &Arc<Address>) -> bool {
-        self.addresses
-            .iter()
-            .any(|known| Arc::ptr_eq(known, address))
-    }
-
-    /// Whether `address` is missing in the latest answer for the first time, and another address can take
-    /// its place. Its connections are then left alone, so that requests follow DNS.
-    #[must_use]
-    pub(crate) fn is_leaving(&self, address: &Arc<Address>) -> bool {
-        let (settled, leaving) = self.split(self.settled);
-        leaving.iter().any(|known| Arc::ptr_eq(known, address))
-            && settled.iter().any(|other| !other.is_ejected())
-    }
-
-    fn split(&self, at: usize) -> (&[Arc<Address>], &[Arc<Address>]) {
-        self.addresses.split_at(at.min(self.addresses.len()))
-    }
-
-    /// The addresses that a new connection should try, best first, at most [`ATTEMPTS`]. `rotation`
-    /// chooses where in each group the list begins, so that connections spread over the addresses.
-    #[must_use]
-    pub(crate) fn candidates(&self, now: Instant, rotation: usize) -> Vec<Arc<Address>> {
-        let (fresh, held) = self.split(self.fresh);
-        let mut chosen = Vec::with_capacity(ATTEMPTS);
-        if let Some(probe) = self
-            .addresses
-            .iter()
-            .find(|address| address.takes_probe(now))
-        {
-            chosen.push(Arc::clone(probe));
-        }
-        for group in [fresh, held] {
-            let healthy = turned(group, rotation).filter(|address| !address.is_ejected());
-            chosen.extend(healthy.take(ATTEMPTS - chosen.len().min(ATTEMPTS)).cloned());
-        }
-        if chosen.is_empty() {
-            chosen.extend(turned(&self.addresses, rotation).take(ATTEMPTS).cloned());
-        }
-        chosen
-    }
-}
-
-/// The addresses of `group` from another one on at each `rotation`.
-fn turned(group: &[Arc<Address>], rotation: usize) -> impl Iterator<Item = &Arc<Address>> {
-    let turn = rotation.checked_rem(group.len()).unwrap_or(0);
-    let (tail, head) = group.split_at(turn);
-    head.iter().chain(tail)
-}
 
 struct State {
     membership: Membership,
@@ -98,26 +27,28 @@ struct State {
 
 /// The address set of one endpoint, shared by all workers and its DNS task.
 pub(crate) struct AddressSet {
-    /// The endpoint's host name, or its address.
+    /// The host name of the endpoint, or its literal address.
     pub(crate) name: Box<str>,
-    /// The port of every address.
+    /// The TCP port, the same for every address.
     pub(crate) port: u16,
     max_in_flight: usize,
     state: Mutex<State>,
     generation: AtomicU64,
-    /// The number of times an address was added or removed.
+    /// The number of times that an answer added or removed addresses.
     changes: AtomicU64,
-    /// Whether an address was ever connected to.
+    /// Whether a connection to an address was ever established.
     was_reached: AtomicBool,
-    /// Whether requests suspect that the endpoint cannot be reached.
+    /// Whether the last HEAD probe got no response.
+    is_silent: AtomicBool,
+    /// Whether requests have reported that the endpoint may be unreachable.
     is_suspected: AtomicBool,
-    /// The number of resolutions so far, good and failed.
+    /// The number of finished resolutions, successful and failed.
     answers: AtomicU64,
     is_fixed: bool,
     rotation: AtomicUsize,
     /// Notified after each resolution.
     changed: Notify,
-    /// Wakes the DNS task, which then resolves at once.
+    /// Notified to make the DNS task resolve at once.
     refresh_now: Arc<Notify>,
 }
 
@@ -131,7 +62,8 @@ impl std::fmt::Debug for AddressSet {
 }
 
 impl AddressSet {
-    /// Creates an empty set. `max_in_flight` limits the requests in flight to one address; 0 is no limit.
+    /// Creates an empty set. `max_in_flight` limits the requests in flight to each address; 0 means no
+    /// limit.
     #[must_use]
     pub(crate) fn new(name: &str, port: u16, max_in_flight: usize) -> Self {
         Self {
@@ -147,6 +79,7 @@ impl AddressSet {
             generation: AtomicU64::new(0),
             changes: AtomicU64::new(0),
             was_reached: AtomicBool::new(false),
+            is_silent: AtomicBool::new(false),
             is_suspected: AtomicBool::new(false),
             answers: AtomicU64::new(0),
             is_fixed: false,
@@ -156,7 +89,7 @@ impl AddressSet {
         }
     }
 
-    /// Creates a set of one literal address, which never expires and is never resolved.
+    /// Creates a set with one literal address, which never expires and is never resolved.
     #[must_use]
     pub(crate) fn fixed(ip: IpAddr, port: u16, max_in_flight: usize, now: Instant) -> Self {
         let mut set = Self::new(&ip.to_string(), port, max_in_flight);
@@ -169,30 +102,31 @@ impl AddressSet {
         self.state.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    /// Changes whenever [`AddressSet::snapshot`] would give something else.
+    /// Returns a number that changes whenever [`AddressSet::snapshot`] changes.
     #[must_use]
     pub(crate) fn generation(&self) -> u64 {
         self.generation.load(Relaxed)
     }
 
-    /// The addresses now.
+    /// Returns the current addresses.
     #[must_use]
     pub(crate) fn snapshot(&self) -> Arc<Snapshot> {
         Arc::clone(&self.state().snapshot)
     }
 
-    /// Returns another number at each call, for [`Snapshot::candidates`].
+    /// Returns the next number for the `rotation` of [`Snapshot::candidates`].
     pub(crate) fn next_rotation(&self) -> usize {
         self.rotation.fetch_add(1, Relaxed)
     }
 
-    /// Why the latest resolution failed; `None` after a good one.
+    /// Returns why the latest resolution failed; `None` after a successful one.
     #[must_use]
     pub(crate) fn failure(&self) -> Option<DnsFailure> {
         self.state().failure
     }
 
-    /// Time since the latest good answer; `None` before the first. Zero for a literal address.
+    /// Returns the time since the latest successful resolution, or `None` before the first one. Zero for a
+    /// literal address.
     #[must_use]
     pub(crate) fn age(&self, now: Instant) -> Option<Duration> {
         if self.is_fixed {
@@ -202,7 +136,8 @@ impl AddressSet {
         Some(now.saturating_duration_since(good))
     }
 
-    /// Adds a good answer with this TTL. Publishing an equal set is not a change.
+    /// Records a successful answer with this TTL. An answer with the same addresses does not change the
+    /// set.
     pub(crate) fn publish(&self, ips: &[IpAddr], ttl: Duration, now: Instant) {
         let sockets: Vec<SocketAddr> = ips
             .iter()
@@ -220,7 +155,7 @@ impl AddressSet {
         self.changed.notify_waiters();
     }
 
-    /// Records a failed resolution. The set stays until `stale` after the last good answer.
+    /// Records a failed resolution. The addresses are kept until `stale` after the last successful answer.
     pub(crate) fn note_failure(&self, failure: DnsFailure, stale: Duration, now: Instant) {
         let mut state = self.state();
         state.failure = Some(failure);
@@ -234,24 +169,11 @@ impl AddressSet {
     }
 
     fn refresh_snapshot(&self, state: &mut State) {
-        let mut next = Snapshot::default();
-        for (address, standing) in state.membership.usable() {
-            next.addresses.push(Arc::clone(address));
-            next.fresh += usize::from(standing == Standing::Fresh);
-            next.settled += usize::from(standing != Standing::Leaving);
-        }
-        let last = &state.snapshot;
-        let has_same_order = next
-            .addresses
-            .iter()
-            .map(Arc::as_ptr)
-            .eq(last.addresses.iter().map(Arc::as_ptr));
-        let is_same = has_same_order && next.fresh == last.fresh && next.settled == last.settled;
-        if is_same {
+        let next = Snapshot::new(state.membership.usable());
+        if next.is_same(&state.snapshot) {
             return;
         }
-        let has_same_members = next.addresses.len() == last.addresses.len()
-            && next.addresses.iter().all(|address| last.contains(address));
+        let has_same_members = next.has_same_members(&state.snapshot);
         state.snapshot = Arc::new(next);
         self.generation.fetch_add(1, Relaxed);
         if !has_same_members {
@@ -259,13 +181,13 @@ impl AddressSet {
         }
     }
 
-    /// The number of times an address was added or removed; the order does not count.
+    /// Returns the number of times that an answer added or removed addresses. A new order does not count.
     #[must_use]
     pub(crate) fn changes(&self) -> u64 {
         self.changes.load(Relaxed)
     }
 
-    /// Whether an address was ever connected to, TLS included.
+    /// Whether a connection to an address was ever established, including its TLS handshake.
     #[must_use]
     pub(crate) fn was_reached(&self) -> bool {
         if self.was_reached.load(Relaxed) {
@@ -273,35 +195,47 @@ impl AddressSet {
         }
         let snapshot = self.snapshot();
         let is_reached = snapshot
-            .addresses
+            .addresses()
             .iter()
             .any(|address| address.has_worked());
         self.was_reached.store(is_reached, Relaxed);
         is_reached
     }
 
-    /// Reports that requests wait long for this endpoint. Readiness then probes all its addresses.
+    /// Records whether the last HEAD probe got no response.
+    pub(crate) fn set_silent(&self, is_silent: bool) {
+        self.is_silent.store(is_silent, Relaxed);
+    }
+
+    /// Whether the last HEAD probe got no response.
+    #[must_use]
+    pub(crate) fn is_silent(&self) -> bool {
+        self.is_silent.load(Relaxed)
+    }
+
+    /// Records that requests wait long for this endpoint. The readiness check then probes all its
+    /// addresses.
     pub(crate) fn suspect(&self) {
         self.is_suspected.store(true, Relaxed);
     }
 
-    /// Whether a suspicion was reported since the last call.
+    /// Whether [`AddressSet::suspect`] was called since the last call of this function.
     pub(crate) fn take_suspicion(&self) -> bool {
         self.is_suspected.load(Relaxed) && self.is_suspected.swap(false, Relaxed)
     }
 
-    /// Requests a resolution now. The DNS task limits how often it resolves.
+    /// Requests a resolution now. The DNS task limits the rate of its resolutions.
     pub(crate) fn ask_refresh(&self) {
         self.refresh_now.notify_one();
     }
 
-    /// Notified by [`AddressSet::ask_refresh`].
+    /// Returns the notifier that [`AddressSet::ask_refresh`] triggers.
     pub(super) fn refresh_now(&self) -> Arc<Notify> {
         Arc::clone(&self.refresh_now)
     }
 
-    /// Whether the set differs from the one of `generation`. When it does not, requests a resolution and
-    /// waits for its result until `deadline`. Always false for a literal address.
+    /// Returns whether the set has changed since `generation`. If it has not, first requests a resolution
+    /// and waits for its result until `deadline`. Always false for a literal address.
     ///
     /// Cancel-safe.
     pub(crate) async fn learns_more(&self, generation: u64, deadline: Instant) -> bool {
@@ -317,8 +251,8 @@ impl AddressSet {
         self.generation() != generation
     }
 
-    /// Reports a suspicion and requests a resolution after `patience`, and returns when the set differs from the one of the
-    /// generation in `used`. Never returns for a literal address.
+    /// Waits for `patience`, calls [`AddressSet::suspect`] and requests a resolution. Returns as soon as
+    /// the generation of the set differs from the one in `used`. Never returns for a literal address.
     ///
     /// Cancel-safe.
     pub(crate) async fn moves(&self, used: &AtomicU64, patience: Duration) {
@@ -339,13 +273,14 @@ impl AddressSet {
         }
     }
 
-    /// The number of resolutions so far, good and failed.
+    /// Returns the number of finished resolutions, successful and failed.
     #[must_use]
     pub(crate) fn answers(&self) -> u64 {
         self.answers.load(Relaxed)
     }
 
-    /// Waits until `is_done` holds for the set, or until `deadline`. Checks after every resolution.
+    /// Waits until `is_done` returns true for the set, or until `deadline`. Calls `is_done` first and after
+    /// every resolution.
     ///
     /// Cancel-safe.
     pub(crate) async fn wait_until(&self, deadline: Instant, is_done: impl Fn(&Self) -> bool) {

@@ -1,9 +1,9 @@
 //! The DNS engine: one background task per endpoint name resolves it continuously.
 //!
-//! A task sleeps for the TTL of the answer, clamped to `min_ttl` (a TTL of 0 must not become a busy
-//! loop) and `max_ttl`, and publishes each answer in the name's [`AddressSet`]. After a failed
-//! resolution the last good set stays, and the task retries with back-off. A request whose connects
-//! have all failed requests a resolution at once. Only `name_servers` sends queries.
+//! A task publishes each answer in the name's [`AddressSet`], and then sleeps for the TTL of the answer.
+//! The TTL is clamped to `min_ttl` (a TTL of 0 must not cause a busy loop) and `max_ttl`. After a failed
+//! resolution the last successful answer stays in use, and the task retries with back-off. A request whose
+//! connects have all failed requests a resolution at once. Only `name_servers` sends queries.
 
 use std::collections::HashMap;
 use std::net::IpAddr;
@@ -22,33 +22,33 @@ use crate::origin::endpoint::name_servers::NameServers;
 use crate::origin::error::DnsFailure;
 use crate::oss::endpoint::Network;
 
-/// Pause after the first failed resolution; it doubles up to [`RETRY_LONGEST`].
+/// The pause after the first failed resolution; it doubles up to [`RETRY_LONGEST`].
 const RETRY_FIRST: Duration = Duration::from_millis(250);
 const RETRY_LONGEST: Duration = Duration::from_secs(5);
-/// The least time between two resolutions of one name, however often requests ask for one.
+/// The minimum time between two resolutions of one name, regardless of how many requests ask for one.
 const ASK_SPACING: Duration = Duration::from_millis(500);
 
-/// What makes two address sets the same one.
+/// The key of an address set: sets with equal keys are shared.
 #[derive(Debug, PartialEq, Eq, Hash)]
 struct SetKey {
     name: Box<str>,
     port: u16,
-    /// Limit on the requests in flight to one address.
+    /// The limit on the requests in flight to one address; 0 means no limit.
     max_in_flight: usize,
-    /// Decides which addresses are permitted.
+    /// The network of the endpoint, which determines the permitted addresses.
     network: Option<Network>,
 }
 
 type Sets = HashMap<SetKey, Weak<AddressSet>>;
 
-/// Hands out the address set of each endpoint name.
+/// Creates the address sets of endpoint names, and shares equal ones.
 #[derive(Debug)]
 pub struct Engine {
     sets: Mutex<Sets>,
     tasks: mpsc::UnboundedSender<(Weak<AddressSet>, AddressRule)>,
 }
 
-/// Runs the tasks of an [`Engine`], on the control runtime.
+/// Runs the background tasks of an [`Engine`] on the control runtime.
 pub struct Runner {
     config: Dns,
     servers: NameServers,
@@ -65,7 +65,7 @@ impl std::fmt::Debug for Runner {
 ///
 /// # Errors
 ///
-/// The error of hickory, when a resolver cannot be created.
+/// The error of hickory if a resolver cannot be created.
 pub fn engine(config: &Dns) -> Result<(Arc<Engine>, Runner), NetError> {
     let servers = NameServers::new(config)?;
     let (sender, tasks) = mpsc::unbounded_channel();
@@ -82,8 +82,8 @@ pub fn engine(config: &Dns) -> Result<(Arc<Engine>, Runner), NetError> {
 }
 
 impl Engine {
-    /// Returns the address set of `name` and `port`. Its task resolves the name until the last user drops
-    /// the set. `max_in_flight` limits the requests in flight to one address; 0 is no limit.
+    /// Returns the address set of `name` and `port`. A background task resolves the name until the last
+    /// user drops the set. `max_in_flight` limits the requests in flight to one address; 0 means no limit.
     pub(crate) fn addresses(
         &self,
         name: &str,

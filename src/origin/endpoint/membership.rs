@@ -1,10 +1,10 @@
-//! Which addresses an endpoint has, from the DNS answers so far. No clock and no I/O.
+//! The addresses of one endpoint, derived from successive DNS answers. No clock and no I/O.
 //!
-//! OSS often returns only some of its addresses in one answer, so an address that is missing has either
-//! left DNS or is in rotation. Only time shows which: an address that has come back after it was missing
-//! is in rotation, and stays for twice the longest time it was missing. An address that is missing for the
-//! first time is leaving: new connections go to the others at once, and after [`HOLD_TTLS`] TTLs or
-//! [`HOLD_LEAST`], whichever is more, it is withdrawn.
+//! OSS often returns only some of its addresses in one answer, so a missing address has either left DNS or
+//! is in rotation. Only later answers show which. An address that returned after an absence is in rotation,
+//! and is kept for at least twice its longest absence. An address that is missing for the first time is
+//! leaving: new connections prefer the other addresses at once. It is withdrawn after [`HOLD_TTLS`] TTLs or
+//! [`HOLD_LEAST`], whichever is longer.
 
 use std::net::SocketAddr;
 use std::sync::Arc;
@@ -14,25 +14,26 @@ use tokio::time::Instant;
 
 use crate::origin::endpoint::address_health::Address;
 
-/// A missing address is withdrawn after this many TTLs.
+/// The number of TTLs after which a missing address is withdrawn.
 const HOLD_TTLS: u32 = 3;
-/// And not before this time.
+/// The minimum time before a missing address is withdrawn, even if [`HOLD_TTLS`] TTLs are shorter.
 const HOLD_LEAST: Duration = Duration::from_secs(10);
-/// How long a withdrawn address is remembered, so that its return shows a rotation.
+/// How long a withdrawn address is kept in the list. If DNS returns the address again within this time, it
+/// counts as rotating and not as new.
 const MEMORY: Duration = Duration::from_secs(600);
-/// The most addresses remembered: more than any endpoint has.
+/// The maximum number of addresses in the list. No endpoint has that many addresses.
 const MOST: usize = 256;
 
-/// The place of an address in the answers.
+/// The status of an address in the recent DNS answers.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub(super) enum Standing {
-    /// The latest answer contains it.
+    /// The latest answer contains the address.
     Fresh,
-    /// It is missing, and has come back from that before.
+    /// The address is missing from the latest answer, but it was missing before and returned.
     Rotating,
-    /// It is missing for the first time.
+    /// The address is missing for the first time.
     Leaving,
-    /// It has been missing for too long: no request may use it.
+    /// The address has been missing for too long, so no request may use it.
     Withdrawn,
 }
 
@@ -41,7 +42,8 @@ struct Member {
     address: Arc<Address>,
     standing: Standing,
     last_seen: Instant,
-    /// The longest time it was missing before it came back; zero: it never did.
+    /// The longest time between two answers that contained the address, with answers without it in between.
+    /// Zero if the address never returned after an absence.
     longest_gap: Duration,
 }
 
@@ -52,7 +54,7 @@ pub(super) struct Membership {
 }
 
 impl Membership {
-    /// Adds an answer with these addresses and this TTL. `make` creates an address that is new.
+    /// Records an answer with these addresses and this TTL. `make` creates the entry of a new address.
     pub(super) fn answer(
         &mut self,
         sockets: &[SocketAddr],
@@ -77,18 +79,18 @@ impl Membership {
         }
         self.members
             .retain(|member| now.saturating_duration_since(member.last_seen) < MEMORY);
-        // By standing and address, so that equal sets are equal lists.
+        // Sorted by standing and address, so that equal sets result in equal lists.
         self.members
             .sort_by_key(|member| (member.standing, member.address.socket));
         self.members.truncate(MOST);
     }
 
-    /// Forgets all addresses.
+    /// Removes all addresses.
     pub(super) fn clear(&mut self) {
         self.members.clear();
     }
 
-    /// The addresses that may be used, in the order fresh, rotating, leaving, each group sorted.
+    /// Returns the addresses that may be used, in the order fresh, rotating, leaving. Each group is sorted.
     pub(super) fn usable(&self) -> impl Iterator<Item = (&Arc<Address>, Standing)> {
         self.members
             .iter()
@@ -140,7 +142,7 @@ mod tests {
             }
         }
 
-        /// The standing of each usable address after an answer at this second.
+        /// Returns the standing of each usable address after an answer at this second.
         fn answer(&mut self, second: u64, ttl: u64, lasts: &[u8]) -> Vec<(u8, Standing)> {
             let now = self.start + Duration::from_secs(second);
             let sockets: Vec<SocketAddr> = lasts.iter().copied().map(socket).collect();
@@ -162,7 +164,8 @@ mod tests {
 
     #[test]
     fn an_address_that_moves_is_leaving_at_once_and_withdrawn_after_three_ttls_or_ten_seconds() {
-        // TTL, the pause between two answers, and when the old address is withdrawn.
+        // Each case: the TTL, the seconds between two answers, and the second at which the old address is
+        // withdrawn.
         for (ttl, pause, withdrawn) in [(1, 5, 10), (5, 5, 15), (60, 60, 180)] {
             let mut model = Model::new();
             assert_eq!(model.answer(0, ttl, &[1]), [(1, Fresh)]);
@@ -199,7 +202,7 @@ mod tests {
         for (second, last) in [(0, 1), (5, 2), (10, 1), (15, 2), (20, 1)] {
             model.answer(second, 1, &[last]);
         }
-        // The second one was missing for ten seconds at most, and was last seen at second 15.
+        // The second address was missing for at most ten seconds, and was last seen at second 15.
         assert_eq!(model.answer(25, 1, &[1]), [(1, Fresh), (2, Rotating)]);
         assert_eq!(model.answer(34, 1, &[1]), [(1, Fresh), (2, Rotating)]);
         assert_eq!(model.answer(35, 1, &[1]), [(1, Fresh)]);
@@ -214,6 +217,10 @@ mod tests {
         }
         assert!(model.membership.members.len() <= MOST);
         model.answer(2000, 1, &[7]);
-        assert_eq!(model.membership.members.len(), 1, "the memory ends");
+        assert_eq!(
+            model.membership.members.len(),
+            1,
+            "old addresses are removed"
+        );
     }
 }

@@ -1,14 +1,16 @@
-//! The addresses of OSS endpoints: which exist, how each is doing, and whether any can be reached.
+//! The addresses of OSS endpoints: which ones exist, the health of each, and whether an endpoint is
+//! reachable.
 //!
 //! - [`dns`]: one background task per endpoint name keeps its address set up to date.
-//! - `name_servers`: the only place that sends DNS queries.
-//! - [`address_rule`]: which addresses an endpoint may have.
-//! - `membership`: rotation and withdrawal of addresses, from the answers so far.
-//! - [`addresses`]: the address set of one endpoint, and the order in which new connections try it.
+//! - `name_servers`: the only module that sends DNS queries.
+//! - [`address_rule`]: which addresses are permitted for an endpoint.
+//! - `membership`: rotation and withdrawal of addresses, derived from successive DNS answers.
+//! - [`snapshot`]: the addresses at one moment, and the order in which a new connection tries them.
+//! - [`addresses`]: the address set of one endpoint, shared by all workers and its DNS task.
 //! - [`address_health`]: failures and successes of one address.
-//! - [`readiness`]: whether the endpoints in use can be reached, and the probes for it.
+//! - [`readiness`]: whether the endpoints in use are reachable, and the connect probe.
 //!
-//! The lowest of the rooms of `origin`: nothing here opens a connection for a request.
+//! This is the lowest layer of `origin`. It opens connections for probes only, never for a request.
 
 pub(crate) mod address_health;
 pub(crate) mod address_rule;
@@ -17,3 +19,4 @@ pub mod dns;
 mod membership;
 mod name_servers;
 pub(crate) mod readiness;
+pub(crate) mod snapshot;

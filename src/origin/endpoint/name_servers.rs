@@ -1,10 +1,10 @@
 //! Resolves one name with several name servers, for one address family or for both.
 //!
-//! hickory would query two servers at a time and take the first response, even a failure, and it returns
-//! both families or none. Here each server and each family is a query of its own: the next server is
-//! queried after a failure or a pause, and the first response with addresses wins. The addresses of one
-//! family do not wait for a slow response about the other. A resolver of hickory with an ordered list of
-//! servers, one family at a time, would let us remove this.
+//! hickory would query two servers at a time and use the first answer, even a failure, and it returns both
+//! families or none. This module sends a separate query per server and family. It queries the next server
+//! after a failure or a pause, and uses the first answer with addresses. The addresses of one family do not
+//! wait for a slow answer about the other. This module could be removed if hickory supported an ordered
+//! list of servers and separate results per family.
 
 use std::net::{IpAddr, Ipv4Addr, SocketAddr};
 use std::sync::Arc;
@@ -25,29 +25,29 @@ use tokio::time::Instant;
 use crate::config::{Dns, Family};
 use crate::origin::error::DnsFailure;
 
-/// The name servers of every VPC, used when the system has none configured.
+/// The name servers of every VPC, used if the system has no name servers configured.
 const VPC_SERVERS: [IpAddr; 2] = [
     IpAddr::V4(Ipv4Addr::new(100, 100, 2, 136)),
     IpAddr::V4(Ipv4Addr::new(100, 100, 2, 138)),
 ];
-/// The longest wait for one server before the next one is queried as well.
+/// The longest wait for one server before the next one is queried too.
 const STAGGER: Duration = Duration::from_millis(500);
-/// How long the addresses of one family wait for those of the other.
+/// How long the addresses of one family wait for the answer about the other family.
 const OTHER_FAMILY: Duration = Duration::from_millis(100);
 
 /// Addresses and their TTL.
 pub(crate) type Resolved = (Vec<IpAddr>, Duration);
 
-/// The configured name servers.
+/// The name servers, with one list per address family.
 #[derive(Debug)]
 pub(crate) struct NameServers {
     families: Vec<Arc<ServerList>>,
 }
 
-/// The name servers, queried for one address family.
+/// The name servers that are queried for one address family.
 struct ServerList {
     servers: Vec<TokioResolver>,
-    /// The server of the last good response; it is queried first.
+    /// The index of the server that last returned addresses; it is queried first.
     preferred: AtomicUsize,
     timeout: Duration,
 }
@@ -61,11 +61,11 @@ impl std::fmt::Debug for ServerList {
 }
 
 impl NameServers {
-    /// The name servers of `config`, else those of the system, else those of the VPC.
+    /// Uses the name servers of `config`, otherwise those of the system, otherwise those of the VPC.
     ///
     /// # Errors
     ///
-    /// The error of hickory, when a resolver cannot be created.
+    /// The error of hickory if a resolver cannot be created.
     pub(crate) fn new(config: &Dns) -> Result<Self, NetError> {
         let (servers, mut options) = if config.servers.is_empty() {
             match read_system_conf() {
@@ -113,12 +113,12 @@ impl NameServers {
         })
     }
 
-    /// Resolves `name`, which is absolute.
+    /// Resolves `name`, which must be absolute.
     ///
     /// # Errors
     ///
-    /// [`DnsFailure`] when no server returned an address. A failure that describes the name
-    /// ([`DnsFailure::NxDomain`], [`DnsFailure::Empty`]) is preferred to one that describes a server.
+    /// Returns [`DnsFailure`] if no server returned an address. A failure that describes the name
+    /// ([`DnsFailure::NxDomain`], [`DnsFailure::Empty`]) takes precedence over one that describes a server.
     pub(crate) async fn resolve(&self, name: &str) -> Result<Resolved, DnsFailure> {
         let name: Arc<str> = name.into();
         let mut asking = JoinSet::new();
@@ -167,14 +167,15 @@ impl ServerList {
                 next.and_then(|index| Some((index, self.servers.get(index)?)))
             {
                 let (server, name) = (server.clone(), name.to_owned());
-                // hickory's timeout is per try; this one also limits UDP followed by TCP.
+                // hickory's timeout applies to each attempt; this one also limits UDP followed by TCP.
                 let limit = self.timeout.saturating_mul(2);
                 asking.spawn(async move {
                     let answer = tokio::time::timeout(limit, server.lookup_ip(name)).await;
                     (index, answer)
                 });
             }
-            // After a response without addresses, the others get only a short time to contradict it.
+            // After an answer without addresses, the other servers get only a short time to return
+            // addresses.
             let has_response = !matches!(failure, DnsFailure::Timeout);
             let pause = if is_last && !has_response {
                 self.timeout.saturating_mul(3)
@@ -205,7 +206,7 @@ impl ServerList {
     }
 }
 
-/// Returns the more specific of two failures: one about the name before one about a server.
+/// Returns the more specific of two failures: a failure of the name is more specific than one of a server.
 fn more_specific(one: DnsFailure, other: DnsFailure) -> DnsFailure {
     let rank = |failure| match failure {
         DnsFailure::NxDomain => 4,

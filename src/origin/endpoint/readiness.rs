@@ -1,8 +1,8 @@
-//! Whether the endpoints in use can be reached; readiness depends on it.
+//! Determines whether the endpoints in use are reachable; the readiness of the node depends on it.
 //!
-//! The connects of requests are the first source. An endpoint is unreachable when it has no address, when
-//! no address was ever connected to, or when connects to each of its addresses fail. A node that is not
-//! ready gets no traffic, so no request would notice that the endpoint works again:
+//! The main source is the connects of requests. An endpoint is unreachable if it has no address, if no
+//! connection to it was ever established, or if connects to each of its addresses fail. A node that is not
+//! ready gets no traffic, so no request would show that the endpoint works again. Therefore
 //! [`watch`](crate::origin::exchange::watch) probes unreachable endpoints.
 
 use std::sync::Arc;
@@ -15,24 +15,25 @@ use crate::origin::endpoint::address_health::Address;
 use crate::origin::endpoint::addresses::AddressSet;
 use crate::origin::error::Error;
 
-/// The longest wait for the connect of a check. The kernel repeats a lost SYN after one second.
+/// The timeout of a probe's connect. The kernel repeats a lost SYN after one second, so one lost SYN does
+/// not fail a probe.
 pub(crate) const PROBE_TIMEOUT: Duration = Duration::from_secs(2);
 
 /// How long connects to an address that has worked must fail before the address counts as lost. When an
-/// endpoint moves, all its addresses fail at once; the first failure requests a resolution, and DNS has
-/// the new addresses within this time.
+/// endpoint moves, all its addresses fail at once. The first failure requests a resolution, and DNS usually
+/// returns the new addresses within this time.
 const PATIENCE: Duration = Duration::from_millis(1200);
 
-/// Which endpoints can be reached.
+/// The result of evaluating the endpoints.
 #[derive(Debug)]
 pub(crate) struct Reachability {
-    /// Whether at least one endpoint can be reached, or there is none.
+    /// Whether at least one endpoint is reachable, or there is no endpoint.
     pub(crate) is_fit: bool,
-    /// One text for each endpoint that cannot be reached: its name and the reason.
+    /// One text for each unreachable endpoint: its name and the reason.
     pub(crate) troubles: Vec<String>,
 }
 
-/// Evaluates what is known of the endpoints, without I/O.
+/// Evaluates the recorded results of the endpoints, without I/O.
 #[must_use]
 pub(crate) fn evaluate<'a>(
     sets: impl IntoIterator<Item = &'a AddressSet>,
@@ -53,7 +54,7 @@ pub(crate) fn evaluate<'a>(
     }
 }
 
-/// Why an endpoint cannot be reached; `None` when it can.
+/// Returns why an endpoint is unreachable, or `None` if it is reachable.
 #[must_use]
 pub(crate) fn trouble(set: &AddressSet, now: Instant) -> Option<String> {
     let snapshot = set.snapshot();
@@ -74,11 +75,14 @@ pub(crate) fn trouble(set: &AddressSet, now: Instant) -> Option<String> {
             addresses.len()
         ));
     }
+    if set.is_silent() {
+        return Some("accepts connections and does not answer `server.probe_path`".to_owned());
+    }
     (!set.was_reached()).then(|| "not connected to yet".to_owned())
 }
 
-/// Whether `address` accepts a connection, which is closed at once. True as well when this process has no
-/// descriptor or port left for the connect: that says nothing about the address.
+/// Returns whether `address` accepts a connection, which is closed at once. Also true if this process has
+/// no free descriptor or local port, because this failure is not caused by the address.
 ///
 /// Cancel-safe.
 pub(crate) async fn accepts(address: Arc<Address>) -> bool {

@@ -1,4 +1,4 @@
-//! The head of an answer: whether its framing is unambiguous, and where its `Location` leads.
+//! The head of a response: checks that its framing is unambiguous, and rewrites its `Location`.
 
 use std::borrow::Cow;
 
@@ -9,12 +9,12 @@ use crate::http::framing::is_length;
 use crate::origin::error::Error;
 use crate::origin::exchange::rewrite::Rewrite;
 
-/// Checks that an answer defines unambiguously where it ends (RFC 9112 section 6.3). hyper uses only the
-/// last transfer coding, and accepts equal lengths as one.
+/// Checks that the end of a response is unambiguous (RFC 9112 section 6.3). hyper is not strict enough: it
+/// uses only the last transfer coding, and accepts repeated `Content-Length` fields with equal values.
 ///
 /// # Errors
 ///
-/// [`Error::BadAnswer`].
+/// [`Error::BadAnswer`] if the end of the response is ambiguous.
 pub(super) fn check_framing(headers: &HeaderMap) -> Result<(), Error> {
     let mut codings = headers.get_all(header::TRANSFER_ENCODING).iter();
     let mut lengths = headers.get_all(header::CONTENT_LENGTH).iter();
@@ -34,8 +34,8 @@ pub(super) fn check_framing(headers: &HeaderMap) -> Result<(), Error> {
     Ok(())
 }
 
-/// Rewrites a `Location` that names the host of OSS to the host that the client used; any other stays.
-/// `received` is the path and query of the request as received.
+/// Replaces the OSS host in `Location` by the host that the client used. A `Location` with another host is
+/// unchanged. `received` is the path and query of the request as received.
 pub(super) fn rename_location(
     headers: &mut HeaderMap,
     rewrite: &Rewrite,
@@ -48,7 +48,7 @@ pub(super) fn rename_location(
         .get(header::LOCATION)
         .and_then(|location| location.to_str().ok())
         .and_then(|location| {
-            // The scheme may be missing, and nothing may follow the authority.
+            // The scheme may be missing, and the path after the authority may be empty.
             let (scheme, rest) = location.split_once("//")?;
             let is_http = ["", "http:", "https:"]
                 .iter()

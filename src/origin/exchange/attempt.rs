@@ -1,9 +1,9 @@
-//! One request and the head of its answer on one upstream connection.
+//! One request and the head of its response on one upstream connection.
 //!
-//! The request that uses the connection polls it here. Deadlines: while the body is being sent, OSS must
-//! accept bytes within `idle` (the listener has a deadline for the client); from the end of the body on,
-//! the answer must begin within `first_byte`. An answer that begins before the body has ended is accepted
-//! at once, and when it is an error, the rest of the body is not sent.
+//! The function [`attempt`] polls the connection itself; no separate task does. While the body is being
+//! sent, OSS must accept bytes within `idle`; the listener has its own deadline for the client. After the
+//! end of the body, the response must begin within `first_byte`. A response that begins before the end of
+//! the body is accepted at once. If it is an error, the rest of the body is not sent.
 
 use std::future::{Future, poll_fn};
 use std::pin::{Pin, pin};
@@ -22,36 +22,36 @@ use crate::origin::exchange::repeat::End;
 use crate::origin::link::connection::Connection;
 use crate::origin::link::upload::{Upload, UploadBody};
 
-/// How long a body is held for an origin that does not answer `Expect: 100-continue`: the time that
-/// clients themselves wait (curl, the Go SDK).
+/// How long a body is held if OSS does not respond to `Expect: 100-continue`. Clients such as curl and the
+/// Go SDK wait as long.
 const CONTINUE_WAIT: Duration = Duration::from_secs(1);
 
-/// Deadlines of one exchange.
+/// The deadlines of one exchange.
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct Deadlines {
-    /// From the end of the request to the first byte of the answer.
+    /// The maximum time from the end of the request to the first byte of the response.
     pub(crate) first_byte: Duration,
-    /// The longest time without progress: OSS accepts no byte of the request body, or sends no byte of the
-    /// answer body.
+    /// The maximum time without progress: OSS accepts no byte of the request body, or sends no byte of the
+    /// response body.
     pub(crate) idle: Duration,
 }
 
-/// An exchange without an answer.
+/// A failed attempt: the exchange got no response.
 #[derive(Debug)]
 pub(crate) struct Failure {
-    /// The reason.
+    /// The reason for the failure.
     pub(crate) error: Error,
-    /// The request, when hyper guarantees that nothing of it was written.
+    /// The request, if hyper guarantees that no byte of it was written.
     pub(crate) unsent: Option<Request<UploadBody>>,
 }
 
 impl Failure {
-    /// Whether the connection broke, or its address is gone.
+    /// Whether the connection broke, or its address is no longer reachable.
     pub(super) fn is_break(&self) -> bool {
         matches!(self.error, Error::Reset(_) | Error::Gone)
     }
 
-    /// How the attempt on `connection` ended.
+    /// Returns how the attempt on `connection` ended.
     pub(super) fn end(&self, connection: &Connection) -> End {
         match &self.error {
             _ if self.unsent.is_some() => End::Unsent,
@@ -75,12 +75,12 @@ impl Failure {
     }
 }
 
-/// Sends `request` and waits for the head of the answer. `liveness` is checked while the answer takes
-/// long; `now` is when the request began.
+/// Sends `request` and waits for the head of the response. If the response takes long, `liveness` is
+/// checked. `now` is the start time of the request.
 ///
 /// # Errors
 ///
-/// A [`Failure`]; the connection must not be used again after it.
+/// Returns a [`Failure`]. The connection must not be used again after that.
 pub(super) async fn attempt(
     connection: &mut Connection,
     request: Request<UploadBody>,
@@ -89,7 +89,7 @@ pub(super) async fn attempt(
     liveness: Liveness<'_>,
     now: Instant,
 ) -> Result<http::Response<Incoming>, Failure> {
-    // The driver is muted here: the loop below polls it in any case.
+    // The driver is muted here, because the loop below polls it in any case.
     let answer = connection.sender.try_send_request(request);
     let mut answer = pin!(answer);
     let driver = &mut connection.driver;
@@ -102,7 +102,7 @@ pub(super) async fn attempt(
         loop {
             let was_held = watch.is_held();
             let is_over = driver.poll();
-            // The driver wakes this task, so the channel of the answer need not.
+            // The driver wakes this task, so the response channel needs no waker.
             let mut quiet = Context::from_waker(Waker::noop());
             if let Poll::Ready(answer) = answer.as_mut().poll(if is_over { cx } else { &mut quiet })
             {
@@ -178,18 +178,18 @@ fn explain(
     Failure { error, unsent }
 }
 
-/// What is due in a running exchange.
+/// The action to take in a running exchange when its timer fires or its state changes.
 enum Due {
-    /// A held body was released: the connection must be polled again.
+    /// Poll the connection again, because a held body was released.
     PollAgain,
-    /// The answer takes long: a check of the liveness.
+    /// Check the liveness of OSS, because the response takes long.
     CheckLiveness,
-    /// The exchange has failed.
+    /// End the exchange with this error, because a deadline has passed.
     Late(Error),
 }
 
-/// The deadlines of a running exchange. The timer of the connection serves all of them; when it fires, the
-/// watch checks the deadline of the present phase.
+/// The deadlines of a running exchange. The timer of the connection is used for all of them. When it fires,
+/// the deadline of the current phase is checked.
 struct Watch<'a> {
     upload: Option<&'a Arc<Upload>>,
     deadlines: Deadlines,
@@ -197,7 +197,7 @@ struct Watch<'a> {
     phase_began: Instant,
     sent: u64,
     is_sending: bool,
-    /// When the next check of the liveness is due, after the end of the request; `None` without checks.
+    /// The time of the next liveness check, measured from the end of the request; `None` without checks.
     next_check: Option<Duration>,
 }
 
@@ -223,7 +223,7 @@ impl<'a> Watch<'a> {
         self.upload.is_some_and(|upload| upload.is_held())
     }
 
-    /// The longest duration of the present phase.
+    /// Returns the maximum duration of the current phase, or the time of the next liveness check.
     fn limit(&self) -> Duration {
         if self.is_held() {
             CONTINUE_WAIT
@@ -245,7 +245,8 @@ impl<'a> Watch<'a> {
             if self.timer.deadline() > due {
                 self.timer.as_mut().reset(due);
             }
-            // Outside tokio's budget, which an origin that keeps the connection busy would use up.
+            // Polled outside tokio's cooperative budget. Otherwise an origin that keeps the connection busy
+            // could use up the budget, and the timer would never fire.
             let mut timer = tokio::task::unconstrained(self.timer.as_mut());
             if Pin::new(&mut timer).poll(cx).is_pending() {
                 return Poll::Pending;

@@ -1,4 +1,4 @@
-//! From an answer of OSS to an answer for the client.
+//! Converts a response of OSS into the response for the client.
 
 use std::sync::Arc;
 use std::task::Poll;
@@ -28,21 +28,21 @@ use crate::origin::link::upload::Upload;
 const OSS_REQUEST_ID: HeaderName = HeaderName::from_static("x-oss-request-id");
 const OSS_EC: HeaderName = HeaderName::from_static("x-oss-ec");
 
-/// An answer that has begun.
+/// A response whose head has arrived.
 pub(super) struct Answered {
     pub(super) answer: http::Response<Incoming>,
     pub(super) connection: Connection,
-    /// The host that answered.
+    /// The host that sent the response.
     pub(super) host: Arc<Host>,
-    /// The head of the request, when its answer may be resumed.
+    /// The head of the request, if the download of the response may be resumed.
     pub(super) copy: Option<request::Parts>,
 }
 
-/// Makes an answer of OSS one that can be passed on; its body carries the connection.
+/// Converts a response of OSS into one that can be passed on. Its body owns the connection.
 ///
 /// # Errors
 ///
-/// [`Error::BadAnswer`].
+/// [`Error::BadAnswer`] if the response cannot be passed on, or its body breaks before the first byte.
 pub(super) fn deliver(
     rewrite: &Rewrite,
     deadlines: Deadlines,
@@ -89,7 +89,8 @@ pub(super) fn deliver(
     let early = if is_empty {
         Poll::Pending
     } else {
-        // The rest of the body, if there is one, is polled with the driver later.
+        // Wakes are muted, because the driver is polled later, together with the rest of the body if there
+        // is one.
         let driver = &mut connection.driver;
         driver.muted(|| download::poll_early(&mut body))
     };
@@ -131,10 +132,10 @@ pub(super) fn deliver(
 
 /// Whether the connection must not carry another request.
 fn is_last(head: &http::response::Parts, upload: Option<&Arc<Upload>>) -> bool {
-    // After an HTTP/1.0 answer hyper would use HTTP/1.0 on this connection, which has no chunked uploads.
+    // After an HTTP/1.0 response hyper would use HTTP/1.0 on this connection, which has no chunked uploads.
     let is_old = head.version < Version::HTTP_11;
     // OSS may refuse an upload without reading it; the unread bytes would be taken for the next request, so
-    // the connection is closed. Whether OSS has read them cannot be seen from here.
+    // the connection is closed. The proxy cannot determine how many bytes OSS has read.
     let is_refused = head.status.is_client_error() || head.status.is_server_error();
     let may_be_unread = upload.is_some_and(|upload| upload.sent() > 0);
     is_old || (is_refused && may_be_unread)

@@ -1,10 +1,10 @@
-//! The body of an answer on its way from OSS.
+//! The body of a response, read from OSS.
 //!
-//! The body owns the upstream connection: polling the body polls the connection, so no task and no channel
-//! is between the two sockets. When the body has ended completely, the connection returns to the pool;
-//! when the body is dropped before its end, the connection is closed. A body that breaks is resumed on
-//! another connection where that is possible ([`super::resume`]); otherwise it ends with an error, so that
-//! the client never takes it for complete.
+//! The body owns the upstream connection. Polling the body polls the connection, so there is no task and no
+//! channel between the two sockets. When the body is complete, the connection returns to the pool. When the
+//! body is dropped before its end, the connection is closed. After a connection error, the body is resumed
+//! on another connection if possible ([`super::resume`]). Otherwise it ends with an error, so that the
+//! client never takes it for complete.
 
 use std::future::Future;
 use std::pin::Pin;
@@ -21,47 +21,48 @@ use crate::http::BodyError;
 use crate::http::body::poll_data;
 use crate::origin::endpoint::address_health::Address;
 use crate::origin::exchange::resume::{ResumePlan, Resuming};
-use crate::origin::link::connection::{Age, Connection};
+use crate::origin::link::connection::Connection;
 use crate::origin::link::pool;
+use crate::origin::link::reuse::Age;
 use crate::origin::link::upload::Upload;
 
-/// What happens when the body breaks.
+/// How to handle a connection error inside the body.
 enum Resume {
-    /// It stays broken.
+    /// The error is passed to the client.
     Never,
-    /// It is resumed.
+    /// The rest of the body can be requested.
     Ready(Box<ResumePlan>),
-    /// It has broken with this error, and the rest is being requested.
+    /// The rest of the body is being requested after this error.
     Running(Resuming, BodyError),
 }
 
 /// The result of polling a body.
 pub(super) type Polled = Poll<Option<Result<Frame<Bytes>, BodyError>>>;
 
-/// Returns the part of `body` that came with the head of the answer: hyper has read it by the time it
-/// returns the head.
+/// Returns the part of `body` that hyper read together with the head of the response; `Pending` if there is
+/// none.
 pub(super) fn poll_early(body: &mut Incoming) -> Polled {
     poll_data(Pin::new(body), &mut Context::from_waker(Waker::noop()))
 }
 
-/// The body of an answer, with the connection it is read from.
+/// The body of a response, with the connection that it is read from.
 pub(crate) struct Download {
-    /// The part that came with the head and was not passed on yet.
+    /// The part that arrived with the head and was not passed on yet.
     early: Polled,
     inner: Incoming,
     connection: Option<Connection>,
     /// The id of the host whose pool the connection returns to.
     host_id: u64,
-    /// The body of the request, if it had not ended when the answer began.
+    /// The body of the request, if it had not ended when the response began.
     upload: Option<Arc<Upload>>,
     idle: Duration,
-    /// When the head arrived, or the last frame that had to be waited for.
+    /// The arrival time of the head, or of the last frame that was not available at once.
     last_frame: Instant,
-    /// Since when the body waits for the next frame. The time in which the client does not read is not
-    /// counted.
+    /// The time at which the wait for the next frame began. The time in which the client does not read is
+    /// not part of a wait.
     waits_since: Option<Instant>,
     has_failed: bool,
-    /// The address, when it is ejected and a complete answer would show that it works again.
+    /// The address of the connection, if it is ejected. A complete response makes it healthy again.
     doubted: Option<Arc<Address>>,
     resume: Resume,
 }
@@ -75,8 +76,8 @@ impl std::fmt::Debug for Download {
 }
 
 impl Download {
-    /// `early` is the result of [`poll_early`] for `inner`, `idle` the longest silence inside the body, and
-    /// `plan` how the body is resumed when it breaks.
+    /// Creates the body. `early` is the result of [`poll_early`] for `inner`. `idle` is the idle timeout of
+    /// the body. `plan` describes how to resume the body after a connection error.
     #[must_use]
     pub(super) fn new(
         (early, inner): (Polled, Incoming),
@@ -111,7 +112,7 @@ impl Download {
             return poll_data(Pin::new(&mut self.inner), cx);
         };
         let mut driver = connection.driver.turn(cx);
-        // The connection wakes this task, so the channel between it and the body need not.
+        // The connection wakes this task, so the channel between connection and body needs no waker.
         let mut quiet = Context::from_waker(Waker::noop());
         if let Poll::Ready(frame) = poll_data(Pin::new(&mut self.inner), &mut quiet) {
             return Poll::Ready(frame);
@@ -145,7 +146,7 @@ impl Download {
 }
 
 impl Download {
-    /// Handles a break: starts to request the rest, or ends the body with `error`.
+    /// Handles a connection error: starts to request the rest, or ends the body with `error`.
     fn break_off(&mut self, error: BodyError) -> Result<(), BodyError> {
         self.connection = None;
         self.doubted = None;
@@ -163,7 +164,7 @@ impl Download {
         Err(error)
     }
 
-    /// Waits for the rest, if it is being requested.
+    /// Waits until the rest of the body begins, if it is being requested.
     fn poll_rest(&mut self, cx: &mut Context<'_>) -> Poll<Result<(), BodyError>> {
         let Resume::Running(running, _) = &mut self.resume else {
             return Poll::Ready(Ok(()));
@@ -185,7 +186,8 @@ impl Download {
         }
     }
 
-    /// Handles a frame, the end or an error of the present connection: what it means for the whole body.
+    /// Converts the result of polling the current connection (a frame, the end or an error) into the result
+    /// for the whole body. Starts a resume if the body broke off early.
     fn take(
         &mut self,
         frame: Option<Result<Frame<Bytes>, BodyError>>,
@@ -205,7 +207,8 @@ impl Download {
                 self.break_off(BodyError::OriginGone).err().map(Err)
             }
             None => {
-                // The connection may have ended together with the body, so it is not checked in.
+                // No check-in here: `drop` returns the connection to the pool, unless it ended together
+                // with the body.
                 if let Some(address) = self.doubted.take() {
                     address.note_success();
                 }

@@ -1,7 +1,7 @@
-//! Which bytes of which entity an answer holds, as far as that is certain. Pure.
+//! Determines the byte range and the entity tag of a response, if both are unambiguous. No I/O.
 //!
-//! A download may only resume where the rest is certain to be of the same entity: a strong entity tag, no
-//! content coding, a known length, and a request for the object's own bytes.
+//! A download may be resumed only if the rest certainly belongs to the same entity. This requires a strong
+//! entity tag, no content coding, a known length, and a request for the unprocessed bytes of the object.
 
 use http::header::{self, HeaderValue};
 use http::{StatusCode, response};
@@ -9,8 +9,8 @@ use percent_encoding::percent_decode_str;
 
 use crate::oss::subresource::is_subresource;
 
-/// Sub-resources with which the answer still holds the object's own bytes. Those with the prefix
-/// `response-` only set header fields.
+/// Query parameters that are sub-resources but do not change the body of the response. Parameters with the
+/// prefix `response-` only set header fields and are also permitted.
 const HARMLESS: [&str; 4] = [
     "security-token",
     "versionId",
@@ -18,7 +18,7 @@ const HARMLESS: [&str; 4] = [
     "x-oss-traffic-limit",
 ];
 
-/// Part of an object: bytes from `next` to before `end`, of `total`.
+/// A byte range of an object with `total` bytes: from `next` (inclusive) to `end` (exclusive).
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) struct Span {
     pub(super) next: u64,
@@ -26,7 +26,7 @@ pub(super) struct Span {
     pub(super) total: u64,
 }
 
-/// Whether a GET with this query is for the object's own bytes.
+/// Whether a GET with this query requests the unprocessed bytes of the object.
 pub(super) fn is_plain(query: Option<&str>) -> bool {
     query.unwrap_or_default().split('&').all(|pair| {
         let name: Vec<u8> =
@@ -37,12 +37,12 @@ pub(super) fn is_plain(query: Option<&str>) -> bool {
     })
 }
 
-/// Returns the part and the tag of the entity in an answer; `None` when they are not certain.
+/// Returns the byte range and the entity tag of a response, or `None` if they are ambiguous.
 pub(super) fn entity(head: &response::Parts) -> Option<(Span, &HeaderValue)> {
     entity_of(head.status, &head.headers)
 }
 
-/// [`entity`] of an answer with this status and these fields.
+/// Like [`entity`], for a response with this status and these header fields.
 pub(super) fn entity_of(
     status: StatusCode,
     headers: &http::HeaderMap,
@@ -80,7 +80,7 @@ pub(super) fn entity_of(
     Some((span, etag))
 }
 
-/// Parses `bytes 5-9/10` (RFC 9110 section 14.4).
+/// Parses a value such as `bytes 5-9/10` (RFC 9110 section 14.4).
 fn content_range(text: &str) -> Option<Span> {
     let (range, total) = text.strip_prefix("bytes ")?.split_once('/')?;
     let (first, last) = range.split_once('-')?;
@@ -92,7 +92,7 @@ fn content_range(text: &str) -> Option<Span> {
     (span.next < span.end && span.end <= span.total).then_some(span)
 }
 
-/// Parses digits only: `parse` alone would accept a sign.
+/// Parses a number that consists of digits only; `parse` alone would accept a sign.
 fn number(text: &str) -> Option<u64> {
     let is_number = text.bytes().all(|byte| byte.is_ascii_digit());
     text.parse().ok().filter(|_| is_number)

@@ -1,8 +1,9 @@
-//! Whether OSS is still there, while an answer takes long.
+//! Checks whether OSS is still reachable while a request waits for its response.
 //!
-//! A network that drops everything leaves connections open, so a request on a reused connection could wait
-//! for its whole timeout. While it waits, a connect from here shows whether its address, or, with several
-//! endpoints, its host, still accepts connections. If not, the request is sent somewhere else.
+//! A network that drops all packets leaves connections open, so a request on a reused connection could wait
+//! for its whole timeout. While the request waits, this module opens a second connection to check whether
+//! the address still accepts connections. With several endpoints, it checks the host with all its
+//! addresses. If the check fails, the request is sent elsewhere.
 
 use std::future::Future;
 use std::pin::Pin;
@@ -16,31 +17,31 @@ use crate::origin::endpoint::readiness;
 use crate::origin::link::host::Host;
 use crate::origin::tiers::group::Tiers;
 
-/// How long a request waits for its answer before the first check. Most answers begin within a tenth of
-/// it.
+/// How long a request waits for its response before the first check. Most responses begin within a tenth of
+/// this time.
 pub(super) const FIRST_CHECK: Duration = Duration::from_secs(1);
-/// The pause between two checks.
+/// The pause between two checks of one request.
 pub(super) const NEXT_CHECK: Duration = Duration::from_millis(500);
-/// A connection that the address has accepted within this time, and while the request was waiting, makes a
-/// check unnecessary.
+/// No check is necessary if the address has accepted another connection within this time while the request
+/// was waiting.
 const TRUSTED: Duration = Duration::from_secs(2);
 
-/// The running check; true when OSS is still there.
+/// A running check. It returns true if OSS is still reachable.
 pub(super) type Check<'a> = Pin<Box<dyn Future<Output = bool> + Send + 'a>>;
 
-/// What is checked.
+/// The target of the liveness check.
 #[derive(Clone, Copy, Debug)]
 pub(super) enum Liveness<'a> {
-    /// Nothing: the request cannot be sent again.
+    /// Nothing is checked, because the request cannot be sent again.
     NotChecked,
-    /// The address of the connection.
+    /// Only the address of the connection is checked.
     Address {
         /// The host that the address belongs to.
         host: &'a Host,
     },
-    /// The host of this tier, with all its addresses.
+    /// The host of this tier is checked, with all its addresses.
     Host {
-        /// The hosts that stand in for each other.
+        /// The hosts of the bucket, best first.
         tiers: &'a Tiers,
         /// The tier that the request was sent to.
         tier: usize,
@@ -48,7 +49,7 @@ pub(super) enum Liveness<'a> {
 }
 
 impl<'a> Liveness<'a> {
-    /// The host where another one stands by, else the address.
+    /// Selects the whole host if another tier can replace it, otherwise only the address.
     pub(super) fn of(tiers: &'a Tiers, tier: usize) -> Self {
         if tiers.has_alternatives() {
             Self::Host { tiers, tier }
@@ -59,7 +60,7 @@ impl<'a> Liveness<'a> {
         }
     }
 
-    /// When the first check is due, after the end of the request; `None` without checks.
+    /// Returns the time of the first check, measured from the end of the request; `None` without checks.
     pub(super) fn first_check(self) -> Option<Duration> {
         match self {
             Self::NotChecked => None,
@@ -67,19 +68,20 @@ impl<'a> Liveness<'a> {
         }
     }
 
-    /// Starts a check for a request that has waited for its answer from `address` since `began`; `None`
-    /// when none is necessary.
+    /// Starts a check for a request that has waited for its response from `address` since `began`. Returns
+    /// `None` if no check is necessary.
     pub(super) fn check(self, address: &Arc<Address>, began: Instant) -> Option<Check<'a>> {
         let now = Instant::now();
         let waited = now.saturating_duration_since(began);
         if address.has_accepted(now, TRUSTED.min(waited)) {
             return None;
         }
-        // Boxed: a check is rare, and its state must not be part of every request's future.
+        // Boxed, because a check is rare and its state must not be part of every request's future.
         match self {
             Self::NotChecked => None,
             Self::Address { host } => {
-                // The other addresses may have gone silent as well: readiness probes all of them.
+                // The other addresses may be unreachable too, so the readiness check must probe all of
+                // them.
                 host.addresses.suspect();
                 Some(Box::pin(readiness::accepts(Arc::clone(address))))
             }

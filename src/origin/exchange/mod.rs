@@ -1,16 +1,18 @@
-//! One request and its answer: from the request of a client to an answer that can be passed on.
+//! One request and its response: sends a client's request to OSS and returns a response that can be passed
+//! on.
 //!
-//! - [`rewrite`]: pure: which bucket a request is for, and the target OSS is sent. [`locate`]: the same for
-//!   requests that may be for the service itself.
-//! - `outgoing`: a request made ready for OSS.
-//! - `attempt`: one request and the head of its answer on one connection, with its deadlines.
-//! - `liveness`: whether the address or the host still accepts connections, while an answer takes long.
-//! - [`repeat`]: pure: whether a request is sent again.
-//! - `answer_head`, `deliver`: checks of an answer, and its way to the client.
-//! - [`watch`], `probe`: whether the endpoints can be reached, for readiness.
-//! - `download`, `resume`, `entity`: the body of an answer, and how it continues when it breaks.
+//! - [`rewrite`]: the bucket of a request, and the target that is sent to OSS. No I/O.
+//! - [`locate`]: the same for requests that may be for the service itself. No I/O.
+//! - `outgoing`: conversion of a client's request into the request for OSS.
+//! - `attempt`: one request and the head of its response on one connection, with the deadlines.
+//! - `liveness`: checks whether the address or the host still accepts connections while a response takes
+//!   long.
+//! - [`repeat`]: the rule that decides whether a request is sent again. No I/O.
+//! - `answer_head`, `deliver`: checks of a response, and its conversion into the response for the client.
+//! - [`watch`], `probe`: reachability checks of the endpoints, for readiness.
+//! - `download`, `resume`, `entity`: the body of a response, and its continuation after a connection error.
 //!
-//! The highest of the rooms of `origin`; uses all others.
+//! This is the highest layer of `origin`. It uses the other three modules.
 
 mod answer_head;
 pub(crate) mod attempt;
@@ -41,7 +43,7 @@ use crate::origin::exchange::locate::Service;
 use crate::origin::exchange::outgoing::Outgoing;
 use crate::origin::exchange::repeat::{Attempted, BodyState, Decision, RequestKind};
 use crate::origin::exchange::rewrite::{Destination, Rewrite};
-use crate::origin::link::connection::{Acceptable, Age};
+use crate::origin::link::reuse::{Acceptable, Age};
 use crate::origin::tiers::buckets::BucketTable;
 use crate::origin::tiers::choice::{self, Chosen};
 use crate::origin::tiers::signed_host::{Scheme, SignedHost};
@@ -64,7 +66,7 @@ pub struct HeadToSend<'a> {
     pub scheme: Scheme,
 }
 
-/// How the requests of one route are exchanged with OSS.
+/// The settings for exchanging the requests of one route with OSS.
 #[derive(Debug)]
 pub(crate) struct Exchange {
     rewrite: Rewrite,
@@ -75,7 +77,7 @@ pub(crate) struct Exchange {
 }
 
 impl Exchange {
-    /// Joins the settings of a route.
+    /// Combines the settings of a route.
     #[must_use]
     pub(crate) fn new(
         rewrite: Rewrite,
@@ -91,17 +93,18 @@ impl Exchange {
         }
     }
 
-    /// The buckets of the route.
+    /// Returns the buckets of the route.
     #[must_use]
     pub(crate) fn buckets(&self) -> &BucketTable {
         &self.buckets
     }
 
-    /// Where `request` would be sent.
+    /// Returns the destination to which `request` would be sent.
     ///
     /// # Errors
     ///
-    /// [`Error::NoSuchBucket`], [`Error::NoBucket`] and [`Error::SignatureBoundToHost`].
+    /// [`Error::NoSuchBucket`] if the bucket is not served, [`Error::NoBucket`] if the request names none,
+    /// [`Error::SignatureBoundToHost`] if its signature is for another host.
     pub(crate) fn destination(&self, request: &HeadToSend<'_>) -> Result<Destination, Error> {
         let located = locate::locate(
             &self.rewrite,
@@ -124,11 +127,11 @@ impl Exchange {
         })
     }
 
-    /// Sends a request to OSS and returns the answer for the client.
+    /// Sends a request to OSS and returns the response for the client.
     ///
     /// # Errors
     ///
-    /// Any [`Error`].
+    /// Any [`Error`]: OSS could not be reached, did not respond, or its response cannot be passed on.
     pub(crate) async fn forward(
         &self,
         request: Received,
@@ -159,7 +162,8 @@ impl Exchange {
         )
     }
 
-    /// Sends a request until an answer begins or [`repeat::decide`] stops.
+    /// Sends a request, repeatedly if necessary, until a response begins or [`repeat::decide`] returns
+    /// `Stop`.
     async fn send(
         &self,
         outgoing: &mut Outgoing,
@@ -173,7 +177,8 @@ impl Exchange {
             let acceptable = match (attempts, kind) {
                 (0, RequestKind::Read) => Acceptable::Any,
                 (0, RequestKind::Idempotent) if outgoing.upload.is_none() => Acceptable::Any,
-                // A request that cannot be sent twice must not be lost on a closed connection.
+                // The peer may just have closed an idle connection. A request that cannot be sent twice
+                // must not be lost this way.
                 (0, RequestKind::Idempotent | RequestKind::Once) => Acceptable::ConfirmedOpen,
                 (_, _) => Acceptable::New,
             };
@@ -247,7 +252,8 @@ impl Exchange {
             }
             attempts += 1;
         }
-        // Not reached: each round begins with a head, and a decision to repeat leaves one.
+        // Never reached: the first round has a head, and a decision to send again provides one for the next
+        // round.
         Err(Error::Busy)
     }
 }

@@ -1,6 +1,7 @@
-//! A client's request made ready for OSS, before a connection is chosen for it.
+//! Converts a client's request into the request for OSS, before a connection is chosen.
 //!
-//! HTTP/2 requests become HTTP/1.1 here. Path, query and header values stay the bytes of the client.
+//! HTTP/2 requests are converted to HTTP/1.1. The bytes of path, query and header values are unchanged,
+//! apart from the route's rewriting.
 
 use std::sync::Arc;
 
@@ -18,22 +19,22 @@ use crate::origin::exchange::rewrite::Rewrite;
 use crate::origin::link::upload::{Gate, Retention, Upload, UploadBody};
 use crate::origin::tiers::buckets::{Bucket, BucketTable};
 
-/// A request made ready for OSS.
+/// A request in the form in which it is sent to OSS.
 pub(super) struct Outgoing {
-    /// What sending it twice can do.
+    /// Whether the request is safe to send twice; see [`RequestKind`].
     pub(crate) kind: RequestKind,
-    /// The head; the first attempt takes it.
+    /// The head of the request. The first attempt takes it.
     pub(crate) head: Option<http::request::Parts>,
-    /// The body; `None` when there is none.
+    /// The body of the request; `None` if there is none.
     pub(crate) upload: Option<Arc<Upload>>,
-    /// The bucket it is for.
+    /// The bucket of the request.
     pub(crate) bucket: Bucket,
-    /// Path and query as received.
+    /// The path and query as received from the client.
     pub(crate) received: Option<PathAndQuery>,
 }
 
 impl Outgoing {
-    /// Joins `head` and the body. A held body is released when OSS sends `100 Continue`.
+    /// Combines `head` with the body. A held body is released when OSS sends `100 Continue`.
     pub(super) fn build(&self, head: http::request::Parts) -> http::Request<UploadBody> {
         let body = match &self.upload {
             None => UploadBody::Empty,
@@ -52,12 +53,12 @@ impl Outgoing {
     }
 }
 
-/// Makes `request` ready for the bucket it is for.
+/// Determines the bucket of `request`, and converts the request into the form in which it is sent to OSS.
 ///
 /// # Errors
 ///
-/// [`Error::NoSuchBucket`] and [`Error::NoBucket`]; [`Error::Rewrite`] when the rewritten target is not a
-/// valid one.
+/// [`Error::NoSuchBucket`] if the bucket is not served; [`Error::NoBucket`] if the request names none;
+/// [`Error::Rewrite`] if the rewritten target is not valid.
 pub(super) fn prepare(
     rewrite: &Rewrite,
     buckets: &BucketTable,
@@ -83,7 +84,7 @@ pub(super) fn prepare(
         (located.bucket, target)
     };
     let received = head.uri.path_and_query().cloned();
-    // A target without a path (`http://host`) means `/`; `PathAndQuery` writes it as an empty string.
+    // A target without a path (`http://host`) means `/`, but `PathAndQuery` writes it as an empty string.
     let target = target
         .or_else(|| received.clone())
         .filter(|target| target.as_str() != "/")
@@ -99,7 +100,7 @@ pub(super) fn prepare(
     head.extensions.clear();
     let is_read = head.method == Method::GET || head.method == Method::HEAD;
     if has_body && is_read && !head.headers.contains_key(header::CONTENT_LENGTH) {
-        // hyper sends no body with these methods unless a field announces one.
+        // hyper sends no body with these methods unless a header field announces one.
         let chunked = HeaderValue::from_static("chunked");
         head.headers.insert(header::TRANSFER_ENCODING, chunked);
     }
@@ -127,17 +128,17 @@ pub(super) fn prepare(
     })
 }
 
-/// Adds to the head of an HTTP/2 request what HTTP/1.1 needs.
+/// Adds the header fields that HTTP/1.1 requires to the head of an HTTP/2 request.
 fn from_http2(head: &mut http::request::Parts, has_body: bool) {
     let headers = &mut head.headers;
-    // In HTTP/2 the end of the stream means that there is no body. OSS rejects an upload without a length.
+    // In HTTP/2, the end of the stream indicates an empty body. OSS rejects an upload without a length.
     if !has_body
         && (head.method == Method::PUT || head.method == Method::POST)
         && !headers.contains_key(header::CONTENT_LENGTH)
     {
         headers.insert(header::CONTENT_LENGTH, HeaderValue::from_static("0"));
     }
-    // Several Cookie fields become one (RFC 9113 section 8.2.3).
+    // Several Cookie fields are joined into one (RFC 9113 section 8.2.3).
     let crumbs: Vec<&[u8]> = (headers.get_all(header::COOKIE).iter())
         .map(HeaderValue::as_bytes)
         .collect();

@@ -1,4 +1,4 @@
-//! A probe of one upstream address: everything that a request needs, without a client.
+//! A probe of one upstream address. It runs the same steps as a client's request.
 
 use std::sync::Arc;
 
@@ -12,17 +12,17 @@ use crate::origin::exchange::liveness::Liveness;
 use crate::origin::link::host::Host;
 use crate::origin::link::upload::UploadBody;
 
-/// Connects to `address`, with the TLS handshake of `host`. With a `path`, also sends a HEAD for it; every
-/// answer is good, since a refusal shows that OSS is there. The results are recorded in the health of the
-/// address.
-pub(crate) async fn probe(host: &Host, address: Arc<Address>, path: Option<&Uri>) {
+/// Connects to `address` and completes the TLS handshake of `host`. With a `path`, also sends a HEAD
+/// request for it. Any response counts as a success, because even a refusal shows that OSS is reachable.
+/// Returns whether all steps succeeded, and records the result in the health of the address.
+pub(crate) async fn probe(host: &Host, address: Arc<Address>, path: Option<&Uri>) -> bool {
     let deadline = Instant::now() + PROBE_TIMEOUT;
     let candidates = [Arc::clone(&address)];
     let connecting = host.connect_to(&candidates, PROBE_TIMEOUT, deadline);
     let Ok((mut connection, _)) = connecting.await else {
-        return;
+        return false;
     };
-    let Some(path) = path else { return };
+    let Some(path) = path else { return true };
     let mut headers = HeaderMap::new();
     host.put_host(&mut headers);
     let mut head = Request::new(()).into_parts().0;
@@ -37,7 +37,13 @@ pub(crate) async fn probe(host: &Host, address: Arc<Address>, path: Option<&Uri>
     let liveness = Liveness::NotChecked;
     let now = Instant::now();
     match attempt(&mut connection, request, None, deadlines, liveness, now).await {
-        Ok(_) => address.note_success(),
-        Err(failure) => address.note_break(Instant::now(), &failure.error),
+        Ok(_) => {
+            address.note_success();
+            true
+        }
+        Err(failure) => {
+            address.note_break(Instant::now(), &failure.error);
+            false
+        }
     }
 }

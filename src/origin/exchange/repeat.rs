@@ -1,44 +1,45 @@
-//! Whether a request is sent again. Pure; the table in the tests states the rule row by row.
+//! The rule that decides whether a request is sent again. No I/O; the table in the tests lists every case.
 //!
-//! A connect that fails is not decided here: nothing was sent, so any request goes on to the next address.
+//! A failed connect is not decided here: nothing was sent, so any request may use the next address.
 //!
-//! - A request of which nothing was written may be sent again, whatever its method.
-//! - A GET or HEAD may be sent again however its connection ended.
-//! - Any other idempotent request may be sent again when its connection ended, or its address vanished,
-//!   before the first byte of an answer.
-//! - Everything else is sent once: OSS may have acted on it.
+//! - A request of which no byte was written may be sent again, whatever its method.
+//! - A GET or HEAD request may be sent again, however its connection ended.
+//! - Any other idempotent request may be sent again if the connection ended, or its address became
+//!   unreachable, before the first byte of a response.
+//! - Every other request is sent once, because OSS may have acted on it.
 //!
-//! All of this only as long as the body can be sent from its beginning: there is none, nothing of it was
-//! read, or what was read is kept ([`retained`](crate::origin::link::retained)). A request has three
-//! attempts: addresses that move can break a reused connection and then a new one. Retries are limited to
-//! a fifth of the requests ([`pool`](crate::origin::link::pool)).
+//! In all cases the body must be repeatable: there is none, no byte of it was read, or all bytes read are
+//! kept ([`retained`](crate::origin::link::retained)). A request has up to three attempts, because
+//! addresses that move can break first a reused connection and then a new one. Retries are limited to a
+//! fifth of the requests ([`pool`](crate::origin::link::pool)).
 
 use http::{HeaderMap, Method};
 
 use crate::origin::link::upload::Upload;
 
-/// The most attempts of a request that can be sent twice.
+/// The maximum number of attempts of a request that may be sent twice.
 const ATTEMPTS: u32 = 3;
-/// The most attempts of any other request, when nothing of it was written.
+/// The maximum number of attempts of any other request, if no byte of it was written.
 const ONCE_ATTEMPTS: u32 = 2;
 
-/// With the value `true`, a second PUT of the same object fails although the first one has succeeded.
+/// A header field. With the value `true`, a second PUT of the same object fails even though the first
+/// succeeded.
 const FORBID_OVERWRITE: &str = "x-oss-forbid-overwrite";
 
-/// What sending a request twice can do.
+/// The effect of sending a request twice.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum RequestKind {
-    /// Nothing: a GET or HEAD without a body.
+    /// No effect: a GET or HEAD request without a body.
     Read,
-    /// The same as sending it once (RFC 9110 section 9.2.2).
+    /// The same effect as sending it once (RFC 9110 section 9.2.2).
     Idempotent,
-    /// Something else, as with POST.
+    /// Possibly a different effect, as with POST.
     Once,
 }
 
 impl RequestKind {
-    /// The kind of a request by its method. A PUT that must not overwrite an object is not idempotent: its
-    /// second attempt would meet the object of the first.
+    /// Returns the kind of a request. A PUT that must not overwrite an object is not idempotent: if the
+    /// first attempt created the object, the second one would fail because the object exists.
     #[must_use]
     pub(crate) fn of(method: &Method, headers: &HeaderMap, has_body: bool) -> Self {
         let forbids_overwrite = || {
@@ -57,17 +58,17 @@ impl RequestKind {
     }
 }
 
-/// Whether the body can be sent again.
+/// Whether the body of a request can be sent again.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum BodyState {
-    /// There is no body, nothing of it was read, or what was read is kept.
+    /// The request has no body, no byte of it was read, or all bytes read are kept.
     Repeatable,
-    /// A part was read and is not kept, or the client broke the body off.
+    /// A part of the body was read and is not kept, or the client's body ended early.
     Gone,
 }
 
 impl BodyState {
-    /// The state of the body of a request.
+    /// Returns the state of a request's body.
     #[must_use]
     pub(crate) fn of(upload: Option<&Upload>) -> Self {
         if upload.is_none_or(Upload::is_repeatable) {
@@ -78,45 +79,45 @@ impl BodyState {
     }
 }
 
-/// How an attempt ended without an answer.
+/// How an attempt without a response ended.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum End {
     /// hyper guarantees that no byte of the request was written.
     Unsent,
-    /// The connection ended, or its address is gone, before the first byte of an answer.
+    /// The connection ended, or its address became unreachable, before the first byte of a response.
     Silent,
-    /// The connection ended inside the head of an answer.
+    /// The connection ended inside the head of a response.
     Begun,
-    /// In a way that another connection does not help against: a timeout, an answer that is not HTTP.
+    /// An error that another connection would not fix: a timeout, or a response that is not HTTP.
     Final,
 }
 
-/// An attempt that failed.
+/// A failed attempt, with the data needed for the decision.
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct Attempted {
     /// The kind of the request.
     pub(crate) kind: RequestKind,
-    /// Whether its body can be sent again.
+    /// Whether the body of the request can be sent again.
     pub(crate) body: BodyState,
     /// How the attempt ended.
     pub(crate) end: End,
-    /// Attempts so far, this one included.
+    /// The number of attempts of this request, including the failed one.
     pub(crate) attempts: u32,
-    /// Whether the retry budget allows one more.
+    /// Whether the retry budget allows one more attempt.
     pub(crate) has_budget: bool,
 }
 
-/// What follows an attempt that failed.
+/// The consequence of a failed attempt.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Decision {
-    /// Another attempt, on a new connection.
+    /// The request is sent again, on a new connection.
     Again,
     /// The failure is reported to the client.
     Stop,
 }
 
-/// Whether the head of a request has to be copied before it is sent: for another attempt, or for the rest
-/// of a download that breaks.
+/// Whether the head of a request must be copied before it is sent. The copy is needed for another attempt,
+/// and for requesting the rest of a download after a connection error.
 #[must_use]
 pub(crate) fn needs_copy(kind: RequestKind) -> bool {
     match kind {
@@ -125,7 +126,7 @@ pub(crate) fn needs_copy(kind: RequestKind) -> bool {
     }
 }
 
-/// Whether a request is sent again after an attempt that failed.
+/// Decides whether a request is sent again after a failed attempt.
 #[must_use]
 pub(crate) fn decide(attempted: &Attempted) -> Decision {
     let Attempted {
@@ -158,7 +159,8 @@ pub(crate) fn decide(attempted: &Attempted) -> Decision {
 mod tests {
     use super::*;
 
-    /// One row of the rule: the request, its body, how the attempt ended, its number, and the decision.
+    /// One case of the rule: the request, its body, how the attempt ended, the number of attempts, and the
+    /// decision.
     type Row = (RequestKind, BodyState, End, u32, Decision);
 
     #[test]
@@ -168,28 +170,28 @@ mod tests {
         use End::{Begun, Final, Silent, Unsent};
         use RequestKind::{Idempotent, Once, Read};
         let rows: [Row; 20] = [
-            // GET and HEAD: however the connection ended, three attempts.
+            // GET and HEAD have three attempts, however the connection ended.
             (Read, Repeatable, Silent, 1, Again),
             (Read, Repeatable, Begun, 1, Again),
             (Read, Repeatable, Unsent, 1, Again),
             (Read, Repeatable, Begun, 2, Again),
             (Read, Repeatable, Silent, 3, Stop),
             (Read, Repeatable, Unsent, 3, Stop),
-            // PUT, DELETE and OPTIONS: when no answer has begun, three attempts.
+            // PUT, DELETE and OPTIONS have three attempts if no response has begun.
             (Idempotent, Repeatable, Silent, 1, Again),
             (Idempotent, Repeatable, Silent, 2, Again),
             (Idempotent, Repeatable, Silent, 3, Stop),
             (Idempotent, Repeatable, Begun, 1, Stop),
             (Idempotent, Repeatable, Unsent, 1, Again),
-            // POST: only when nothing was written.
+            // POST is sent again only if no byte was written.
             (Once, Repeatable, Silent, 1, Stop),
             (Once, Repeatable, Begun, 1, Stop),
             (Once, Repeatable, Unsent, 1, Again),
             (Once, Repeatable, Unsent, 2, Stop),
-            // A body of which a part is gone cannot be sent again.
+            // A body of which a part is no longer available cannot be sent again.
             (Idempotent, Gone, Silent, 1, Stop),
             (Idempotent, Gone, Unsent, 1, Stop),
-            // A timeout or an answer that is not HTTP would come again.
+            // A timeout or a response that is not HTTP would occur again.
             (Read, Repeatable, Final, 1, Stop),
             (Idempotent, Repeatable, Final, 1, Stop),
             (Once, Repeatable, Final, 1, Stop),

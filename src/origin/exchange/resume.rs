@@ -1,21 +1,23 @@
-//! Resumes a download that broke.
+//! Resumes a download after a connection error.
 //!
-//! When the answer to a GET breaks inside the body (reset, early end, silence), the rest is requested with
-//! `Range` and `If-Match` on another connection, to another address where there is one, and the client
-//! receives one body. This happens only where the bytes are certain to be the same ([`super::entity`]).
-//! The rest must be a 206 with the same tag, the same total and exactly the requested range; with any
-//! other answer the body stays broken, and a broken body never looks complete. Uploads are not resumed.
+//! If the response to a GET breaks inside the body (reset, early end, idle timeout), the rest is requested
+//! with `Range` and `If-Match` on another connection, and to another address if there is one. The client
+//! receives one uninterrupted body. A download is resumed only if the rest certainly belongs to the same
+//! entity ([`super::entity`]). The new response must be a 206 with the same tag, the same total and exactly
+//! the requested range. Otherwise the body ends with an error, so that it never looks complete. Uploads are
+//! not resumed.
 //!
-//! A client's V1 signature does not cover `Range` or `If-Match`, and a V4 signature only when it names
-//! them. With such a signature, or with one that has expired meanwhile, OSS refuses the rest and the body
-//! stays broken. The other conditions of the client are sent again: they held for this entity.
+//! A client's V1 signature does not cover `Range` or `If-Match`; a V4 signature covers them only if it
+//! names them. With such a V4 signature, or with an expired signature, OSS refuses the request for the rest
+//! and the body ends with an error. The other conditional header fields of the client are sent again,
+//! because they were true for this entity.
 //!
 //! # Cost
 //!
 //! The head of a request is copied before it is sent. On a reused connection a retry needs the copy in any
-//! case, so only the first GET on a new connection pays for it. The copy is kept until the answer ends,
-//! together with the client's read buffer of which it is a part, except for answers that came whole with
-//! their head.
+//! case, so resuming costs a copy only for the first GET on a new connection. The copy is kept until the
+//! end of the response. The client's read buffer, of which the copy is a part, stays in memory as long. If
+//! a response arrives completely with its head, the copy is dropped at once.
 
 use std::fmt;
 use std::future::Future;
@@ -34,58 +36,60 @@ use crate::origin::exchange::answer_head::check_framing;
 use crate::origin::exchange::attempt::{Deadlines, attempt};
 use crate::origin::exchange::entity::{Span, entity, entity_of, is_plain};
 use crate::origin::exchange::liveness::Liveness;
-use crate::origin::link::connection::{Acceptable, Connection};
+use crate::origin::link::connection::Connection;
 use crate::origin::link::host::Host;
+use crate::origin::link::reuse::Acceptable;
 use crate::origin::link::upload::UploadBody;
 use crate::origin::tiers::choice::{self, Chosen};
 use crate::origin::tiers::group::Tiers;
 
-/// The most attempts per download. Another connection does not help a download that breaks more often.
+/// The maximum number of attempts per download. If a download breaks more often, another connection does
+/// not help.
 const ATTEMPTS: u32 = 3;
 
-/// What is needed to request the rest of a download.
+/// The data needed to request the rest of a download.
 pub(super) struct ResumePlan {
     request: request::Parts,
     tiers: Arc<Tiers>,
-    /// The host that sends the body at present.
+    /// The host that currently sends the body.
     host: Arc<Host>,
-    /// The address that sends the body at present.
+    /// The address that currently sends the body.
     address: Arc<Address>,
     context: Arc<RequestContext>,
     deadlines: Deadlines,
     etag: HeaderValue,
-    /// The part that is missing.
+    /// The byte range that is still missing.
     span: Span,
-    /// Whether the whole object was requested, so that the rest reaches to its end.
+    /// Whether the whole object was requested, so that the rest extends to its end.
     is_whole: bool,
     attempts: u32,
-    /// The first missing byte at the last break.
+    /// The first missing byte at the previous connection error; `None` before the first one.
     broke_at: Option<u64>,
 }
 
-/// Where a download comes from, and the request it is for.
+/// The source of a download, and the context of its request.
 pub(super) struct DownloadSource<'a> {
     pub(crate) tiers: &'a Arc<Tiers>,
-    /// The host that sends the body.
+    /// The host that sends the body of the response.
     pub(crate) host: &'a Arc<Host>,
     pub(crate) address: &'a Arc<Address>,
     pub(crate) context: &'a Arc<RequestContext>,
     pub(crate) deadlines: Deadlines,
 }
 
-/// A running search for the rest; returns the plan, with the rest if OSS sent it.
+/// A running request for the rest. It returns the plan, and the rest if OSS sent it.
 pub(super) type Resuming = Pin<Box<dyn Future<Output = (Box<ResumePlan>, Option<Rest>)> + Send>>;
 
-/// The rest of a body, and the connection it is read from.
+/// The rest of a body, and the connection that it is read from.
 pub(super) type Rest = (Incoming, Connection);
 
-/// Why there is no rest.
+/// Why the rest could not be obtained.
 enum NoRest {
     /// No connection could be opened.
     Unreachable(Error),
-    /// The connection broke, or no answer began in time.
+    /// The connection broke, or no response began in time.
     Broke(Error),
-    /// The answer is not the rest.
+    /// The response with this status does not contain the requested rest.
     OtherAnswer(StatusCode),
 }
 
@@ -99,8 +103,8 @@ impl fmt::Display for NoRest {
 }
 
 impl ResumePlan {
-    /// Creates a plan for the answer to `request` that begins with `head` and has `length` bytes; `None`
-    /// when the answer must not be resumed.
+    /// Creates a plan for the response to `request` that has the head `head` and a body of `length` bytes.
+    /// Returns `None` if the response must not be resumed.
     pub(super) fn new(
         request: request::Parts,
         head: &response::Parts,
@@ -122,11 +126,12 @@ impl ResumePlan {
             address: Arc::clone(source.address),
             context: Arc::clone(source.context),
             deadlines: Deadlines {
-                // For the client this wait is a silence inside the body.
+                // The client receives nothing during this wait, so the wait is also limited by the idle
+                // timeout.
                 first_byte: source.deadlines.first_byte.min(idle),
                 idle,
             },
-            // Copied: the original would keep the whole read buffer of the head alive.
+            // Copied, because the original would keep the whole read buffer of the head in memory.
             etag: HeaderValue::from_bytes(etag.as_bytes()).ok()?,
             span,
             is_whole: head.status == StatusCode::OK,
@@ -143,21 +148,22 @@ impl ResumePlan {
             .saturating_add(u64::try_from(bytes).unwrap_or(u64::MAX));
     }
 
-    /// Whether bytes are missing.
+    /// Whether a part of the body is missing.
     pub(super) fn is_short(&self) -> bool {
         self.span.next < self.span.end
     }
 
-    /// The id of the host that sends the body.
+    /// Returns the id of the host that sends the body.
     pub(super) fn host_id(&self) -> u64 {
         self.host.id
     }
 
-    /// Starts to request the rest after a break. `None` when the download stays broken.
+    /// Starts to request the rest after a connection error. Returns `None` if the download cannot be
+    /// resumed.
     pub(super) fn resume(mut self: Box<Self>, now: Instant) -> Option<Resuming> {
         self.address
             .note_break(now, "connection broke inside an answer");
-        // After two breaks at the same byte, the connection is not the cause.
+        // After two errors at the same byte, the connection is not the cause.
         let is_stuck = self.broke_at.replace(self.span.next) == Some(self.span.next);
         if is_stuck || !self.is_short() || self.attempts >= ATTEMPTS {
             return None;
@@ -169,8 +175,8 @@ impl ResumePlan {
     }
 
     async fn find(&mut self) -> Option<Rest> {
-        // The first attempt takes nothing from the retry budget: it transfers only the missing part, and an
-        // address that dies breaks all its downloads at once.
+        // The first attempt does not use the retry budget. It transfers only the missing part, and an
+        // address that fails breaks all its downloads at once.
         while self.attempts < ATTEMPTS && (self.attempts == 0 || self.host.take_retry()) {
             self.attempts += 1;
             let broken = self.address.socket;
@@ -230,7 +236,7 @@ impl ResumePlan {
         }
     }
 
-    /// The head of the request for the missing part.
+    /// Returns the head of the request for the missing part.
     fn head(&self) -> Result<request::Parts, Error> {
         let mut head = self.request.clone();
         let Span { next, end, .. } = self.span;
@@ -242,12 +248,12 @@ impl ResumePlan {
         let range = HeaderValue::try_from(range).map_err(|error| Error::Rewrite(error.into()))?;
         head.headers.insert(header::RANGE, range);
         head.headers.insert(header::IF_MATCH, self.etag.clone());
-        // A condition that does not hold would return the whole object.
+        // If the condition of `If-Range` were false, OSS would return the whole object.
         head.headers.remove(header::IF_RANGE);
         Ok(head)
     }
 
-    /// Whether `answer` holds exactly the missing part.
+    /// Whether `answer` contains exactly the missing part.
     fn is_rest(&self, answer: &http::Response<Incoming>) -> bool {
         let length = http_body::Body::size_hint(answer.body()).exact();
         answer.status() == StatusCode::PARTIAL_CONTENT

@@ -1,8 +1,8 @@
-//! Which bucket a request is for, and the target that OSS is sent. Pure.
+//! Determines the bucket of a request and the target that is sent to OSS. No I/O.
 //!
-//! The rules are those of path style, virtual-host style and bare IP. A bucket is always one that the
-//! config permits. Path and query stay the bytes of the client, apart from the route's path, which may be
-//! removed in front, and a prefix, which may be added.
+//! The module implements path style, virtual-host style and requests to a bare IP address. It returns only
+//! buckets that the config permits. The bytes of path and query are unchanged, except that the route's path
+//! may be removed at the front and a prefix may be added.
 
 use std::borrow::Cow;
 use std::fmt;
@@ -11,40 +11,40 @@ use crate::config::{Addressing, BucketPattern, Buckets};
 use crate::origin::error::Error;
 use crate::oss::addressing::{PathRest, is_bucket_name, label_before, split_path_style};
 
-/// How a route's requests are rewritten.
+/// The rewriting rules of a route.
 #[derive(Clone, Debug)]
 pub(crate) struct Rewrite {
     /// The buckets that the route serves.
     pub(crate) buckets: Buckets,
     /// The suffixes of the route's wildcard hosts: `oss.example.com` for `*.oss.example.com`.
     pub(crate) suffixes: Vec<String>,
-    /// The style of the target that OSS is sent.
+    /// The addressing style of the target that is sent to OSS.
     pub(crate) addressing: Addressing,
-    /// Added in front of every key; may be empty.
+    /// The prefix that is added to every key; may be empty.
     pub(crate) prefix: String,
-    /// The route's path, when it is removed.
+    /// The route's path, if it is removed from the target.
     pub(crate) strip: Option<String>,
 }
 
-/// The bucket and the target of a request.
+/// The rewritten request: its bucket and target.
 #[derive(Debug, PartialEq, Eq)]
 pub(crate) struct Mapped<'a> {
-    /// The bucket.
+    /// The bucket of the request.
     pub(crate) bucket: Cow<'a, str>,
-    /// Path and query for OSS; borrowed when they are those of the client.
+    /// The path and query for OSS; borrowed if they equal the client's.
     pub(crate) target: Cow<'a, str>,
 }
 
-/// Where a request would be sent.
+/// The destination to which a request would be sent.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Destination {
-    /// The bucket. `None` stands for the service itself.
+    /// The bucket of the request. `None` stands for the service itself.
     pub bucket: Option<String>,
-    /// The name of the endpoint's host.
+    /// The host name of the endpoint.
     pub endpoint: String,
-    /// The `Host` that OSS is sent.
+    /// The `Host` header that is sent to OSS.
     pub host: String,
-    /// Path and query that OSS is sent.
+    /// The path and query that are sent to OSS.
     pub target: String,
 }
 
@@ -63,13 +63,13 @@ impl fmt::Display for Destination {
 }
 
 impl Rewrite {
-    /// Maps a request with path and query `target`. `host` returns its host without port; it is called
-    /// only where the host can name the bucket.
+    /// Maps a request with the path and query `target`. `host` returns the request's host name without the
+    /// port. It is called only if the host name can select the bucket.
     ///
     /// # Errors
     ///
-    /// [`Error::NoSuchBucket`] for a bucket the route does not serve, [`Error::NoBucket`] when the
-    /// request names none.
+    /// [`Error::NoSuchBucket`] if the route does not serve the bucket, [`Error::NoBucket`] if the request
+    /// names none.
     pub(crate) fn map<'a>(
         &'a self,
         host: impl FnOnce() -> &'a str,
@@ -107,9 +107,8 @@ impl Rewrite {
         Ok(Mapped { bucket, target })
     }
 
-    /// Returns the path at which a client reaches the path `location` of OSS: the inverse of
-    /// [`Rewrite::map`], for an answer to a request for `received`. `None` when the client cannot reach
-    /// it.
+    /// Returns the path at which a client reaches the OSS path `location`, or `None` if no client path
+    /// leads there. This is the inverse of [`Rewrite::map`] for the response to a request for `received`.
     #[must_use]
     pub(crate) fn unmap(&self, bucket: &str, location: &str, received: &str) -> Option<String> {
         let rest = match self.addressing {
@@ -118,7 +117,7 @@ impl Rewrite {
         };
         let key = rest.strip_prefix('/')?.strip_prefix(self.prefix.as_str())?;
         let front = self.strip.as_deref().unwrap_or("/").trim_end_matches('/');
-        // In path style the path of the client begins with the bucket.
+        // In path style the client's path begins with the bucket.
         let inside = received.strip_prefix(front)?.strip_prefix('/')?;
         let is_in_path = matches!(self.buckets, Buckets::Many(_))
             && inside
@@ -153,7 +152,7 @@ impl Rewrite {
                 Err(Error::NoSuchBucket)
             };
         }
-        // The rest must outlive `target`, which is owned only after an unusual strip.
+        // The rest must outlive `target`, which is owned only if a slash had to be added after the strip.
         let (bucket, rest) = match target {
             Cow::Borrowed(target) => {
                 let (bucket, rest) = split_path_style(target).ok_or(Error::NoBucket)?;
@@ -225,8 +224,8 @@ mod tests {
             .map_err(|error| error.kind())
     }
 
-    /// The rewriting table of the OSS documentation, row by row. Rows 11 and 12 (a bound domain) equal row
-    /// 1 here: the domain only changes the Host that OSS is sent.
+    /// The cases of the rewriting table in the OSS documentation. Row 12 is omitted: rows 11 and 12 (a
+    /// bound domain) equal row 1 here, because the domain only changes the `Host` that is sent to OSS.
     #[test]
     fn every_style_leads_to_the_bucket_and_keeps_the_bytes() {
         let ok = |bucket: &str, target: &str| Ok((bucket.to_owned(), target.to_owned()));

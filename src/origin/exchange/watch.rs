@@ -1,7 +1,8 @@
-//! Watches whether the endpoints can be reached, and probes them where requests do not show it.
+//! Monitors whether the endpoints are reachable, and probes them when requests do not show it.
 //!
-//! A host is probed while it is unreachable, when requests suspect it, and every `interval` if one is set.
-//! All its addresses are probed at the same time, so that one that drops everything delays no other.
+//! A host is probed while it is unreachable, when requests report that it may be unreachable, and every
+//! `interval` if one is set. All its addresses are probed at the same time, so that an address that drops
+//! all packets delays no other.
 
 use std::collections::{HashMap, HashSet};
 use std::sync::Arc;
@@ -15,33 +16,38 @@ use crate::origin::endpoint::readiness::{self, Reachability};
 use crate::origin::exchange::probe::probe;
 use crate::origin::link::host::Host;
 
-/// The pause between two evaluations.
+/// The pause between two evaluations of all hosts.
 const ROUND: Duration = Duration::from_millis(250);
-/// The pause between two probes of a host that is unreachable.
+/// The first pause between two probes of an unreachable host.
 const AGAIN: Duration = Duration::from_millis(500);
-/// The longest such pause while other hosts are reachable: it doubles with each probe.
+/// The maximum pause between two probes of an unreachable host. While other hosts are reachable, the pause
+/// doubles with each probe.
 const AGAIN_LONGEST: Duration = Duration::from_secs(10);
-/// The most hosts that are probed at the same time: with thousands of routes, all may be unreachable.
+/// How long a start waits for the first reachable host before it reports that there is none.
+const SETTLING: Duration = Duration::from_secs(1);
+/// The maximum number of hosts probed at the same time. With thousands of routes, all hosts may be
+/// unreachable.
 const PARALLEL: usize = 256;
 
-/// What a probe consists of, and how often reachable hosts are probed.
+/// The probe settings: the steps of a probe, and how often reachable hosts are probed.
 #[derive(Clone, Debug, Default)]
 pub(crate) struct Probing {
-    /// The pause between two probes of a reachable host; zero: none.
+    /// The pause between two probes of a reachable host. Zero: reachable hosts are not probed.
     pub(crate) interval: Duration,
-    /// The path of a HEAD that OSS has to answer; `None`: a probe ends with the TLS handshake.
+    /// The path of the HEAD request to which OSS must respond. `None`: a probe ends after the TLS
+    /// handshake.
     pub(crate) path: Option<Uri>,
 }
 
-/// When one host is probed next.
+/// The data that determines when one host is probed next.
 struct Schedule {
     is_running: bool,
     last: Instant,
     pause: Duration,
 }
 
-/// Evaluates the hosts in rounds and calls `report` after each. Runs for ever; dropping the future stops
-/// all probes.
+/// Evaluates the hosts repeatedly and calls `report` after each evaluation. Never returns; dropping the
+/// future stops all probes.
 pub(crate) async fn watch(
     hosts: impl Fn() -> Vec<Arc<Host>>,
     probing: Probing,
@@ -50,7 +56,7 @@ pub(crate) async fn watch(
     let began = Instant::now();
     let mut schedules: HashMap<u64, Schedule> = HashMap::new();
     let mut probes = JoinSet::new();
-    let mut is_fit = false;
+    let (mut is_fit, mut has_settled) = (false, false);
     loop {
         let hosts = hosts();
         let now = Instant::now();
@@ -75,7 +81,7 @@ pub(crate) async fn watch(
             let ids: HashSet<u64> = hosts.iter().map(|host| host.id).collect();
             schedules.retain(|id, _| ids.contains(id));
         }
-        // A probe that ends may change the result; it is evaluated at once.
+        // A finished probe may change the result, so the hosts are evaluated at once.
         if let Ok(Some(ended)) = tokio::time::timeout(ROUND, probes.join_next()).await
             && let Ok(id) = ended
             && let Some(schedule) = schedules.get_mut(&id)
@@ -86,7 +92,10 @@ pub(crate) async fn watch(
         }
         let found = evaluate(&hosts);
         is_fit = found.is_fit;
-        report(found);
+        has_settled |= is_fit || began.elapsed() >= SETTLING;
+        if has_settled {
+            report(found);
+        }
     }
 }
 
@@ -107,7 +116,7 @@ impl Schedule {
     }
 }
 
-/// Probes every host once, then evaluates them.
+/// Probes every host once, then evaluates all hosts.
 pub(crate) async fn prove(hosts: &[Arc<Host>], path: Option<&Uri>) -> Reachability {
     let mut probes = JoinSet::new();
     for host in hosts {
@@ -125,13 +134,19 @@ fn evaluate(hosts: &[Arc<Host>]) -> Reachability {
     readiness::evaluate(sets, Instant::now())
 }
 
-/// Probes all addresses of a host; returns its id.
+/// Probes all addresses of a host and returns the host's id.
 async fn probe_host(host: Arc<Host>, path: Option<Uri>) -> u64 {
     let mut probes = JoinSet::new();
     for address in host.addresses.snapshot().addresses() {
         let (host, address, path) = (Arc::clone(&host), Arc::clone(address), path.clone());
         probes.spawn(async move { probe(&host, address, path.as_ref()).await });
     }
-    while probes.join_next().await.is_some() {}
+    let mut has_answer = false;
+    while let Some(probed) = probes.join_next().await {
+        has_answer |= probed.unwrap_or(false);
+    }
+    if path.is_some() {
+        host.addresses.set_silent(!has_answer);
+    }
     host.id
 }

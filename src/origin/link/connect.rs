@@ -1,10 +1,10 @@
-//! A new upstream connection: TCP and TLS to one of several addresses, in staggered attempts.
+//! Opens an upstream connection: TCP and TLS to one of several addresses, in staggered attempts.
 //!
-//! The first attempt goes to the first candidate. After every 250 ms without success another attempt
-//! starts, at most three at a time; an attempt that fails is replaced at once; the first to succeed wins.
-//! An attempt that failed, or that a later one overtook, counts as a failure of its address. Each attempt
-//! has the whole connect timeout. No attempt starts after the connect timeout, or after one second if that
-//! is more.
+//! The first attempt uses the first candidate. After every 250 ms without success another attempt starts,
+//! with at most three in parallel. A failed attempt is replaced at once. The first successful attempt wins.
+//! An attempt that failed, or that a later attempt overtook, counts as a failure of its address. Each
+//! attempt may use the whole connect timeout. No attempt starts after the connect timeout or one second,
+//! whichever is longer.
 
 use std::io;
 use std::sync::Arc;
@@ -16,45 +16,47 @@ use tokio::sync::OwnedSemaphorePermit;
 use tokio::task::JoinSet;
 use tokio::time::Instant;
 
+use crate::net::stream::MaybeTls;
 use crate::origin::endpoint::address_health::Address;
 use crate::origin::error::Error;
-use crate::origin::link::socket::{Stream, UpstreamSocket};
+use crate::origin::link::socket::UpstreamSocket;
 use crate::origin::link::tls::Tls;
 
-/// The wait before another address is tried as well. Inside a region a connect takes about a millisecond,
-/// so an address that takes this long is very likely dead. A much shorter wait would double the connects
-/// to a distant endpoint.
+/// The wait before another address is tried in parallel. Inside a region a connect takes about a
+/// millisecond, so an address that takes this long is very likely dead. A much shorter wait would double
+/// the number of connects to a distant endpoint.
 const STAGGER: Duration = Duration::from_millis(250);
-/// The most addresses tried at a time. When three are silent, further ones are likely to be silent too.
+/// The maximum number of addresses tried in parallel. When three do not respond, further ones are unlikely
+/// to respond.
 const PARALLEL: usize = 3;
-/// Unacknowledged data ends a connection after this time. It is as long as a body may stall (the timeout
-/// `idle`), because the kernel also counts a receiver that has closed its window.
+/// A connection is closed when sent data is unacknowledged for this time. The value equals the default of
+/// the timeout `idle`, because the kernel also counts the time in which a receiver has closed its window.
 const USER_TIMEOUT: Duration = Duration::from_secs(60);
 
-/// A new connection and the time it took.
+/// A new connection, with the time that it took.
 #[derive(Debug)]
 pub(crate) struct Connected {
-    /// The socket.
+    /// The connected socket.
     pub(crate) socket: UpstreamSocket,
-    /// The address it leads to.
+    /// The address that the socket is connected to.
     pub(crate) address: Arc<Address>,
-    /// Its permit for the address, under `max_per_address`.
+    /// The permit for the address, under `max_per_address`.
     pub(crate) permit: Option<OwnedSemaphorePermit>,
-    /// The time of the TCP connect.
+    /// The duration of the TCP connect.
     pub(crate) connect: Duration,
-    /// The time of the TLS handshake.
+    /// The duration of the TLS handshake; zero without TLS.
     pub(crate) tls: Duration,
 }
 
 /// Connects to one of `candidates`, best first. Under `max_per_address`, addresses without a free permit
-/// are skipped; when all others fail, the function waits for a permit of a skipped one until `deadline`.
+/// are skipped. If all others fail, the function waits for a permit of a skipped address until `deadline`.
 ///
 /// Cancel-safe: dropping the future abandons all attempts.
 ///
 /// # Errors
 ///
-/// [`Error::ConnectRefused`], [`Error::ConnectTimeout`] or [`Error::Tls`] of the attempt that failed last,
-/// when none succeeded; [`Error::Busy`] when there was no permit, or no descriptor.
+/// If no attempt succeeded: [`Error::ConnectRefused`], [`Error::ConnectTimeout`] or [`Error::Tls`] of the
+/// attempt that failed last. [`Error::Busy`] if there was no permit, file descriptor or local port.
 pub(crate) async fn connect(
     candidates: &[Arc<Address>],
     tls: Option<&Tls>,
@@ -66,13 +68,13 @@ pub(crate) async fn connect(
         return attempt(Arc::clone(only), permit, tls.cloned(), timeout).await;
     }
     let begin = Instant::now();
-    // With a short timeout a few addresses are still tried.
+    // Even with a short timeout, a few addresses are tried.
     let patience = timeout.max(STAGGER * 4);
     let mut waiting = candidates.iter();
     let mut attempts = JoinSet::new();
     let mut started: Vec<(Arc<Address>, Instant)> = Vec::with_capacity(candidates.len());
     let mut last = Error::ConnectTimeout;
-    // An address that was skipped because it had no free permit.
+    // The last address that was skipped because it had no free permit.
     let mut full = None;
     loop {
         let has_time = begin.elapsed() < patience;
@@ -98,7 +100,7 @@ pub(crate) async fn connect(
         };
         match tokio::time::timeout(pause, attempts.join_next()).await {
             Err(_elapsed) => {}
-            // No attempt is running: the next round starts the next one.
+            // No attempt is running, so the next round starts one at once.
             Ok(None) if waiting.len() > 0 && begin.elapsed() < patience => {}
             Ok(None) => {
                 let Some(address) = full else {
@@ -134,8 +136,8 @@ async fn wait_for_permit(
     }
 }
 
-/// Counts as failed the attempts that began at least [`STAGGER`] ago and have not finished, although a
-/// later one has. Otherwise every later connect would wait for these addresses again.
+/// Records a failure for each attempt that has been running for at least [`STAGGER`] when a later attempt
+/// succeeds. Otherwise every later connect would wait for these addresses again.
 fn note_overtaken(started: &[(Arc<Address>, Instant)], winner: &Arc<Address>) {
     let now = Instant::now();
     for (address, since) in started {
@@ -180,14 +182,14 @@ async fn open(
     tune(&socket).map_err(Error::ConnectRefused)?;
     let connect = start.elapsed();
     let stream = match tls {
-        None => Stream::Plain(socket),
+        None => MaybeTls::Plain(socket),
         Some(tls) => {
             let stream = tls
                 .connector
                 .connect(tls.name, socket)
                 .await
                 .map_err(Error::Tls)?;
-            Stream::Tls(Box::new(stream))
+            MaybeTls::Tls(Box::new(stream))
         }
     };
     Ok(Connected {
@@ -203,7 +205,7 @@ fn tune(socket: &TcpStream) -> io::Result<()> {
     socket.set_nodelay(true)?;
     let socket = SockRef::from(socket);
     socket.set_tcp_user_timeout(Some(USER_TIMEOUT))?;
-    // Detects a silently dead peer of an idle connection within half a minute.
+    // Detects within half a minute that the peer of an idle connection has disappeared.
     let keepalive = TcpKeepalive::new()
         .with_time(Duration::from_secs(15))
         .with_interval(Duration::from_secs(5))

@@ -9,49 +9,29 @@ use tokio::time::Sleep;
 
 use crate::origin::endpoint::address_health::Address;
 use crate::origin::link::driver::Driver;
+use crate::origin::link::reuse::Age;
 use crate::origin::link::socket::SocketState;
 use crate::origin::link::upload::UploadBody;
 
-/// Which connections a request accepts.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) enum Acceptable {
-    /// An idle one, else a new one.
-    Any,
-    /// An idle one that the kernel confirms to be open, else a new one. For requests that cannot be sent
-    /// twice: the event loop may not have reported yet that the peer has closed the connection.
-    ConfirmedOpen,
-    /// A new one only.
-    New,
-}
-
-/// Whether a connection has carried a request before.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) enum Age {
-    /// This is its first request.
-    Fresh,
-    /// It comes from the pool; OSS may close it at any moment.
-    Reused,
-}
-
 /// One upstream connection that carries a request or can carry one.
 pub(crate) struct Connection {
-    /// The address it leads to.
+    /// The address that the connection leads to.
     pub(crate) address: Arc<Address>,
-    /// hyper's half that accepts requests.
+    /// The half of the hyper connection that accepts requests.
     pub(crate) sender: http1::SendRequest<UploadBody>,
-    /// hyper's half that reads and writes.
+    /// The half of the hyper connection that reads and writes.
     pub(crate) driver: Driver,
-    /// The state of its socket.
+    /// The state of the connection's socket.
     pub(crate) socket: Arc<SocketState>,
-    /// Whether it has carried a request before.
+    /// Whether the connection has carried an earlier request.
     pub(crate) age: Age,
-    /// Whether it must not be used for another request.
+    /// Whether the connection must not be used for another request.
     pub(crate) is_last: bool,
-    /// The timer for every deadline of every request on this connection. It is never moved forward for a
-    /// request: when it fires, its user checks whether a deadline has passed and sets it again. Arming a
-    /// timer for each request would cost more than the pool does.
+    /// The timer for every deadline of every request on this connection. A new request does not set it to a
+    /// later time. When it fires, its user checks whether a deadline has passed, and otherwise sets it
+    /// again. Setting a timer for each request would cost more than the pool does.
     pub(crate) timer: Pin<Box<Sleep>>,
-    /// Its permit under `max_per_address`.
+    /// The permit for the address, under `max_per_address`.
     pub(crate) permit: Option<OwnedSemaphorePermit>,
 }
 

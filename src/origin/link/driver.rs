@@ -1,11 +1,13 @@
-//! hyper's half of an upstream connection that reads and writes, polled by the user of the connection.
+//! Wraps the I/O half of a hyper client connection (`http1::Connection`). The request or response body that
+//! uses the connection polls it.
 //!
-//! The detour: hyper expects this half to run in a task of its own, and its channels wake that task after
-//! each message. Here the request that uses the connection polls both halves, so such a wake would poll a
-//! whole client connection for nothing. Therefore the driver has a waker of its own. It is muted while the
-//! user of the connection runs, except inside the driver itself: there a wake means that hyper or tokio
-//! stopped early and wants to be polled again. The wakes that remain are those of the socket and of
-//! request bodies. A client codec without tasks and channels would let us remove this.
+//! Why this wrapper exists: hyper expects the I/O half to run in its own task, and its channels wake that
+//! task after each message. In this crate, the request that uses the connection polls both halves, so such
+//! a wake would only poll the whole client connection once more, without effect. Therefore the driver has
+//! its own waker. The waker is muted while the user of the connection runs, except during a poll of the
+//! driver itself: such a wake means that hyper or tokio stopped early and must be polled again. The
+//! remaining wakes come from the socket and from request bodies. A client codec without tasks and channels
+//! would make this wrapper unnecessary.
 
 use std::future::Future;
 use std::pin::Pin;
@@ -21,9 +23,9 @@ use crate::origin::link::upload::UploadBody;
 
 type Inner = http1::Connection<TokioIo<UpstreamSocket>, UploadBody>;
 
-/// Forwards wakes to the task that uses the connection, unless it is muted.
+/// A waker that wakes the task that uses the connection, unless it is muted.
 struct MutableWaker {
-    /// Only one worker thread at a time locks it, so the lock is never contended.
+    /// The task to wake. Only one worker thread at a time locks it, so the lock is never contended.
     task: Mutex<Waker>,
     is_muted: AtomicBool,
 }
@@ -43,9 +45,9 @@ impl Wake for MutableWaker {
     }
 }
 
-/// Reads and writes for a connection. Muted until the connection is in use.
+/// The I/O half of a connection. Its wakes are muted until the connection is in use.
 pub(crate) struct Driver {
-    /// Boxed: it moves between the pool, the request and the body.
+    /// Boxed, because it moves between the pool, the request and the body.
     inner: Pin<Box<Inner>>,
     forwarding: Arc<MutableWaker>,
     waker: Waker,
@@ -58,7 +60,7 @@ impl std::fmt::Debug for Driver {
 }
 
 impl Driver {
-    /// Wraps hyper's half.
+    /// Wraps the I/O half of a hyper connection.
     #[must_use]
     pub(crate) fn new(inner: Inner) -> Self {
         let forwarding = Arc::new(MutableWaker {
@@ -72,18 +74,18 @@ impl Driver {
         }
     }
 
-    /// Polls once, without registering for later wakes. Whether the connection has ended.
+    /// Polls once with wakes muted. Returns whether the connection has ended.
     pub(crate) fn poll_idle(&mut self) -> bool {
         self.mute();
         self.poll()
     }
 
-    /// Suppresses wakes until the next use.
+    /// Mutes wakes until the next use of the connection.
     pub(crate) fn mute(&self) {
         self.forwarding.is_muted.store(true, Relaxed);
     }
 
-    /// Runs `act` on the other half with wakes suppressed, for a caller that uses the result at once.
+    /// Runs `act` on the other half with wakes muted. The caller must use the result at once.
     pub(crate) fn muted<R>(&mut self, act: impl FnOnce() -> R) -> R {
         self.mute();
         let result = act();
@@ -95,9 +97,9 @@ impl Driver {
         self.forwarding.is_muted.store(false, Relaxed);
     }
 
-    /// Begins one poll of the task of `cx`, which is woken for what happens after the poll. The caller
-    /// must use the other half while it holds the [`Turn`], and before its last [`Turn::poll`] or before
-    /// it returns with progress.
+    /// Starts one poll by the task of `cx`; events after the poll wake that task. While the caller holds
+    /// the [`Turn`], messages from the other half do not wake the task. Therefore the caller must use the
+    /// other half before its last [`Turn::poll`], which handles the messages, or return `Ready` afterwards.
     pub(crate) fn turn(&mut self, cx: &Context<'_>) -> Turn<'_> {
         self.mute();
         let mut task = self
@@ -114,17 +116,17 @@ impl Driver {
 
     fn poll(&mut self) -> bool {
         let mut cx = Context::from_waker(&self.waker);
-        // An error ends the connection as well; the channel of the request reports it.
+        // An error ends the connection too. The response channel reports it to the user.
         matches!(self.inner.as_mut().poll(&mut cx), Poll::Ready(_))
     }
 }
 
-/// One poll of the user of a [`Driver`]. Dropping it lets wakes through again.
+/// One poll by the user of a [`Driver`]. Dropping it unmutes wakes.
 #[derive(Debug)]
 pub(crate) struct Turn<'a>(&'a mut Driver);
 
 impl Turn<'_> {
-    /// Reads and writes as much as possible. Whether the connection has ended.
+    /// Reads and writes as much as possible. Returns whether the connection has ended.
     pub(crate) fn poll(&mut self) -> bool {
         self.0.unmute();
         let is_over = self.0.poll();

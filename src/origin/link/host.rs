@@ -1,7 +1,7 @@
-//! One host of OSS: its addresses, TLS name, `Host` and limits.
+//! One host of OSS: its addresses, TLS name, `Host` header and limits.
 //!
-//! All of that is fixed when the config is built; a request only selects a host. Therefore no part of a
-//! request can lead to another host.
+//! All these values are fixed when the config is built; a request only selects a host. Therefore no part of
+//! a request can lead to a host that the config does not permit.
 
 use std::pin::pin;
 use std::sync::Arc;
@@ -14,78 +14,75 @@ use hyper_util::rt::TokioIo;
 use tokio::time::Instant;
 
 use crate::http::context::RequestContext;
+use crate::net::TRANSFER_BUFFER;
 use crate::origin::endpoint::address_health::Address;
 use crate::origin::endpoint::addresses::AddressSet;
 use crate::origin::error::{DnsFailure, Error};
 use crate::origin::link::connect;
-use crate::origin::link::connection::{Acceptable, Age, Connection};
+use crate::origin::link::connection::Connection;
 use crate::origin::link::driver::Driver;
 use crate::origin::link::identity::{HostError, HostIdentity};
 use crate::origin::link::pool::{self, Limits};
+use crate::origin::link::reuse::{Acceptable, Age};
 use crate::origin::link::tls::Tls;
 
-/// The most bytes read or written at a time, which is also what a slow transfer keeps in memory. hyper's
-/// default of about 400 KiB costs an eighth less CPU on downloads of 1 MiB, and twice the memory of a
-/// slow client.
-const BUFFER: usize = 128 * 1024;
-
-/// The most header fields of an answer: those of an upload under a listener's default limit, and OSS's
-/// own.
+/// The maximum number of header fields in a response: as many as an upload may have under a listener's
+/// default limit, plus those that OSS adds.
 const ANSWER_FIELDS: usize = 256;
 
-/// How long a connect runs before DNS is asked whether the addresses have changed. Two addresses have been
-/// tried by then.
+/// If a connect takes longer than this, DNS is queried again in case the addresses have changed. By then,
+/// two addresses have been tried.
 const SLOW_CONNECT: Duration = Duration::from_millis(500);
 
-/// What to do when no address accepts a connection.
+/// The action to take when no address accepts a connection.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum IfUnreachable {
-    /// Ask DNS for new addresses, wait for them, and try those.
+    /// Query DNS for new addresses, wait for them, and try those.
     FollowDns,
-    /// Fail at once, because another host can be tried. DNS is asked in the background.
+    /// Fail immediately, because another host can be tried. A DNS query is started in the background.
     Fail,
 }
 
 /// One host of OSS, shared by all workers and by all routes with the same [`HostIdentity`].
 #[derive(Debug)]
 pub(crate) struct Host {
-    /// Identifies the host in the pool of each worker; never used twice in a process.
+    /// The key of the host in the pool of each worker, unique within the process.
     pub(crate) id: u64,
-    /// The host name for logs.
+    /// The host name, used in logs.
     pub(crate) endpoint: Arc<str>,
-    /// The `Host` sent to OSS.
+    /// The `Host` header sent to OSS.
     pub(crate) host: HeaderValue,
-    /// Its addresses.
+    /// The addresses of the host.
     pub(crate) addresses: Arc<AddressSet>,
-    /// TLS settings; `None` for plain HTTP.
+    /// The TLS settings; `None` for plain HTTP.
     pub(crate) tls: Option<Tls>,
-    /// The longest time for one connect, TLS handshake included.
+    /// The timeout of one connect, including its TLS handshake.
     pub(crate) connect_timeout: Duration,
-    /// Limits on idle connections.
+    /// The limits on idle connections.
     pub(crate) limits: Limits,
-    /// The region of the endpoint, where it is known.
+    /// The region of the endpoint, if it is known.
     pub(crate) region: Option<Box<str>>,
 }
 
-/// The time a new connection took.
+/// The time that a request spent on a new connection.
 struct Spent {
     wait: Duration,
     connect: Duration,
     tls: Duration,
 }
 
-/// The time of the steps of a connect.
+/// The duration of each step of a connect.
 pub(crate) struct ConnectTimes {
     connect: Duration,
     tls: Duration,
 }
 
 impl Host {
-    /// Creates the host of `identity`. `addresses` and `tls` are those of its name.
+    /// Creates the host of `identity`. `addresses` and `tls` must belong to the name of the identity.
     ///
     /// # Errors
     ///
-    /// [`HostError::BadHost`].
+    /// [`HostError::BadHost`] if the name is not valid in a `Host` header.
     pub(crate) fn new(
         identity: &HostIdentity,
         addresses: Arc<AddressSet>,
@@ -108,28 +105,30 @@ impl Host {
         })
     }
 
-    /// Sets the `Host` of a request to this host.
+    /// Sets the `Host` header of a request to this host.
     pub(crate) fn put_host(&self, headers: &mut HeaderMap) {
         headers.insert(header::HOST, self.host.clone());
     }
 
-    /// Whether the retry budget of this worker allows one more retry.
+    /// Whether the retry credit of this worker is sufficient for one more retry.
     pub(crate) fn has_retry_budget(&self) -> bool {
         pool::has_retry_budget(self.id)
     }
 
-    /// Takes the cost of one retry from the budget; false, and nothing taken, when it is used up.
+    /// Takes the cost of one retry from the credit. Returns false, without a change, if the credit is too
+    /// low.
     pub(crate) fn take_retry(&self) -> bool {
         pool::take_retry(self.id)
     }
 
-    /// Returns an idle connection if `acceptable` allows one and there is one; else a new connection.
+    /// Returns an idle connection if `acceptable` permits one and there is one; otherwise opens a new
+    /// connection.
     ///
     /// # Errors
     ///
-    /// [`Error::Dns`] when no address is known; [`Error::ConnectRefused`], [`Error::ConnectTimeout`] or
-    /// [`Error::Tls`] when no address accepts; [`Error::Busy`] under `max_per_address`, or without
-    /// descriptors; [`Error::Reset`] when the connection ends at once.
+    /// [`Error::Dns`] if no address is known; [`Error::ConnectRefused`], [`Error::ConnectTimeout`] or
+    /// [`Error::Tls`] if no address accepts a connection; [`Error::Busy`] if there is no permit under
+    /// `max_per_address`, or no file descriptor; [`Error::Reset`] if the connection ends at once.
     pub(crate) async fn connection(
         &self,
         context: &RequestContext,
@@ -147,7 +146,7 @@ impl Host {
         {
             return Ok(connection);
         }
-        // Boxed: connecting is rare, and its state must not be part of every request's future.
+        // Boxed, because connecting is rare and its state must not be part of every request's future.
         let connection = Box::pin(self.new_connection(context, if_unreachable)).await?;
         pool::follow(self.id, &self.addresses);
         Ok(connection)
@@ -175,17 +174,17 @@ impl Host {
                 Ok(connection)
             }
             Err(error) => {
-                // Debug only: the access line has the error, and under a pattern a client chooses the
-                // name.
+                // Debug level only, because the access log contains the error, and under a bucket pattern
+                // the client chooses the name.
                 tracing::debug!(endpoint = %self.endpoint, %error, "no upstream connection");
                 Err(error)
             }
         }
     }
 
-    /// Opens a connection. When the addresses do not accept, they may have moved since the last
-    /// resolution: DNS is asked once more, and new addresses are tried as well. Nothing has been sent by
-    /// then, so this is safe for any request.
+    /// Opens a connection. If the addresses do not accept connections, they may have changed since the last
+    /// resolution. In this case DNS is queried once more, and new addresses are tried too. This is safe for
+    /// any request, because nothing has been sent yet.
     async fn open_or_follow(&self, start: Instant) -> Result<(Connection, Spent), Error> {
         let used = AtomicU64::new(0);
         let mut first = pin!(self.open(start, &used));
@@ -228,19 +227,19 @@ impl Host {
         }
     }
 
-    /// Opens a connection to the host and closes it: whether the host can be reached.
+    /// Opens a connection to the host and closes it, to check whether the host is reachable.
     ///
     /// # Errors
     ///
-    /// As [`Host::connection`].
+    /// The same as [`Host::connection`].
     pub(crate) async fn probe(&self) -> Result<(), Error> {
         self.open(Instant::now(), &AtomicU64::new(0))
             .await
             .map(drop)
     }
 
-    /// Opens a new connection. `start` is when the request began to wait; `used` receives the generation
-    /// of the addresses that are tried.
+    /// Opens a new connection. `start` is the time at which the request began to wait. `used` is set to the
+    /// generation of the addresses that are tried.
     async fn open(&self, start: Instant, used: &AtomicU64) -> Result<(Connection, Spent), Error> {
         let deadline = Instant::now() + self.connect_timeout;
         if self.addresses.snapshot().addresses().is_empty() {
@@ -276,12 +275,12 @@ impl Host {
         Ok((connection, spent))
     }
 
-    /// Connects to one of `candidates`, best first, each within `timeout`. `deadline` limits the wait for a
-    /// permit under `max_per_address`.
+    /// Connects to one of `candidates`, best first, with `timeout` for each attempt. `deadline` limits the
+    /// wait for a permit under `max_per_address`.
     ///
     /// # Errors
     ///
-    /// As [`connect::connect`]; [`Error::Reset`] when the connection ends at once.
+    /// The same as [`connect::connect`]; [`Error::Reset`] if the connection ends at once.
     pub(crate) async fn connect_to(
         &self,
         candidates: &[Arc<Address>],
@@ -296,10 +295,11 @@ impl Host {
         };
         let socket = connected.socket.state();
         let (sender, driver) = http1::Builder::new()
-            // hyper's own limit is 100, and an object's metadata comes back in as many fields as it was
-            // uploaded with. Setting a limit makes hyper allocate per answer, about 300 instructions.
+            // hyper's default limit is 100. OSS returns the metadata of an object in as many header fields
+            // as it was uploaded with. With an explicit limit, hyper allocates per response, which costs
+            // about 300 instructions.
             .max_headers(ANSWER_FIELDS)
-            .max_buf_size(BUFFER)
+            .max_buf_size(TRANSFER_BUFFER)
             .handshake(TokioIo::new(connected.socket))
             .await
             .map_err(Error::Reset)?;
@@ -317,8 +317,8 @@ impl Host {
     }
 }
 
-/// Whether an error may mean that the addresses have moved. A TLS failure may as well: another host, with
-/// another certificate, may have got an address.
+/// Whether an error may mean that the addresses have changed. This includes TLS failures, because another
+/// host with another certificate may have taken over an address.
 fn may_have_moved(error: &Error) -> bool {
     matches!(
         error,
@@ -333,7 +333,7 @@ pub(in crate::origin) mod tests {
     use super::*;
     use crate::config::{Endpoint, EndpointHost, Pool};
 
-    /// A host that sends `name` as its `Host`.
+    /// Creates a host that sends `name` in its `Host` header.
     pub(in crate::origin) fn host(name: &str, region: Option<&str>) -> Host {
         let ip = Ipv4Addr::LOCALHOST.into();
         let identity = HostIdentity {

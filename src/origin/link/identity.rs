@@ -1,4 +1,4 @@
-//! What makes a host of OSS what it is, and so decides which routes share connections.
+//! The identity of an OSS host: two routes with equal identities share its connections.
 
 use std::fmt;
 use std::net::IpAddr;
@@ -11,37 +11,35 @@ use tokio_rustls::TlsConnector;
 use crate::config::{Endpoint, EndpointHost, Pool};
 use crate::origin::link::tls::{Tls, Trust};
 
-/// Everything that makes a host what it is. Two routes share a host, and with it connections, only when
-/// all of this is equal. A host takes nothing else from the config, so a key that is added there later
-/// cannot be forgotten here.
+/// The identity of a host. Two routes share a host and its connections only if all fields are equal. The
+/// fields are all config values that a host uses, so routes with different settings never share a host.
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
 pub(crate) struct HostIdentity {
-    /// The endpoint.
+    /// The endpoint of the host.
     pub(crate) endpoint: Endpoint,
-    /// The bucket, where it is part of the host name; `None` in path style, where one host serves all
-    /// buckets.
+    /// The bucket, if it is part of the host name. `None` in path style, where one host serves all buckets.
     pub(crate) bucket: Option<Box<str>>,
-    /// The `Host` sent to OSS. `None`: that of bucket and endpoint.
+    /// The `Host` header sent to OSS. `None`: derived from bucket and endpoint.
     pub(crate) host: Option<String>,
-    /// Trust and certificate name. `None`: plain HTTP.
+    /// The trusted certificates and the certificate name. `None`: plain HTTP.
     pub(crate) tls: Option<TlsIdentity>,
-    /// The longest time for one connect, TLS handshake included.
+    /// The timeout of one connect, including its TLS handshake.
     pub(crate) connect_timeout: Duration,
-    /// Limits on connections.
+    /// The limits on connections.
     pub(crate) pool: Pool,
 }
 
-/// The part of a [`HostIdentity`] that concerns TLS.
+/// The TLS part of a [`HostIdentity`].
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
 pub(crate) struct TlsIdentity {
-    /// The trusted certificates.
+    /// The trusted root certificates.
     pub(crate) trust: Trust,
-    /// The name in the certificate. `None`: the host name.
+    /// The name that the certificate must have. `None`: the host name.
     pub(crate) name: Option<String>,
 }
 
 impl HostIdentity {
-    /// The name that is resolved, and that TLS and `Host` use by default.
+    /// Returns the host name to resolve. It is also the default for the certificate name and for `Host`.
     #[must_use]
     pub(crate) fn name(&self) -> String {
         match (&self.endpoint.host, &self.bucket) {
@@ -51,11 +49,11 @@ impl HostIdentity {
         }
     }
 
-    /// The `Host` sent to OSS.
+    /// Returns the `Host` header sent to OSS.
     ///
     /// # Errors
     ///
-    /// [`HostError::BadHost`].
+    /// [`HostError::BadHost`] if the text is not a valid header value.
     pub(super) fn host_header(&self, name: &str) -> Result<HeaderValue, HostError> {
         let text = match &self.host {
             Some(host) => host.clone(),
@@ -79,11 +77,11 @@ impl HostIdentity {
 }
 
 impl TlsIdentity {
-    /// TLS settings for the host called `name`; `connector` has the trust of this identity.
+    /// Returns the TLS settings for the host `name`. `connector` must have the trust of this identity.
     ///
     /// # Errors
     ///
-    /// [`HostError::BadTlsName`].
+    /// [`HostError::BadTlsName`] if the text is not a valid certificate name.
     pub(crate) fn settings(&self, name: &str, connector: TlsConnector) -> Result<Tls, HostError> {
         let name = self.name.as_deref().unwrap_or(name).to_owned();
         let name = ServerName::try_from(name.clone()).map_err(|_| HostError::BadTlsName(name))?;
@@ -91,12 +89,12 @@ impl TlsIdentity {
     }
 }
 
-/// Why a host cannot be made from its identity.
+/// Why no host can be created from an identity.
 #[derive(Debug, PartialEq, Eq)]
 pub enum HostError {
-    /// This text cannot be a `Host` header.
+    /// The text is not valid in a `Host` header.
     BadHost(String),
-    /// This text cannot be the name in a certificate.
+    /// The text is not valid as a certificate name.
     BadTlsName(String),
 }
 

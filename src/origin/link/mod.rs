@@ -1,16 +1,17 @@
 //! Connections to one host of OSS.
 //!
-//! - [`host`]: one host name with its addresses, TLS name and limits; hands out connections.
-//! - [`identity`]: what makes a host what it is, so that no two owners of buckets share connections.
+//! - [`host`]: one host name with its addresses, TLS name and limits; returns connections.
+//! - [`identity`]: the identity of a host, which keeps the connections of different bucket owners apart.
 //! - [`pool`]: idle connections, per worker thread.
-//! - [`connect`]: a new connection to one of several addresses.
-//! - [`connection`]: one connection, while a request uses it or while it is idle.
-//! - [`tls`]: trust and names for TLS to OSS.
-//! - `socket`, `driver`: the socket below hyper, and hyper's half of a connection.
-//! - [`upload`]: the request body on its way into a connection; [`retained`]: what is kept of it for a
-//!   retry.
+//! - [`connect`]: opens a connection to one of several addresses.
+//! - [`connection`]: one connection, in use or idle.
+//! - [`reuse`]: which connections a request accepts.
+//! - [`tls`]: trusted certificates and certificate names for TLS to OSS.
+//! - `socket`, `driver`: the socket below hyper, and the I/O half of a hyper connection.
+//! - [`upload`]: the request body that is sent on a connection.
+//! - [`retained`]: the part of a body that is kept for a retry.
 //!
-//! Uses the room `endpoint` and nothing above it: which host a request goes to is decided in `tiers`.
+//! This module uses only the module `endpoint`. The module `tiers` above it selects the host of a request.
 
 pub(crate) mod connect;
 pub(crate) mod connection;
@@ -19,6 +20,7 @@ pub(crate) mod host;
 pub(crate) mod identity;
 pub(crate) mod pool;
 pub(crate) mod retained;
+pub(crate) mod reuse;
 mod socket;
 pub(crate) mod tls;
 pub(crate) mod upload;

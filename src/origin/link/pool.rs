@@ -1,12 +1,12 @@
 //! Idle upstream connections, kept per worker thread.
 //!
-//! Two requests may share a connection only when address, TLS name, trust and scheme are the same. The
-//! [`Host`](super::host::Host) fixes TLS name, trust and scheme, and within a host connections are kept
-//! apart by address. With a weaker key a request could reach a host whose certificate was never checked,
-//! or an address that has left DNS could not be retired on its own.
+//! Two requests may share a connection only if address, TLS name, trust and scheme are the same. The
+//! [`Host`](super::host::Host) determines TLS name, trust and scheme, and the connections of a host are
+//! stored by address. With a weaker key, a request could use a connection whose certificate was checked for
+//! another host, and the connections to an address that left DNS could not be closed separately.
 //!
-//! A connection in the pool is not polled. Taking one out polls it once, which detects that the peer has
-//! closed it. An address that has left the set, or is ejected, offers no connections.
+//! A connection in the pool is not polled. Taking it out polls it once, which detects whether the peer has
+//! closed it. Connections to an address that is no longer in the set, or is ejected, are not used.
 
 use std::cell::RefCell;
 use std::collections::HashMap;
@@ -17,15 +17,17 @@ use std::time::Duration;
 use tokio::time::Instant;
 
 use crate::origin::endpoint::address_health::Address;
-use crate::origin::endpoint::addresses::{AddressSet, Snapshot};
-use crate::origin::link::connection::{Acceptable, Age, Connection};
+use crate::origin::endpoint::addresses::AddressSet;
+use crate::origin::endpoint::snapshot::Snapshot;
+use crate::origin::link::connection::Connection;
+use crate::origin::link::reuse::{Acceptable, Age};
 
-/// Limits on the idle connections of one host.
+/// The limits on the idle connections of one host.
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct Limits {
-    /// The most idle connections to one address on one worker.
+    /// The maximum number of idle connections to one address on one worker.
     pub(crate) idle_per_address: usize,
-    /// The longest time a connection stays idle.
+    /// The maximum time that a connection stays idle.
     pub(crate) idle: Duration,
 }
 
@@ -45,23 +47,24 @@ struct Lanes {
     generation: u64,
     snapshot: Arc<Snapshot>,
     lanes: Vec<Lane>,
-    /// The lane used last: its newest connection is the least likely to have been closed by OSS.
+    /// The index of the lane used last. The newest connection of this lane is the least likely to have been
+    /// closed by OSS.
     latest: usize,
     limits: Limits,
-    /// The retry budget: each request adds one, up to a ceiling, and a retry takes five. So retries stay
-    /// below a fifth of the requests and cannot multiply the load on a failing origin.
+    /// The credit for retries: each request adds 1, up to a maximum, and each retry costs 5. Therefore
+    /// retries stay below a fifth of the requests and cannot multiply the load on a failing origin.
     retry_credit: u32,
-    /// Sweeps since the last request.
+    /// The number of sweeps since the last request.
     quiet_sweeps: u32,
 }
 
-/// The number of sweeps without a request after which a host without connections is forgotten.
+/// The number of sweeps without a request after which a host without idle connections is removed.
 const QUIET_SWEEPS: u32 = 3000;
 const RETRY_COST: u32 = 5;
 const RETRY_CREDIT_START: u32 = 500;
 const RETRY_CREDIT_MOST: u32 = 1000;
 
-/// Hashes the ids of hosts, which are small numbers assigned by the proxy and need no real hashing.
+/// Hashes the ids of hosts. These are small numbers assigned by the proxy, so no real hashing is necessary.
 #[derive(Clone, Copy, Default)]
 struct IdHasher(u64);
 
@@ -79,7 +82,7 @@ impl Hasher for IdHasher {
     }
 
     fn write_u64(&mut self, id: u64) {
-        // The hash table uses the low bits for the bucket and the high bits for the tag.
+        // The hash table uses the low bits to select a slot, and the high bits as a tag.
         self.0 = id | (id << 57);
     }
 }
@@ -101,8 +104,8 @@ impl Lanes {
         }
     }
 
-    /// Adopts the current address set. Lanes of addresses that have left it are dropped, which closes
-    /// their idle connections at once.
+    /// Updates the address set. Lanes of removed addresses are dropped, which closes their idle connections
+    /// at once.
     fn follow(&mut self, set: &AddressSet) {
         let generation = set.generation();
         if self.generation != generation {
@@ -114,8 +117,8 @@ impl Lanes {
         }
     }
 
-    /// Takes the newest idle connection. Connections to an address that is leaving DNS are not used while
-    /// another address is healthy: a new connection follows DNS.
+    /// Takes the newest usable idle connection. Connections to an address that is leaving DNS are not used
+    /// while another address is healthy, so that requests move to the addresses that DNS still returns.
     fn pop(&mut self, now: Instant) -> Option<Connection> {
         let lanes = self.lanes.len();
         for step in 0..lanes {
@@ -175,7 +178,7 @@ impl Lanes {
     }
 }
 
-/// Takes an open idle connection of host `id`, newest first, and adds the request to the retry budget.
+/// Takes an open idle connection of host `id`, newest first, and adds the request to the retry credit.
 pub(crate) fn check_out(
     id: u64,
     set: &AddressSet,
@@ -204,8 +207,8 @@ pub(crate) fn check_out(
     }
 }
 
-/// Adopts the current addresses of host `id` after a check-out that found no connection: the first
-/// answer of DNS may have arrived since, and connections to its addresses could not be kept otherwise.
+/// Updates the addresses of host `id` after [`check_out`] found no connection. The first DNS answer may
+/// have arrived in the meantime; without the update, connections to its addresses could not be kept.
 pub(crate) fn follow(id: u64, set: &AddressSet) {
     POOL.with_borrow_mut(|pool| {
         if let Some(lanes) = pool.get_mut(&id) {
@@ -224,7 +227,7 @@ pub(crate) fn check_in(id: u64, mut connection: Connection, now: Instant) {
     if connection.is_last || connection.socket.is_write_closed() || connection.sender.is_closed() {
         return;
     }
-    // `try_with`: a body can be dropped while its worker thread is shut down.
+    // `try_with`, because a body may be dropped while its worker thread exits.
     let _kept = POOL.try_with(|pool| {
         if let Ok(mut pool) = pool.try_borrow_mut()
             && let Some(lanes) = pool.get_mut(&id)
@@ -234,7 +237,7 @@ pub(crate) fn check_in(id: u64, mut connection: Connection, now: Instant) {
     });
 }
 
-/// Whether the budget of host `id` allows one more retry.
+/// Whether the retry credit of host `id` is sufficient for one more retry.
 pub(crate) fn has_retry_budget(id: u64) -> bool {
     POOL.with_borrow(|pool| {
         pool.get(&id)
@@ -242,7 +245,8 @@ pub(crate) fn has_retry_budget(id: u64) -> bool {
     })
 }
 
-/// Takes the cost of one retry from the budget of host `id`; false, and nothing taken, when it is used up.
+/// Takes the cost of one retry from the credit of host `id`. Returns false, without a change, if the credit
+/// is too low.
 pub(crate) fn take_retry(id: u64) -> bool {
     POOL.with_borrow_mut(|pool| {
         let Some(lanes) = pool.get_mut(&id) else {
@@ -265,7 +269,7 @@ pub(crate) fn sweep(now: Instant) {
             }
             lanes.quiet_sweeps = lanes.quiet_sweeps.saturating_add(1);
         }
-        // The entry of a host that a new config no longer has must not stay for ever.
+        // A host that a new config no longer contains must not keep its entry.
         pool.retain(|_, lanes| {
             lanes.quiet_sweeps < QUIET_SWEEPS
                 || lanes.lanes.iter().any(|lane| !lane.idle.is_empty())
@@ -273,7 +277,7 @@ pub(crate) fn sweep(now: Instant) {
     });
 }
 
-/// The number of idle connections of this worker.
+/// Returns the number of idle connections of this worker.
 #[must_use]
 pub(crate) fn idle_connections() -> usize {
     POOL.with_borrow(|pool| {
@@ -282,7 +286,7 @@ pub(crate) fn idle_connections() -> usize {
     })
 }
 
-/// Closes every idle connection of this worker, at its end.
+/// Closes all idle connections of this worker when it ends.
 pub(crate) fn clear() {
     POOL.with_borrow_mut(HashMap::clear);
 }

@@ -1,18 +1,19 @@
-//! Small bodies kept in memory until their answer begins, so that a request can be sent again.
+//! Keeps small request bodies in memory until the response begins, so that a request can be sent again.
 //!
-//! The memory of one body and of all bodies of a worker is limited. A body over a limit is sent as it
-//! comes and is not kept; its request is then sent once.
+//! There is a limit for one body, and one for all bodies of a worker together. A body over a limit is
+//! streamed without being kept, so its request is sent only once.
 
 use std::cell::Cell;
 
 use bytes::Bytes;
 
-/// The most bytes kept of one body: most objects that are uploaded in one request are smaller, and it
-/// fits into the buffers of a socket.
+/// The maximum number of bytes kept of one body. Most objects uploaded in one request are smaller, and such
+/// a body fits into the buffers of a socket.
 pub(crate) const MOST: usize = 64 * 1024;
 
-/// The limit of a worker before [`set_limit`], and the default of the key `server.retry_buffer`.
-pub(crate) const DEFAULT_LIMIT: usize = 16 * 1024 * 1024;
+/// The default limit of a worker, used until [`set_limit`]. It is the default of the key
+/// `server.retry_buffer`.
+const DEFAULT_LIMIT: usize = 16 * 1024 * 1024;
 
 thread_local! {
     static LIMIT: Cell<usize> = const { Cell::new(DEFAULT_LIMIT) };
@@ -20,24 +21,24 @@ thread_local! {
     static DECLINED: Cell<u64> = const { Cell::new(0) };
 }
 
-/// Sets the most bytes that this worker keeps of all bodies together. 0: no body is kept.
+/// Sets the maximum number of bytes that this worker keeps of all bodies together. With 0, no body is kept.
 pub(crate) fn set_limit(bytes: usize) {
     LIMIT.set(bytes);
 }
 
-/// The bytes that this worker keeps at present.
+/// Returns the number of bytes that this worker currently keeps.
 #[must_use]
 pub(crate) fn used() -> usize {
     USED.get()
 }
 
-/// The number of bodies that this worker did not keep because its limit was reached.
+/// Returns the number of bodies that this worker did not keep because its limit was reached.
 #[must_use]
 pub(crate) fn declined() -> u64 {
     DECLINED.get()
 }
 
-/// The part of a body that was read so far. Dropping it returns its memory to the worker.
+/// The part of a body that was already read. Dropping it frees its share of the worker's limit.
 #[derive(Debug, Default)]
 pub(crate) struct Retained {
     frames: Vec<Bytes>,
@@ -45,7 +46,7 @@ pub(crate) struct Retained {
 }
 
 impl Retained {
-    /// Adds a frame; `None` when the body is over a limit and is given up.
+    /// Adds a frame. Returns `None`, and drops the kept part, if a limit is exceeded.
     pub(crate) fn push(mut self, frame: Bytes) -> Option<Self> {
         let bytes = self.bytes + frame.len();
         if bytes > MOST {
@@ -62,7 +63,7 @@ impl Retained {
         Some(self)
     }
 
-    /// The frame at `place`.
+    /// Returns the frame with the index `place`.
     pub(crate) fn frame(&self, place: usize) -> Option<&Bytes> {
         self.frames.get(place)
     }
@@ -70,7 +71,7 @@ impl Retained {
 
 impl Drop for Retained {
     fn drop(&mut self) {
-        // `try_with`: a body can be dropped while its worker thread is shut down.
+        // `try_with`, because a body may be dropped while its worker thread exits.
         let _gone = USED.try_with(|used| used.set(used.get().saturating_sub(self.bytes)));
     }
 }

@@ -1,4 +1,4 @@
-//! A connected upstream socket, plain or TLS, and the state of its two directions.
+//! A connected upstream socket, plain or TLS, with the state of its two directions.
 
 use std::io;
 use std::pin::Pin;
@@ -11,18 +11,15 @@ use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
 use tokio::net::TcpStream;
 use tokio_rustls::client::TlsStream;
 
-use crate::origin::link::connection::Acceptable;
+use crate::net::socket::peek_byte;
+use crate::net::stream::MaybeTls;
+use crate::origin::link::reuse::Acceptable;
 
-/// The socket below an [`UpstreamSocket`].
-#[derive(Debug)]
-pub(super) enum Stream {
-    Plain(TcpStream),
-    /// Boxed: the state of rustls is about a kilobyte, which a plain socket must not reserve.
-    Tls(Box<TlsStream<TcpStream>>),
-}
+/// The stream of an upstream connection, with or without TLS.
+pub(super) type UpstreamStream = MaybeTls<TcpStream, TlsStream<TcpStream>>;
 
-/// The state of a socket, shared by the socket, which hyper owns, and the user of the connection. Both
-/// run on one worker thread.
+/// The state of a socket. The socket, which hyper owns, and the user of the connection share it. Both run
+/// on one worker thread.
 #[derive(Debug, Default)]
 pub(crate) struct SocketState {
     checks_kernel: AtomicBool,
@@ -31,7 +28,7 @@ pub(crate) struct SocketState {
 }
 
 impl SocketState {
-    /// Prepares the socket for a request. With [`Acceptable::ConfirmedOpen`] the next read first checks in
+    /// Prepares the socket for a request. With [`Acceptable::ConfirmedOpen`], the next read first checks in
     /// the kernel whether the peer has closed the connection.
     pub(super) fn begin(&self, acceptable: Acceptable) {
         let checks_kernel = acceptable == Acceptable::ConfirmedOpen;
@@ -39,14 +36,14 @@ impl SocketState {
         self.has_read.store(false, Relaxed);
     }
 
-    /// Whether any byte was read since the request began.
+    /// Whether a byte was read since the start of the request.
     #[must_use]
     pub(crate) fn has_read(&self) -> bool {
         self.has_read.load(Relaxed)
     }
 
-    /// Whether a write has failed because the peer has closed the connection. Everything written since is
-    /// lost.
+    /// Whether a write has failed because the peer has closed the connection. Bytes written after that are
+    /// discarded.
     #[must_use]
     pub(crate) fn is_write_closed(&self) -> bool {
         self.is_write_closed.load(Relaxed)
@@ -55,26 +52,26 @@ impl SocketState {
 
 /// A connected upstream socket.
 ///
-/// OSS may answer a request before it has read all of it, and close the connection. Writing then fails
-/// while the answer waits to be read, and hyper ends a connection at the first failed write without
-/// reading. Therefore, after a failed write, the socket accepts and discards everything that is written,
-/// and reading shows how the exchange ended: with the answer, or with the end of the connection. A client
-/// of our own that reads after a failed write would let us remove this.
+/// OSS may respond to a request before it has read all of it, and close the connection. A write then fails
+/// while the response is still unread, and hyper ends a connection at the first failed write without
+/// reading. Therefore, after a failed write, the socket accepts and discards all bytes that are written.
+/// Reading then returns the response or the end of the connection. This workaround could be removed with an
+/// HTTP client that reads after a failed write.
 #[derive(Debug)]
 pub(crate) struct UpstreamSocket {
-    stream: Stream,
+    stream: UpstreamStream,
     state: Arc<SocketState>,
 }
 
 impl UpstreamSocket {
-    pub(super) fn new(stream: Stream) -> Self {
+    pub(super) fn new(stream: UpstreamStream) -> Self {
         Self {
             stream,
             state: Arc::default(),
         }
     }
 
-    /// The state of the socket.
+    /// Returns the state of the socket.
     #[must_use]
     pub(super) fn state(&self) -> Arc<SocketState> {
         Arc::clone(&self.state)
@@ -82,15 +79,11 @@ impl UpstreamSocket {
 
     /// Whether the peer has closed the connection, or has sent bytes without a request.
     fn is_readable_now(&self) -> bool {
-        let socket = match &self.stream {
-            Stream::Plain(socket) => socket,
-            Stream::Tls(stream) => stream.get_ref().0,
-        };
-        let mut byte = [std::mem::MaybeUninit::uninit(); 1];
-        !matches!(SockRef::from(socket).peek(&mut byte), Err(error) if error.kind() == io::ErrorKind::WouldBlock)
+        let peeked = peek_byte(&SockRef::from(self.stream.socket()));
+        !matches!(peeked, Err(error) if error.kind() == io::ErrorKind::WouldBlock)
     }
 
-    /// Turns a write that failed because the peer has closed the connection into a complete one.
+    /// Converts a write error caused by a closed connection into a complete write of `all`.
     fn ignore_closed<T>(&self, written: Poll<io::Result<T>>, all: T) -> Poll<io::Result<T>> {
         match written {
             Poll::Ready(Err(error))
@@ -118,15 +111,12 @@ impl AsyncRead for UpstreamSocket {
         if this.state.checks_kernel.load(Relaxed) {
             this.state.checks_kernel.store(false, Relaxed);
             if this.is_readable_now() {
-                // Reported as end of file: an idle connection has nothing to read.
+                // Reported as end of file, because an idle connection must have nothing to read.
                 return Poll::Ready(Ok(()));
             }
         }
         let before = buf.filled().len();
-        let polled = match &mut this.stream {
-            Stream::Plain(io) => Pin::new(io).poll_read(cx, buf),
-            Stream::Tls(io) => Pin::new(&mut **io).poll_read(cx, buf),
-        };
+        let polled = Pin::new(&mut this.stream).poll_read(cx, buf);
         if buf.filled().len() > before {
             this.state.has_read.store(true, Relaxed);
         }
@@ -145,10 +135,7 @@ impl AsyncWrite for UpstreamSocket {
         if this.state.is_write_closed() {
             return Poll::Ready(Ok(buf.len()));
         }
-        let written = match &mut this.stream {
-            Stream::Plain(io) => Pin::new(io).poll_write(cx, buf),
-            Stream::Tls(io) => Pin::new(&mut **io).poll_write(cx, buf),
-        };
+        let written = Pin::new(&mut this.stream).poll_write(cx, buf);
         this.ignore_closed(written, buf.len())
     }
 
@@ -163,10 +150,7 @@ impl AsyncWrite for UpstreamSocket {
         if this.state.is_write_closed() {
             return Poll::Ready(Ok(all()));
         }
-        let written = match &mut this.stream {
-            Stream::Plain(io) => Pin::new(io).poll_write_vectored(cx, bufs),
-            Stream::Tls(io) => Pin::new(&mut **io).poll_write_vectored(cx, bufs),
-        };
+        let written = Pin::new(&mut this.stream).poll_write_vectored(cx, bufs);
         match written {
             Poll::Ready(Err(_)) => this.ignore_closed(written, all()),
             other => other,
@@ -183,17 +167,11 @@ impl AsyncWrite for UpstreamSocket {
         if this.state.is_write_closed() {
             return Poll::Ready(Ok(()));
         }
-        let flushed = match &mut this.stream {
-            Stream::Plain(io) => Pin::new(io).poll_flush(cx),
-            Stream::Tls(io) => Pin::new(&mut **io).poll_flush(cx),
-        };
+        let flushed = Pin::new(&mut this.stream).poll_flush(cx);
         this.ignore_closed(flushed, ())
     }
 
     fn poll_shutdown(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
-        match &mut self.get_mut().stream {
-            Stream::Plain(io) => Pin::new(io).poll_shutdown(cx),
-            Stream::Tls(io) => Pin::new(&mut **io).poll_shutdown(cx),
-        }
+        Pin::new(&mut self.get_mut().stream).poll_shutdown(cx)
     }
 }

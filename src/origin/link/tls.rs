@@ -1,7 +1,7 @@
 //! TLS to OSS: which certificates are trusted, and which name a certificate must have.
 //!
-//! Settings are built once per trust and shared by all hosts with the same one: loading the roots of the
-//! system takes milliseconds and about 100 KiB.
+//! Hosts with the same trusted certificates share their TLS settings, because loading the system's root
+//! certificates takes milliseconds and about 100 KiB.
 
 use std::fmt;
 use std::sync::Arc;
@@ -12,25 +12,25 @@ use rustls::pki_types::{CertificateDer, ServerName};
 use rustls::{ClientConfig, RootCertStore};
 use tokio_rustls::TlsConnector;
 
-/// TLS sessions kept for resumption by all hosts with the same trust. A session is found by the name of
-/// its host.
+/// The maximum number of TLS sessions kept for resumption, shared by all hosts with the same trust.
+/// Sessions are found by host name.
 const SESSIONS: usize = 1024;
 
 /// The certificates trusted for an endpoint.
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
 pub(crate) enum Trust {
-    /// The roots of the system, else the bundled ones of Mozilla.
+    /// The root certificates of the system, or Mozilla's bundled ones if the system has none.
     System,
-    /// Only these, from the key `ca`.
+    /// Only these certificates, from the key `ca`.
     Only(Arc<[CertificateDer<'static>]>),
 }
 
-/// How to speak TLS to a host.
+/// The TLS settings for one host.
 #[derive(Clone)]
 pub(crate) struct Tls {
-    /// Trust and protocol settings.
+    /// The connector, with the trusted certificates and protocol settings.
     pub(crate) connector: TlsConnector,
-    /// The name the certificate must have; also the SNI.
+    /// The name that the certificate must have; it is also sent as SNI.
     pub(crate) name: ServerName<'static>,
 }
 
@@ -70,11 +70,12 @@ impl std::error::Error for TlsError {
     }
 }
 
-/// Builds the settings for `trust`. Certificates are always verified.
+/// Builds the TLS settings for `trust`. Certificates are always verified.
 ///
 /// # Errors
 ///
-/// [`TlsError::Certificate`] and [`TlsError::Protocol`].
+/// [`TlsError::Certificate`] if a certificate cannot be used as a root, [`TlsError::Protocol`] if the
+/// provider does not support the protocol versions.
 pub(crate) fn client_config(
     trust: &Trust,
     provider: &Arc<CryptoProvider>,

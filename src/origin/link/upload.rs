@@ -1,11 +1,11 @@
-//! The request body on its way to OSS.
+//! The request body that is sent to OSS.
 //!
-//! Frames pass one by one, as fast as the upstream connection accepts them. A gate holds the body while
-//! the client waits for `100 Continue`: hyper sends `100 Continue` to the client when the body is first
-//! polled, so the body must not be polled before OSS has sent its own.
+//! Frames are forwarded one at a time, as fast as the upstream connection accepts them. A gate holds the
+//! body while the client waits for `100 Continue`. hyper sends `100 Continue` to the client when the body
+//! is first polled, so the body must not be polled before OSS has sent its own `100 Continue`.
 //!
-//! The body stays in [`Upload`], and a small one is kept there until the answer begins
-//! ([`super::retained`]), so that its request can be sent again.
+//! [`Upload`] owns the body. It keeps a small body until the response begins ([`super::retained`]), so that
+//! the request can be sent again.
 
 use std::pin::Pin;
 use std::sync::atomic::{AtomicBool, AtomicU8, AtomicU64, Ordering::Relaxed};
@@ -18,57 +18,57 @@ use http_body::{Body, Frame, SizeHint};
 use crate::http::{BodyError, RequestBody};
 use crate::origin::link::retained::{MOST, Retained};
 
-/// Whether the body may be read.
+/// Whether the body may be read from the client.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 #[repr(u8)]
 pub(crate) enum Gate {
-    /// It may.
+    /// The body may be read.
     Open,
-    /// Not before OSS has sent `100 Continue`.
+    /// The body must not be read before OSS has sent `100 Continue`.
     Held,
-    /// Never again: OSS has answered and does not read the rest.
+    /// The body must not be read any more: OSS has sent its response and does not read the rest.
     Frozen,
 }
 
-/// Whether the bytes of a body are kept until the answer begins.
+/// Whether the bytes of a body are kept until the response begins.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Retention {
-    /// They are, within the limits.
+    /// The bytes are kept, up to the limits of [`retained`](super::retained).
     Kept,
-    /// They are not: the request must not be sent twice.
+    /// The bytes are not kept, because the request must not be sent twice.
     Discarded,
 }
 
-/// The body of one request, and how much of it was sent.
+/// The body of one request, and its progress.
 #[derive(Debug)]
 pub(crate) struct Upload {
-    /// One task polls the body, so the lock is never contended.
+    /// The source of the frames. Only one task polls the body, so the lock is never contended.
     source: Mutex<Source>,
     gate: AtomicU8,
-    /// Bytes read from the client.
+    /// The number of bytes read from the client.
     received: AtomicU64,
-    /// Bytes sent in the present attempt.
+    /// The number of bytes sent in the current attempt.
     sent: AtomicU64,
     is_done: AtomicBool,
     has_failed: AtomicBool,
     waits_for_client: AtomicBool,
-    /// The length of the body, when the client announced it.
+    /// The length of the body, if the client announced it.
     length: Option<u64>,
 }
 
-/// Where the frames of a body come from.
+/// The source of the frames of a body: the kept frames first, then the client.
 #[derive(Debug)]
 struct Source {
     body: RequestBody,
-    /// What was read so far; `None` when it is not kept.
+    /// The frames read up to now; `None` if they are not kept.
     retained: Option<Retained>,
-    /// The next frame of `retained` to send again; behind its last one, `body` is read.
+    /// The index in `retained` of the next frame to send again. After the last one, `body` is read.
     next: usize,
     is_untouched: bool,
 }
 
 impl Upload {
-    /// Takes the body. [`Gate::Held`] holds it until [`Upload::open_gate`].
+    /// Wraps `body`. [`Gate::Held`] holds it until [`Upload::open_gate`].
     #[must_use]
     pub(crate) fn new(body: RequestBody, gate: Gate, retention: Retention) -> Arc<Self> {
         let length = body.size_hint().exact();
@@ -102,55 +102,54 @@ impl Upload {
         }
     }
 
-    /// Whether the body is held.
+    /// Whether the body is held until OSS sends `100 Continue`.
     #[must_use]
     pub(crate) fn is_held(&self) -> bool {
         self.gate.load(Relaxed) == Gate::Held as u8
     }
 
-    /// Stops the body for good: OSS has answered and does not read the rest.
+    /// Stops the body permanently: OSS has sent its response and does not read the rest.
     pub(crate) fn freeze(&self) {
         self.gate.store(Gate::Frozen as u8, Relaxed);
     }
 
-    /// Prepares another attempt: the body is sent from its beginning.
+    /// Prepares another attempt, which sends the body from its beginning.
     pub(crate) fn rewind(&self) {
         self.source().next = 0;
         self.sent.store(0, Relaxed);
         self.is_done.store(false, Relaxed);
     }
 
-    /// Gives up what was kept: the answer has begun.
+    /// Drops the kept frames, because the response has begun.
     pub(crate) fn release(&self) {
         self.source().retained = None;
     }
 
-    /// The number of bytes read from the client.
+    /// Returns the number of bytes read from the client.
     #[must_use]
     pub(crate) fn received(&self) -> u64 {
         self.received.load(Relaxed)
     }
 
-    /// The number of bytes handed to the upstream connection in the present attempt.
+    /// Returns the number of bytes passed to the upstream connection in the current attempt.
     #[must_use]
     pub(crate) fn sent(&self) -> u64 {
         self.sent.load(Relaxed)
     }
 
-    /// Whether the whole body was handed to the upstream connection.
+    /// Whether the whole body was passed to the upstream connection.
     #[must_use]
     pub(crate) fn is_done(&self) -> bool {
         self.is_done.load(Relaxed)
     }
 
-    /// Whether the body of the client broke off.
+    /// Whether the client's body ended with an error.
     #[must_use]
     pub(crate) fn has_failed(&self) -> bool {
         self.has_failed.load(Relaxed)
     }
 
-    /// Whether the body can be sent from its beginning: no byte of it was read, or all that was read is
-    /// kept.
+    /// Whether the body can be sent from its beginning: no byte of it was read, or all bytes read are kept.
     #[must_use]
     pub(crate) fn is_repeatable(&self) -> bool {
         let source = self.source();
@@ -169,7 +168,7 @@ impl Upload {
 }
 
 impl Source {
-    /// The next frame that was kept and has not been sent in this attempt.
+    /// Returns the next kept frame that was not sent in this attempt.
     fn repeated(&mut self) -> Option<Bytes> {
         let frame = self.retained.as_ref()?.frame(self.next)?.clone();
         self.next += 1;
@@ -181,7 +180,7 @@ impl Source {
         retained.is_some_and(|retained| retained.frame(self.next).is_some())
     }
 
-    /// Keeps a frame that was read from the client.
+    /// Keeps a frame that was read from the client, unless a limit is exceeded.
     fn retain(&mut self, data: &Bytes) {
         self.is_untouched = false;
         if let Some(retained) = self.retained.take() {
@@ -195,12 +194,12 @@ impl Source {
     }
 }
 
-/// The body type of the upstream connection.
+/// The body type of upstream requests.
 #[derive(Debug)]
 pub(crate) enum UploadBody {
-    /// No body.
+    /// A request without a body.
     Empty,
-    /// A body, read through its [`Upload`].
+    /// A body that is read through its [`Upload`].
     Stream(Arc<Upload>),
 }
 
@@ -254,8 +253,9 @@ impl Body for UploadBody {
     fn size_hint(&self) -> SizeHint {
         match self {
             Self::Empty => SizeHint::with_exact(0),
-            // Only an announced length is exact: hyper would send a body that has come whole with a
-            // Content-Length, although the client has sent it chunked.
+            // The size is exact only if the client sent `Content-Length`. If the size of a chunked body
+            // that is already complete were exact, hyper would replace the chunked encoding by
+            // `Content-Length`.
             Self::Stream(upload) => match upload.length {
                 Some(length) => SizeHint::with_exact(length.saturating_sub(upload.sent())),
                 None => SizeHint::default(),

@@ -1,8 +1,8 @@
-//! The buckets of an origin and the hosts of each.
+//! The buckets of an origin, and the hosts of each.
 //!
-//! Buckets that the config names get their hosts when the config is built. The names that a pattern covers
-//! are not known before a client asks for them; their hosts are made then, and at most [`MOST`] are kept,
-//! so that a client that tries many names cannot exhaust memory.
+//! The hosts of buckets that the config names are created when the config is built. Buckets that match only
+//! a pattern become known with the first request for them, and their hosts are created at that time. At
+//! most [`MOST`] of them are kept, so that a client that tries many names cannot exhaust memory.
 
 use std::collections::HashMap;
 use std::sync::{Arc, Mutex, PoisonError};
@@ -11,7 +11,7 @@ use tokio::time::Instant;
 
 use crate::origin::tiers::group::Tiers;
 
-/// The most buckets kept for names that only a pattern covers.
+/// The maximum number of buckets kept that match only a pattern.
 const MOST: usize = 1024;
 
 /// A bucket, or the service itself, and its hosts.
@@ -23,10 +23,11 @@ pub(crate) struct Bucket {
     pub(crate) tiers: Arc<Tiers>,
 }
 
-/// Makes the hosts of a bucket; `None` for a name that cannot be part of a host name.
+/// A function that creates the hosts of a bucket. It returns `None` if the name cannot be part of a host
+/// name.
 pub(crate) type MakeTiers = Box<dyn Fn(&str) -> Option<Arc<Tiers>> + Send + Sync>;
 
-/// Finds the [`Bucket`] of a name the config allows.
+/// The buckets of an origin by name: those that the config names, and those that match only a pattern.
 pub(crate) struct BucketTable {
     /// The first named bucket. Most origins have only one, and a comparison is cheaper than hashing.
     first: Option<Bucket>,
@@ -44,7 +45,8 @@ impl std::fmt::Debug for BucketTable {
 }
 
 impl BucketTable {
-    /// Creates a table with the buckets `names`; `make` makes the hosts of each, and of others later.
+    /// Creates a table with the buckets `names`. `make` creates the hosts of these buckets now, and of
+    /// other buckets on their first use.
     pub(crate) fn new<'a>(names: impl IntoIterator<Item = &'a str>, make: MakeTiers) -> Self {
         let named: HashMap<Box<str>, Bucket> = names
             .into_iter()
@@ -58,7 +60,8 @@ impl BucketTable {
         }
     }
 
-    /// The tier in use; where buckets differ, the one furthest down.
+    /// Returns the tier in use. If buckets use different tiers, returns the worst one, which has the
+    /// highest number.
     pub(crate) fn active_tier(&self) -> usize {
         let others = self.others.lock().unwrap_or_else(PoisonError::into_inner);
         self.named
@@ -69,13 +72,13 @@ impl BucketTable {
             .unwrap_or(0)
     }
 
-    /// The hosts of the named buckets.
+    /// Returns the hosts of the named buckets.
     pub(crate) fn named(&self) -> impl Iterator<Item = &Arc<Tiers>> {
         self.named.values().map(|bucket| &bucket.tiers)
     }
 
-    /// Returns the bucket called `name`, which the caller has checked against the config. `None` for a name
-    /// that cannot be part of a host name.
+    /// Returns the bucket `name`, which the caller must have checked against the config. Returns `None` if
+    /// the name cannot be part of a host name.
     pub(crate) fn get(&self, name: &str) -> Option<Bucket> {
         if let Some(first) = self
             .first
@@ -92,8 +95,8 @@ impl BucketTable {
             return Some(bucket.clone());
         }
         if others.len() >= MOST {
-            // A name that never resolved is removed first: a client that invents names must not drive out
-            // real buckets.
+            // A name that never resolved is removed first, so that a client that invents names does not
+            // displace real buckets.
             let now = Instant::now();
             let is_invented = |bucket: &Bucket| bucket.tiers.first().addresses.age(now).is_none();
             let invented = others.iter().find(|(_, bucket)| is_invented(bucket));

@@ -1,7 +1,8 @@
-//! A connection for one request: to the tier in use, or to the next one that can be reached.
+//! Chooses the connection for one request: to the tier in use, or to the next reachable tier.
 //!
-//! A request whose connect fails goes on to the next tier at once, since nothing of it was sent. When
-//! connects to a tier have been failing for a while, requests go to the next tier straight away.
+//! If the connect of a request fails, the request uses the next tier at once, because nothing of it was
+//! sent. If connects to a tier have been failing for a while, requests use the next tier without trying it
+//! first.
 //!
 //! A signature of the client may cover the host or name a region ([`Bound`]). Such a request is only ever
 //! sent to tiers that have this host and this region, and fails with [`Error::SignatureBound`] while none of
@@ -15,14 +16,15 @@ use tokio::time::Instant;
 
 use crate::http::context::RequestContext;
 use crate::origin::error::Error;
-use crate::origin::link::connection::{Acceptable, Age, Connection};
+use crate::origin::link::connection::Connection;
 use crate::origin::link::host::{Host, IfUnreachable};
+use crate::origin::link::reuse::{Acceptable, Age};
 use crate::origin::tiers::group::Tiers;
 use crate::origin::tiers::signed_host::{Scheme, SignedHost};
 use crate::origin::tiers::trial;
 use crate::oss::signature::Bound;
 
-/// A connection, and where it leads.
+/// A connection with its host and tier.
 #[derive(Debug)]
 pub(in crate::origin) struct Chosen {
     pub(in crate::origin) host: Arc<Host>,
@@ -35,8 +37,8 @@ pub(in crate::origin) struct Chosen {
 ///
 /// # Errors
 ///
-/// Those of [`Host::connection`], of the tier tried last; [`Error::SignatureBound`] when the signature
-/// forbids a tier that could have been tried.
+/// The errors of [`Host::connection`] for the tier tried last; [`Error::SignatureBound`] if the signature
+/// does not permit a tier that could have been tried.
 pub(in crate::origin) async fn connection(
     tiers: &Arc<Tiers>,
     head: &request::Parts,
@@ -44,14 +46,14 @@ pub(in crate::origin) async fn connection(
     acceptable: Acceptable,
 ) -> Result<Chosen, Error> {
     if tiers.has_alternatives() {
-        // Boxed: only origins with several endpoints should pay for its state.
+        // Boxed, so that only origins with several endpoints have its state in the future of a request.
         return Box::pin(among_several(tiers, head, context, acceptable)).await;
     }
     first_only(tiers, context, acceptable).await
 }
 
-/// A connection to the first host. New addresses from DNS are waited for, since no other host can be
-/// tried.
+/// Returns a connection to the first host. Waits for new addresses from DNS if necessary, because there is
+/// no other host to try.
 async fn first_only(
     tiers: &Tiers,
     context: &RequestContext,
@@ -89,7 +91,7 @@ async fn among_several(
     let mut failure = Error::SignatureBound;
     let mut is_bound = false;
     let count = tiers.hosts().len();
-    // A tier that is known to fail is tried last.
+    // If the active tier is failing, it is tried last.
     let start = active + usize::from(tiers.state.is_failing(began));
     for step in 0..count {
         let tier = (start + step) % count;

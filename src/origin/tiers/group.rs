@@ -1,8 +1,8 @@
-//! The hosts of one bucket: those of its endpoints that stand in for each other, best first.
+//! The hosts of one bucket, one per endpoint, best first. If one is unreachable, another replaces it.
 //!
-//! A tier is a place in this list. Another tier means another host: another address set, TLS name and
-//! `Host`. The state is kept per bucket: under a pattern a client chooses the bucket name, and a name that
-//! does not resolve must not move the traffic of others.
+//! A tier is an index in this list. Another tier means another host: another address set, TLS name and
+//! `Host` header. The state is kept per bucket. Under a bucket pattern a client chooses the bucket name,
+//! and a name that does not resolve must not move the traffic of other buckets.
 
 use std::sync::Arc;
 
@@ -12,16 +12,16 @@ use crate::http::context::RequestContext;
 use crate::origin::link::host::Host;
 use crate::origin::tiers::state::{Move, TierState};
 
-/// The hosts of one bucket and which one is in use.
+/// The hosts of one bucket, and which of them is in use.
 #[derive(Debug)]
 pub(crate) struct Tiers {
-    /// Never empty.
+    /// The hosts, best first. Never empty.
     hosts: Box<[Arc<Host>]>,
     pub(super) state: TierState,
 }
 
 impl Tiers {
-    /// Creates a group in which `first` is in use; `others` in order of preference.
+    /// Creates a group in which `first` is in use. `others` are the other hosts, best first.
     #[must_use]
     pub(crate) fn new(
         first: Arc<Host>,
@@ -34,19 +34,19 @@ impl Tiers {
         }
     }
 
-    /// The hosts, best first; at least one.
+    /// Returns the hosts, best first. There is at least one.
     #[must_use]
     pub(crate) fn hosts(&self) -> &[Arc<Host>] {
         &self.hosts
     }
 
-    /// The best host.
+    /// Returns the best host.
     #[must_use]
     pub(crate) fn first(&self) -> &Arc<Host> {
         &self.hosts[0]
     }
 
-    /// The tier in use; 0 is the best.
+    /// Returns the tier in use; 0 is the best.
     #[must_use]
     pub(crate) fn active(&self) -> usize {
         self.state.active()
@@ -58,7 +58,7 @@ impl Tiers {
         self.hosts.len() > 1
     }
 
-    /// Records in the request's outcome that it goes to `tier`.
+    /// Records in the request's outcome that the request is sent to `tier`.
     pub(in crate::origin) fn note_tier(&self, tier: usize, context: &RequestContext) {
         if let Some(host) = self.hosts.get(tier) {
             let mut outcome = context.outcome();
@@ -67,8 +67,8 @@ impl Tiers {
         }
     }
 
-    /// Records a connect to `tier` that succeeded while `active` was in use. When the active tier has been
-    /// failing for long enough, `tier` takes its place.
+    /// Records a successful connect to `tier` while `active` was in use. If the active tier has been
+    /// failing for long enough, `tier` replaces it.
     pub(super) fn note_connected(&self, active: usize, tier: usize, now: Instant) {
         if tier == active {
             self.state.note_reachable();
@@ -77,8 +77,8 @@ impl Tiers {
         }
     }
 
-    /// Whether the host at `tier` can be reached, by a connect. When it cannot, and is the one in use, it
-    /// counts as failing since `began`.
+    /// Returns whether the host of `tier` is reachable, determined by a connect. If the host is unreachable
+    /// and in use, it counts as failing since `began`.
     pub(in crate::origin) async fn is_reachable(&self, tier: usize, began: Instant) -> bool {
         let Some(host) = self.hosts.get(tier) else {
             return true;
@@ -94,7 +94,7 @@ impl Tiers {
         }
     }
 
-    /// Moves traffic from tier `from` to tier `to`.
+    /// Moves traffic from tier `from` to tier `to`, unless another request has already moved it.
     pub(super) fn change(&self, from: usize, to: usize, now: Instant) {
         let Some(host) = self.hosts.get(to) else {
             return;

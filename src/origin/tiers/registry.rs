@@ -1,7 +1,8 @@
 //! Hosts and groups of hosts that outlive a config.
 //!
-//! Each is found by what it is: a route of a new config that describes the same hosts gets the same ones,
-//! with their addresses and connections. What is equal is built once, whatever the number of routes.
+//! Hosts and groups are looked up by their identity. A route of a new config that describes the same hosts
+//! gets the existing ones, with their addresses and connections. Equal hosts are created only once,
+//! regardless of the number of routes.
 
 use std::fmt;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
@@ -21,7 +22,7 @@ use crate::origin::link::tls::{self, Tls, TlsError, Trust};
 use crate::origin::tiers::group::Tiers;
 use crate::origin::weak_map::WeakMap;
 
-/// The hosts in use.
+/// The shared hosts, groups and TLS settings that are in use.
 pub struct Registry {
     engine: Arc<Engine>,
     dns: Dns,
@@ -42,12 +43,12 @@ impl fmt::Debug for Registry {
     }
 }
 
-/// Why the hosts of an origin cannot be made.
+/// Why the hosts of an origin cannot be created.
 #[derive(Debug)]
 pub enum RegistryError {
-    /// A host name, or a name for TLS, is not valid.
+    /// A host name or a certificate name is not valid.
     Host(HostError),
-    /// TLS could not be set up.
+    /// The TLS settings could not be built.
     Tls(TlsError),
 }
 
@@ -70,8 +71,8 @@ impl std::error::Error for RegistryError {
 }
 
 impl Registry {
-    /// Creates an empty registry. `engine` resolves the names of endpoints; `dns` are its settings, which
-    /// cannot change in a running process.
+    /// Creates an empty registry. `engine` resolves the names of endpoints. `dns` contains its settings,
+    /// which cannot change in a running process.
     #[must_use]
     pub fn new(engine: Arc<Engine>, dns: Dns, provider: Arc<CryptoProvider>) -> Self {
         Self {
@@ -91,7 +92,8 @@ impl Registry {
     ///
     /// # Errors
     ///
-    /// [`RegistryError::Host`] and [`RegistryError::Tls`].
+    /// [`RegistryError::Host`] if a name is not valid, [`RegistryError::Tls`] if the TLS settings could not
+    /// be built.
     pub(crate) fn tiers(
         &self,
         origin: &config::Origin,
@@ -154,13 +156,13 @@ impl Registry {
             .map_err(RegistryError::Host)
     }
 
-    /// The hosts in use.
+    /// Returns the hosts in use.
     #[must_use]
     pub(crate) fn hosts(&self) -> Vec<Arc<Host>> {
         self.known().hosts.values().collect()
     }
 
-    /// The address sets in use, each once, in the order of names and ports.
+    /// Returns the address sets in use, each of them once, sorted by name and port.
     #[must_use]
     pub(crate) fn address_sets(&self) -> Vec<Arc<AddressSet>> {
         let known = self.known();
@@ -170,7 +172,7 @@ impl Registry {
             .map(|host| Arc::clone(&host.addresses))
             .collect();
         drop(known);
-        // Equal sets stand beside each other: hosts that share a set share its name and port.
+        // The sort makes equal sets adjacent, because hosts that share a set also share its name and port.
         let key = |set: &Arc<AddressSet>| (set.name.clone(), set.port, Arc::as_ptr(set).addr());
         sets.sort_by_cached_key(key);
         sets.dedup_by(|one, other| Arc::ptr_eq(one, other));

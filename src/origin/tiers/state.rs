@@ -1,33 +1,34 @@
-//! Which tier is in use, and when to leave it or to try a better one. No hosts and no I/O.
+//! The tier in use, and the rules for moving away from it and for trying a better one. No hosts and no I/O.
 
 use std::sync::atomic::{AtomicU32, AtomicU64, AtomicUsize, Ordering::Relaxed};
 use std::time::Duration;
 
 use tokio::time::Instant;
 
-/// How long connects to a tier must fail before it is left: longer than an endpoint takes to move to new
-/// addresses, shorter than one connect timeout.
+/// How long connects to a tier must fail before traffic moves to another tier. This is longer than an
+/// endpoint takes to move to new addresses, and shorter than one connect timeout.
 pub(super) const FAILING: Duration = Duration::from_millis(500);
 /// The pause before a trial of the better tiers, after a move or after another trial. It doubles with each
-/// trial that fails, and with each return that did not last.
+/// failed trial, and with each return to a better tier that did not last.
 const TRIAL_PAUSE: Duration = Duration::from_secs(2);
-/// The longest pause after failed trials: short enough to notice the end of an outage soon, long enough
-/// not to fill the log during a long one.
+/// The maximum pause after failed trials. It is short enough to notice the end of an outage soon, and long
+/// enough not to fill the log during a long one.
 const FAILED_TRIAL_PAUSE: Duration = Duration::from_secs(10);
-/// The longest pause after returns that did not last. Together with a trial it stays below a minute.
+/// The maximum pause before the next trial, if traffic had returned to a better tier and moved away again
+/// within [`LASTING`]. Pause and trial together take less than a minute.
 const SHORT_RETURN_PAUSE: Duration = Duration::from_secs(30);
-/// A return followed by another move within this time did not last.
+/// The minimum time on a better tier before a return counts as lasting.
 pub(super) const LASTING: Duration = Duration::from_secs(60);
-/// After this time another trial may start although the last one has not ended: its worker may have
-/// stopped.
+/// The time after which another trial may start although the last one has not ended. The worker of the last
+/// trial may have stopped.
 const TRIAL_LIMIT: Duration = Duration::from_secs(45);
 
-/// A change of the tier in use.
+/// The direction of a change of the tier in use.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Move {
-    /// To a tier further down.
+    /// Traffic moves to a worse tier.
     Away,
-    /// To a better tier.
+    /// Traffic returns to a better tier.
     Back,
 }
 
@@ -36,18 +37,18 @@ pub(super) enum Move {
 pub(super) struct TierState {
     active: AtomicUsize,
     born: Instant,
-    /// 0: connects to the active tier do not fail.
+    /// The start of the current series of failed connects to the active tier; 0 if there is none.
     failing_since: AtomicU64,
     next_trial: AtomicU64,
     returned: AtomicU64,
-    /// Returns in a row that did not last.
+    /// The number of consecutive returns that did not last.
     short_returns: AtomicU32,
-    /// Trials in a row that failed.
+    /// The number of consecutive failed trials.
     failed_trials: AtomicU32,
 }
 
 impl TierState {
-    /// Tier 0 is in use, since `now`.
+    /// Creates the state with tier 0 in use since `now`.
     pub(super) fn new(now: Instant) -> Self {
         Self {
             active: AtomicUsize::new(0),
@@ -60,7 +61,7 @@ impl TierState {
         }
     }
 
-    /// The tier in use.
+    /// Returns the tier in use.
     pub(super) fn active(&self) -> usize {
         self.active.load(Relaxed)
     }
@@ -69,10 +70,12 @@ impl TierState {
         millis(at.saturating_duration_since(self.born))
     }
 
-    /// Records that no address of the active tier accepted a connection, since `began` at the latest.
+    /// Records that no address of the active tier accepts connections. The failure began at `began` or
+    /// earlier.
     pub(super) fn note_unreachable(&self, began: Instant) {
         let began = self.millis(began).max(1);
-        // The first failure in a row stays: a later one must not restart the clock.
+        // Only the first failure of a series sets the time. A later failure must not restart the
+        // measurement.
         let _previous = self
             .failing_since
             .compare_exchange(0, began, Relaxed, Relaxed);
@@ -85,13 +88,13 @@ impl TierState {
         }
     }
 
-    /// Whether the active tier has been failing long enough to be left.
+    /// Whether connects to the active tier have failed for at least [`FAILING`].
     pub(super) fn is_failing(&self, now: Instant) -> bool {
         let since = self.failing_since.load(Relaxed);
         since != 0 && self.millis(now).saturating_sub(since) >= millis(FAILING)
     }
 
-    /// Changes the tier in use; `None` when another request has already changed it.
+    /// Changes the tier in use. Returns `None` if another request has already changed it.
     pub(super) fn change(&self, from: usize, to: usize, now: Instant) -> Option<Move> {
         self.active
             .compare_exchange(from, to, Relaxed, Relaxed)
@@ -114,7 +117,7 @@ impl TierState {
         Some(Move::Away)
     }
 
-    /// The pause before the next trial.
+    /// Returns the pause before the next trial.
     pub(super) fn pause(&self) -> Duration {
         let doubled = |times: &AtomicU32, longest| {
             let factor = 1 << times.load(Relaxed).min(8);
@@ -124,7 +127,8 @@ impl TierState {
         failed.max(doubled(&self.short_returns, SHORT_RETURN_PAUSE))
     }
 
-    /// Whether a trial is due; then the caller has to run it, and no other caller does.
+    /// Returns whether a trial is due. If so, the caller must run it; no other caller gets true for the
+    /// same trial.
     pub(super) fn takes_trial(&self, now: Instant) -> bool {
         let due = self.next_trial.load(Relaxed);
         let limit = self.millis(now + TRIAL_LIMIT);
@@ -135,7 +139,7 @@ impl TierState {
                 .is_ok()
     }
 
-    /// Ends a trial and sets the time of the next one.
+    /// Records the end of a trial and sets the time of the next one.
     pub(super) fn end_trial(&self, has_returned: bool, now: Instant) {
         if !has_returned {
             self.failed_trials.fetch_add(1, Relaxed);

@@ -1,9 +1,9 @@
-//! The return to a better tier.
+//! The return of traffic to a better tier.
 //!
-//! While a tier further down is in use, a request now and then starts a trial beside itself: several
-//! connects to the better tiers, some seconds apart. Only when all connects to a tier succeed does traffic
-//! return to it. So no request waits for a tier that is down, and a tier that fails again and again is
-//! left alone.
+//! While a worse tier is in use, from time to time a request starts a trial in the background. A trial is
+//! several connects to each better tier, some seconds apart. Traffic returns to a tier only if all connects
+//! to it succeed. Therefore no request waits for an unreachable tier, and traffic does not return to a tier
+//! that keeps failing.
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -13,21 +13,22 @@ use tokio::time::Instant;
 use crate::origin::link::host::Host;
 use crate::origin::tiers::group::Tiers;
 
-/// The connects of a trial, and the time between them: a tier must be reachable for four and a half
-/// seconds.
+/// The number of connects in a trial. With the pauses between them, a tier must be reachable for four and a
+/// half seconds.
 const CONNECTS: u32 = 4;
+/// The pause between two connects of a trial.
 const SPACING: Duration = Duration::from_millis(1500);
 
 /// Starts a trial in the background if one is due.
 pub(super) fn start_if_due(tiers: &Arc<Tiers>) {
     if tiers.state.takes_trial(Instant::now()) {
-        // Ends by itself within the deadlines of its connects.
+        // The task needs no cancellation: the connect timeouts limit its duration.
         tokio::spawn(run(Arc::clone(tiers)));
     }
 }
 
-/// Tries the tiers that are better than the active one, best first, and returns to the first one that is
-/// reachable all the time.
+/// Tries the tiers that are better than the active one, best first. Traffic returns to the first tier whose
+/// connects all succeed.
 async fn run(tiers: Arc<Tiers>) {
     let active = tiers.active();
     let mut has_returned = false;

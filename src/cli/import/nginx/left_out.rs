@@ -2,7 +2,8 @@
 
 use crate::cli::import::nginx::syntax::Directive;
 
-/// Directives that need no note: ossgate does the same without a setting, or has no use for them.
+/// Directives that need no note: ossgate behaves the same without a setting, or the directive has no purpose
+/// in ossgate.
 const NOT_NEEDED: [&str; 31] = [
     "access_log",
     "charset",
@@ -37,7 +38,7 @@ const NOT_NEEDED: [&str; 31] = [
     "tcp_nodelay",
 ];
 
-/// Returns the note about a directive that is left out; `None` when it needs no note.
+/// Returns the note about a directive that is not imported, or `None` if it needs no note.
 pub(super) fn left_out(directive: &Directive) -> Option<String> {
     let first = directive.first();
     Some(match directive.name() {

@@ -1,18 +1,18 @@
-//! The targets that an nginx `map` chooses by the host of a request.
+//! Resolves an nginx `map` that chooses the target of `proxy_pass` by the host of the request.
 
 use std::collections::BTreeMap;
 
-/// A `map` of nginx.
+/// An nginx `map` block.
 pub(super) struct Map {
-    /// The variable that it depends on.
+    /// The variable whose value selects the entry.
     pub(super) by: String,
-    /// Pairs of key and value, in order.
+    /// The pairs of key and value, in the order of the file.
     pub(super) values: Vec<(String, String)>,
 }
 
-/// Returns the targets of `proxy_pass text`, each with the hosts that it is for. There are several when
-/// `text` contains a variable of `maps`, which are given by the variable that each sets. `hosts` are those
-/// of the server. Values that cannot be imported go to `notes`.
+/// Returns the targets of `proxy_pass text`, each with its hosts. If `text` contains a variable of `maps`,
+/// there is one target per value of that map. The keys of `maps` are the names of the variables that the maps
+/// set. `hosts` are the hosts of the server. Values that cannot be imported are reported in `notes`.
 pub(super) fn targets(
     maps: &BTreeMap<String, Map>,
     text: &str,
@@ -53,7 +53,7 @@ pub(super) fn targets(
             continue;
         }
         let hosts = match (host.as_str(), host.strip_prefix('.')) {
-            // The default value is for all other hosts of the server.
+            // The default value applies to all other hosts of the server.
             ("default", _) => hosts.to_vec(),
             (_, Some(suffix)) => vec![suffix.to_owned(), format!("*.{suffix}")],
             _ => vec![host.clone()],

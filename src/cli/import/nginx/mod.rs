@@ -1,6 +1,6 @@
-//! Imports nginx files: the published recipe for OSS in its variants, and common directives around it.
+//! Imports nginx files: the published recipe for OSS and its variants, and common additional directives.
 //!
-//! The files are read as a tree of directives, translated to routes, and written as a config.
+//! The files are parsed to a tree of directives, translated to routes, and written as a config.
 
 mod left_out;
 mod map;
@@ -13,12 +13,12 @@ mod translation;
 use crate::cli::import::imported::{ImportError, Imported};
 use translation::Translation;
 
-/// Imports files, given as name and text.
+/// Imports `files`, pairs of name and text.
 ///
 /// # Errors
 ///
-/// [`ImportError::NginxSyntax`] for a file that is not in nginx's syntax, and [`ImportError::NoBucket`]
-/// when no directive proxies to a bucket.
+/// [`ImportError::NginxSyntax`] for a file that is not in nginx's syntax, and [`ImportError::NoBucket`] when
+/// no directive proxies to a bucket.
 pub fn import(files: &[(String, String)]) -> Result<Imported, ImportError> {
     let mut trees = Vec::new();
     for (name, text) in files {

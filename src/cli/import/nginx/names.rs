@@ -1,14 +1,14 @@
-//! The names and addresses of an nginx server.
+//! The `server_name` and `listen` directives of an nginx server.
 
 /// The hosts of a server.
 pub(super) enum ServerNames {
-    /// The server answers for these hosts; empty: for every host.
+    /// The hosts that the server responds to. Empty means every host.
     Hosts(Vec<String>),
     /// The server has names, but none of them can be imported.
     NoneImported,
 }
 
-/// Returns the hosts that the arguments of `server_name` stand for. Names that cannot be imported go to
+/// Returns the hosts for the arguments of `server_name`. Names that cannot be imported are reported in
 /// `notes`.
 pub(super) fn server_names<'w>(
     words: impl IntoIterator<Item = &'w String>,
@@ -34,7 +34,7 @@ pub(super) fn server_names<'w>(
     }
 }
 
-/// Returns the listener's address for the first argument of `listen`.
+/// Converts the first argument of `listen` to the address of a listener.
 pub(super) fn listen_address(text: &str) -> String {
     if text.starts_with("unix:") {
         text.to_owned()

@@ -6,10 +6,11 @@ use std::fmt;
 use crate::cli::import::toml_text::quoted;
 use crate::oss::endpoint::{HostKind, classify};
 
-/// The settings of a server or a location. Those of a location begin as a copy of its server's.
+/// The settings of a server or a location. The settings of a location start as a copy of its server's
+/// settings.
 #[derive(Clone, Default)]
 pub(super) struct Settings {
-    /// The `Host` that is sent to the target.
+    /// The value of `Host` that nginx sends to the target.
     pub(super) host: Option<String>,
     /// `proxy_connect_timeout`, as a duration of the config.
     pub(super) connect: Option<String>,
@@ -19,13 +20,13 @@ pub(super) struct Settings {
     pub(super) hsts: Option<String>,
     /// The keys of `referer`, from `valid_referers`.
     pub(super) referer: Option<String>,
-    /// Whether a request with an invalid Referer is refused.
+    /// Whether the server refuses a request with an invalid Referer.
     pub(super) refuses: bool,
 }
 
-/// A `proxy_pass` with its surroundings.
+/// A `proxy_pass` directive and the data that its translation needs.
 pub(super) struct ProxyPass<'a> {
-    /// The servers of each `upstream`, by its name.
+    /// The servers of each `upstream` block, by its name.
     pub(super) upstreams: &'a BTreeMap<String, Vec<String>>,
     pub(super) settings: &'a Settings,
     /// The hosts of the route.
@@ -34,12 +35,12 @@ pub(super) struct ProxyPass<'a> {
     pub(super) path: &'a str,
 }
 
-/// Why a `proxy_pass` cannot be imported.
+/// The reason why a `proxy_pass` cannot be imported.
 #[derive(Debug)]
 pub(super) enum OriginError {
     /// The target is not a URL.
     NotUrl(String),
-    /// The target's host is not one of OSS.
+    /// The target's host is not an OSS host.
     NotOss(String),
     /// The target's host does not contain a bucket.
     NoBucket(String),
@@ -61,7 +62,7 @@ impl fmt::Display for OriginError {
 }
 
 impl ProxyPass<'_> {
-    /// Returns the keys of `origin` for `target`. What cannot be imported goes to `notes`.
+    /// Returns the keys of `origin` for `target`. Parts that cannot be imported are reported in `notes`.
     ///
     /// # Errors
     ///
@@ -147,8 +148,9 @@ impl ProxyPass<'_> {
         if !uri.is_empty() && *path != "/" {
             lines.push("strip_path = true".to_owned());
         }
-        // nginx replaces the location by the URI literally. `strip_path` removes the slash after a
-        // location that does not end in one, so the prefix must bring it back.
+        // nginx replaces the location's path by the URI of `proxy_pass`, without adding a slash. For a
+        // location without a trailing slash, `strip_path` also removes the slash after it, so `prefix` must
+        // contain this slash.
         let joint = if uri.len() > 1 && !uri.ends_with('/') && !path.ends_with('/') {
             "/"
         } else {

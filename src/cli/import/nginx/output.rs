@@ -5,21 +5,21 @@ use std::fmt::Write;
 
 use crate::cli::import::toml_text::{list, quoted};
 
-/// One route.
+/// One route of the config.
 #[derive(Default)]
 pub(super) struct Route {
-    /// The hosts; empty: every host.
+    /// The hosts of the route. Empty means every host.
     pub(super) hosts: Vec<String>,
     pub(super) path: String,
-    /// The keys of `origin`.
+    /// The lines inside the `origin` table.
     pub(super) origin: Vec<String>,
-    /// The keys of `hsts`.
+    /// The keys of the `hsts` table, if the route has one.
     pub(super) hsts: Option<String>,
-    /// The keys of `referer`.
+    /// The keys of the `referer` table, if the route has one.
     pub(super) referer: Option<String>,
-    /// Whether its server has a listener without TLS.
+    /// Whether the nginx server of this route has a listener without TLS.
     pub(super) is_clear: bool,
-    /// The place in the nginx files: `file:line`.
+    /// The place of the directive in the nginx files: `file:line`.
     pub(super) place: String,
 }
 
@@ -30,7 +30,7 @@ pub(super) enum Transport {
     Tls,
 }
 
-/// The parts of the config.
+/// The parts of the config that is written.
 #[derive(Default)]
 pub(super) struct Output {
     /// The listeners, by address.
@@ -43,7 +43,7 @@ pub(super) struct Output {
 }
 
 impl Output {
-    /// Adds a listener. When servers differ about TLS on one address, the listener gets TLS.
+    /// Adds a listener. If servers on the same address differ in TLS, the listener uses TLS.
     pub(super) fn add_listener(&mut self, address: String, transport: Transport) {
         let known = self.listeners.entry(address).or_insert(transport);
         if transport == Transport::Tls {
@@ -51,7 +51,7 @@ impl Output {
         }
     }
 
-    /// Returns the config as TOML. Routes that cannot be written go to `notes`.
+    /// Returns the config as TOML. Routes that cannot be written are reported in `notes`.
     pub(super) fn write(self, notes: &mut Vec<String>) -> String {
         let mut config = String::new();
         for (address, transport) in &self.listeners {
@@ -76,7 +76,7 @@ impl Output {
     }
 }
 
-/// Merges routes for the same hosts and path. nginx often has two servers for them, one with TLS and one
+/// Merges routes with the same hosts and path. nginx often has two servers for them, one with TLS and one
 /// without; ossgate has one route for both.
 fn merge(all: Vec<Route>, notes: &mut Vec<String>) -> Vec<Route> {
     let mut routes: Vec<Route> = Vec::new();
@@ -94,7 +94,7 @@ fn merge(all: Vec<Route>, notes: &mut Vec<String>) -> Vec<Route> {
             continue;
         }
         known.is_clear |= route.is_clear;
-        // HSTS is sent over TLS only, so usually only one of the two servers has it.
+        // HSTS is sent over TLS only, so usually only one of the two nginx servers sets it.
         known.hsts = known.hsts.take().or(route.hsts);
         if known.referer != route.referer {
             notes.push(format!(
@@ -117,7 +117,7 @@ fn write_route(config: &mut String, route: &Route, redirected: &[Vec<String>]) {
         let _written = writeln!(config, "path = {}", quoted(&route.path));
     }
     let _written = writeln!(config, "origin = {{ {} }}", route.origin.join(", "));
-    // A redirecting server for every host applies to hosts without a server on the port without TLS.
+    // An nginx server that redirects every host applies only to hosts that have no server without TLS.
     let redirects = redirected.iter().any(|hosts| {
         let is_named = hosts.iter().any(|host| route.hosts.contains(host));
         is_named || (hosts.is_empty() && !route.is_clear)
@@ -139,7 +139,7 @@ fn write_route(config: &mut String, route: &Route, redirected: &[Vec<String>]) {
     config.push('\n');
 }
 
-/// Returns a time of nginx as a duration. A time without a unit is in seconds.
+/// Converts an nginx time to a duration of the config. A time without a unit is in seconds.
 pub(super) fn seconds(text: &str) -> String {
     if text.bytes().all(|byte| byte.is_ascii_digit()) {
         format!("{text}s")
@@ -148,7 +148,7 @@ pub(super) fn seconds(text: &str) -> String {
     }
 }
 
-/// Returns the keys of `hsts` for a value of `Strict-Transport-Security`.
+/// Converts a value of `Strict-Transport-Security` to the keys of `hsts`.
 pub(super) fn hsts(value: &str) -> String {
     let lower = value.to_ascii_lowercase().replace([' ', '\t'], "");
     let age = lower
@@ -168,14 +168,14 @@ pub(super) fn hsts(value: &str) -> String {
     keys
 }
 
-/// Returns the keys of `referer` for the arguments of `valid_referers`. Arguments that cannot be imported
-/// go to `notes`.
+/// Converts the arguments of `valid_referers` to the keys of `referer`. Arguments that cannot be imported are
+/// reported in `notes`.
 pub(super) fn referers(words: &[String], hosts: &[String], notes: &mut Vec<String>) -> String {
     let mut allow = Vec::new();
     let mut allows_empty = false;
     let mut add = |name: &str| {
         if name.ends_with('*') {
-            // With `http*://` the name could also match in the path of another site's URL.
+            // With `http*://` the name could also match inside the path of another site's URL.
             allow.extend(["http", "https"].map(|scheme| format!("{scheme}://{name}")));
         } else {
             allow.push(format!("http*://{name}"));

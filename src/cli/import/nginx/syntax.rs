@@ -1,28 +1,28 @@
-//! Parses nginx files to a tree of directives. Only the syntax is read: words, blocks and comments.
+//! Parses nginx files to a tree of directives. It handles only the syntax: words, blocks and comments.
 
 /// One directive.
 #[derive(Debug, Default, PartialEq, Eq)]
 pub(super) struct Directive {
     /// The name and the arguments, without quotes.
     pub(super) words: Vec<String>,
-    /// The directives in its block; empty when it has no block.
+    /// The directives in the block. Empty if the directive has no block.
     pub(super) block: Vec<Directive>,
-    /// The line of its name, from 1.
+    /// The line of the directive's name, from 1.
     pub(super) line: usize,
 }
 
 impl Directive {
-    /// Returns the name.
+    /// Returns the name of the directive.
     pub(super) fn name(&self) -> &str {
         self.words.first().map_or("", String::as_str)
     }
 
-    /// Returns the arguments.
+    /// Returns the arguments of the directive.
     pub(super) fn rest(&self) -> &[String] {
         self.words.get(1..).unwrap_or_default()
     }
 
-    /// Returns the first argument; an empty string when there is none.
+    /// Returns the first argument, or an empty string if there is none.
     pub(super) fn first(&self) -> &str {
         self.rest().first().map_or("", String::as_str)
     }
@@ -36,14 +36,14 @@ pub(super) struct SyntaxError {
     pub(super) reason: &'static str,
 }
 
-/// The maximum nesting of blocks. The parser recurses once per block, so the stack needs a limit.
+/// The maximum nesting of blocks. The parser recurses once per block, so this limits the stack.
 const DEPTH: usize = 16;
 
 /// Parses a whole file.
 ///
 /// # Errors
 ///
-/// [`SyntaxError`] at the first wrong place.
+/// A [`SyntaxError`] with the line of the first error.
 pub(super) fn parse(text: &str) -> Result<Vec<Directive>, SyntaxError> {
     let mut parser = Parser {
         rest: text.chars().peekable(),

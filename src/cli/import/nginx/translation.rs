@@ -1,6 +1,6 @@
-//! Translates nginx's servers and locations to listeners, certificates and routes.
+//! Translates nginx servers and locations to listeners, certificates and routes.
 //!
-//! A directive that has no counterpart is noted with its place, unless it has no effect in ossgate.
+//! A directive that cannot be imported gets a note with its place, unless it needs none (see `left_out`).
 
 use std::collections::BTreeMap;
 
@@ -16,13 +16,13 @@ use crate::cli::import::nginx::syntax::Directive;
 pub(super) struct Translation {
     /// The name of the file that is being translated.
     file: String,
-    /// What was left out, and what the operator must check.
+    /// Notes for the operator: directives that were not imported, and settings to check.
     pub(super) notes: Vec<String>,
-    /// The servers of each `upstream`, by its name.
+    /// The servers of each `upstream` block, by its name.
     upstreams: BTreeMap<String, Vec<String>>,
-    /// Each `map`, by the variable that it sets.
+    /// Each `map` block, by the variable that it sets.
     maps: BTreeMap<String, Map>,
-    /// The config so far.
+    /// The translated parts of the config.
     pub(super) output: Output,
 }
 
@@ -39,7 +39,7 @@ impl Translation {
     }
 
     /// Collects the upstreams and maps of a file. This is done for all files before their servers are
-    /// translated, because a definition may follow its use.
+    /// translated, because a definition may come after its use.
     pub(super) fn add_definitions(&mut self, file: &str, tree: &[Directive]) {
         file.clone_into(&mut self.file);
         self.definitions(tree);
@@ -144,7 +144,7 @@ impl Translation {
         }
     }
 
-    /// Returns the hosts of a server; empty: every host. `None` when the server is left out.
+    /// Returns the hosts of a server. Empty means every host; `None` means that the server is not imported.
     fn hosts(&mut self, server: &Directive) -> Option<Vec<String>> {
         let mut hosts = Vec::new();
         let mut is_left_out = false;
@@ -296,7 +296,7 @@ impl Translation {
     }
 }
 
-/// Whether the directive redirects every request to the same URL with `https`.
+/// Whether the directive redirects every request to the same URL with scheme `https`.
 fn is_https_redirect(directive: &Directive) -> bool {
     directive.name() == "return"
         && directive.rest().last().is_some_and(|target| {

@@ -1,4 +1,5 @@
 use super::*;
+use crate::origin::endpoint::snapshot::ATTEMPTS;
 
 const TTL: Duration = Duration::from_secs(1);
 
@@ -41,7 +42,7 @@ fn connections_to_an_address_that_leaves_are_left_alone_while_another_is_healthy
     let new = &snapshot.addresses()[0];
     assert!(!snapshot.is_leaving(new));
     new.note_failure(start, start, "x");
-    assert!(!snapshot.is_leaving(&old), "the new one does not work");
+    assert!(!snapshot.is_leaving(&old), "the new address has failed");
 }
 
 #[test]
@@ -56,7 +57,7 @@ fn new_connections_are_spread_over_all_addresses_of_the_answer() {
         first.push(lasts(&candidates)[0]);
     }
     assert_eq!(first, [1, 2, 3, 1, 2, 3]);
-    // Also among those that are held, and among those that are all ejected.
+    // The order also rotates among the held addresses, and when all addresses are ejected.
     let later = start + Duration::from_secs(1);
     set.publish(&[ip(4)], TTL, later);
     let snapshot = set.snapshot();
@@ -123,7 +124,7 @@ fn a_set_was_reached_once_a_connection_was_established() {
     set.publish(&[ip(2)], TTL, start + Duration::from_secs(60));
     assert!(
         set.was_reached(),
-        "of the endpoint, not of its present addresses"
+        "the endpoint was reached, although its current address was not"
     );
 }
 
@@ -136,13 +137,13 @@ fn an_address_whose_handshake_failed_is_not_healthy_because_it_accepts_a_connect
     assert!(address.is_ejected());
     assert!(
         address.is_lost(start, Duration::from_secs(1)),
-        "it never worked"
+        "no connection was ever established"
     );
     address.note_connected(start);
     assert!(!address.is_ejected());
     address.note_break(start, "x");
     address.note_connected(start);
-    assert!(address.is_ejected(), "an exchange has to succeed");
+    assert!(address.is_ejected(), "an exchange must succeed first");
     assert!(!address.is_lost(start, Duration::ZERO), "connects succeed");
     address.note_success();
     assert!(!address.is_ejected());
@@ -242,7 +243,7 @@ fn an_address_that_accepts_and_breaks_is_ejected_for_longer_each_time() {
     first.note_break(start, "x");
     let probe = start + Duration::from_millis(1001);
     assert_eq!(lasts(&snapshot.candidates(probe, 0)), [1, 2]);
-    // A connect says nothing about what comes after it.
+    // A successful connect does not show that a later exchange succeeds.
     first.note_connected(probe);
     first.note_break(probe, "x");
     let early = probe + Duration::from_millis(1900);

@@ -1,4 +1,4 @@
-//! The state of the tiers, step by step. `tests/origin/tiers.rs` shows what happens to requests.
+//! Tests of the tier state. The effects on requests are tested in `tests/origin/tiers.rs`.
 
 use std::time::Duration;
 
@@ -18,7 +18,7 @@ fn named(name: &str) -> Host {
     host
 }
 
-/// Fails the tier in use and connects to `to`.
+/// Records a failure of the tier in use, and a later connect to `to`.
 fn leave(tiers: &Tiers, to: usize, now: Instant) {
     tiers.state.note_unreachable(now);
     tiers.note_connected(tiers.active(), to, now + FAILING);
@@ -93,7 +93,8 @@ fn a_move_is_one_warning_and_a_return_one_event() {
         .with_writer(move || sink.clone())
         .finish();
     // With a single subscriber in the process, tracing caches the interest of the thread that reaches an
-    // event first. That may be the thread of another test, which has no subscriber.
+    // event first. That may be the thread of another test, which has no subscriber. The second dispatcher
+    // prevents this.
     let _second = tracing::Dispatch::new(tracing_subscriber::fmt().finish());
     let start = Instant::now();
     let tiers = three(start);

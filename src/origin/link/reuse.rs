@@ -1,0 +1,23 @@
+//! The types that state which connections a request accepts, and whether a connection is new.
+
+/// The connections that a request accepts.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Acceptable {
+    /// An idle connection if there is one, otherwise a new one.
+    Any,
+    /// An idle connection if the kernel confirms that it is open, otherwise a new one. For requests that
+    /// cannot be sent twice: the event loop may not have reported yet that the peer has closed the
+    /// connection.
+    ConfirmedOpen,
+    /// A new connection only.
+    New,
+}
+
+/// Whether a connection has carried an earlier request.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Age {
+    /// The connection is new and carries its first request.
+    Fresh,
+    /// The connection comes from the pool; OSS may close it at any time.
+    Reused,
+}
