@@ -82,14 +82,19 @@ pub enum Error {
     /// endpoint.
     SignatureBound,
     /// The client's signature covers the `Host` it sent, and OSS is sent another one.
-    SignatureBoundToHost {
-        /// The host that was signed, as the client sent it. Empty when the client sent none.
-        signed: String,
-        /// The `Host` that OSS is sent.
-        sent: String,
-    },
+    /// It is boxed, because every result of an exchange is as large as this enum.
+    SignatureBoundToHost(Box<BoundHosts>),
     /// The rewritten request is not valid HTTP.
     Rewrite(http::Error),
+}
+
+/// The hosts of [`Error::SignatureBoundToHost`].
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct BoundHosts {
+    /// The host that was signed, as the client sent it. Empty if the client sent none.
+    pub signed: String,
+    /// The `Host` header that is sent to OSS.
+    pub sent: String,
 }
 
 impl Error {
@@ -119,7 +124,7 @@ impl Error {
             | Self::ClientBody
             | Self::Busy
             | Self::SignatureBound
-            | Self::SignatureBoundToHost { .. }
+            | Self::SignatureBoundToHost(_)
             | Self::Rewrite(_) => false,
         }
     }
@@ -129,7 +134,7 @@ impl Error {
     pub fn status(&self) -> StatusCode {
         match self {
             Self::NoSuchBucket => StatusCode::NOT_FOUND,
-            Self::NoBucket | Self::SignatureBoundToHost { .. } => StatusCode::FORBIDDEN,
+            Self::NoBucket | Self::SignatureBoundToHost(_) => StatusCode::FORBIDDEN,
             Self::Dns(_)
             | Self::ConnectRefused(_)
             | Self::Tls(_)
@@ -160,7 +165,7 @@ impl Error {
             Self::ClientBody => "client_body",
             Self::Busy => "proxy_busy",
             Self::SignatureBound => "upstream_signature_bound",
-            Self::SignatureBoundToHost { .. } => "signature_bound_to_host",
+            Self::SignatureBoundToHost(_) => "signature_bound_to_host",
             Self::Rewrite(_) => "bad_request",
         }
     }
@@ -182,7 +187,7 @@ impl Error {
             Self::ClientBody | Self::Rewrite(_) => "ProxyBadRequest",
             Self::Busy => "ProxyBusy",
             Self::SignatureBound => "UpstreamSignatureBound",
-            Self::SignatureBoundToHost { .. } => "ProxySignatureBoundToHost",
+            Self::SignatureBoundToHost(_) => "ProxySignatureBoundToHost",
         }
     }
 
@@ -225,13 +230,15 @@ impl Error {
                  host or for a region the other endpoints are not of, so it cannot be sent to them. A signature without \
                  `host` among its additional headers can. OSS was not reached."
                 .into(),
-            Self::SignatureBoundToHost { signed, sent } => format!(
+            Self::SignatureBoundToHost(hosts) => {
+                let BoundHosts { signed, sent } = &**hosts;
+                format!(
                 "The request's signature covers the Host header, for which the client sent `{signed}`. The proxy sends OSS \
                  the Host `{sent}`, so OSS would find that the signature does not match. Ways out: bind the domain \
                  `{signed}` to the bucket and set `host` of the proxy's origin to it; let the name `{sent}` resolve to the \
                  proxy, so that the client signs OSS's own name; with OSS V4, sign without `host` among the additional \
                  headers. OSS was not asked."
-            ),
+            )}
             Self::Rewrite(_) => "The request target cannot be sent to OSS. OSS was not asked.".into(),
         }
     }
@@ -254,7 +261,8 @@ impl fmt::Display for Error {
             Self::ClientBody => f.write_str("client's body broke off"),
             Self::Busy => f.write_str("too many requests in flight"),
             Self::SignatureBound => f.write_str("signature allows no other endpoint"),
-            Self::SignatureBoundToHost { signed, sent } => {
+            Self::SignatureBoundToHost(hosts) => {
+                let BoundHosts { signed, sent } = &**hosts;
                 write!(f, "signature is for the host `{signed}`, not for `{sent}`")
             }
             Self::Rewrite(error) => write!(f, "request cannot be rewritten: {error}"),
@@ -279,7 +287,7 @@ impl std::error::Error for Error {
             | Self::ClientBody
             | Self::Busy
             | Self::SignatureBound
-            | Self::SignatureBoundToHost { .. } => None,
+            | Self::SignatureBoundToHost(_) => None,
         }
     }
 }

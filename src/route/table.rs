@@ -16,7 +16,16 @@ pub struct Table<T> {
     every: Paths<T>,
     /// The routes of several buckets by the suffixes of their wildcard hosts, with the path of a request for
     /// the service itself.
-    services: HashMap<Box<str>, Vec<(Box<str>, ListBuckets, T)>>,
+    services: HashMap<Box<str>, Vec<ServiceRoute<T>>>,
+}
+
+/// A route of several buckets, for requests that name none.
+#[derive(Debug)]
+struct ServiceRoute<T> {
+    /// The path of such a request, without a slash at its end.
+    root: Box<str>,
+    list_buckets: ListBuckets,
+    route: T,
 }
 
 /// The routes of one host, longest path prefix first.
@@ -97,8 +106,11 @@ impl<T: Clone> Table<T> {
         for host in hosts {
             if let HostPattern::Wildcard(suffix) = host {
                 let services = self.services.entry(suffix.as_str().into()).or_default();
-                let root = root.trim_end_matches('/');
-                services.push((root.into(), list_buckets, route.clone()));
+                services.push(ServiceRoute {
+                    root: root.trim_end_matches('/').into(),
+                    list_buckets,
+                    route: route.clone(),
+                });
             }
         }
     }
@@ -129,11 +141,9 @@ impl<T: Clone> Table<T> {
             return None;
         }
         let path = path.strip_suffix('/').unwrap_or(path);
-        let is_wanted = |(root, list_buckets, _): &&(Box<str>, ListBuckets, T)| {
-            **root == *path && *list_buckets == wanted
-        };
-        let found = self.services.get(host)?.iter().find(is_wanted);
-        found.map(|(_, _, route)| route)
+        let mut routes = self.services.get(host)?.iter();
+        let found = routes.find(|one| *one.root == *path && one.list_buckets == wanted);
+        found.map(|found| &found.route)
     }
 }
 

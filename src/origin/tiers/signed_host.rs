@@ -6,7 +6,7 @@
 use http::HeaderMap;
 
 use crate::http::context::RequestContext;
-use crate::origin::error::Error;
+use crate::origin::error::{BoundHosts, Error};
 use crate::origin::link::host::Host;
 use crate::origin::tiers::group::Tiers;
 use crate::oss::signature::Bound;
@@ -83,10 +83,10 @@ impl<'c> SignedHost<'c> {
         if tiers.hosts().iter().any(|host| self.is_that_of(host)) {
             return Ok(());
         }
-        Err(Error::SignatureBoundToHost {
+        Err(Error::SignatureBoundToHost(Box::new(BoundHosts {
             signed: String::from_utf8_lossy(self.text).into_owned(),
             sent: String::from_utf8_lossy(tiers.first().host.as_bytes()).into_owned(),
-        })
+        })))
     }
 }
 
