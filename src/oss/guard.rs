@@ -296,6 +296,7 @@ mod tests {
             ("GET", "versionId=1&acl", Some(0)),
             ("GET", "acl&x-oss-signature=a&X-Amz-Date=b", Some(0)),
             ("GET", "acl&response-content-type=a", Some(0)),
+            ("GET", "acl&x-id=GetBucketAcl", Some(0)),
             ("PUT", "acl", Some(1)),
             ("POST", "comp=query&metaQuery", Some(2)),
             ("GET", "ACL", None),

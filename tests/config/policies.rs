@@ -81,7 +81,7 @@ fn rules_without_a_meaning_are_reported_at_their_place() {
             ),
             (
                 "cors = { rules = [{ origins = [\"*\"], methods = [\"GET\"], private_network = \"yes\" }] }",
-                "3:76: route[0].cors.rules[0].private_network: must be true or false, not a string",
+                "3:75: route[0].cors.rules[0].private_network: must be true or false, not a string",
             ),
             (
                 "list_buckets = \"pass\"",

@@ -132,6 +132,15 @@ async fn a_signature_for_the_host_that_oss_is_sent_passes() {
         ))
         .await;
     assert_eq!(status(&answer), 200, "{answer}");
+    for (host, expected) in [
+        ("ExampleBucket.oss.test", (200, "")),
+        ("img.example.com", (403, "signature_bound_to_host")),
+    ] {
+        let request = http::Request::get(format!("http://{host}/k"));
+        let request = request.header("authorization", &by_host);
+        let (status, kind) = proxy.http2(request, "").await;
+        assert_eq!((status, &*kind), expected, "HTTP/2 to {host}");
+    }
     let answer = proxy
         .text(&format!(
             "GET /k HTTP/1.0\r\nauthorization: {by_host}\r\n\r\n"

@@ -210,5 +210,14 @@ async fn a_signed_request_or_one_with_a_body_is_refused_and_not_redirected() {
         let answer = proxy.text(&format!("{request}{CLOSE}")).await;
         assert_eq!(status(&answer), expected, "{request}: {answer}");
     }
+    let at = |target: &str| http::Request::get(format!("http://img.example.com{target}"));
+    let refused = (403, "https_required".to_owned());
+    let answer = proxy
+        .http2(at("/k").header("Authorization", "OSS a:b"), "")
+        .await;
+    assert_eq!(answer, refused, "signed, HTTP/2");
+    assert_eq!(proxy.http2(at("/k?x-oss-signature=a"), "").await, refused);
+    assert_eq!(proxy.http2(at("/k").method("PUT"), "x").await, refused);
+    assert_eq!(proxy.http2(at("/k"), "").await, (301, String::new()));
     assert_eq!(origin.received().len(), 0);
 }

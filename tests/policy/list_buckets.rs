@@ -96,6 +96,8 @@ async fn a_list_of_all_buckets_is_sent_to_the_host_of_the_endpoint() {
             assert_eq!(status(&answer), 403, "{method} {host}{target}: {answer}");
         }
         assert_eq!(origin.received().len(), before);
+        let over_http2 = http::Request::get("http://OSS.example.com/?max-keys=1");
+        assert_eq!(proxy.http2(over_http2, "").await, (200, String::new()));
         let answer = proxy.get("team-a.oss.example.com", "/").await;
         assert_eq!(status(&answer), 200, "{answer}");
         let lines = proxy.stop();
