@@ -46,7 +46,7 @@ pub use pattern::{BucketPattern, HostPattern};
 pub use pem::PemError;
 pub use policy::Policies;
 pub use problem::{Problem, Problems, Severity, Source};
-pub use route::Route;
+pub use route::{ListBuckets, Route};
 pub use server::{AccessFormat, Dns, Family, Level, Log, Server, Sink};
 
 use reader::Reader;

@@ -11,10 +11,22 @@ use serde::{Serialize, Serializer};
 
 use crate::config::origin::{Buckets, Origin};
 use crate::config::pattern::HostPattern;
-use crate::config::policy::Policies;
+use crate::config::policy::{Policies, Preset};
 use crate::config::reader::{Reader, Text};
 use crate::config::value::{Invalid, check_encoded};
 use crate::oss::spelling;
+
+/// What happens to a request that lists the buckets: it names none, and its host is the bare suffix of a
+/// wildcard host, or it is path style.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum ListBuckets {
+    /// 403.
+    Refuse,
+    /// It is sent to the endpoint's own host. OSS answers with every bucket that the client's key owns,
+    /// those that the route does not serve included.
+    Pass,
+}
 
 /// `[[route]]`.
 ///
@@ -40,6 +52,10 @@ pub struct Route {
         skip_serializing_if = "Vec::is_empty"
     )]
     pub methods: Vec<Method>,
+    /// What happens to a request that lists the buckets. Default `refuse`. Only for routes with several
+    /// buckets; with `bucket` no request names the service.
+    #[serde(skip_serializing_if = "ListBuckets::is_default")]
+    pub list_buckets: ListBuckets,
     /// The bucket or buckets, and their endpoint.
     #[serde(serialize_with = "serialize_origin")]
     pub origin: Arc<Origin>,
@@ -53,6 +69,26 @@ impl Route {
     #[must_use]
     pub fn decoded_path(&self) -> Cow<'_, [u8]> {
         spelling::decode(&self.path)
+    }
+}
+
+impl ListBuckets {
+    #[expect(clippy::trivially_copy_pass_by_ref, reason = "the form serde calls")]
+    fn is_default(&self) -> bool {
+        *self == Self::Refuse
+    }
+
+    /// Reads the key of a route that has these policies.
+    fn read(reader: &Reader<'_>, policies: &Policies) -> Self {
+        let words = [("refuse", Self::Refuse), ("pass", Self::Pass)];
+        let read = reader.word("list_buckets", &words).unwrap_or(Self::Refuse);
+        let preset = policies.guard.as_ref().map(|guard| guard.preset);
+        if read == Self::Pass && preset.is_some_and(|preset| preset != Preset::Full) {
+            let message = "`pass` has no effect: the guard refuses the listing of buckets";
+            let hint = "set `preset = \"full\"` in `guard`, or remove one of the two";
+            reader.error("list_buckets", message, Some(hint));
+        }
+        read
     }
 }
 
@@ -93,6 +129,7 @@ impl<'a> RouteCandidate<'a> {
         let methods = reader.parsed("methods", parse_method);
         let methods = methods.into_iter().map(|(method, _)| method).collect();
         let policies = Policies::read(&reader);
+        let list_buckets = ListBuckets::read(&reader, &policies);
         let name = reader.text("name");
         if name.as_ref().is_some_and(|name| name.value.is_empty()) {
             reader.error("name", "is empty", None);
@@ -103,6 +140,10 @@ impl<'a> RouteCandidate<'a> {
             return None;
         }
         let origin = Origin::read(&reader.table("origin"), &path)?;
+        if reader.has("list_buckets") && matches!(origin.buckets, Buckets::One(_)) {
+            let hint = "leave it out: with `bucket` every request is for the bucket";
+            reader.error("list_buckets", "needs `origin.buckets`", Some(hint));
+        }
         let is_named = name.is_some();
         let name = match (name, hosts.first()) {
             (Some(name), _) => name.value,
@@ -118,6 +159,7 @@ impl<'a> RouteCandidate<'a> {
                 hosts,
                 path,
                 methods,
+                list_buckets,
                 origin: Arc::new(origin),
                 policies,
             },

@@ -85,6 +85,7 @@ const LEVELS: &[&str] = &["error", "warn", "info", "debug", "trace"];
 const ACCESS: &[&str] = &["json", "combined", "off"];
 const ADDRESSING: &[&str] = &["virtual-host", "path"];
 const PROXY_PROTOCOLS: &[&str] = &["off", "v1", "v2", "any"];
+const LIST_BUCKETS: &[&str] = &["refuse", "pass"];
 const HTTPS_MODES: &[&str] = &["redirect", "require", "off"];
 const PRESETS: &[&str] = &["full", "data-plane", "read-only"];
 const REFERER_MODES: &[&str] = &["enforce", "report"];
@@ -185,6 +186,7 @@ static ROUTE: Spec = spec! {
     "hosts": Texts, Optional, "Hosts of the route, exact or `*.suffix`; absent: every host.";
     "path": Text, Default("\"/\""), "Path prefix of the route; the longest matching prefix wins.";
     "methods": Texts, Optional, "Methods of the route; absent: all.";
+    "list_buckets": OneOf(LIST_BUCKETS), Optional, "What a request that lists the buckets gets; only with `buckets`; default: `refuse`.";
     "origin": Table(&ORIGIN), Required, "The bucket or buckets, and their endpoint.";
     "https": Table(&HTTPS), Optional, "What a request without TLS gets.";
     "cors": Table(&CORS), Optional, "Which pages of other origins may read responses; absent: as OSS answers.";
@@ -217,10 +219,12 @@ static CORS_RULE: Spec = spec! {
     "headers": Texts, Default("[]"), "Header fields that a preflight may request, each with at most one `*`.";
     "expose": Texts, Default("[]"), "Header fields that a page may read.";
     "max_age": Duration, Optional, "How long a browser caches a preflight; absent: the browser's default.";
+    "private_network": Flag, Default("false"), "Whether pages of public addresses may request this host at a private address.";
 };
 
 static GUARD: Spec = spec! {
     "preset": OneOf(PRESETS), Default("\"data-plane\""), "Set of allowed operations.";
+    "allow": Texts, Default("[]"), "Operations allowed besides, as `METHOD ?subresource`, such as `GET ?acl`.";
 };
 
 static REFERER: Spec = spec! {

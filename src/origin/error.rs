@@ -81,8 +81,20 @@ pub enum Error {
     /// No connection to the endpoint succeeds, and the client's signature is not valid for another
     /// endpoint.
     SignatureBound,
+    /// The client's signature covers the `Host` it sent, and OSS is sent another one.
+    /// It is boxed, because every result of an exchange is as large as this enum.
+    SignatureBoundToHost(Box<BoundHosts>),
     /// The rewritten request is not valid HTTP.
     Rewrite(http::Error),
+}
+
+/// The hosts of [`Error::SignatureBoundToHost`].
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct BoundHosts {
+    /// The host that was signed, as the client sent it. Empty if the client sent none.
+    pub signed: String,
+    /// The `Host` header that is sent to OSS.
+    pub sent: String,
 }
 
 impl Error {
@@ -112,6 +124,7 @@ impl Error {
             | Self::ClientBody
             | Self::Busy
             | Self::SignatureBound
+            | Self::SignatureBoundToHost(_)
             | Self::Rewrite(_) => false,
         }
     }
@@ -121,7 +134,7 @@ impl Error {
     pub fn status(&self) -> StatusCode {
         match self {
             Self::NoSuchBucket => StatusCode::NOT_FOUND,
-            Self::NoBucket => StatusCode::FORBIDDEN,
+            Self::NoBucket | Self::SignatureBoundToHost(_) => StatusCode::FORBIDDEN,
             Self::Dns(_)
             | Self::ConnectRefused(_)
             | Self::Tls(_)
@@ -152,6 +165,7 @@ impl Error {
             Self::ClientBody => "client_body",
             Self::Busy => "proxy_busy",
             Self::SignatureBound => "upstream_signature_bound",
+            Self::SignatureBoundToHost(_) => "signature_bound_to_host",
             Self::Rewrite(_) => "bad_request",
         }
     }
@@ -173,6 +187,7 @@ impl Error {
             Self::ClientBody | Self::Rewrite(_) => "ProxyBadRequest",
             Self::Busy => "ProxyBusy",
             Self::SignatureBound => "UpstreamSignatureBound",
+            Self::SignatureBoundToHost(_) => "ProxySignatureBoundToHost",
         }
     }
 
@@ -181,7 +196,9 @@ impl Error {
     pub fn message(&self) -> String {
         match self {
             Self::NoSuchBucket => "The request names a bucket this proxy does not serve. OSS was not asked.".into(),
-            Self::NoBucket => "The request names no bucket, and this proxy does not list buckets. OSS was not asked.".into(),
+            Self::NoBucket => "The request names no bucket, and ListBuckets is not served by this proxy \
+                 (`list_buckets` of its route). OSS was not asked."
+                .into(),
             Self::Dns(failure) => format!(
                 "The proxy cannot resolve the OSS endpoint: {failure}. Check the endpoint and the name servers of the \
                  proxy. OSS was not reached."
@@ -213,6 +230,15 @@ impl Error {
                  host or for a region the other endpoints are not of, so it cannot be sent to them. A signature without \
                  `host` among its additional headers can. OSS was not reached."
                 .into(),
+            Self::SignatureBoundToHost(hosts) => {
+                let BoundHosts { signed, sent } = &**hosts;
+                format!(
+                "The request's signature covers the Host header, for which the client sent `{signed}`. The proxy sends OSS \
+                 the Host `{sent}`, so OSS would find that the signature does not match. Ways out: bind the domain \
+                 `{signed}` to the bucket and set `host` of the proxy's origin to it; let the name `{sent}` resolve to the \
+                 proxy, so that the client signs OSS's own name; with OSS V4, sign without `host` among the additional \
+                 headers. OSS was not asked."
+            )}
             Self::Rewrite(_) => "The request target cannot be sent to OSS. OSS was not asked.".into(),
         }
     }
@@ -235,6 +261,10 @@ impl fmt::Display for Error {
             Self::ClientBody => f.write_str("client's body broke off"),
             Self::Busy => f.write_str("too many requests in flight"),
             Self::SignatureBound => f.write_str("signature allows no other endpoint"),
+            Self::SignatureBoundToHost(hosts) => {
+                let BoundHosts { signed, sent } = &**hosts;
+                write!(f, "signature is for the host `{signed}`, not for `{sent}`")
+            }
             Self::Rewrite(error) => write!(f, "request cannot be rewritten: {error}"),
         }
     }
@@ -256,7 +286,8 @@ impl std::error::Error for Error {
             | Self::UploadStalled
             | Self::ClientBody
             | Self::Busy
-            | Self::SignatureBound => None,
+            | Self::SignatureBound
+            | Self::SignatureBoundToHost(_) => None,
         }
     }
 }

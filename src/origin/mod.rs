@@ -28,8 +28,10 @@ use crate::http::context::RequestContext;
 use crate::http::{Request, Response};
 use crate::origin::error::Error;
 use crate::origin::exchange::Exchange;
+pub use crate::origin::exchange::HeadToSend;
 pub use crate::origin::exchange::rewrite::Destination;
 use crate::origin::link::host::Host;
+pub use crate::origin::tiers::signed_host::Scheme;
 use crate::oss::addressing::Layout;
 
 /// A request that got no response from OSS, with the data needed to report the failure to the client.
@@ -83,17 +85,14 @@ impl Origin {
         self.exchange.layout()
     }
 
-    /// Returns the destination to which a request for `target` on the host name `host` would be sent.
+    /// Returns the destination to which `request` would be sent.
     ///
     /// # Errors
     ///
-    /// [`Error::NoSuchBucket`] if the bucket is not served, [`Error::NoBucket`] if the request names none.
-    pub fn destination<'a>(
-        &'a self,
-        host: impl FnOnce() -> &'a str,
-        target: &'a str,
-    ) -> Result<Destination, Error> {
-        self.exchange.destination(host, target)
+    /// [`Error::NoSuchBucket`] if the bucket is not served, [`Error::NoBucket`] if the request names none,
+    /// [`Error::SignatureBoundToHost`] if its signature is for another host.
+    pub fn destination(&self, request: &HeadToSend<'_>) -> Result<Destination, Error> {
+        self.exchange.destination(request)
     }
 }
 

@@ -3,14 +3,21 @@
 //! An operation is named by its method, its level (service, bucket, object) and the sub-resources in the
 //! query. An operation that is not known to read, list or write objects counts as administration.
 
+mod names;
+mod operation;
+
 use std::borrow::Cow;
 use std::fmt;
 
 use http::HeaderMap;
 use percent_encoding::percent_decode_str;
 
+use self::names::{
+    LISTING, READ_BY_WRITERS, READING, WRITING, is_common, is_of_signature, is_plain, is_qualifier,
+};
+pub use self::operation::{InvalidOperation, Operation};
 use crate::oss::addressing::Level;
-use crate::oss::subresource::is_subresource;
+use crate::oss::subresource::{is_setting, is_subresource};
 
 /// A set of allowed operations.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -39,6 +46,8 @@ impl Preset {
 /// Why a preset refuses a request.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Refused<'q> {
+    /// The request names no bucket. Such requests list the buckets or change settings of the account.
+    NoBucket,
     /// No allowed operation has this method at this level.
     Method,
     /// No allowed operation with this method has this sub-resource.
@@ -50,78 +59,13 @@ pub enum Refused<'q> {
 impl fmt::Display for Refused<'_> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
+            Self::NoBucket => f.write_str("it names no bucket"),
             Self::Method => f.write_str("its method"),
             Self::SubResource(name) => write!(f, "`?{name}`"),
             Self::Header(name) => write!(f, "`{name}`"),
         }
     }
 }
-
-/// Query names that an allowed read of an object may have.
-const READING: [&str; 7] = [
-    "objectMeta",
-    "symlink",
-    "versionId",
-    "x-oss-process",
-    "x-oss-traffic-limit",
-    "x-oss-request-payer",
-    "security-token",
-];
-/// Query names that a listing may have.
-const LISTING: [&str; 2] = ["continuation-token", "versions"];
-/// Query names that a write of an object may have.
-const WRITING: [&str; 16] = [
-    "append",
-    "asyncFetch",
-    "callback",
-    "callback-var",
-    "partNumber",
-    "position",
-    "restore",
-    "seal",
-    "sequential",
-    "symlink",
-    "tagging",
-    "uploadId",
-    "uploads",
-    "versionId",
-    "x-oss-process",
-    "x-oss-async-process",
-];
-/// Settings that a V1 signature does not cover, with the names that the official SDKs use.
-const SETTINGS: [&str; 29] = [
-    "MetaQuery",
-    "accessmonitor",
-    "agenticBucket",
-    "bucketSpace",
-    "cleanRestoredObject",
-    "dataPipeline",
-    "deleteVectorIndex",
-    "deleteVectors",
-    "getVectorIndex",
-    "getVectors",
-    "legalHold",
-    "listVectorIndexes",
-    "listVectors",
-    "metadataConfiguration",
-    "metadataInventoryTable",
-    "metadataJournalTable",
-    "objectWorm",
-    "overwriteConfig",
-    "policyStatus",
-    "putVectorIndex",
-    "putVectorIndexFusion",
-    "putVectors",
-    "queryVectors",
-    "queryVectorsFusion",
-    "quota",
-    "regions",
-    "retention",
-    "rtc",
-    "userDefinedLogFieldsConfig",
-];
-/// Names in `WRITING` that a client that writes objects also reads.
-const READ_BY_WRITERS: [&str; 3] = ["tagging", "uploadId", "uploads"];
 
 /// Header fields that set the ACL of a written object (PutObject, CopyObject, AppendObject,
 /// InitiateMultipartUpload, PutSymlink). A form carries the ACL in its body, which is not read.
@@ -132,8 +76,7 @@ const ACL_FIELDS: [&str; 3] = ["x-oss-object-acl", "x-oss-acl", "x-amz-acl"];
 ///
 /// # Errors
 ///
-/// [`Refused::Method`], [`Refused::SubResource`] or [`Refused::Header`]: the part of the request that the
-/// preset does not allow.
+/// [`Refused`]: the part of the request that the preset does not allow. Every variant can occur.
 pub fn check<'q>(
     preset: Preset,
     method: &http::Method,
@@ -145,7 +88,7 @@ pub fn check<'q>(
         return Ok(());
     }
     let is_bucket = match level {
-        Level::Service => return Err(Refused::Method),
+        Level::Service => return Err(Refused::NoBucket),
         Level::Bucket => true,
         Level::Object => false,
     };
@@ -153,13 +96,7 @@ pub fn check<'q>(
     let writes = preset == Preset::DataPlane;
     let is_known = |name: &str| {
         let is_in = |list: &[&str]| list.contains(&name);
-        let is_common = name.starts_with("response-")
-            || is_in(&[
-                "x-oss-request-payer",
-                "security-token",
-                "x-oss-traffic-limit",
-            ]);
-        is_common
+        is_common(name)
             || match (is_bucket, is_read) {
                 (true, true) => is_in(&LISTING) || (writes && name == "uploads"),
                 (true, false) => name == "delete",
@@ -181,7 +118,7 @@ pub fn check<'q>(
             (false, true) => false,
         };
         let is_setting = is_subresource(name.as_bytes())
-            || SETTINGS.contains(&&*name)
+            || is_setting(name.as_bytes())
             || (is_unknown() && !is_plain(&name) && !is_of_signature(&name));
         if is_setting && !is_known(&name) {
             return Err(Refused::SubResource(name));
@@ -208,42 +145,35 @@ pub fn check<'q>(
     Ok(())
 }
 
-/// Whether a query name is part of a signature (V1, V4 or S3).
-fn is_of_signature(name: &str) -> bool {
-    [
-        "Expires",
-        "OSSAccessKeyId",
-        "Signature",
-        "x-oss-additional-headers",
-        "x-oss-credential",
-        "x-oss-date",
-        "x-oss-expires",
-        "x-oss-security-token",
-        "x-oss-signature",
-        "x-oss-signature-version",
-    ]
-    .contains(&name)
-        || name.starts_with("X-Amz-")
-}
-
-/// Whether a query name is a parameter of a listing, whose value may be empty.
-fn is_plain(name: &str) -> bool {
-    [
-        "delimiter",
-        "encoding-type",
-        "fetch-owner",
-        "key-marker",
-        "list-type",
-        "marker",
-        "max-keys",
-        "prefix",
-        "start-after",
-        "upload-id-marker",
-        "version-id-marker",
-        // The S3 SDKs send the name of the operation.
-        "x-id",
-    ]
-    .contains(&name)
+/// Returns the place in `allow` of the operation of a request with this query, which is for a bucket or an
+/// object. `None` when it is none of them.
+///
+/// Every query name that is not known to be harmless counts as part of the operation: OSS chooses one of
+/// several operations in an order that is not documented. Of the header fields that set an ACL, an operation
+/// may have them only if it sets an ACL itself.
+#[must_use]
+pub fn find_allowed(
+    allow: &[Operation],
+    method: &http::Method,
+    query: &str,
+    headers: &HeaderMap,
+) -> Option<usize> {
+    let names = query
+        .split('&')
+        .filter(|pair| !pair.is_empty())
+        .map(|pair| {
+            let name = pair.split('=').next().unwrap_or_default();
+            percent_decode_str(name).decode_utf8_lossy()
+        });
+    let is_harmless = |name: &str| {
+        is_common(name) || is_qualifier(name) || is_plain(name) || is_of_signature(name)
+    };
+    let selecting: Vec<Cow<'_, str>> = names.filter(|name| !is_harmless(name)).collect();
+    let has_acl = ACL_FIELDS.iter().any(|name| headers.contains_key(*name));
+    let is_it = |operation: &Operation| {
+        operation.is(method, &selecting) && (!has_acl || operation.sets_acl())
+    };
+    allow.iter().position(is_it)
 }
 
 #[cfg(test)]
@@ -348,5 +278,64 @@ mod tests {
         assert_eq!(is(Method::PUT, Preset::Full), Ok(()));
         // The field has no effect on a read.
         assert_eq!(is(Method::GET, Preset::ReadOnly), Ok(()));
+    }
+
+    #[test]
+    fn an_operation_is_allowed_by_its_method_and_all_of_its_names() {
+        let allow = [
+            "GET ?acl",
+            "PUT ?acl",
+            "POST ?metaQuery&comp",
+            "PUT ?tagging",
+        ]
+        .map(|text| Operation::parse(text).unwrap());
+        let find = |method: &str, query: &str, headers: &HeaderMap| {
+            let method = Method::from_bytes(method.as_bytes()).unwrap();
+            find_allowed(&allow, &method, query, headers)
+        };
+        let none = HeaderMap::new();
+        for (method, query, expected) in [
+            ("GET", "acl", Some(0)),
+            ("GET", "acl=", Some(0)),
+            ("GET", "acl=1", Some(0)),
+            ("GET", "%61cl", Some(0)),
+            ("GET", "a%63%6C=x", Some(0)),
+            ("GET", "acl&acl", Some(0)),
+            ("GET", "&acl&", Some(0)),
+            ("GET", "versionId=1&acl", Some(0)),
+            ("GET", "acl&x-oss-signature=a&X-Amz-Date=b", Some(0)),
+            ("GET", "acl&response-content-type=a", Some(0)),
+            ("GET", "acl&x-id=GetBucketAcl", Some(0)),
+            ("PUT", "acl", Some(1)),
+            ("POST", "comp=query&metaQuery", Some(2)),
+            ("GET", "ACL", None),
+            ("GET", "Acl", None),
+            ("GET", "%41cl", None),
+            ("GET", "%2561cl", None),
+            ("GET", "acls", None),
+            ("GET", "acl%00", None),
+            ("GET", "acl;policy", None),
+            ("GET", "acl%26policy", None),
+            ("GET", "acl&policy", None),
+            ("GET", "policy&acl", None),
+            ("GET", "acl&someNewSetting", None),
+            ("GET", "acl&uploadId=1", None),
+            ("GET", "", None),
+            ("GET", "prefix=acl", None),
+            ("HEAD", "acl", None),
+            ("DELETE", "acl", None),
+            ("get", "acl", None),
+            ("POST", "metaQuery", None),
+            ("POST", "comp", None),
+            ("PUT", "tagging", Some(3)),
+            ("PUT", "tagging&uploadId=1&partNumber=1", None),
+        ] {
+            assert_eq!(find(method, query, &none), expected, "{method} {query}");
+        }
+        let mut acl = HeaderMap::new();
+        acl.insert("x-oss-acl", "public-read".parse().unwrap());
+        assert_eq!(find("PUT", "acl", &acl), Some(1));
+        assert_eq!(find("PUT", "tagging", &acl), None);
+        assert_eq!(find_allowed(&[], &Method::GET, "acl", &none), None);
     }
 }

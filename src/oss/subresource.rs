@@ -1,13 +1,4 @@
-//! Query names that OSS's V1 signature covers, and whether a request is signed.
-//!
-//! Signatures are not verified here. A request with a malformed, expired or wrong signature is signed.
-
-use http::HeaderMap;
-use http::header::AUTHORIZATION;
-use percent_encoding::percent_decode_str;
-
-/// The prefix of the query names in S3 signatures.
-const AMZ: &str = "X-Amz-";
+//! Query names that select an operation, or change what it does.
 
 /// Query names that a V1 signature covers, sorted by their bytes.
 const SUBRESOURCES: [&str; 88] = [
@@ -101,6 +92,38 @@ const SUBRESOURCES: [&str; 88] = [
     "x-oss-write-get-object-response",
 ];
 
+/// Query names of settings that a V1 signature does not cover, as the official SDKs write them.
+const SETTINGS: [&str; 29] = [
+    "MetaQuery",
+    "accessmonitor",
+    "agenticBucket",
+    "bucketSpace",
+    "cleanRestoredObject",
+    "dataPipeline",
+    "deleteVectorIndex",
+    "deleteVectors",
+    "getVectorIndex",
+    "getVectors",
+    "legalHold",
+    "listVectorIndexes",
+    "listVectors",
+    "metadataConfiguration",
+    "metadataInventoryTable",
+    "metadataJournalTable",
+    "objectWorm",
+    "overwriteConfig",
+    "policyStatus",
+    "putVectorIndex",
+    "putVectorIndexFusion",
+    "putVectors",
+    "queryVectors",
+    "queryVectorsFusion",
+    "quota",
+    "regions",
+    "retention",
+    "rtc",
+    "userDefinedLogFieldsConfig",
+];
 /// Whether a V1 signature covers the query name `name`.
 #[must_use]
 pub fn is_subresource(name: impl AsRef<[u8]>) -> bool {
@@ -109,27 +132,16 @@ pub fn is_subresource(name: impl AsRef<[u8]>) -> bool {
         .is_ok()
 }
 
-/// Whether a request is signed, in a header field or in its query.
+/// Whether the query name `name` is a setting that a V1 signature does not cover.
 #[must_use]
-pub fn is_signed(headers: &HeaderMap, raw_query: Option<&str>) -> bool {
-    let by_header = headers.get(AUTHORIZATION).is_some_and(|value| {
-        ["OSS ", "OSS2 ", "OSS4-HMAC-SHA256", "AWS"]
-            .iter()
-            .any(|scheme| value.as_bytes().starts_with(scheme.as_bytes()))
-    });
-    let (mut has_key_id, mut has_signature) = (false, false);
-    let mut is_by_query = false;
-    for pair in raw_query.unwrap_or_default().split('&') {
-        let name = pair.split('=').next().unwrap_or_default();
-        // OSS decodes names, so `Signat%75re` is a signature as well.
-        let is = |wanted: &str| percent_decode_str(name).eq(wanted.bytes());
-        has_key_id |= is("OSSAccessKeyId");
-        has_signature |= is("Signature");
-        is_by_query |= is("x-oss-signature-version")
-            || is("x-oss-signature")
-            || percent_decode_str(name).take(AMZ.len()).eq(AMZ.bytes());
-    }
-    by_header || is_by_query || (has_key_id && has_signature)
+pub fn is_setting(name: impl AsRef<[u8]>) -> bool {
+    let name = name.as_ref();
+    SETTINGS.iter().any(|known| known.as_bytes() == name)
+}
+
+/// Returns every known query name that selects or changes an operation.
+pub fn known() -> impl Iterator<Item = &'static str> {
+    SUBRESOURCES.into_iter().chain(SETTINGS)
 }
 
 #[cfg(test)]
@@ -152,42 +164,6 @@ mod tests {
             ("", false),
         ] {
             assert_eq!(is_subresource(name), expected, "{name}");
-        }
-    }
-
-    #[test]
-    fn signed_requests_are_distinguished_from_anonymous_ones() {
-        for (query, expected) in [
-            ("OSSAccessKeyId=a&Expires=1&Signature=b", true),
-            ("OSSAccessKeyId=a&Signat%75re=b", true),
-            ("Signature=b", false),
-            ("OSSAccessKeyId=a", false),
-            ("signature=b&ossaccesskeyid=a", false),
-            ("x-oss-signature-version=OSS4-HMAC-SHA256", true),
-            ("x-oss-signature=b", true),
-            ("a=b&X-Amz-Credential=c", true),
-            ("a=x-oss-signature", false),
-            ("prefix=a", false),
-            ("", false),
-        ] {
-            assert_eq!(
-                is_signed(&HeaderMap::new(), Some(query)),
-                expected,
-                "{query}"
-            );
-        }
-        assert!(!is_signed(&HeaderMap::new(), None));
-        for (value, expected) in [
-            ("OSS a:b", true),
-            ("OSS2 a", true),
-            ("OSS4-HMAC-SHA256 Credential=a", true),
-            ("AWS4-HMAC-SHA256 Credential=a", true),
-            ("Basic a", false),
-            ("OSSIFY a", false),
-        ] {
-            let value_of_header = http::HeaderValue::from_static(value);
-            let headers = HeaderMap::from_iter([(AUTHORIZATION, value_of_header)]);
-            assert_eq!(is_signed(&headers, None), expected, "{value}");
         }
     }
 }

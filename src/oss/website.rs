@@ -4,19 +4,18 @@
 //! and HEAD requests for objects only. A signed request, or one with a sub-resource, is for the bucket
 //! itself.
 
-use http::{HeaderMap, Method, header};
+use http::{HeaderMap, Method};
 use percent_encoding::percent_decode_str;
 
-use crate::oss::subresource::{is_signed, is_subresource};
+use crate::oss::signature::signed_in;
+use crate::oss::subresource::is_subresource;
 
 /// Whether a request is for the website: an anonymous GET or HEAD without a sub-resource.
 #[must_use]
 pub fn is_for_website(method: &Method, headers: &HeaderMap, query: Option<&str>) -> bool {
     (method == Method::GET || method == Method::HEAD)
-        && !headers.contains_key(header::AUTHORIZATION)
-        && query.is_none_or(|query| {
-            !is_signed(headers, Some(query)) && !query.split('&').any(names_subresource)
-        })
+        && signed_in(headers, query).is_none()
+        && query.is_none_or(|query| !query.split('&').any(names_subresource))
 }
 
 fn names_subresource(pair: &str) -> bool {
@@ -96,7 +95,16 @@ mod tests {
                 "{method} {query:?}"
             );
         }
-        let signed = HeaderMap::from_iter([(header::AUTHORIZATION, "OSS a:b".parse().unwrap())]);
-        assert!(!is_for_website(&Method::GET, &signed, None));
+        for (value, expected) in [("OSS a:b", false), ("Basic a", true), ("", true)] {
+            let headers = HeaderMap::from_iter([(
+                http::header::AUTHORIZATION,
+                http::HeaderValue::from_static(value),
+            )]);
+            assert_eq!(
+                is_for_website(&Method::GET, &headers, None),
+                expected,
+                "{value}"
+            );
+        }
     }
 }

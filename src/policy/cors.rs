@@ -6,6 +6,7 @@
 //! The layer is above `https`: a preflight over clear text is answered here, because browsers do not
 //! follow a redirect of a preflight (Fetch standard, CORS-preflight fetch).
 
+use std::borrow::Cow;
 use std::convert::Infallible;
 use std::future::Future;
 use std::pin::Pin;
@@ -16,7 +17,7 @@ use http::header::{self, HeaderMap, HeaderName, HeaderValue};
 use http::{Method, StatusCode};
 use tower::Service;
 
-use crate::config::policy as config;
+use crate::config::policy::{self as config, PrivateNetwork};
 use crate::http::respond::{self, Reason};
 use crate::http::{Request, Response};
 use crate::oss::cors::{self as rules, Matched, Rule};
@@ -26,14 +27,22 @@ use crate::policy::gate::GateFuture;
 const REFUSED: &str = "CORSResponse: This CORS request is not allowed. This is usually because the evalution of Origin, request method / Access-Control-Request-Method or Access-Control-Requet-Headers are not whitelisted by the resource's CORS spec.";
 
 /// The CORS headers that OSS may send.
-const CORS_HEADERS: [HeaderName; 6] = [
+const CORS_HEADERS: [HeaderName; 7] = [
     header::ACCESS_CONTROL_ALLOW_ORIGIN,
     header::ACCESS_CONTROL_ALLOW_METHODS,
     header::ACCESS_CONTROL_ALLOW_HEADERS,
     header::ACCESS_CONTROL_EXPOSE_HEADERS,
     header::ACCESS_CONTROL_MAX_AGE,
     header::ACCESS_CONTROL_ALLOW_CREDENTIALS,
+    ALLOW_PRIVATE_NETWORK,
 ];
+
+/// A preflight has it when a page of a public address requests a private one (Private Network Access).
+const REQUEST_PRIVATE_NETWORK: HeaderName =
+    HeaderName::from_static("access-control-request-private-network");
+/// The answer that permits the request.
+const ALLOW_PRIVATE_NETWORK: HeaderName =
+    HeaderName::from_static("access-control-allow-private-network");
 
 /// The rules, compiled.
 #[derive(Debug)]
@@ -51,6 +60,7 @@ struct RuleHeaders {
     methods: Option<HeaderValue>,
     expose: Option<HeaderValue>,
     max_age: Option<HeaderValue>,
+    private_network: PrivateNetwork,
 }
 
 impl Cors {
@@ -71,6 +81,7 @@ impl Cors {
                     methods: joined(&rule.rule.methods),
                     expose: joined(&rule.expose),
                     max_age: rule.max_age.map(HeaderValue::from),
+                    private_network: rule.private_network,
                 })
                 .collect(),
             varies: config.vary_origin,
@@ -80,8 +91,7 @@ impl Cors {
     /// Returns the rule that allows a request. For OPTIONS, the preflighted request is looked up.
     #[must_use]
     pub fn decide(&self, method: &Method, headers: &HeaderMap) -> Option<Matched> {
-        let origin = headers.get(header::ORIGIN)?;
-        self.decide_for(origin, method, headers)
+        self.decide_for(sole(headers, &header::ORIGIN)?, method, headers)
     }
 
     /// Does the same as [`Cors::decide`] for an `Origin` that is no longer among the headers.
@@ -93,11 +103,9 @@ impl Cors {
     ) -> Option<Matched> {
         let origin = origin.as_bytes();
         if method == Method::OPTIONS {
-            let method = headers.get(header::ACCESS_CONTROL_REQUEST_METHOD)?;
-            let names = headers
-                .get(header::ACCESS_CONTROL_REQUEST_HEADERS)
-                .map_or(&b""[..], HeaderValue::as_bytes);
-            let names = rules::requested_headers(names);
+            let method = sole(headers, &header::ACCESS_CONTROL_REQUEST_METHOD)?;
+            let names = requested_headers(headers);
+            let names = rules::requested_headers(&names);
             return rules::find(&self.rules, origin, method.as_bytes(), &names);
         }
         let none = std::iter::empty();
@@ -119,12 +127,8 @@ impl Cors {
             );
         };
         let mut response = Response::default();
-        let requested = request
-            .headers()
-            .get(header::ACCESS_CONTROL_REQUEST_HEADERS);
-        let names: Vec<&[u8]> = requested
-            .map(|names| rules::requested_headers(names.as_bytes()).collect())
-            .unwrap_or_default();
+        let requested = requested_headers(request.headers());
+        let names: Vec<&[u8]> = rules::requested_headers(&requested).collect();
         let allowed = names.join(&b", "[..]);
         let headers = response.headers_mut();
         headers.insert(header::CONTENT_LENGTH, HeaderValue::from_static("0"));
@@ -134,6 +138,14 @@ impl Cors {
             headers.insert(header::ACCESS_CONTROL_ALLOW_HEADERS, allowed);
         }
         self.allow(headers, request.headers().get(header::ORIGIN), matched);
+        let permits = self
+            .rule_headers
+            .get(matched.rule)
+            .is_some_and(|rule| rule.private_network == PrivateNetwork::Allow);
+        let asks = sole(request.headers(), &REQUEST_PRIVATE_NETWORK);
+        if permits && asks.is_some_and(|value| value == "true") {
+            headers.insert(ALLOW_PRIVATE_NETWORK, HeaderValue::from_static("true"));
+        }
         response
     }
 
@@ -183,6 +195,23 @@ impl Cors {
             headers.append(header::VARY, HeaderValue::from_static("Origin"));
         }
     }
+}
+
+/// Returns the value of a field that a browser sends once. `None` when there is none, or several: a rule
+/// for one of them must not decide about the others.
+fn sole<'r>(headers: &'r HeaderMap, name: &HeaderName) -> Option<&'r HeaderValue> {
+    let mut values = headers.get_all(name).iter();
+    values.next().filter(|_| values.next().is_none())
+}
+
+/// Returns the names that a preflight requests. Several fields are one list (RFC 9110 section 5.3).
+fn requested_headers(headers: &HeaderMap) -> Cow<'_, [u8]> {
+    let mut fields = headers
+        .get_all(header::ACCESS_CONTROL_REQUEST_HEADERS)
+        .iter()
+        .map(HeaderValue::as_bytes);
+    let first = Cow::Borrowed(fields.next().unwrap_or_default());
+    fields.fold(first, |list, more| [&*list, more].join(&b","[..]).into())
 }
 
 fn varies_by_origin(value: &HeaderValue) -> bool {
@@ -235,13 +264,12 @@ where
                 allowed: None,
             };
         }
-        let allowed = request
-            .headers_mut()
-            .remove(header::ORIGIN)
-            .and_then(|origin| {
-                let matched = policy.decide_for(&origin, request.method(), request.headers());
-                Some((matched?, origin))
-            });
+        let is_sole = sole(request.headers(), &header::ORIGIN).is_some();
+        let origin = request.headers_mut().remove(header::ORIGIN);
+        let allowed = origin.filter(|_| is_sole).and_then(|origin| {
+            let matched = policy.decide_for(&origin, request.method(), request.headers());
+            Some((matched?, origin))
+        });
         CorsFuture {
             allowed,
             policy: Some(Arc::clone(policy)),

@@ -6,7 +6,7 @@ use http::{Method, StatusCode};
 use crate::http::Request;
 use crate::http::respond::Reason;
 use crate::oss::addressing::Layout;
-use crate::oss::guard::{self, Preset, Refused};
+use crate::oss::guard::{self, Operation, Preset, Refused};
 use crate::policy::gate::{Gate, Refusal};
 
 /// The settings, compiled.
@@ -16,8 +16,19 @@ pub struct Guard {
     pub methods: Vec<Method>,
     /// The operations that pass.
     pub preset: Preset,
+    /// Operations that pass although the preset refuses them, in the order of the config.
+    pub allow: Vec<Operation>,
     /// Where the key begins in a request.
     pub layout: Layout,
+}
+
+/// What lets a request pass.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Served {
+    /// The preset.
+    ByPreset,
+    /// The operation at this place of [`Guard::allow`].
+    ByName(usize),
 }
 
 /// Why the route does not serve a request.
@@ -30,7 +41,7 @@ pub enum NotServed<'q> {
 }
 
 impl Guard {
-    /// Checks a request against the methods and the preset of the route. `host` is called only where the
+    /// Checks a request against the methods, the preset and the named operations of the route. `host` is called only where the
     /// host can name the bucket.
     ///
     /// # Errors
@@ -43,23 +54,24 @@ impl Guard {
         host: impl FnOnce() -> &'t str,
         target: &'t str,
         headers: &HeaderMap,
-    ) -> Result<(), NotServed<'t>> {
+    ) -> Result<Served, NotServed<'t>> {
         if !self.methods.is_empty() && !self.methods.contains(method) {
             return Err(NotServed::Method);
         }
         if self.preset == Preset::Full {
-            return Ok(());
+            return Ok(Served::ByPreset);
         }
         let parts = self.layout.split(host, target);
         let query = parts.and_then(|parts| parts.query.strip_prefix('?'));
-        guard::check(
-            self.preset,
-            method,
-            self.layout.level(parts.as_ref()),
-            query.unwrap_or_default(),
-            headers,
-        )
-        .map_err(NotServed::Operation)
+        let level = self.layout.level(parts.as_ref());
+        let checked = query.unwrap_or_default();
+        let Err(refused) = guard::check(self.preset, method, level, checked, headers) else {
+            return Ok(Served::ByPreset);
+        };
+        query
+            .and_then(|query| guard::find_allowed(&self.allow, method, query, headers))
+            .map(Served::ByName)
+            .ok_or(NotServed::Operation(refused))
     }
 
     fn refusal(&self, request: &Request, not_served: &NotServed<'_>) -> Refusal {
@@ -78,6 +90,9 @@ impl Guard {
                     Ok(value) => refusal.with_header(header::ALLOW, value),
                     Err(_) => refusal,
                 };
+            }
+            NotServed::Operation(Refused::NoBucket) => {
+                "lets no request through that names no bucket, such as ListBuckets".to_owned()
             }
             NotServed::Operation(Refused::Method) => {
                 format!("lets no {} through here", request.method())

@@ -1,15 +1,21 @@
 //! Enforces HTTPS: redirects or refuses requests that come over clear text.
 //!
+//! Only what a browser sends without a body is redirected. A client that signs is an SDK or a tool, and
+//! those do not follow a redirect; a client that sends a body may lose it. Both get a refusal that says so.
+//!
 //! The layer is below `cors`: browsers do not follow a redirect of a preflight, and the redirect itself
 //! needs the headers that let a page follow it.
 
-use http::header::{self, HeaderValue};
+use http::header::{self, HeaderMap, HeaderValue};
 use http::{Method, StatusCode};
+use http_body::Body;
 
 use crate::config::policy::{self as config, HttpsMode};
 use crate::http::authority::Authority;
 use crate::http::respond::Reason;
 use crate::http::{Request, Response};
+use crate::oss::addressing::split_query;
+use crate::oss::signature::signed_in;
 use crate::oss::spelling;
 use crate::policy::gate::{Gate, Refusal};
 
@@ -42,7 +48,51 @@ pub enum Enforcement {
     /// The client is redirected to this URL.
     Redirect(String),
     /// The request is refused.
-    Refuse,
+    Refuse(NoRedirect),
+}
+
+/// Why a refused request is not redirected.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum NoRedirect {
+    /// The mode is `require`.
+    Mode,
+    /// The request names no host, so there is no URL to redirect it to.
+    Host,
+    /// The request is signed.
+    Signed,
+    /// The request has a body.
+    Body,
+}
+
+impl NoRedirect {
+    /// Returns the reason for a client.
+    #[must_use]
+    pub fn message(self) -> &'static str {
+        match self {
+            Self::Mode => "This route of the proxy is served over HTTPS only. OSS was not asked.",
+            Self::Host => {
+                "This route of the proxy is served over HTTPS only, and the request names no host that it could be \
+                 redirected to. OSS was not asked."
+            }
+            Self::Signed => {
+                "This route of the proxy is served over HTTPS only. The request is signed and therefore not redirected: \
+                 SDKs do not follow a redirect. Use https:// in the endpoint or the URL. OSS was not asked."
+            }
+            Self::Body => {
+                "This route of the proxy is served over HTTPS only. The request has a body and is therefore not redirected: \
+                 the body would be lost. Use https:// in the endpoint or the URL. OSS was not asked."
+            }
+        }
+    }
+}
+
+/// Whether a request has a body.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Payload {
+    /// It has none, or an empty one.
+    Absent,
+    /// It has one.
+    Present,
 }
 
 impl Https {
@@ -55,13 +105,14 @@ impl Https {
         }
     }
 
-    /// Decides about a request for `target` (path and query). `host` is called only for a redirect. A
-    /// request without a host is refused, because there is no URL to redirect it to.
+    /// Decides about a request for `target` (path and query). `host` is called only for a redirect.
     pub fn decide<'h>(
         &self,
         transport: Transport,
         host: impl FnOnce() -> Option<Authority<'h>>,
         target: &str,
+        headers: &HeaderMap,
+        payload: Payload,
     ) -> Enforcement {
         if transport == Transport::Tls
             || self.mode == HttpsMode::Off
@@ -70,10 +121,17 @@ impl Https {
             return Enforcement::Pass;
         }
         if self.mode == HttpsMode::Require {
-            return Enforcement::Refuse;
+            return Enforcement::Refuse(NoRedirect::Mode);
+        }
+        let (_, query) = split_query(target);
+        if signed_in(headers, query).is_some() {
+            return Enforcement::Refuse(NoRedirect::Signed);
+        }
+        if payload == Payload::Present {
+            return Enforcement::Refuse(NoRedirect::Body);
         }
         let Some(host) = host() else {
-            return Enforcement::Refuse;
+            return Enforcement::Refuse(NoRedirect::Host);
         };
         let name = host.host;
         let port = if self.port == 443 {
@@ -97,16 +155,28 @@ impl Gate for Https {
         } else {
             Transport::ClearText
         };
-        match self.decide(transport, || context.authority(), request.target()) {
+        let payload = if request.body().is_end_stream() {
+            Payload::Absent
+        } else {
+            Payload::Present
+        };
+        let enforcement = self.decide(
+            transport,
+            || context.authority(),
+            request.target(),
+            request.headers(),
+            payload,
+        );
+        match enforcement {
             Enforcement::Pass => None,
             Enforcement::Redirect(location) => Some(redirect(request, &location)),
-            Enforcement::Refuse => Some(Refusal::error(
+            Enforcement::Refuse(why) => Some(Refusal::error(
                 request,
                 &Reason {
                     status: StatusCode::FORBIDDEN,
                     code: "ProxyHttpsRequired",
                     kind: "https_required",
-                    message: "This route of the proxy is served over HTTPS only. OSS was not asked.",
+                    message: why.message(),
                     ..Reason::DEFAULT
                 },
             )),

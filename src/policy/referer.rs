@@ -11,6 +11,7 @@ use crate::http::Request;
 use crate::http::respond::Reason;
 use crate::oss::addressing::{Layout, Level};
 use crate::oss::referer::{MESSAGE, Rules, Verdict};
+use crate::oss::signature::is_signed_in_header;
 use crate::policy::gate::{Gate, Refusal};
 
 /// The rules, compiled.
@@ -63,7 +64,7 @@ impl Referer {
         host: impl FnOnce() -> &'t str,
         target: &'t str,
     ) -> Option<Verdict> {
-        if method == Method::OPTIONS || headers.contains_key(header::AUTHORIZATION) {
+        if method == Method::OPTIONS || is_signed_in_header(headers) {
             return None;
         }
         let parts = self.layout.split(host, target);
@@ -71,8 +72,16 @@ impl Referer {
         if !is_object && (self.root == BucketRoot::Bucket || method == Method::POST) {
             return None;
         }
-        let referer = headers.get(header::REFERER);
-        Some(self.rules.check(referer.map(http::HeaderValue::as_bytes)))
+        let mut referers = headers.get_all(header::REFERER).iter();
+        let first = referers.next().map(http::HeaderValue::as_bytes);
+        let verdict = self.rules.check(first);
+        // Which of several OSS reads is not documented, so each must be allowed.
+        let mut others = referers.map(|referer| self.rules.check(Some(referer.as_bytes())));
+        Some(if verdict.is_refused() {
+            verdict
+        } else {
+            others.find(|other| other.is_refused()).unwrap_or(verdict)
+        })
     }
 
     /// Logs a request that would have been refused.

@@ -5,6 +5,7 @@
 //! once: for the index of a directory, and for the error document.
 
 mod further;
+mod page;
 
 use std::borrow::Cow;
 use std::convert::Infallible;
@@ -12,101 +13,13 @@ use std::pin::Pin;
 use std::sync::Arc;
 use std::task::{Context, Poll, ready};
 
-use http::{HeaderMap, Method};
 use http_body::Body;
 use tower::Service;
 
 pub use self::further::FurtherLookups;
 use self::further::{is_missing, with_target};
-use crate::config::policy::{self as config, Subdirectories};
+pub use self::page::{FirstLookup, Website};
 use crate::http::{Request, Response};
-use crate::oss::addressing::{Layout, Parts, split_query};
-use crate::oss::website::{Indexes, ends_in_slash, index_of, is_for_website};
-
-/// The settings, compiled.
-#[derive(Debug)]
-pub struct Website {
-    /// Name of the index document, percent-encoded.
-    index: String,
-    directories: Subdirectories,
-    /// Key of the error document, percent-encoded.
-    error: Option<String>,
-    /// Whether the error document is sent with 200.
-    hides_errors: bool,
-    layout: Layout,
-}
-
-/// The first lookup for a request.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub enum FirstLookup<'t> {
-    /// The request is not for a page and passes unchanged.
-    NotAPage,
-    /// This target is requested; it is borrowed when it is the request's own. Further lookups depend on
-    /// the response.
-    Page(Cow<'t, str>),
-}
-
-impl Website {
-    /// Compiles the settings.
-    #[must_use]
-    pub fn new(config: &config::Website, layout: Layout) -> Self {
-        Self {
-            index: config.index.clone(),
-            directories: config.subdirectories,
-            error: config.error.clone(),
-            hides_errors: config.error_status == 200,
-            layout,
-        }
-    }
-
-    /// Returns the first lookup for a request. `host` is called only where the host can name the bucket.
-    pub fn decide<'t>(
-        &self,
-        method: &Method,
-        headers: &HeaderMap,
-        host: impl FnOnce() -> &'t str,
-        target: &'t str,
-    ) -> FirstLookup<'t> {
-        let (_, query) = split_query(target);
-        if !is_for_website(method, headers, query) {
-            return FirstLookup::NotAPage;
-        }
-        let Some(page) = Page::find(&self.layout, host, target) else {
-            return FirstLookup::NotAPage;
-        };
-        let indexes = if self.directories == Subdirectories::Off {
-            Indexes::RootOnly
-        } else {
-            Indexes::EachDirectory
-        };
-        match index_of(page.key, &self.index, indexes) {
-            Some(index) => FirstLookup::Page(Cow::Owned(page.with_key(&index))),
-            None => FirstLookup::Page(Cow::Borrowed(target)),
-        }
-    }
-}
-
-/// A target in three parts: the text before the key, the key, and the query with its `?`.
-struct Page<'t> {
-    front: &'t str,
-    key: &'t str,
-    query: &'t str,
-}
-
-impl<'t> Page<'t> {
-    fn find(layout: &Layout, host: impl FnOnce() -> &'t str, target: &'t str) -> Option<Self> {
-        let Parts {
-            front, key, query, ..
-        } = layout.split(host, target)?;
-        Some(Self { front, key, query })
-    }
-
-    fn with_key(&self, key: &str) -> String {
-        // A path-style target may name the bucket without a slash after it.
-        let slash = if ends_in_slash(self.front) { "" } else { "/" };
-        format!("{}{slash}{key}{}", self.front, self.query)
-    }
-}
 
 /// Applies [`Website`]; without it every request passes.
 #[derive(Clone, Debug)]

@@ -2,15 +2,17 @@
 //!
 //! Runs at a start and at a reload, never for a request. It fixes every host that a request can reach.
 
+use std::borrow::Cow;
 use std::collections::HashMap;
 use std::fmt;
 use std::sync::Arc;
 
 use crate::config::policy::Located;
-use crate::config::{self, Addressing, BucketPattern, Buckets, Config, HostPattern};
+use crate::config::{self, Addressing, BucketPattern, Buckets, Config, HostPattern, ListBuckets};
 use crate::origin::Origin;
 use crate::origin::exchange::Exchange;
 use crate::origin::exchange::attempt::Deadlines;
+use crate::origin::exchange::locate::Service;
 use crate::origin::exchange::rewrite::Rewrite;
 use crate::origin::tiers::buckets::{BucketTable, MakeTiers};
 use crate::origin::tiers::registry::{Registry, RegistryError};
@@ -90,6 +92,14 @@ pub fn router(config: &Config, registry: &Arc<Registry>) -> Result<Router, Build
             policies,
         });
         table.insert(&route.hosts, &route.decoded_path(), &built);
+        if let Buckets::Many(_) = route.origin.buckets {
+            // The path of a request that names no bucket.
+            let root = match route.origin.strip_path {
+                true => route.decoded_path(),
+                false => Cow::Borrowed(&b"/"[..]),
+            };
+            table.insert_service(&route.hosts, &root, route.list_buckets, &built);
+        }
         routes.push(built);
     }
     Ok(Router { table, routes })
@@ -174,6 +184,12 @@ pub fn policies<'c>(
             Arc::new(Guard {
                 methods: route.methods.clone(),
                 preset,
+                allow: rules
+                    .guard
+                    .iter()
+                    .flat_map(|guard| &guard.allow)
+                    .map(|allowed| allowed.operation.clone())
+                    .collect(),
                 layout: layout.clone(),
             })
         }),
@@ -233,13 +249,20 @@ fn origin(registry: &Arc<Registry>, route: &config::Route) -> Result<Origin, Reg
             .collect(),
     };
     // A setting that makes no valid host is reported now and not by the first request.
-    let first = registry.tiers(settings, names.first().copied().unwrap_or("any"))?;
+    let first = registry.tiers(settings, Some(names.first().copied().unwrap_or("any")))?;
+    let service = match route.list_buckets {
+        ListBuckets::Refuse => None,
+        ListBuckets::Pass => Some(Service {
+            root: layout(route).strip.into_vec(),
+            tiers: registry.tiers(settings, None)?,
+        }),
+    };
     let make: MakeTiers = match settings.addressing {
         // In path style there is one host for all buckets.
         Addressing::Path => Box::new(move |_| Some(Arc::clone(&first))),
         Addressing::VirtualHost => {
             let (registry, settings) = (Arc::clone(registry), Arc::clone(settings));
-            Box::new(move |bucket| registry.tiers(&settings, bucket).ok())
+            Box::new(move |bucket| registry.tiers(&settings, Some(bucket)).ok())
         }
     };
     let endpoints = std::iter::once(&settings.endpoint).chain(&settings.fallback);
@@ -251,6 +274,6 @@ fn origin(registry: &Arc<Registry>, route: &config::Route) -> Result<Origin, Reg
         endpoints
             .map(|endpoint| endpoint.to_string().into())
             .collect(),
-        Exchange::new(rewrite, BucketTable::new(names, make), deadlines),
+        Exchange::new(rewrite, BucketTable::new(names, make), service, deadlines),
     ))
 }

@@ -2,86 +2,25 @@
 //!
 //! Calls the same functions as the proxy, in the order of [`stack`](crate::route::stack).
 
+mod explanation;
 mod judged;
 
 use std::fmt;
 
 use http::{HeaderMap, Method, header};
 
+pub use self::explanation::{End, Explanation, RequestToExplain, Step};
 use crate::config::policy::RefererMode;
 use crate::config::{self, Config};
 use crate::http::authority::Authority;
 use crate::http::framing::{self, Malformed};
 use crate::http::headers;
 use crate::http::message::Target;
-use crate::origin::Destination;
+use crate::origin::{HeadToSend, Scheme};
 use crate::oss::referer::Verdict;
 use crate::oss::spelling;
 use crate::policy::{guard, https, website};
 use crate::route::{Route, Router};
-
-/// A request to explain. Its body does not matter.
-#[derive(Debug)]
-pub struct RequestToExplain {
-    /// Method, target and header fields, `Host` included.
-    pub head: http::Request<()>,
-    /// Whether the request comes over TLS.
-    pub is_https: bool,
-}
-
-/// What one part of the proxy decides.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Step {
-    /// The part: `health`, `framing`, `route`, the name of a policy, or `origin`.
-    pub name: &'static str,
-    /// What the part decides, in words.
-    pub finding: String,
-    /// The line of the config that decided; `None` when no single line did.
-    pub line: Option<usize>,
-}
-
-/// How the request ends.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub enum End {
-    /// The proxy sends it to OSS.
-    Sent(Destination),
-    /// The proxy answers it: the status, and the kind of an error as in `x-ossgate-error`.
-    Answered(u16, Option<&'static str>),
-}
-
-impl End {
-    /// Whether the client gets what it requested, as far as the proxy decides that.
-    #[must_use]
-    pub fn is_served(&self) -> bool {
-        match self {
-            Self::Sent(_) => true,
-            Self::Answered(status, _) => *status < 400,
-        }
-    }
-}
-
-/// The steps up to the one that ended the request.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Explanation {
-    /// In the order the proxy takes them.
-    pub steps: Vec<Step>,
-    /// How the request ends.
-    pub end: End,
-}
-
-impl Explanation {
-    /// Explains a request that the router refuses before it chooses a route.
-    fn malformed(why: Malformed) -> Self {
-        Self {
-            steps: vec![Step {
-                name: "framing",
-                finding: why.message().to_owned(),
-                line: None,
-            }],
-            end: End::Answered(why.status().as_u16(), Some("bad_request")),
-        }
-    }
-}
 
 /// The request, and the steps so far.
 struct Walk<'a> {
@@ -89,7 +28,9 @@ struct Walk<'a> {
     method: &'a Method,
     headers: &'a HeaderMap,
     host: &'a str,
+    host_text: &'a [u8],
     target: &'a str,
+    transport: https::Transport,
 }
 
 impl Walk<'_> {
@@ -144,33 +85,46 @@ pub fn explain(router: &Router, config: &Config, request: &RequestToExplain) -> 
         .routes
         .iter()
         .find(|written| written.name == *route.name);
+    let transport = if *is_https {
+        https::Transport::Tls
+    } else {
+        https::Transport::ClearText
+    };
     let mut walk = Walk {
         steps: health.into_iter().map(|(step, _)| step).collect(),
         method: head.method(),
         headers: &headers,
         host,
+        host_text: target.host_text(),
         target: target.as_str(),
+        transport,
     };
     walk.step(
         "route",
         format_args!("`{}`", route.name),
         written.map(|written| written.line),
     );
-    let transport = if *is_https {
-        https::Transport::Tls
-    } else {
-        https::Transport::ClearText
-    };
     walk.key(route);
     let end = walk
         .cors(route, written)
-        .or_else(|| walk.https(route, transport, authority))
-        .or_else(|| walk.guard(route))
+        .or_else(|| walk.https(route, authority, payload(head.headers())))
+        .or_else(|| walk.guard(route, written))
         .or_else(|| walk.referer(route, written))
         .unwrap_or_else(|| walk.sent(route));
     Explanation {
         steps: walk.steps,
         end,
+    }
+}
+
+/// Whether the header fields announce a body.
+fn payload(headers: &HeaderMap) -> https::Payload {
+    let length = headers.get(header::CONTENT_LENGTH);
+    let is_long = length.is_some_and(|length| length.as_bytes().iter().any(|byte| *byte != b'0'));
+    if is_long || headers.contains_key(header::TRANSFER_ENCODING) {
+        https::Payload::Present
+    } else {
+        https::Payload::Absent
     }
 }
 
@@ -210,11 +164,17 @@ impl Walk<'_> {
     fn https(
         &mut self,
         route: &Route,
-        transport: https::Transport,
         authority: Option<Authority<'_>>,
+        payload: https::Payload,
     ) -> Option<End> {
         let policy = route.policies.https.as_ref()?;
-        match policy.decide(transport, || authority, self.target) {
+        match policy.decide(
+            self.transport,
+            || authority,
+            self.target,
+            self.headers,
+            payload,
+        ) {
             https::Enforcement::Pass => {
                 self.step("https", "passes", None);
                 None
@@ -224,8 +184,16 @@ impl Walk<'_> {
                 let is_read = self.method == Method::GET || self.method == Method::HEAD;
                 Some(End::Answered(if is_read { 301 } else { 308 }, None))
             }
-            https::Enforcement::Refuse => {
-                self.step("https", "is required", None);
+            https::Enforcement::Refuse(why) => {
+                let finding = match why {
+                    https::NoRedirect::Mode => "is required",
+                    https::NoRedirect::Host => "is required; without a host there is no redirect",
+                    https::NoRedirect::Signed => "is required; a signed request is not redirected",
+                    https::NoRedirect::Body => {
+                        "is required; a request with a body is not redirected"
+                    }
+                };
+                self.step("https", finding, None);
                 Some(End::Answered(403, Some("https_required")))
             }
         }
@@ -263,10 +231,19 @@ impl Walk<'_> {
         }
     }
 
-    fn guard(&mut self, route: &Route) -> Option<End> {
+    fn guard(&mut self, route: &Route, written: Option<&config::Route>) -> Option<End> {
         let policy = route.policies.guard.as_ref()?;
         match policy.decide(self.method, || self.host, self.target, self.headers) {
-            Ok(()) => {
+            Ok(guard::Served::ByName(place)) => {
+                let allow = written.and_then(|written| written.policies.guard.as_ref());
+                let entry = allow.and_then(|guard| guard.allow.get(place));
+                if let Some(entry) = entry {
+                    let finding = format!("passes: `{}` is in `allow`", entry.operation);
+                    self.step("guard", finding, Some(entry.line));
+                }
+                None
+            }
+            Ok(guard::Served::ByPreset) => {
                 self.step("guard", "passes", None);
                 None
             }
@@ -330,7 +307,18 @@ impl Walk<'_> {
                 }
             }
         }
-        match route.origin.destination(|| self.host, &target) {
+        let head = HeadToSend {
+            method: self.method,
+            target: &target,
+            headers: self.headers,
+            host: self.host,
+            host_text: self.host_text,
+            scheme: match self.transport {
+                https::Transport::ClearText => Scheme::Http,
+                https::Transport::Tls => Scheme::Https,
+            },
+        };
+        match route.origin.destination(&head) {
             Ok(destination) => {
                 self.step("origin", &destination, None);
                 End::Sent(destination)

@@ -7,7 +7,7 @@
 
 use std::collections::HashMap;
 
-use crate::config::HostPattern;
+use crate::config::{HostPattern, ListBuckets};
 use crate::route::paths::Paths;
 
 /// The routes of a config by host and path.
@@ -16,6 +16,18 @@ pub struct Table<T> {
     exact: HashMap<Box<str>, Paths<T>>,
     wildcard: HashMap<Box<str>, Paths<T>>,
     every: Paths<T>,
+    /// The routes of several buckets by the suffixes of their wildcard hosts, with the path of a request for
+    /// the service itself.
+    services: HashMap<Box<str>, Vec<ServiceRoute<T>>>,
+}
+
+/// A route of several buckets, for requests that name none.
+#[derive(Debug)]
+struct ServiceRoute<T> {
+    /// The path of such a request, without a slash at its end.
+    root: Box<[u8]>,
+    list_buckets: ListBuckets,
+    route: T,
 }
 
 impl<T> Default for Table<T> {
@@ -24,6 +36,7 @@ impl<T> Default for Table<T> {
             exact: HashMap::new(),
             wildcard: HashMap::new(),
             every: Paths::default(),
+            services: HashMap::new(),
         }
     }
 }
@@ -46,7 +59,29 @@ impl<T: Clone> Table<T> {
         }
     }
 
-    /// Returns the route for `host` and the decoded `path`. `host` has no port; it is empty when the request has none.
+    /// Adds a route of several buckets for requests that name none: those for `root` at the bare suffix of
+    /// one of its wildcard hosts.
+    pub fn insert_service(
+        &mut self,
+        hosts: &[HostPattern],
+        root: &[u8],
+        list_buckets: ListBuckets,
+        route: &T,
+    ) {
+        for host in hosts {
+            if let HostPattern::Wildcard(suffix) = host {
+                let services = self.services.entry(suffix.as_str().into()).or_default();
+                services.push(ServiceRoute {
+                    root: root.strip_suffix(b"/").unwrap_or(root).into(),
+                    list_buckets,
+                    route: route.clone(),
+                });
+            }
+        }
+    }
+
+    /// Returns the route for `host` and the decoded `path`. `host` has no port; it is empty when the request
+    /// has none.
     #[must_use]
     pub fn find(&self, host: &str, path: &[u8]) -> Option<&T> {
         if host.bytes().any(|byte| byte.is_ascii_uppercase()) {
@@ -58,7 +93,23 @@ impl<T: Clone> Table<T> {
     fn find_lower(&self, host: &str, path: &[u8]) -> Option<&T> {
         let exact = || self.exact.get(host)?.find(path);
         let wildcard = || self.wildcard.get(host.split_once('.')?.1)?.find(path);
-        exact().or_else(wildcard).or_else(|| self.every.find(path))
+        let every = || self.every.find(path);
+        // A refusal is only better than "unknown host", so every other route comes before it.
+        exact()
+            .or_else(wildcard)
+            .or_else(|| self.find_service(host, path, ListBuckets::Pass))
+            .or_else(every)
+            .or_else(|| self.find_service(host, path, ListBuckets::Refuse))
+    }
+
+    fn find_service(&self, host: &str, path: &[u8], wanted: ListBuckets) -> Option<&T> {
+        if self.services.is_empty() {
+            return None;
+        }
+        let path = path.strip_suffix(b"/").unwrap_or(path);
+        let mut routes = self.services.get(host)?.iter();
+        let found = routes.find(|one| *one.root == *path && one.list_buckets == wanted);
+        found.map(|found| &found.route)
     }
 }
 
@@ -94,6 +145,38 @@ mod tests {
                 expected,
                 "{host}{path}"
             );
+        }
+    }
+
+    #[test]
+    fn the_bare_suffix_is_for_the_service_only() {
+        let wildcard = [HostPattern::Wildcard("oss.example.com".into())];
+        for (list_buckets, before_every) in
+            [(ListBuckets::Pass, true), (ListBuckets::Refuse, false)]
+        {
+            let mut table = Table::default();
+            table.insert(&wildcard, b"/", &"buckets");
+            table.insert_service(&wildcard, b"/", list_buckets, &"service");
+            table.insert_service(&wildcard, b"/api/", list_buckets, &"api");
+            for (host, path, expected) in [
+                ("oss.example.com", "/", Some("service")),
+                ("OSS.example.com", "/", Some("service")),
+                ("oss.example.com", "/api", Some("api")),
+                ("oss.example.com", "/api/", Some("api")),
+                ("oss.example.com", "/bucket", None),
+                ("oss.example.com", "//", None),
+                ("example.com", "/", None),
+                ("a.oss.example.com", "/", Some("buckets")),
+            ] {
+                let found = table.find(host, path.as_bytes()).copied();
+                assert_eq!(found, expected, "{host}{path}");
+            }
+            table.insert(&[], b"/", &"every");
+            let found = table.find("oss.example.com", b"/").copied();
+            let expected = if before_every { "service" } else { "every" };
+            assert_eq!(found, Some(expected), "{list_buckets:?}");
+            let found = table.find("oss.example.com", b"/bucket").copied();
+            assert_eq!(found, Some("every"), "{list_buckets:?}");
         }
     }
 }

@@ -32,7 +32,9 @@ fn text(origin: std::net::SocketAddr) -> String {
          cors = {{ rules = [{{ origins = [\"https://*.example.com\"], methods = [\"GET\", \"PUT\"], headers = [\"x-*\"] }}] }}\n\
          [[route]]\nhosts = [\"*.gate.cn\"]\npath = \"/api\"\nmethods = [\"GET\", \"PUT\", \"OPTIONS\"]\n\
          origin = {{ buckets = [\"team-*\", \"examplebucket\"], endpoint = \"{origin}\", tls = false, strip_path = true }}\n\
-         guard = {{ preset = \"read-only\" }}\n\
+         guard = {{ preset = \"read-only\", allow = [\"GET ?acl\"] }}\n\
+         [[route]]\nhosts = [\"*.list.cn\"]\nlist_buckets = \"pass\"\n\
+         origin = {{ buckets = [\"team-*\"], endpoint = \"{origin}\", tls = false }}\nhttps = {{}}\n\
          [[route]]\n\
          origin = {{ buckets = [\"team-*\"], endpoint = \"{origin}\", tls = false }}\n\
          https = {{ mode = \"require\" }}\nguard = {{}}\n"
@@ -65,7 +67,14 @@ fn generated() -> impl Strategy<Value = Generated> {
         pick(&["GET", "PUT", "DELETE"]).prop_map(|value| ("access-control-request-method", value)),
         pick(&["x-a, X-B", "content-type"])
             .prop_map(|value| ("access-control-request-headers", value)),
-        pick(&["OSS a:b"]).prop_map(|value| ("authorization", value)),
+        pick(&[
+            "OSS a:b",
+            "OSS a:b",
+            "Basic a",
+            "AWS4-HMAC-SHA256 Credential=a",
+            "OSS4-HMAC-SHA256 AdditionalHeaders=host",
+        ])
+        .prop_map(|value| ("authorization", value)),
         pick(&[
             "close, x-custom",
             "close, x-custom",
@@ -84,6 +93,9 @@ fn generated() -> impl Strategy<Value = Generated> {
             "team-a.gate.cn",
             "examplebucket.gate.cn",
             "no.gate.cn",
+            "list.cn",
+            "team-a.list.cn",
+            "b.oss.test",
             "203.0.113.7",
             "a..b",
         ]),

@@ -2,7 +2,7 @@
 //!
 //! One row for each problem: the keys as written, and the exact line that reports it.
 
-use crate::support::config::{LISTENER, ROUTE, expect_rows};
+use crate::support::config::{Files, LISTENER, ROUTE, expect_rows};
 
 #[test]
 fn rules_without_a_meaning_are_reported_at_their_place() {
@@ -56,6 +56,38 @@ fn rules_without_a_meaning_are_reported_at_their_place() {
                 "3:20: route[0].guard.preset: `readonly` is none of `full`, `data-plane`, `read-only`",
             ),
             (
+                "guard = { allow = [\"GET ?acl\", \"POST ?metaQuery&comp\"] }",
+                "",
+            ),
+            (
+                "guard = { allow = [\"GET ?acl\", \"GET ?alc\"] }",
+                "3:32: route[0].guard.allow: `GET ?alc` has a name that is not a sub-resource of OSS",
+            ),
+            (
+                "guard = { allow = [\"GET ?ACL\"] }",
+                "3:20: route[0].guard.allow: `GET ?ACL` has a name that is not a sub-resource of OSS",
+            ),
+            (
+                "guard = { allow = [\"GET acl\"] }",
+                "3:20: route[0].guard.allow: `GET acl` is not `METHOD ?subresource`, such as `GET ?acl`",
+            ),
+            (
+                "guard = { allow = [\"get ?acl\"] }",
+                "3:20: route[0].guard.allow: `get ?acl` has another method than `GET`, `HEAD`, `PUT`, `POST` or `DELETE`",
+            ),
+            (
+                "guard = { preset = \"full\", allow = [\"GET ?acl\"] }",
+                "3:36: warning: route[0].guard.allow: has no effect: `full` allows every operation",
+            ),
+            (
+                "cors = { rules = [{ origins = [\"*\"], methods = [\"GET\"], private_network = \"yes\" }] }",
+                "3:75: route[0].cors.rules[0].private_network: must be true or false, not a string",
+            ),
+            (
+                "list_buckets = \"pass\"",
+                "3:16: route[0].list_buckets: needs `origin.buckets`",
+            ),
+            (
                 "referer = { allow = [\"www.example.com\"] }",
                 "3:22: warning: route[0].referer.allow: `www.example.com` matches no browser: a Referer begins with `http://` or `https://`; begin with `*`",
             ),
@@ -97,4 +129,42 @@ fn rules_without_a_meaning_are_reported_at_their_place() {
             ),
         ],
     );
+}
+
+#[test]
+fn a_list_of_all_buckets_needs_several_buckets_and_no_guard_against_it() {
+    let route = "[[route]]\norigin = { buckets = [\"team-*\"], region = \"cn-hangzhou\" }\n";
+    let refused = "3:16: route[0].list_buckets: `pass` has no effect: the guard refuses the listing of buckets";
+    expect_rows(
+        route,
+        LISTENER,
+        &[
+            ("list_buckets = \"refuse\"", ""),
+            ("list_buckets = \"pass\"", ""),
+            ("list_buckets = \"refuse\"\nguard = {}", ""),
+            ("list_buckets = \"pass\"\nguard = { preset = \"full\" }", ""),
+            ("list_buckets = \"pass\"\nguard = {}", refused),
+            (
+                "list_buckets = \"pass\"\nguard = { preset = \"read-only\" }",
+                refused,
+            ),
+            (
+                "list_buckets = \"passs\"",
+                "3:16: route[0].list_buckets: `passs` is none of `refuse`, `pass`",
+            ),
+        ],
+    );
+}
+
+#[test]
+fn a_sub_resource_that_is_not_known_gets_the_nearest_one() {
+    let files = Files::new();
+    let text =
+        format!("{LISTENER}{ROUTE}guard = {{ allow = [\"GET ?lifecyle\", \"GET ?ACL\"] }}\n");
+    let problems = files.read(&text).unwrap_err();
+    let hints: Vec<_> = problems
+        .iter()
+        .filter_map(|problem| problem.hint.clone())
+        .collect();
+    assert_eq!(hints, ["did you mean `lifecycle`?", "did you mean `acl`?"]);
 }

@@ -155,13 +155,22 @@ async fn a_signature_that_names_the_endpoint_keeps_the_request_there() {
     let first = format!("oss-cn-hangzhou.aliyuncs.com:{}", closed().await);
     let bound_host = format!("{PLAIN}\nhost = \"img.example.com\"");
     let by_host = format!("{V4},AdditionalHeaders=host,Signature=00");
-    let header = |value: &str| format!("GET /k HTTP/1.1\r\nhost: x\r\nauthorization: {value}\r\n");
-    let query = |query: &str| format!("GET /k?{query} HTTP/1.1\r\nhost: x\r\n");
+    let own = format!("examplebucket.{first}");
+    let at = |host: &str, value: &str| {
+        format!("GET /k HTTP/1.1\r\nhost: {host}\r\nauthorization: {value}\r\n")
+    };
+    let header = |value: &str| at(&own, value);
+    let query = |query: &str| format!("GET /k?{query} HTTP/1.1\r\nhost: {own}\r\n");
     for (request, other, more, code) in [
         (header("OSS id:c2ln"), &hangzhou, PLAIN, 200),
         (header(&format!("{V4},Signature=00")), &hangzhou, PLAIN, 200),
         (header(&by_host), &hangzhou, PLAIN, 503),
-        (header(&by_host), &hangzhou, &*bound_host, 200),
+        (
+            at("img.example.com", &by_host),
+            &hangzhou,
+            &*bound_host,
+            200,
+        ),
         (header(&format!("{V4},Signature=00")), &shanghai, PLAIN, 503),
         (header("OSS id:c2ln"), &shanghai, PLAIN, 200),
         (

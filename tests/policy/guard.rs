@@ -35,6 +35,7 @@ async fn operations_on_settings_and_buckets_are_refused() {
     }
     let answer = many.get("x", "/").await;
     assert_eq!(status(&answer), 403, "the list of all buckets: {answer}");
+    assert!(answer.contains("ListBuckets"), "{answer}");
 }
 
 #[tokio::test(flavor = "multi_thread")]
@@ -63,4 +64,51 @@ async fn a_refused_method_gets_the_list_of_served_methods() {
     assert_eq!(status(&answer), 405);
     assert_eq!(header(&answer, "allow"), ["GET, HEAD"]);
     assert_eq!(header(&answer, "x-ossgate-error"), ["method_not_allowed"]);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_named_operation_passes_although_the_preset_refuses_it() {
+    let origin = RawOrigin::start(|_| ok("x")).await;
+    let rules = "guard = { preset = \"read-only\", allow = [\"GET ?acl\", \"PUT ?acl\", \"POST ?metaQuery&comp\"] }";
+    let one = proxy(origin.address, rules);
+    let many = Proxy::start(&one_route(&format!(
+        "origin = {{ buckets = [\"team-*\"], endpoint = \"{}\", tls = false }}\n{rules}",
+        origin.address
+    )));
+    for (method, target, more, expected) in [
+        ("GET", "/?acl", "", 200),
+        ("GET", "/k?acl", "", 200),
+        ("GET", "/k?acl=", "", 200),
+        ("GET", "/?%61cl", "", 200),
+        ("GET", "/?x-oss-signature=a&ac%6C&versionId=1", "", 200),
+        ("PUT", "/?acl", "x-oss-acl: private\r\n", 200),
+        ("POST", "/?comp=query&metaQuery", "", 200),
+        ("GET", "/?ACL", "", 403),
+        ("GET", "/?%2561cl", "", 403),
+        ("GET", "/?acl&policy", "", 403),
+        ("GET", "/?acl&aSettingOfTomorrow", "", 403),
+        ("GET", "/?policy", "", 403),
+        ("HEAD", "/?acl", "", 403),
+        ("DELETE", "/?acl", "", 403),
+        ("POST", "/?metaQuery", "", 403),
+        ("POST", "/?comp&metaQuery", "x-oss-acl: private\r\n", 403),
+        ("PUT", "/k", "", 403),
+    ] {
+        for (proxy, target) in [
+            (&one, target.to_owned()),
+            (&many, format!("/team-a{target}")),
+        ] {
+            let before = origin.received().len();
+            let answer = proxy
+                .text(&format!(
+                    "{method} {target} HTTP/1.1\r\nhost: x\r\ncontent-length: 0\r\n{more}connection: close\r\n\r\n"
+                ))
+                .await;
+            assert_eq!(status(&answer), expected, "{method} {target}: {answer}");
+            let reached = origin.received().len() - before;
+            assert_eq!(reached, usize::from(expected == 200), "{method} {target}");
+        }
+    }
+    let answer = many.get("x", "/?acl").await;
+    assert_eq!(status(&answer), 403, "no bucket: {answer}");
 }

@@ -129,3 +129,95 @@ async fn hsts_is_on_every_response_over_tls_and_on_none_over_clear_text() {
         );
     }
 }
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_signed_request_or_one_with_a_body_is_refused_and_not_redirected() {
+    const CLOSE: &str = "host: img.example.com\r\nconnection: close\r\n\r\n";
+    let origin = RawOrigin::start(|_| ok("x")).await;
+    let proxy = proxy(origin.address, "https = {}");
+    let v1 = "OSSAccessKeyId=a&Expires=1&Signature=b";
+    for (request, reason) in [
+        (
+            "GET /k HTTP/1.1\r\nauthorization: OSS a:b\r\n".to_owned(),
+            "SDKs",
+        ),
+        (
+            "HEAD /k HTTP/1.1\r\nAuthorization:OSS2 a\r\n".to_owned(),
+            "",
+        ),
+        (
+            "GET /k HTTP/1.1\r\nauthorization: OSS4-HMAC-SHA256 Credential=a\r\n".to_owned(),
+            "SDKs",
+        ),
+        (
+            "GET /k HTTP/1.1\r\nauthorization: AWS a:b\r\n".to_owned(),
+            "SDKs",
+        ),
+        (
+            "PUT /k HTTP/1.1\r\ncontent-length: 0\r\nauthorization: AWS4-HMAC-SHA256 a\r\n"
+                .to_owned(),
+            "SDKs",
+        ),
+        (format!("GET /k?{v1} HTTP/1.1\r\n"), "SDKs"),
+        (
+            "GET /k?OSSAccessKeyId=a&Expires=1&%53ignature=b HTTP/1.1\r\n".to_owned(),
+            "SDKs",
+        ),
+        (
+            "GET /k?a=b&x-oss-signature=c HTTP/1.1\r\n".to_owned(),
+            "SDKs",
+        ),
+        ("GET /k?X-Amz-Algorithm=a HTTP/1.1\r\n".to_owned(), "SDKs"),
+        (
+            "PUT /k HTTP/1.1\r\ncontent-length: 1\r\n".to_owned(),
+            "body would be lost",
+        ),
+        (
+            "POST /k HTTP/1.1\r\ntransfer-encoding: chunked\r\n".to_owned(),
+            "body would be lost",
+        ),
+        (
+            "GET /k HTTP/1.1\r\ncontent-length: 1\r\n".to_owned(),
+            "body would be lost",
+        ),
+    ] {
+        let body = if request.contains("chunked") {
+            "1\r\nx\r\n0\r\n\r\n"
+        } else if request.contains("content-length: 1") {
+            "x"
+        } else {
+            ""
+        };
+        let answer = proxy.text(&format!("{request}{CLOSE}{body}")).await;
+        assert_eq!(status(&answer), 403, "{request}: {answer}");
+        assert!(header(&answer, "location").is_empty(), "{answer}");
+        assert_eq!(header(&answer, "x-ossgate-error"), ["https_required"]);
+        let is_named =
+            answer.contains("<Code>ProxyHttpsRequired</Code>") && answer.contains(reason);
+        assert!(
+            is_named || request.starts_with("HEAD"),
+            "{request}: {answer}"
+        );
+    }
+    for (request, expected) in [
+        ("GET /k HTTP/1.1\r\nauthorization:\r\n", 301),
+        ("GET /k HTTP/1.1\r\nauthorization: Basic eA==\r\n", 301),
+        ("GET /k HTTP/1.1\r\nauthorization: oss a:b\r\n", 301),
+        ("GET /k?Signature=b HTTP/1.1\r\n", 301),
+        ("GET /k HTTP/1.1\r\ncontent-length: 0\r\n", 301),
+        ("DELETE /k HTTP/1.1\r\n", 308),
+    ] {
+        let answer = proxy.text(&format!("{request}{CLOSE}")).await;
+        assert_eq!(status(&answer), expected, "{request}: {answer}");
+    }
+    let at = |target: &str| http::Request::get(format!("http://img.example.com{target}"));
+    let refused = (403, "https_required".to_owned());
+    let answer = proxy
+        .http2(at("/k").header("Authorization", "OSS a:b"), "")
+        .await;
+    assert_eq!(answer, refused, "signed, HTTP/2");
+    assert_eq!(proxy.http2(at("/k?x-oss-signature=a"), "").await, refused);
+    assert_eq!(proxy.http2(at("/k").method("PUT"), "x").await, refused);
+    assert_eq!(proxy.http2(at("/k"), "").await, (301, String::new()));
+    assert_eq!(origin.received().len(), 0);
+}

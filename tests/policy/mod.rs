@@ -1,8 +1,10 @@
 //! The rules of a route as a client sees them, through the real proxy over a socket. One file for each rule.
 
 mod cors;
+mod cors_fields;
 mod guard;
 mod https;
+mod list_buckets;
 mod preview;
 mod referer;
 mod respelling;

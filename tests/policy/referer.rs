@@ -149,3 +149,48 @@ async fn a_refusal_is_logged_with_its_kind() {
     assert_eq!(lines[0]["route"], "examplebucket");
     assert!(origin.received().is_empty());
 }
+
+#[tokio::test(flavor = "multi_thread")]
+async fn only_a_signature_that_oss_knows_exempts_a_request() {
+    let origin = RawOrigin::start(|_| ok("x")).await;
+    let rules = "referer = { allow = [\"https://good.example\"], allow_empty = false }";
+    let proxy = proxy(origin.address, rules);
+    for (lines, expected) in [
+        ("authorization: OSS a:b\r\n", 200),
+        ("Authorization:   OSS2 a\r\n", 200),
+        ("authorization: OSS4-HMAC-SHA256 Credential=a\r\n", 200),
+        ("AUTHORIZATION: AWS a:b\r\n", 200),
+        ("authorization: AWS4-HMAC-SHA256 Credential=a\r\n", 200),
+        ("authorization:\r\n", 403),
+        ("authorization: \r\n", 403),
+        ("authorization: OSS\r\n", 403),
+        ("authorization: OSS \r\n", 403),
+        ("authorization: oss a:b\r\n", 403),
+        ("authorization: OSS4-hmac-sha256 Credential=a\r\n", 403),
+        ("authorization: OSS:a:b\r\n", 403),
+        ("authorization: Basic eA==\r\n", 403),
+        ("authorization: Bearer OSS a:b\r\n", 403),
+        ("authorization: Digest a\r\n", 403),
+    ] {
+        let answer = proxy
+            .text(&format!(
+                "GET /k HTTP/1.1\r\nhost: examplebucket.oss.test\r\nreferer: https://evil.example/\r\n{lines}connection: close\r\n\r\n"
+            ))
+            .await;
+        assert_eq!(status(&answer), expected, "{lines}: {answer}");
+    }
+    // A request with several fields is refused, by the rules or before them.
+    for lines in [
+        "authorization: OSS a:b\r\nauthorization: Basic eA==\r\n",
+        "authorization:\r\nauthorization: OSS a:b\r\n",
+        "referer: https://good.example/\r\nreferer: https://evil.example/\r\n",
+        "referer:\r\nreferer: https://evil.example/\r\n",
+    ] {
+        let answer = proxy
+            .text(&format!(
+                "GET /k HTTP/1.1\r\nhost: x\r\n{lines}connection: close\r\n\r\n"
+            ))
+            .await;
+        assert!([400, 403].contains(&status(&answer)), "{lines}: {answer}");
+    }
+}

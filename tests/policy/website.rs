@@ -249,3 +249,45 @@ async fn a_redirect_stays_on_the_host() {
         );
     }
 }
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_website_steps_aside_only_for_signed_requests() {
+    let origin = RawOrigin::start(|request| {
+        if request.line().contains("missing") {
+            Reply::Bytes(b"HTTP/1.1 404 Not Found\r\ncontent-length: 0\r\n\r\n".to_vec())
+        } else {
+            ok("x")
+        }
+    })
+    .await;
+    let proxy = proxy(origin.address, "website = { error = \"error.html\" }");
+    for (target, lines, is_page) in [
+        ("/", "", true),
+        ("/", "authorization: Basic eA==\r\n", true),
+        ("/", "authorization:\r\n", true),
+        ("/", "authorization: oss a:b\r\n", true),
+        ("/?Signature=a", "", true),
+        ("/?X-Amz-Date=a", "", true),
+        ("/", "authorization: OSS a:b\r\n", false),
+        ("/", "authorization: AWS a:b\r\n", false),
+        ("/?x-oss-signature=a", "", false),
+        (
+            "/?x%2Doss-signature=a",
+            "authorization: Basic eA==\r\n",
+            false,
+        ),
+    ] {
+        let before = origin.received().len();
+        ask(&proxy, "GET", target, lines).await;
+        let line = origin.received()[before].line();
+        assert_eq!(
+            line.contains("/index.html"),
+            is_page,
+            "{target} {lines}: {line}"
+        );
+        let before = origin.received().len();
+        ask(&proxy, "GET", &target.replace('/', "/missing"), lines).await;
+        let looked_up = origin.received().len() - before;
+        assert_eq!(looked_up, if is_page { 2 } else { 1 }, "{target} {lines}");
+    }
+}

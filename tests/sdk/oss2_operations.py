@@ -160,6 +160,11 @@ def operations(is_v4, where, tag, facts, directory):
         back = bucket.head_object(name).resp.response.raw.headers.get("x-oss-meta-raw")
         return status, back.encode("latin-1") == value
 
+    def list_buckets():
+        auth = (oss2.AuthV4 if is_v4 else oss2.Auth)(facts["key-id"], facts["key-secret"])
+        found = oss2.Service(auth, url, region=REGION, connect_timeout=30).list_buckets()
+        return found.status, BUCKET in [one.name for one in found.buckets]
+
     yield "put and get", lambda: put_and_get(key("small"), small, {"content-type": "text/plain", "cache-control": "no-cache"})
     yield "zero bytes", lambda: put_and_get(key("empty"), b"")
     yield "head", lambda: (bucket.head_object(key("small")).content_length, bucket.head_object(key("small")).server_crc)
@@ -196,4 +201,7 @@ def operations(is_v4, where, tag, facts, directory):
     yield "raw header bytes", raw_header
     yield "batch delete", lambda: sorted(bucket.batch_delete_objects([key("copy"), key("link"), f"{tag}/{ODD_KEYS[0]}"]).deleted_keys)
     yield "delete", lambda: bucket.delete_object(key("chunked")).status
+    if not is_cname:
+        # A bound domain stands for one bucket, so no request to it names the service.
+        yield "list buckets", list_buckets
     yield "bucket info", lambda: (bucket.get_bucket_info().name, bucket.get_bucket_location().location)

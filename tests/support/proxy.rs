@@ -4,6 +4,8 @@ use std::net::SocketAddr;
 use std::path::Path;
 use std::sync::Arc;
 
+use hyper::client::conn::http2;
+use hyper_util::rt::{TokioExecutor, TokioIo};
 use ossgate::app::change::Changed;
 use ossgate::app::state::State;
 use ossgate::app::{self, Running};
@@ -102,6 +104,24 @@ impl Proxy {
     /// Like [`Proxy::raw`], with texts.
     pub(crate) async fn text(&self, request: &str) -> String {
         String::from_utf8_lossy(&self.raw(request.as_bytes()).await).into_owned()
+    }
+
+    /// Sends a request as HTTP/2 over clear text. Returns the status and `x-ossgate-error`.
+    pub(crate) async fn http2(
+        &self,
+        request: http::request::Builder,
+        body: &'static str,
+    ) -> (u16, String) {
+        let socket = TcpStream::connect(self.address).await.unwrap();
+        let handshake = http2::handshake(TokioExecutor::new(), TokioIo::new(socket));
+        let (mut sender, connection) = handshake.await.unwrap();
+        tokio::spawn(connection);
+        let body = http_body_util::Full::new(bytes::Bytes::from_static(body.as_bytes()));
+        let request = request.body(body).unwrap();
+        let answer = sender.send_request(request).await.unwrap();
+        let kind = answer.headers().get("x-ossgate-error");
+        let kind = kind.map_or("", |kind| kind.to_str().unwrap());
+        (answer.status().as_u16(), kind.to_owned())
     }
 
     /// Sends a GET for `target` on a new connection and returns the response.

@@ -258,11 +258,13 @@ fn config_text(dns: SocketAddr, port: u16) -> String {
          # Virtual-host style: the first label is the bucket.\n\
          [[route]]\n\
          hosts = [\"*.oss.example.test\"]\n\
+         list_buckets = \"pass\"\n\
          origin = {{ buckets = [\"{BUCKET}\", \"team-*\"], endpoint = \"{ENDPOINT}:{port}\", ca = \"ca.pem\" }}\n\
          \n\
          # Every other host, and requests by IP address: the first path segment is the bucket.\n\
          [[route]]\n\
          name = \"sdk\"\n\
+         list_buckets = \"pass\"\n\
          origin = {{ buckets = [\"{BUCKET}\", \"team-*\"], endpoint = \"{ENDPOINT}:{port}\", ca = \"ca.pem\" }}\n"
     )
 }

@@ -16,6 +16,15 @@ pub struct Cors {
     pub vary_origin: bool,
 }
 
+/// Whether a page of a public address may request a private one.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum PrivateNetwork {
+    /// It may.
+    Allow,
+    /// It may not; the preflight is answered without permission.
+    Deny,
+}
+
 /// One rule of `[route.cors]`.
 #[derive(Clone, Debug)]
 pub struct CorsRule {
@@ -25,6 +34,9 @@ pub struct CorsRule {
     pub expose: Vec<String>,
     /// How long a browser keeps the answer to a preflight, in seconds. Absent: the browser's default.
     pub max_age: Option<u64>,
+    /// Whether a preflight with `Access-Control-Request-Private-Network` gets the permission of Private
+    /// Network Access. Default deny.
+    pub private_network: PrivateNetwork,
     /// Line of the rule in the config file, counted from 1.
     pub line: usize,
 }
@@ -39,6 +51,7 @@ impl Serialize for CorsRule {
             expose: &'a [String],
             #[serde(skip_serializing_if = "Option::is_none")]
             max_age: Option<String>,
+            private_network: bool,
         }
         let texts = |stars: &[Star]| stars.iter().map(ToString::to_string).collect();
         Written {
@@ -47,6 +60,7 @@ impl Serialize for CorsRule {
             headers: texts(&self.rule.headers),
             expose: &self.expose,
             max_age: self.max_age.map(|seconds| format!("{seconds}s")),
+            private_network: self.private_network == PrivateNetwork::Allow,
         }
         .serialize(serializer)
     }
@@ -95,6 +109,10 @@ impl CorsRule {
                     )
                     .as_secs()
             }),
+            private_network: match reader.flag("private_network") {
+                Some(true) => PrivateNetwork::Allow,
+                Some(false) | None => PrivateNetwork::Deny,
+            },
         }
     }
 }

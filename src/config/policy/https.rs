@@ -11,7 +11,8 @@ use crate::config::value::serialize_duration;
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
 #[serde(rename_all = "kebab-case")]
 pub enum HttpsMode {
-    /// A redirect to the same URL with `https`: 301 for GET and HEAD, 308 for other methods.
+    /// A redirect to the same URL with `https`: 301 for GET and HEAD, 308 for other methods. 403 for a
+    /// request that is signed or has a body, because its client would not follow or would lose the body.
     Redirect,
     /// 403.
     Require,

@@ -12,7 +12,7 @@ use serde::Serialize;
 use crate::config::reader::Reader;
 
 pub use crate::config::located::Located;
-pub use cors::{Cors, CorsRule};
+pub use cors::{Cors, CorsRule, PrivateNetwork};
 pub use guard::{Guard, Preset};
 pub use https::{Hsts, Https, HttpsMode};
 pub use preview::Preview;

@@ -69,6 +69,7 @@ impl Failure {
             | Error::ClientBody
             | Error::Busy
             | Error::SignatureBound
+            | Error::SignatureBoundToHost(_)
             | Error::Rewrite(_) => End::Final,
         }
     }

@@ -68,7 +68,10 @@ pub(super) fn deliver(
         rename_location(
             &mut head.headers,
             rewrite,
-            (&outgoing.bucket.name, &host.host),
+            (
+                outgoing.bucket.name.as_deref().unwrap_or_default(),
+                &host.host,
+            ),
             received.map_or("/", PathAndQuery::as_str),
             context,
         );

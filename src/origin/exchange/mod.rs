@@ -2,6 +2,7 @@
 //! on.
 //!
 //! - [`rewrite`]: the bucket of a request, and the target that is sent to OSS. No I/O.
+//! - [`locate`]: the same for requests that may be for the service itself. No I/O.
 //! - `outgoing`: conversion of a client's request into the request for OSS.
 //! - `attempt`: one request and the head of its response on one connection, with the deadlines.
 //! - `liveness`: checks whether the address or the host still accepts connections while a response takes
@@ -19,6 +20,7 @@ mod deliver;
 mod download;
 mod entity;
 mod liveness;
+pub(crate) mod locate;
 mod outgoing;
 mod probe;
 pub(crate) mod repeat;
@@ -28,6 +30,7 @@ pub(crate) mod watch;
 
 use std::sync::Arc;
 
+use http::{HeaderMap, Method};
 use tokio::time::Instant;
 
 use crate::http::context::RequestContext;
@@ -36,29 +39,57 @@ use crate::origin::error::Error;
 use crate::origin::exchange::attempt::{Deadlines, attempt};
 use crate::origin::exchange::deliver::Answered;
 use crate::origin::exchange::liveness::Liveness;
+use crate::origin::exchange::locate::Service;
 use crate::origin::exchange::outgoing::Outgoing;
 use crate::origin::exchange::repeat::{Attempted, BodyState, Decision, RequestKind};
 use crate::origin::exchange::rewrite::{Destination, Rewrite};
 use crate::origin::link::reuse::{Acceptable, Age};
 use crate::origin::tiers::buckets::BucketTable;
 use crate::origin::tiers::choice::{self, Chosen};
+use crate::origin::tiers::signed_host::{Scheme, SignedHost};
 use crate::oss::addressing::Layout;
+use crate::oss::addressing::split_query;
+
+/// The parts of a request that decide where it is sent.
+#[derive(Clone, Copy, Debug)]
+pub struct HeadToSend<'a> {
+    /// The method.
+    pub method: &'a Method,
+    /// Path and query.
+    pub target: &'a str,
+    /// The header fields.
+    pub headers: &'a HeaderMap,
+    /// The host without port. Empty when the request names none.
+    pub host: &'a str,
+    /// The text that names the host, as received.
+    pub host_text: &'a [u8],
+    /// The scheme that the client used.
+    pub scheme: Scheme,
+}
 
 /// The settings for exchanging the requests of one route with OSS.
 #[derive(Debug)]
 pub(crate) struct Exchange {
     rewrite: Rewrite,
     buckets: BucketTable,
+    /// Where the route passes ListBuckets on.
+    service: Option<Service>,
     deadlines: Deadlines,
 }
 
 impl Exchange {
     /// Combines the settings of a route.
     #[must_use]
-    pub(crate) fn new(rewrite: Rewrite, buckets: BucketTable, deadlines: Deadlines) -> Self {
+    pub(crate) fn new(
+        rewrite: Rewrite,
+        buckets: BucketTable,
+        service: Option<Service>,
+        deadlines: Deadlines,
+    ) -> Self {
         Self {
             rewrite,
             buckets,
+            service,
             deadlines,
         }
     }
@@ -75,26 +106,31 @@ impl Exchange {
         &self.rewrite.layout
     }
 
-    /// Returns the destination to which a request for `target` on the host name `host` would be sent.
-    /// `host` is called only if the host name can select the bucket.
+    /// Returns the destination to which `request` would be sent.
     ///
     /// # Errors
     ///
-    /// [`Error::NoSuchBucket`] if the bucket is not served, [`Error::NoBucket`] if the request names none.
-    pub(crate) fn destination<'a>(
-        &'a self,
-        host: impl FnOnce() -> &'a str,
-        target: &'a str,
-    ) -> Result<Destination, Error> {
-        let mapped = self.rewrite.map(host, target)?;
-        let bucket = self.buckets.get(&mapped.bucket);
-        let bucket = bucket.ok_or(Error::NoSuchBucket)?;
-        let host = bucket.tiers.first();
+    /// [`Error::NoSuchBucket`] if the bucket is not served, [`Error::NoBucket`] if the request names none,
+    /// [`Error::SignatureBoundToHost`] if its signature is for another host.
+    pub(crate) fn destination(&self, request: &HeadToSend<'_>) -> Result<Destination, Error> {
+        let located = locate::locate(
+            &self.rewrite,
+            &self.buckets,
+            self.service.as_ref(),
+            request.method,
+            || request.host,
+            request.target,
+        )?;
+        let tiers = &located.bucket.tiers;
+        let (_, query) = split_query(request.target);
+        SignedHost::of(request.headers, query, request.host_text, request.scheme)
+            .map_or(Ok(()), |signed| signed.check(tiers))?;
+        let host = tiers.first();
         Ok(Destination {
-            bucket: bucket.name.to_string(),
+            bucket: located.bucket.name.as_deref().map(str::to_owned),
             endpoint: host.endpoint.to_string(),
             host: String::from_utf8_lossy(host.host.as_bytes()).into_owned(),
-            target: mapped.target.into_owned(),
+            target: located.target.into_owned(),
         })
     }
 
@@ -108,7 +144,14 @@ impl Exchange {
         request: Received,
         context: &Arc<RequestContext>,
     ) -> Result<Response, Error> {
-        let mut outgoing = outgoing::prepare(&self.rewrite, &self.buckets, request, context)?;
+        let service = self.service.as_ref();
+        let mut outgoing =
+            outgoing::prepare(&self.rewrite, &self.buckets, service, request, context)?;
+        if let Some(head) = &outgoing.head {
+            let (query, host) = (head.uri.query(), context.text.host());
+            SignedHost::of(&head.headers, query, host, Scheme::of(context))
+                .map_or(Ok(()), |signed| signed.check(&outgoing.bucket.tiers))?;
+        }
         let result = self.send(&mut outgoing, context).await;
         if let Some(upload) = &outgoing.upload {
             context.outcome().bytes_in = upload.received();

@@ -13,6 +13,7 @@ use http_body::Body;
 use crate::http::Received;
 use crate::http::context::RequestContext;
 use crate::origin::error::Error;
+use crate::origin::exchange::locate::{Service, locate};
 use crate::origin::exchange::repeat::RequestKind;
 use crate::origin::exchange::rewrite::Rewrite;
 use crate::origin::link::upload::{Gate, Retention, Upload, UploadBody};
@@ -61,25 +62,26 @@ impl Outgoing {
 pub(super) fn prepare(
     rewrite: &Rewrite,
     buckets: &BucketTable,
+    service: Option<&Service>,
     request: Received,
     context: &RequestContext,
 ) -> Result<Outgoing, Error> {
     let (mut head, body) = request.into_parts();
     let (bucket, target) = {
         let target = head.uri.path_and_query().map_or("/", PathAndQuery::as_str);
-        let mapped = rewrite.map(|| context.host(), target)?;
-        let bucket = buckets.get(&mapped.bucket).ok_or(Error::NoSuchBucket)?;
+        let host = || context.host();
+        let located = locate(rewrite, buckets, service, &head.method, host, target)?;
         let is_same =
-            mapped.target.as_ptr() == target.as_ptr() && mapped.target.len() == target.len();
+            located.target.as_ptr() == target.as_ptr() && located.target.len() == target.len();
         let target = if is_same {
             None
         } else {
             Some(
-                PathAndQuery::try_from(mapped.target.as_ref())
+                PathAndQuery::try_from(located.target.as_ref())
                     .map_err(|error| Error::Rewrite(error.into()))?,
             )
         };
-        (bucket, target)
+        (located.bucket, target)
     };
     let received = head.uri.path_and_query().cloned();
     // A target without a path (`http://host`) means `/`, but `PathAndQuery` writes it as an empty string.
@@ -108,7 +110,7 @@ pub(super) fn prepare(
     }
     {
         let mut outcome = context.outcome();
-        outcome.bucket = Some(Arc::clone(&bucket.name));
+        outcome.bucket.clone_from(&bucket.name);
         outcome.endpoint = Some(Arc::clone(&bucket.tiers.first().endpoint));
     }
     let gate = if is_held { Gate::Held } else { Gate::Open };

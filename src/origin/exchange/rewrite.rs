@@ -36,8 +36,8 @@ pub(crate) struct Mapped<'a> {
 /// The destination to which a request would be sent.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Destination {
-    /// The bucket of the request.
-    pub bucket: String,
+    /// The bucket of the request. `None` stands for the service itself.
+    pub bucket: Option<String>,
     /// The host name of the endpoint.
     pub endpoint: String,
     /// The `Host` header that is sent to OSS.
@@ -48,10 +48,14 @@ pub struct Destination {
 
 impl fmt::Display for Destination {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match &self.bucket {
+            Some(bucket) => write!(f, "bucket `{bucket}`")?,
+            None => f.write_str("ListBuckets")?,
+        }
         write!(
             f,
-            "bucket `{}` at {}: {} with Host {}",
-            self.bucket, self.endpoint, self.target, self.host
+            " at {}: {} with Host {}",
+            self.endpoint, self.target, self.host
         )
     }
 }

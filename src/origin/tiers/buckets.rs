@@ -14,12 +14,12 @@ use crate::origin::tiers::group::Tiers;
 /// The maximum number of buckets kept that match only a pattern.
 const MOST: usize = 1024;
 
-/// A bucket with its hosts.
+/// A bucket, or the service itself, and its hosts.
 #[derive(Clone, Debug)]
 pub(crate) struct Bucket {
-    /// The name of the bucket.
-    pub(crate) name: Arc<str>,
-    /// The hosts that serve the bucket.
+    /// The bucket's name. `None` stands for the service itself.
+    pub(crate) name: Option<Arc<str>>,
+    /// The hosts it is reached at.
     pub(crate) tiers: Arc<Tiers>,
 }
 
@@ -80,7 +80,11 @@ impl BucketTable {
     /// Returns the bucket `name`, which the caller must have checked against the config. Returns `None` if
     /// the name cannot be part of a host name.
     pub(crate) fn get(&self, name: &str) -> Option<Bucket> {
-        if let Some(first) = self.first.as_ref().filter(|first| &*first.name == name) {
+        if let Some(first) = self
+            .first
+            .as_ref()
+            .filter(|first| first.name.as_deref() == Some(name))
+        {
             return Some(first.clone());
         }
         if let Some(bucket) = self.named.get(name) {
@@ -109,7 +113,7 @@ impl BucketTable {
 
 fn bucket(name: &str, make: &MakeTiers) -> Option<Bucket> {
     Some(Bucket {
-        name: name.into(),
+        name: Some(name.into()),
         tiers: make(name)?,
     })
 }

@@ -4,9 +4,10 @@
 //! sent. If connects to a tier have been failing for a while, requests use the next tier without trying it
 //! first.
 //!
-//! If a client's signature covers the host or is for another region, the request cannot be sent to another
-//! tier ([`Bound`]). Such a request is only sent to the first tier, and fails with
-//! [`Error::SignatureBound`] if that tier is unreachable.
+//! A signature of the client may cover the host or name a region ([`Bound`]). Such a request is only ever
+//! sent to tiers that have this host and this region, and fails with [`Error::SignatureBound`] while none of
+//! them can be reached. That at least one tier has the host is checked before, by
+//! [`SignedHost::check`](crate::origin::tiers::signed_host).
 
 use std::sync::Arc;
 
@@ -19,6 +20,7 @@ use crate::origin::link::connection::Connection;
 use crate::origin::link::host::{Host, IfUnreachable};
 use crate::origin::link::reuse::{Acceptable, Age};
 use crate::origin::tiers::group::Tiers;
+use crate::origin::tiers::signed_host::{Scheme, SignedHost};
 use crate::origin::tiers::trial;
 use crate::oss::signature::Bound;
 
@@ -77,8 +79,14 @@ async fn among_several(
         trial::start_if_due(tiers);
     }
     let began = Instant::now();
-    let first = tiers.first();
-    let generation = first.addresses.generation();
+    let query = head.uri.query();
+    let host = context.text.host();
+    let signed = SignedHost::of(&head.headers, query, host, Scheme::of(context));
+    let has_signed_host = |host: &Host| signed.is_none_or(|signed| signed.is_that_of(host));
+    let own = tiers.hosts().iter().position(|host| has_signed_host(host));
+    let own = own.unwrap_or(0);
+    let best = tiers.hosts().get(own).unwrap_or_else(|| tiers.first());
+    let generation = best.addresses.generation();
     let mut bound = None;
     let mut failure = Error::SignatureBound;
     let mut is_bound = false;
@@ -90,9 +98,10 @@ async fn among_several(
         let Some(host) = tiers.hosts().get(tier) else {
             continue;
         };
-        if tier > 0 {
-            let bound = bound.get_or_insert_with(|| Bound::of(&head.headers, head.uri.query()));
-            if !permits(bound, host, first) {
+        // The best tier with the signed host is tried whatever the region: OSS names the right one.
+        if tier != own {
+            let bound = bound.get_or_insert_with(|| Bound::of(&head.headers, query));
+            if !has_signed_host(host) || !is_region_of(host, bound) {
                 is_bound = true;
                 continue;
             }
@@ -124,63 +133,49 @@ async fn among_several(
     if !is_bound {
         return Err(failure);
     }
-    // The signature allows only the first tier, so this request waits for new DNS addresses, as an origin
-    // with a single host does.
-    let deadline = Instant::now() + first.connect_timeout;
-    if first.addresses.learns_more(generation, deadline).await
-        && let Ok(connection) = first
+    // Not every tier could be tried, so new addresses are waited for, as with one host.
+    let deadline = Instant::now() + best.connect_timeout;
+    if best.addresses.learns_more(generation, deadline).await
+        && let Ok(connection) = best
             .connection(context, acceptable, IfUnreachable::Fail)
             .await
     {
         return Ok(Chosen {
-            host: Arc::clone(first),
-            tier: 0,
+            host: Arc::clone(best),
+            tier: own,
             connection,
         });
     }
     Err(Error::SignatureBound)
 }
 
-/// Whether a request with this signature, which was addressed to `first`, may be sent to `host`.
-fn permits(bound: &Bound<'_>, host: &Host, first: &Host) -> bool {
-    let is_same_region = match (&host.region, &bound.region) {
+/// Whether `host` may be in the region that the signature names. True where one of the two is unknown.
+fn is_region_of(host: &Host, bound: &Bound<'_>) -> bool {
+    match (&host.region, &bound.region) {
         (Some(own), Some(signed)) => **own == **signed,
         (None, _) | (_, None) => true,
-    };
-    is_same_region && (!bound.has_host || host.host == first.host)
+    }
 }
 
 #[cfg(test)]
 mod tests {
-    use http::HeaderValue;
-
     use super::*;
     use crate::origin::link::host::tests::host;
 
     #[test]
-    fn a_signature_permits_hosts_of_its_region_and_host() {
-        let own = host("a", Some("cn-hangzhou"));
-        let other = host("b", Some("cn-shanghai"));
-        let unknown = host("a", None);
-        assert_eq!(own.host, HeaderValue::from_static("a"));
-        let bound = |has_host, region: Option<&'static str>| Bound {
-            has_host,
+    fn a_signature_permits_hosts_of_its_region() {
+        let bound = |region: Option<&'static str>| Bound {
+            has_host: false,
             region: region.map(Into::into),
         };
-        for (bound, permits_own, permits_other) in [
-            (bound(false, None), true, true),
-            (bound(false, Some("cn-hangzhou")), true, false),
-            (bound(true, None), true, false),
+        for (own, signed, expected) in [
+            (Some("cn-hangzhou"), Some("cn-hangzhou"), true),
+            (Some("cn-shanghai"), Some("cn-hangzhou"), false),
+            (Some("cn-shanghai"), None, true),
+            (None, Some("cn-hangzhou"), true),
         ] {
-            // `unknown` has the same `Host` as `own`, so a signature that covers the host permits only
-            // `own`.
-            assert_eq!(permits(&bound, &own, &unknown), permits_own, "{bound:?}");
-            assert_eq!(
-                permits(&bound, &other, &unknown),
-                permits_other,
-                "{bound:?}"
-            );
-            assert!(permits(&bound, &unknown, &own), "{bound:?}");
+            let is_permitted = is_region_of(&host("a", own), &bound(signed));
+            assert_eq!(is_permitted, expected, "{own:?} {signed:?}");
         }
     }
 }

@@ -88,8 +88,8 @@ impl Registry {
         self.known.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    /// Returns the hosts of `bucket` at the endpoints of `origin`. In path style, all buckets have the same
-    /// hosts.
+    /// Returns the hosts of `bucket` at the endpoints of `origin`; `None` stands for the service itself. In
+    /// path style all buckets have the hosts of the service.
     ///
     /// # Errors
     ///
@@ -98,7 +98,7 @@ impl Registry {
     pub(crate) fn tiers(
         &self,
         origin: &config::Origin,
-        bucket: &str,
+        bucket: Option<&str>,
     ) -> Result<Arc<Tiers>, RegistryError> {
         let identities: Vec<HostIdentity> = std::iter::once(&origin.endpoint)
             .chain(&origin.fallback)
@@ -181,12 +181,12 @@ impl Registry {
     }
 }
 
-fn identity(origin: &config::Origin, endpoint: &Endpoint, bucket: &str) -> HostIdentity {
+fn identity(origin: &config::Origin, endpoint: &Endpoint, bucket: Option<&str>) -> HostIdentity {
     HostIdentity {
         endpoint: endpoint.clone(),
         bucket: match origin.addressing {
             Addressing::Path => None,
-            Addressing::VirtualHost => Some(bucket.into()),
+            Addressing::VirtualHost => bucket.map(Into::into),
         },
         host: origin.host.clone(),
         tls: origin.tls.then(|| TlsIdentity {

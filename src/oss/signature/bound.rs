@@ -1,7 +1,7 @@
 //! The host and the region that a client's signature binds its request to.
 //!
 //! V1 covers neither host nor region. V4 covers its region, and the host where the client lists it among
-//! the additional headers. S3 signatures always cover the host. Signatures are not verified here.
+//! the additional headers. S3 V4 signatures always cover the host. Signatures are not verified here.
 
 use std::borrow::Cow;
 
@@ -9,7 +9,11 @@ use http::HeaderMap;
 use http::header::AUTHORIZATION;
 use percent_encoding::percent_decode_str;
 
+use super::claim::{SignedIn, signed_in};
 use super::v4::credential;
+
+/// Query names of an S3 V4 signature.
+const S3_V4: [&str; 3] = ["X-Amz-Algorithm", "X-Amz-Credential", "X-Amz-Signature"];
 
 /// Limits on where a signed request can be sent.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
@@ -26,13 +30,20 @@ impl<'a> Bound<'a> {
     #[must_use]
     pub fn of(headers: &'a HeaderMap, raw_query: Option<&'a str>) -> Self {
         let mut bound = Self::default();
-        for value in headers.get_all(AUTHORIZATION) {
-            // A value that is not text is not a signature.
-            bound.read_header(value.to_str().unwrap_or_default().trim_start());
-        }
-        for pair in raw_query.unwrap_or_default().split('&') {
-            let (name, value) = pair.split_once('=').unwrap_or((pair, ""));
-            bound.read_parameter(name, value);
+        match signed_in(headers, raw_query) {
+            None => {}
+            Some(SignedIn::Header) => {
+                for value in headers.get_all(AUTHORIZATION) {
+                    // A value that is not text is not a signature.
+                    bound.read_header(value.to_str().unwrap_or_default().trim_start());
+                }
+            }
+            Some(SignedIn::Query) => {
+                for pair in raw_query.unwrap_or_default().split('&') {
+                    let (name, value) = pair.split_once('=').unwrap_or((pair, ""));
+                    bound.read_parameter(name, value);
+                }
+            }
         }
         bound
     }
@@ -42,15 +53,18 @@ impl<'a> Bound<'a> {
             Some(("OSS4-HMAC-SHA256" | "OSS2", fields)) => {
                 for field in fields.split(',') {
                     // `OSS2` separates name and value by a colon.
-                    match field.trim().split_once(['=', ':']) {
-                        Some(("Credential", value)) => self.read_credential(Cow::Borrowed(value)),
-                        Some(("AdditionalHeaders", names)) => self.read_names(names),
-                        Some(_) | None => {}
+                    let Some((name, value)) = field.split_once(['=', ':']) else {
+                        continue;
+                    };
+                    match name.trim() {
+                        "Credential" => self.read_credential(Cow::Borrowed(value.trim())),
+                        "AdditionalHeaders" => self.read_names(value),
+                        _ => {}
                     }
                 }
             }
-            Some((scheme, _)) => self.has_host |= scheme.starts_with("AWS"),
-            None => {}
+            Some(("AWS4-HMAC-SHA256", _)) => self.has_host = true,
+            Some(_) | None => {}
         }
     }
 
@@ -61,7 +75,7 @@ impl<'a> Bound<'a> {
             self.read_names(&percent_decode_str(value).decode_utf8_lossy());
         } else if is("x-oss-credential") {
             self.read_credential(percent_decode_str(value).decode_utf8_lossy());
-        } else if percent_decode_str(name).take(6).eq("X-Amz-".bytes()) {
+        } else if S3_V4.iter().any(|wanted| is(wanted)) {
             self.has_host = true;
         }
     }
@@ -112,8 +126,19 @@ mod tests {
                 true,
                 None,
             ),
+            (
+                &*format!("{v4}, AdditionalHeaders = range; HOST ,Signature=00"),
+                true,
+                Some("cn-hangzhou"),
+            ),
+            (
+                &*format!("{v4},AdditionalHeaders=x-host;hosts,Signature=00"),
+                false,
+                Some("cn-hangzhou"),
+            ),
             ("AWS4-HMAC-SHA256 Credential=a", true, None),
-            ("Basic a", false, None),
+            ("AWS a:b", false, None),
+            ("Basic AdditionalHeaders=host", false, None),
         ] {
             let headers =
                 HeaderMap::from_iter([(AUTHORIZATION, HeaderValue::from_str(value).unwrap())]);
@@ -125,14 +150,35 @@ mod tests {
 
     #[test]
     fn hosts_and_regions_are_found_in_queries() {
-        let credential = "x-oss-credential=id%2F20261125%2Fcn-hangzhou%2Foss%2Faliyun_v4_request";
+        let credential = "x-oss-signature=0&x-oss-credential=id%2F20261125%2Fcn-hangzhou%2Foss%2Faliyun_v4_request";
         for (query, has_host, region) in [
             ("OSSAccessKeyId=a&Expires=1&Signature=b", false, None),
             (credential, false, Some("cn-hangzhou")),
-            ("x-oss-additional-headers=range%3Bhost", true, None),
-            ("x%2Doss-additional-headers=host", true, None),
-            ("x-oss-additional-headers=range", false, None),
+            (
+                "x-oss-additional-headers=range%3Bhost&x-oss-signature=0",
+                true,
+                None,
+            ),
+            (
+                "x-oss-signature=0&x%2Doss-additional-headers=HOST",
+                true,
+                None,
+            ),
+            (
+                "x-oss-signature=0&x-oss-additional-headers=%68ost",
+                true,
+                None,
+            ),
+            (
+                "x-oss-signature=0&x-oss-additional-headers=range",
+                false,
+                None,
+            ),
             ("X-Amz-Algorithm=AWS4-HMAC-SHA256", true, None),
+            ("%58-Amz-Signature=a", true, None),
+            ("AWSAccessKeyId=a&Signature=b", false, None),
+            ("x-oss-additional-headers=host", false, None),
+            ("X-Amz-SignedHeaders=host", false, None),
             ("host=host", false, None),
         ] {
             let headers = HeaderMap::new();
@@ -140,5 +186,14 @@ mod tests {
             assert_eq!(bound.has_host, has_host, "{query}");
             assert_eq!(bound.region.as_deref(), region, "{query}");
         }
+    }
+
+    #[test]
+    fn only_the_signature_that_counts_is_read() {
+        let value = HeaderValue::from_static("OSS id:c2ln");
+        let headers = HeaderMap::from_iter([(AUTHORIZATION, value)]);
+        let query = "x-oss-signature=0&x-oss-additional-headers=host";
+        assert!(!Bound::of(&headers, Some(query)).has_host);
+        assert!(Bound::of(&HeaderMap::new(), Some(query)).has_host);
     }
 }

@@ -1,3 +1,6 @@
+use http::header::AUTHORIZATION;
+use http::{HeaderMap, Method};
+
 use super::*;
 
 mod v4;

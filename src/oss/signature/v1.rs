@@ -6,7 +6,11 @@ use aws_lc_rs::hmac::HMAC_SHA1_FOR_LEGACY_USE_ONLY;
 use base64::Engine;
 use base64::engine::general_purpose::STANDARD;
 
-use super::{Failure, Keys, Signable, Verifier, check_token, is_same, mac};
+use super::failure::Failure;
+use super::keys::Keys;
+use super::mac::{is_same, mac};
+use super::request::Signable;
+use super::verifier::{Verifier, check_token};
 use crate::oss::subresource::is_subresource;
 
 /// Returns the string to sign. `date` is the value of the date field, or the expiry of a query signature.

@@ -10,8 +10,12 @@ use aws_lc_rs::digest;
 use aws_lc_rs::hmac::HMAC_SHA256;
 use percent_encoding::{AsciiSet, NON_ALPHANUMERIC, percent_encode};
 
+use super::failure::Failure;
+use super::keys::Keys;
+use super::mac::{is_same, mac};
+use super::request::Signable;
 use super::time::{basic_time, read_time};
-use super::{Failure, Keys, Signable, Verifier, check_token, is_same, mac};
+use super::verifier::{MAX_SKEW, Verifier, check_token};
 
 const ALGORITHM: &str = "OSS4-HMAC-SHA256";
 const PAYLOAD_HASH: &str = "x-oss-content-sha256";
@@ -255,7 +259,7 @@ pub(super) fn verify_query(
     if time + life < verifier.now {
         return Err(Failure::Expired);
     }
-    if time > verifier.now + super::MAX_SKEW {
+    if time > verifier.now + MAX_SKEW {
         return Err(Failure::Skewed);
     }
     verify(verifier, request, &claimed)

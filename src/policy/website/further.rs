@@ -9,7 +9,7 @@ use http::{Method, StatusCode, Uri};
 use percent_encoding::{AsciiSet, utf8_percent_encode};
 use tower::Service;
 
-use super::{Page, Website};
+use super::page::{Page, Website};
 use crate::config::policy::Subdirectories;
 use crate::http::body::discard;
 use crate::http::{Received, Request, RequestBody, Response, respond};

@@ -1,0 +1,91 @@
+//! Query names by what they do in an allowed operation.
+
+/// Query names that an allowed read of an object may have.
+pub(super) const READING: [&str; 7] = [
+    "objectMeta",
+    "symlink",
+    "versionId",
+    "x-oss-process",
+    "x-oss-traffic-limit",
+    "x-oss-request-payer",
+    "security-token",
+];
+/// Query names that a listing may have.
+pub(super) const LISTING: [&str; 2] = ["continuation-token", "versions"];
+/// Query names that a write of an object may have.
+pub(super) const WRITING: [&str; 16] = [
+    "append",
+    "asyncFetch",
+    "callback",
+    "callback-var",
+    "partNumber",
+    "position",
+    "restore",
+    "seal",
+    "sequential",
+    "symlink",
+    "tagging",
+    "uploadId",
+    "uploads",
+    "versionId",
+    "x-oss-process",
+    "x-oss-async-process",
+];
+/// Names in `WRITING` that a client that writes objects also reads.
+pub(super) const READ_BY_WRITERS: [&str; 3] = ["tagging", "uploadId", "uploads"];
+
+/// Whether a query name is part of a signature (V1, V4 or S3).
+pub(super) fn is_of_signature(name: &str) -> bool {
+    [
+        "Expires",
+        "OSSAccessKeyId",
+        "Signature",
+        "x-oss-additional-headers",
+        "x-oss-credential",
+        "x-oss-date",
+        "x-oss-expires",
+        "x-oss-security-token",
+        "x-oss-signature",
+        "x-oss-signature-version",
+    ]
+    .contains(&name)
+        || name.starts_with("X-Amz-")
+}
+
+/// Whether a query name is a parameter of a listing, whose value may be empty.
+pub(super) fn is_plain(name: &str) -> bool {
+    [
+        "delimiter",
+        "encoding-type",
+        "fetch-owner",
+        "key-marker",
+        "list-type",
+        "marker",
+        "max-keys",
+        "prefix",
+        "start-after",
+        "upload-id-marker",
+        "version-id-marker",
+        // The S3 SDKs send the name of the operation.
+        "x-id",
+    ]
+    .contains(&name)
+}
+
+/// Query names that any operation may have, whatever the preset.
+const COMMON: [&str; 3] = [
+    "x-oss-request-payer",
+    "security-token",
+    "x-oss-traffic-limit",
+];
+
+/// Whether any operation may have the query name.
+pub(super) fn is_common(name: &str) -> bool {
+    name.starts_with("response-") || COMMON.contains(&name)
+}
+
+/// Whether a query name qualifies an operation that another name selects: the version of an object, or the
+/// place where a list continues.
+pub(super) fn is_qualifier(name: &str) -> bool {
+    ["continuation-token", "versionId"].contains(&name)
+}
