@@ -5,7 +5,7 @@
 //! numbers (RFC 9110 section 7.2, RFC 9112 section 3.2). Policies, the log and the origin all use the
 //! host that is parsed here.
 //!
-//! Which authority of a request counts is decided in [`message`](super::message).
+//! Which authority of a request counts is decided in [`request_authority`](super::request_authority).
 
 use std::net::{Ipv4Addr, Ipv6Addr};
 

@@ -15,7 +15,7 @@ use ipnet::IpNet;
 use tokio::time::Instant;
 
 use crate::http::authority::Authority;
-use crate::http::message::ParsedAuthority;
+use crate::http::request_authority::ParsedAuthority;
 
 pub use text::{LineText, RequestId, ShortText};
 

@@ -9,7 +9,7 @@ use http::header::{self, HeaderName, HeaderValue};
 use http::{Method, StatusCode};
 
 use crate::http::context::RequestContext;
-use crate::http::framing::Malformed;
+use crate::http::malformed::Malformed;
 use crate::http::{Response, ResponseBody};
 use crate::oss::error::ErrorXml;
 

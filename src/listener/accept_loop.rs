@@ -17,9 +17,10 @@ use tokio::sync::watch;
 use tokio_util::task::TaskTracker;
 
 use crate::listener::bind::Bound;
+use crate::listener::connection;
+use crate::listener::make_service::MakeService;
 use crate::listener::places::{OpenConnection, Permit};
 use crate::listener::settings::ListenerSettings;
-use crate::listener::{MakeService, connection};
 use crate::net::socket::Socket;
 use crate::shutdown::{Phase, Shutdown};
 
@@ -66,7 +67,11 @@ impl WorkerListener {
             } = accepted;
             let (make, shutdown) = (make.clone(), connections.clone());
             let settings = Arc::clone(&settings.borrow());
-            let open = OpenConnection::new(Arc::clone(&settings), permit);
+            let open = OpenConnection::new(
+                Arc::clone(&settings.places),
+                Arc::clone(&settings.counters),
+                permit,
+            );
             tasks.spawn(async move {
                 let admission = open.admission();
                 connection::serve(socket, peer, admission, settings, make, shutdown).await;

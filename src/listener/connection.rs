@@ -10,8 +10,8 @@ use bytes::Bytes;
 use http_body::Body;
 
 use crate::http::activity::Activity;
-use crate::listener::MakeService;
 use crate::listener::handshake::{self, Established, Protocol};
+use crate::listener::make_service::MakeService;
 use crate::listener::places::Admission;
 use crate::listener::settings::ListenerSettings;
 use crate::listener::{http1, http2};

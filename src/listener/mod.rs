@@ -14,47 +14,30 @@ mod error;
 mod handshake;
 pub mod http1;
 pub mod http2;
+mod make_service;
 mod places;
 pub mod proxy_protocol;
 mod service;
 mod settings;
+mod streams;
 pub mod tls;
 mod tracked_body;
 
-use std::convert::Infallible;
 use std::io;
 use std::net::SocketAddr;
 use std::sync::Arc;
 
 use tokio::sync::watch;
 use tokio_rustls::TlsAcceptor;
-use tower::Service;
 
 use crate::config::{Address, Listener};
-use crate::http::Received;
-use crate::http::context::ConnectionInfo;
 pub use crate::listener::accept_loop::WorkerListener;
 use crate::listener::bind::{Bound, Inherited};
+pub use crate::listener::make_service::MakeService;
 pub use crate::listener::places::Places;
 use crate::listener::places::{Counters, PlacePool};
 use crate::listener::settings::ListenerSettings;
 use crate::shutdown::{self, Phase, Trigger};
-
-/// Creates the service of a connection.
-pub trait MakeService<B>: Clone + Send + 'static {
-    /// The service.
-    type Service: Service<
-            Received,
-            Response = http::Response<B>,
-            Error = Infallible,
-            Future: Unpin + Send + 'static,
-        > + Send
-        + Unpin
-        + 'static;
-
-    /// Creates the service for the connection that `info` describes.
-    fn make(&self, info: Arc<ConnectionInfo>) -> Self::Service;
-}
 
 /// A bound listener. Its owner changes its settings and ends it.
 #[derive(Debug)]

@@ -15,9 +15,9 @@ use tower::Service;
 
 use crate::http::activity::Activity;
 use crate::http::body::{ClientBody, ClientStream};
-use crate::http::framing::Malformed;
+use crate::http::malformed::Malformed;
 use crate::http::{Received, RequestBody};
-use crate::listener::http2::streams::{StreamState, Streams};
+use crate::listener::streams::{StreamState, Streams};
 use crate::listener::tracked_body::{InFlight, TrackedBody};
 
 /// The service that hyper calls for one connection.

@@ -21,7 +21,7 @@ use tower::Service;
 
 use crate::http::Received;
 use crate::http::activity::Activity;
-use crate::http::framing::Malformed;
+use crate::http::malformed::Malformed;
 use crate::listener::client_io::ClientIo;
 use crate::listener::closing::{Close, LINGER, close};
 use crate::listener::deadline::{ClientTimeout, Deadlines, TICK};

@@ -1,7 +1,7 @@
 //! One HTTP/2 connection, from its preface to its close.
 //!
 //! hyper and h2 speak the protocol. What they do not limit is checked here: bytes that belong to no
-//! request ([`super::frame_budget`]), streams that are cancelled or stalled ([`super::streams`]), and
+//! request ([`super::frame_budget`]), streams that are cancelled or stalled ([`crate::listener::streams`]), and
 //! the time a connection may be idle ([`super::goaway`]).
 
 use std::convert::Infallible;
@@ -26,10 +26,10 @@ use crate::listener::error::ConnectionError;
 use crate::listener::http2::cork::Corked;
 use crate::listener::http2::frame_budget::FrameBudget;
 use crate::listener::http2::goaway::{Goaway, Step};
-use crate::listener::http2::streams::{STREAM_WINDOW, StreamSpawner, Streams};
 use crate::listener::places::Admission;
 use crate::listener::service::ConnectionService;
 use crate::listener::settings::ListenerSettings;
+use crate::listener::streams::{STREAM_WINDOW, StreamSpawner, Streams};
 use crate::shutdown::{Phase, Shutdown};
 
 /// The number of streams a client may have open at once.

@@ -4,4 +4,3 @@ pub(super) mod connection;
 pub mod cork;
 mod frame_budget;
 mod goaway;
-pub(super) mod streams;
