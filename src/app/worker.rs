@@ -57,6 +57,10 @@ impl Worker {
         } = self;
         let mut stopping = shutdown.clone();
         let tasks = TaskTracker::new();
+        let services = Services {
+            access: services.access.on_worker(tasks.clone()),
+            ..services
+        };
         let keeping = async {
             loop {
                 tokio::time::sleep(HOUSEKEEPING).await;

@@ -159,6 +159,13 @@ impl Activity {
         self.open_bodies.load(Relaxed) > 0
     }
 
+    /// Whether a request body is open that does not wait for bytes: some that were received have not been
+    /// taken from it yet. HTTP/2 only.
+    #[must_use]
+    pub fn has_untaken_body(&self) -> bool {
+        self.open_bodies.load(Relaxed) > self.waiting_bodies.load(Relaxed)
+    }
+
     /// Returns the number of bytes that may have come for bodies that were closed early, modulo 2^64.
     #[must_use]
     pub fn granted(&self) -> u64 {

@@ -16,6 +16,7 @@ use crate::listener::client_io::ClientIo;
 use crate::listener::places::Admission;
 use crate::listener::proxy_protocol::{self, Header, HeaderError};
 use crate::listener::settings::ListenerSettings;
+use crate::listener::tls_socket::TlsSocket;
 use crate::net::socket::Socket;
 use crate::net::stream::MaybeTls;
 
@@ -131,8 +132,11 @@ async fn tls_handshake(
     activity: &Arc<Activity>,
 ) -> Option<Established> {
     let peer = info.peer;
-    let handshake = tokio::time::timeout(settings.timeouts.tls_handshake, acceptor.accept(socket));
-    let stream = match handshake.await {
+    let handshake = tokio::time::timeout(
+        settings.timeouts.tls_handshake,
+        acceptor.accept(TlsSocket::new(socket)),
+    );
+    let mut stream = match handshake.await {
         Ok(Ok(stream)) => stream,
         Ok(Err(error)) => {
             tracing::debug!(?peer, %error, "tls handshake failed");
@@ -143,6 +147,7 @@ async fn tls_handshake(
             return None;
         }
     };
+    stream.get_mut().0.end_handshake();
     let (_, session) = stream.get_ref();
     info.tls = session.protocol_version().map(|version| match version {
         rustls::ProtocolVersion::TLSv1_3 => "TLSv1.3",

@@ -21,6 +21,7 @@ mod service;
 mod settings;
 mod streams;
 pub mod tls;
+pub mod tls_socket;
 mod tracked_body;
 
 use std::io;

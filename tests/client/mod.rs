@@ -10,3 +10,4 @@ mod leaving;
 mod limits;
 mod slow;
 mod tls;
+mod whole_upload;

@@ -66,7 +66,7 @@ where
 {
     let mut builder = http1::Builder::new();
     builder
-        .half_close(false)
+        .half_close(true)
         .max_headers(settings.limits.headers)
         .max_buf_size(TRANSFER_BUFFER.max(2 * settings.limits.header_bytes))
         .max_header_size(settings.limits.header_bytes)

@@ -120,7 +120,14 @@ impl AsyncWrite for HyperIo {
 
     #[inline]
     fn poll_flush(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
-        Pin::new(&mut self.get_mut().client).poll_flush(cx)
+        let this = self.get_mut();
+        let activity = this.client.activity();
+        // hyper does not read while it waits for the service, so it would not notice a reset. It flushes
+        // whenever it is polled, which is at least once per tick. Bytes of a body may still be readable.
+        if activity.in_flight() > 0 && !activity.is_in_body() && this.client.is_reset() {
+            return Poll::Ready(Err(io::ErrorKind::ConnectionReset.into()));
+        }
+        Pin::new(&mut this.client).poll_flush(cx)
     }
 
     fn poll_shutdown(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {

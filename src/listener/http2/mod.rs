@@ -4,3 +4,4 @@ pub(super) mod connection;
 pub mod cork;
 mod frame_budget;
 mod goaway;
+mod held_end;
