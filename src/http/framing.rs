@@ -10,7 +10,7 @@ use http::{Method, Uri, Version};
 use memchr::memchr;
 
 use crate::http::authority::Authority;
-use crate::http::malformed::Malformed;
+use crate::http::malformed::{Malformed, SingleField};
 use crate::http::message::Target;
 
 /// Checks the shape of `request` and returns its authority; `None` only for HTTP/1.0 without `Host`.
@@ -22,7 +22,7 @@ use crate::http::message::Target;
 ///
 /// The [`Malformed`] attached by the listener, else the first of these that applies: `BadMethod`,
 /// `BadTarget`, `BadTransferEncoding`, `BadLength`, `BadFieldName` and `BadFieldValue` (these three
-/// for HTTP/2 only), `BadExpectation`, and those of [`Target::authority`].
+/// for HTTP/2 only), `RepeatedField`, `BadExpectation`, and those of [`Target::authority`].
 pub fn check<'r, B>(
     request: &http::Request<B>,
     target: &Target<'r>,
@@ -39,6 +39,7 @@ pub fn check<'r, B>(
     if request.version() == Version::HTTP_2 {
         check_http2(headers)?;
     }
+    check_single_fields(headers)?;
     let mut expects = headers.get_all(header::EXPECT).iter();
     if let Some(expect) = expects.next()
         && (expects.next().is_some() || !expect.as_bytes().eq_ignore_ascii_case(b"100-continue"))
@@ -46,6 +47,19 @@ pub fn check<'r, B>(
         return Err(Malformed::BadExpectation);
     }
     target.authority()
+}
+
+/// Checks that no field that a rule judges has two lines.
+fn check_single_fields(headers: &HeaderMap) -> Result<(), Malformed> {
+    // Nearly no request repeats any field.
+    if headers.len() == headers.keys_len() {
+        return Ok(());
+    }
+    let repeated = SingleField::ALL.into_iter().find(|field| {
+        let mut lines = headers.get_all(field.name()).iter();
+        lines.nth(1).is_some()
+    });
+    repeated.map_or(Ok(()), |field| Err(Malformed::RepeatedField(field)))
 }
 
 fn check_target(uri: &Uri) -> Result<(), Malformed> {
@@ -188,6 +202,20 @@ mod tests {
                 .header("transfer-encoding", "chunked")
         });
         assert_eq!(twice, Some(BadTransferEncoding));
+        for field in SingleField::ALL {
+            for (one, other) in [("a", "b"), ("a", "a"), ("", "b"), ("a", "")] {
+                let got = refusal(|r| {
+                    let r = r.uri("/").header("host", "a").header(field.name(), one);
+                    r.header(field.name(), other)
+                });
+                assert_eq!(got, Some(Malformed::RepeatedField(field)));
+            }
+            let lists = refusal(|r| {
+                let r = r.uri("/").header("host", "a").header(field.name(), "a");
+                r.header("accept", "a").header("accept", "b")
+            });
+            assert_eq!(lists, None);
+        }
         assert_eq!(
             refusal(|r| r.uri("/").header("host", "a").header("expect", "200-ok")),
             Some(BadExpectation)

@@ -3,6 +3,8 @@
 //! The checks themselves are in [`framing`](super::framing) and
 //! [`request_authority`](super::request_authority).
 
+use http::header::{self, HeaderName};
+
 /// Why a request is refused.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Malformed {
@@ -42,6 +44,45 @@ pub enum Malformed {
     LateHead,
     /// A target with a `#`.
     Fragment,
+    /// More than one line of a field that a rule judges and that may have one line only.
+    RepeatedField(SingleField),
+    /// A host that the certificate of the connection is not for.
+    Misdirected,
+}
+
+/// A field that rules judge by its one value. With two lines a rule could judge one, and OSS could read
+/// the other.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum SingleField {
+    /// `Authorization`.
+    Authorization,
+    /// `Referer`.
+    Referer,
+    /// `Origin`.
+    Origin,
+    /// `Access-Control-Request-Method`.
+    PreflightMethod,
+}
+
+impl SingleField {
+    /// All of them.
+    pub const ALL: [Self; 4] = [
+        Self::Authorization,
+        Self::Referer,
+        Self::Origin,
+        Self::PreflightMethod,
+    ];
+
+    /// Returns the name of the field.
+    #[must_use]
+    pub fn name(self) -> HeaderName {
+        match self {
+            Self::Authorization => header::AUTHORIZATION,
+            Self::Referer => header::REFERER,
+            Self::Origin => header::ORIGIN,
+            Self::PreflightMethod => header::ACCESS_CONTROL_REQUEST_METHOD,
+        }
+    }
 }
 
 impl Malformed {
@@ -75,6 +116,27 @@ impl Malformed {
             Self::Fragment => {
                 "The request target has a `#`, which must be sent as %23 where it is part of a name."
             }
+            Self::RepeatedField(field) => match field {
+                SingleField::Authorization => "The request has more than one Authorization header.",
+                SingleField::Referer => "The request has more than one Referer header.",
+                SingleField::Origin => "The request has more than one Origin header.",
+                SingleField::PreflightMethod => {
+                    "The request has more than one Access-Control-Request-Method header."
+                }
+            },
+            Self::Misdirected => {
+                "The certificate of this TLS connection is not for the host of the request. \
+                 A connection with that host as its server name (SNI) is needed."
+            }
+        }
+    }
+
+    /// Returns the kind of the response, for logs, metrics and `x-ossgate-error`.
+    #[must_use]
+    pub fn kind(self) -> &'static str {
+        match self {
+            Self::Misdirected => "misdirected",
+            _ => "bad_request",
         }
     }
 
@@ -89,6 +151,7 @@ impl Malformed {
             Self::TargetTooLong => http::StatusCode::URI_TOO_LONG,
             Self::LateHead => http::StatusCode::REQUEST_TIMEOUT,
             Self::BadExpectation => http::StatusCode::EXPECTATION_FAILED,
+            Self::Misdirected => http::StatusCode::MISDIRECTED_REQUEST,
             Self::MissingHost
             | Self::RepeatedHost
             | Self::BadHost
@@ -100,7 +163,8 @@ impl Malformed {
             | Self::BadFieldName
             | Self::BadFieldValue
             | Self::Unreadable
-            | Self::Fragment => http::StatusCode::BAD_REQUEST,
+            | Self::Fragment
+            | Self::RepeatedField(_) => http::StatusCode::BAD_REQUEST,
         }
     }
 }

@@ -14,6 +14,7 @@ pub mod forwarded;
 pub mod framing;
 pub mod headers;
 pub mod hidden_fragment;
+pub mod input_framing;
 pub mod malformed;
 pub mod message;
 pub mod request_authority;

@@ -31,7 +31,7 @@ pub(super) fn parse(uri: &Uri, line: Option<&HeaderValue>, version: Version) -> 
     };
     let (text, authority) = match (from_target, from_line) {
         (Some((text, target)), Some((_, line))) => {
-            if !target.host.eq_ignore_ascii_case(line.host) || target.port != line.port {
+            if !target.is_same_place(&line, uri.scheme_str()) {
                 return Err(Malformed::HostsDiffer);
             }
             (text, target)
@@ -41,4 +41,45 @@ pub(super) fn parse(uri: &Uri, line: Option<&HeaderValue>, version: Version) -> 
         (None, None) => return Err(Malformed::MissingHost),
     };
     Ok(Some(authority.span_in(text)))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn refusal(target: &str, host: &'static str) -> Option<Malformed> {
+        let line = HeaderValue::from_static(host);
+        parse(&target.parse().unwrap(), Some(&line), Version::HTTP_11).err()
+    }
+
+    #[test]
+    fn equal_authorities_may_be_written_differently() {
+        for (target, host) in [
+            ("http://host:80/", "host"),
+            ("http://host/", "host:80"),
+            ("http://host/", "host:"),
+            ("HTTP://host:/", "host:80"),
+            ("https://host:443/", "host"),
+            ("https://host/", "HOST.:443"),
+            ("https://host.:0443/", "hOsT:"),
+            ("http://[::1]:80/", "[0:0::1]"),
+            ("http://203.0.113.7:80/", "203.0.113.7"),
+        ] {
+            assert_eq!(refusal(target, host), None, "{target} {host}");
+        }
+        for (target, host) in [
+            ("http://host:443/", "host"),
+            ("https://host:80/", "host"),
+            ("http://host:80/", "host:81"),
+            ("http://host:8080/", "host"),
+            ("http://host/", "host.example"),
+            ("http://host/", "host.host"),
+            ("http://[::1]/", "[::2]"),
+            ("http://[::1]:80/", "[::1]:81"),
+        ] {
+            let found = refusal(target, host);
+            assert_eq!(found, Some(Malformed::HostsDiffer), "{target} {host}");
+        }
+        assert_eq!(refusal("http://host/", "host.."), Some(Malformed::BadHost));
+    }
 }

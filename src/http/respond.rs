@@ -107,8 +107,11 @@ pub fn malformed(context: &RequestContext, why: Malformed) -> Response {
         context,
         &Reason {
             status: why.status(),
-            code: "ProxyBadRequest",
-            kind: "bad_request",
+            code: match why {
+                Malformed::Misdirected => "ProxyMisdirected",
+                _ => "ProxyBadRequest",
+            },
+            kind: why.kind(),
             message: &message,
             closes: true,
             ..Reason::DEFAULT

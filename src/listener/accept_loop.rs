@@ -167,8 +167,8 @@ fn accept_queued(listener: &AsyncListener) -> Option<io::Result<(Socket, Option<
         AsyncListener::Tcp(listener) => SockRef::from(listener).accept(),
         AsyncListener::Unix(listener) => SockRef::from(listener).accept(),
     };
-    let socket = match accepted {
-        Ok((socket, _)) => socket,
+    let (socket, peer) = match accepted {
+        Ok(accepted) => accepted,
         Err(error) if error.kind() == io::ErrorKind::WouldBlock => return None,
         Err(error) => return Some(Err(error)),
     };
@@ -178,8 +178,8 @@ fn accept_queued(listener: &AsyncListener) -> Option<io::Result<(Socket, Option<
             AsyncListener::Tcp(_) => {
                 let socket = TcpStream::from_std(socket.into())?;
                 set_options(&socket)?;
-                let peer = socket.peer_addr()?;
-                Ok((Socket::Tcp(socket), Some(peer)))
+                // The system no longer reports the address of a connection that has been reset.
+                Ok((Socket::Tcp(socket), peer.as_socket()))
             }
             AsyncListener::Unix(_) => {
                 let socket = UnixStream::from_std(socket.into())?;

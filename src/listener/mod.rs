@@ -29,7 +29,6 @@ use std::net::SocketAddr;
 use std::sync::Arc;
 
 use tokio::sync::watch;
-use tokio_rustls::TlsAcceptor;
 
 use crate::config::{Address, Listener};
 pub use crate::listener::accept_loop::WorkerListener;
@@ -38,6 +37,7 @@ pub use crate::listener::make_service::MakeService;
 pub use crate::listener::places::Places;
 use crate::listener::places::{Counters, PlacePool};
 use crate::listener::settings::ListenerSettings;
+use crate::listener::tls::TlsSettings;
 use crate::shutdown::{self, Phase, Trigger};
 
 /// A bound listener. Its owner changes its settings and ends it.
@@ -63,7 +63,7 @@ impl Listening {
     /// Those of [`bind::sockets`].
     pub fn bind(
         config: &Listener,
-        tls: Option<Arc<rustls::ServerConfig>>,
+        tls: Option<TlsSettings>,
         workers: usize,
         places: Places,
         inherited: &mut Inherited,
@@ -78,7 +78,7 @@ impl Listening {
         let settings = ListenerSettings::new(
             label.into(),
             config,
-            tls.map(TlsAcceptor::from),
+            tls,
             Arc::default(),
             Arc::new(PlacePool::new(places)),
         );
@@ -107,21 +107,10 @@ impl Listening {
     }
 
     /// Applies new settings to the connections that are accepted from now on. The address stays.
-    pub fn change(
-        &mut self,
-        config: &Listener,
-        tls: Option<Arc<rustls::ServerConfig>>,
-        places: Places,
-    ) {
+    pub fn change(&mut self, config: &Listener, tls: Option<TlsSettings>, places: Places) {
         let pool = Arc::clone(&self.settings.borrow().places);
         pool.resize(places);
-        let settings = ListenerSettings::new(
-            self.label(),
-            config,
-            tls.map(TlsAcceptor::from),
-            self.counters(),
-            pool,
-        );
+        let settings = ListenerSettings::new(self.label(), config, tls, self.counters(), pool);
         self.settings.send_replace(Arc::new(settings));
         self.config = config.clone();
     }

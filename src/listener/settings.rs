@@ -6,12 +6,12 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use tokio::time::Instant;
-use tokio_rustls::TlsAcceptor;
 
 use crate::config::{Limits, Listener, ProxyProtocol, Timeouts};
 use crate::http::forwarded;
 use crate::listener::deadline::Deadlines;
 use crate::listener::places::{Admission, Counters, PlacePool};
+use crate::listener::tls::TlsSettings;
 
 /// The maximum time for the head of a request on a connection over the limit: other clients wait for
 /// the place of that connection.
@@ -26,7 +26,7 @@ pub(super) struct ListenerSettings {
     pub(super) limits: Limits,
     pub(super) has_http2: bool,
     /// Absent on a listener without TLS.
-    pub(super) tls: Option<TlsAcceptor>,
+    pub(super) tls: Option<TlsSettings>,
     pub(super) proxy_protocol: ProxyProtocol,
     pub(super) trusted: Arc<[ipnet::IpNet]>,
     pub(super) health_path: Option<Arc<str>>,
@@ -49,7 +49,7 @@ impl ListenerSettings {
     pub(super) fn new(
         label: Arc<str>,
         config: &Listener,
-        tls: Option<TlsAcceptor>,
+        tls: Option<TlsSettings>,
         counters: Arc<Counters>,
         places: Arc<PlacePool>,
     ) -> Self {

@@ -6,6 +6,7 @@ mod cork;
 mod forward;
 mod frame_budget;
 mod http2;
+mod http2_ends;
 mod leaving;
 mod limits;
 mod slow;

@@ -18,7 +18,6 @@ use tokio::time::Instant;
 use tower::Service;
 
 use crate::http::Received;
-use crate::http::activity::Activity;
 use crate::listener::client_io::ClientIo;
 use crate::listener::closing::{Close, LINGER, close};
 use crate::listener::deadline::TICK;
@@ -53,8 +52,7 @@ const ENHANCE_YOUR_CALM: [u8; 17] = [
 /// Any [`ConnectionError`].
 pub(in crate::listener) async fn serve<S, B>(
     io: ClientIo,
-    service: S,
-    activity: Arc<Activity>,
+    service: ConnectionService<S>,
     settings: &ListenerSettings,
     admission: Admission,
     shutdown: Shutdown,
@@ -65,12 +63,13 @@ where
     B: Body<Data = Bytes> + Send + Unpin + 'static,
     B::Error: std::error::Error + Send + Sync,
 {
+    let activity = Arc::clone(service.activity());
     let header_bytes = u32::try_from(settings.limits.header_bytes).unwrap_or(u32::MAX);
     let timeouts = &settings.timeouts;
     let streams = Arc::new(Streams::default());
     // A stall concerns a stream, and the bytes on the connection do not show it.
     activity.set_multiplexed();
-    let service = ConnectionService::http2(service, Arc::clone(&activity), Arc::clone(&streams));
+    let service = service.with_streams(Arc::clone(&streams));
     let stall_ticks = u32::try_from(timeouts.stall.as_secs()).unwrap_or(u32::MAX);
     let mut frame_budget = FrameBudget::default();
     let mut io = Corked::new(io);
@@ -141,6 +140,8 @@ where
     .await;
     // The client may still be sending, and a reset would discard the last frames it was sent.
     match &ended {
+        // Without a request there is no answer.
+        Ok(()) if activity.requests() == 0 => close(&mut io, Close::AtOnce).await,
         Ok(()) | Err(ConnectionError::Http(_)) => close(&mut io, Close::Lingering).await,
         Err(ConnectionError::CancelledStreams | ConnectionError::FrameBudget) => {
             drop(tokio::time::timeout(LINGER, io.write_all(&ENHANCE_YOUR_CALM)).await);

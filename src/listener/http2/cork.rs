@@ -52,7 +52,7 @@ impl Corked {
     pub fn poll_uncork(&mut self, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
         let client = &mut *self.locked();
         let polled = Pin::new(&mut client.io).poll_flush(cx);
-        client.end.lose(polled, client.io.activity(), || ())
+        client.end.lose(polled, || ())
     }
 }
 
@@ -64,7 +64,7 @@ impl Client {
     ) -> Poll<io::Result<usize>> {
         let polled = self.io.poll_buffer(cx, bufs);
         let all = || bufs.iter().map(|buf| buf.len()).sum();
-        self.end.lose(polled, self.io.activity(), all)
+        self.end.lose(polled, all)
     }
 }
 
@@ -76,7 +76,7 @@ impl AsyncRead for Corked {
     ) -> Poll<io::Result<()>> {
         let client = &mut *self.locked();
         if client.end.is_held() {
-            return client.end.poll_end(client.io.activity());
+            return client.end.poll_end(client.io.activity(), cx);
         }
         let before = buf.filled().len();
         match Pin::new(&mut client.io).poll_read(cx, buf) {

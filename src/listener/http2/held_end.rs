@@ -16,6 +16,8 @@ use crate::listener::tls_socket::is_closed_by_peer;
 pub(super) struct HeldEnd {
     end: Option<io::Result<()>>,
     is_write_lost: bool,
+    /// Whether no request needed the connection at the last poll.
+    is_free: bool,
 }
 
 impl HeldEnd {
@@ -33,8 +35,19 @@ impl HeldEnd {
     }
 
     /// Returns the end when no request needs the connection any more. The connection's tick polls again.
-    pub(super) fn poll_end(&mut self, activity: &Activity) -> Poll<io::Result<()>> {
-        if self.is_needed(activity) {
+    pub(super) fn poll_end(
+        &mut self,
+        activity: &Activity,
+        cx: &Context<'_>,
+    ) -> Poll<io::Result<()>> {
+        let is_free = !self.is_needed(activity);
+        let was_free = std::mem::replace(&mut self.is_free, is_free);
+        if !is_free {
+            return Poll::Pending;
+        }
+        if !was_free {
+            // h2 reads before it writes: the last frames of an answer are written after this poll.
+            cx.waker().wake_by_ref();
             return Poll::Pending;
         }
         // h2 reads no more after the end.
@@ -50,24 +63,25 @@ impl HeldEnd {
             return activity.has_untaken_body();
         }
         // A body that waits for bytes has broken off: it must learn that at once.
-        activity.in_flight() > 0 && (activity.has_untaken_body() || !activity.has_open_body())
+        let is_in_flight =
+            activity.in_flight() > 0 && (activity.has_untaken_body() || !activity.has_open_body());
+        is_in_flight || activity.is_write_blocked()
     }
 
-    /// Takes a failed write for done while the input has to be read on, or to be taken. Returns `written`
+    /// Takes a failed write for done until the input has been read to its end and taken. Returns `written`
     /// then.
     pub(super) fn lose<T>(
         &mut self,
         polled: Poll<io::Result<T>>,
-        activity: &Activity,
         written: impl FnOnce() -> T,
     ) -> Poll<io::Result<T>> {
         match polled {
             Poll::Ready(Err(error)) if is_closed_by_peer(&error) => {
                 self.is_write_lost = true;
-                if self.end.is_none() || activity.has_untaken_body() {
-                    Poll::Ready(Ok(written()))
-                } else {
+                if self.is_free {
                     Poll::Ready(Err(error))
+                } else {
+                    Poll::Ready(Ok(written()))
                 }
             }
             polled => polled,
