@@ -53,7 +53,7 @@
 //! | HTTP/1.1: idle connections are parked to save memory | `listener/http1/parking.rs` |
 //! | HTTP/1.1: the response to a request that hyper cannot parse | `listener/http1/malformed.rs` |
 //! | HTTP/2: one connection, GOAWAY | `listener/http2/` |
-//! | HTTP/2: stalled streams, cancelled streams (rapid reset) | `listener/http2/streams.rs` |
+//! | HTTP/2: stalled streams, cancelled streams (rapid reset) | `listener/streams.rs` |
 //! | HTTP/2: limit on frames that belong to no request | `listener/http2/frame_budget.rs` |
 //! | sockets, streams with or without TLS, unix socket files | `net/` |
 //!
@@ -62,8 +62,8 @@
 //! | Behaviour | File |
 //! | --- | --- |
 //! | request, response, and the parsed target: host, path, query, key | [`http::message`] |
-//! | syntax of a host with a port | [`http::authority`] |
-//! | malformed and ambiguous requests | [`http::framing`], [`http::hidden_fragment`] |
+//! | syntax of a host with a port; which host of a request counts | [`http::authority`], [`http::request_authority`] |
+//! | malformed and ambiguous requests | [`http::framing`], [`http::malformed`], [`http::hidden_fragment`], [`http::input_framing`] |
 //! | hop-by-hop header fields, header fields about the client | [`http::headers`] |
 //! | client address and scheme from `X-Forwarded-*` | [`http::forwarded`] |
 //! | request id, and the data that travels beside a request | [`http::access`], [`http::context`] |

@@ -16,7 +16,7 @@ use crate::app::error::StartError;
 use crate::app::state::State;
 use crate::config::{Address, Certificate, Config, Listener};
 use crate::listener::bind::Inherited;
-use crate::listener::tls::{self, CertificateTable, Certificates};
+use crate::listener::tls::{CertificateTable, Certificates, TlsSettings};
 use crate::listener::{Listening, Places, WorkerListener};
 use crate::net::unix;
 use crate::route::{Router, build};
@@ -96,15 +96,12 @@ impl LiveConfig {
     }
 
     /// Returns the TLS settings of `listener`, or `None` for plain text.
-    fn server_config(
-        &self,
-        listener: &Listener,
-    ) -> Result<Option<Arc<rustls::ServerConfig>>, StartError> {
+    fn server_config(&self, listener: &Listener) -> Result<Option<TlsSettings>, StartError> {
         if !listener.tls {
             return Ok(None);
         }
         let (certificates, provider) = (Arc::clone(&self.certificates), Arc::clone(&self.provider));
-        tls::server_config(certificates, listener.http2, provider)
+        TlsSettings::new(certificates, listener.http2, provider)
             .map(Some)
             .map_err(StartError::Tls)
     }
@@ -248,7 +245,7 @@ impl LiveConfig {
 /// What a reload does for one listener of the new config.
 enum ListenerStep {
     /// Continues the current listener at this index, with these TLS settings.
-    Keep(usize, Option<Arc<rustls::ServerConfig>>),
+    Keep(usize, Option<TlsSettings>),
     /// Adds a listener that was bound for it.
     Add(Box<Listening>),
 }

@@ -61,6 +61,10 @@ impl Worker {
         retained::set_limit(retry_buffer);
         let mut stopping = shutdown.clone();
         let tasks = TaskTracker::new();
+        let services = Services {
+            access: services.access.on_worker(tasks.clone()),
+            ..services
+        };
         let keeping = async {
             loop {
                 tokio::time::sleep(HOUSEKEEPING).await;

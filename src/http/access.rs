@@ -9,18 +9,26 @@ use std::future::Future;
 use std::pin::Pin;
 use std::sync::Arc;
 use std::task::{Context, Poll, ready};
+use std::time::Duration;
 
 use bytes::Bytes;
 use http::header;
 use http_body::{Body, Frame, SizeHint};
 use tokio::time::Instant;
+use tokio_util::task::TaskTracker;
 use tower::Service;
 
-use crate::http::context::{ConnectionInfo, LineText, RequestContext, RequestFacts, RequestId};
+use crate::http::context::{
+    AbortReason, ConnectionInfo, LineText, RequestContext, RequestFacts, RequestId, UploadState,
+};
 use crate::http::forwarded;
 use crate::http::message::Target;
 use crate::http::respond;
 use crate::http::{BodyError, Received, Request, Response, ResponseBody};
+
+/// The maximum time that an exchange with OSS goes on after its client has gone. The deadlines of the
+/// origin nearly always end it earlier.
+const FINISH: Duration = Duration::from_secs(300);
 
 /// Receives the finished records.
 pub trait Recorder: Send + Sync + std::fmt::Debug {
@@ -33,6 +41,7 @@ pub trait Recorder: Send + Sync + std::fmt::Debug {
 pub struct AccessLayer {
     recorder: Option<Arc<dyn Recorder>>,
     seed: u64,
+    tasks: TaskTracker,
 }
 
 impl AccessLayer {
@@ -40,7 +49,20 @@ impl AccessLayer {
     /// of two processes apart.
     #[must_use]
     pub fn new(recorder: Option<Arc<dyn Recorder>>, seed: u64) -> Self {
-        Self { recorder, seed }
+        Self {
+            recorder,
+            seed,
+            tasks: TaskTracker::new(),
+        }
+    }
+
+    /// Returns the layer of one worker. Exchanges that outlive their client become tasks of `tasks`.
+    #[must_use]
+    pub fn on_worker(&self, tasks: TaskTracker) -> Self {
+        Self {
+            tasks,
+            ..self.clone()
+        }
     }
 
     /// Returns the service for one client connection.
@@ -109,7 +131,7 @@ impl<S> Access<S> {
 impl<S> Service<Received> for Access<S>
 where
     S: Service<Request, Response = Response, Error = Infallible>,
-    S::Future: Unpin,
+    S::Future: Unpin + Send + 'static,
 {
     type Response = http::Response<AccessBody>;
     type Error = Infallible;
@@ -119,15 +141,18 @@ where
         self.inner.poll_ready(cx)
     }
 
-    fn call(&mut self, request: Received) -> Self::Future {
+    fn call(&mut self, mut request: Received) -> Self::Future {
         let context = Arc::new(self.context(&request));
-        AccessFuture {
-            inner: self.inner.call(Request::new(request, Arc::clone(&context))),
-            record: Some(Record {
+        request.body_mut().set_context(&context);
+        let inner = self.inner.call(Request::new(request, Arc::clone(&context)));
+        AccessFuture(Some(Exchange {
+            inner,
+            record: Record {
                 context,
                 recorder: self.layer.recorder.clone(),
-            }),
-        }
+            },
+            tasks: self.layer.tasks.clone(),
+        }))
     }
 }
 
@@ -145,30 +170,52 @@ impl Drop for Record {
             let total = self.context.start.elapsed();
             let mut outcome = self.context.outcome();
             outcome.total = total;
-            outcome.is_aborted |= outcome.status.is_none();
+            match (self.context.upload(), outcome.status) {
+                (UploadState::BrokenOff, _) | (UploadState::Open, None) => {
+                    outcome.aborted = Some(AbortReason::UploadIncomplete);
+                }
+                (UploadState::None | UploadState::Whole, None) => {
+                    outcome.aborted = Some(AbortReason::ClientGone);
+                }
+                (UploadState::None | UploadState::Open | UploadState::Whole, Some(_)) => {}
+            }
             drop(outcome);
             recorder.record(Arc::clone(&self.context));
         }
     }
 }
 
-/// The future of [`Access`].
+/// A request whose response has not begun.
 #[derive(Debug)]
-pub struct AccessFuture<F> {
+struct Exchange<F> {
     inner: F,
-    record: Option<Record>,
+    record: Record,
+    tasks: TaskTracker,
 }
+
+/// The future of [`Access`].
+///
+/// hyper drops it when the client's connection has ended. When the upload has been read to its end by
+/// then, the exchange goes on as a task of its own: the client has sent all that was asked of it, and
+/// OSS must not lose the object because the client did not wait for the answer.
+#[derive(Debug)]
+pub struct AccessFuture<F>(Option<Exchange<F>>)
+where
+    F: Future<Output = Result<Response, Infallible>> + Unpin + Send + 'static;
 
 impl<F> Future for AccessFuture<F>
 where
-    F: Future<Output = Result<Response, Infallible>> + Unpin,
+    F: Future<Output = Result<Response, Infallible>> + Unpin + Send + 'static,
 {
     type Output = Result<http::Response<AccessBody>, Infallible>;
 
     fn poll(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Self::Output> {
         let this = self.get_mut();
-        let Ok(mut response) = ready!(Pin::new(&mut this.inner).poll(cx));
-        let record = this.record.take();
+        let Some(exchange) = &mut this.0 else {
+            return Poll::Pending;
+        };
+        let Ok(mut response) = ready!(Pin::new(&mut exchange.inner).poll(cx));
+        let record = this.0.take().map(|exchange| exchange.record);
         if let Some(record) = &record {
             response
                 .headers_mut()
@@ -178,9 +225,39 @@ where
         Poll::Ready(Ok(response.map(|inner| AccessBody {
             inner,
             bytes_out: 0,
+            has_failed: false,
             record,
         })))
     }
+}
+
+impl<F> Drop for AccessFuture<F>
+where
+    F: Future<Output = Result<Response, Infallible>> + Unpin + Send + 'static,
+{
+    fn drop(&mut self) {
+        let Some(exchange) = self.0.take() else {
+            return;
+        };
+        if exchange.record.context.upload() != UploadState::Whole {
+            return;
+        }
+        // Without a runtime the worker has ended.
+        if let Ok(runtime) = tokio::runtime::Handle::try_current() {
+            let tasks = exchange.tasks.clone();
+            tasks.spawn_on(finish(exchange), &runtime);
+        }
+    }
+}
+
+/// Finishes an exchange whose client is gone. The record is written at its end, without a status.
+async fn finish<F>(exchange: Exchange<F>)
+where
+    F: Future<Output = Result<Response, Infallible>> + Unpin,
+{
+    // What was reached in this time is logged; the response is dropped in any case.
+    drop(tokio::time::timeout(FINISH, exchange.inner).await);
+    drop(exchange.record);
 }
 
 /// A response body whose bytes are counted. The request ends when it is dropped.
@@ -188,6 +265,7 @@ where
 pub struct AccessBody {
     inner: ResponseBody,
     bytes_out: u64,
+    has_failed: bool,
     record: Option<Record>,
 }
 
@@ -201,12 +279,15 @@ impl Body for AccessBody {
         cx: &mut Context<'_>,
     ) -> Poll<Option<Result<Frame<Bytes>, BodyError>>> {
         let frame = ready!(Pin::new(&mut self.inner).poll_frame(cx));
-        if let Some(Ok(frame)) = &frame
-            && let Some(data) = frame.data_ref()
-        {
-            self.bytes_out = self
-                .bytes_out
-                .saturating_add(u64::try_from(data.len()).unwrap_or(u64::MAX));
+        match &frame {
+            Some(Ok(frame)) => {
+                let length = frame.data_ref().map_or(0, Bytes::len);
+                self.bytes_out = self
+                    .bytes_out
+                    .saturating_add(u64::try_from(length).unwrap_or(u64::MAX));
+            }
+            Some(Err(_)) => self.has_failed = true,
+            None => {}
         }
         Poll::Ready(frame)
     }
@@ -225,7 +306,13 @@ impl Drop for AccessBody {
         if let Some(record) = &self.record {
             let mut outcome = record.context.outcome();
             outcome.bytes_out = self.bytes_out;
-            outcome.is_aborted = !self.inner.is_end_stream();
+            outcome.aborted = if self.has_failed {
+                Some(AbortReason::OriginBroke)
+            } else if self.inner.is_end_stream() {
+                None
+            } else {
+                Some(AbortReason::ClientGone)
+            };
         }
     }
 }

@@ -7,6 +7,7 @@
 use std::sync::atomic::{AtomicBool, AtomicU32, AtomicU64, Ordering::Relaxed};
 
 use crate::http::hidden_fragment::HiddenFragments;
+use crate::http::input_framing::InputFraming;
 use crate::shutdown::{LeaveReader, LeaveRequest};
 
 fn add(counter: &AtomicU64, bytes: usize) {
@@ -38,6 +39,8 @@ pub struct Activity {
     open_bodies: AtomicU32,
     /// The targets with a `#` among the bytes read. HTTP/1 only.
     pub hidden_fragments: HiddenFragments,
+    /// The framing of the bytes read. HTTP/1 only.
+    pub input_framing: InputFraming,
     is_in_body: AtomicBool,
     /// Whether the client has to connect anew.
     leave: LeaveReader,
@@ -157,6 +160,13 @@ impl Activity {
     #[must_use]
     pub fn has_open_body(&self) -> bool {
         self.open_bodies.load(Relaxed) > 0
+    }
+
+    /// Whether a request body is open that does not wait for bytes: some that were received have not been
+    /// taken from it yet. HTTP/2 only.
+    #[must_use]
+    pub fn has_untaken_body(&self) -> bool {
+        self.open_bodies.load(Relaxed) > self.waiting_bodies.load(Relaxed)
     }
 
     /// Returns the number of bytes that may have come for bodies that were closed early, modulo 2^64.

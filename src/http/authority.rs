@@ -5,9 +5,9 @@
 //! numbers (RFC 9110 section 7.2, RFC 9112 section 3.2). Policies, the log and the origin all use the
 //! host that is parsed here.
 //!
-//! Which authority of a request counts is decided in [`message`](super::message).
+//! Which authority of a request counts is decided in [`request_authority`](super::request_authority).
 
-use std::net::{Ipv4Addr, Ipv6Addr};
+use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
 
 use memchr::memchr;
 
@@ -20,6 +20,22 @@ pub struct Authority<'a> {
     pub port: Option<u16>,
     /// Whether the host is an IP address.
     pub is_ip: bool,
+}
+
+impl Authority<'_> {
+    /// Whether both are the same place for a request with this scheme: case, the spelling of an IP
+    /// address and a default port make no difference (RFC 9110 section 4.2.3).
+    #[must_use]
+    pub fn is_same_place(&self, other: &Self, scheme: Option<&str>) -> bool {
+        let default = match scheme {
+            Some(scheme) if scheme.eq_ignore_ascii_case("https") => 443,
+            Some(_) | None => 80,
+        };
+        let ip = |authority: &Self| authority.host.parse::<IpAddr>().ok();
+        self.port.unwrap_or(default) == other.port.unwrap_or(default)
+            && (self.host.eq_ignore_ascii_case(other.host)
+                || (self.is_ip && other.is_ip && ip(self) == ip(other)))
+    }
 }
 
 /// A parsed authority as a place in its text. It outlives the request that the text was read from;
@@ -70,7 +86,7 @@ pub fn parse(text: &str) -> Option<Authority<'_>> {
         let (inside, after) = rest.split_once(']')?;
         inside.parse::<Ipv6Addr>().ok()?;
         let port = match after.strip_prefix(':') {
-            Some(port) => Some(parse_port(port)?),
+            Some(port) => parse_port(port)?,
             None if after.is_empty() => None,
             None => return None,
         };
@@ -82,7 +98,7 @@ pub fn parse(text: &str) -> Option<Authority<'_>> {
     }
     let colon = memchr(b':', text.as_bytes());
     let (host, port) = match colon.and_then(|at| text.split_at_checked(at)) {
-        Some((host, port)) => (host, Some(parse_port(port.strip_prefix(':')?)?)),
+        Some((host, port)) => (host, parse_port(port.strip_prefix(':')?)?),
         None => (text, None),
     };
     let host = host.strip_suffix('.').unwrap_or(host);
@@ -103,11 +119,17 @@ fn is_numeric_label(label: &str) -> bool {
             .is_some_and(|hex| hex.bytes().all(|b| b.is_ascii_hexdigit()))
 }
 
-fn parse_port(text: &str) -> Option<u16> {
-    if text.is_empty() || text.len() > 5 || !text.bytes().all(|b| b.is_ascii_digit()) {
+/// Parses what follows the colon; `None` when it is no port. It may be empty, which means the same as
+/// no colon (RFC 3986 section 3.2.3).
+fn parse_port(text: &str) -> Option<Option<u16>> {
+    if text.is_empty() {
+        return Some(None);
+    }
+    if text.len() > 5 || !text.bytes().all(|b| b.is_ascii_digit()) {
         return None;
     }
-    text.parse().ok().filter(|port| *port != 0)
+    let port = text.parse().ok().filter(|port| *port != 0);
+    port.map(Some)
 }
 
 /// Returns the last label of a registered name; `None` when `host` is not a registered name.
@@ -137,6 +159,8 @@ mod tests {
             ("img.example.com", "img.example.com", None, false),
             ("Img.Example.com:8443", "Img.Example.com", Some(8443), false),
             ("img.example.com.", "img.example.com", None, false),
+            ("img.example.com:", "img.example.com", None, false),
+            ("[::1]:", "::1", None, true),
             ("203.0.113.7", "203.0.113.7", None, true),
             ("203.0.113.7:80", "203.0.113.7", Some(80), true),
             ("[::1]", "::1", None, true),
@@ -165,7 +189,6 @@ mod tests {
             "a..b",
             ".a",
             "a:b",
-            "a:",
             "a:0",
             "a:65536",
             "a:-1",

@@ -14,12 +14,15 @@ use http_body::{Body, Frame, SizeHint};
 use hyper::body::Incoming;
 
 use crate::http::activity::Activity;
+use crate::http::context::{RequestContext, UploadState};
 
 /// Why a body ended early.
 #[derive(Debug)]
 pub enum BodyError {
     /// The HTTP framing of the peer is broken, or its connection failed.
     Http(hyper::Error),
+    /// The client reset its HTTP/2 stream inside the request body.
+    StreamReset,
     /// OSS sent nothing for the origin's `idle` time.
     OriginStalled,
     /// OSS closed the connection before the announced length was reached.
@@ -30,6 +33,7 @@ impl fmt::Display for BodyError {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
             Self::Http(error) => write!(f, "body broke off: {error}"),
+            Self::StreamReset => f.write_str("client reset the stream inside the body"),
             Self::OriginStalled => f.write_str("origin stopped sending the body"),
             Self::OriginGone => f.write_str("origin closed the connection inside the body"),
         }
@@ -40,7 +44,7 @@ impl std::error::Error for BodyError {
     fn source(&self) -> Option<&(dyn std::error::Error + 'static)> {
         match self {
             Self::Http(error) => Some(error),
-            Self::OriginStalled | Self::OriginGone => None,
+            Self::StreamReset | Self::OriginStalled | Self::OriginGone => None,
         }
     }
 }
@@ -80,6 +84,12 @@ pub struct ClientBody {
     /// `None` on HTTP/1.1.
     stream: Option<Arc<dyn ClientStream>>,
     is_waiting: bool,
+    /// How the body has ended; [`UploadState::Open`] before its end.
+    end: UploadState,
+    /// The last frame of an HTTP/2 body with a length, until the stream has ended as well.
+    last_frame: Option<Bytes>,
+    /// The request's context; `None` until the access layer has made it.
+    context: Option<Arc<RequestContext>>,
 }
 
 impl ClientBody {
@@ -98,6 +108,75 @@ impl ClientBody {
             activity,
             stream,
             is_waiting: false,
+            end: UploadState::Open,
+            last_frame: None,
+            context: None,
+        }
+    }
+
+    /// Whether the body has been read to the end that its framing names. Of a chunked body hyper reports
+    /// that only by a poll.
+    fn is_whole(&self) -> bool {
+        self.last_frame.is_none() && (self.end == UploadState::Whole || self.inner.is_end_stream())
+    }
+
+    /// Polls hyper's body. Holds back the frame with which an HTTP/2 body reaches its length until the
+    /// stream ends, too: the receiver takes a body of full length for complete, and without END_STREAM it
+    /// is not.
+    #[inline]
+    fn poll_inner(
+        &mut self,
+        cx: &mut Context<'_>,
+    ) -> Poll<Option<Result<Frame<Bytes>, BodyError>>> {
+        let polled = poll_data(Pin::new(&mut self.inner), cx);
+        if self.stream.is_none() {
+            return polled;
+        }
+        match polled {
+            Poll::Ready(Some(Ok(frame))) => {
+                let is_last = self.inner.size_hint().exact() == Some(0);
+                if !is_last || self.inner.is_end_stream() || self.last_frame.is_some() {
+                    return Poll::Ready(Some(Ok(frame)));
+                }
+                self.last_frame = frame.into_data().ok();
+                self.poll_inner(cx)
+            }
+            // hyper reports a stream that the client has reset with NO_ERROR as ended.
+            Poll::Ready(None) if !self.inner.is_end_stream() => {
+                Poll::Ready(Some(Err(BodyError::StreamReset)))
+            }
+            Poll::Ready(None) => {
+                let last = self.last_frame.take();
+                Poll::Ready(last.map(|data| Ok(Frame::data(data))))
+            }
+            other => other,
+        }
+    }
+
+    /// Records what a poll has shown about the end of the body.
+    fn note_end(&mut self, polled: &Poll<Option<Result<Frame<Bytes>, BodyError>>>) {
+        let state = match polled {
+            Poll::Ready(Some(Err(_))) => UploadState::BrokenOff,
+            Poll::Ready(None) => UploadState::Whole,
+            Poll::Ready(Some(Ok(_))) if self.is_whole() => UploadState::Whole,
+            Poll::Ready(Some(Ok(_))) | Poll::Pending => return,
+        };
+        if std::mem::replace(&mut self.end, state) != UploadState::Open {
+            return;
+        }
+        if state == UploadState::Whole {
+            self.activity.set_in_body(false);
+        }
+        if let Some(context) = &self.context {
+            context.set_upload(state);
+        }
+        if let Some(stream) = &self.stream {
+            let in_flight = if state == UploadState::Whole {
+                0
+            } else {
+                stream.window()
+            };
+            self.activity.close_body(in_flight);
         }
     }
 }
@@ -108,15 +187,16 @@ impl Drop for ClientBody {
             if self.is_waiting {
                 stream.note_body_progress();
             }
-            let is_whole = self.inner.is_end_stream();
-            let in_flight = if is_whole { 0 } else { stream.window() };
-            self.activity.close_body(in_flight);
+            if self.end == UploadState::Open {
+                let in_flight = if self.is_whole() { 0 } else { stream.window() };
+                self.activity.close_body(in_flight);
+            }
         }
         if self.is_waiting {
             self.activity.end_body_wait();
         }
         self.activity.set_in_body(false);
-        if !self.inner.is_end_stream() {
+        if !self.is_whole() {
             self.activity.note_unread_body();
         }
     }
@@ -125,6 +205,16 @@ impl Drop for ClientBody {
 impl From<Incoming> for RequestBody {
     fn from(body: Incoming) -> Self {
         Self::Incoming(ClientBody::new(body, Arc::default(), None))
+    }
+}
+
+impl RequestBody {
+    /// Sets the context in which the body records that it has ended or broken off.
+    pub(super) fn set_context(&mut self, context: &Arc<RequestContext>) {
+        if let Self::Incoming(body) = self {
+            context.set_upload(UploadState::Open);
+            body.context = Some(Arc::clone(context));
+        }
     }
 }
 
@@ -140,10 +230,7 @@ impl Body for RequestBody {
         match self.get_mut() {
             Self::Empty => Poll::Ready(None),
             Self::Incoming(body) => {
-                let polled = poll_data(Pin::new(&mut body.inner), cx);
-                if body.inner.is_end_stream() || matches!(polled, Poll::Ready(None)) {
-                    body.activity.set_in_body(false);
-                }
+                let polled = body.poll_inner(cx);
                 let was_waiting = body.is_waiting;
                 body.is_waiting = polled.is_pending();
                 match (was_waiting, body.is_waiting) {
@@ -151,6 +238,7 @@ impl Body for RequestBody {
                     (true, false) => body.activity.end_body_wait(),
                     (true, true) | (false, false) => {}
                 }
+                body.note_end(&polled);
                 if let Some(stream) = &body.stream {
                     match (was_waiting, body.is_waiting) {
                         (_, false) => stream.note_body_progress(),
@@ -172,13 +260,14 @@ impl Body for RequestBody {
     fn is_end_stream(&self) -> bool {
         match self {
             Self::Empty => true,
-            Self::Incoming(body) => body.inner.is_end_stream(),
+            Self::Incoming(body) => body.is_whole(),
         }
     }
 
     fn size_hint(&self) -> SizeHint {
         match self {
             Self::Empty => SizeHint::with_exact(0),
+            // Nothing asks while the last frame is held back: the receiver asks before its first poll.
             Self::Incoming(body) => body.inner.size_hint(),
         }
     }

@@ -7,6 +7,7 @@
 mod text;
 
 use std::net::{IpAddr, SocketAddr};
+use std::sync::atomic::{AtomicU8, Ordering::Relaxed};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
@@ -14,7 +15,7 @@ use http::{Method, StatusCode, Version};
 use tokio::time::Instant;
 
 use crate::http::authority::Authority;
-use crate::http::message::ParsedAuthority;
+use crate::http::request_authority::ParsedAuthority;
 use crate::net::ranges::IpRanges;
 
 pub use text::{LineText, RequestId, ShortText};
@@ -88,7 +89,48 @@ pub struct RequestContext {
     /// Texts for the log line and for the proxy's own responses.
     pub text: LineText,
     authority: ParsedAuthority,
+    /// An [`UploadState`].
+    upload: AtomicU8,
     outcome: Mutex<Outcome>,
+}
+
+/// How much of the request body has been read from the client.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+#[repr(u8)]
+pub enum UploadState {
+    /// The request has no body.
+    #[default]
+    None,
+    /// Not all of the body has been read.
+    Open,
+    /// The whole body has been read, to the end that its framing names.
+    Whole,
+    /// The body broke off before that end.
+    BrokenOff,
+}
+
+/// Why a request ended without a complete response at the client.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum AbortReason {
+    /// The request body broke off: OSS got no whole upload.
+    UploadIncomplete,
+    /// The client's connection ended before the whole response was written to it. A request body had
+    /// been read to its end by then, or the request had none.
+    ClientGone,
+    /// The response body of OSS broke off and could not be continued.
+    OriginBroke,
+}
+
+impl AbortReason {
+    /// Returns the word for the log.
+    #[must_use]
+    pub fn as_str(self) -> &'static str {
+        match self {
+            Self::UploadIncomplete => "upload_incomplete",
+            Self::ClientGone => "client_gone",
+            Self::OriginBroke => "origin_broke",
+        }
+    }
 }
 
 impl RequestContext {
@@ -120,6 +162,7 @@ impl RequestContext {
             prefers_html,
             text,
             authority,
+            upload: AtomicU8::new(UploadState::None as u8),
             outcome: Mutex::new(Outcome::default()),
         }
     }
@@ -142,6 +185,23 @@ impl RequestContext {
     /// Returns the authority as a place in [`LineText::host`], or why there is none.
     pub(super) fn parsed_authority(&self) -> ParsedAuthority {
         self.authority
+    }
+
+    /// Records how much of the request body has been read.
+    pub fn set_upload(&self, state: UploadState) {
+        self.upload.store(state as u8, Relaxed);
+    }
+
+    /// Returns how much of the request body has been read.
+    #[must_use]
+    pub fn upload(&self) -> UploadState {
+        match self.upload.load(Relaxed) {
+            0 => UploadState::None,
+            1 => UploadState::Open,
+            2 => UploadState::Whole,
+            // Only `set_upload` writes here, from a value of the enum.
+            _ => UploadState::BrokenOff,
+        }
     }
 
     /// Locks the outcome. The lock is held for field access only, never across an await. One worker
@@ -192,6 +252,6 @@ pub struct Outcome {
     pub first_byte: Option<Duration>,
     /// The time until the response ended.
     pub total: Duration,
-    /// Whether the client disconnected or a body broke before the end.
-    pub is_aborted: bool,
+    /// Why the request ended without a complete response; `None` when the response was complete.
+    pub aborted: Option<AbortReason>,
 }

@@ -10,109 +10,8 @@ use http::{Method, Uri, Version};
 use memchr::memchr;
 
 use crate::http::authority::Authority;
+use crate::http::malformed::{Malformed, SingleField};
 use crate::http::message::Target;
-
-/// Why a request is refused.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Malformed {
-    /// HTTP/1.1 without `Host`, or HTTP/2 without an authority.
-    MissingHost,
-    /// More than one `Host` line.
-    RepeatedHost,
-    /// `Host` or the authority is not one host and an optional port.
-    BadHost,
-    /// `Host` and the request target name different hosts.
-    HostsDiffer,
-    /// The request target is not a path, or has a scheme other than http and https.
-    BadTarget,
-    /// A transfer coding other than exactly `chunked`.
-    BadTransferEncoding,
-    /// `Connection` names a field that is not hop-by-hop.
-    ProtectedFieldNamed,
-    /// `Expect` is something other than `100-continue`.
-    BadExpectation,
-    /// `TRACE` or `CONNECT`.
-    BadMethod,
-    /// More header fields than the listener accepts.
-    TooManyFields,
-    /// More than one `Content-Length`, or one that is not a number.
-    BadLength,
-    /// A header name with a character that HTTP/1.1 does not allow.
-    BadFieldName,
-    /// An HTTP/2 header value that begins or ends with a blank.
-    BadFieldValue,
-    /// A head that is not valid HTTP/1.1.
-    Unreadable,
-    /// A head longer than the listener accepts.
-    HeadTooLarge,
-    /// A target longer than hyper can parse.
-    TargetTooLong,
-    /// A head that was not complete within the listener's header timeout.
-    LateHead,
-    /// A target with a `#`.
-    Fragment,
-}
-
-impl Malformed {
-    /// Returns one sentence for the response and the log.
-    #[must_use]
-    pub fn message(self) -> &'static str {
-        match self {
-            Self::MissingHost => "The request names no host.",
-            Self::RepeatedHost => "The request has more than one Host header.",
-            Self::BadHost => {
-                "The Host of the request is not a host name or address with an optional port."
-            }
-            Self::HostsDiffer => "The request target and the Host header name different hosts.",
-            Self::BadTarget => "The request target is not an absolute path.",
-            Self::BadTransferEncoding => {
-                "The transfer coding of the request is not exactly chunked."
-            }
-            Self::ProtectedFieldNamed => {
-                "The Connection header names a field that is not hop-by-hop."
-            }
-            Self::BadExpectation => "The request expects something other than 100-continue.",
-            Self::BadMethod => "The request method cannot be proxied.",
-            Self::TooManyFields => "The request has more header fields than this listener takes.",
-            Self::BadLength => "The request has a Content-Length that is not one number.",
-            Self::BadFieldName => "A header name of the request is not a token.",
-            Self::BadFieldValue => "A header value of the request begins or ends with a blank.",
-            Self::Unreadable => "The head of the request is not valid HTTP/1.1.",
-            Self::HeadTooLarge => "The head of the request is longer than this listener takes.",
-            Self::TargetTooLong => "The request target is too long.",
-            Self::LateHead => "The head of the request did not come in time.",
-            Self::Fragment => {
-                "The request target has a `#`, which must be sent as %23 where it is part of a name."
-            }
-        }
-    }
-
-    /// Returns the status of the response.
-    #[must_use]
-    pub fn status(self) -> http::StatusCode {
-        match self {
-            Self::BadMethod => http::StatusCode::METHOD_NOT_ALLOWED,
-            Self::TooManyFields | Self::HeadTooLarge => {
-                http::StatusCode::REQUEST_HEADER_FIELDS_TOO_LARGE
-            }
-            Self::TargetTooLong => http::StatusCode::URI_TOO_LONG,
-            Self::LateHead => http::StatusCode::REQUEST_TIMEOUT,
-            Self::BadExpectation => http::StatusCode::EXPECTATION_FAILED,
-            Self::MissingHost
-            | Self::RepeatedHost
-            | Self::BadHost
-            | Self::HostsDiffer
-            | Self::BadTarget
-            | Self::BadTransferEncoding
-            | Self::ProtectedFieldNamed
-            | Self::BadLength
-            | Self::BadFieldName
-            | Self::BadFieldValue
-            | Self::Unreadable
-            | Self::Fragment => http::StatusCode::BAD_REQUEST,
-        }
-    }
-}
 
 /// Checks the shape of `request` and returns its authority; `None` only for HTTP/1.0 without `Host`.
 /// `target` is the parsed target of the same request.
@@ -123,7 +22,7 @@ impl Malformed {
 ///
 /// The [`Malformed`] attached by the listener, else the first of these that applies: `BadMethod`,
 /// `BadTarget`, `BadTransferEncoding`, `BadLength`, `BadFieldName` and `BadFieldValue` (these three
-/// for HTTP/2 only), `BadExpectation`, and those of [`Target::authority`].
+/// for HTTP/2 only), `RepeatedField`, `BadExpectation`, and those of [`Target::authority`].
 pub fn check<'r, B>(
     request: &http::Request<B>,
     target: &Target<'r>,
@@ -140,6 +39,7 @@ pub fn check<'r, B>(
     if request.version() == Version::HTTP_2 {
         check_http2(headers)?;
     }
+    check_single_fields(headers)?;
     let mut expects = headers.get_all(header::EXPECT).iter();
     if let Some(expect) = expects.next()
         && (expects.next().is_some() || !expect.as_bytes().eq_ignore_ascii_case(b"100-continue"))
@@ -147,6 +47,19 @@ pub fn check<'r, B>(
         return Err(Malformed::BadExpectation);
     }
     target.authority()
+}
+
+/// Checks that no field that a rule judges has two lines.
+fn check_single_fields(headers: &HeaderMap) -> Result<(), Malformed> {
+    // Nearly no request repeats any field.
+    if headers.len() == headers.keys_len() {
+        return Ok(());
+    }
+    let repeated = SingleField::ALL.into_iter().find(|field| {
+        let mut lines = headers.get_all(field.name()).iter();
+        lines.nth(1).is_some()
+    });
+    repeated.map_or(Ok(()), |field| Err(Malformed::RepeatedField(field)))
 }
 
 fn check_target(uri: &Uri) -> Result<(), Malformed> {
@@ -289,6 +202,20 @@ mod tests {
                 .header("transfer-encoding", "chunked")
         });
         assert_eq!(twice, Some(BadTransferEncoding));
+        for field in SingleField::ALL {
+            for (one, other) in [("a", "b"), ("a", "a"), ("", "b"), ("a", "")] {
+                let got = refusal(|r| {
+                    let r = r.uri("/").header("host", "a").header(field.name(), one);
+                    r.header(field.name(), other)
+                });
+                assert_eq!(got, Some(Malformed::RepeatedField(field)));
+            }
+            let lists = refusal(|r| {
+                let r = r.uri("/").header("host", "a").header(field.name(), "a");
+                r.header("accept", "a").header("accept", "b")
+            });
+            assert_eq!(lists, None);
+        }
         assert_eq!(
             refusal(|r| r.uri("/").header("host", "a").header("expect", "200-ok")),
             Some(BadExpectation)

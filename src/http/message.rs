@@ -2,7 +2,7 @@
 //!
 //! [`Target::parse`] is the only place that reads an authority out of a request. The access layer
 //! calls it once for each request and keeps the result in the context; every other part gets the
-//! parsed result from there. The rules for an authority itself are in [`authority`].
+//! parsed result from there. The rules for an authority are in [`request_authority`].
 
 use std::borrow::Cow;
 use std::ops::{Deref, DerefMut};
@@ -10,12 +10,13 @@ use std::sync::Arc;
 
 use http::header;
 use http::uri::PathAndQuery;
-use http::{HeaderValue, Uri, Version};
+use http::{HeaderValue, Uri};
 
-use crate::http::authority::{self, Authority, AuthoritySpan};
+use crate::http::authority::Authority;
 use crate::http::body::{RequestBody, ResponseBody};
 use crate::http::context::RequestContext;
-use crate::http::framing::Malformed;
+use crate::http::malformed::Malformed;
+use crate::http::request_authority::{self, ParsedAuthority};
 use crate::oss::spelling;
 
 /// A request as the client's connection delivers it.
@@ -23,9 +24,6 @@ pub type Received = http::Request<RequestBody>;
 
 /// A response on its way to the client.
 pub type Response = http::Response<ResponseBody>;
-
-/// The authority of a request as a place in its text; `Ok(None)` when the request may have none.
-pub type ParsedAuthority = Result<Option<AuthoritySpan>, Malformed>;
 
 /// A client's request with its context.
 ///
@@ -118,7 +116,7 @@ impl<'r> Target<'r> {
         let authority = if lines.next().is_some() {
             Err(Malformed::RepeatedHost)
         } else {
-            parse_authority(uri, line, request.version())
+            request_authority::parse(uri, line, request.version())
         };
         Self {
             uri,
@@ -176,37 +174,6 @@ impl<'r> Target<'r> {
     pub(super) fn parsed_authority(&self) -> ParsedAuthority {
         self.authority
     }
-}
-
-/// Parses the authority of the request target and that of the `Host` line `line`. When a request has
-/// both, they must name the same host (RFC 9112 section 3.2.2).
-fn parse_authority(uri: &Uri, line: Option<&HeaderValue>, version: Version) -> ParsedAuthority {
-    let from_line = match line {
-        None => None,
-        Some(value) => {
-            let text = value.to_str().map_err(|_| Malformed::BadHost)?;
-            Some((text, authority::parse(text).ok_or(Malformed::BadHost)?))
-        }
-    };
-    let from_target = match uri.authority() {
-        None => None,
-        Some(target) => {
-            let text = target.as_str();
-            Some((text, authority::parse(text).ok_or(Malformed::BadHost)?))
-        }
-    };
-    let (text, authority) = match (from_target, from_line) {
-        (Some((text, target)), Some((_, line))) => {
-            if !target.host.eq_ignore_ascii_case(line.host) || target.port != line.port {
-                return Err(Malformed::HostsDiffer);
-            }
-            (text, target)
-        }
-        (Some(one), None) | (None, Some(one)) => one,
-        (None, None) if version <= Version::HTTP_10 => return Ok(None),
-        (None, None) => return Err(Malformed::MissingHost),
-    };
-    Ok(Some(authority.span_in(text)))
 }
 
 #[cfg(test)]

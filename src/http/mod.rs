@@ -14,7 +14,10 @@ pub mod forwarded;
 pub mod framing;
 pub mod headers;
 pub mod hidden_fragment;
+pub mod input_framing;
+pub mod malformed;
 pub mod message;
+pub mod request_authority;
 pub mod respond;
 
 pub use body::{BodyError, RequestBody, ResponseBody};

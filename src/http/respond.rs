@@ -9,7 +9,7 @@ use http::header::{self, HeaderName, HeaderValue};
 use http::{Method, StatusCode};
 
 use crate::http::context::RequestContext;
-use crate::http::framing::Malformed;
+use crate::http::malformed::Malformed;
 use crate::http::{Response, ResponseBody};
 use crate::oss::error::ErrorXml;
 
@@ -107,8 +107,11 @@ pub fn malformed(context: &RequestContext, why: Malformed) -> Response {
         context,
         &Reason {
             status: why.status(),
-            code: "ProxyBadRequest",
-            kind: "bad_request",
+            code: match why {
+                Malformed::Misdirected => "ProxyMisdirected",
+                _ => "ProxyBadRequest",
+            },
+            kind: why.kind(),
             message: &message,
             closes: true,
             ..Reason::DEFAULT

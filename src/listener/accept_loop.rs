@@ -17,9 +17,10 @@ use tokio::sync::watch;
 use tokio_util::task::TaskTracker;
 
 use crate::listener::bind::Bound;
+use crate::listener::connection;
+use crate::listener::make_service::MakeService;
 use crate::listener::places::{OpenConnection, Permit};
 use crate::listener::settings::ListenerSettings;
-use crate::listener::{MakeService, connection};
 use crate::net::socket::Socket;
 use crate::shutdown::{Phase, Shutdown};
 
@@ -66,7 +67,11 @@ impl WorkerListener {
             } = accepted;
             let (make, shutdown) = (make.clone(), connections.clone());
             let settings = Arc::clone(&settings.borrow());
-            let open = OpenConnection::new(Arc::clone(&settings), permit);
+            let open = OpenConnection::new(
+                Arc::clone(&settings.places),
+                Arc::clone(&settings.counters),
+                permit,
+            );
             tasks.spawn(async move {
                 let admission = open.admission();
                 connection::serve(socket, peer, admission, settings, make, shutdown).await;
@@ -162,8 +167,8 @@ fn accept_queued(listener: &AsyncListener) -> Option<io::Result<(Socket, Option<
         AsyncListener::Tcp(listener) => SockRef::from(listener).accept(),
         AsyncListener::Unix(listener) => SockRef::from(listener).accept(),
     };
-    let socket = match accepted {
-        Ok((socket, _)) => socket,
+    let (socket, peer) = match accepted {
+        Ok(accepted) => accepted,
         Err(error) if error.kind() == io::ErrorKind::WouldBlock => return None,
         Err(error) => return Some(Err(error)),
     };
@@ -173,8 +178,8 @@ fn accept_queued(listener: &AsyncListener) -> Option<io::Result<(Socket, Option<
             AsyncListener::Tcp(_) => {
                 let socket = TcpStream::from_std(socket.into())?;
                 set_options(&socket)?;
-                let peer = socket.peer_addr()?;
-                Ok((Socket::Tcp(socket), Some(peer)))
+                // The system no longer reports the address of a connection that has been reset.
+                Ok((Socket::Tcp(socket), peer.as_socket()))
             }
             AsyncListener::Unix(_) => {
                 let socket = UnixStream::from_std(socket.into())?;

@@ -16,11 +16,12 @@ use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
 use tokio_rustls::server::TlsStream;
 
 use crate::http::activity::Activity;
+use crate::listener::tls_socket::TlsSocket;
 use crate::net::socket::{Socket, peek_byte};
 use crate::net::stream::MaybeTls;
 
 /// The socket of a client, with or without TLS.
-pub type ClientStream = MaybeTls<Socket, TlsStream<Socket>>;
+pub type ClientStream = MaybeTls<Socket, TlsStream<TlsSocket>>;
 
 /// The maximum number of bytes read before other tasks on this worker get their turn. hyper may need
 /// long for what it reads: the size of a chunk may have leading zeros without end, which hyper reads
@@ -93,6 +94,12 @@ impl ClientIo {
         self.stream.socket().readable().await
     }
 
+    /// Whether the client has reset the connection, as far as the event loop has reported it.
+    #[inline]
+    pub(super) fn is_reset(&self) -> bool {
+        self.stream.socket().has_failed()
+    }
+
     /// Whether the client has sent something that has not been read. Makes a system call, because the
     /// event loop may not have reported the bytes yet.
     #[must_use]
@@ -146,7 +153,14 @@ impl AsyncRead for ClientIo {
             return Poll::Pending;
         }
         let before = buf.filled().len();
-        let polled = Pin::new(&mut this.stream).poll_read(cx, buf);
+        let polled = match Pin::new(&mut this.stream).poll_read(cx, buf) {
+            // A TLS client that closes without close_notify. This is a plain end of the stream: HTTP/1.1
+            // requests and HTTP/2 frames have lengths, so a truncated one is found anyway.
+            Poll::Ready(Err(error)) if error.kind() == io::ErrorKind::UnexpectedEof => {
+                Poll::Ready(Ok(()))
+            }
+            polled => polled,
+        };
         let length = buf.filled().len().saturating_sub(before);
         this.activity.note_read(length);
         this.burst = if polled.is_pending() {

@@ -10,6 +10,10 @@ pub(super) const LINGER: Duration = Duration::from_secs(2);
 /// The maximum number of bytes read while lingering.
 const LINGER_BYTES: usize = 1024 * 1024;
 
+/// When a drain begins, an idle connection stays open this long for one more request: closing it at
+/// once would cut off a request that is on its way.
+pub(super) const LAST_REQUEST: Duration = Duration::from_secs(3);
+
 /// Whether the client may still be sending when its connection is closed.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Close {

@@ -10,13 +10,15 @@ use bytes::Bytes;
 use http_body::Body;
 
 use crate::http::activity::Activity;
-use crate::listener::MakeService;
+use crate::listener::closing::LAST_REQUEST;
 use crate::listener::handshake::{self, Established, Protocol};
+use crate::listener::make_service::MakeService;
 use crate::listener::places::Admission;
+use crate::listener::service::ConnectionService;
 use crate::listener::settings::ListenerSettings;
 use crate::listener::{http1, http2};
 use crate::net::socket::Socket;
-use crate::shutdown::Shutdown;
+use crate::shutdown::{Phase, Shutdown};
 
 /// Serves one accepted socket to its end. Dropping the future cuts the connection.
 pub(super) async fn serve<M, B>(
@@ -36,18 +38,33 @@ pub(super) async fn serve<M, B>(
     let handshake = Box::pin(handshake::establish(
         socket, peer, &settings, admission, &activity,
     ));
-    let Some(Established { io, info, protocol }) = handshake.await else {
+    let mut draining = shutdown.clone();
+    let established = tokio::select! {
+        established = handshake => established,
+        // A client that has connected before the drain gets some time to send its first request.
+        () = async {
+            draining.reached(Phase::Draining).await;
+            tokio::time::sleep(LAST_REQUEST).await;
+        } => None,
+    };
+    let Some(Established {
+        io,
+        info,
+        protocol,
+        server_name,
+    }) = established
+    else {
         return;
     };
     let service = make.make(Arc::new(info));
+    let service = ConnectionService::new(service, activity, server_name);
     let outcome = match protocol {
         Protocol::Http1 => {
-            http1::connection::serve(io, service, activity, &settings, admission, shutdown).await
+            http1::connection::serve(io, service, &settings, admission, shutdown).await
         }
         // Boxed: larger than the state of a parked HTTP/1.1 connection.
         Protocol::Http2 => {
-            let serving =
-                http2::connection::serve(io, service, activity, &settings, admission, shutdown);
+            let serving = http2::connection::serve(io, service, &settings, admission, shutdown);
             Box::pin(serving).await
         }
     };

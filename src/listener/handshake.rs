@@ -16,6 +16,8 @@ use crate::listener::client_io::ClientIo;
 use crate::listener::places::Admission;
 use crate::listener::proxy_protocol::{self, Header, HeaderError};
 use crate::listener::settings::ListenerSettings;
+use crate::listener::tls::{ServerName, TlsSettings};
+use crate::listener::tls_socket::TlsSocket;
 use crate::net::socket::Socket;
 use crate::net::stream::MaybeTls;
 
@@ -38,6 +40,8 @@ pub(super) struct Established {
     pub(super) io: ClientIo,
     pub(super) info: ConnectionInfo,
     pub(super) protocol: Protocol,
+    /// Absent on plain text, and when the client has sent no server name.
+    pub(super) server_name: Option<ServerName>,
 }
 
 /// Reads the PROXY header, if the listener has one. Returns `None` when the connection cannot be
@@ -78,8 +82,8 @@ pub(super) async fn establish(
 ) -> Option<Established> {
     let header = read_proxy_header(&mut socket, peer, settings).await?;
     let info = connection_info(header, peer, settings, admission);
-    if let Some(acceptor) = &settings.tls {
-        return tls_handshake(acceptor, socket, settings, info, activity).await;
+    if let Some(tls) = &settings.tls {
+        return tls_handshake(tls, socket, settings, info, activity).await;
     }
     let mut io = ClientIo::new(MaybeTls::Plain(socket), Arc::clone(activity));
     let protocol = if settings.has_http2 {
@@ -91,7 +95,12 @@ pub(super) async fn establish(
     } else {
         Protocol::Http1
     };
-    Some(Established { io, info, protocol })
+    Some(Established {
+        io,
+        info,
+        protocol,
+        server_name: None,
+    })
 }
 
 fn connection_info(
@@ -124,15 +133,19 @@ fn connection_info(
 }
 
 async fn tls_handshake(
-    acceptor: &TlsAcceptor,
+    tls: &TlsSettings,
     socket: Socket,
     settings: &ListenerSettings,
     mut info: ConnectionInfo,
     activity: &Arc<Activity>,
 ) -> Option<Established> {
     let peer = info.peer;
-    let handshake = tokio::time::timeout(settings.timeouts.tls_handshake, acceptor.accept(socket));
-    let stream = match handshake.await {
+    let acceptor = TlsAcceptor::from(Arc::clone(&tls.config));
+    let handshake = tokio::time::timeout(
+        settings.timeouts.tls_handshake,
+        acceptor.accept(TlsSocket::new(socket)),
+    );
+    let mut stream = match handshake.await {
         Ok(Ok(stream)) => stream,
         Ok(Err(error)) => {
             tracing::debug!(?peer, %error, "tls handshake failed");
@@ -143,6 +156,7 @@ async fn tls_handshake(
             return None;
         }
     };
+    stream.get_mut().0.end_handshake();
     let (_, session) = stream.get_ref();
     info.tls = session.protocol_version().map(|version| match version {
         rustls::ProtocolVersion::TLSv1_3 => "TLSv1.3",
@@ -154,7 +168,14 @@ async fn tls_handshake(
         Some(_) | None => Protocol::Http1,
     };
     let io = ClientIo::new(MaybeTls::Tls(Box::new(stream)), Arc::clone(activity));
-    Some(Established { io, info, protocol })
+    let server_name =
+        (info.sni.as_deref()).map(|name| ServerName::new(name, Arc::clone(&tls.certificates)));
+    Some(Established {
+        io,
+        info,
+        protocol,
+        server_name,
+    })
 }
 
 /// Reads until it is clear whether the client speaks HTTP/2, and puts the bytes back. Returns `None`

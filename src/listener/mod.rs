@@ -14,47 +14,31 @@ mod error;
 mod handshake;
 pub mod http1;
 pub mod http2;
+mod make_service;
 mod places;
 pub mod proxy_protocol;
 mod service;
 mod settings;
+mod streams;
 pub mod tls;
+pub mod tls_socket;
 mod tracked_body;
 
-use std::convert::Infallible;
 use std::io;
 use std::net::SocketAddr;
 use std::sync::Arc;
 
 use tokio::sync::watch;
-use tokio_rustls::TlsAcceptor;
-use tower::Service;
 
 use crate::config::{Address, Listener};
-use crate::http::Received;
-use crate::http::context::ConnectionInfo;
 pub use crate::listener::accept_loop::WorkerListener;
 use crate::listener::bind::{Bound, Inherited};
+pub use crate::listener::make_service::MakeService;
 pub use crate::listener::places::Places;
 use crate::listener::places::{Counters, PlacePool};
 use crate::listener::settings::ListenerSettings;
+use crate::listener::tls::TlsSettings;
 use crate::shutdown::{self, Phase, Trigger};
-
-/// Creates the service of a connection.
-pub trait MakeService<B>: Clone + Send + 'static {
-    /// The service.
-    type Service: Service<
-            Received,
-            Response = http::Response<B>,
-            Error = Infallible,
-            Future: Unpin + Send + 'static,
-        > + Send
-        + Unpin
-        + 'static;
-
-    /// Creates the service for the connection that `info` describes.
-    fn make(&self, info: Arc<ConnectionInfo>) -> Self::Service;
-}
 
 /// A bound listener. Its owner changes its settings and ends it.
 #[derive(Debug)]
@@ -79,7 +63,7 @@ impl Listening {
     /// Those of [`bind::sockets`].
     pub fn bind(
         config: &Listener,
-        tls: Option<Arc<rustls::ServerConfig>>,
+        tls: Option<TlsSettings>,
         workers: usize,
         places: Places,
         inherited: &mut Inherited,
@@ -94,7 +78,7 @@ impl Listening {
         let settings = ListenerSettings::new(
             label.into(),
             config,
-            tls.map(TlsAcceptor::from),
+            tls,
             Arc::default(),
             Arc::new(PlacePool::new(places)),
         );
@@ -123,21 +107,10 @@ impl Listening {
     }
 
     /// Applies new settings to the connections that are accepted from now on. The address stays.
-    pub fn change(
-        &mut self,
-        config: &Listener,
-        tls: Option<Arc<rustls::ServerConfig>>,
-        places: Places,
-    ) {
+    pub fn change(&mut self, config: &Listener, tls: Option<TlsSettings>, places: Places) {
         let pool = Arc::clone(&self.settings.borrow().places);
         pool.resize(places);
-        let settings = ListenerSettings::new(
-            self.label(),
-            config,
-            tls.map(TlsAcceptor::from),
-            self.counters(),
-            pool,
-        );
+        let settings = ListenerSettings::new(self.label(), config, tls, self.counters(), pool);
         self.settings.send_replace(Arc::new(settings));
         self.config = config.clone();
     }

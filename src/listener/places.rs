@@ -10,8 +10,6 @@ use std::time::Duration;
 use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 use tokio::time::Instant;
 
-use crate::listener::settings::ListenerSettings;
-
 /// The minimum time between two log entries about bad PROXY headers: where the load balancer is
 /// misconfigured, every connection has one.
 const LOG_EVERY: Duration = Duration::from_secs(60);
@@ -176,19 +174,21 @@ impl PlacePool {
 /// One open connection. Dropping it returns its permit and counts the connection as ended.
 #[derive(Debug)]
 pub(super) struct OpenConnection {
-    settings: Arc<ListenerSettings>,
+    places: Arc<PlacePool>,
+    counters: Arc<Counters>,
     permit: Option<Permit>,
 }
 
 impl OpenConnection {
     /// Counts a connection that has been accepted.
-    pub(super) fn new(settings: Arc<ListenerSettings>, permit: Permit) -> Self {
-        settings.counters.accepted.fetch_add(1, Relaxed);
+    pub(super) fn new(places: Arc<PlacePool>, counters: Arc<Counters>, permit: Permit) -> Self {
+        counters.accepted.fetch_add(1, Relaxed);
         if matches!(permit, Permit::TurnedAway(_)) {
-            settings.counters.turned_away.fetch_add(1, Relaxed);
+            counters.turned_away.fetch_add(1, Relaxed);
         }
         Self {
-            settings,
+            places,
+            counters,
             permit: Some(permit),
         }
     }
@@ -205,10 +205,10 @@ impl OpenConnection {
 impl Drop for OpenConnection {
     fn drop(&mut self) {
         match self.permit.take() {
-            Some(Permit::Served(permit)) => self.settings.places.give_back(permit),
+            Some(Permit::Served(permit)) => self.places.give_back(permit),
             turned_away => drop(turned_away),
         }
         // Counted last: when a connection is counted as ended, its permit is free.
-        self.settings.counters.ended.fetch_add(1, Relaxed);
+        self.counters.ended.fetch_add(1, Relaxed);
     }
 }

@@ -17,9 +17,10 @@ use crate::config::ProxyProtocol;
 const SIGNATURE: &[u8; 12] = b"\r\n\r\n\0\r\nQUIT\n";
 /// The maximum length of a version 1 header, line end included (section 2.1 of that document).
 const LONGEST_V1: usize = 107;
-/// The maximum length of a version 2 header that is read: addresses take at most 216 bytes, and the
-/// extensions of Alibaba Cloud with a checksum about 100.
-const LONGEST_V2: usize = 536;
+/// The maximum length of a version 2 header that is read: addresses take at most 216 bytes, and
+/// extensions may take 4 KiB. Those of Alibaba Cloud with a checksum take about 100 bytes; a certificate of
+/// a client, which other load balancers pass on, takes more.
+const LONGEST_V2: usize = FIXED_V2 + 216 + 4096;
 /// The length of the part of a version 2 header that every header has.
 const FIXED_V2: usize = 16;
 

@@ -15,9 +15,11 @@ use tower::Service;
 
 use crate::http::activity::Activity;
 use crate::http::body::{ClientBody, ClientStream};
-use crate::http::framing::Malformed;
+use crate::http::input_framing::AfterChunked;
+use crate::http::malformed::Malformed;
 use crate::http::{Received, RequestBody};
-use crate::listener::http2::streams::{StreamState, Streams};
+use crate::listener::streams::{StreamState, Streams};
+use crate::listener::tls::ServerName;
 use crate::listener::tracked_body::{InFlight, TrackedBody};
 
 /// The service that hyper calls for one connection.
@@ -29,16 +31,23 @@ pub(super) struct ConnectionService<S> {
     activity: Arc<Activity>,
     /// The streams of an HTTP/2 connection; absent on HTTP/1.1.
     streams: Option<Arc<Streams>>,
+    server_name: Option<ServerName>,
 }
 
 impl<S> ConnectionService<S> {
-    /// Wraps the service of one HTTP/1.1 connection.
-    pub(super) fn http1(inner: S, activity: Arc<Activity>) -> Self {
+    /// Wraps the service of one connection.
+    pub(super) fn new(inner: S, activity: Arc<Activity>, server_name: Option<ServerName>) -> Self {
         Self {
             inner: RefCell::new(inner),
             activity,
             streams: None,
+            server_name,
         }
+    }
+
+    /// Returns the record of what happens on the connection.
+    pub(super) fn activity(&self) -> &Arc<Activity> {
+        &self.activity
     }
 
     /// Returns the wrapped service.
@@ -46,12 +55,11 @@ impl<S> ConnectionService<S> {
         self.inner.into_inner()
     }
 
-    /// Wraps the service of one HTTP/2 connection.
-    pub(super) fn http2(inner: S, activity: Arc<Activity>, streams: Arc<Streams>) -> Self {
+    /// Returns the service of an HTTP/2 connection with these streams.
+    pub(super) fn with_streams(self, streams: Arc<Streams>) -> Self {
         Self {
-            inner: RefCell::new(inner),
-            activity,
             streams: Some(streams),
+            ..self
         }
     }
 }
@@ -67,10 +75,11 @@ where
 
     fn call(&self, request: http::Request<Incoming>) -> Self::Future {
         let stream = self.streams.as_ref().map(|streams| streams.open());
-        // RFC 9112 section 6.1: after a request with both Content-Length and chunked the connection
-        // should be closed. hyper has already removed the length, so the connection is closed after
-        // every chunked request. If hyper kept the length, other chunked requests could keep it open.
-        let closes = stream.is_none() && request.headers().contains_key(header::TRANSFER_ENCODING);
+        // RFC 9112 section 6.1: after a request with both Content-Length and chunked the connection is
+        // closed. hyper has already removed the length.
+        let is_chunked = request.headers().contains_key(header::TRANSFER_ENCODING);
+        let closes =
+            stream.is_none() && self.activity.input_framing.take(is_chunked) == AfterChunked::Close;
         let mut request = request.map(|body| {
             if body.is_end_stream() {
                 RequestBody::Empty
@@ -79,6 +88,11 @@ where
                 RequestBody::Incoming(ClientBody::new(body, Arc::clone(&self.activity), stream))
             }
         });
+        if let Some(server_name) = &self.server_name
+            && server_name.is_misdirected(&request)
+        {
+            request.extensions_mut().insert(Malformed::Misdirected);
+        }
         if stream.is_some() {
             self.activity.earn(head_bytes(&request));
         } else {

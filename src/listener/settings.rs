@@ -6,11 +6,11 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use tokio::time::Instant;
-use tokio_rustls::TlsAcceptor;
 
 use crate::config::{Limits, Listener, ProxyProtocol, Timeouts};
 use crate::listener::deadline::Deadlines;
 use crate::listener::places::{Admission, Counters, PlacePool};
+use crate::listener::tls::TlsSettings;
 use crate::net::ranges::IpRanges;
 
 /// The maximum time for the head of a request on a connection over the limit: other clients wait for
@@ -26,7 +26,7 @@ pub(super) struct ListenerSettings {
     pub(super) limits: Limits,
     pub(super) has_http2: bool,
     /// Absent on a listener without TLS.
-    pub(super) tls: Option<TlsAcceptor>,
+    pub(super) tls: Option<TlsSettings>,
     pub(super) proxy_protocol: ProxyProtocol,
     pub(super) trusted: Arc<IpRanges>,
     pub(super) health_path: Option<Arc<[u8]>>,
@@ -49,7 +49,7 @@ impl ListenerSettings {
     pub(super) fn new(
         label: Arc<str>,
         config: &Listener,
-        tls: Option<TlsAcceptor>,
+        tls: Option<TlsSettings>,
         counters: Arc<Counters>,
         places: Arc<PlacePool>,
     ) -> Self {

@@ -15,6 +15,7 @@ use rustls::server::{ClientHello, ResolvesServerCert};
 use rustls::sign::CertifiedKey;
 
 use crate::config::Certificate;
+use crate::http::authority;
 
 /// Returns the aws-lc-rs provider with AES-128-GCM first: with AES hardware it is the cheapest suite
 /// per byte, and no client of a fixed-IP proxy is known to need more.
@@ -38,6 +39,8 @@ pub struct CertificateTable {
     exact: HashMap<String, Arc<CertifiedKey>>,
     wildcard: HashMap<String, Arc<CertifiedKey>>,
     default: Option<Arc<CertifiedKey>>,
+    /// All names of each certificate: the maps above name only one certificate for a name.
+    names: Vec<(Arc<CertifiedKey>, Vec<String>)>,
 }
 
 impl CertificateTable {
@@ -56,11 +59,35 @@ impl CertificateTable {
                     .entry(name.to_owned())
                     .or_insert_with(|| Arc::clone(key));
             }
+            table
+                .names
+                .push((Arc::clone(key), certificate.names.clone()));
             if certificate.is_default && table.default.is_none() {
                 table.default = Some(Arc::clone(key));
             }
         }
         table
+    }
+
+    /// Whether a connection with the server name `sni` may carry requests for `host`, both in lower case:
+    /// the certificate for `sni` is that for `host`, too, or has its name.
+    #[must_use]
+    pub fn is_one_certificate(&self, sni: &str, host: &str) -> bool {
+        let Some(chosen) = self.find(Some(sni)) else {
+            // The certificates have changed since the handshake.
+            return true;
+        };
+        let is_same = |key: &Arc<CertifiedKey>| Arc::ptr_eq(key, &chosen);
+        let suffix = host.split_once('.').map(|(_, suffix)| suffix);
+        let is_for_host = |name: &String| match name.strip_prefix("*.") {
+            Some(name) => Some(name) == suffix,
+            None => name == host,
+        };
+        self.find(Some(host)).as_ref().is_some_and(is_same)
+            || self
+                .names
+                .iter()
+                .any(|(key, names)| is_same(key) && names.iter().any(is_for_host))
     }
 
     /// Returns the certificate for `name`, which is in lower case; `None` is a client without SNI.
@@ -85,6 +112,11 @@ impl Certificates {
         Self(RwLock::new(Arc::new(table)))
     }
 
+    /// Returns the current table.
+    fn table(&self) -> Arc<CertificateTable> {
+        Arc::clone(&self.0.read().unwrap_or_else(PoisonError::into_inner))
+    }
+
     /// Uses `table` for all handshakes from now on.
     pub fn replace(&self, table: CertificateTable) {
         *self.0.write().unwrap_or_else(PoisonError::into_inner) = Arc::new(table);
@@ -93,34 +125,87 @@ impl Certificates {
 
 impl ResolvesServerCert for Certificates {
     fn resolve(&self, hello: ClientHello<'_>) -> Option<Arc<CertifiedKey>> {
-        let table = Arc::clone(&self.0.read().unwrap_or_else(PoisonError::into_inner));
         // rustls has converted the name to lower case.
-        table.find(hello.server_name())
+        self.table().find(hello.server_name())
     }
 }
 
-/// Creates the TLS settings of a listener. With `has_http2` it offers `h2` by ALPN.
-///
-/// # Errors
-///
-/// [`rustls::Error::General`] when the provider supports neither TLS 1.2 nor 1.3, or fails to create
-/// the key of the session tickets.
-pub fn server_config(
-    certificates: Arc<Certificates>,
-    has_http2: bool,
-    provider: Arc<CryptoProvider>,
-) -> Result<Arc<ServerConfig>, rustls::Error> {
-    let mut config = ServerConfig::builder_with_provider(provider)
-        .with_safe_default_protocol_versions()?
-        .with_no_client_auth()
-        .with_cert_resolver(certificates);
-    if has_http2 {
-        config.alpn_protocols.push(b"h2".to_vec());
+/// The TLS settings of a listener.
+#[derive(Clone, Debug)]
+pub struct TlsSettings {
+    pub(super) config: Arc<ServerConfig>,
+    pub(super) certificates: Arc<Certificates>,
+}
+
+impl TlsSettings {
+    /// Creates the settings. With `has_http2` they offer `h2` by ALPN.
+    ///
+    /// # Errors
+    ///
+    /// [`rustls::Error::General`] when the provider supports neither TLS 1.2 nor 1.3, or fails to create
+    /// the key of the session tickets.
+    pub fn new(
+        certificates: Arc<Certificates>,
+        has_http2: bool,
+        provider: Arc<CryptoProvider>,
+    ) -> Result<Self, rustls::Error> {
+        let mut config = ServerConfig::builder_with_provider(provider)
+            .with_safe_default_protocol_versions()?
+            .with_no_client_auth()
+            .with_cert_resolver(Arc::clone(&certificates) as Arc<dyn ResolvesServerCert>);
+        if has_http2 {
+            config.alpn_protocols.push(b"h2".to_vec());
+        }
+        config.alpn_protocols.push(b"http/1.1".to_vec());
+        config.ignore_client_order = true;
+        // Stateless tickets: a session cache would take memory per client.
+        config.ticketer = aws_lc_rs::Ticketer::new()?;
+        config.session_storage = Arc::new(rustls::server::NoServerSessionStorage {});
+        Ok(Self {
+            config: Arc::new(config),
+            certificates,
+        })
     }
-    config.alpn_protocols.push(b"http/1.1".to_vec());
-    config.ignore_client_order = true;
-    // Stateless tickets: a session cache would take memory per client.
-    config.ticketer = aws_lc_rs::Ticketer::new()?;
-    config.session_storage = Arc::new(rustls::server::NoServerSessionStorage {});
-    Ok(Arc::new(config))
+}
+
+/// The server name (SNI) of a connection, against which the hosts of its requests are checked.
+#[derive(Clone, Debug)]
+pub(super) struct ServerName {
+    name: Box<str>,
+    certificates: Arc<Certificates>,
+}
+
+impl ServerName {
+    /// Takes the name that the client has sent, in lower case.
+    pub(super) fn new(name: &str, certificates: Arc<Certificates>) -> Self {
+        Self {
+            name: name.into(),
+            certificates,
+        }
+    }
+
+    /// Whether a request belongs on a connection of its own: its host is another one than the server name
+    /// and has another certificate, or none (RFC 9110 section 7.4). A host that is malformed or missing is
+    /// refused elsewhere.
+    pub(super) fn is_misdirected<B>(&self, request: &http::Request<B>) -> bool {
+        let text = match request.uri().authority() {
+            Some(authority) => authority.as_str(),
+            None => {
+                let host = request.headers().get(http::header::HOST);
+                host.and_then(|host| host.to_str().ok()).unwrap_or_default()
+            }
+        };
+        // The usual case costs one comparison.
+        if text.eq_ignore_ascii_case(&self.name) {
+            return false;
+        }
+        let Some(authority) = authority::parse(text) else {
+            return false;
+        };
+        !authority.host.eq_ignore_ascii_case(&self.name)
+            && !self
+                .certificates
+                .table()
+                .is_one_certificate(&self.name, &authority.host.to_ascii_lowercase())
+    }
 }

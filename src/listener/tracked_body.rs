@@ -10,7 +10,7 @@ use bytes::Bytes;
 use http_body::{Body, Frame, SizeHint};
 
 use crate::http::activity::Activity;
-use crate::listener::http2::streams::StreamState;
+use crate::listener::streams::StreamState;
 
 /// The maximum number of bytes passed to an HTTP/2 stream at a time. hyper polls for more when the
 /// client has taken a piece, so a slow client must be able to take one within the stall time.
@@ -116,7 +116,7 @@ impl<B: Body<Data = Bytes> + Unpin> Body for TrackedBody<B> {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::listener::http2::streams::Streams;
+    use crate::listener::streams::Streams;
 
     #[tokio::test]
     async fn a_stream_gets_a_frame_in_pieces() {

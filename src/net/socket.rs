@@ -31,6 +31,18 @@ impl Socket {
         }
     }
 
+    /// Whether the connection has failed, such as by a reset from the peer, as far as the event loop has
+    /// reported it. Makes no system call and takes no bytes from the socket.
+    #[must_use]
+    pub fn has_failed(&self) -> bool {
+        // `try_io` fails unless the event loop has reported an error.
+        match self {
+            Self::Tcp(socket) => socket.try_io(Interest::ERROR, || Ok(())),
+            Self::Unix(socket) => socket.try_io(Interest::ERROR, || Ok(())),
+        }
+        .is_ok()
+    }
+
     /// Returns a reference to the socket for setting socket options.
     #[must_use]
     pub fn raw(&self) -> SockRef<'_> {

@@ -21,8 +21,9 @@ use tower::Service;
 
 use crate::health::Health;
 use crate::http::context::RequestContext;
-use crate::http::framing::{self, Malformed};
+use crate::http::framing;
 use crate::http::headers;
+use crate::http::malformed::Malformed;
 use crate::http::respond::{self, Readiness};
 use crate::http::{Request, Response};
 use crate::origin::Origin;

@@ -2,6 +2,17 @@
 //!
 //! No I/O: the input is a finished request and the wall-clock time of its end. The field names must not
 //! change, because users' scripts depend on them. Path and Referer are masked ([`super::mask`]).
+//!
+//! `aborted` is a flag. When it is true, `abort_reason` has the reason:
+//!
+//! | `abort_reason` | Meaning |
+//! | --- | --- |
+//! | `upload_incomplete` | The request body broke off. OSS got no whole upload. |
+//! | `client_gone` | The client's connection ended before the whole response was written to it. An upload had come whole and was delivered, unless the other fields report a failure of OSS. |
+//! | `origin_broke` | The response body of OSS broke off and could not be continued. |
+//!
+//! A status of 499 means that the client was gone before the response began. `combined` has no field for the
+//! reason.
 
 use std::io::Write;
 use std::time::Duration;
@@ -92,12 +103,15 @@ pub fn append_json(line: &mut Vec<u8>, context: &RequestContext, unix_millis: u6
     json.millis("ms_first_byte", outcome.first_byte);
     json.raw(
         "aborted",
-        if outcome.is_aborted {
+        if outcome.aborted.is_some() {
             b"true"
         } else {
             b"false"
         },
     );
+    if let Some(reason) = outcome.aborted {
+        json.text("abort_reason", reason.as_str().as_bytes());
+    }
     line.extend_from_slice(b"}\n");
 }
 

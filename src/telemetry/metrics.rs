@@ -86,7 +86,7 @@ impl PerRoute {
             self.reused += u64::from(outcome.reused);
             self.connects += u64::from(!outcome.reused);
         }
-        self.aborted += u64::from(outcome.is_aborted);
+        self.aborted += u64::from(outcome.aborted.is_some());
     }
 
     fn merge(&mut self, other: &Self) {

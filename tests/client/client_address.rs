@@ -177,7 +177,7 @@ async fn a_connection_without_a_valid_proxy_header_is_closed_without_an_answer()
             vec![
                 b"PROXX TCP4 198.51.100.7 10.0.0.1 51234 443\r\n".to_vec(),
                 v2(0x31, 0x11, &[0; 12]),
-                v2(0x21, 0x11, &[0; 600]),
+                v2(0x21, 0x11, &[0; 5000]),
                 [&b"PROXY TCP4 "[..], &[b'1'; 200]].concat(),
                 v2_of_v4(&[0x03, 0, 4, 1, 2, 3, 4]),
             ],

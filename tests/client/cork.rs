@@ -11,6 +11,7 @@ use std::sync::Arc;
 use ossgate::http::activity::Activity;
 use ossgate::listener::client_io::ClientIo;
 use ossgate::listener::http2::cork::Corked;
+use ossgate::listener::tls_socket::TlsSocket;
 use ossgate::net::socket::Socket;
 use ossgate::net::stream::MaybeTls;
 use rustls::pki_types::pem::PemObject;
@@ -47,7 +48,8 @@ async fn connected() -> (Corked, TlsStream<TcpStream>) {
     let name = ServerName::try_from("localhost").unwrap();
     let (client, server) = tokio::join!(
         TlsConnector::from(Arc::new(client)).connect(name, socket.unwrap()),
-        TlsAcceptor::from(Arc::new(server)).accept(Socket::Tcp(accepted.unwrap().0)),
+        TlsAcceptor::from(Arc::new(server))
+            .accept(TlsSocket::new(Socket::Tcp(accepted.unwrap().0))),
     );
     let stream = MaybeTls::Tls(Box::new(server.unwrap()));
     let corked = Corked::new(ClientIo::new(stream, Arc::new(Activity::default())));

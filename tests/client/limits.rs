@@ -4,6 +4,9 @@
 //! Each is refused with an answer made by the proxy and a closed connection, and the origin sees nothing. Left
 //! out: HTTP/2 frames (`http2`, `frame_budget`).
 
+use tokio::io::{AsyncReadExt, AsyncWriteExt};
+use tokio::net::TcpStream;
+
 use crate::support::origin::{RawOrigin, Received, ok};
 use crate::support::proxy::{Proxy, bucket_at, one_route, pair, status};
 
@@ -27,6 +30,10 @@ async fn ambiguous_requests_are_refused_and_the_connection_closes() {
         get("host: a b"),
         get("host: user@a"),
         get("host: a:b"),
+        get("host: a\r\nreferer: http://a/\r\nreferer: http://b/"),
+        get("host: a\r\nReferer:\r\nREFERER: http://b/"),
+        get("host: a\r\norigin: http://a\r\norigin: http://a"),
+        get("host: a\r\nauthorization: OSS a:b\r\nauthorization:"),
         get("host: a:0"),
         get("host: a:65536"),
         get("host: a:80:80"),
@@ -61,6 +68,8 @@ async fn ambiguous_requests_are_refused_and_the_connection_closes() {
         post("transfer-encoding: chunked, identity", "0\r\n\r\n"),
         post("transfer-encoding: xchunked", "0\r\n\r\n"),
         "GET http://b/k HTTP/1.1\r\nhost: a\r\n\r\n".into(),
+        "GET http://a:443/k HTTP/1.1\r\nhost: a\r\n\r\n".into(),
+        "GET https://a:80/k HTTP/1.1\r\nhost: a\r\n\r\n".into(),
         "GET http://u@a/k HTTP/1.1\r\nhost: a\r\n\r\n".into(),
         "GET ftp://a/k HTTP/1.1\r\nhost: a\r\n\r\n".into(),
         "GET k HTTP/1.1\r\nhost: a\r\n\r\n".into(),
@@ -166,6 +175,63 @@ async fn a_bad_chunk_ends_the_connection_without_a_second_request() {
             !lines.iter().any(|line| line.contains("/next")),
             "{body:?}: {lines:?}"
         );
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn equal_authorities_written_differently_are_served() {
+    let (_origin, proxy) = pair(|_| ok("x")).await;
+    for (target, host) in [
+        ("http://a:80/k", "a"),
+        ("http://a/k", "a:80"),
+        ("http://a:/k", "a"),
+        ("https://a:443/k", "A."),
+        ("/k", "a:"),
+        ("/k", "[::1]:"),
+        ("http://[::1]:80/k", "[0:0::1]"),
+    ] {
+        let answer = proxy.get(host, target).await;
+        assert_eq!(status(&answer), 200, "{target} {host}: {answer}");
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn chunked_requests_keep_their_connection_unless_they_have_a_length_too() {
+    let (origin, proxy) = pair(|_| ok("x")).await;
+    let put = |fields: &str| {
+        format!("PUT /k HTTP/1.1\r\nhost: x\r\n{fields}\r\n\r\n5\r\nhello\r\n0\r\n\r\n")
+    };
+    let plain = put("Transfer-Encoding: chunked");
+    // One after the other, whole and by the byte.
+    let mut socket = TcpStream::connect(proxy.address).await.unwrap();
+    socket.set_nodelay(true).unwrap();
+    for size in [1000, 1, 20] {
+        for piece in plain.as_bytes().chunks(size) {
+            socket.write_all(piece).await.unwrap();
+        }
+        let mut answer = Vec::new();
+        while !answer.ends_with(b"\r\n\r\nx") {
+            assert_ne!(socket.read_buf(&mut answer).await.unwrap(), 0, "closed");
+        }
+        let answer = String::from_utf8(answer).unwrap();
+        assert!(!answer.contains("connection: close"), "{answer}");
+    }
+    // Pipelined: the request with both is the last that is served.
+    for both in [
+        "content-length: 3\r\ntransfer-encoding: chunked",
+        "Transfer-Encoding:chunked\r\nCONTENT-LENGTH:15",
+    ] {
+        let answer = proxy
+            .text(&format!("{plain}{plain}{}{NEXT}", put(both)))
+            .await;
+        assert_eq!(answer.matches("HTTP/1.1 200").count(), 3, "{answer}");
+        assert_eq!(answer.matches("connection: close").count(), 1, "{answer}");
+    }
+    let received = origin.received();
+    assert_eq!(received.len(), 9);
+    for request in received {
+        assert_eq!(request.header("content-length").len(), 0);
+        assert_eq!(request.body, b"5\r\nhello\r\n0\r\n\r\n");
     }
 }
 

@@ -9,6 +9,7 @@ use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::TcpStream;
 use tokio::time::Instant;
 
+use crate::support::certificates;
 use crate::support::daemon::{self, Daemon, wait_for};
 use crate::support::load::ask;
 use crate::support::origin::{RawOrigin, Reply, ok};
@@ -92,6 +93,55 @@ async fn a_drain_serves_open_connections_once_more_and_ends_early() {
         begin.elapsed() < Duration::from_secs(5),
         "{:?}",
         begin.elapsed()
+    );
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_drain_does_not_wait_for_connections_that_never_sent_a_request() {
+    let origin = RawOrigin::start(|_| ok("x")).await;
+    let leaf = certificates::leaf(&["a.example"]);
+    let server = "[server]\ndrain_timeout = \"10s\"\n";
+    let tls = format!(
+        "[[listener]]\naddress = \"127.0.0.1:0\"\ntls = true\n[[certificate]]\ncert = {:?}\nkey = {:?}\n",
+        leaf.cert, leaf.key
+    );
+    let mut daemon = Daemon::start(&format!("{}{tls}", daemon::config(origin.address, server)));
+    let addresses = daemon.addresses(2).await;
+    let mut clients = Vec::new();
+    for _ in 0..5 {
+        let mut kept = TcpStream::connect(addresses[0]).await.unwrap();
+        assert_eq!(
+            ask(&mut kept, "GET /k HTTP/1.1\r\nhost: x\r\n\r\n").await,
+            Ok(true)
+        );
+        clients.push(kept);
+    }
+    // Nothing; a part of HTTP/2's preface; the whole of it; nothing on the TLS listener.
+    for (address, sent) in [
+        (addresses[0], &b""[..]),
+        (addresses[0], b""),
+        (addresses[0], b"PRI * HT"),
+        (
+            addresses[0],
+            b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n\0\0\0\x04\0\0\0\0\0",
+        ),
+        (addresses[1], b""),
+    ] {
+        let mut fresh = TcpStream::connect(address).await.unwrap();
+        fresh.write_all(sent).await.unwrap();
+        clients.push(fresh);
+    }
+    // The process has accepted all that came before this.
+    assert!(daemon::get(addresses[0]).await.ends_with('x'));
+    let begin = Instant::now();
+    Daemon::signal("TERM", daemon.child.id());
+    assert_eq!(daemon.ended().await, Some(0));
+    let took = begin.elapsed();
+    assert!(took < Duration::from_secs(5), "{took:?}");
+    assert!(
+        !daemon.events().contains("drain timeout"),
+        "{}",
+        daemon.events()
     );
 }
 

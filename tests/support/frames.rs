@@ -63,6 +63,11 @@ impl Raw {
         let _sent = self.0.write_all(frames).await;
     }
 
+    /// Takes a socket on which a connection has begun.
+    pub(crate) fn from_inner(socket: TcpStream) -> Self {
+        Self(socket)
+    }
+
     /// Returns the underlying socket.
     pub(crate) fn into_inner(self) -> TcpStream {
         self.0

@@ -1,4 +1,5 @@
 use super::*;
+use http::Version;
 
 fn request(target: &str, hosts: &[&'static str], version: Version) -> http::Request<()> {
     let mut request = http::Request::new(());

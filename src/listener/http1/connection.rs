@@ -21,7 +21,7 @@ use tower::Service;
 
 use crate::http::Received;
 use crate::http::activity::Activity;
-use crate::http::framing::Malformed;
+use crate::http::malformed::Malformed;
 use crate::listener::client_io::ClientIo;
 use crate::listener::closing::{Close, LINGER, close};
 use crate::listener::deadline::{ClientTimeout, Deadlines, TICK};
@@ -52,8 +52,7 @@ enum Paused {
 /// [`ConnectionError::Http`] and [`ConnectionError::Timeout`].
 pub(in crate::listener) async fn serve<S, B>(
     mut io: ClientIo,
-    service: S,
-    activity: Arc<Activity>,
+    mut service: ConnectionService<S>,
     settings: &ListenerSettings,
     admission: Admission,
     mut shutdown: Shutdown,
@@ -66,13 +65,13 @@ where
 {
     let mut builder = http1::Builder::new();
     builder
-        .half_close(false)
+        .half_close(true)
         .max_headers(settings.limits.headers)
         .max_buf_size(TRANSFER_BUFFER.max(2 * settings.limits.header_bytes))
         .max_header_size(settings.limits.header_bytes)
         // `Deadlines` covers what this timer would, without a timer per request.
         .header_read_timeout(None);
-    let mut service = ConnectionService::http1(service, Arc::clone(&activity));
+    let activity = Arc::clone(service.activity());
     let mut deadlines = settings.deadlines(admission);
     let mut idle = IdleTicks::default();
     loop {
@@ -120,6 +119,10 @@ where
                 Box::pin(time_out(&mut io, service, &activity, &parts.read_buf)).await;
                 return Err(timeout.into());
             }
+        }
+        if !parts.read_buf.is_empty() {
+            // These bytes will be read again.
+            activity.input_framing.lose();
         }
         io.put_back(parts.read_buf);
         // Until the first request has come, the time for its head goes on.

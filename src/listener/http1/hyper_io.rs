@@ -1,14 +1,17 @@
 //! The socket on which hyper's HTTP/1.1 connection works.
 //!
-//! Two things that hyper does not report are found in its bytes:
+//! Three things that hyper does not report are found in its bytes:
 //!
 //! - Targets with a `#`: hyper drops the `#` and what follows. The bytes of heads are therefore
 //!   searched before hyper reads them ([`crate::http::fragment`]).
+//! - Chunked requests that have a Content-Length, too: hyper drops the length
+//!   ([`crate::http::input_framing`]).
 //! - hyper's own error answers to a request that it cannot read: they bypass the service, so neither
 //!   log nor metrics would count them. Such an answer is held back; the connection then sends one of
 //!   its own ([`super::malformed`]).
 //!
-//! Both could be removed if hyper rejected such targets and returned the parse error without answering.
+//! All could be removed if hyper rejected such targets and reported such lengths and returned
+//! the parse error without answering.
 
 use std::io;
 use std::pin::Pin;
@@ -78,6 +81,7 @@ impl AsyncRead for HyperIo {
         let polled = Pin::new(&mut this.client).poll_read(cx, buf);
         let read = buf.filled().get(before..).unwrap_or_default();
         let activity = this.client.activity();
+        activity.input_framing.follow(read);
         if !read.is_empty() && !activity.is_in_body() {
             activity.hidden_fragments.inspect(read);
         }
@@ -120,7 +124,14 @@ impl AsyncWrite for HyperIo {
 
     #[inline]
     fn poll_flush(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
-        Pin::new(&mut self.get_mut().client).poll_flush(cx)
+        let this = self.get_mut();
+        let activity = this.client.activity();
+        // hyper does not read while it waits for the service, so it would not notice a reset. It flushes
+        // whenever it is polled, which is at least once per tick. Bytes of a body may still be readable.
+        if activity.in_flight() > 0 && !activity.is_in_body() && this.client.is_reset() {
+            return Poll::Ready(Err(io::ErrorKind::ConnectionReset.into()));
+        }
+        Pin::new(&mut this.client).poll_flush(cx)
     }
 
     fn poll_shutdown(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {

@@ -15,7 +15,7 @@ use http_body_util::BodyExt;
 use tokio::io::AsyncWriteExt;
 use tower::Service;
 
-use crate::http::framing::Malformed;
+use crate::http::malformed::Malformed;
 use crate::http::{Received, RequestBody};
 use crate::listener::client_io::ClientIo;
 

@@ -7,15 +7,13 @@ use std::time::Duration;
 
 use crate::http::activity::Activity;
 use crate::listener::client_io::ClientIo;
+use crate::listener::closing::LAST_REQUEST;
 use crate::listener::deadline::TICK;
 use crate::shutdown::{LeaveRequest, Shutdown};
 
 /// The number of ticks without any progress after which a connection is parked: enough that a client
 /// that is still busy does not pay for building hyper's state again.
 const PARK_TICKS: u32 = 3;
-/// When a drain begins, an idle connection stays open this long for one more request: closing it at
-/// once would cut off a request that is on its way.
-const LAST_REQUEST: Duration = Duration::from_secs(3);
 
 /// For how many ticks nothing has happened on a connection.
 #[derive(Debug, Default)]

@@ -1,7 +1,7 @@
 //! One HTTP/2 connection, from its preface to its close.
 //!
 //! hyper and h2 speak the protocol. What they do not limit is checked here: bytes that belong to no
-//! request ([`super::frame_budget`]), streams that are cancelled or stalled ([`super::streams`]), and
+//! request ([`super::frame_budget`]), streams that are cancelled or stalled ([`crate::listener::streams`]), and
 //! the time a connection may be idle ([`super::goaway`]).
 
 use std::convert::Infallible;
@@ -18,7 +18,6 @@ use tokio::time::Instant;
 use tower::Service;
 
 use crate::http::Received;
-use crate::http::activity::Activity;
 use crate::listener::client_io::ClientIo;
 use crate::listener::closing::{Close, LINGER, close};
 use crate::listener::deadline::TICK;
@@ -26,10 +25,10 @@ use crate::listener::error::ConnectionError;
 use crate::listener::http2::cork::Corked;
 use crate::listener::http2::frame_budget::FrameBudget;
 use crate::listener::http2::goaway::{Goaway, Step};
-use crate::listener::http2::streams::{STREAM_WINDOW, StreamSpawner, Streams};
 use crate::listener::places::Admission;
 use crate::listener::service::ConnectionService;
 use crate::listener::settings::ListenerSettings;
+use crate::listener::streams::{STREAM_WINDOW, StreamSpawner, Streams};
 use crate::shutdown::{Phase, Shutdown};
 
 /// The number of streams a client may have open at once.
@@ -53,8 +52,7 @@ const ENHANCE_YOUR_CALM: [u8; 17] = [
 /// Any [`ConnectionError`].
 pub(in crate::listener) async fn serve<S, B>(
     io: ClientIo,
-    service: S,
-    activity: Arc<Activity>,
+    service: ConnectionService<S>,
     settings: &ListenerSettings,
     admission: Admission,
     shutdown: Shutdown,
@@ -65,12 +63,13 @@ where
     B: Body<Data = Bytes> + Send + Unpin + 'static,
     B::Error: std::error::Error + Send + Sync,
 {
+    let activity = Arc::clone(service.activity());
     let header_bytes = u32::try_from(settings.limits.header_bytes).unwrap_or(u32::MAX);
     let timeouts = &settings.timeouts;
     let streams = Arc::new(Streams::default());
     // A stall concerns a stream, and the bytes on the connection do not show it.
     activity.set_multiplexed();
-    let service = ConnectionService::http2(service, Arc::clone(&activity), Arc::clone(&streams));
+    let service = service.with_streams(Arc::clone(&streams));
     let stall_ticks = u32::try_from(timeouts.stall.as_secs()).unwrap_or(u32::MAX);
     let mut frame_budget = FrameBudget::default();
     let mut io = Corked::new(io);
@@ -141,6 +140,8 @@ where
     .await;
     // The client may still be sending, and a reset would discard the last frames it was sent.
     match &ended {
+        // Without a request there is no answer.
+        Ok(()) if activity.requests() == 0 => close(&mut io, Close::AtOnce).await,
         Ok(()) | Err(ConnectionError::Http(_)) => close(&mut io, Close::Lingering).await,
         Err(ConnectionError::CancelledStreams | ConnectionError::FrameBudget) => {
             drop(tokio::time::timeout(LINGER, io.write_all(&ENHANCE_YOUR_CALM)).await);

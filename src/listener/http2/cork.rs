@@ -4,7 +4,8 @@
 //! each with its own system call. Here a flush is delayed until the connection has been polled; then
 //! the owner of the connection calls [`Corked::poll_uncork`]. rustls's buffer of encrypted bytes bounds
 //! what is held back; when that buffer is full, the socket is written at once. Plain text is not held
-//! back. If h2 flushed once per poll, this type could go.
+//! back. If h2 flushed once per poll, this type could go, except for the end of the input
+//! ([`super::held_end`]).
 
 use std::io;
 use std::pin::Pin;
@@ -14,22 +15,32 @@ use std::task::{Context, Poll};
 use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
 
 use crate::listener::client_io::ClientIo;
+use crate::listener::http2::held_end::HeldEnd;
 
 /// A client's socket whose flushes are delayed. hyper has one handle, the connection's owner another.
 #[derive(Clone, Debug)]
 pub struct Corked(
     /// Locked by the connection's task only, so never contended.
-    Arc<Mutex<ClientIo>>,
+    Arc<Mutex<Client>>,
 );
+
+#[derive(Debug)]
+struct Client {
+    io: ClientIo,
+    end: HeldEnd,
+}
 
 impl Corked {
     /// Wraps a socket.
     #[must_use]
     pub fn new(io: ClientIo) -> Self {
-        Self(Arc::new(Mutex::new(io)))
+        Self(Arc::new(Mutex::new(Client {
+            io,
+            end: HeldEnd::default(),
+        })))
     }
 
-    fn locked(&self) -> MutexGuard<'_, ClientIo> {
+    fn locked(&self) -> MutexGuard<'_, Client> {
         self.0.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
@@ -39,7 +50,21 @@ impl Corked {
     ///
     /// The error of the socket.
     pub fn poll_uncork(&mut self, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
-        Pin::new(&mut *self.locked()).poll_flush(cx)
+        let client = &mut *self.locked();
+        let polled = Pin::new(&mut client.io).poll_flush(cx);
+        client.end.lose(polled, || ())
+    }
+}
+
+impl Client {
+    fn poll_buffer(
+        &mut self,
+        cx: &mut Context<'_>,
+        bufs: &[io::IoSlice<'_>],
+    ) -> Poll<io::Result<usize>> {
+        let polled = self.io.poll_buffer(cx, bufs);
+        let all = || bufs.iter().map(|buf| buf.len()).sum();
+        self.end.lose(polled, all)
     }
 }
 
@@ -49,7 +74,18 @@ impl AsyncRead for Corked {
         cx: &mut Context<'_>,
         buf: &mut ReadBuf<'_>,
     ) -> Poll<io::Result<()>> {
-        Pin::new(&mut *self.locked()).poll_read(cx, buf)
+        let client = &mut *self.locked();
+        if client.end.is_held() {
+            return client.end.poll_end(client.io.activity(), cx);
+        }
+        let before = buf.filled().len();
+        match Pin::new(&mut client.io).poll_read(cx, buf) {
+            Poll::Ready(read) if read.is_err() || buf.filled().len() == before => {
+                client.end.hold(read, cx);
+                Poll::Pending
+            }
+            polled => polled,
+        }
     }
 }
 
@@ -79,6 +115,6 @@ impl AsyncWrite for Corked {
     }
 
     fn poll_shutdown(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
-        Pin::new(&mut *self.locked()).poll_shutdown(cx)
+        Pin::new(&mut self.locked().io).poll_shutdown(cx)
     }
 }

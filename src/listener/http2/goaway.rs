@@ -6,6 +6,10 @@ use tokio::time::Instant;
 
 use crate::http::activity::Activity;
 
+/// After a GOAWAY, the time for the first request of a connection that has had none. It may be on its
+/// way. With the ticks before and after it, a drain waits four seconds at most.
+const UNUSED: Duration = Duration::from_secs(2);
+
 /// What the connection has to do after a tick.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Step {
@@ -79,7 +83,12 @@ impl Goaway {
             // left flight.
             Some(sent_at) => {
                 let since = sent_at.max(self.moved_at);
-                if !is_in_flight && now.saturating_duration_since(since) >= stall {
+                // Without a request there is no such tail.
+                let limit = match activity.requests() {
+                    0 => stall.min(UNUSED),
+                    _ => stall,
+                };
+                if !is_in_flight && now.saturating_duration_since(since) >= limit {
                     Step::Close
                 } else {
                     Step::None
@@ -99,6 +108,8 @@ mod tests {
     #[test]
     fn an_idle_connection_gets_a_goaway_and_is_closed_if_the_peer_does_not_react() {
         let (start, activity) = (Instant::now(), Activity::default());
+        activity.begin_request();
+        activity.end_request();
         let mut goaway = Goaway::new(start);
         let mut step = |second| {
             let now = start + Duration::from_secs(second);

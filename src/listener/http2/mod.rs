@@ -4,4 +4,4 @@ pub(super) mod connection;
 pub mod cork;
 mod frame_budget;
 mod goaway;
-pub(super) mod streams;
+mod held_end;

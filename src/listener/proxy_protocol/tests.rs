@@ -143,13 +143,19 @@ async fn nothing_behind_the_header_is_read() {
 async fn only_the_allowed_version_and_no_endless_header_is_read() {
     let one = b"PROXY TCP4 198.51.100.7 10.0.0.1 51234 443\r\n".to_vec();
     let two = v2(0x21, 0x11, &V4);
-    let long = v2(0x21, 0x11, &[0; 521]);
+    let extended = v2(
+        0x21,
+        0x11,
+        &[&V4[..], &extension(0x04, &[7; 4093])].concat(),
+    );
+    let long = v2(0x21, 0x11, &[0; 4313]);
     let endless = [&b"PROXY TCP4 "[..], &[b'1'; 200]].concat();
     for (bytes, allowed, expected) in [
         (&one, ProxyProtocol::V1, true),
         (&one, ProxyProtocol::V2, false),
         (&two, ProxyProtocol::V2, true),
         (&two, ProxyProtocol::V1, false),
+        (&extended, ProxyProtocol::Any, true),
         (&long, ProxyProtocol::Any, false),
         (&endless, ProxyProtocol::Any, false),
         (

@@ -1,6 +1,6 @@
 //! A request to explain, and its explanation.
 
-use crate::http::framing::Malformed;
+use crate::http::malformed::Malformed;
 use crate::origin::Destination;
 
 /// A request to explain. It has a body when its header fields announce one.

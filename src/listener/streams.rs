@@ -23,7 +23,7 @@ use crate::http::body::ClientStream;
 /// What one stream waits for. Written by the stream's task, read by its connection's; both run on
 /// one worker thread.
 #[derive(Debug, Default)]
-pub(in crate::listener) struct StreamState {
+pub(super) struct StreamState {
     /// Whether the client has to act next: to open its window, or to send its body.
     waits_for_client: AtomicBool,
     /// The number of ticks for which the stream has waited for the client.
@@ -53,13 +53,13 @@ impl ClientStream for StreamState {
 
 impl StreamState {
     /// Records whether the client has to act next. Every call counts as progress.
-    pub(in crate::listener) fn set_waits_for_client(&self, is: bool) {
+    pub(super) fn set_waits_for_client(&self, is: bool) {
         self.waits_for_client.store(is, Relaxed);
         self.ticks.store(0, Relaxed);
     }
 
     /// Records the task that runs the stream, which is the current one.
-    pub(in crate::listener) fn set_task(&self) {
+    pub(super) fn set_task(&self) {
         CURRENT.with_borrow(|current| {
             if let Some(current) = current {
                 self.task.get_or_init(|| Arc::clone(current));
@@ -68,7 +68,7 @@ impl StreamState {
     }
 
     /// Counts a stream that the client has cancelled before its answer.
-    pub(in crate::listener) fn note_cancelled(&self) {
+    pub(super) fn note_cancelled(&self) {
         self.cancelled
             .store(self.cancelled.load(Relaxed).saturating_add(1), Relaxed);
     }
@@ -83,7 +83,7 @@ impl StreamState {
 
 /// The streams in flight on one connection.
 #[derive(Debug, Default)]
-pub(in crate::listener) struct Streams {
+pub(super) struct Streams {
     /// Locked on the worker's own thread only, so never contended.
     all: Mutex<Vec<Arc<StreamState>>>,
     /// The number of cancelled streams since the last tick.
@@ -92,7 +92,7 @@ pub(in crate::listener) struct Streams {
 
 impl Streams {
     /// Adds a stream.
-    pub(in crate::listener) fn open(&self) -> Arc<StreamState> {
+    pub(super) fn open(&self) -> Arc<StreamState> {
         let state = Arc::new(StreamState {
             cancelled: Arc::clone(&self.cancelled),
             ..StreamState::default()

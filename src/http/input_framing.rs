@@ -1,0 +1,280 @@
+//! Finds HTTP/1.1 requests with both `Content-Length` and `Transfer-Encoding`, which hyper hides.
+//!
+//! hyper removes the length from such a request. RFC 9112 section 6.1 wants the connection closed after
+//! it, because a proxy in front may have read the length. So this module follows the framing of all bytes
+//! that come from the socket, and reports for each chunked request whether its head had a length.
+//!
+//! It must never take one request for another. It accepts only the plain form of each element: lines end
+//! in CRLF, there are no folded lines, no blank lines before a head, no chunk extensions, one length of
+//! digits, one coding `chunked`. hyper reads that form in the same way. At anything else the place is lost
+//! for the rest of the connection, and the connection closes after its next chunked request.
+//!
+//! Each line of a head costs two searches for one byte. This module can go when hyper reports the length
+//! or closes such connections.
+
+use std::sync::{Mutex, MutexGuard, PoisonError};
+
+use memchr::memchr;
+
+/// The number of bytes of a line that are kept while the rest of the line is on its way. A length or a
+/// coding in a longer line is not in its plain form.
+const KEPT: usize = 80;
+/// The maximum number of chunked requests that have been read and not served yet.
+const WAITING: usize = 64;
+
+/// What a chunked request allows after its response.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum AfterChunked {
+    /// The connection may stay open: the head had no `Content-Length`.
+    KeepOpen,
+    /// The connection must be closed.
+    Close,
+}
+
+/// The framing of one connection's input. Only the connection's worker thread uses it, so the lock is
+/// never contended.
+#[derive(Debug, Default)]
+pub struct InputFraming(Mutex<State>);
+
+#[derive(Debug)]
+struct State {
+    place: Place,
+    line: Line,
+    head: Head,
+    /// The number of heads that have ended.
+    ended: u64,
+    /// The number of requests that have been served.
+    served: u64,
+    /// The chunked requests among those between: the number of the head, and whether it had a length.
+    chunked: Vec<(u64, bool)>,
+}
+
+impl Default for State {
+    fn default() -> Self {
+        Self {
+            place: Place::Head,
+            line: Line::default(),
+            head: Head::default(),
+            ended: 0,
+            served: 0,
+            chunked: Vec::new(),
+        }
+    }
+}
+
+/// What the next byte belongs to.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Place {
+    Head,
+    /// A body with this many bytes left.
+    Body(u64),
+    ChunkSize,
+    /// A chunk with this many bytes left, its line end included.
+    Chunk(u64),
+    /// The line end of a chunk, checked byte by byte: the two bytes, or the second.
+    ChunkEnd(bool),
+    Trailers,
+    Lost,
+}
+
+/// The begin of a line whose end has not come yet.
+#[derive(Debug, Default)]
+struct Line {
+    bytes: Vec<u8>,
+    length: usize,
+}
+
+/// What the head so far has said about its body.
+#[derive(Clone, Copy, Debug, Default)]
+struct Head {
+    has_line: bool,
+    length: Option<u64>,
+    is_chunked: bool,
+}
+
+impl InputFraming {
+    fn state(&self) -> MutexGuard<'_, State> {
+        self.0.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// Follows `bytes`, which hyper is about to read.
+    #[inline]
+    pub fn follow(&self, bytes: &[u8]) {
+        self.state().follow(bytes);
+    }
+
+    /// Gives up: the bytes that follow are not those that come next on the connection.
+    pub fn lose(&self) {
+        self.state().place = Place::Lost;
+    }
+
+    /// Takes the next request. Must be called once for each request, in their order.
+    pub fn take(&self, is_chunked: bool) -> AfterChunked {
+        let mut state = self.state();
+        let number = state.served;
+        state.served += 1;
+        // A request that is served before its head has ended here is not the one that was followed.
+        let is_known = state.ended > number;
+        let found = state.chunked.iter().position(|(head, _)| *head == number);
+        let found = found.map(|at| state.chunked.remove(at).1);
+        if !is_known || found.is_some() != is_chunked {
+            state.place = Place::Lost;
+        }
+        match (is_chunked || found.is_some(), state.place, found) {
+            (true, Place::Lost, _) | (true, _, Some(true)) => AfterChunked::Close,
+            _ => AfterChunked::KeepOpen,
+        }
+    }
+}
+
+impl State {
+    fn follow(&mut self, mut bytes: &[u8]) {
+        while !bytes.is_empty() {
+            bytes = match self.place {
+                Place::Lost => return,
+                Place::Body(left) => self.skip(bytes, left, Place::Body, Place::Head),
+                Place::Chunk(left) => self.skip(bytes, left, Place::Chunk, Place::ChunkEnd(true)),
+                Place::ChunkEnd(is_first) => {
+                    let (expected, next) = if is_first {
+                        (b'\r', Place::ChunkEnd(false))
+                    } else {
+                        (b'\n', Place::ChunkSize)
+                    };
+                    let is_there = bytes.first() == Some(&expected);
+                    self.place = if is_there { next } else { Place::Lost };
+                    bytes.get(1..).unwrap_or_default()
+                }
+                Place::Head | Place::ChunkSize | Place::Trailers => self.follow_line(bytes),
+            };
+        }
+    }
+
+    /// Skips up to `left` bytes, then goes on to `after`. Returns the bytes behind.
+    fn skip<'b>(
+        &mut self,
+        bytes: &'b [u8],
+        left: u64,
+        rest: impl Fn(u64) -> Place,
+        after: Place,
+    ) -> &'b [u8] {
+        let here = usize::try_from(left).unwrap_or(usize::MAX).min(bytes.len());
+        let left = left - u64::try_from(here).unwrap_or(left);
+        self.place = if left == 0 { after } else { rest(left) };
+        bytes.get(here..).unwrap_or_default()
+    }
+
+    /// Takes the next line, or a part of it. Returns the bytes behind.
+    fn follow_line<'b>(&mut self, bytes: &'b [u8]) -> &'b [u8] {
+        let Some(end) = memchr(b'\n', bytes) else {
+            self.line.push(bytes);
+            return &[];
+        };
+        let (line, rest) = bytes.split_at(end + 1);
+        if self.line.length == 0 {
+            self.end_line(line, line.len());
+        } else {
+            self.line.push(line);
+            let Line { bytes, length } = std::mem::take(&mut self.line);
+            self.end_line(&bytes, length);
+        }
+        rest
+    }
+
+    /// Takes a whole line of `length` bytes, of which the first and the last ones are `line`.
+    fn end_line(&mut self, line: &[u8], length: usize) {
+        // The only CR is the one in front of the LF.
+        let Some(text) = line
+            .strip_suffix(b"\r\n")
+            .filter(|text| memchr(b'\r', text).is_none())
+        else {
+            self.place = Place::Lost;
+            return;
+        };
+        let is_whole = line.len() == length;
+        let place = match self.place {
+            Place::Head if text.is_empty() => self.end_head(),
+            Place::Head => self.take_field(text, is_whole),
+            Place::ChunkSize => chunk_size(text, is_whole),
+            Place::Trailers if text.is_empty() => Some(Place::Head),
+            Place::Trailers => Some(Place::Trailers),
+            Place::Body(_) | Place::Chunk(_) | Place::ChunkEnd(_) | Place::Lost => None,
+        };
+        self.place = place.unwrap_or(Place::Lost);
+    }
+
+    fn take_field(&mut self, text: &[u8], is_whole: bool) -> Option<Place> {
+        if !std::mem::replace(&mut self.head.has_line, true) {
+            // The request line.
+            return Some(Place::Head);
+        }
+        if matches!(text.first(), Some(b' ' | b'\t')) {
+            return None;
+        }
+        let value = |name: &[u8]| {
+            let (start, rest) = text.split_at_checked(name.len())?;
+            let value = rest.trim_ascii_start().strip_prefix(b":")?;
+            start.eq_ignore_ascii_case(name).then(|| value.trim_ascii())
+        };
+        if let Some(value) = value(b"content-length") {
+            let is_number = value.len() <= 18 && value.iter().all(u8::is_ascii_digit);
+            let number = std::str::from_utf8(value).ok()?.parse().ok()?;
+            if !is_whole || !is_number || self.head.length.replace(number).is_some() {
+                return None;
+            }
+        } else if let Some(value) = value(b"transfer-encoding") {
+            let is_plain = is_whole && value.eq_ignore_ascii_case(b"chunked");
+            if !is_plain || std::mem::replace(&mut self.head.is_chunked, true) {
+                return None;
+            }
+        }
+        Some(Place::Head)
+    }
+
+    fn end_head(&mut self) -> Option<Place> {
+        let head = std::mem::take(&mut self.head);
+        // Blank lines may come before a head (RFC 9112 section 2.2).
+        if !head.has_line || self.chunked.len() >= WAITING {
+            return None;
+        }
+        let number = self.ended;
+        self.ended += 1;
+        if head.is_chunked {
+            self.chunked.push((number, head.length.is_some()));
+            return Some(Place::ChunkSize);
+        }
+        Some(match head.length {
+            Some(length @ 1..) => Place::Body(length),
+            Some(0) | None => Place::Head,
+        })
+    }
+}
+
+/// Parses a chunk size without extensions; `None` when it is not in that form.
+fn chunk_size(text: &[u8], is_whole: bool) -> Option<Place> {
+    let is_plain =
+        is_whole && (1..=15).contains(&text.len()) && text.iter().all(u8::is_ascii_hexdigit);
+    let size = std::str::from_utf8(text).ok().filter(|_| is_plain)?;
+    Some(match u64::from_str_radix(size, 16).ok()? {
+        0 => Place::Trailers,
+        size => Place::Chunk(size),
+    })
+}
+
+impl Line {
+    /// Adds bytes. Of a long line only the begin, and the last two bytes behind it, are kept; a CR
+    /// between them is kept as well, so that it is found.
+    fn push(&mut self, bytes: &[u8]) {
+        self.length = self.length.saturating_add(bytes.len());
+        for byte in bytes {
+            if self.bytes.len() < KEPT || matches!(byte, b'\r' | b'\n') {
+                if self.bytes.len() > KEPT + 2 {
+                    return;
+                }
+                self.bytes.push(*byte);
+            }
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests;

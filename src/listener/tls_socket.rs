@@ -1,0 +1,117 @@
+//! The socket below TLS, which survives a client that has reset the connection during the handshake.
+//!
+//! With TLS 1.3 a client may send its last handshake message, a whole upload and a TCP reset before the
+//! server has read any of them. The bytes can still be read then. rustls first writes its session
+//! tickets, though, and tokio-rustls ends the handshake when that write fails. So writes that fail
+//! during the handshake are taken for done. This type can go when tokio-rustls returns a session whose
+//! tickets could not be written.
+
+use std::io;
+use std::pin::Pin;
+use std::task::{Context, Poll};
+
+use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
+use tokio_rustls::server::TlsStream;
+
+use crate::net::socket::Socket;
+use crate::net::stream::OverSocket;
+
+/// A client's socket below TLS.
+#[derive(Debug)]
+pub struct TlsSocket {
+    socket: Socket,
+    is_handshaking: bool,
+}
+
+impl TlsSocket {
+    /// Wraps the socket of a connection whose handshake begins.
+    #[must_use]
+    pub fn new(socket: Socket) -> Self {
+        Self {
+            socket,
+            is_handshaking: true,
+        }
+    }
+
+    /// Reports the errors of writes from now on.
+    pub(super) fn end_handshake(&mut self) {
+        self.is_handshaking = false;
+    }
+
+    /// Takes a failed write of `length` bytes for done during the handshake.
+    fn written(
+        &self,
+        polled: Poll<io::Result<usize>>,
+        length: impl FnOnce() -> usize,
+    ) -> Poll<io::Result<usize>> {
+        match polled {
+            Poll::Ready(Err(error)) if self.is_handshaking && is_closed_by_peer(&error) => {
+                Poll::Ready(Ok(length()))
+            }
+            polled => polled,
+        }
+    }
+}
+
+/// Whether `error` means that the peer takes no more bytes.
+pub(super) fn is_closed_by_peer(error: &io::Error) -> bool {
+    matches!(
+        error.kind(),
+        io::ErrorKind::BrokenPipe | io::ErrorKind::ConnectionReset
+    )
+}
+
+impl OverSocket<Socket> for TlsStream<TlsSocket> {
+    #[inline]
+    fn socket(&self) -> &Socket {
+        &self.get_ref().0.socket
+    }
+}
+
+impl AsyncRead for TlsSocket {
+    #[inline]
+    fn poll_read(
+        self: Pin<&mut Self>,
+        cx: &mut Context<'_>,
+        buf: &mut ReadBuf<'_>,
+    ) -> Poll<io::Result<()>> {
+        Pin::new(&mut self.get_mut().socket).poll_read(cx, buf)
+    }
+}
+
+impl AsyncWrite for TlsSocket {
+    #[inline]
+    fn poll_write(
+        self: Pin<&mut Self>,
+        cx: &mut Context<'_>,
+        buf: &[u8],
+    ) -> Poll<io::Result<usize>> {
+        let this = self.get_mut();
+        let polled = Pin::new(&mut this.socket).poll_write(cx, buf);
+        this.written(polled, || buf.len())
+    }
+
+    #[inline]
+    fn poll_write_vectored(
+        self: Pin<&mut Self>,
+        cx: &mut Context<'_>,
+        bufs: &[io::IoSlice<'_>],
+    ) -> Poll<io::Result<usize>> {
+        let this = self.get_mut();
+        let polled = Pin::new(&mut this.socket).poll_write_vectored(cx, bufs);
+        this.written(polled, || bufs.iter().map(|buf| buf.len()).sum())
+    }
+
+    fn is_write_vectored(&self) -> bool {
+        true
+    }
+
+    #[inline]
+    fn poll_flush(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
+        Pin::new(&mut self.get_mut().socket).poll_flush(cx)
+    }
+
+    fn poll_shutdown(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
+        Pin::new(&mut self.get_mut().socket).poll_shutdown(cx)
+    }
+}
