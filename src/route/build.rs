@@ -99,8 +99,11 @@ pub fn router(config: &Config, registry: &Arc<Registry>) -> Result<Router, Build
 /// memory of its list.
 #[derive(Debug, Default)]
 pub struct SharedRules<'c> {
-    referer: HashMap<(Switches, Vec<&'c str>, Vec<&'c str>), Arc<Rules>>,
+    referer: HashMap<RefererLists<'c>, Arc<Rules>>,
 }
+
+/// All that the rules of `referer` are made from: the switches, `allow` and `deny`.
+type RefererLists<'c> = (Switches, Vec<&'c str>, Vec<&'c str>);
 
 impl<'c> SharedRules<'c> {
     fn referer(
