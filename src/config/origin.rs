@@ -20,6 +20,7 @@ use crate::config::reader::Reader;
 use crate::config::session::TrustedCas;
 use crate::config::value::{Invalid, check_encoded, serialize_duration};
 use crate::oss::addressing::is_bucket_name;
+use crate::oss::spelling;
 
 /// The buckets that a route serves.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -236,7 +237,7 @@ fn read_prefix(reader: &Reader<'_>) -> String {
     let Some(text) = reader.text("prefix") else {
         return String::new();
     };
-    if text.value.starts_with('/') {
+    if spelling::strip_prefix(&text.value, b"/").is_some() {
         let hint = "an OSS key never begins with `/`".to_owned();
         reader.error_at("prefix", &text, "must not begin with `/`", Some(hint));
     } else if let Err(reason) = check_encoded(&text.value) {

@@ -43,8 +43,8 @@ pub struct ConnectionInfo {
     /// The maximum number of header fields of a request. The router enforces it; for HTTP/1.1, hyper
     /// does so first.
     pub max_headers: usize,
-    /// The path of the listener's health check; `None` when it has none.
-    pub health_path: Option<Arc<str>>,
+    /// The path of the listener's health check, decoded; `None` when it has none.
+    pub health_path: Option<Arc<[u8]>>,
     /// Whether the connection is over the listener's limit. Its requests are answered 503.
     pub is_turned_away: bool,
 }

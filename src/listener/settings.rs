@@ -29,7 +29,7 @@ pub(super) struct ListenerSettings {
     pub(super) tls: Option<TlsAcceptor>,
     pub(super) proxy_protocol: ProxyProtocol,
     pub(super) trusted: Arc<IpRanges>,
-    pub(super) health_path: Option<Arc<str>>,
+    pub(super) health_path: Option<Arc<[u8]>>,
     /// The same object before and after a reload.
     pub(super) places: Arc<PlacePool>,
     /// The same object before and after a reload.
@@ -61,7 +61,7 @@ impl ListenerSettings {
             tls,
             proxy_protocol: config.proxy_protocol,
             trusted: Arc::new(IpRanges::new(&config.trusted_proxies)),
-            health_path: config.health_path.as_deref().map(Into::into),
+            health_path: config.decoded_health_path().as_deref().map(Into::into),
             places,
             counters,
         }

@@ -30,6 +30,7 @@ use crate::origin::error::Error;
 use crate::origin::exchange::Exchange;
 pub use crate::origin::exchange::rewrite::Destination;
 use crate::origin::link::host::Host;
+use crate::oss::addressing::Layout;
 
 /// A request that got no response from OSS, with the data needed to report the failure to the client.
 #[derive(Debug)]
@@ -74,6 +75,12 @@ impl Origin {
     #[must_use]
     pub fn active_endpoint(&self) -> usize {
         self.exchange.buckets().active_tier()
+    }
+
+    /// Returns where bucket and key are in the requests of the route.
+    #[must_use]
+    pub fn layout(&self) -> &Layout {
+        self.exchange.layout()
     }
 
     /// Returns the destination to which a request for `target` on the host name `host` would be sent.

@@ -37,10 +37,10 @@ impl Guard {
     ///
     /// [`NotServed::Method`] when the route does not serve the method, [`NotServed::Operation`] when the
     /// preset refuses the operation.
-    pub fn decide<'t, 'h>(
+    pub fn decide<'t>(
         &self,
         method: &Method,
-        host: impl FnOnce() -> &'h str,
+        host: impl FnOnce() -> &'t str,
         target: &'t str,
         headers: &HeaderMap,
     ) -> Result<(), NotServed<'t>> {
@@ -50,8 +50,16 @@ impl Guard {
         if self.preset == Preset::Full {
             return Ok(());
         }
-        guard::check(self.preset, method, self.layout.key(host, target), headers)
-            .map_err(NotServed::Operation)
+        let parts = self.layout.split(host, target);
+        let query = parts.and_then(|parts| parts.query.strip_prefix('?'));
+        guard::check(
+            self.preset,
+            method,
+            self.layout.level(parts.as_ref()),
+            query.unwrap_or_default(),
+            headers,
+        )
+        .map_err(NotServed::Operation)
     }
 
     fn refusal(&self, request: &Request, not_served: &NotServed<'_>) -> Refusal {

@@ -9,7 +9,7 @@ use http::{HeaderMap, Method, StatusCode};
 use crate::config::policy::{self as config, RefererMode};
 use crate::http::Request;
 use crate::http::respond::Reason;
-use crate::oss::addressing::Layout;
+use crate::oss::addressing::{Layout, Level};
 use crate::oss::referer::{MESSAGE, Rules, Verdict};
 use crate::policy::gate::{Gate, Refusal};
 
@@ -56,19 +56,19 @@ impl Referer {
     /// by header, a form, a preflight, or an operation on the bucket itself. `host` is called only where
     /// the host can name the bucket.
     #[must_use]
-    pub fn decide<'h>(
+    pub fn decide<'t>(
         &self,
         method: &Method,
         headers: &HeaderMap,
-        host: impl FnOnce() -> &'h str,
-        target: &str,
+        host: impl FnOnce() -> &'t str,
+        target: &'t str,
     ) -> Option<Verdict> {
         if method == Method::OPTIONS || headers.contains_key(header::AUTHORIZATION) {
             return None;
         }
-        let key = self.layout.key(host, target).unwrap_or_default();
-        let is_bucket = key.is_empty() || key.starts_with('?');
-        if is_bucket && (self.root == BucketRoot::Bucket || method == Method::POST) {
+        let parts = self.layout.split(host, target);
+        let is_object = self.layout.level(parts.as_ref()) == Level::Object;
+        if !is_object && (self.root == BucketRoot::Bucket || method == Method::POST) {
             return None;
         }
         let referer = headers.get(header::REFERER);

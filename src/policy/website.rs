@@ -20,8 +20,8 @@ pub use self::further::FurtherLookups;
 use self::further::{is_missing, with_target};
 use crate::config::policy::{self as config, Subdirectories};
 use crate::http::{Request, Response};
-use crate::oss::addressing::{Layout, split_query};
-use crate::oss::website::{Indexes, index_of, is_for_website};
+use crate::oss::addressing::{Layout, Parts, split_query};
+use crate::oss::website::{Indexes, ends_in_slash, index_of, is_for_website};
 
 /// The settings, compiled.
 #[derive(Debug)]
@@ -60,11 +60,11 @@ impl Website {
     }
 
     /// Returns the first lookup for a request. `host` is called only where the host can name the bucket.
-    pub fn decide<'h, 't>(
+    pub fn decide<'t>(
         &self,
         method: &Method,
         headers: &HeaderMap,
-        host: impl FnOnce() -> &'h str,
+        host: impl FnOnce() -> &'t str,
         target: &'t str,
     ) -> FirstLookup<'t> {
         let (_, query) = split_query(target);
@@ -94,17 +94,16 @@ struct Page<'t> {
 }
 
 impl<'t> Page<'t> {
-    fn find<'h>(layout: &Layout, host: impl FnOnce() -> &'h str, target: &'t str) -> Option<Self> {
-        let rest = layout.key(host, target)?;
-        let front = target.get(..target.len() - rest.len())?;
-        let (key, _) = split_query(rest);
-        let query = rest.get(key.len()..)?;
+    fn find(layout: &Layout, host: impl FnOnce() -> &'t str, target: &'t str) -> Option<Self> {
+        let Parts {
+            front, key, query, ..
+        } = layout.split(host, target)?;
         Some(Self { front, key, query })
     }
 
     fn with_key(&self, key: &str) -> String {
         // A path-style target may name the bucket without a slash after it.
-        let slash = if self.front.ends_with('/') { "" } else { "/" };
+        let slash = if ends_in_slash(self.front) { "" } else { "/" };
         format!("{}{slash}{key}{}", self.front, self.query)
     }
 }

@@ -89,7 +89,7 @@ pub fn router(config: &Config, registry: &Arc<Registry>) -> Result<Router, Build
             origin,
             policies,
         });
-        table.insert(&route.hosts, &route.path, &built);
+        table.insert(&route.hosts, &route.decoded_path(), &built);
         routes.push(built);
     }
     Ok(Router { table, routes })
@@ -99,11 +99,11 @@ pub fn router(config: &Config, registry: &Arc<Registry>) -> Result<Router, Build
 /// memory of its list.
 #[derive(Debug, Default)]
 pub struct SharedRules<'c> {
-    referer: HashMap<RefererLists<'c>, Arc<Rules>>,
+    referer: HashMap<RefererKey<'c>, Arc<Rules>>,
 }
 
-/// All that the rules of `referer` are made from: the switches, `allow` and `deny`.
-type RefererLists<'c> = (Switches, Vec<&'c str>, Vec<&'c str>);
+/// The switches, the list `allow` and the list `deny`.
+type RefererKey<'c> = (Switches, Vec<&'c str>, Vec<&'c str>);
 
 impl<'c> SharedRules<'c> {
     fn referer(
@@ -134,13 +134,7 @@ pub fn policies<'c>(
     shared: &mut SharedRules<'c>,
 ) -> Result<Policies, ListTooLarge> {
     let rules = &route.policies;
-    let layout = Layout {
-        strip: route.origin.strip_path.then(|| route.path.clone()),
-        suffixes: match route.origin.buckets {
-            Buckets::One(_) => None,
-            Buckets::Many(_) => Some(suffixes(route)),
-        },
-    };
+    let layout = layout(route);
     let preset = rules
         .guard
         .as_ref()
@@ -192,16 +186,32 @@ pub fn policies<'c>(
     })
 }
 
-/// The wildcard hosts of a route without their first label.
-fn suffixes(route: &config::Route) -> Vec<String> {
-    route
-        .hosts
-        .iter()
-        .filter_map(|host| match host {
-            HostPattern::Wildcard(suffix) => Some(suffix.clone()),
-            HostPattern::Exact(_) => None,
-        })
-        .collect()
+/// Where bucket and key are in the requests of a route.
+fn layout(route: &config::Route) -> Layout {
+    let origin = &route.origin;
+    let suffixes = match origin.buckets {
+        Buckets::One(_) => None,
+        // The wildcard hosts without their first label.
+        Buckets::Many(_) => Some(
+            (route.hosts.iter())
+                .filter_map(|host| match host {
+                    HostPattern::Wildcard(suffix) => Some(suffix.clone()),
+                    HostPattern::Exact(_) => None,
+                })
+                .collect(),
+        ),
+    };
+    let path = route.decoded_path();
+    let strip = if origin.strip_path {
+        path.strip_suffix(b"/").unwrap_or(&path).into()
+    } else {
+        Box::default()
+    };
+    Layout {
+        strip,
+        suffixes,
+        prefix: origin.prefix.clone(),
+    }
 }
 
 /// The origin of a route.
@@ -209,10 +219,8 @@ fn origin(registry: &Arc<Registry>, route: &config::Route) -> Result<Origin, Reg
     let settings = &route.origin;
     let rewrite = Rewrite {
         buckets: settings.buckets.clone(),
-        suffixes: suffixes(route),
         addressing: settings.addressing,
-        prefix: settings.prefix.clone(),
-        strip: settings.strip_path.then(|| route.path.clone()),
+        layout: layout(route),
     };
     let names: Vec<&str> = match &settings.buckets {
         Buckets::One(bucket) => vec![bucket],

@@ -2,6 +2,8 @@
 //!
 //! Calls the same functions as the proxy, in the order of [`stack`](crate::route::stack).
 
+mod judged;
+
 use std::fmt;
 
 use http::{HeaderMap, Method, header};
@@ -14,6 +16,7 @@ use crate::http::headers;
 use crate::http::message::Target;
 use crate::origin::Destination;
 use crate::oss::referer::Verdict;
+use crate::oss::spelling;
 use crate::policy::{guard, https, website};
 use crate::route::{Route, Router};
 
@@ -117,10 +120,14 @@ pub fn explain(router: &Router, config: &Config, request: &RequestToExplain) -> 
         Err(why) => return Explanation::malformed(why),
     };
     let host = authority.map_or("", |authority| authority.host);
-    let Some(route) = router.table.find(host, target.path()) else {
+    let key = target.key();
+    let Some(route) = router.table.find(host, &key) else {
         let step = Step {
             name: "route",
-            finding: format!("no route serves host `{host}` and this path"),
+            finding: format!(
+                "no route serves host `{host}` and path `{}`",
+                judged::shown(&key)
+            ),
             line: None,
         };
         return Explanation {
@@ -154,6 +161,7 @@ pub fn explain(router: &Router, config: &Config, request: &RequestToExplain) -> 
     } else {
         https::Transport::ClearText
     };
+    walk.key(route);
     let end = walk
         .cors(route, written)
         .or_else(|| walk.https(route, transport, authority))
@@ -170,8 +178,8 @@ pub fn explain(router: &Router, config: &Config, request: &RequestToExplain) -> 
 /// path. On the other listeners it is a request like any other.
 fn health_check(config: &Config, request: &http::Request<()>) -> Option<(Step, bool)> {
     let is_read = request.method() == Method::GET || request.method() == Method::HEAD;
-    let path = Some(request.uri().path()).filter(|_| is_read)?;
-    let with_it = |one: &&config::Listener| one.health_path.as_deref() == Some(path);
+    let path = Some(spelling::decode(request.uri().path())).filter(|_| is_read)?;
+    let with_it = |one: &&config::Listener| one.decoded_health_path().as_ref() == Some(&path);
     let checked: Vec<String> = config
         .listeners
         .iter()
@@ -193,6 +201,12 @@ fn health_check(config: &Config, request: &http::Request<()>) -> Option<(Step, b
 }
 
 impl Walk<'_> {
+    fn key(&mut self, route: &Route) {
+        if let Some(judged) = judged::judged(route.origin.layout(), || self.host, self.target) {
+            self.step("key", judged, None);
+        }
+    }
+
     fn https(
         &mut self,
         route: &Route,

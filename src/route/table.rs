@@ -2,7 +2,8 @@
 //!
 //! An exact host wins over a wildcard, and a wildcard over "every host". Within one host the longest path
 //! prefix wins. A prefix matches whole segments: `/img` serves `/img` and `/img/a`, but not `/image`.
-//! Paths are compared as received, because they are sent to OSS as received.
+//! Paths are compared as OSS reads them (see [`spelling`](crate::oss::spelling)), those of the config and
+//! those of requests.
 
 use std::collections::HashMap;
 
@@ -28,10 +29,10 @@ impl<T> Default for Table<T> {
 }
 
 impl<T: Clone> Table<T> {
-    /// Adds a route for `hosts` and the path prefix `path`. No `hosts` means every host.
-    pub fn insert(&mut self, hosts: &[HostPattern], path: &str, route: &T) {
+    /// Adds a route for `hosts` and the decoded path prefix `path`. No `hosts` means every host.
+    pub fn insert(&mut self, hosts: &[HostPattern], path: &[u8], route: &T) {
         if hosts.is_empty() {
-            self.every.insert(path.as_bytes(), route.clone());
+            self.every.insert(path, route.clone());
         }
         for host in hosts {
             let (group, name) = match host {
@@ -41,21 +42,20 @@ impl<T: Clone> Table<T> {
             group
                 .entry(name.as_str().into())
                 .or_default()
-                .insert(path.as_bytes(), route.clone());
+                .insert(path, route.clone());
         }
     }
 
-    /// Returns the route for `host` and `path`. `host` has no port; it is empty when the request has none.
+    /// Returns the route for `host` and the decoded `path`. `host` has no port; it is empty when the request has none.
     #[must_use]
-    pub fn find(&self, host: &str, path: &str) -> Option<&T> {
+    pub fn find(&self, host: &str, path: &[u8]) -> Option<&T> {
         if host.bytes().any(|byte| byte.is_ascii_uppercase()) {
             return self.find_lower(&host.to_ascii_lowercase(), path);
         }
         self.find_lower(host, path)
     }
 
-    fn find_lower(&self, host: &str, path: &str) -> Option<&T> {
-        let path = path.as_bytes();
+    fn find_lower(&self, host: &str, path: &[u8]) -> Option<&T> {
         let exact = || self.exact.get(host)?.find(path);
         let wildcard = || self.wildcard.get(host.split_once('.')?.1)?.find(path);
         exact().or_else(wildcard).or_else(|| self.every.find(path))
@@ -71,10 +71,10 @@ mod tests {
         let mut table = Table::default();
         let exact = HostPattern::Exact("img.example.com".into());
         let wildcard = HostPattern::Wildcard("example.com".into());
-        table.insert(std::slice::from_ref(&exact), "/", &"exact");
-        table.insert(std::slice::from_ref(&exact), "/thumbs/", &"thumbs");
-        table.insert(std::slice::from_ref(&wildcard), "/", &"wildcard");
-        table.insert(&[], "/only", &"every");
+        table.insert(std::slice::from_ref(&exact), b"/", &"exact");
+        table.insert(std::slice::from_ref(&exact), b"/thumbs/", &"thumbs");
+        table.insert(std::slice::from_ref(&wildcard), b"/", &"wildcard");
+        table.insert(&[], b"/only", &"every");
         for (host, path, expected) in [
             ("img.example.com", "/a", Some("exact")),
             ("IMG.Example.com", "/a", Some("exact")),
@@ -89,7 +89,11 @@ mod tests {
             ("other.org", "/onlyx", None),
             ("", "/only", Some("every")),
         ] {
-            assert_eq!(table.find(host, path).copied(), expected, "{host}{path}");
+            assert_eq!(
+                table.find(host, path.as_bytes()).copied(),
+                expected,
+                "{host}{path}"
+            );
         }
     }
 }

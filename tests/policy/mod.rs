@@ -5,4 +5,5 @@ mod guard;
 mod https;
 mod preview;
 mod referer;
+mod respelling;
 mod website;

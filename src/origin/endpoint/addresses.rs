@@ -1,4 +1,4 @@
-//! The address set of one endpoint: which addresses exist, and which ones a new connection tries.
+//! The address set of one endpoint, shared by all workers and its DNS task.
 //!
 //! The set is the union of recent DNS answers ([`super::membership`]). New connections prefer the addresses
 //! of the latest answer. An address that fails is ejected for a growing time; after that, one request at a
@@ -14,84 +14,9 @@ use tokio::sync::Notify;
 use tokio::time::Instant;
 
 use crate::origin::endpoint::address_health::Address;
-use crate::origin::endpoint::membership::{Membership, Standing};
+use crate::origin::endpoint::membership::Membership;
+use crate::origin::endpoint::snapshot::Snapshot;
 use crate::origin::error::DnsFailure;
-
-/// The maximum number of addresses that one connect tries. It is unlikely that more addresses fail at the
-/// same time.
-pub(crate) const ATTEMPTS: usize = 10;
-
-/// The addresses at one moment, in the order in which new connections prefer them: fresh, rotating,
-/// leaving.
-#[derive(Debug, Default)]
-pub(crate) struct Snapshot {
-    addresses: Vec<Arc<Address>>,
-    /// The number of addresses at the start of `addresses` that are in the latest DNS answer.
-    fresh: usize,
-    /// The number of addresses at the start of `addresses` that are fresh or rotating. The addresses after
-    /// them are leaving DNS.
-    settled: usize,
-}
-
-impl Snapshot {
-    /// Returns all addresses, including those that are ejected.
-    #[must_use]
-    pub(crate) fn addresses(&self) -> &[Arc<Address>] {
-        &self.addresses
-    }
-
-    /// Whether `address` is in the set and may be used.
-    #[must_use]
-    pub(crate) fn contains(&self, address: &Arc<Address>) -> bool {
-        self.addresses
-            .iter()
-            .any(|known| Arc::ptr_eq(known, address))
-    }
-
-    /// Whether `address` is missing from DNS for the first time and another address can replace it. If so,
-    /// the pool does not reuse the idle connections to it, so that requests move to the addresses that DNS
-    /// still returns.
-    #[must_use]
-    pub(crate) fn is_leaving(&self, address: &Arc<Address>) -> bool {
-        let (settled, leaving) = self.split(self.settled);
-        leaving.iter().any(|known| Arc::ptr_eq(known, address))
-            && settled.iter().any(|other| !other.is_ejected())
-    }
-
-    fn split(&self, at: usize) -> (&[Arc<Address>], &[Arc<Address>]) {
-        self.addresses.split_at(at.min(self.addresses.len()))
-    }
-
-    /// Returns the addresses that a new connection should try, best first, at most [`ATTEMPTS`]. `rotation`
-    /// selects the start within each group, so that connections spread over the addresses.
-    #[must_use]
-    pub(crate) fn candidates(&self, now: Instant, rotation: usize) -> Vec<Arc<Address>> {
-        let (fresh, held) = self.split(self.fresh);
-        let mut chosen = Vec::with_capacity(ATTEMPTS);
-        if let Some(probe) = self
-            .addresses
-            .iter()
-            .find(|address| address.takes_probe(now))
-        {
-            chosen.push(Arc::clone(probe));
-        }
-        for group in [fresh, held] {
-            let healthy = turned(group, rotation).filter(|address| !address.is_ejected());
-            chosen.extend(healthy.take(ATTEMPTS - chosen.len().min(ATTEMPTS)).cloned());
-        }
-        if chosen.is_empty() {
-            chosen.extend(turned(&self.addresses, rotation).take(ATTEMPTS).cloned());
-        }
-        chosen
-    }
-}
-
-/// Iterates over `group`, rotated so that it starts at index `rotation % len`.
-fn turned(group: &[Arc<Address>], rotation: usize) -> impl Iterator<Item = &Arc<Address>> {
-    let turn = rotation.checked_rem(group.len()).unwrap_or(0);
-    let (tail, head) = group.split_at(turn);
-    head.iter().chain(tail)
-}
 
 struct State {
     membership: Membership,
@@ -255,24 +180,11 @@ impl AddressSet {
     }
 
     fn refresh_snapshot(&self, state: &mut State) {
-        let mut next = Snapshot::default();
-        for (address, standing) in state.membership.usable() {
-            next.addresses.push(Arc::clone(address));
-            next.fresh += usize::from(standing == Standing::Fresh);
-            next.settled += usize::from(standing != Standing::Leaving);
-        }
-        let last = &state.snapshot;
-        let has_same_order = next
-            .addresses
-            .iter()
-            .map(Arc::as_ptr)
-            .eq(last.addresses.iter().map(Arc::as_ptr));
-        let is_same = has_same_order && next.fresh == last.fresh && next.settled == last.settled;
-        if is_same {
+        let next = Snapshot::new(state.membership.usable());
+        if next.is_same(&state.snapshot) {
             return;
         }
-        let has_same_members = next.addresses.len() == last.addresses.len()
-            && next.addresses.iter().all(|address| last.contains(address));
+        let has_same_members = next.has_same_members(&state.snapshot);
         state.snapshot = Arc::new(next);
         self.generation.fetch_add(1, Relaxed);
         if !has_same_members {
@@ -294,7 +206,7 @@ impl AddressSet {
         }
         let snapshot = self.snapshot();
         let is_reached = snapshot
-            .addresses
+            .addresses()
             .iter()
             .any(|address| address.has_worked());
         self.was_reached.store(is_reached, Relaxed);

@@ -5,7 +5,8 @@
 //! - `name_servers`: the only module that sends DNS queries.
 //! - [`address_rule`]: which addresses are permitted for an endpoint.
 //! - `membership`: rotation and withdrawal of addresses, derived from successive DNS answers.
-//! - [`addresses`]: the address set of one endpoint, and the order in which new connections try it.
+//! - [`snapshot`]: the addresses at one moment, and the order in which a new connection tries them.
+//! - [`addresses`]: the address set of one endpoint, shared by all workers and its DNS task.
 //! - [`address_health`]: failures and successes of one address.
 //! - [`readiness`]: whether the endpoints in use are reachable, and the connect probe.
 //!
@@ -18,3 +19,4 @@ pub mod dns;
 mod membership;
 mod name_servers;
 pub(crate) mod readiness;
+pub(crate) mod snapshot;

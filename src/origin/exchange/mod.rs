@@ -42,6 +42,7 @@ use crate::origin::exchange::rewrite::{Destination, Rewrite};
 use crate::origin::link::reuse::{Acceptable, Age};
 use crate::origin::tiers::buckets::BucketTable;
 use crate::origin::tiers::choice::{self, Chosen};
+use crate::oss::addressing::Layout;
 
 /// The settings for exchanging the requests of one route with OSS.
 #[derive(Debug)]
@@ -66,6 +67,12 @@ impl Exchange {
     #[must_use]
     pub(crate) fn buckets(&self) -> &BucketTable {
         &self.buckets
+    }
+
+    /// Returns where bucket and key are in the requests of the route.
+    #[must_use]
+    pub(crate) fn layout(&self) -> &Layout {
+        &self.rewrite.layout
     }
 
     /// Returns the destination to which a request for `target` on the host name `host` would be sent.

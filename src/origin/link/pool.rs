@@ -17,7 +17,8 @@ use std::time::Duration;
 use tokio::time::Instant;
 
 use crate::origin::endpoint::address_health::Address;
-use crate::origin::endpoint::addresses::{AddressSet, Snapshot};
+use crate::origin::endpoint::addresses::AddressSet;
+use crate::origin::endpoint::snapshot::Snapshot;
 use crate::origin::link::connection::Connection;
 use crate::origin::link::reuse::{Acceptable, Age};
 

@@ -1,4 +1,5 @@
 use super::*;
+use crate::origin::endpoint::snapshot::ATTEMPTS;
 
 const TTL: Duration = Duration::from_secs(1);
 
