@@ -19,8 +19,8 @@ use self::states::States;
 /// run of bytes, `?` for one character. ASCII case is ignored.
 pub struct GlobList {
     patterns: Vec<Pattern>,
-    /// Finds the keys; absent when no pattern has one.
-    automaton: Option<Keys>,
+    /// Finds the keys; absent when no pattern has one. Boxed, because most lists of most routes are empty.
+    automaton: Option<Box<Keys>>,
     /// For each key in the automaton, its length and the index of its pattern.
     keyed: Vec<(usize, usize)>,
     /// Indexes of the patterns without a literal piece.
@@ -88,7 +88,7 @@ impl GlobList {
             });
         }
         if !keys.is_empty() {
-            list.automaton = Some(Keys::new(&keys).map_err(|_| TooLarge)?);
+            list.automaton = Some(Box::new(Keys::new(&keys).map_err(|_| TooLarge)?));
         }
         Ok(list)
     }

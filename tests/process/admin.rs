@@ -123,6 +123,65 @@ async fn metrics_count_the_requests() {
     }
 }
 
+/// The same endpoint under several routes: two buckets at one IP address, and one bucket with two limits.
+#[tokio::test]
+async fn each_endpoint_is_one_series_and_one_entry_of_the_status() {
+    let origin = RawOrigin::start(|_| ok("x")).await;
+    let mut text =
+        "[server]\nworkers = 1\n[admin]\naddress = \"127.0.0.1:0\"\n[dns]\nservers = [\"127.0.0.1:1\"]\n\
+         [[listener]]\naddress = \"127.0.0.1:0\"\n"
+            .to_owned();
+    for (route, (bucket, endpoint, limit)) in [
+        ("one", origin.address.to_string(), 0),
+        ("two", origin.address.to_string(), 0),
+        ("one", origin.address.to_string(), 7),
+        ("one", "[::1]:9".to_owned(), 0),
+        ("one", "oss.test:80".to_owned(), 0),
+        ("one", "oss.test:80".to_owned(), 7),
+        ("one", "oss.test:81".to_owned(), 7),
+    ]
+    .into_iter()
+    .enumerate()
+    {
+        text.push_str(&format!(
+            "[[route]]\nhosts = [\"h{route}\"]\norigin = {{ bucket = \"{bucket}-bucket\", endpoint = \"{endpoint}\", tls = false, \
+             addressing = \"path\", pool = {{ max_per_address = {limit} }} }}\n"
+        ));
+    }
+    let daemon = Daemon::start(&text);
+    let admin = daemon.addresses(2).await[0];
+    let metrics = raw(admin, &request("GET", "/metrics", "")).await;
+    let mut series: Vec<&str> = metrics
+        .lines()
+        .filter(|line| line.starts_with("ossgate_"))
+        .filter_map(|line| Some(line.rsplit_once(' ')?.0))
+        .collect();
+    let all = series.len();
+    series.sort_unstable();
+    series.dedup();
+    assert_eq!(series.len(), all, "{metrics}");
+    let shown = raw(admin, &request("GET", "/api/status", "")).await;
+    let shown: serde_json::Value =
+        serde_json::from_str(shown.split_once("\r\n\r\n").unwrap().1).unwrap();
+    let endpoints: Vec<&str> = shown["endpoints"]
+        .as_array()
+        .unwrap()
+        .iter()
+        .map(|one| one["endpoint"].as_str().unwrap())
+        .collect();
+    let expected = [
+        &origin.address.to_string(),
+        "[::1]:9",
+        "oss.test:80",
+        "oss.test:81",
+    ];
+    assert_eq!(endpoints, expected);
+    for endpoint in expected {
+        let line = format!("ossgate_dns_addresses{{endpoint=\"{endpoint}\"}}");
+        assert!(series.contains(&line.as_str()), "{line}\n{metrics}");
+    }
+}
+
 #[tokio::test]
 async fn readiness_follows_the_endpoint() {
     let dns = Dns::bind(([127, 0, 0, 1], 0).into()).await.unwrap();

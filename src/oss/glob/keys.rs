@@ -5,9 +5,7 @@
 //! routes with lists of their own. So its states are copied into a [`KeyTable`], a tenth of that size and
 //! as fast. A DFA of the crate that merges the two cases would let us remove the table.
 
-use std::collections::HashMap;
-
-use aho_corasick::automaton::Automaton;
+use aho_corasick::automaton::{Automaton, StateID};
 use aho_corasick::nfa::{contiguous, noncontiguous};
 use aho_corasick::{Anchored, BuildError, MatchKind};
 
@@ -123,17 +121,27 @@ impl States {
         let Ok(start) = keys.start_state(Anchored::No) else {
             return states;
         };
-        let (mut order, mut numbers) = (vec![start], HashMap::from([(start, 0)]));
+        // The number of each state of `keys`, once it is reached.
+        let (mut order, mut numbers) = (Vec::new(), Vec::new());
+        let mut number = |state: StateID, order: &mut Vec<StateID>| {
+            let index = state.as_usize();
+            if numbers.len() <= index {
+                numbers.resize(index + 1, None);
+            }
+            numbers.get_mut(index).map_or(0, |known| {
+                *known.get_or_insert_with(|| {
+                    order.push(state);
+                    order.len() - 1
+                })
+            })
+        };
+        number(start, &mut order);
         let mut at = 0;
         while let Some(state) = order.get(at).copied() {
             at += 1;
             for byte in &samples {
                 let next = keys.next_state(Anchored::No, state, *byte);
-                let number = *numbers.entry(next).or_insert_with(|| {
-                    order.push(next);
-                    order.len() - 1
-                });
-                states.next.push(number);
+                states.next.push(number(next, &mut order));
             }
             let count = if keys.is_match(state) {
                 keys.match_len(state)
