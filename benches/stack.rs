@@ -27,7 +27,7 @@ use ossgate::http::authority::AuthoritySpan;
 use ossgate::http::context::{ConnectionInfo, LineText, RequestContext, RequestFacts, RequestId};
 use ossgate::http::{Received, Request, RequestBody, Response};
 use ossgate::origin::Failed;
-use ossgate::route::build::policies;
+use ossgate::route::build::{SharedRules, policies};
 use ossgate::route::stack::Stack;
 use tokio::time::Instant;
 
@@ -114,7 +114,10 @@ fn run(name: &str, count: usize) {
         }
         ready(Ok::<_, Failed>(response))
     });
-    let stack = Stack::over(policies(&config.routes[0]).unwrap(), service);
+    let stack = Stack::over(
+        policies(&config.routes[0], &mut SharedRules::default()).unwrap(),
+        service,
+    );
     let connection = Arc::new(ConnectionInfo {
         listener: "127.0.0.1:443".into(),
         peer: None,

@@ -6,6 +6,7 @@
 //! with. An upstream that stays the same keeps its addresses and connections. Keys that a running process
 //! cannot change keep their values and are listed in [`Changed::needs_restart`].
 
+use std::collections::{HashMap, HashSet, VecDeque};
 use std::sync::Arc;
 
 use rustls::crypto::CryptoProvider;
@@ -139,11 +140,11 @@ impl LiveConfig {
         let state = Arc::clone(&self.state);
         // The addresses of the current listeners that no new listener continues yet. Listeners on port 0
         // are matched in order.
-        let mut free: Vec<Option<Address>> = state
-            .listeners()
-            .iter()
-            .map(|known| Some(known.config.address.clone()))
-            .collect();
+        let mut free: HashMap<Address, VecDeque<usize>> = HashMap::new();
+        for (place, known) in state.listeners().iter().enumerate() {
+            let address = known.config.address.clone();
+            free.entry(address).or_default().push_back(place);
+        }
         let mut changed = Changed {
             needs_restart,
             ..Changed::default()
@@ -151,14 +152,9 @@ impl LiveConfig {
         let mut steps = Vec::with_capacity(config.listeners.len());
         let mut bound = Vec::new();
         for listener in &config.listeners {
-            let known = free
-                .iter()
-                .position(|known| known.as_ref() == Some(&listener.address));
-            match known {
+            let known = free.get_mut(&listener.address);
+            match known.and_then(VecDeque::pop_front) {
                 Some(place) => {
-                    if let Some(known) = free.get_mut(place) {
-                        *known = None;
-                    }
                     steps.push(ListenerStep::Keep(place, self.server_config(listener)?));
                 }
                 None => {
@@ -226,6 +222,7 @@ impl LiveConfig {
     /// whose files cannot be used stays as it is. Returns one error per such certificate.
     pub(super) fn renew_certificates(&mut self, indexes: &[usize]) -> Vec<String> {
         let mut errors = Vec::new();
+        let indexes: HashSet<usize> = indexes.iter().copied().collect();
         let renewed: Vec<Certificate> = self
             .config
             .certificates

@@ -5,16 +5,14 @@ use std::fmt;
 use std::sync::atomic::Ordering::Relaxed;
 use std::sync::{Arc, PoisonError};
 
+use crate::app::endpoints::EndpointState;
+use crate::app::state::State;
+use crate::runtime::resident_memory;
+use crate::telemetry;
 use prometheus_client::collector::Collector;
 use prometheus_client::encoding::{DescriptorEncoder, NoLabelSet, text};
 use prometheus_client::metrics::MetricType;
 use prometheus_client::registry::Registry;
-use tokio::time::Instant;
-
-use crate::app::state::State;
-use crate::origin::endpoint::addresses::AddressSet;
-use crate::runtime::resident_memory;
-use crate::telemetry;
 
 impl State {
     /// Returns all metrics as OpenMetrics text.
@@ -226,7 +224,6 @@ fn encode_listeners(state: &State, to: &mut DescriptorEncoder<'_>) -> Result<(),
 /// Encodes the endpoint in use of each route, and the addresses of each endpoint.
 fn encode_origins(state: &State, to: &mut DescriptorEncoder<'_>) -> Result<(), fmt::Error> {
     use MetricType::{Counter, Gauge};
-    let now = Instant::now();
     let routes = state.routes().clone();
     let tiers: Vec<(Labels<'_>, u64)> = routes
         .iter()
@@ -239,56 +236,44 @@ fn encode_origins(state: &State, to: &mut DescriptorEncoder<'_>) -> Result<(), f
         .collect();
     let help = "Index of the endpoint in use: 0 is the first, above 0 a fallback is in use";
     family(to, ("origin_tier", help, Gauge), &tiers)?;
-    let sets = state.registry.address_sets();
-    let names: Vec<String> = sets
-        .iter()
-        .map(|set| format!("{}:{}", set.name, set.port))
-        .collect();
-    type Pick = fn(&AddressSet, Instant) -> u64;
+    let states = state.endpoints();
+    type Pick = fn(&EndpointState) -> u64;
     let endpoints: [(&str, &str, MetricType, Pick); 5] = [
         (
             "dns_addresses",
             "Known addresses of the endpoint",
             Gauge,
-            |set, _| set.snapshot().addresses().len() as u64,
+            |one| one.addresses.len() as u64,
         ),
         (
             "dns_ejected_addresses",
             "Addresses that could not be connected to",
             Gauge,
-            |set, _| {
-                let snapshot = set.snapshot();
-                snapshot
-                    .addresses()
-                    .iter()
-                    .filter(|address| address.is_ejected())
-                    .count() as u64
-            },
+            |one| one.addresses.values().filter(|ejected| **ejected).count() as u64,
         ),
         (
             "dns_record_age_seconds",
             "Age of the latest valid DNS answer",
             Gauge,
-            |set, now| set.age(now).unwrap_or_default().as_secs(),
+            |one| one.age.unwrap_or_default().as_secs(),
         ),
         (
             "dns_stale",
             "1: the latest DNS query failed",
             Gauge,
-            |set, _| u64::from(set.failure().is_some()),
+            |one| u64::from(one.failure.is_some()),
         ),
         (
             "dns_changes",
             "Changes of the known addresses",
             Counter,
-            |set, _| set.changes(),
+            |one| one.changes,
         ),
     ];
     for (name, help, kind, pick) in endpoints {
-        let rows: Vec<(Labels<'_>, u64)> = sets
+        let rows: Vec<(Labels<'_>, u64)> = states
             .iter()
-            .zip(&names)
-            .map(|(set, name)| ([("endpoint", name.as_str())], pick(set, now)))
+            .map(|(label, one)| ([("endpoint", label.as_str())], pick(one)))
             .collect();
         family(to, (name, help, kind), &rows)?;
     }

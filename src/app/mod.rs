@@ -6,6 +6,7 @@
 //! within `drain_timeout`, the remaining connections are closed, the access log is flushed.
 
 pub mod change;
+mod endpoints;
 mod error;
 mod gauges;
 mod running;
@@ -86,11 +87,7 @@ pub fn build_on(
         .map_err(StartError::System)?;
     let state = Arc::new(State {
         health: Arc::new(Health::default()),
-        registry: Arc::new(Registry::new(
-            engine,
-            config.dns.clone(),
-            Arc::clone(&provider),
-        )),
+        registry: Arc::new(Registry::new(engine, &config.dns, Arc::clone(&provider))),
         probing: Probing {
             interval: config.server.probe,
             // The config has checked the path.
@@ -190,6 +187,17 @@ impl App {
     }
 }
 
+/// Returns the first troubles as one text, and the number of the others.
+fn summary(troubles: &[String]) -> String {
+    const SHOWN: usize = 10;
+    let (shown, rest) = troubles.split_at(troubles.len().min(SHOWN));
+    let mut text = shown.join("; ");
+    if !rest.is_empty() {
+        text.push_str(&format!("; and {} more", rest.len()));
+    }
+    text
+}
+
 /// Starts the control thread, which resolves names and probes the endpoints.
 fn start_control(
     dns: dns::Runner,
@@ -200,7 +208,8 @@ fn start_control(
     let state = Arc::clone(state);
     let control = async move {
         let report = |found: Reachability| {
-            let text = found.troubles.join("; ");
+            let has_changed = state.health.is_fit() != found.is_fit;
+            let text = has_changed.then(|| summary(&found.troubles));
             if state.health.set_fit(found.is_fit, found.troubles) {
                 if found.is_fit {
                     tracing::info!("ready: an endpoint can be reached");

@@ -171,26 +171,24 @@ impl State {
             })
             .collect();
         let endpoints: Vec<_> = self
-            .registry
-            .address_sets()
+            .endpoints()
             .iter()
-            .map(|set| {
-                let snapshot = set.snapshot();
-                let addresses: Vec<_> = snapshot
-                    .addresses()
+            .map(|(label, one)| {
+                let addresses: Vec<_> = one
+                    .addresses
                     .iter()
-                    .map(|address| {
+                    .map(|(address, is_ejected)| {
                         serde_json::json!({
-                            "address": address.socket.to_string(),
-                            "ejected": address.is_ejected(),
+                            "address": address.to_string(),
+                            "ejected": is_ejected,
                         })
                     })
                     .collect();
                 serde_json::json!({
-                    "endpoint": &*set.name,
+                    "endpoint": label,
                     "addresses": addresses,
-                    "age_seconds": set.age(now).map(|age| age.as_secs()),
-                    "failure": set.failure().map(|failure| failure.to_string()),
+                    "age_seconds": one.age.map(|age| age.as_secs()),
+                    "failure": one.failure.map(|failure| failure.to_string()),
                 })
             })
             .collect();

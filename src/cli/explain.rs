@@ -88,7 +88,7 @@ pub fn explain_request(
     let router = dns::engine(&config.dns)
         .map_err(|error| error.to_string())
         .and_then(|(engine, _)| {
-            let registry = Registry::new(engine, config.dns.clone(), Arc::new(tls::provider()));
+            let registry = Registry::new(engine, &config.dns, Arc::new(tls::provider()));
             build::router(&config, &Arc::new(registry)).map_err(|error| error.to_string())
         });
     let router = match router {

@@ -6,7 +6,7 @@ use std::path::Path;
 use crate::app;
 use crate::cli::environment::env;
 use crate::cli::exit_code::{BAD_CONFIG, FAILED, NOT_NOW};
-use crate::config::{self, Sink};
+use crate::config::{self, Loaded, Sink};
 use crate::supervise::{self, Signals, Supervisor};
 use crate::telemetry;
 use crate::telemetry::sink::SharedSink;
@@ -26,7 +26,7 @@ pub fn run(path: &Path) -> u8 {
             return BAD_CONFIG;
         }
     };
-    let config = loaded.config;
+    let Loaded { config, warnings } = loaded;
     let sinks = open(&config.log.error_file, SharedSink::stderr())
         .and_then(|events| Ok((events, open(&config.log.access_file, SharedSink::stdout())?)));
     let (events, access) = match sinks {
@@ -38,9 +38,11 @@ pub fn run(path: &Path) -> u8 {
     };
     let _last_events = telemetry::init(config.log.level, events.clone());
     telemetry::faults::watch();
-    for warning in loaded.warnings.iter() {
-        tracing::warn!("{}", loaded.warnings.line(warning));
+    for warning in warnings.iter() {
+        tracing::warn!("{}", warnings.line(warning));
     }
+    // They hold the whole text of the file.
+    drop(warnings);
     tracing::info!(
         version = env!("CARGO_PKG_VERSION"),
         config = %path.display(),

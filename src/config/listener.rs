@@ -2,6 +2,7 @@
 //!
 //! Nothing is bound here. Whether two listeners have the same address is checked with the whole config.
 
+use std::borrow::Cow;
 use std::fmt;
 use std::net::SocketAddr;
 use std::path::PathBuf;
@@ -12,6 +13,7 @@ use serde::{Serialize, Serializer};
 
 use crate::config::reader::Reader;
 use crate::config::value::{parse_range, serialize_duration, serialize_size};
+use crate::oss::spelling;
 
 /// The address of a listener.
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
@@ -75,7 +77,7 @@ pub struct Listener {
     /// trusted. Default: none. Peers on a Unix socket are always trusted.
     pub trusted_proxies: Vec<IpNet>,
     /// A path that the listener answers before it looks for a route: 200 while this node is ready, else
-    /// 503. Default `None`: no such path.
+    /// 503. Percent-encoded, in any spelling. Default `None`: no such path.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub health_path: Option<String>,
     /// Deadlines towards clients.
@@ -115,6 +117,12 @@ pub struct Limits {
 }
 
 impl Listener {
+    /// Returns [`Listener::health_path`] as OSS would read it. Paths of requests are compared with this.
+    #[must_use]
+    pub fn decoded_health_path(&self) -> Option<Cow<'_, [u8]>> {
+        self.health_path.as_deref().map(spelling::decode)
+    }
+
     pub(crate) fn read(reader: &Reader<'_>) -> Option<Self> {
         let second = Duration::from_secs(1);
         let timeouts = reader.table("timeouts");

@@ -11,6 +11,7 @@ pub mod endpoint;
 mod fallback;
 mod getters;
 mod interpolate;
+mod lines;
 pub mod listener;
 mod located;
 pub mod origin;
@@ -133,7 +134,7 @@ pub fn load_admin(path: &Path, env: Env<'_>) -> Result<Option<Admin>, Problems> 
     let source = Source::new(&name, text);
     let (document, errors) = DeTable::parse_recoverable(text);
     let base = path.parent().unwrap_or(Path::new("."));
-    let session = Session::new(text, env, base, 0);
+    let session = Session::new(&source, env, base, 0);
     let root = Reader::new(
         &session,
         document.get_ref(),
@@ -179,7 +180,7 @@ pub fn from_str_at(
     }
     let now = now.duration_since(UNIX_EPOCH).unwrap_or_default();
     let now = i64::try_from(now.as_secs()).unwrap_or(i64::MAX);
-    let session = Session::new(text, env, base, now);
+    let session = Session::new(&source, env, base, now);
     let root = Reader::new(
         &session,
         document.get_ref(),

@@ -17,8 +17,10 @@ use crate::config::fallback::{self, OriginSettings};
 use crate::config::pattern::{BucketPattern, host_name};
 use crate::config::pem::read_chain;
 use crate::config::reader::Reader;
+use crate::config::session::TrustedCas;
 use crate::config::value::{Invalid, check_encoded, serialize_duration};
 use crate::oss::addressing::is_bucket_name;
+use crate::oss::spelling;
 
 /// The buckets that a route serves.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -188,7 +190,7 @@ impl Origin {
             host,
             addressing,
             tls,
-            ca: ca.map(Into::into),
+            ca,
             ca_file,
             server_name,
             prefix,
@@ -235,7 +237,7 @@ fn read_prefix(reader: &Reader<'_>) -> String {
     let Some(text) = reader.text("prefix") else {
         return String::new();
     };
-    if text.value.starts_with('/') {
+    if spelling::strip_prefix(&text.value, b"/").is_some() {
         let hint = "an OSS key never begins with `/`".to_owned();
         reader.error_at("prefix", &text, "must not begin with `/`", Some(hint));
     } else if let Err(reason) = check_encoded(&text.value) {
@@ -291,7 +293,7 @@ fn choose_addressing(
 }
 
 /// The CAs to trust, and the file they were read from.
-type Trust = (PathBuf, Vec<CertificateDer<'static>>);
+type Trust = (PathBuf, TrustedCas);
 
 fn read_tls(reader: &Reader<'_>, tls: bool) -> (Option<Trust>, Option<String>) {
     for key in ["ca", "server_name"] {
@@ -300,8 +302,10 @@ fn read_tls(reader: &Reader<'_>, tls: bool) -> (Option<Trust>, Option<String>) {
         }
     }
     let ca = reader.text("ca").and_then(|text| {
-        let list = read_chain(reader, "ca", &text)?;
-        Some((reader.base().join(text.value), list))
+        let path = reader.base().join(&text.value);
+        let read = || read_chain(reader, "ca", &text);
+        let list = reader.session().trusted(&path, read)?;
+        Some((path, list))
     });
     let server_name = reader.text("server_name").and_then(|text| {
         let name = host_name(&text.value);

@@ -12,6 +12,8 @@ use std::sync::Arc;
 use annotate_snippets::renderer::DecorStyle;
 use annotate_snippets::{AnnotationKind, Level, Renderer, Snippet};
 
+use crate::config::lines::Lines;
+
 /// The text of a config file and its name for messages.
 #[derive(Clone, Debug)]
 pub struct Source {
@@ -19,6 +21,7 @@ pub struct Source {
     pub name: Arc<str>,
     /// The whole text.
     pub text: Arc<str>,
+    lines: Arc<Lines>,
 }
 
 impl Source {
@@ -28,19 +31,21 @@ impl Source {
         Self {
             name: name.into(),
             text: text.into(),
+            lines: Arc::new(Lines::new(text)),
         }
+    }
+
+    /// Returns where the lines of the text are.
+    pub(crate) fn lines(&self) -> Arc<Lines> {
+        Arc::clone(&self.lines)
     }
 
     /// Returns line and column of a byte offset, both from 1.
     #[must_use]
     pub fn place(&self, offset: usize) -> (usize, usize) {
-        let before = self.text.get(..offset).unwrap_or(&self.text);
-        let line = before.bytes().filter(|byte| *byte == b'\n').count() + 1;
-        let column = before
-            .rsplit('\n')
-            .next()
-            .map_or(0, |last| last.chars().count())
-            + 1;
+        let line = self.lines.line(offset);
+        let before = self.text.get(self.lines.start(line)..offset);
+        let column = before.map_or(0, |before| before.chars().count()) + 1;
         (line, column)
     }
 }
@@ -161,15 +166,20 @@ impl Problems {
     /// Returns every problem with its source line, a caret under the place, and its hint.
     #[must_use]
     pub fn render(&self) -> String {
-        let shown = masked(&self.source.text);
+        let source = &self.source;
         let renderer = Renderer::plain().decor_style(DecorStyle::Ascii);
         let mut text = String::new();
         for problem in &self.list {
             text.push_str(&self.line(problem));
             text.push('\n');
             if let Some(span) = &problem.span {
-                let snippet = Snippet::source(shown.as_str())
-                    .annotation(AnnotationKind::Primary.span(span.clone()));
+                // The renderer goes through all the text it is given, so it gets the lines it shows.
+                let around = source.lines.around(span);
+                let shown = masked(source.text.get(around.clone()).unwrap_or_default());
+                let place = span.start - around.start..span.end - around.start;
+                let snippet = Snippet::source(shown)
+                    .line_start(source.lines.line(span.start))
+                    .annotation(AnnotationKind::Primary.span(place));
                 let level = match problem.severity {
                     Severity::Error => Level::ERROR,
                     Severity::Warning => Level::WARNING,

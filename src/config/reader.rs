@@ -72,8 +72,7 @@ impl<'s> Reader<'s> {
 
     /// Returns the line in which `span` begins, from 1.
     pub(crate) fn line(&self, span: &Range<usize>) -> usize {
-        let before = self.session.text.get(..span.start).unwrap_or_default();
-        before.bytes().filter(|byte| *byte == b'\n').count() + 1
+        self.session.lines.line(span.start)
     }
 
     /// Returns the line in which the table begins, from 1.

@@ -2,6 +2,7 @@
 //!
 //! Each combination of host and path belongs to one route, so the order of routes has no effect.
 
+use std::borrow::Cow;
 use std::collections::HashMap;
 use std::sync::Arc;
 
@@ -13,6 +14,7 @@ use crate::config::pattern::HostPattern;
 use crate::config::policy::{Policies, Preset};
 use crate::config::reader::{Reader, Text};
 use crate::config::value::{Invalid, check_encoded};
+use crate::oss::spelling;
 
 /// What happens to a request that lists the buckets: it names none, and its host is the bare suffix of a
 /// wildcard host, or it is path style.
@@ -41,8 +43,8 @@ pub struct Route {
     /// by IP address.
     #[serde(skip_serializing_if = "Vec::is_empty")]
     pub hosts: Vec<HostPattern>,
-    /// The path prefix that the route serves, in whole segments; percent-encoded. Begins with `/`. Default
-    /// `/`.
+    /// The path prefix that the route serves, in whole segments; percent-encoded, in any spelling. Begins
+    /// with `/`. Default `/`.
     pub path: String,
     /// The methods that the route serves. Default empty: all methods.
     #[serde(
@@ -79,6 +81,14 @@ impl ListBuckets {
             reader.error("list_buckets", message, Some(hint));
         }
         read
+    }
+}
+
+impl Route {
+    /// Returns [`Route::path`] as OSS reads it. Paths of requests are compared with this.
+    #[must_use]
+    pub fn decoded_path(&self) -> Cow<'_, [u8]> {
+        spelling::decode(&self.path)
     }
 }
 
@@ -205,12 +215,20 @@ pub(crate) fn finish(mut candidates: Vec<RouteCandidate<'_>>) -> Vec<Route> {
 }
 
 fn check_hosts(candidates: &[RouteCandidate<'_>]) {
-    let mut seen: HashMap<(Option<&HostPattern>, &str), usize> = HashMap::new();
+    let mut seen: HashMap<(Option<&HostPattern>, Cow<'_, [u8]>), usize> = HashMap::new();
     for (index, candidate) in candidates.iter().enumerate() {
-        let path = candidate.route.path.trim_end_matches('/');
+        // Two spellings of one path are one path, and so are a path with a slash at its end and without.
+        let mut path = candidate.route.decoded_path();
+        while let Some(shorter) = path.strip_suffix(b"/") {
+            let length = shorter.len();
+            match &mut path {
+                Cow::Borrowed(path) => *path = path.get(..length).unwrap_or_default(),
+                Cow::Owned(path) => path.truncate(length),
+            }
+        }
         // A route whose hosts are all wrong has an empty list here, but does not serve every host.
         if !candidate.reader.has("hosts")
-            && let Some(other) = seen.insert((None, path), index)
+            && let Some(other) = seen.insert((None, path.clone()), index)
         {
             let message = format!(
                 "serves every host with path `{}`, as `route[{other}]` does",
@@ -220,7 +238,7 @@ fn check_hosts(candidates: &[RouteCandidate<'_>]) {
             candidate.reader.error("", message, Some(hint));
         }
         for (host, written) in candidate.route.hosts.iter().zip(&candidate.hosts) {
-            match seen.insert((Some(host), path), index) {
+            match seen.insert((Some(host), path.clone()), index) {
                 None => {}
                 Some(other) if other == index => {
                     candidate

@@ -1,32 +1,58 @@
-//! The state that all readers of one file share: its text, its surroundings, the problems so far.
+//! The state that all readers of one file share: its lines, its surroundings, the problems so far.
 
 use std::cell::RefCell;
-use std::path::Path;
+use std::collections::HashMap;
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+
+use rustls::pki_types::CertificateDer;
 
 use crate::config::interpolate::Env;
-use crate::config::problem::Problem;
+use crate::config::lines::Lines;
+use crate::config::problem::{Problem, Source};
+
+/// The CAs of one file.
+pub(crate) type TrustedCas = Arc<[CertificateDer<'static>]>;
 
 /// The state of reading one file.
 pub(crate) struct Session<'a> {
-    pub(crate) text: &'a str,
+    pub(crate) lines: Arc<Lines>,
     pub(crate) env: Env<'a>,
     /// The directory that relative paths are relative to.
     pub(crate) base: &'a Path,
     /// The current time, in seconds since 1970.
     pub(crate) now: i64,
     pub(crate) problems: RefCell<Vec<Problem>>,
+    /// The CAs of each file that a `ca` names. Usually all routes name the same file.
+    trusted: RefCell<HashMap<PathBuf, TrustedCas>>,
 }
 
 impl<'a> Session<'a> {
     /// Creates a session without problems.
-    pub(crate) fn new(text: &'a str, env: Env<'a>, base: &'a Path, now: i64) -> Self {
+    pub(crate) fn new(source: &Source, env: Env<'a>, base: &'a Path, now: i64) -> Self {
         Self {
-            text,
+            lines: source.lines(),
             env,
             base,
             now,
             problems: RefCell::default(),
+            trusted: RefCell::default(),
         }
+    }
+
+    /// Returns the CAs of the file at `path`, which `read` reads the first time; `None` when it cannot.
+    pub(crate) fn trusted(
+        &self,
+        path: &Path,
+        read: impl FnOnce() -> Option<Vec<CertificateDer<'static>>>,
+    ) -> Option<TrustedCas> {
+        let known = self.trusted.borrow().get(path).map(Arc::clone);
+        known.or_else(|| {
+            let read: TrustedCas = read()?.into();
+            let mut trusted = self.trusted.borrow_mut();
+            trusted.insert(path.to_owned(), Arc::clone(&read));
+            Some(read)
+        })
     }
 
     /// Returns the problems, in the order they were found.

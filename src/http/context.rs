@@ -11,11 +11,11 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
 use http::{Method, StatusCode, Version};
-use ipnet::IpNet;
 use tokio::time::Instant;
 
 use crate::http::authority::Authority;
 use crate::http::message::ParsedAuthority;
+use crate::net::ranges::IpRanges;
 
 pub use text::{LineText, RequestId, ShortText};
 
@@ -39,12 +39,12 @@ pub struct ConnectionInfo {
     /// Whether the peer is a trusted proxy, whose `X-Forwarded-For` and `X-Forwarded-Proto` count.
     pub is_trusted: bool,
     /// Proxies further back whose `X-Forwarded-For` entries are also believed.
-    pub trusted_proxies: Arc<[IpNet]>,
+    pub trusted_proxies: Arc<IpRanges>,
     /// The maximum number of header fields of a request. The router enforces it; for HTTP/1.1, hyper
     /// does so first.
     pub max_headers: usize,
-    /// The path of the listener's health check; `None` when it has none.
-    pub health_path: Option<Arc<str>>,
+    /// The path of the listener's health check, decoded; `None` when it has none.
+    pub health_path: Option<Arc<[u8]>>,
     /// Whether the connection is over the listener's limit. Its requests are answered 503.
     pub is_turned_away: bool,
 }

@@ -8,22 +8,16 @@ use std::net::{IpAddr, SocketAddr};
 
 use http::HeaderMap;
 use http::header::{HeaderName, HeaderValue};
-use ipnet::IpNet;
+
+use crate::net::ranges::IpRanges;
 
 const FOR: HeaderName = HeaderName::from_static("x-forwarded-for");
 const PROTO: HeaderName = HeaderName::from_static("x-forwarded-proto");
 
-/// Whether `address` is in one of `ranges`; an IPv4 address written as IPv6 is an IPv4 address.
-#[must_use]
-pub fn is_in(ranges: &[IpNet], address: IpAddr) -> bool {
-    let address = address.to_canonical();
-    ranges.iter().any(|range| range.contains(&address))
-}
-
 /// Returns the client address from the fields of a trusted proxy; `None` when they have no usable
 /// entry. An entry that is no address ends the search; the entry right of it then counts as the client.
 #[must_use]
-pub fn client(headers: &HeaderMap, trusted: &[IpNet]) -> Option<IpAddr> {
+pub fn client(headers: &HeaderMap, trusted: &IpRanges) -> Option<IpAddr> {
     let mut client = None;
     // Several lines are one list (RFC 9110 section 5.3).
     let lines = headers.get_all(FOR).iter().rev();
@@ -32,7 +26,7 @@ pub fn client(headers: &HeaderMap, trusted: &[IpNet]) -> Option<IpAddr> {
             return client;
         };
         client = Some(address);
-        if !is_in(trusted, address) {
+        if !trusted.contains(address) {
             return client;
         }
     }
@@ -78,10 +72,8 @@ mod tests {
 
     #[test]
     fn the_client_is_the_first_address_from_the_right_that_is_no_trusted_proxy() {
-        let trusted: Vec<IpNet> = ["100.64.0.0/10", "10.0.0.0/8", "2001:db8:1::/48"]
-            .iter()
-            .map(|range| range.parse().unwrap())
-            .collect();
+        let trusted = ["100.64.0.0/10", "10.0.0.0/8", "2001:db8:1::/48"];
+        let trusted = IpRanges::new(&trusted.map(|range| range.parse().unwrap()));
         for (lines, expected) in [
             (&["198.51.100.7"][..], Some("198.51.100.7")),
             (&["6.6.6.6, 198.51.100.7"], Some("198.51.100.7")),

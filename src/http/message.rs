@@ -11,12 +11,12 @@ use std::sync::Arc;
 use http::header;
 use http::uri::PathAndQuery;
 use http::{HeaderValue, Uri, Version};
-use percent_encoding::percent_decode_str;
 
 use crate::http::authority::{self, Authority, AuthoritySpan};
 use crate::http::body::{RequestBody, ResponseBody};
 use crate::http::context::RequestContext;
 use crate::http::framing::Malformed;
+use crate::oss::spelling;
 
 /// A request as the client's connection delivers it.
 pub type Received = http::Request<RequestBody>;
@@ -145,14 +145,14 @@ impl<'r> Target<'r> {
         self.uri.query()
     }
 
-    /// Returns the path as OSS reads it, with its leading `/`. OSS decodes percent escapes exactly
-    /// once and changes nothing else: `%25` becomes a percent sign that is not decoded again, a
-    /// malformed escape stays as it is, and so do `+`, dot segments and empty segments.
+    /// Returns the path as OSS reads it, with its leading `/`; see [`spelling`].
     ///
     /// Keys are bytes; they need not be UTF-8. The result is borrowed when there is nothing to decode.
+    /// The router calls this once for each request. A policy that needs only a part of the path compares
+    /// the part in its spelling.
     #[must_use]
     pub fn key(&self) -> Cow<'r, [u8]> {
-        percent_decode_str(self.path()).into()
+        spelling::decode(self.path())
     }
 
     /// Returns the text that names the host, as received and unchecked: the authority of the request

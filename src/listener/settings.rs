@@ -9,9 +9,9 @@ use tokio::time::Instant;
 use tokio_rustls::TlsAcceptor;
 
 use crate::config::{Limits, Listener, ProxyProtocol, Timeouts};
-use crate::http::forwarded;
 use crate::listener::deadline::Deadlines;
 use crate::listener::places::{Admission, Counters, PlacePool};
+use crate::net::ranges::IpRanges;
 
 /// The maximum time for the head of a request on a connection over the limit: other clients wait for
 /// the place of that connection.
@@ -28,8 +28,8 @@ pub(super) struct ListenerSettings {
     /// Absent on a listener without TLS.
     pub(super) tls: Option<TlsAcceptor>,
     pub(super) proxy_protocol: ProxyProtocol,
-    pub(super) trusted: Arc<[ipnet::IpNet]>,
-    pub(super) health_path: Option<Arc<str>>,
+    pub(super) trusted: Arc<IpRanges>,
+    pub(super) health_path: Option<Arc<[u8]>>,
     /// The same object before and after a reload.
     pub(super) places: Arc<PlacePool>,
     /// The same object before and after a reload.
@@ -60,8 +60,8 @@ impl ListenerSettings {
             has_http2: config.http2,
             tls,
             proxy_protocol: config.proxy_protocol,
-            trusted: config.trusted_proxies.clone().into(),
-            health_path: config.health_path.as_deref().map(Into::into),
+            trusted: Arc::new(IpRanges::new(&config.trusted_proxies)),
+            health_path: config.decoded_health_path().as_deref().map(Into::into),
             places,
             counters,
         }
@@ -69,7 +69,7 @@ impl ListenerSettings {
 
     /// Whether `peer` is a trusted proxy, so that the client address it reports is believed.
     pub(super) fn trusts(&self, peer: IpAddr) -> bool {
-        forwarded::is_in(&self.trusted, peer)
+        self.trusted.contains(peer)
     }
 
     /// Returns the time limit for the head of a request.

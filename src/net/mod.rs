@@ -1,8 +1,10 @@
-//! Sockets, streams with or without TLS, and unix socket files, used by both sides of the proxy.
+//! Sockets, streams with or without TLS, unix socket files and ranges of addresses, used by both sides of
+//! the proxy.
 //!
 //! This module is independent of HTTP. The listener uses it for client connections, the origin for upstream
 //! connections.
 
+pub mod ranges;
 pub mod socket;
 pub mod stream;
 pub mod unix;

@@ -32,6 +32,7 @@ pub use crate::origin::exchange::HeadToSend;
 pub use crate::origin::exchange::rewrite::Destination;
 use crate::origin::link::host::Host;
 pub use crate::origin::tiers::signed_host::Scheme;
+use crate::oss::addressing::Layout;
 
 /// A request that got no response from OSS, with the data needed to report the failure to the client.
 #[derive(Debug)]
@@ -76,6 +77,12 @@ impl Origin {
     #[must_use]
     pub fn active_endpoint(&self) -> usize {
         self.exchange.buckets().active_tier()
+    }
+
+    /// Returns where bucket and key are in the requests of the route.
+    #[must_use]
+    pub fn layout(&self) -> &Layout {
+        self.exchange.layout()
     }
 
     /// Returns the destination to which `request` would be sent.

@@ -1,10 +1,15 @@
 //! How a request names a bucket and an object: virtual-host, path and bare-IP style.
 //!
-//! Paths stay the bytes that the client sent. Nothing is decoded, collapsed or re-encoded: `..`, `//` and
-//! `%2F` are ordinary parts of a key, and a signature covers them. A bucket name is only compared with
-//! configured names, so no path can lead to a host that the config does not name.
+//! The parts of a target are found in what OSS reads (see [`spelling`]), and returned as the client spells
+//! them, because a signature covers them. Nothing is collapsed or re-encoded: `..` and `//` are ordinary
+//! parts of a key. A bucket name is only compared with configured names, so no path can lead to a host
+//! that the config does not name.
+
+use std::borrow::Cow;
 
 use memchr::memchr;
+
+use crate::oss::spelling;
 
 /// Whether `name` can be the name of a bucket: 3 to 63 characters of `a-z 0-9 -`, the first and the last
 /// not `-`. Some old buckets have a `_` inside, which is accepted as well.
@@ -18,41 +23,6 @@ pub fn is_bucket_name(name: &str) -> bool {
         && bytes
             .iter()
             .all(|byte| is_end(byte) || matches!(byte, b'-' | b'_'))
-}
-
-/// Splits a path-style target into its first segment, the bucket, and the rest. Returns `None` when there
-/// is no first segment: such a target names the service itself.
-///
-/// `/b/k?x` gives `b` and the piece `/k?x`; `/b/` gives `b` and the piece `/`. `/b` gives `b` and the root
-/// with an empty query; `/b?x` gives `b` and the root with the query `?x`.
-#[must_use]
-pub fn split_path_style(target: &str) -> Option<(&str, PathRest<'_>)> {
-    let inside = target.strip_prefix('/')?;
-    let end = inside.find(['/', '?']).unwrap_or(inside.len());
-    let (bucket, rest) = inside.split_at_checked(end)?;
-    if bucket.is_empty() {
-        return None;
-    }
-    Some((
-        bucket,
-        if rest.starts_with('/') {
-            PathRest::Piece(rest)
-        } else {
-            PathRest::Root { query: rest }
-        },
-    ))
-}
-
-/// The rest of a path-style target, after the bucket.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum PathRest<'a> {
-    /// A piece of the target that begins with `/`, as received.
-    Piece(&'a str),
-    /// The bucket itself, without a slash after it.
-    Root {
-        /// The query as received: empty, or beginning with `?`.
-        query: &'a str,
-    },
 }
 
 /// Returns the label before `.suffix` in `host`, compared without case. `None` unless there is exactly one
@@ -76,150 +46,132 @@ pub fn split_query(text: &str) -> (&str, Option<&str>) {
     }
 }
 
-/// Where the key begins in the requests of a route.
+/// Where the key begins in the requests of a route, and what is put in front of it.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Layout {
-    /// The path prefix that belongs to the route and not to the key. Absent or `/`: none.
-    pub strip: Option<String>,
+    /// The path prefix that belongs to the route and not to the key, as OSS reads it and without a slash
+    /// at its end. Empty: none.
+    pub strip: Box<[u8]>,
     /// Suffixes of the hosts whose first label is the bucket. Absent: the route has one bucket, which the
     /// request does not name.
     pub suffixes: Option<Vec<String>>,
+    /// What the route puts in front of each key, percent-encoded. May be empty.
+    pub prefix: String,
+}
+
+/// What a request is for, as OSS reads it.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Level {
+    /// The service: the request names no bucket.
+    Service,
+    /// A bucket.
+    Bucket,
+    /// An object.
+    Object,
+}
+
+/// Where a request names its bucket.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum NamedBucket<'t> {
+    /// Nowhere: the route has one bucket.
+    OfRoute,
+    /// In the first label of its host, as received.
+    Label(&'t str),
+    /// In the first segment of its path, as received.
+    Segment(&'t str),
+}
+
+impl<'t> NamedBucket<'t> {
+    /// Returns the bucket that the request names: a label in lower case, a segment decoded. `None` when it
+    /// names none. The name is not checked.
+    #[must_use]
+    pub fn name(self) -> Option<Cow<'t, str>> {
+        match self {
+            Self::OfRoute => None,
+            Self::Label(label) if label.bytes().any(|byte| byte.is_ascii_uppercase()) => {
+                Some(Cow::Owned(label.to_ascii_lowercase()))
+            }
+            Self::Label(label) => Some(Cow::Borrowed(label)),
+            Self::Segment(segment) => Some(match spelling::decode(segment) {
+                Cow::Borrowed(_) => Cow::Borrowed(segment),
+                // Bytes that are no text are no name of a bucket, and neither is the spelling.
+                Cow::Owned(name) => {
+                    String::from_utf8(name).map_or(Cow::Borrowed(segment), Cow::Owned)
+                }
+            }),
+        }
+    }
+}
+
+/// A target in its parts. Joined in this order, `front`, `key` and `query` are the target.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Parts<'t> {
+    /// The text before the key: the path of the route and the bucket, where the target has them. Ends in
+    /// a slash, written as `/` or `%2F`, unless the target ends before it.
+    pub front: &'t str,
+    /// The key as received, without a slash in front, and without the prefix of the route.
+    pub key: &'t str,
+    /// The query as received: empty, or beginning with `?`.
+    pub query: &'t str,
+    /// The bucket.
+    pub bucket: NamedBucket<'t>,
 }
 
 impl Layout {
-    /// Returns the key and the query after it, as received and without the leading `/`. For the bucket
-    /// itself the result is empty or begins with `?`. `None` means that the request names no bucket and is
-    /// for the service itself. `host` (without port) is called only where the host can name the bucket.
+    /// Splits the path and query `target` into its parts. `None` means that the request names no bucket
+    /// and is for the service itself. `host` (without port) is called only where the host can name the
+    /// bucket.
     #[must_use]
-    pub fn key<'t, 'h>(&self, host: impl FnOnce() -> &'h str, target: &'t str) -> Option<&'t str> {
-        let target = match &self.strip {
-            None => target,
-            Some(path) => target
-                .strip_prefix(path.strip_suffix('/').unwrap_or(path))
-                .unwrap_or(target),
+    pub fn split<'t>(&self, host: impl FnOnce() -> &'t str, target: &'t str) -> Option<Parts<'t>> {
+        let (path, _) = split_query(target);
+        let query = target.get(path.len()..).unwrap_or_default();
+        let stripped = if self.strip.is_empty() {
+            path
+        } else {
+            spelling::strip_prefix(path, &self.strip).unwrap_or(path)
         };
-        let is_in_path = self.suffixes.as_ref().is_some_and(|all| {
-            let host = if all.is_empty() { "" } else { host() };
-            !all.iter().any(|one| label_before(host, one).is_some())
-        });
-        if !is_in_path {
-            return Some(target.strip_prefix('/').unwrap_or(target));
-        }
-        match split_path_style(target)?.1 {
-            PathRest::Piece(rest) => rest.strip_prefix('/'),
-            PathRest::Root { query } => Some(query),
+        let mut key = match stripped.strip_prefix('/') {
+            Some(key) => key,
+            None => spelling::strip_prefix(stripped, b"/").unwrap_or(stripped),
+        };
+        let bucket = match &self.suffixes {
+            None => NamedBucket::OfRoute,
+            Some(suffixes) => {
+                let host = if suffixes.is_empty() { "" } else { host() };
+                let label = suffixes
+                    .iter()
+                    .find_map(|suffix| label_before(host, suffix));
+                if let Some(label) = label {
+                    NamedBucket::Label(label)
+                } else {
+                    let (segment, after) = spelling::split_segment(key);
+                    if segment.is_empty() {
+                        return None;
+                    }
+                    key = after.unwrap_or_default();
+                    NamedBucket::Segment(segment)
+                }
+            }
+        };
+        Some(Parts {
+            front: path.get(..path.len() - key.len()).unwrap_or_default(),
+            key,
+            query,
+            bucket,
+        })
+    }
+
+    /// Returns what a request with these parts is for. A prefix makes every key one of an object: OSS
+    /// reads `/` as the object `site/` where the prefix is `site/`.
+    #[must_use]
+    pub fn level(&self, parts: Option<&Parts<'_>>) -> Level {
+        match parts {
+            None => Level::Service,
+            Some(parts) if parts.key.is_empty() && self.prefix.is_empty() => Level::Bucket,
+            Some(_) => Level::Object,
         }
     }
 }
 
 #[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn a_query_begins_after_the_first_question_mark() {
-        for (text, expected) in [
-            ("/k?a?b", ("/k", Some("a?b"))),
-            ("/k?", ("/k", Some(""))),
-            ("?acl", ("", Some("acl"))),
-            ("/k", ("/k", None)),
-            ("", ("", None)),
-        ] {
-            assert_eq!(split_query(text), expected, "{text}");
-        }
-    }
-
-    #[test]
-    fn the_key_begins_after_the_name_of_the_bucket() {
-        let one = Layout::default();
-        let many = Layout {
-            strip: Some("/oss/".into()),
-            suffixes: Some(vec!["gate.cn".into()]),
-        };
-        for (layout, host, target, key) in [
-            (&one, "a.cn", "/k/l?x", Some("k/l?x")),
-            (&one, "a.cn", "/", Some("")),
-            (&one, "a.cn", "/?acl", Some("?acl")),
-            (&one, "a.cn", "//k", Some("/k")),
-            (&many, "1.2.3.4", "/oss/abc/k?x", Some("k?x")),
-            (&many, "1.2.3.4", "/oss/abc", Some("")),
-            (&many, "1.2.3.4", "/oss/abc?acl", Some("?acl")),
-            (&many, "1.2.3.4", "/oss/", None),
-            (&many, "abc.gate.cn", "/oss/k", Some("k")),
-            (&many, "abc.gate.cn", "/oss/", Some("")),
-        ] {
-            assert_eq!(layout.key(|| host, target), key, "{host}{target}");
-        }
-    }
-
-    #[test]
-    fn bucket_names_have_their_characters_and_length() {
-        for name in [
-            "abc",
-            "examplebucket",
-            "a-b-c",
-            "old_one",
-            "0a0",
-            &"a".repeat(63),
-            "oss-cn-hangzhou",
-        ] {
-            assert!(is_bucket_name(name), "{name}");
-        }
-        for name in [
-            "",
-            "ab",
-            "-ab",
-            "ab-",
-            "Abc",
-            "a.b",
-            "a/b",
-            "a@b",
-            "a:b",
-            "a%b",
-            "..",
-            &"a".repeat(64),
-            "a b",
-        ] {
-            assert!(!is_bucket_name(name), "{name}");
-        }
-    }
-
-    #[test]
-    fn path_style_targets_are_split_without_decoding() {
-        use PathRest::{Piece, Root};
-        for (target, expected) in [
-            ("/b/k?x", Some(("b", Piece("/k?x")))),
-            ("/b/", Some(("b", Piece("/")))),
-            ("/b", Some(("b", Root { query: "" }))),
-            ("/b?x=/y", Some(("b", Root { query: "?x=/y" }))),
-            ("/b//k/../l", Some(("b", Piece("//k/../l")))),
-            ("/b%2Fk", Some(("b%2Fk", Root { query: "" }))),
-            ("/", None),
-            ("/?x", None),
-            ("//b/k", None),
-        ] {
-            assert_eq!(split_path_style(target), expected, "{target}");
-        }
-    }
-
-    #[test]
-    fn exactly_one_label_stands_before_a_suffix() {
-        assert_eq!(
-            label_before("b.oss.example.com", "oss.example.com"),
-            Some("b")
-        );
-        assert_eq!(
-            label_before("B.OSS.example.com", "oss.example.com"),
-            Some("B")
-        );
-        for host in [
-            "oss.example.com",
-            "a.b.oss.example.com",
-            ".oss.example.com",
-            "boss.example.com",
-            "example.com",
-        ] {
-            assert_eq!(label_before(host, "oss.example.com"), None, "{host}");
-        }
-    }
-}
+mod tests;

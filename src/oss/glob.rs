@@ -4,21 +4,14 @@
 //! a key is found is its pattern compared in full, so the cost does not grow with the list. A full
 //! comparison runs the pattern as a set of states; its cost is linear in the text, whatever the pattern.
 
+mod keys;
 mod states;
 
 use std::fmt;
 use std::ops::Range;
 
-use aho_corasick::automaton::{Automaton, StateID};
-use aho_corasick::dfa::DFA;
-use aho_corasick::nfa::contiguous::NFA;
-use aho_corasick::{Anchored, MatchKind, StartKind};
-
+use self::keys::Keys;
 use self::states::States;
-
-/// The maximum total length of the keys, in bytes, for which the automaton is a DFA. A DFA is the fastest
-/// and largest form: it has at most 256 bytes for each byte of a key, so at most 1 MiB here.
-const SMALL: usize = 4096;
 
 /// A list of patterns, compiled.
 ///
@@ -27,9 +20,9 @@ const SMALL: usize = 4096;
 pub struct GlobList {
     patterns: Vec<Pattern>,
     /// Finds the keys; absent when no pattern has one.
-    automaton: Option<KeyAutomaton>,
-    /// For each key in the automaton, the index of its pattern.
-    keyed: Vec<usize>,
+    automaton: Option<Keys>,
+    /// For each key in the automaton, its length and the index of its pattern.
+    keyed: Vec<(usize, usize)>,
     /// Indexes of the patterns without a literal piece.
     unkeyed: Vec<usize>,
     /// Index of a pattern that matches everything.
@@ -42,12 +35,6 @@ impl fmt::Debug for GlobList {
             .field("patterns", &self.patterns.len())
             .finish_non_exhaustive()
     }
-}
-
-/// Finds the keys of the patterns in a text.
-enum KeyAutomaton {
-    Few(DFA),
-    Many(NFA),
 }
 
 enum Pattern {
@@ -87,7 +74,7 @@ impl GlobList {
             match key {
                 Some(key) => {
                     keys.push(key);
-                    list.keyed.push(index);
+                    list.keyed.push((key.len(), index));
                 }
                 None if is_everything => list.everything = list.everything.or(Some(index)),
                 None => list.unkeyed.push(index),
@@ -101,27 +88,7 @@ impl GlobList {
             });
         }
         if !keys.is_empty() {
-            let size: usize = keys.iter().map(|key: &&str| key.len()).sum();
-            let automaton = if size <= SMALL {
-                DFA::builder()
-                    .ascii_case_insensitive(true)
-                    .match_kind(MatchKind::Standard)
-                    .start_kind(StartKind::Unanchored)
-                    .prefilter(false)
-                    .build(keys)
-                    .map(KeyAutomaton::Few)
-            } else {
-                NFA::builder()
-                    .ascii_case_insensitive(true)
-                    .match_kind(MatchKind::Standard)
-                    .prefilter(false)
-                    // 10,000 keys with nothing in common take 15 MiB.
-                    .dense_depth(6)
-                    .build(keys)
-                    .map(KeyAutomaton::Many)
-            };
-            let automaton = automaton.map_err(|_| TooLarge)?;
-            list.automaton = Some(automaton);
+            list.automaton = Some(Keys::new(&keys).map_err(|_| TooLarge)?);
         }
         Ok(list)
     }
@@ -139,11 +106,17 @@ impl GlobList {
         if self.everything.is_some() {
             return self.everything;
         }
-        let found = match &self.automaton {
-            Some(KeyAutomaton::Few(keys)) => self.scan(keys, text, &may_end),
-            Some(KeyAutomaton::Many(keys)) => self.scan(keys, text, &may_end),
-            None => None,
-        };
+        // Patterns whose full comparison failed, so that a key that occurs often causes only one. The list
+        // allocates only after the first failure.
+        let mut failed: Vec<usize> = Vec::new();
+        let found = self.automaton.as_ref().and_then(|keys| {
+            let key = keys.find(text, |key, end| {
+                self.keyed.get(key).is_some_and(|(length, index)| {
+                    self.is_match(*index, text, end - length..end, &mut failed, &may_end)
+                })
+            })?;
+            Some(self.keyed.get(key)?.1)
+        });
         if found.is_some() {
             return found;
         }
@@ -154,34 +127,6 @@ impl GlobList {
                 Some(Pattern::States(pattern)) => pattern.matches(text, |end| may_end(*index, end)),
                 Some(Pattern::Literal | Pattern::Tail(_)) | None => false,
             })
-    }
-
-    /// Returns the first pattern with a key that matches. The search loop is written out here, because the
-    /// one of the `aho-corasick` crate costs twice as much per byte.
-    fn scan(
-        &self,
-        keys: &impl Automaton,
-        text: &[u8],
-        may_end: impl Fn(usize, usize) -> bool,
-    ) -> Option<usize> {
-        // Patterns whose full comparison failed, so that a key that occurs often causes only one. The list
-        // allocates only after the first failure.
-        let mut failed: Vec<usize> = Vec::new();
-        let mut state = keys.start_state(Anchored::No).ok()?;
-        let mut end = 0;
-        while let Some((next, at)) = next_match(keys, text.get(end..)?, state) {
-            state = at;
-            end += next;
-            for nth in 0..keys.match_len(state) {
-                let key = keys.match_pattern(state, nth);
-                let found = (end - keys.pattern_len(key))..end;
-                let index = self.keyed.get(key.as_usize()).copied()?;
-                if self.is_match(index, text, found, &mut failed, &may_end) {
-                    return Some(index);
-                }
-            }
-        }
-        None
     }
 
     /// Whether a pattern matches whose key was found at `found`.
@@ -213,21 +158,6 @@ impl GlobList {
             None => false,
         }
     }
-}
-
-/// Returns where the next key ends in `text`, and the automaton's state there. Not inlined, so that the
-/// loop keeps its variables in registers.
-#[inline(never)]
-fn next_match(keys: &impl Automaton, text: &[u8], from: StateID) -> Option<(usize, StateID)> {
-    let mut state = from;
-    for (place, byte) in text.iter().enumerate() {
-        state = keys.next_state(Anchored::No, state, *byte);
-        // One comparison for most bytes: nearly all special states that occur are match states.
-        if keys.is_special(state) && keys.is_match(state) {
-            return Some((place + 1, state));
-        }
-    }
-    None
 }
 
 #[cfg(test)]

@@ -16,7 +16,7 @@ use self::names::{
     LISTING, READ_BY_WRITERS, READING, WRITING, is_common, is_of_signature, is_plain, is_qualifier,
 };
 pub use self::operation::{InvalidOperation, Operation};
-use crate::oss::addressing::split_query;
+use crate::oss::addressing::Level;
 use crate::oss::subresource::{is_setting, is_subresource};
 
 /// A set of allowed operations.
@@ -71,8 +71,8 @@ impl fmt::Display for Refused<'_> {
 /// InitiateMultipartUpload, PutSymlink). A form carries the ACL in its body, which is not read.
 const ACL_FIELDS: [&str; 3] = ["x-oss-object-acl", "x-oss-acl", "x-amz-acl"];
 
-/// Checks a request against `preset`. `key` is the key and the query after it; `None` stands for the
-/// service itself.
+/// Checks a request against `preset`. `level` is what the request is for, `query` its query without the
+/// `?`.
 ///
 /// # Errors
 ///
@@ -80,16 +80,18 @@ const ACL_FIELDS: [&str; 3] = ["x-oss-object-acl", "x-oss-acl", "x-amz-acl"];
 pub fn check<'q>(
     preset: Preset,
     method: &http::Method,
-    key: Option<&'q str>,
+    level: Level,
+    query: &'q str,
     headers: &HeaderMap,
 ) -> Result<(), Refused<'q>> {
     if preset == Preset::Full || method == http::Method::OPTIONS {
         return Ok(());
     }
-    let key = key.ok_or(Refused::NoBucket)?;
-    let (key, query) = split_query(key);
-    let query = query.unwrap_or_default();
-    let is_bucket = key.is_empty();
+    let is_bucket = match level {
+        Level::Service => return Err(Refused::NoBucket),
+        Level::Bucket => true,
+        Level::Object => false,
+    };
     let is_read = method == http::Method::GET || method == http::Method::HEAD;
     let writes = preset == Preset::DataPlane;
     let is_known = |name: &str| {
@@ -177,6 +179,7 @@ pub fn find_allowed(
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::oss::addressing::split_query;
     use http::Method;
 
     #[test]
@@ -248,7 +251,13 @@ mod tests {
         ] {
             let method = Method::from_bytes(method.as_bytes()).unwrap();
             let none = HeaderMap::new();
-            let is = |preset| check(preset, &method, key, &none).is_ok();
+            let (level, query) = match key.map(split_query) {
+                None => (Level::Service, None),
+                Some(("", query)) => (Level::Bucket, query),
+                Some((_, query)) => (Level::Object, query),
+            };
+            let query = query.unwrap_or_default();
+            let is = |preset| check(preset, &method, level, query, &none).is_ok();
             assert_eq!(is(Preset::DataPlane), data, "data-plane {method} {key:?}");
             assert_eq!(is(Preset::ReadOnly), read, "read-only {method} {key:?}");
             assert!(is(Preset::Full));
@@ -259,7 +268,7 @@ mod tests {
     fn an_upload_must_not_set_an_acl() {
         let mut headers = HeaderMap::new();
         headers.insert("x-oss-object-acl", "public-read".parse().unwrap());
-        let is = |method, preset| check(preset, &method, Some("k"), &headers);
+        let is = |method, preset| check(preset, &method, Level::Object, "", &headers);
         let refused = Err(Refused::Header("x-oss-object-acl"));
         assert_eq!(is(Method::PUT, Preset::DataPlane), refused);
         assert_eq!(

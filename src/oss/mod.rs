@@ -11,6 +11,7 @@ pub mod glob;
 pub mod guard;
 pub mod referer;
 pub mod signature;
+pub mod spelling;
 pub mod subresource;
 pub mod website;
 pub mod xml;

@@ -51,7 +51,7 @@ impl Verdict {
 }
 
 /// The switches of the rules.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub struct Switches {
     /// Whether a request without a Referer, or with a blank one, is allowed.
     pub allow_empty: bool,

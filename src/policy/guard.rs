@@ -5,7 +5,7 @@ use http::{Method, StatusCode};
 
 use crate::http::Request;
 use crate::http::respond::Reason;
-use crate::oss::addressing::{Layout, split_query};
+use crate::oss::addressing::{Layout, Level};
 use crate::oss::guard::{self, Operation, Preset, Refused};
 use crate::policy::gate::{Gate, Refusal};
 
@@ -48,10 +48,10 @@ impl Guard {
     ///
     /// [`NotServed::Method`] when the route does not serve the method, [`NotServed::Operation`] when the
     /// preset refuses the operation.
-    pub fn decide<'t, 'h>(
+    pub fn decide<'t>(
         &self,
         method: &Method,
-        host: impl FnOnce() -> &'h str,
+        host: impl FnOnce() -> &'t str,
         target: &'t str,
         headers: &HeaderMap,
     ) -> Result<Served, NotServed<'t>> {
@@ -61,13 +61,17 @@ impl Guard {
         if self.preset == Preset::Full {
             return Ok(Served::ByPreset);
         }
-        let key = self.layout.key(host, target);
-        let Err(refused) = guard::check(self.preset, method, key, headers) else {
+        let parts = self.layout.split(host, target);
+        let level = self.layout.level(parts.as_ref());
+        let query = parts.and_then(|parts| parts.query.strip_prefix('?'));
+        let query = query.unwrap_or_default();
+        let Err(refused) = guard::check(self.preset, method, level, query, headers) else {
             return Ok(Served::ByPreset);
         };
-        let query = key.and_then(|key| split_query(key).1);
-        query
-            .and_then(|query| guard::find_allowed(&self.allow, method, query, headers))
+        if level == Level::Service {
+            return Err(NotServed::Operation(refused));
+        }
+        guard::find_allowed(&self.allow, method, query, headers)
             .map(Served::ByName)
             .ok_or(NotServed::Operation(refused))
     }

@@ -16,11 +16,12 @@ use crate::http::respond::Reason;
 use crate::http::{Request, Response};
 use crate::oss::addressing::split_query;
 use crate::oss::signature::signed_in;
+use crate::oss::spelling;
 use crate::policy::gate::{Gate, Refusal};
 
 /// Where a certificate authority looks for the proof of a name (RFC 8555 section 8.3). It sends its
 /// request over clear text.
-const CHALLENGE: &str = "/.well-known/acme-challenge/";
+const CHALLENGE: &[u8] = b"/.well-known/acme-challenge/";
 
 /// The settings, compiled.
 #[derive(Debug)]
@@ -115,7 +116,7 @@ impl Https {
     ) -> Enforcement {
         if transport == Transport::Tls
             || self.mode == HttpsMode::Off
-            || target.starts_with(CHALLENGE)
+            || spelling::strip_prefix(target, CHALLENGE).is_some()
         {
             return Enforcement::Pass;
         }

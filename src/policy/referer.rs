@@ -1,5 +1,6 @@
 //! Hotlink protection: refuses objects to pages of sites that may not show them.
 
+use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering::Relaxed};
 
 use http::header;
@@ -8,15 +9,16 @@ use http::{HeaderMap, Method, StatusCode};
 use crate::config::policy::{self as config, RefererMode};
 use crate::http::Request;
 use crate::http::respond::Reason;
-use crate::oss::addressing::Layout;
-use crate::oss::referer::{ListTooLarge, MESSAGE, Rules, Verdict};
+use crate::oss::addressing::{Layout, Level};
+use crate::oss::referer::{MESSAGE, Rules, Verdict};
 use crate::oss::signature::is_signed_in_header;
 use crate::policy::gate::{Gate, Refusal};
 
 /// The rules, compiled.
 #[derive(Debug)]
 pub struct Referer {
-    rules: Rules,
+    /// The routes with equal lists share them.
+    rules: Arc<Rules>,
     mode: RefererMode,
     layout: Layout,
     root: BucketRoot,
@@ -34,49 +36,40 @@ pub enum BucketRoot {
 }
 
 impl Referer {
-    /// Compiles the rules.
-    ///
-    /// # Errors
-    ///
-    /// [`ListTooLarge`] names the list that cannot be compiled.
+    /// Creates the policy. `rules` are those of `config`, compiled.
+    #[must_use]
     pub fn new(
         config: &config::Referer,
+        rules: Arc<Rules>,
         layout: Layout,
         root: BucketRoot,
-    ) -> Result<Self, ListTooLarge> {
-        fn texts(list: &[config::Located]) -> Vec<&str> {
-            list.iter().map(|pattern| pattern.text.as_str()).collect()
-        }
-        Ok(Self {
-            rules: Rules::new(
-                config.switches(),
-                &texts(&config.allow),
-                &texts(&config.deny),
-            )?,
+    ) -> Self {
+        Self {
+            rules,
             mode: config.mode,
             layout,
             root,
             reported: AtomicU64::new(0),
-        })
+        }
     }
 
     /// Returns the verdict on a request. `None` means that the rules do not apply: the request is signed
     /// by header, a form, a preflight, or an operation on the bucket itself. `host` is called only where
     /// the host can name the bucket.
     #[must_use]
-    pub fn decide<'h>(
+    pub fn decide<'t>(
         &self,
         method: &Method,
         headers: &HeaderMap,
-        host: impl FnOnce() -> &'h str,
-        target: &str,
+        host: impl FnOnce() -> &'t str,
+        target: &'t str,
     ) -> Option<Verdict> {
         if method == Method::OPTIONS || is_signed_in_header(headers) {
             return None;
         }
-        let key = self.layout.key(host, target).unwrap_or_default();
-        let is_bucket = key.is_empty() || key.starts_with('?');
-        if is_bucket && (self.root == BucketRoot::Bucket || method == Method::POST) {
+        let parts = self.layout.split(host, target);
+        let is_object = self.layout.level(parts.as_ref()) == Level::Object;
+        if !is_object && (self.root == BucketRoot::Bucket || method == Method::POST) {
             return None;
         }
         let mut referers = headers.get_all(header::REFERER).iter();

@@ -2,11 +2,11 @@
 //!
 //! Runs at a start and at a reload, never for a request. It fixes every host that a request can reach.
 
+use std::collections::HashMap;
 use std::fmt;
 use std::sync::Arc;
 
-use percent_encoding::percent_decode_str;
-
+use crate::config::policy::Located;
 use crate::config::{self, Addressing, BucketPattern, Buckets, Config, HostPattern, ListBuckets};
 use crate::origin::Origin;
 use crate::origin::exchange::Exchange;
@@ -17,7 +17,7 @@ use crate::origin::tiers::buckets::{BucketTable, MakeTiers};
 use crate::origin::tiers::registry::{Registry, RegistryError};
 use crate::oss::addressing::Layout;
 use crate::oss::guard::Preset;
-use crate::oss::referer::ListTooLarge;
+use crate::oss::referer::{ListTooLarge, Rules, Switches};
 use crate::policy::cors::Cors;
 use crate::policy::guard::Guard;
 use crate::policy::hsts::Hsts;
@@ -74,12 +74,13 @@ impl std::error::Error for BuildError {
 pub fn router(config: &Config, registry: &Arc<Registry>) -> Result<Router, BuildError> {
     let mut table = Table::default();
     let mut routes = Vec::with_capacity(config.routes.len());
+    let mut shared = SharedRules::default();
     for route in &config.routes {
         let origin = origin(registry, route).map_err(|error| BuildError::Origin {
             route: route.name.clone(),
             error,
         })?;
-        let policies = policies(route).map_err(|error| BuildError::Policies {
+        let policies = policies(route, &mut shared).map_err(|error| BuildError::Policies {
             route: route.name.clone(),
             error,
         })?;
@@ -89,34 +90,56 @@ pub fn router(config: &Config, registry: &Arc<Registry>) -> Result<Router, Build
             origin,
             policies,
         });
-        table.insert(&route.hosts, &route.path, &built);
+        table.insert(&route.hosts, &route.decoded_path(), &built);
         if let Buckets::Many(_) = route.origin.buckets {
-            // The path of a request that names no bucket.
-            let root = match route.origin.strip_path {
-                true => route.path.as_str(),
-                false => "/",
-            };
-            table.insert_service(&route.hosts, root, route.list_buckets, &built);
+            let root = service_root(route);
+            table.insert_service(&route.hosts, &root, route.list_buckets, &built);
         }
         routes.push(built);
     }
     Ok(Router { table, routes })
 }
 
-/// Compiles the policies of a route.
+/// The rules of `referer` compiled so far. Equal lists are compiled once: an automaton takes many times the
+/// memory of its list.
+#[derive(Debug, Default)]
+pub struct SharedRules<'c> {
+    referer: HashMap<RefererKey<'c>, Arc<Rules>>,
+}
+
+/// The switches, the list `allow` and the list `deny`.
+type RefererKey<'c> = (Switches, Vec<&'c str>, Vec<&'c str>);
+
+impl<'c> SharedRules<'c> {
+    fn referer(
+        &mut self,
+        referer: &'c config::policy::Referer,
+    ) -> Result<Arc<Rules>, ListTooLarge> {
+        fn texts(list: &[Located]) -> Vec<&str> {
+            list.iter().map(|pattern| pattern.text.as_str()).collect()
+        }
+        let switches = referer.switches();
+        let key = (switches, texts(&referer.allow), texts(&referer.deny));
+        if let Some(rules) = self.referer.get(&key) {
+            return Ok(Arc::clone(rules));
+        }
+        let rules = Arc::new(Rules::new(switches, &key.1, &key.2)?);
+        self.referer.insert(key, Arc::clone(&rules));
+        Ok(rules)
+    }
+}
+
+/// Compiles the policies of a route. `shared` has the rules of the other routes.
 ///
 /// # Errors
 ///
 /// [`ListTooLarge`] when a list of `referer` cannot be compiled.
-pub fn policies(route: &config::Route) -> Result<Policies, ListTooLarge> {
+pub fn policies<'c>(
+    route: &'c config::Route,
+    shared: &mut SharedRules<'c>,
+) -> Result<Policies, ListTooLarge> {
     let rules = &route.policies;
-    let layout = Layout {
-        strip: route.origin.strip_path.then(|| route.path.clone()),
-        suffixes: match route.origin.buckets {
-            Buckets::One(_) => None,
-            Buckets::Many(_) => Some(suffixes(route)),
-        },
-    };
+    let layout = layout(route);
     let preset = rules
         .guard
         .as_ref()
@@ -129,7 +152,11 @@ pub fn policies(route: &config::Route) -> Result<Policies, ListTooLarge> {
     };
     let referer = match &rules.referer {
         None => None,
-        Some(referer) => Some(Arc::new(Referer::new(referer, layout.clone(), root)?)),
+        Some(referer) => {
+            let rules = shared.referer(referer)?;
+            let referer = Referer::new(referer, rules, layout.clone(), root);
+            Some(Arc::new(referer))
+        }
     };
     let strips = rules
         .preview
@@ -170,16 +197,41 @@ pub fn policies(route: &config::Route) -> Result<Policies, ListTooLarge> {
     })
 }
 
-/// The wildcard hosts of a route without their first label.
-fn suffixes(route: &config::Route) -> Vec<String> {
-    route
-        .hosts
-        .iter()
-        .filter_map(|host| match host {
-            HostPattern::Wildcard(suffix) => Some(suffix.clone()),
-            HostPattern::Exact(_) => None,
-        })
-        .collect()
+/// Where bucket and key are in the requests of a route.
+fn layout(route: &config::Route) -> Layout {
+    let origin = &route.origin;
+    let suffixes = match origin.buckets {
+        Buckets::One(_) => None,
+        // The wildcard hosts without their first label.
+        Buckets::Many(_) => Some(
+            (route.hosts.iter())
+                .filter_map(|host| match host {
+                    HostPattern::Wildcard(suffix) => Some(suffix.clone()),
+                    HostPattern::Exact(_) => None,
+                })
+                .collect(),
+        ),
+    };
+    let path = route.decoded_path();
+    let strip = if origin.strip_path {
+        path.strip_suffix(b"/").unwrap_or(&path).into()
+    } else {
+        Box::default()
+    };
+    Layout {
+        strip,
+        suffixes,
+        prefix: origin.prefix.clone(),
+    }
+}
+
+/// Returns the path of a request that names no bucket, as OSS reads it and without a slash at its end.
+fn service_root(route: &config::Route) -> Vec<u8> {
+    if !route.origin.strip_path {
+        return Vec::new();
+    }
+    let path = route.decoded_path();
+    path.strip_suffix(b"/").unwrap_or(&path).to_vec()
 }
 
 /// The origin of a route.
@@ -187,10 +239,8 @@ fn origin(registry: &Arc<Registry>, route: &config::Route) -> Result<Origin, Reg
     let settings = &route.origin;
     let rewrite = Rewrite {
         buckets: settings.buckets.clone(),
-        suffixes: suffixes(route),
         addressing: settings.addressing,
-        prefix: settings.prefix.clone(),
-        strip: settings.strip_path.then(|| route.path.clone()),
+        layout: layout(route),
     };
     let names: Vec<&str> = match &settings.buckets {
         Buckets::One(bucket) => vec![bucket],
@@ -207,11 +257,7 @@ fn origin(registry: &Arc<Registry>, route: &config::Route) -> Result<Origin, Reg
     let service = match route.list_buckets {
         ListBuckets::Refuse => None,
         ListBuckets::Pass => Some(Service {
-            root: if settings.strip_path {
-                percent_decode_str(route.path.trim_end_matches('/')).collect()
-            } else {
-                Vec::new()
-            },
+            root: service_root(route),
             tiers: registry.tiers(settings, None)?,
         }),
     };

@@ -3,6 +3,7 @@
 //! Calls the same functions as the proxy, in the order of [`stack`](crate::route::stack).
 
 mod explanation;
+mod judged;
 
 use std::fmt;
 
@@ -17,6 +18,7 @@ use crate::http::headers;
 use crate::http::message::Target;
 use crate::origin::{HeadToSend, Scheme};
 use crate::oss::referer::Verdict;
+use crate::oss::spelling;
 use crate::policy::{guard, https, website};
 use crate::route::{Route, Router};
 
@@ -59,10 +61,14 @@ pub fn explain(router: &Router, config: &Config, request: &RequestToExplain) -> 
         Err(why) => return Explanation::malformed(why),
     };
     let host = authority.map_or("", |authority| authority.host);
-    let Some(route) = router.table.find(host, target.path()) else {
+    let key = target.key();
+    let Some(route) = router.table.find(host, &key) else {
         let step = Step {
             name: "route",
-            finding: format!("no route serves host `{host}` and this path"),
+            finding: format!(
+                "no route serves host `{host}` and path `{}`",
+                judged::shown(&key)
+            ),
             line: None,
         };
         return Explanation {
@@ -98,6 +104,7 @@ pub fn explain(router: &Router, config: &Config, request: &RequestToExplain) -> 
         format_args!("`{}`", route.name),
         written.map(|written| written.line),
     );
+    walk.key(route);
     let end = walk
         .cors(route, written)
         .or_else(|| walk.https(route, authority, payload(head.headers())))
@@ -125,8 +132,8 @@ fn payload(headers: &HeaderMap) -> https::Payload {
 /// path. On the other listeners it is a request like any other.
 fn health_check(config: &Config, request: &http::Request<()>) -> Option<(Step, bool)> {
     let is_read = request.method() == Method::GET || request.method() == Method::HEAD;
-    let path = Some(request.uri().path()).filter(|_| is_read)?;
-    let with_it = |one: &&config::Listener| one.health_path.as_deref() == Some(path);
+    let path = Some(spelling::decode(request.uri().path())).filter(|_| is_read)?;
+    let with_it = |one: &&config::Listener| one.decoded_health_path().as_ref() == Some(&path);
     let checked: Vec<String> = config
         .listeners
         .iter()
@@ -148,6 +155,12 @@ fn health_check(config: &Config, request: &http::Request<()>) -> Option<(Step, b
 }
 
 impl Walk<'_> {
+    fn key(&mut self, route: &Route) {
+        if let Some(judged) = judged::judged(route.origin.layout(), || self.host, self.target) {
+            self.step("key", judged, None);
+        }
+    }
+
     fn https(
         &mut self,
         route: &Route,

@@ -5,6 +5,7 @@
 
 pub mod build;
 pub mod explain;
+mod paths;
 pub mod stack;
 pub mod table;
 
@@ -25,6 +26,7 @@ use crate::http::headers;
 use crate::http::respond::{self, Readiness};
 use crate::http::{Request, Response};
 use crate::origin::Origin;
+use crate::oss::spelling;
 use crate::route::stack::{Policies, Stack};
 use crate::route::table::Table;
 
@@ -78,7 +80,7 @@ impl RouterService {
     fn answer_before_routing(&self, request: &Request) -> Option<Response> {
         let connection = &request.context().connection;
         if let Some(path) = &connection.health_path
-            && request.uri().path() == &**path
+            && spelling::strip_prefix(request.uri().path(), path) == Some("")
             && (request.method() == Method::GET || request.method() == Method::HEAD)
         {
             let readiness = match (self.health.is_ready(), self.health.is_leaving()) {
@@ -166,7 +168,7 @@ impl Router {
             let authority = framing::check(request, &target).map_err(refuse)?;
             let host = authority.map_or("", |authority| authority.host);
             self.table
-                .find(host, target.path())
+                .find(host, &target.key())
                 .ok_or_else(|| Box::new(respond::unknown_host(context)))?
         };
         // Before the policies, so that no policy sees a field that is not forwarded.

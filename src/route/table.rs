@@ -2,11 +2,13 @@
 //!
 //! An exact host wins over a wildcard, and a wildcard over "every host". Within one host the longest path
 //! prefix wins. A prefix matches whole segments: `/img` serves `/img` and `/img/a`, but not `/image`.
-//! Paths are compared as received, because they are sent to OSS as received.
+//! Paths are compared as OSS reads them (see [`spelling`](crate::oss::spelling)), those of the config and
+//! those of requests.
 
 use std::collections::HashMap;
 
 use crate::config::{HostPattern, ListBuckets};
+use crate::route::paths::Paths;
 
 /// The routes of a config by host and path.
 #[derive(Debug)]
@@ -23,46 +25,9 @@ pub struct Table<T> {
 #[derive(Debug)]
 struct ServiceRoute<T> {
     /// The path of such a request, without a slash at its end.
-    root: Box<str>,
+    root: Box<[u8]>,
     list_buckets: ListBuckets,
     route: T,
-}
-
-/// The routes of one host, longest path prefix first.
-#[derive(Debug)]
-struct Paths<T>(Vec<(Box<str>, T)>);
-
-impl<T> Default for Paths<T> {
-    fn default() -> Self {
-        Self(Vec::new())
-    }
-}
-
-impl<T> Paths<T> {
-    fn insert(&mut self, path: &str, route: T) {
-        self.0.push((path.into(), route));
-        self.0
-            .sort_by_key(|(path, _)| std::cmp::Reverse(path.len()));
-    }
-
-    fn find(&self, path: &str) -> Option<&T> {
-        self.0
-            .iter()
-            .find(|(prefix, _)| serves(prefix, path))
-            .map(|(_, route)| route)
-    }
-}
-
-/// Whether a route with the path `prefix` serves `path`.
-fn serves(prefix: &str, path: &str) -> bool {
-    let bare = prefix.strip_suffix('/').unwrap_or(prefix);
-    match path.strip_prefix(bare) {
-        None => false,
-        Some(rest) => {
-            rest.starts_with('/')
-                || (rest.is_empty() && (bare.len() == prefix.len() || bare.is_empty()))
-        }
-    }
 }
 
 impl<T> Default for Table<T> {
@@ -77,8 +42,8 @@ impl<T> Default for Table<T> {
 }
 
 impl<T: Clone> Table<T> {
-    /// Adds a route for `hosts` and the path prefix `path`. No `hosts` means every host.
-    pub fn insert(&mut self, hosts: &[HostPattern], path: &str, route: &T) {
+    /// Adds a route for `hosts` and the decoded path prefix `path`. No `hosts` means every host.
+    pub fn insert(&mut self, hosts: &[HostPattern], path: &[u8], route: &T) {
         if hosts.is_empty() {
             self.every.insert(path, route.clone());
         }
@@ -94,12 +59,12 @@ impl<T: Clone> Table<T> {
         }
     }
 
-    /// Adds a route of several buckets for requests that name none: those for `root` at the bare suffix of
-    /// one of its wildcard hosts.
+    /// Adds a route of several buckets for requests that name none: those for the decoded path `root` at the
+    /// bare suffix of one of its wildcard hosts. `root` has no slash at its end.
     pub fn insert_service(
         &mut self,
         hosts: &[HostPattern],
-        root: &str,
+        root: &[u8],
         list_buckets: ListBuckets,
         route: &T,
     ) {
@@ -107,7 +72,7 @@ impl<T: Clone> Table<T> {
             if let HostPattern::Wildcard(suffix) = host {
                 let services = self.services.entry(suffix.as_str().into()).or_default();
                 services.push(ServiceRoute {
-                    root: root.trim_end_matches('/').into(),
+                    root: root.into(),
                     list_buckets,
                     route: route.clone(),
                 });
@@ -115,16 +80,17 @@ impl<T: Clone> Table<T> {
         }
     }
 
-    /// Returns the route for `host` and `path`. `host` has no port; it is empty when the request has none.
+    /// Returns the route for `host` and the decoded `path`. `host` has no port; it is empty when the request
+    /// has none.
     #[must_use]
-    pub fn find(&self, host: &str, path: &str) -> Option<&T> {
+    pub fn find(&self, host: &str, path: &[u8]) -> Option<&T> {
         if host.bytes().any(|byte| byte.is_ascii_uppercase()) {
             return self.find_lower(&host.to_ascii_lowercase(), path);
         }
         self.find_lower(host, path)
     }
 
-    fn find_lower(&self, host: &str, path: &str) -> Option<&T> {
+    fn find_lower(&self, host: &str, path: &[u8]) -> Option<&T> {
         let exact = || self.exact.get(host)?.find(path);
         let wildcard = || self.wildcard.get(host.split_once('.')?.1)?.find(path);
         let every = || self.every.find(path);
@@ -136,11 +102,11 @@ impl<T: Clone> Table<T> {
             .or_else(|| self.find_service(host, path, ListBuckets::Refuse))
     }
 
-    fn find_service(&self, host: &str, path: &str, wanted: ListBuckets) -> Option<&T> {
+    fn find_service(&self, host: &str, path: &[u8], wanted: ListBuckets) -> Option<&T> {
         if self.services.is_empty() {
             return None;
         }
-        let path = path.strip_suffix('/').unwrap_or(path);
+        let path = path.strip_suffix(b"/").unwrap_or(path);
         let mut routes = self.services.get(host)?.iter();
         let found = routes.find(|one| *one.root == *path && one.list_buckets == wanted);
         found.map(|found| &found.route)
@@ -156,10 +122,10 @@ mod tests {
         let mut table = Table::default();
         let exact = HostPattern::Exact("img.example.com".into());
         let wildcard = HostPattern::Wildcard("example.com".into());
-        table.insert(std::slice::from_ref(&exact), "/", &"exact");
-        table.insert(std::slice::from_ref(&exact), "/thumbs/", &"thumbs");
-        table.insert(std::slice::from_ref(&wildcard), "/", &"wildcard");
-        table.insert(&[], "/only", &"every");
+        table.insert(std::slice::from_ref(&exact), b"/", &"exact");
+        table.insert(std::slice::from_ref(&exact), b"/thumbs/", &"thumbs");
+        table.insert(std::slice::from_ref(&wildcard), b"/", &"wildcard");
+        table.insert(&[], b"/only", &"every");
         for (host, path, expected) in [
             ("img.example.com", "/a", Some("exact")),
             ("IMG.Example.com", "/a", Some("exact")),
@@ -174,7 +140,11 @@ mod tests {
             ("other.org", "/onlyx", None),
             ("", "/only", Some("every")),
         ] {
-            assert_eq!(table.find(host, path).copied(), expected, "{host}{path}");
+            assert_eq!(
+                table.find(host, path.as_bytes()).copied(),
+                expected,
+                "{host}{path}"
+            );
         }
     }
 
@@ -185,9 +155,9 @@ mod tests {
             [(ListBuckets::Pass, true), (ListBuckets::Refuse, false)]
         {
             let mut table = Table::default();
-            table.insert(&wildcard, "/", &"buckets");
-            table.insert_service(&wildcard, "/", list_buckets, &"service");
-            table.insert_service(&wildcard, "/api/", list_buckets, &"api");
+            table.insert(&wildcard, b"/", &"buckets");
+            table.insert_service(&wildcard, b"", list_buckets, &"service");
+            table.insert_service(&wildcard, b"/api", list_buckets, &"api");
             for (host, path, expected) in [
                 ("oss.example.com", "/", Some("service")),
                 ("OSS.example.com", "/", Some("service")),
@@ -198,13 +168,17 @@ mod tests {
                 ("example.com", "/", None),
                 ("a.oss.example.com", "/", Some("buckets")),
             ] {
-                assert_eq!(table.find(host, path).copied(), expected, "{host}{path}");
+                assert_eq!(
+                    table.find(host, path.as_bytes()).copied(),
+                    expected,
+                    "{host}{path}"
+                );
             }
-            table.insert(&[], "/", &"every");
-            let found = table.find("oss.example.com", "/").copied();
+            table.insert(&[], b"/", &"every");
+            let found = table.find("oss.example.com", b"/").copied();
             let expected = if before_every { "service" } else { "every" };
             assert_eq!(found, Some(expected), "{list_buckets:?}");
-            let found = table.find("oss.example.com", "/bucket").copied();
+            let found = table.find("oss.example.com", b"/bucket").copied();
             assert_eq!(found, Some("every"), "{list_buckets:?}");
         }
     }

@@ -10,7 +10,7 @@ use ossgate::config::{self, Config};
 use ossgate::listener::tls;
 use ossgate::origin::endpoint::dns;
 use ossgate::origin::tiers::registry::Registry;
-use ossgate::route::explain::{End, RequestToExplain, explain};
+use ossgate::route::explain::{End, Explanation, RequestToExplain, explain};
 use ossgate::route::{Router, build};
 use proptest::prelude::*;
 use proptest::strategy::ValueTree;
@@ -111,6 +111,11 @@ fn generated() -> impl Strategy<Value = Generated> {
             "/team-a/",
             "/team-a/k//l",
             "/team-b%2Fk",
+            "/%61pi%2Fteam%2Da%2Fk",
+            "/api%2f",
+            "/docs%2F",
+            "/%2Fteam-a",
+            "/p%69ng",
             "/other/k",
             "/ping",
         ]),
@@ -141,7 +146,7 @@ fn generated() -> impl Strategy<Value = Generated> {
         })
 }
 
-fn explained(router: &Router, config: &Config, one: &Generated) -> End {
+fn explained(router: &Router, config: &Config, one: &Generated) -> Explanation {
     let mut request = http::Request::new(());
     *request.method_mut() = one.method.parse().unwrap();
     *request.uri_mut() = one.target.parse().unwrap();
@@ -158,7 +163,40 @@ fn explained(router: &Router, config: &Config, one: &Generated) -> End {
             is_https: one.is_https,
         },
     )
-    .end
+}
+
+fn built(text: &str) -> (Router, Config) {
+    let loaded = config::from_str("t.toml", text, Path::new("/"), &|_| None);
+    let config = loaded.unwrap().config;
+    let (engine, _) = dns::engine(&config.dns).unwrap();
+    let registry = Registry::new(engine, &config.dns, Arc::new(tls::provider()));
+    let router = build::router(&config, &Arc::new(registry)).unwrap();
+    (router, config)
+}
+
+#[test]
+fn a_path_in_another_spelling_is_shown_with_the_key_that_is_judged() {
+    let (router, config) = built(&text(([127, 0, 0, 1], 80).into()));
+    for (host, target, expected) in [
+        ("img.example.com", "/", "object `site/`"),
+        ("img.example.com", "/a%2Fb%20c", "object `site/a/b c`"),
+        ("x.gate.cn", "/%61pi%2Fk", "object `k`"),
+        ("x.gate.cn", "/api?acl", "the bucket"),
+        ("203.0.113.7", "/team-a%2F", "the bucket"),
+    ] {
+        let one = Generated {
+            method: "GET",
+            host,
+            target: target.to_owned(),
+            is_https: true,
+            headers: Vec::new(),
+        };
+        let steps = explained(&router, &config, &one).steps;
+        let found = steps.iter().find(|step| step.name == "key").unwrap();
+        let path = target.split('?').next().unwrap();
+        let expected = format!("path `{path}` is judged as {expected}");
+        assert_eq!(found.finding, expected);
+    }
 }
 
 #[tokio::test(flavor = "multi_thread")]
@@ -166,17 +204,12 @@ async fn the_proxy_treats_each_request_as_explain_reports() {
     let origin = RawOrigin::start(|_| ok("x")).await;
     let text = text(origin.address);
     let proxy = Proxy::start(&text);
-    let config = config::from_str("t.toml", &text, Path::new("/"), &|_| None)
-        .unwrap()
-        .config;
-    let (engine, _) = dns::engine(&config.dns).unwrap();
-    let registry = Registry::new(engine, config.dns.clone(), Arc::new(tls::provider()));
-    let router = build::router(&config, &Arc::new(registry)).unwrap();
+    let (router, config) = built(&text);
     let mut runner = TestRunner::new(RunnerConfig::default());
     let (mut sent, mut answered) = (0, 0);
     for _ in 0..CASES {
         let one = generated().new_tree(&mut runner).unwrap().current();
-        let end = explained(&router, &config, &one);
+        let end = explained(&router, &config, &one).end;
         let before = origin.received().len();
         let mut lines = format!(
             "x-forwarded-proto: {}\r\n",

@@ -60,6 +60,10 @@ fn problems_of_buckets_and_their_addressing_are_reported_at_their_place() {
                 "5:10: route[0].origin.prefix: `/a` must not begin with `/`",
             ),
             (
+                "bucket = \"abc\"\nprefix = \"%2Fa\"",
+                "5:10: route[0].origin.prefix: `%2Fa` must not begin with `/`",
+            ),
+            (
                 "bucket = \"abc\"\nprefix = \"a?b\"",
                 "5:10: route[0].origin.prefix: `a?b` has characters that must be percent-encoded",
             ),

@@ -262,6 +262,20 @@ fn problems_of_routes_are_reported_at_their_place() {
             ),
             "7:10: route[1].hosts: `A.example.com` with path `/x/` is already served by `route[0]`",
         ),
+        // Two spellings of one path are one path; `%25` is a percent sign and not an escape again.
+        (
+            two(
+                "hosts = [\"a.example.com\"]\npath = \"/img\"",
+                "hosts = [\"a.example.com\"]\npath = \"/%69m%67%2F\"",
+            ),
+            "7:10: route[1].hosts: `a.example.com` with path `/%69m%67%2F` is already served by `route[0]`",
+        ),
+        (
+            two("path = \"/a%2Fb\"", "path = \"/a/b\""),
+            "4:1: route[1]: serves every host with path `/a/b`, as `route[0]` does",
+        ),
+        (two("path = \"/a%252Fb\"", "path = \"/a%2Fb\""), ""),
+        (two("path = \"/a+b\"", "path = \"/a%20b\""), ""),
         (
             two("name = \"n\"", "name = \"n\"\npath = \"/x\""),
             "6:8: route[1].name: is already the name of `route[0]`",

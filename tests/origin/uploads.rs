@@ -36,7 +36,7 @@ fn requests() -> usize {
 fn body(number: usize) -> Vec<u8> {
     let length = 100 + number * 997 % 39_900;
     (0..length)
-        .map(|place| ((place * 31 + number) % 251) as u8)
+        .map(|place| u8::try_from((place * 31 + number) % 251).unwrap())
         .collect()
 }
 
@@ -178,7 +178,7 @@ async fn only_a_small_body_of_a_request_that_may_be_repeated_is_sent_again() {
         ("large, chunked", put("/k", &large, true), 502, 1),
         (
             "a second PUT would fail",
-            with_field(put("/k", &small, false), "x-oss-forbid-overwrite: true"),
+            with_field(&put("/k", &small, false), "x-oss-forbid-overwrite: true"),
             502,
             1,
         ),
@@ -199,7 +199,7 @@ async fn only_a_small_body_of_a_request_that_may_be_repeated_is_sent_again() {
     }
 }
 
-fn with_field(request: Vec<u8>, field: &str) -> Vec<u8> {
+fn with_field(request: &[u8], field: &str) -> Vec<u8> {
     let end = request.windows(2).position(|window| window == b"\r\n");
     let end = end.unwrap() + 2;
     let (line, rest) = request.split_at(end);

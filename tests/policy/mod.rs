@@ -7,4 +7,5 @@ mod https;
 mod list_buckets;
 mod preview;
 mod referer;
+mod respelling;
 mod website;

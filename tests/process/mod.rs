@@ -8,3 +8,4 @@ mod log;
 mod overload;
 mod readiness;
 mod reload;
+mod scale;

@@ -5,6 +5,7 @@ use std::path::PathBuf;
 use rcgen::{BasicConstraints, CertificateParams, CertifiedIssuer, IsCa, KeyPair};
 
 /// A leaf certificate, its key, and the CA that signed it.
+#[derive(Clone)]
 pub(crate) struct Leaf {
     pub(crate) cert: PathBuf,
     pub(crate) key: PathBuf,

@@ -31,6 +31,15 @@ impl AddressRule {
         }
     }
 
+    /// Returns the same rule for an endpoint on `network`.
+    #[must_use]
+    pub(crate) fn on(&self, network: Option<Network>) -> Self {
+        Self {
+            network,
+            ..self.clone()
+        }
+    }
+
     /// Returns the network of the endpoint.
     pub(super) fn network(&self) -> Option<Network> {
         self.network

@@ -98,6 +98,17 @@ impl AddressSet {
         set
     }
 
+    /// The endpoint as `name:port`; an IPv6 address is in brackets.
+    #[must_use]
+    pub(crate) fn label(&self) -> String {
+        let (open, close) = if self.name.contains(':') {
+            ("[", "]")
+        } else {
+            ("", "")
+        };
+        format!("{open}{}{close}:{}", self.name, self.port)
+    }
+
     fn state(&self) -> MutexGuard<'_, State> {
         self.state.lock().unwrap_or_else(PoisonError::into_inner)
     }

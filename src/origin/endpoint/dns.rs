@@ -5,13 +5,12 @@
 //! resolution the last successful answer stays in use, and the task retries with back-off. A request whose
 //! connects have all failed requests a resolution at once. Only `name_servers` sends queries.
 
-use std::collections::HashMap;
 use std::net::IpAddr;
 use std::sync::{Arc, Mutex, PoisonError, Weak};
 use std::time::Duration;
 
 use hickory_resolver::net::NetError;
-use tokio::sync::mpsc;
+use tokio::sync::{Semaphore, mpsc};
 use tokio::task::JoinSet;
 use tokio::time::Instant;
 
@@ -20,11 +19,15 @@ use crate::origin::endpoint::address_rule::AddressRule;
 use crate::origin::endpoint::addresses::AddressSet;
 use crate::origin::endpoint::name_servers::NameServers;
 use crate::origin::error::DnsFailure;
+use crate::origin::weak_map::WeakMap;
 use crate::oss::endpoint::Network;
 
 /// The pause after the first failed resolution; it doubles up to [`RETRY_LONGEST`].
 const RETRY_FIRST: Duration = Duration::from_millis(250);
 const RETRY_LONGEST: Duration = Duration::from_secs(5);
+/// The maximum number of names resolved at the same time. Each takes at least one socket, and at a start all
+/// names are due at once: ten thousand sockets would leave none for clients.
+const PARALLEL: usize = 256;
 /// The minimum time between two resolutions of one name, regardless of how many requests ask for one.
 const ASK_SPACING: Duration = Duration::from_millis(500);
 
@@ -39,20 +42,25 @@ struct SetKey {
     network: Option<Network>,
 }
 
-type Sets = HashMap<SetKey, Weak<AddressSet>>;
-
 /// Creates the address sets of endpoint names, and shares equal ones.
 #[derive(Debug)]
 pub struct Engine {
-    sets: Mutex<Sets>,
+    sets: Mutex<WeakMap<SetKey, AddressSet>>,
     tasks: mpsc::UnboundedSender<(Weak<AddressSet>, AddressRule)>,
 }
 
 /// Runs the background tasks of an [`Engine`] on the control runtime.
 pub struct Runner {
+    shared: Arc<Resolution>,
+    tasks: mpsc::UnboundedReceiver<(Weak<AddressSet>, AddressRule)>,
+}
+
+/// What the tasks of all names share.
+struct Resolution {
     config: Dns,
     servers: NameServers,
-    tasks: mpsc::UnboundedReceiver<(Weak<AddressSet>, AddressRule)>,
+    /// One permit for each name that may be resolved now.
+    permits: Semaphore,
 }
 
 impl std::fmt::Debug for Runner {
@@ -74,8 +82,11 @@ pub fn engine(config: &Dns) -> Result<(Arc<Engine>, Runner), NetError> {
         tasks: sender,
     };
     let runner = Runner {
-        config: config.clone(),
-        servers,
+        shared: Arc::new(Resolution {
+            config: config.clone(),
+            servers,
+            permits: Semaphore::new(PARALLEL),
+        }),
         tasks,
     };
     Ok((Arc::new(engine), runner))
@@ -98,12 +109,12 @@ impl Engine {
             max_in_flight,
             network: rule.network(),
         };
-        if let Some(set) = sets.get(&key).and_then(Weak::upgrade) {
+        if let Some(set) = sets.get(&key) {
             return set;
         }
-        sets.retain(|_, set| set.strong_count() > 0);
         let set = Arc::new(AddressSet::new(name, port, max_in_flight));
-        sets.insert(key, Arc::downgrade(&set));
+        sets.insert(key, &set);
+        drop(sets);
         if self
             .tasks
             .send((Arc::downgrade(&set), rule.clone()))
@@ -119,27 +130,26 @@ impl Runner {
     /// Runs the tasks until the engine is dropped. Dropping this future stops all of them.
     pub async fn run(mut self) {
         let mut running = JoinSet::new();
-        let servers = Arc::new(self.servers);
         while let Some((set, rule)) = self.tasks.recv().await {
-            running.spawn(refresh(
-                Arc::clone(&servers),
-                self.config.clone(),
-                set,
-                rule,
-            ));
+            running.spawn(refresh(Arc::clone(&self.shared), set, rule));
             while running.try_join_next().is_some() {}
         }
     }
 }
 
-async fn refresh(servers: Arc<NameServers>, config: Dns, set: Weak<AddressSet>, rule: AddressRule) {
+async fn refresh(shared: Arc<Resolution>, set: Weak<AddressSet>, rule: AddressRule) {
+    let config = &shared.config;
     let mut failures = 0_u32;
     loop {
         let Some(live) = set.upgrade() else { return };
         let (name, refresh_now) = (live.name.clone(), live.refresh_now());
         drop(live);
+        // The semaphore is never closed.
+        let permit = shared.permits.acquire().await.ok();
         let asked = Instant::now();
-        let answer = resolve(&servers, &name, &rule).await;
+        // Boxed: the task of a name sleeps nearly all the time and then takes no memory for a query.
+        let answer = Box::pin(resolve(&shared.servers, &name, &rule)).await;
+        drop(permit);
         let Some(live) = set.upgrade() else { return };
         let pause = match answer {
             Ok((ips, ttl)) => {

@@ -44,7 +44,7 @@ pub(crate) fn evaluate<'a>(
     for set in sets {
         is_empty = false;
         match trouble(set, now) {
-            Some(trouble) => troubles.push(format!("{}:{}: {trouble}", set.name, set.port)),
+            Some(trouble) => troubles.push(format!("{}: {trouble}", set.label())),
             None => has_good = true,
         }
     }

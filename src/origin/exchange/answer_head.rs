@@ -69,7 +69,7 @@ pub(super) fn rename_location(
                 None => Cow::Owned(format!("/{path}")),
             };
             let path = &*path;
-            let path = rewrite.unmap(bucket, path, received)?;
+            let path = rewrite.unmap(bucket, path, || context.host(), received)?;
             let scheme = if context.is_https { "https" } else { "http" };
             let host = std::str::from_utf8(context.text.host()).ok()?;
             HeaderValue::try_from(format!("{scheme}://{host}{path}")).ok()

@@ -47,7 +47,7 @@ use crate::origin::link::reuse::{Acceptable, Age};
 use crate::origin::tiers::buckets::BucketTable;
 use crate::origin::tiers::choice::{self, Chosen};
 use crate::origin::tiers::signed_host::{Scheme, SignedHost};
-use crate::oss::addressing::split_query;
+use crate::oss::addressing::{Layout, split_query};
 
 /// The parts of a request that decide where it is sent.
 #[derive(Clone, Copy, Debug)]
@@ -97,6 +97,12 @@ impl Exchange {
     #[must_use]
     pub(crate) fn buckets(&self) -> &BucketTable {
         &self.buckets
+    }
+
+    /// Returns where bucket and key are in the requests of the route.
+    #[must_use]
+    pub(crate) fn layout(&self) -> &Layout {
+        &self.rewrite.layout
     }
 
     /// Returns the destination to which `request` would be sent.

@@ -29,6 +29,10 @@ const SETTLING: Duration = Duration::from_secs(1);
 /// unreachable.
 const PARALLEL: usize = 256;
 
+/// The pause between two evaluations, as a multiple of the time that one takes. Without it the probes of
+/// ten thousand hosts would cause as many evaluations of ten thousand hosts each.
+const REST: u32 = 9;
+
 /// The probe settings: the steps of a probe, and how often reachable hosts are probed.
 #[derive(Clone, Debug, Default)]
 pub(crate) struct Probing {
@@ -57,9 +61,11 @@ pub(crate) async fn watch(
     let mut schedules: HashMap<u64, Schedule> = HashMap::new();
     let mut probes = JoinSet::new();
     let (mut is_fit, mut has_settled) = (false, false);
+    // The time that the latest evaluation took.
+    let mut evaluating = Duration::ZERO;
     loop {
-        let hosts = hosts();
         let now = Instant::now();
+        let hosts = hosts();
         for host in &hosts {
             let schedule = schedules.entry(host.id).or_insert(Schedule {
                 is_running: false,
@@ -81,21 +87,32 @@ pub(crate) async fn watch(
             let ids: HashSet<u64> = hosts.iter().map(|host| host.id).collect();
             schedules.retain(|id, _| ids.contains(id));
         }
+        let rest = Instant::now() + (now.elapsed() + evaluating) * REST;
+        let mut ended = |id| {
+            if let Some(schedule) = schedules.get_mut(&id) {
+                schedule.is_running = false;
+            }
+        };
         // A finished probe may change the result, so the hosts are evaluated at once.
-        if let Ok(Some(ended)) = tokio::time::timeout(ROUND, probes.join_next()).await
-            && let Ok(id) = ended
-            && let Some(schedule) = schedules.get_mut(&id)
-        {
-            schedule.is_running = false;
+        if let Ok(Some(id)) = tokio::time::timeout(ROUND, probes.join_next()).await {
+            if let Ok(id) = id {
+                ended(id);
+            }
+            tokio::time::sleep_until(rest).await;
+            while let Some(Ok(id)) = probes.try_join_next() {
+                ended(id);
+            }
         } else if probes.is_empty() {
             tokio::time::sleep_until(now + ROUND).await;
         }
+        let evaluated = Instant::now();
         let found = evaluate(&hosts);
         is_fit = found.is_fit;
         has_settled |= is_fit || began.elapsed() >= SETTLING;
         if has_settled {
             report(found);
         }
+        evaluating = evaluated.elapsed();
     }
 }
 

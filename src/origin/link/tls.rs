@@ -4,6 +4,7 @@
 //! certificates takes milliseconds and about 100 KiB.
 
 use std::fmt;
+use std::hash::{Hash, Hasher};
 use std::sync::Arc;
 
 use rustls::client::Resumption;
@@ -17,12 +18,37 @@ use tokio_rustls::TlsConnector;
 const SESSIONS: usize = 1024;
 
 /// The certificates trusted for an endpoint.
-#[derive(Clone, Debug, PartialEq, Eq, Hash)]
+#[derive(Clone, Debug, Eq)]
 pub(crate) enum Trust {
     /// The root certificates of the system, or Mozilla's bundled ones if the system has none.
     System,
     /// Only these certificates, from the key `ca`.
     Only(Arc<[CertificateDer<'static>]>),
+}
+
+impl PartialEq for Trust {
+    fn eq(&self, other: &Self) -> bool {
+        match (self, other) {
+            (Self::System, Self::System) => true,
+            // One config has each file once, so the contents are compared only across a reload.
+            (Self::Only(one), Self::Only(other)) => Arc::ptr_eq(one, other) || one == other,
+            (Self::System | Self::Only(_), _) => false,
+        }
+    }
+}
+
+impl Hash for Trust {
+    fn hash<H: Hasher>(&self, state: &mut H) {
+        // Not all contents: a file with all public CAs has 200 KiB, and every route is looked up. Files of
+        // private CAs differ in their first certificate.
+        match self {
+            Self::System => 0_usize.hash(state),
+            Self::Only(certificates) => {
+                certificates.len().hash(state);
+                certificates.first().hash(state);
+            }
+        }
+    }
 }
 
 /// The TLS settings for one host.

@@ -25,7 +25,8 @@ use crate::origin::weak_map::WeakMap;
 /// The shared hosts, groups and TLS settings that are in use.
 pub struct Registry {
     engine: Arc<Engine>,
-    dns: Dns,
+    /// The addresses that any endpoint may have.
+    rule: AddressRule,
     provider: Arc<CryptoProvider>,
     known: Mutex<Known>,
 }
@@ -74,10 +75,10 @@ impl Registry {
     /// Creates an empty registry. `engine` resolves the names of endpoints. `dns` contains its settings,
     /// which cannot change in a running process.
     #[must_use]
-    pub fn new(engine: Arc<Engine>, dns: Dns, provider: Arc<CryptoProvider>) -> Self {
+    pub fn new(engine: Arc<Engine>, dns: &Dns, provider: Arc<CryptoProvider>) -> Self {
         Self {
             engine,
-            dns,
+            rule: AddressRule::new(None, dns),
             provider,
             known: Mutex::default(),
         }
@@ -132,7 +133,7 @@ impl Registry {
                 Arc::new(AddressSet::fixed(ip, port, max_in_flight, Instant::now()))
             }
             EndpointHost::Name(_) => {
-                let rule = AddressRule::new(identity.endpoint.network, &self.dns);
+                let rule = self.rule.on(identity.endpoint.network);
                 self.engine.addresses(&name, port, max_in_flight, &rule)
             }
         };

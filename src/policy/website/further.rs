@@ -61,7 +61,8 @@ where
     pub(super) async fn resolve(mut self: Box<Self>, missing: Response) -> Response {
         let policy = Arc::clone(&self.policy);
         let target = self.original.target().to_owned();
-        let Some(page) = Page::find(&policy.layout, || self.original.host(), &target) else {
+        let context = Arc::clone(self.original.context());
+        let Some(page) = Page::find(&policy.layout, || context.host(), &target) else {
             return missing;
         };
         let method = self.original.method().clone();

@@ -5,8 +5,8 @@ use std::borrow::Cow;
 use http::{HeaderMap, Method};
 
 use crate::config::policy::{self as config, Subdirectories};
-use crate::oss::addressing::{Layout, split_query};
-use crate::oss::website::{Indexes, index_of, is_for_website};
+use crate::oss::addressing::{Layout, Parts, split_query};
+use crate::oss::website::{Indexes, ends_in_slash, index_of, is_for_website};
 
 /// The settings, compiled.
 #[derive(Debug)]
@@ -45,11 +45,11 @@ impl Website {
     }
 
     /// Returns the first lookup for a request. `host` is called only where the host can name the bucket.
-    pub fn decide<'h, 't>(
+    pub fn decide<'t>(
         &self,
         method: &Method,
         headers: &HeaderMap,
-        host: impl FnOnce() -> &'h str,
+        host: impl FnOnce() -> &'t str,
         target: &'t str,
     ) -> FirstLookup<'t> {
         let (_, query) = split_query(target);
@@ -79,21 +79,20 @@ pub(super) struct Page<'t> {
 }
 
 impl<'t> Page<'t> {
-    pub(super) fn find<'h>(
+    pub(super) fn find(
         layout: &Layout,
-        host: impl FnOnce() -> &'h str,
+        host: impl FnOnce() -> &'t str,
         target: &'t str,
     ) -> Option<Self> {
-        let rest = layout.key(host, target)?;
-        let front = target.get(..target.len() - rest.len())?;
-        let (key, _) = split_query(rest);
-        let query = rest.get(key.len()..)?;
+        let Parts {
+            front, key, query, ..
+        } = layout.split(host, target)?;
         Some(Self { front, key, query })
     }
 
     pub(super) fn with_key(&self, key: &str) -> String {
         // A path-style target may name the bucket without a slash after it.
-        let slash = if self.front.ends_with('/') { "" } else { "/" };
+        let slash = if ends_in_slash(self.front) { "" } else { "/" };
         format!("{}{slash}{key}{}", self.front, self.query)
     }
 }

@@ -1,0 +1,65 @@
+//! The lines of a text, found by byte offset.
+
+use std::ops::Range;
+
+/// Where each line of a text begins. Counting line ends for every place would take time that grows with
+/// the square of the file: a large config has ten thousand places that name their line.
+#[derive(Debug)]
+pub(crate) struct Lines {
+    /// The offset of the first byte of each line; never empty.
+    starts: Vec<usize>,
+    /// The length of the text.
+    len: usize,
+}
+
+impl Lines {
+    /// Finds the lines of `text`.
+    pub(crate) fn new(text: &str) -> Self {
+        let after = memchr::memchr_iter(b'\n', text.as_bytes()).map(|end| end + 1);
+        Self {
+            starts: std::iter::once(0).chain(after).collect(),
+            len: text.len(),
+        }
+    }
+
+    /// Returns the line of the byte at `offset`, from 1. An offset after the end is in the last line.
+    pub(crate) fn line(&self, offset: usize) -> usize {
+        self.starts.partition_point(|start| *start <= offset)
+    }
+
+    /// Returns the offset of the first byte of `line`, from 1. A line after the last one begins at the
+    /// end of the text.
+    pub(crate) fn start(&self, line: usize) -> usize {
+        let index = line.saturating_sub(1);
+        self.starts.get(index).copied().unwrap_or(self.len)
+    }
+
+    /// Extends `span` to whole lines, with the line end of the last one.
+    pub(crate) fn around(&self, span: &Range<usize>) -> Range<usize> {
+        self.start(self.line(span.start))..self.start(self.line(span.end) + 1)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn places_are_found_in_any_text() {
+        for (text, offset, line, around) in [
+            ("", 0, 1, 0..0),
+            ("a", 0, 1, 0..1),
+            ("a\n", 1, 1, 0..2),
+            ("a\n", 2, 2, 2..2),
+            ("a\nbc\n\nd", 3, 2, 2..5),
+            ("a\nbc\n\nd", 5, 3, 5..6),
+            ("a\nbc\n\nd", 6, 4, 6..7),
+            ("a\nbc\n\nd", 99, 4, 6..7),
+        ] {
+            let lines = Lines::new(text);
+            assert_eq!(lines.line(offset), line, "{text:?} {offset}");
+            assert_eq!(lines.around(&(offset..offset)), around, "{text:?} {offset}");
+        }
+        assert_eq!(Lines::new("a\nb\nc\nd").around(&(2..5)), 2..6);
+    }
+}

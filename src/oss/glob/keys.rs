@@ -1,0 +1,243 @@
+//! Finds many keys in one pass over a text.
+//!
+//! The `aho-corasick` crate builds the automaton. Its own DFA takes four bytes for each transition, and
+//! tells upper from lower case: about 20 KiB for three patterns, which is too much for thousands of
+//! routes with lists of their own. So its states are copied into a [`KeyTable`], a tenth of that size and
+//! as fast. A DFA of the crate that merges the two cases would let us remove the table.
+
+use std::collections::HashMap;
+
+use aho_corasick::automaton::Automaton;
+use aho_corasick::nfa::{contiguous, noncontiguous};
+use aho_corasick::{Anchored, BuildError, MatchKind};
+
+/// The maximum total length of the keys, in bytes, for which there is a table. A table takes at most
+/// 1 KiB for each byte of a key, so at most 4 MiB here, and much less in practice.
+const SMALL: usize = 4096;
+
+/// Finds the keys of a list of patterns in a text.
+pub(super) enum Keys {
+    /// A table with at most 65536 entries.
+    Few(KeyTable<u16>),
+    /// A larger table.
+    More(KeyTable<u32>),
+    /// The smallest form, and the slowest.
+    Many(contiguous::NFA),
+}
+
+impl Keys {
+    /// Builds the automaton for `keys`. ASCII case is ignored.
+    pub(super) fn new(keys: &[&str]) -> Result<Self, BuildError> {
+        let size: usize = keys.iter().map(|key| key.len()).sum();
+        if size > SMALL {
+            let many = contiguous::NFA::builder()
+                .ascii_case_insensitive(true)
+                .match_kind(MatchKind::Standard)
+                .prefilter(false)
+                // 10,000 keys with nothing in common take 15 MiB.
+                .dense_depth(6)
+                .build(keys)?;
+            return Ok(Self::Many(many));
+        }
+        let few = noncontiguous::NFA::builder()
+            .ascii_case_insensitive(true)
+            .match_kind(MatchKind::Standard)
+            .prefilter(false)
+            .build(keys)?;
+        let states = States::new(&few, keys);
+        Ok(match KeyTable::new(&states) {
+            Some(table) => Self::Few(table),
+            // A `u32` has room for any number of states of so few keys.
+            None => KeyTable::new(&states).map_or_else(|| Self::Few(KeyTable::empty()), Self::More),
+        })
+    }
+
+    /// Calls `is_match` with the index of each key in `text` and the place where the key ends, in the order
+    /// of the ends, until it returns true. Returns that index.
+    pub(super) fn find(
+        &self,
+        text: &[u8],
+        mut is_match: impl FnMut(usize, usize) -> bool,
+    ) -> Option<usize> {
+        match self {
+            Self::Few(table) => table.find(text, is_match),
+            Self::More(table) => table.find(text, is_match),
+            Self::Many(keys) => {
+                // The search loop is written out here, because the one of the crate costs twice as much
+                // per byte.
+                let mut state = keys.start_state(Anchored::No).ok()?;
+                for (place, byte) in text.iter().enumerate() {
+                    state = keys.next_state(Anchored::No, state, *byte);
+                    // One comparison for most bytes: nearly all special states that occur are match states.
+                    if !(keys.is_special(state) && keys.is_match(state)) {
+                        continue;
+                    }
+                    for nth in 0..keys.match_len(state) {
+                        let key = keys.match_pattern(state, nth).as_usize();
+                        if is_match(key, place + 1) {
+                            return Some(key);
+                        }
+                    }
+                }
+                None
+            }
+        }
+    }
+}
+
+/// The states of an automaton, numbered in the order in which a search reaches them.
+struct States {
+    /// The class of each byte. Bytes that no key distinguishes have the same class.
+    classes: [u8; 256],
+    /// The number of classes.
+    width: usize,
+    /// The next state for each state and class, state by state.
+    next: Vec<usize>,
+    /// For each state, the keys that end there.
+    ends: Vec<Vec<u32>>,
+}
+
+impl States {
+    fn new(keys: &noncontiguous::NFA, texts: &[&str]) -> Self {
+        let mut is_used = [false; 256];
+        for byte in texts.iter().flat_map(|text| text.bytes()) {
+            is_used[usize::from(byte.to_ascii_lowercase())] = true;
+        }
+        // Class 0 is every byte that is in no key, as 0xFF is in no UTF-8 text. `samples` has one byte
+        // of each class.
+        let (mut classes, mut samples) = ([0_u8; 256], vec![u8::MAX]);
+        for byte in (0..=u8::MAX).filter(|byte| is_used[usize::from(*byte)]) {
+            // There are at most 230 classes more: those of all bytes but the upper case letters.
+            classes[usize::from(byte)] = u8::try_from(samples.len()).unwrap_or_default();
+            samples.push(byte);
+        }
+        for upper in b'A'..=b'Z' {
+            classes[usize::from(upper)] = classes[usize::from(upper.to_ascii_lowercase())];
+        }
+        let mut states = Self {
+            classes,
+            width: samples.len(),
+            next: Vec::new(),
+            ends: Vec::new(),
+        };
+        let Ok(start) = keys.start_state(Anchored::No) else {
+            return states;
+        };
+        let (mut order, mut numbers) = (vec![start], HashMap::from([(start, 0)]));
+        let mut at = 0;
+        while let Some(state) = order.get(at).copied() {
+            at += 1;
+            for byte in &samples {
+                let next = keys.next_state(Anchored::No, state, *byte);
+                let number = *numbers.entry(next).or_insert_with(|| {
+                    order.push(next);
+                    order.len() - 1
+                });
+                states.next.push(number);
+            }
+            let count = if keys.is_match(state) {
+                keys.match_len(state)
+            } else {
+                0
+            };
+            let ends = (0..count).map(|nth| keys.match_pattern(state, nth).as_u32());
+            states.ends.push(ends.collect());
+        }
+        states
+    }
+}
+
+/// A DFA. A state is the place of its row in `next`.
+pub(super) struct KeyTable<N> {
+    classes: [u8; 256],
+    /// The next state for each state and class, row by row.
+    next: Box<[N]>,
+    start: N,
+    /// The first state in which keys end. States without come before it, the others from it on.
+    first_end: N,
+    width: usize,
+    /// The keys that end in each state from `first_end` on.
+    ends: Box<[Box<[u32]>]>,
+}
+
+impl<N: Copy + PartialOrd + Default + TryFrom<usize> + Into<u32>> KeyTable<N> {
+    /// A table that finds nothing.
+    fn empty() -> Self {
+        Self {
+            classes: [0; 256],
+            next: Box::default(),
+            start: N::default(),
+            first_end: N::default(),
+            width: 1,
+            ends: Box::default(),
+        }
+    }
+
+    /// Returns the table of `states`; `None` when its places do not fit into `N`.
+    fn new(states: &States) -> Option<Self> {
+        let (plain, ending): (Vec<usize>, Vec<usize>) = (0..states.ends.len())
+            .partition(|state| states.ends.get(*state).is_none_or(Vec::is_empty));
+        let first_end = N::try_from(plain.len() * states.width).ok()?;
+        // The row of each state, and the state of each row.
+        let order: Vec<usize> = plain.into_iter().chain(ending.iter().copied()).collect();
+        let mut rows = vec![0; order.len()];
+        for (row, state) in order.iter().enumerate() {
+            *rows.get_mut(*state)? = row * states.width;
+        }
+        let mut next = Vec::with_capacity(states.next.len());
+        for state in order {
+            let row = state * states.width;
+            for target in states.next.get(row..row + states.width)? {
+                next.push(N::try_from(*rows.get(*target)?).ok()?);
+            }
+        }
+        let ends = ending.iter().filter_map(|state| states.ends.get(*state));
+        Some(Self {
+            classes: states.classes,
+            next: next.into(),
+            start: N::try_from(*rows.first()?).ok()?,
+            first_end,
+            width: states.width,
+            ends: ends.map(|ends| ends.as_slice().into()).collect(),
+        })
+    }
+
+    fn find(&self, text: &[u8], mut is_match: impl FnMut(usize, usize) -> bool) -> Option<usize> {
+        let (mut state, mut end) = (self.start, 0);
+        while let Some((next, at)) = self.next_end(text.get(end..)?, state) {
+            state = at;
+            end += next;
+            for key in self.ends(state) {
+                let key = usize::try_from(*key).ok()?;
+                if is_match(key, end) {
+                    return Some(key);
+                }
+            }
+        }
+        None
+    }
+
+    /// Returns where the next key ends in `text`, and the state there. Not inlined, so that the loop keeps
+    /// its variables in registers.
+    #[inline(never)]
+    fn next_end(&self, text: &[u8], from: N) -> Option<(usize, N)> {
+        let mut state = from;
+        for (place, byte) in text.iter().enumerate() {
+            let class = self.classes[usize::from(*byte)];
+            state = *self.next.get(index(state) + usize::from(class))?;
+            if state >= self.first_end {
+                return Some((place + 1, state));
+            }
+        }
+        None
+    }
+
+    fn ends(&self, state: N) -> &[u32] {
+        let row = index(state).saturating_sub(index(self.first_end)) / self.width;
+        self.ends.get(row).map_or(&[], |ends| ends)
+    }
+}
+
+fn index(state: impl Into<u32>) -> usize {
+    usize::try_from(state.into()).unwrap_or(usize::MAX)
+}

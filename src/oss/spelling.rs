@@ -1,0 +1,163 @@
+//! A path in the client's spelling, compared as OSS reads it.
+//!
+//! OSS decodes the percent escapes of a path exactly once and changes nothing else. So `/img/a.jpg`,
+//! `/%69mg/a.jpg` and `/img%2Fa.jpg` name one object, and every decision on a path compares what the
+//! spelling stands for. OSS is sent the client's own bytes, because a signature may cover them: the
+//! functions here return pieces of the spelling.
+//!
+//! `%25` stands for a percent sign that is not decoded again. A malformed escape stands for itself, and so
+//! do `+`, dot segments and empty segments.
+
+use std::borrow::Cow;
+
+use memchr::{memchr, memchr2};
+
+/// Returns the bytes that `spelled` stands for; borrowed when there is no escape in it.
+#[must_use]
+pub fn decode(spelled: &str) -> Cow<'_, [u8]> {
+    let spelled = spelled.as_bytes();
+    let Some(first_escape) = memchr(b'%', spelled) else {
+        return Cow::Borrowed(spelled);
+    };
+    let mut decoded = Vec::with_capacity(spelled.len());
+    let mut rest = spelled;
+    let mut next = Some(first_escape);
+    while let Some((plain, escape)) = next.and_then(|at| rest.split_at_checked(at)) {
+        decoded.extend_from_slice(plain);
+        let Some((byte, after)) = first(escape) else {
+            break;
+        };
+        decoded.push(byte);
+        rest = after;
+        next = memchr(b'%', rest);
+    }
+    if decoded.len() + rest.len() == spelled.len() {
+        // All escapes are malformed.
+        return Cow::Borrowed(spelled);
+    }
+    decoded.extend_from_slice(rest);
+    Cow::Owned(decoded)
+}
+
+/// Returns the first byte that `spelled` stands for, and the spelling after it.
+fn first(spelled: &[u8]) -> Option<(u8, &[u8])> {
+    let digit = |byte: u8| char::from(byte).to_digit(16);
+    if let [b'%', high, low, rest @ ..] = spelled
+        && let (Some(high), Some(low)) = (digit(*high), digit(*low))
+        && let Ok(byte) = u8::try_from(high * 16 + low)
+    {
+        return Some((byte, rest));
+    }
+    spelled.split_first().map(|(byte, rest)| (*byte, rest))
+}
+
+/// Returns the rest of `spelled` after the bytes `prefix`, however they are spelled. `None` when
+/// `spelled` does not begin with them, or when the rest begins inside a character.
+#[must_use]
+pub fn strip_prefix<'s>(spelled: &'s str, prefix: &[u8]) -> Option<&'s str> {
+    // The usual case: there is nothing to decode.
+    if spelled.as_bytes().starts_with(prefix) && !prefix.contains(&b'%') {
+        return spelled.get(prefix.len()..);
+    }
+    let mut rest = spelled.as_bytes();
+    for wanted in prefix {
+        let (found, after) = first(rest)?;
+        if found != *wanted {
+            return None;
+        }
+        rest = after;
+    }
+    spelled.get(spelled.len() - rest.len()..)
+}
+
+/// Splits `spelled` at its first slash, written as `/` or `%2F`. The slash is in neither part; the second
+/// part is `None` when there is no slash.
+#[must_use]
+pub fn split_segment(spelled: &str) -> (&str, Option<&str>) {
+    let bytes = spelled.as_bytes();
+    let mut from = 0;
+    while let Some(found) = bytes.get(from..).and_then(|rest| memchr2(b'/', b'%', rest)) {
+        let at = from + found;
+        // The byte at `at` is ASCII, so both ends are boundaries of characters.
+        if let (Some(segment), Some(rest)) = (spelled.get(..at), spelled.get(at..))
+            && let Some(after) = strip_prefix(rest, b"/")
+        {
+            return (segment, Some(after));
+        }
+        from = at + 1;
+    }
+    (spelled, None)
+}
+
+#[cfg(test)]
+mod tests {
+    use percent_encoding::percent_decode_str;
+    use proptest::prelude::*;
+
+    use super::*;
+
+    #[test]
+    fn a_prefix_is_cut_in_the_spelling_of_the_client() {
+        for (spelled, prefix, rest) in [
+            ("/img/a", "/img", Some("/a")),
+            ("/%69mg%2Fa", "/img", Some("%2Fa")),
+            ("/%69mg%2fa", "/img/", Some("a")),
+            ("/IMG/a", "/img", None),
+            ("/im", "/img", None),
+            ("/a%2Fb", "/a%2Fb", None),
+            ("/a%252Fb/c", "/a%2Fb", Some("/c")),
+            ("/100%/a", "/100%", Some("/a")),
+            ("/100%25/a", "/100%", Some("/a")),
+            ("/%%34", "/%4", Some("")),
+            ("/%4", "/%4", Some("")),
+            ("/a+b", "/a b", None),
+        ] {
+            assert_eq!(
+                strip_prefix(spelled, prefix.as_bytes()),
+                rest,
+                "{spelled} after {prefix}"
+            );
+        }
+        // The first byte of a character of two.
+        assert_eq!(strip_prefix("\u{e9}", b"\xc3"), None);
+    }
+
+    #[test]
+    fn a_segment_ends_at_a_slash_in_any_spelling() {
+        for (spelled, segment, rest) in [
+            ("b/k/l", "b", Some("k/l")),
+            ("b%2Fk", "b", Some("k")),
+            ("b%2fk", "b", Some("k")),
+            ("%62/k", "%62", Some("k")),
+            ("b", "b", None),
+            ("b/", "b", Some("")),
+            ("b%252Fk", "b%252Fk", None),
+            ("%2", "%2", None),
+            ("%%2Fk", "%", Some("k")),
+            ("", "", None),
+        ] {
+            assert_eq!(split_segment(spelled), (segment, rest), "{spelled}");
+        }
+    }
+
+    proptest! {
+        #[test]
+        fn the_pieces_of_a_spelling_are_those_of_its_key(spelled in "([%/a2fF5\u{e9}]|%2[Ff5]|%[8cC]3){0,20}") {
+            let key = decode(&spelled);
+            prop_assert_eq!(&*key, &*percent_decode_str(&spelled).collect::<Vec<u8>>());
+            prop_assert_eq!(matches!(key, Cow::Borrowed(_)), key.len() == spelled.len());
+            let (segment, rest) = split_segment(&spelled);
+            let mut parts = key.splitn(2, |byte| *byte == b'/');
+            prop_assert_eq!(Some(&*decode(segment)), parts.next());
+            let rest = rest.map(decode);
+            prop_assert_eq!(rest.as_deref(), parts.next());
+            for count in 0..=key.len() {
+                let (front, back) = key.split_at(count);
+                if let Some(rest) = strip_prefix(&spelled, front) {
+                    prop_assert_eq!(&*decode(rest), back);
+                }
+            }
+            prop_assert_eq!(strip_prefix(&spelled, &key), Some(""));
+        }
+    }
+}

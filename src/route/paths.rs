@@ -1,0 +1,103 @@
+//! Finds the longest of many path prefixes. Pure.
+//!
+//! A prefix matches whole segments: `/img` serves `/img` and `/img/a`, but not `/image`. `/img/` serves
+//! `/img/a` and not `/img`. `/` serves everything.
+
+use std::collections::HashMap;
+
+/// Values by path prefix.
+#[derive(Debug)]
+pub(crate) struct Paths<T> {
+    /// By prefix without a slash at its end, so that two spellings of one prefix are one entry.
+    entries: HashMap<Box<[u8]>, Entry<T>>,
+    /// The lengths of the keys, each once, longest first. A path is looked up once for each length at
+    /// which one of its segments ends: the number of routes has no effect, and a path of many segments
+    /// causes no more lookups than there are lengths.
+    lengths: Vec<usize>,
+}
+
+#[derive(Debug)]
+struct Entry<T> {
+    value: T,
+    /// Whether the prefix ends with a slash, so that it does not serve the path without one.
+    has_slash: bool,
+}
+
+impl<T> Default for Paths<T> {
+    fn default() -> Self {
+        Self {
+            entries: HashMap::new(),
+            lengths: Vec::new(),
+        }
+    }
+}
+
+impl<T> Paths<T> {
+    /// Adds a value for `prefix`, which begins with a slash. The first value of a prefix stays.
+    pub(crate) fn insert(&mut self, prefix: &[u8], value: T) {
+        let bare = prefix.strip_suffix(b"/").unwrap_or(prefix);
+        if let Err(place) = self
+            .lengths
+            .binary_search_by(|length| bare.len().cmp(length))
+        {
+            self.lengths.insert(place, bare.len());
+        }
+        self.entries.entry(bare.into()).or_insert(Entry {
+            value,
+            has_slash: !bare.is_empty() && bare.len() < prefix.len(),
+        });
+    }
+
+    /// Returns the value of the longest prefix that serves `path`.
+    pub(crate) fn find(&self, path: &[u8]) -> Option<&T> {
+        self.lengths.iter().find_map(|length| {
+            let (bare, rest) = path.split_at_checked(*length)?;
+            if !matches!(rest.first(), None | Some(b'/')) {
+                return None;
+            }
+            let entry = self.entries.get(bare)?;
+            (!rest.is_empty() || !entry.has_slash).then_some(&entry.value)
+        })
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// Whether a route with the path `prefix` serves `path`.
+    fn serves(prefix: &str, path: &str) -> bool {
+        let bare = prefix.strip_suffix('/').unwrap_or(prefix);
+        match path.strip_prefix(bare) {
+            None => false,
+            Some(rest) => {
+                rest.starts_with('/')
+                    || (rest.is_empty() && (bare.len() == prefix.len() || bare.is_empty()))
+            }
+        }
+    }
+
+    proptest::proptest! {
+        #[test]
+        fn the_longest_prefix_that_serves_is_found(
+            prefixes in proptest::collection::vec("/[ab/]{0,5}", 0..8),
+            path in "/[ab/]{0,8}|",
+        ) {
+            let mut paths = Paths::default();
+            for prefix in &prefixes {
+                paths.insert(prefix.as_bytes(), prefix.strip_suffix('/').unwrap_or(prefix));
+            }
+            let mut expected: Vec<&str> = prefixes
+                .iter()
+                .filter(|prefix| serves(prefix, &path))
+                .map(|prefix| prefix.strip_suffix('/').unwrap_or(prefix))
+                .collect();
+            expected.sort_by_key(|bare| bare.len());
+            // A config has no two routes for `/a` and `/a/`, so only one of them counts here.
+            let is_double = prefixes.iter().any(|prefix| prefixes.contains(&format!("{prefix}/")));
+            if !is_double {
+                proptest::prop_assert_eq!(paths.find(path.as_bytes()).copied(), expected.pop());
+            }
+        }
+    }
+}
