@@ -64,14 +64,6 @@ pub struct Route {
     pub policies: Policies,
 }
 
-impl Route {
-    /// Returns [`Route::path`] as OSS reads it. Paths of requests are compared with this.
-    #[must_use]
-    pub fn decoded_path(&self) -> Cow<'_, [u8]> {
-        spelling::decode(&self.path)
-    }
-}
-
 impl ListBuckets {
     #[expect(clippy::trivially_copy_pass_by_ref, reason = "the form serde calls")]
     fn is_default(&self) -> bool {
@@ -89,6 +81,14 @@ impl ListBuckets {
             reader.error("list_buckets", message, Some(hint));
         }
         read
+    }
+}
+
+impl Route {
+    /// Returns [`Route::path`] as OSS reads it. Paths of requests are compared with this.
+    #[must_use]
+    pub fn decoded_path(&self) -> Cow<'_, [u8]> {
+        spelling::decode(&self.path)
     }
 }
 

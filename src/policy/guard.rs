@@ -5,7 +5,7 @@ use http::{Method, StatusCode};
 
 use crate::http::Request;
 use crate::http::respond::Reason;
-use crate::oss::addressing::Layout;
+use crate::oss::addressing::{Layout, Level};
 use crate::oss::guard::{self, Operation, Preset, Refused};
 use crate::policy::gate::{Gate, Refusal};
 
@@ -62,14 +62,16 @@ impl Guard {
             return Ok(Served::ByPreset);
         }
         let parts = self.layout.split(host, target);
-        let query = parts.and_then(|parts| parts.query.strip_prefix('?'));
         let level = self.layout.level(parts.as_ref());
-        let checked = query.unwrap_or_default();
-        let Err(refused) = guard::check(self.preset, method, level, checked, headers) else {
+        let query = parts.and_then(|parts| parts.query.strip_prefix('?'));
+        let query = query.unwrap_or_default();
+        let Err(refused) = guard::check(self.preset, method, level, query, headers) else {
             return Ok(Served::ByPreset);
         };
-        query
-            .and_then(|query| guard::find_allowed(&self.allow, method, query, headers))
+        if level == Level::Service {
+            return Err(NotServed::Operation(refused));
+        }
+        guard::find_allowed(&self.allow, method, query, headers)
             .map(Served::ByName)
             .ok_or(NotServed::Operation(refused))
     }

@@ -2,7 +2,6 @@
 //!
 //! Runs at a start and at a reload, never for a request. It fixes every host that a request can reach.
 
-use std::borrow::Cow;
 use std::collections::HashMap;
 use std::fmt;
 use std::sync::Arc;
@@ -93,11 +92,7 @@ pub fn router(config: &Config, registry: &Arc<Registry>) -> Result<Router, Build
         });
         table.insert(&route.hosts, &route.decoded_path(), &built);
         if let Buckets::Many(_) = route.origin.buckets {
-            // The path of a request that names no bucket.
-            let root = match route.origin.strip_path {
-                true => route.decoded_path(),
-                false => Cow::Borrowed(&b"/"[..]),
-            };
+            let root = service_root(route);
             table.insert_service(&route.hosts, &root, route.list_buckets, &built);
         }
         routes.push(built);
@@ -230,6 +225,15 @@ fn layout(route: &config::Route) -> Layout {
     }
 }
 
+/// Returns the path of a request that names no bucket, as OSS reads it and without a slash at its end.
+fn service_root(route: &config::Route) -> Vec<u8> {
+    if !route.origin.strip_path {
+        return Vec::new();
+    }
+    let path = route.decoded_path();
+    path.strip_suffix(b"/").unwrap_or(&path).to_vec()
+}
+
 /// The origin of a route.
 fn origin(registry: &Arc<Registry>, route: &config::Route) -> Result<Origin, RegistryError> {
     let settings = &route.origin;
@@ -253,7 +257,7 @@ fn origin(registry: &Arc<Registry>, route: &config::Route) -> Result<Origin, Reg
     let service = match route.list_buckets {
         ListBuckets::Refuse => None,
         ListBuckets::Pass => Some(Service {
-            root: layout(route).strip.into_vec(),
+            root: service_root(route),
             tiers: registry.tiers(settings, None)?,
         }),
     };

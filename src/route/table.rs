@@ -59,8 +59,8 @@ impl<T: Clone> Table<T> {
         }
     }
 
-    /// Adds a route of several buckets for requests that name none: those for `root` at the bare suffix of
-    /// one of its wildcard hosts.
+    /// Adds a route of several buckets for requests that name none: those for the decoded path `root` at the
+    /// bare suffix of one of its wildcard hosts. `root` has no slash at its end.
     pub fn insert_service(
         &mut self,
         hosts: &[HostPattern],
@@ -72,7 +72,7 @@ impl<T: Clone> Table<T> {
             if let HostPattern::Wildcard(suffix) = host {
                 let services = self.services.entry(suffix.as_str().into()).or_default();
                 services.push(ServiceRoute {
-                    root: root.strip_suffix(b"/").unwrap_or(root).into(),
+                    root: root.into(),
                     list_buckets,
                     route: route.clone(),
                 });
@@ -156,8 +156,8 @@ mod tests {
         {
             let mut table = Table::default();
             table.insert(&wildcard, b"/", &"buckets");
-            table.insert_service(&wildcard, b"/", list_buckets, &"service");
-            table.insert_service(&wildcard, b"/api/", list_buckets, &"api");
+            table.insert_service(&wildcard, b"", list_buckets, &"service");
+            table.insert_service(&wildcard, b"/api", list_buckets, &"api");
             for (host, path, expected) in [
                 ("oss.example.com", "/", Some("service")),
                 ("OSS.example.com", "/", Some("service")),
@@ -168,8 +168,11 @@ mod tests {
                 ("example.com", "/", None),
                 ("a.oss.example.com", "/", Some("buckets")),
             ] {
-                let found = table.find(host, path.as_bytes()).copied();
-                assert_eq!(found, expected, "{host}{path}");
+                assert_eq!(
+                    table.find(host, path.as_bytes()).copied(),
+                    expected,
+                    "{host}{path}"
+                );
             }
             table.insert(&[], b"/", &"every");
             let found = table.find("oss.example.com", b"/").copied();

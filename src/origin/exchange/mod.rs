@@ -47,8 +47,7 @@ use crate::origin::link::reuse::{Acceptable, Age};
 use crate::origin::tiers::buckets::BucketTable;
 use crate::origin::tiers::choice::{self, Chosen};
 use crate::origin::tiers::signed_host::{Scheme, SignedHost};
-use crate::oss::addressing::Layout;
-use crate::oss::addressing::split_query;
+use crate::oss::addressing::{Layout, split_query};
 
 /// The parts of a request that decide where it is sent.
 #[derive(Clone, Copy, Debug)]
