@@ -7,6 +7,7 @@
 //! formatted event costs a request several microseconds.
 
 pub mod access_log;
+pub mod dates;
 pub mod faults;
 pub mod line;
 pub mod mask;
