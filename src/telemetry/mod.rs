@@ -7,6 +7,7 @@
 //! microseconds. A separate thread formats and writes them.
 
 pub mod access_log;
+pub mod dates;
 pub mod faults;
 pub mod line;
 pub mod mask;

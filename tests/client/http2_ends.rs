@@ -13,7 +13,7 @@ use crate::support::proxy::{Proxy, pair};
 
 const END_STREAM: u8 = 1;
 const END_HEADERS: u8 = 4;
-const BODY: [u8; 60_000] = [7; 60_000];
+static BODY: [u8; 60_000] = [7; 60_000];
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum End {

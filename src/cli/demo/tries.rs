@@ -10,7 +10,7 @@ use crate::cli::demo::world::{BUCKET, DemoError, KEY_ID, KEY_SECRET, REGION, Wor
 use crate::oss::signature::{
     Keys, Resource, Scope, Signable, v4_canonical_request, v4_signature, v4_string_to_sign,
 };
-use crate::telemetry::line::basic_time;
+use crate::telemetry::dates::basic_time;
 
 /// The result of one demo request.
 pub(crate) struct Try {
