@@ -21,6 +21,7 @@ pub(crate) mod origin;
 pub(crate) mod proxy;
 pub(crate) mod signature;
 mod signature_text;
+pub(crate) mod sink;
 pub(crate) mod spelling;
 pub(crate) mod tiers;
 pub(crate) mod tls;
