@@ -3,7 +3,7 @@
 //! Three things that hyper does not report are found in its bytes:
 //!
 //! - Targets with a `#`: hyper drops the `#` and what follows. The bytes of heads are therefore
-//!   searched before hyper reads them ([`crate::http::fragment`]).
+//!   searched before hyper reads them ([`crate::http::hidden_fragment`]).
 //! - Chunked requests that have a Content-Length, too: hyper drops the length
 //!   ([`crate::http::input_framing`]).
 //! - hyper's own error answers to a request that it cannot read: they bypass the service, so neither
