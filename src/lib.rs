@@ -148,8 +148,8 @@
 //! | reload, drain and log reopening | `supervise/commands.rs` |
 //! | reload when a file changes | `supervise/files.rs` |
 //! | 503 for new requests while memory is short | `supervise/memory.rs` |
-//! | upgrade of the binary: the old process starts the new one | `supervise/successor.rs` |
-//! | upgrade of the binary: the new process receives the sockets | `supervise/predecessor.rs` |
+//! | upgrade of the binary: the old process starts the new one | `supervise/upgrade_start.rs` |
+//! | upgrade of the binary: the new process receives the sockets | `supervise/upgrade_takeover.rs` |
 //! | phases of the shutdown | [`shutdown`] |
 //! | readiness of the node | [`health`] |
 //! | `/metrics`, `/healthz`, `/readyz`, commands | [`admin`] |

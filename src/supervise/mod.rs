@@ -12,14 +12,14 @@ mod commands;
 mod ending;
 mod error;
 mod files;
-mod handover;
 mod memory;
 mod periodic;
-mod predecessor;
 mod signals;
-mod successor;
 mod supervisor;
 mod systemd;
+mod upgrade_protocol;
+mod upgrade_start;
+mod upgrade_takeover;
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -36,11 +36,11 @@ use crate::listener::bind::{self, Bound, Inherited};
 use crate::supervise::error::CommandError;
 use crate::supervise::files::WatchedFiles;
 use crate::supervise::memory::MemoryWatch;
-pub use crate::supervise::predecessor::{Predecessor, inherited};
 use crate::supervise::signals::SignalAction;
 pub use crate::supervise::signals::Signals;
-use crate::supervise::successor::Successor;
 pub use crate::supervise::supervisor::Supervisor;
+use crate::supervise::upgrade_start::Successor;
+pub use crate::supervise::upgrade_takeover::{Predecessor, inherited};
 
 /// The interval of the periodic checks.
 const CHECK_INTERVAL: Duration = Duration::from_secs(1);
@@ -98,7 +98,7 @@ async fn serve(
     signals: &mut Signals,
 ) -> std::io::Result<()> {
     let (sender, mut commands) = mpsc::channel(16);
-    predecessor::take_over(running, supervisor.predecessor.take()).await?;
+    upgrade_takeover::take_over(running, supervisor.predecessor.take()).await?;
     // A duplicate of the admin socket, for a successor.
     let kept = supervisor
         .admin
@@ -128,13 +128,13 @@ async fn serve(
                 SignalAction::Upgrade => (Verb::Upgrade, None),
             },
             Some(command) = commands.recv() => (command.verb, Some(command)),
-            outcome = successor::outcome(&mut successor) => {
+            outcome = upgrade_start::outcome(&mut successor) => {
                 let is_good = outcome.is_ok();
                 if is_good {
                     // The successor serves the admin address now. The pending command is still answered.
                     closing.notify_one();
                 }
-                let outcome = successor::conclude(running, outcome);
+                let outcome = upgrade_start::conclude(running, outcome);
                 answer(upgrade.take(), outcome);
                 if is_good {
                     break;
@@ -164,13 +164,13 @@ async fn serve(
             }
             Verb::Reload => commands::reload(running, supervisor, &mut watched),
             Verb::Upgrade => {
-                match successor::start(running, supervisor.program.as_deref(), kept.as_ref()) {
+                match upgrade_start::start(running, supervisor.program.as_deref(), kept.as_ref()) {
                     Ok(started) => {
                         successor = Some(started);
                         upgrade = command;
                         continue;
                     }
-                    Err(error) => successor::conclude(running, Err(error)),
+                    Err(error) => upgrade_start::conclude(running, Err(error)),
                 }
             }
         };

@@ -4,7 +4,7 @@ use std::path::PathBuf;
 
 use crate::config::Env;
 use crate::listener::bind::Bound;
-use crate::supervise::predecessor::Predecessor;
+use crate::supervise::upgrade_takeover::Predecessor;
 use crate::telemetry::sink::SharedSink;
 
 /// What the supervision of a process needs besides its proxy.

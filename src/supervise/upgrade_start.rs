@@ -19,10 +19,10 @@ use tokio::task::JoinHandle;
 use crate::app::Running;
 use crate::listener::bind::Bound;
 use crate::supervise::error::{CommandError, UpgradeError};
-use crate::supervise::handover::{
+use crate::supervise::systemd;
+use crate::supervise::upgrade_protocol::{
     FIRST_DESCRIPTOR, FIT, LEAVING, REPORT_SOCKET, SERVING, SOCKETS, STATE,
 };
-use crate::supervise::systemd;
 
 /// How long a new process may take until it serves.
 const SERVING_TIMEOUT: Duration = Duration::from_secs(30);

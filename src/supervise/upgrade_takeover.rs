@@ -6,7 +6,7 @@ use std::time::Duration;
 use crate::app::Running;
 use crate::health::Health;
 use crate::listener::bind::{Bound, Inherited};
-use crate::supervise::handover::{FIT, LEAVING, REPORT_SOCKET, SERVING, SOCKETS, STATE};
+use crate::supervise::upgrade_protocol::{FIT, LEAVING, REPORT_SOCKET, SERVING, SOCKETS, STATE};
 
 /// How long a new process may take to reach an endpoint.
 const FITNESS_TIMEOUT: Duration = Duration::from_secs(10);
