@@ -62,11 +62,11 @@
 //! | Behaviour | File |
 //! | --- | --- |
 //! | request, response, and the parsed target: host, path, query, key | [`http::message`] |
-//! | syntax of a host with a port; which host of a request counts | [`http::authority`], [`http::request_authority`] |
+//! | syntax of a host with a port; choice of a request's host | [`http::authority`], [`http::request_authority`] |
 //! | malformed and ambiguous requests | [`http::framing`], [`http::malformed`], [`http::hidden_fragment`], [`http::input_framing`] |
 //! | hop-by-hop header fields, header fields about the client | [`http::headers`] |
 //! | client address and scheme from `X-Forwarded-*` | [`http::forwarded`] |
-//! | request id, and the data that travels beside a request | [`http::access`], [`http::context`] |
+//! | request id, and the data that accompanies a request | [`http::access`], [`http::context`] |
 //! | request and response bodies | [`http::body`] |
 //! | the proxy's own responses, `x-ossgate-error` | [`http::respond`] |
 //! | the state that the deadlines of a connection check | [`http::activity`] |

@@ -1,10 +1,10 @@
-//! The config in use and everything built from it: at the start, and at every reload while requests run.
+//! The config in use and everything built from it, at the start and at every reload.
 //!
-//! A reload keeps the order of a start: routes are built and new addresses bound before anything changes.
-//! So a config that cannot be served changes nothing. Then certificates, routes and listener settings are
-//! replaced. A request finishes on the route it started on. A connection keeps the settings it started
-//! with. An upstream that stays the same keeps its addresses and connections. Keys that a running process
-//! cannot change keep their values and are listed in [`Changed::needs_restart`].
+//! A reload has the same order as a start: routes are built and new addresses are bound before anything
+//! changes. So a config that cannot be served changes nothing. Then certificates, routes and listener
+//! settings are replaced. A request finishes on the route it started on. A connection keeps the settings
+//! it started with. An upstream that is unchanged keeps its addresses and connections. Keys that a
+//! running process cannot change keep their values and are listed in [`Changed::needs_restart`].
 
 use std::collections::{HashMap, HashSet, VecDeque};
 use std::sync::Arc;
@@ -27,11 +27,11 @@ const SPARE_DESCRIPTORS: u64 = 64;
 /// The changes of a reload.
 #[derive(Debug, Default, PartialEq, Eq)]
 pub struct Changed {
-    /// The addresses that are new.
+    /// The addresses of the new listeners.
     pub added: Vec<String>,
-    /// The addresses that are closed. Their connections finish.
+    /// The addresses of the closed listeners. Their open connections finish.
     pub removed: Vec<String>,
-    /// The keys whose change takes effect after a restart only.
+    /// The keys whose changes take effect only after a restart.
     pub needs_restart: Vec<&'static str>,
 }
 
@@ -123,7 +123,8 @@ impl LiveConfig {
         Ok((listening, sockets))
     }
 
-    /// Serves `config` from now on, or changes nothing. Returns the new listeners, for the workers.
+    /// Serves `config` from now on. On an error nothing changes. Returns the new listeners for the
+    /// workers.
     ///
     /// # Errors
     ///
@@ -135,8 +136,8 @@ impl LiveConfig {
         let needs_restart = keep_fixed(&self.config, &mut config);
         let router = build::router(&config, &self.state.registry).map_err(StartError::Route)?;
         let state = Arc::clone(&self.state);
-        // The addresses of the current listeners that no new listener continues yet. Listeners on port 0
-        // are matched in order.
+        // The current listeners by address that no new listener continues yet. Listeners on port 0 are
+        // matched in order.
         let mut free: HashMap<Address, VecDeque<usize>> = HashMap::new();
         for (place, known) in state.listeners().iter().enumerate() {
             let address = known.config.address.clone();
@@ -168,7 +169,7 @@ impl LiveConfig {
                 }
             }
         }
-        // Nothing fails from here on.
+        // No step fails from here on.
         self.certificates
             .replace(CertificateTable::new(&config.certificates));
         self.state.set_certificates(&config.certificates);
@@ -196,7 +197,7 @@ impl LiveConfig {
         for mut listening in known.into_iter().flatten() {
             changed.removed.push(listening.label().to_string());
             if let Address::Passed(_) = &listening.config.address {
-                // systemd passes a socket once only, and a later config may name it again.
+                // systemd passes each socket only once, and a later config may name it again.
                 for socket in listening.hand_on().unwrap_or_default() {
                     self.inherited
                         .push(listening.config.address.to_string(), socket);
@@ -208,15 +209,15 @@ impl LiveConfig {
             }
         }
         drop(listeners);
-        // If this node is leaving, the clients of new listeners must reconnect too.
+        // If this node is draining, clients of the new listeners must reconnect too.
         state.settle_clients();
         self.state.note_taken();
         self.config = config;
         Ok((changed, bound))
     }
 
-    /// Reads the files of some certificates again. `indexes` are their indexes in the config. A certificate
-    /// whose files cannot be used stays as it is. Returns one error per such certificate.
+    /// Reads the files of some certificates again. `indexes` are their indexes in the config. A
+    /// certificate whose files cannot be used is kept. Returns one error per such certificate.
     pub(super) fn renew_certificates(&mut self, indexes: &[usize]) -> Vec<String> {
         let mut errors = Vec::new();
         let indexes: HashSet<usize> = indexes.iter().copied().collect();
@@ -242,15 +243,15 @@ impl LiveConfig {
     }
 }
 
-/// What a reload does for one listener of the new config.
+/// The step of a reload for one listener of the new config.
 enum ListenerStep {
     /// Continues the current listener at this index, with these TLS settings.
     Keep(usize, Option<TlsSettings>),
-    /// Adds a listener that was bound for it.
+    /// Adds a listener that has been bound.
     Add(Box<Listening>),
 }
 
-/// Removes the socket files of listeners that were bound for a config that failed.
+/// Removes the socket files of listeners that were bound for a config that cannot be served.
 fn forget(steps: &[ListenerStep]) {
     for step in steps {
         if let ListenerStep::Add(listening) = step
@@ -262,7 +263,7 @@ fn forget(steps: &[ListenerStep]) {
 }
 
 /// Restores the values in `new` that a running process cannot change, and returns the keys that differed.
-/// This is the table of the keys that need a restart.
+/// This function lists all keys that need a restart.
 fn keep_fixed(now: &Config, new: &mut Config) -> Vec<&'static str> {
     let mut differ = Vec::new();
     let mut keep = |key, is_same: bool| {
@@ -300,8 +301,8 @@ fn keep_fixed(now: &Config, new: &mut Config) -> Vec<&'static str> {
     differ
 }
 
-/// Returns the maximum numbers of connections of a listener: of those it serves, and of those it turns away
-/// with 503. Each served connection may need another one to OSS.
+/// Returns the maximum numbers of connections that a listener serves, and that it turns away with 503.
+/// Each served connection may need another connection to OSS.
 fn places(listener: &Listener) -> Places {
     let limit = rlimit::increase_nofile_limit(u64::MAX).unwrap_or(1024);
     let refused = (limit / 8).clamp(8, 64);

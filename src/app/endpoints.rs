@@ -1,4 +1,4 @@
-//! The endpoints in use and their addresses, as status and metrics show them.
+//! The endpoints in use and their addresses, for status and metrics.
 
 use std::collections::BTreeMap;
 use std::net::SocketAddr;
@@ -10,21 +10,21 @@ use crate::app::state::State;
 use crate::origin::endpoint::addresses::AddressSet;
 use crate::origin::error::DnsFailure;
 
-/// One endpoint: everything that is known under one name and port.
+/// The state of one endpoint, which has one name and port.
 #[derive(Debug, Default)]
 pub(super) struct EndpointState {
-    /// Its addresses, and whether new connections avoid them.
+    /// The addresses, and whether new connections avoid each of them.
     pub(super) addresses: BTreeMap<SocketAddr, bool>,
-    /// The time since the latest good DNS answer; `None` before the first.
+    /// The time since the latest successful DNS answer; `None` before the first one.
     pub(super) age: Option<Duration>,
-    /// Why the latest resolution failed; `None` after a good one.
+    /// The reason why the latest resolution failed; `None` after a successful one.
     pub(super) failure: Option<DnsFailure>,
-    /// The number of changes of the addresses.
+    /// The number of times that the addresses have changed.
     pub(super) changes: u64,
 }
 
 impl EndpointState {
-    /// Adds what `set` knows of the same endpoint; the worse of two values counts.
+    /// Adds the data of `set`, which belongs to the same endpoint. The worse of two values is kept.
     fn add(&mut self, set: &AddressSet, now: Instant) {
         for address in set.snapshot().addresses() {
             *self.addresses.entry(address.socket).or_default() |= address.is_ejected();
@@ -36,8 +36,9 @@ impl EndpointState {
 }
 
 impl State {
-    /// Returns the endpoints by `name:port`. Routes with different limits, and the buckets at one IP
-    /// address, have address sets of their own; those of one name and port are one endpoint here.
+    /// Returns the endpoints by `name:port`. Several address sets can have the same name and port: routes
+    /// with different limits, and buckets at one IP address, have separate sets. They are one endpoint
+    /// here.
     pub(super) fn endpoints(&self) -> BTreeMap<String, EndpointState> {
         let now = Instant::now();
         let mut endpoints: BTreeMap<String, EndpointState> = BTreeMap::new();

@@ -11,7 +11,7 @@ use crate::route::build::BuildError;
 pub enum StartError {
     /// A listener could not be bound.
     Bind {
-        /// Its address, as the config writes it.
+        /// The address of the listener, as written in the config.
         address: String,
         /// The error of the system.
         error: io::Error,
@@ -22,7 +22,7 @@ pub enum StartError {
     Dns(NetError),
     /// A route could not be built.
     Route(BuildError),
-    /// A thread could not be started, or a log file not be opened.
+    /// A thread could not be started, or a log file could not be opened.
     System(io::Error),
 }
 

@@ -1,4 +1,5 @@
-//! The metrics that a scrape reads from the state: listeners, endpoints, certificates, loads of the config.
+//! The metrics that are read from the state at each scrape: listeners, endpoints, certificates, loads of
+//! the config.
 
 use std::collections::BTreeMap;
 use std::fmt;
@@ -37,7 +38,7 @@ impl State {
 #[derive(Debug)]
 struct Gauges(Arc<State>);
 
-/// The process metrics, under the names that all Prometheus clients use.
+/// The process metrics, under the usual names of Prometheus clients.
 #[derive(Debug)]
 struct Process;
 
@@ -221,7 +222,7 @@ fn encode_listeners(state: &State, to: &mut DescriptorEncoder<'_>) -> Result<(),
     )
 }
 
-/// Encodes the endpoint in use of each route, and the addresses of each endpoint.
+/// Encodes the endpoint in use for each route, and the addresses of each endpoint.
 fn encode_origins(state: &State, to: &mut DescriptorEncoder<'_>) -> Result<(), fmt::Error> {
     use MetricType::{Counter, Gauge};
     let routes = state.routes().clone();
@@ -287,7 +288,8 @@ fn encode_certificates(state: &State, to: &mut DescriptorEncoder<'_>) -> Result<
         .lock()
         .unwrap_or_else(PoisonError::into_inner)
         .clone();
-    // Two certificates can have the same name, such as two kinds of key. The first to expire counts.
+    // Two certificates can have the same name, for example with different kinds of key. The one that
+    // expires first counts.
     let mut first: BTreeMap<&str, i64> = BTreeMap::new();
     for one in &certificates {
         let expires = first.entry(&one.name).or_insert(one.expires);

@@ -1,9 +1,10 @@
-//! The only place where the parts meet: builds everything from a config, binds, runs and stops it.
+//! Builds all parts of the proxy from a config, binds, runs and stops them. No other module combines
+//! them.
 //!
 //! Order of a start: certificates and routes are built, every listener is bound, then workers and control
-//! tasks start. So a config that cannot be served fails the start before anything is served. [`change`]
-//! keeps the same order for a new config. Order of a shutdown: accepting stops, requests in flight finish
-//! within `drain_timeout`, the remaining connections are closed, the access log is flushed.
+//! tasks start. So a config that cannot be served makes the start fail before any request is served.
+//! [`change`] keeps the same order for a new config. Order of a shutdown: accepting stops, requests in
+//! flight finish within `drain_timeout`, the remaining connections are closed, the access log is flushed.
 
 pub mod change;
 mod endpoints;
@@ -42,7 +43,7 @@ use crate::telemetry::access_log::{self, AccessLog};
 use crate::telemetry::metrics::RequestMetrics;
 use crate::telemetry::sink::SharedSink;
 
-/// A proxy whose listeners are bound and that does not serve yet.
+/// A proxy with bound listeners, before it serves.
 #[derive(Debug)]
 pub struct App {
     live: LiveConfig,
@@ -54,21 +55,21 @@ pub struct App {
 }
 
 /// Builds everything that `config` needs and binds its listeners. Access lines are written to
-/// `access_sink`. `seed` keeps the request ids of two processes apart.
+/// `access_sink`. `seed` makes the request ids of two processes differ.
 ///
 /// # Errors
 ///
-/// Those of [`build_on`].
+/// The errors of [`build_on`].
 pub fn build(config: Config, access_sink: SharedSink, seed: u64) -> Result<App, StartError> {
     build_on(config, access_sink, seed, Inherited::default())
 }
 
-/// Like [`build`], and uses the listening sockets that this process was started with.
+/// Does the same as [`build`], and also uses the listening sockets that this process was started with.
 ///
 /// # Errors
 ///
 /// [`StartError::Dns`], [`StartError::Route`], [`StartError::Tls`], [`StartError::Bind`], and
-/// [`StartError::System`] for the access log. Nothing has been served then.
+/// [`StartError::System`] for the access log. After an error, no request has been served.
 pub fn build_on(
     config: Config,
     access_sink: SharedSink,
@@ -90,7 +91,7 @@ pub fn build_on(
         registry: Arc::new(Registry::new(engine, &config.dns, Arc::clone(&provider))),
         probing: Probing {
             interval: config.server.probe,
-            // The config has checked the path.
+            // The path is valid, because the config has checked it.
             path: config
                 .server
                 .probe_path
@@ -136,8 +137,8 @@ impl App {
         Ok(running)
     }
 
-    /// Like [`App::start`], but accepts no connections until [`Running::open`]. Until then connections wait
-    /// in the queues of the sockets, or the previous process serves them.
+    /// Does the same as [`App::start`], but accepts no connections until [`Running::open`]. Until then
+    /// connections wait in the queues of the sockets, or the previous process serves them.
     ///
     /// # Errors
     ///
@@ -170,7 +171,7 @@ impl App {
                 worker.run().await;
                 drop(alive);
             };
-            // Requests that end with the event loop are logged too.
+            // Also flushes the log lines of requests that end with the event loop.
             let finish = move || last_lines.iter().for_each(|log| log.flush());
             let worker = runtime::spawn_worker(format!("worker-{index}"), run, finish);
             threads.push(worker.map_err(StartError::System)?);
@@ -187,7 +188,7 @@ impl App {
     }
 }
 
-/// Returns the first troubles as one text, and the number of the others.
+/// Returns the first troubles as one text, with the number of the remaining ones.
 fn summary(troubles: &[String]) -> String {
     const SHOWN: usize = 10;
     let (shown, rest) = troubles.split_at(troubles.len().min(SHOWN));

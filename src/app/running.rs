@@ -1,4 +1,4 @@
-//! A serving proxy: reload, drain, hand-over and shutdown.
+//! A serving proxy, with its reload, drain, hand-over and shutdown.
 
 use std::io;
 use std::net::SocketAddr;
@@ -24,7 +24,7 @@ use crate::telemetry::access_log;
 #[derive(Debug)]
 pub struct Running {
     parts: Parts,
-    /// When a command made this node leave its load balancer.
+    /// The time since which a `drain` command is in effect; `None` when none is in effect.
     left_at: Option<Instant>,
     /// Whether another process has taken over the sockets.
     is_replaced: bool,
@@ -36,11 +36,11 @@ pub(super) struct Parts {
     pub(super) live: LiveConfig,
     pub(super) trigger: Trigger,
     pub(super) threads: Vec<JoinHandle<()>>,
-    /// Ends when every worker has drained.
+    /// The channel that closes when every worker has drained.
     pub(super) drained: mpsc::Receiver<()>,
-    /// Passes listeners to the workers, one sender per worker.
+    /// The channels that pass listeners to the workers, one per worker.
     pub(super) listeners: Vec<mpsc::UnboundedSender<WorkerListener>>,
-    /// Bound listeners that no worker has yet.
+    /// Bound listeners that have not been passed to a worker yet.
     pub(super) waiting: Vec<WorkerListener>,
     pub(super) log: Option<access_log::Writer>,
 }
@@ -74,7 +74,8 @@ impl Running {
         self.parts.live.config()
     }
 
-    /// Returns the name of a thread that has ended before the shutdown: the proxy is incomplete then.
+    /// Returns the name of a thread that has ended before the shutdown. After that the proxy is
+    /// incomplete.
     #[must_use]
     pub fn lost_thread(&self) -> Option<&str> {
         runtime::ended(&self.parts.threads)
@@ -92,14 +93,14 @@ impl Running {
                 .parts
                 .listeners
                 .get(index % self.parts.listeners.len().max(1));
-            // The worker has ended, and the listener ends with it.
+            // A failed send means that the worker has ended. The listener is dropped.
             if worker.is_some_and(|worker| worker.send(listener).is_err()) {
                 tracing::error!("cannot pass a listener to a worker that has ended");
             }
         }
     }
 
-    /// Serves `config` from now on, or changes nothing.
+    /// Serves `config` from now on. On an error nothing changes.
     ///
     /// # Errors
     ///
@@ -110,8 +111,8 @@ impl Running {
         Ok(changed)
     }
 
-    /// Reads the files of some certificates again. `indexes` are their indexes in the config. A certificate
-    /// whose files cannot be used stays as it is. Returns one error per such certificate.
+    /// Reads the files of some certificates again. `indexes` are their indexes in the config. A
+    /// certificate whose files cannot be used is kept. Returns one error per such certificate.
     pub fn renew_certificates(&mut self, indexes: &[usize]) -> Vec<String> {
         self.parts.live.renew_certificates(indexes)
     }
@@ -132,8 +133,8 @@ impl Running {
         Ok(sockets)
     }
 
-    /// Leaves the load balancer: the node is not ready from now on, and asks clients to reconnect after each
-    /// answer. The node still accepts connections and serves requests.
+    /// Drains by command: the node reports not ready from now on, and makes clients reconnect after each
+    /// response. It still accepts connections and serves requests.
     pub fn leave(&mut self) {
         self.left_at.get_or_insert_with(Instant::now);
         let state = self.state();
@@ -155,21 +156,24 @@ impl Running {
         self.is_replaced
     }
 
-    /// Records that another process serves the same sockets.
+    /// Records that another process has taken over the sockets.
     pub fn set_replaced(&mut self) {
         self.is_replaced = true;
     }
 
-    /// Drains: the node is not ready, accepts connections for `drain_delay`, and then requests in flight may
-    /// finish for at most `drain_timeout`. The delay is skipped when another process serves the sockets.
+    /// Drains: the node reports not ready, accepts connections for `drain_delay`, and then lets requests
+    /// in flight finish for at most `drain_timeout`. The delay is skipped when another process serves the
+    /// sockets.
     ///
-    /// Cancel-safe: a dropped future leaves the drain in its phase, and [`Running::stop`] completes it.
+    /// Cancel-safe: if the future is dropped, the drain stays in its phase until [`Running::stop`]
+    /// completes it.
     pub async fn drain(&mut self) {
         let server = self.config().server.clone();
         let state = self.state();
         if !self.is_replaced {
             state.health.set_leaving(true);
-            // A node that was made to leave has failed its health check since then.
+            // After a drain command, the health check has been failing for some time. That time counts
+            // towards the delay.
             let since = self.left_at.map_or(Duration::ZERO, |left| left.elapsed());
             tokio::time::sleep(server.drain_delay.saturating_sub(since)).await;
         }
@@ -184,7 +188,8 @@ impl Running {
         }
     }
 
-    /// Stops now: closes the remaining connections, waits for the threads, flushes the access log.
+    /// Stops at once: closes the remaining connections, waits for the threads, and flushes the access
+    /// log.
     pub fn stop(self) {
         self.parts.trigger.advance(Phase::Stopping);
         for thread in self.parts.threads {

@@ -1,4 +1,4 @@
-//! The state that outlives a config: listeners, endpoints and counters. The admin listener reads it.
+//! The state that a reload keeps: listeners, endpoints and counters. The admin listener reads it.
 
 use std::sync::atomic::AtomicU64;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
@@ -16,12 +16,12 @@ use crate::route::Route;
 use crate::shutdown::LeaveRequest;
 use crate::telemetry::metrics::RequestMetrics;
 
-/// A certificate in use, as status and metrics show it.
+/// A certificate in use, for status and metrics.
 #[derive(Clone, Debug)]
 pub struct CertificateState {
-    /// Its first name, or its file if it has no name.
+    /// The first name of the certificate, or its file if it has no name.
     pub name: String,
-    /// Its expiry, in seconds since 1970.
+    /// The time at which the certificate expires, in seconds since 1970.
     pub expires: i64,
 }
 
@@ -71,23 +71,24 @@ impl State {
             .unwrap_or_else(PoisonError::into_inner)
     }
 
-    /// Returns the hosts that this node depends on: those of buckets that the config names, and those of
-    /// buckets under a pattern whose names have resolved. A bucket name that a client has made up does not
-    /// make the node unready.
+    /// Returns the hosts that this node depends on: the hosts of buckets that the config names, and the
+    /// hosts of buckets that match a pattern and whose names have been resolved. A bucket name that a
+    /// client has made up does not make the node unready.
     pub(super) fn hosts(&self) -> Vec<Arc<Host>> {
         let routes = self.routes().clone();
         let named = routes.iter().flat_map(|route| route.origin.named_hosts());
         let now = Instant::now();
         let resolved = self.registry.hosts().into_iter();
         let resolved = resolved.filter(|host| host.addresses.age(now).is_some());
-        // Sorted instead of looked up: with ten thousand hosts this runs several times a second.
+        // The list is sorted to remove duplicates. With ten thousand hosts this runs several times a
+        // second, and sorting is cheaper than lookups.
         let mut hosts: Vec<Arc<Host>> = named.cloned().chain(resolved).collect();
         hosts.sort_unstable_by_key(|host| host.id);
         hosts.dedup_by_key(|host| host.id);
         hosts
     }
 
-    /// Probes every endpoint, and returns whether one of them can be reached.
+    /// Probes every endpoint. Returns whether at least one of them can be reached.
     pub async fn proves_fit(&self) -> bool {
         let found = watch::prove(&self.hosts(), self.probing.path.as_ref()).await;
         let is_fit = found.is_fit;
@@ -95,8 +96,8 @@ impl State {
         is_fit
     }
 
-    /// Asks clients to reconnect while this node should not get traffic. A layer 4 load balancer cannot move
-    /// connections that are open.
+    /// Makes clients reconnect while this node should not get traffic. A layer 4 load balancer cannot
+    /// move open connections.
     pub(super) fn settle_clients(&self) {
         let request = match (self.health.is_cut_off(), self.health.is_leaving()) {
             (true, _) => LeaveRequest::AtOnce,

@@ -16,7 +16,8 @@ use crate::shutdown::{Phase, Shutdown};
 use crate::telemetry::access_log::AccessLog;
 use crate::telemetry::metrics::{RequestMetrics, WorkerGauges};
 
-/// The interval at which a worker sweeps its pool and flushes its part of the access log.
+/// The interval at which a worker removes expired connections from its pool and flushes its part of the
+/// access log.
 const HOUSEKEEPING: Duration = Duration::from_millis(200);
 
 /// Makes the service of each client connection.
@@ -37,18 +38,18 @@ impl MakeService<AccessBody> for Services {
 /// A worker before it runs.
 #[derive(Debug)]
 pub(super) struct Worker {
-    /// The listeners to serve. A new config sends further ones.
+    /// The channel of the listeners to serve. A new config sends further listeners.
     pub(super) listeners: mpsc::UnboundedReceiver<WorkerListener>,
     pub(super) services: Services,
     pub(super) shutdown: Shutdown,
     pub(super) log: Option<Arc<AccessLog>>,
     pub(super) metrics: Option<Arc<RequestMetrics>>,
-    /// See `server.retry_buffer`.
+    /// The value of `server.retry_buffer`.
     pub(super) retry_buffer: usize,
 }
 
 impl Worker {
-    /// Serves until everything has drained, or until [`Phase::Stopping`].
+    /// Serves until all connections have drained, or until [`Phase::Stopping`].
     pub(super) async fn run(self) {
         let Self {
             mut listeners,
@@ -101,7 +102,7 @@ impl Worker {
         tokio::select! {
             () = serving => {}
             () = keeping => {}
-            // The return drops the event loop and closes every connection on it.
+            // Returning drops the event loop, which closes all of its connections.
             () = stopping.reached(Phase::Stopping) => {
                 let open = tasks.len();
                 if open > 0 {

@@ -115,7 +115,7 @@ enum Command {
         /// The region of the bucket, such as `cn-hangzhou`.
         #[arg(long)]
         region: String,
-        /// `internal` on an ECS instance in the region, else `public`.
+        /// The network of the endpoint: `internal` on an ECS instance in the region, else `public`.
         #[arg(long, default_value = "internal")]
         network: String,
     },
@@ -131,7 +131,7 @@ enum ImportFrom {
     },
     /// Import the XML responses of GetBucketReferer, GetBucketCors or GetBucketWebsite.
     BucketXml {
-        /// The bucket that they are about.
+        /// The bucket that the responses are about.
         #[arg(long)]
         bucket: String,
         /// The region of the bucket.

@@ -1,6 +1,6 @@
-//! `addressing`: where OSS finds the bucket's name in a request, and which endpoints accept that.
+//! `addressing`: the place of the bucket's name in a request, and the endpoints that accept each place.
 //!
-//! OSS answers a request of the wrong style with 403, so a combination that cannot work is reported
+//! OSS responds to a request of the wrong style with 403, so a combination that cannot work is reported
 //! when the config is read.
 
 use serde::Serialize;
@@ -8,30 +8,29 @@ use serde::Serialize;
 use crate::config::endpoint::{Endpoint, EndpointHost};
 use crate::oss::endpoint::HostKind;
 
-/// Where OSS finds the bucket's name.
+/// The place of the bucket's name in a request to OSS.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
 #[serde(rename_all = "kebab-case")]
 pub enum Addressing {
-    /// In the host: `bucket.endpoint`.
+    /// The name is in the host: `bucket.endpoint`.
     VirtualHost,
-    /// In the path: `/bucket/key`. PrivateLink endpoints require it.
+    /// The name is in the path: `/bucket/key`. PrivateLink endpoints require this style.
     Path,
 }
 
-/// Why an endpoint cannot be used with a style of addressing.
+/// The reason why an endpoint cannot be used with a style of addressing.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Mismatch {
     /// The endpoint is an IP address and no `host` is set, so there is no host to put the bucket before.
     AddressWithoutHost,
-    /// A PrivateLink endpoint takes the bucket in the path only.
+    /// A PrivateLink endpoint accepts the bucket only in the path.
     PathOnly,
     /// The endpoint refuses path style with 403 SecondLevelDomainForbidden.
     VirtualHostOnly,
 }
 
 impl Addressing {
-    /// Returns the style for `endpoint` when the config does not name one. `host` is the
-    /// origin's `host`.
+    /// Returns the style for `endpoint` when the config has none. `host` is the origin's `host`.
     pub(super) fn default_for(endpoint: &Endpoint, host: Option<&str>) -> Self {
         if is_private_link(endpoint) || (is_ip(endpoint) && host.is_none()) {
             Self::Path
@@ -40,7 +39,7 @@ impl Addressing {
         }
     }
 
-    /// Returns why `endpoint` cannot be used with this style; `None` when it can. `host` is
+    /// Returns the reason why `endpoint` cannot be used with this style; `None` when it can. `host` is
     /// the origin's `host`.
     pub(super) fn mismatch(self, endpoint: &Endpoint, host: Option<&str>) -> Option<Mismatch> {
         match self {

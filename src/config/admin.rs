@@ -47,7 +47,7 @@ pub struct Admin {
 }
 
 impl Admin {
-    /// Reads the table; `None` when the file does not have it.
+    /// Reads the table; `None` when the file has no such table.
     pub(crate) fn read(root: &Reader<'_>) -> Option<Self> {
         if !root.has("admin") {
             return None;

@@ -25,8 +25,8 @@ pub struct Certificate {
     pub cert: PathBuf,
     /// The PEM file with the private key. Required.
     pub key: PathBuf,
-    /// Whether it is used for clients that send no host name, or one that no certificate has. Default:
-    /// true for the only certificate, otherwise false.
+    /// Whether the certificate is used for clients that send no host name, or a host name that no
+    /// certificate has. Default: true for the only certificate, otherwise false.
     #[serde(rename = "default")]
     pub is_default: bool,
     /// The DNS names of the certificate, in lower case.
@@ -40,16 +40,16 @@ pub struct Certificate {
     pub expires: i64,
 }
 
-/// What is read from the leaf certificate.
+/// The data of the leaf certificate.
 struct Leaf {
     names: Vec<String>,
     begins: i64,
     expires: i64,
-    /// `expires` as a date that people can read.
+    /// The time of `expires` as a readable date.
     end: String,
 }
 
-/// Why the files of a certificate cannot be used. No text of the files is part of it.
+/// The reason why the files of a certificate cannot be used. It contains no text of the files.
 #[derive(Debug)]
 pub enum CertificateError {
     /// The path names a pipe, a directory or a device.
@@ -214,7 +214,7 @@ impl Certificate {
     }
 }
 
-/// Reads names and validity of a certificate; `None` when it is not X.509.
+/// Reads the names and the validity of a certificate; `None` when it is not X.509.
 fn describe(der: &CertificateDer<'_>) -> Option<Leaf> {
     let (_, certificate) = x509_parser::parse_x509_certificate(der).ok()?;
     let names = match certificate.subject_alternative_name() {

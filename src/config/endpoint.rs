@@ -1,7 +1,7 @@
-//! The endpoint of an origin: made from region and network, or as written.
+//! The endpoint of an origin: derived from region and network, or as written.
 //!
-//! Nothing is resolved here. A value that can only be a mistake or an attack is reported at its place
-//! in the file: the address of the metadata service, or a bucket inside the endpoint.
+//! Nothing is resolved here. A value that can only be a mistake or an attack is reported at its place in
+//! the file: the address of the metadata service, or a bucket name inside the endpoint.
 
 use std::fmt;
 use std::net::{IpAddr, Ipv4Addr, SocketAddr};
@@ -17,9 +17,9 @@ use crate::oss::endpoint::{self, HostKind, Network};
 /// The host part of an endpoint.
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
 pub enum EndpointHost {
-    /// A host name, which is resolved again and again.
+    /// A host name, which is resolved repeatedly.
     Name(String),
-    /// An IP address, used as it is.
+    /// An IP address, which is used without resolution.
     Ip(IpAddr),
 }
 
@@ -60,8 +60,8 @@ const NETWORKS: [(&str, Network); 5] = [
 ];
 
 impl Endpoint {
-    /// Reads `endpoint`, or `region` and `network`. `default_port` is the port of an endpoint written
-    /// without one; `region` is the region of a `network` written without one.
+    /// Reads `endpoint`, or `region` and `network`. `default_port` is used for an endpoint without a
+    /// port. `region` is used for a `network` without a region.
     pub(crate) fn read(
         reader: &Reader<'_>,
         default_port: u16,
@@ -112,7 +112,7 @@ fn from_region(
         Some(region) => region,
         None => read_region(reader)?,
     };
-    // `network` is written but is not a network, which is already reported.
+    // `network` is present but invalid, which has already been reported.
     if network.is_none() && reader.has("network") {
         return None;
     }
@@ -223,7 +223,7 @@ fn network_of(kind: HostKind, is_internal: bool) -> Option<Network> {
         HostKind::Acceleration => Some(Network::Accelerate),
         HostKind::AccelerationOverseas => Some(Network::AccelerateOverseas),
         HostKind::DualStack => Some(Network::DualStack),
-        // These have addresses of the operator's own network, so no range of them is known.
+        // These endpoints have addresses in the operator's own network, so their ranges are not known.
         HostKind::PrivateLink | HostKind::CloudBox => None,
         HostKind::Regional
         | HostKind::ServiceRoot

@@ -1,4 +1,4 @@
-//! `[[route.origin.fallback]]`: the endpoints after the first one.
+//! `[[route.origin.fallback]]`: the further endpoints of an origin, after the first one.
 //!
 //! They share all other settings of the origin: bucket, addressing, TLS and `host`. An endpoint that
 //! cannot work with these settings is reported here.
@@ -13,7 +13,7 @@ pub(super) struct OriginSettings<'a> {
     pub(super) addressing: Addressing,
     pub(super) host: Option<&'a str>,
     pub(super) tls: bool,
-    /// The port of an endpoint that is written without one.
+    /// The port of an endpoint that is written without a port.
     pub(super) default_port: u16,
     /// Whether `ca` or `server_name` is set.
     pub(super) has_trust: bool,

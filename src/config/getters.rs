@@ -1,8 +1,8 @@
 //! The typed getters of a [`Reader`]: strings, lists, numbers, durations and sizes.
 //!
-//! A getter returns `None`, or its default, when the key is absent or wrong. A wrong value is reported
-//! by the getter and reading goes on, so all problems of a file are reported together. Each key is
-//! read once; a second read would report its problem a second time.
+//! A getter returns `None`, or its default, when the key is absent or wrong. The getter reports a wrong
+//! value and reading continues, so that all problems of a file are reported together. Each key is read
+//! only once; a second read would report its problem again.
 
 use std::fmt;
 use std::ops::RangeInclusive;
@@ -18,7 +18,7 @@ use crate::config::suggest::{nearest, quoted};
 use crate::config::value;
 
 impl<'s> Reader<'s> {
-    /// Returns the string of `key`, filled in; `None` when it is absent or wrong.
+    /// Returns the interpolated string of `key`; `None` when it is absent or wrong.
     pub(crate) fn text(&self, key: &str) -> Option<Text> {
         self.text_like(key, "a string")
     }
@@ -46,7 +46,7 @@ impl<'s> Reader<'s> {
         }
     }
 
-    /// Returns the strings of the list `key`; none when it is absent. Wrong items are left out.
+    /// Returns the strings of the list `key`; an empty list when it is absent. Wrong items are left out.
     pub(crate) fn texts(&self, key: &str) -> Vec<Text> {
         let Some(value) = self.find(key) else {
             return Vec::new();
@@ -61,8 +61,8 @@ impl<'s> Reader<'s> {
             .collect()
     }
 
-    /// Returns the items of the list `key`, each parsed by `parse`, with the string it was parsed from.
-    /// Items that `parse` returns an error for are reported and left out.
+    /// Parses each item of the list `key` and returns the values, each with the string it was parsed
+    /// from. Items for which `parse` returns an error are reported and left out.
     pub(crate) fn parsed<T, E: fmt::Display>(
         &self,
         key: &str,
@@ -153,7 +153,7 @@ impl<'s> Reader<'s> {
         default
     }
 
-    /// Returns the value of the word of `key`, which must be one of `words`; `None` when it is absent or
+    /// Returns the value for the word of `key`, which must be one of `words`; `None` when it is absent or
     /// wrong.
     pub(crate) fn word<T: Copy>(&self, key: &str, words: &[(&str, T)]) -> Option<T> {
         let text = self.text(key)?;

@@ -1,21 +1,21 @@
-//! Fills environment variables and files into strings.
+//! Interpolates strings: inserts the values of environment variables and the contents of files.
 //!
-//! Strings are filled in after the document was parsed, so no character of a secret can change its
-//! structure. An error never contains a value that was filled in.
+//! Strings are interpolated after the document has been parsed, so no character of a secret can change
+//! its structure. An error never contains an inserted value.
 
 use std::fmt;
 use std::fs::File;
 use std::io::{self, Read};
 use std::path::Path;
 
-/// Returns the value of an environment variable; `None` when it is not set.
+/// A function that returns the value of an environment variable; `None` when it is not set.
 pub type Env<'a> = &'a dyn Fn(&str) -> Option<String>;
 
-/// The maximum size of a file that is filled in, in bytes. Tokens and keys are much smaller; without a
-/// limit, reading `/dev/zero` would not end.
+/// The maximum size of an inserted file, in bytes. Tokens and keys are much smaller. Without a limit,
+/// reading `/dev/zero` would not end.
 const LONGEST_FILE: u64 = 64 << 10;
 
-/// Why a string cannot be filled in.
+/// The reason why a string cannot be interpolated.
 #[derive(Debug)]
 pub(crate) enum InterpolationError {
     /// `${` without `}`.
@@ -40,7 +40,7 @@ impl fmt::Display for InterpolationError {
 }
 
 impl InterpolationError {
-    /// Returns what to do about it.
+    /// Returns a hint about the correction.
     pub(crate) fn hint(&self) -> String {
         match self {
             Self::Open | Self::Name(_) => {
@@ -52,13 +52,13 @@ impl InterpolationError {
     }
 }
 
-/// Fills in `text`. `${NAME}` is an environment variable, and `${NAME:-default}` one with a default for
-/// when it is unset or empty. `${file:/path}` is a file without its last line end; a relative path is
-/// relative to `base`. `$${` stands for `${`.
+/// Interpolates `text`. `${NAME}` stands for an environment variable. `${NAME:-default}` has a default
+/// for a variable that is unset or empty. `${file:/path}` stands for a file without its last line end; a
+/// relative path is relative to `base`. `$${` stands for `${`.
 ///
 /// # Errors
 ///
-/// About the first place that cannot be filled in: [`InterpolationError::Open`],
+/// The error at the first place that cannot be interpolated: [`InterpolationError::Open`],
 /// [`InterpolationError::Name`], [`InterpolationError::Unset`] or [`InterpolationError::File`].
 pub(crate) fn interpolate(
     text: &str,

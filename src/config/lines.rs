@@ -2,8 +2,8 @@
 
 use std::ops::Range;
 
-/// Where each line of a text begins. Counting line ends for every place would take time that grows with
-/// the square of the file: a large config has ten thousand places that name their line.
+/// The positions of the lines of a text. A large config has ten thousand places whose line is needed.
+/// Counting the line ends for each place would take time that grows with the square of the file size.
 #[derive(Debug)]
 pub(crate) struct Lines {
     /// The offset of the first byte of each line; never empty.
@@ -22,19 +22,20 @@ impl Lines {
         }
     }
 
-    /// Returns the line of the byte at `offset`, from 1. An offset after the end is in the last line.
+    /// Returns the number of the line that contains the byte at `offset`; the first line is 1. An offset
+    /// after the end is in the last line.
     pub(crate) fn line(&self, offset: usize) -> usize {
         self.starts.partition_point(|start| *start <= offset)
     }
 
-    /// Returns the offset of the first byte of `line`, from 1. A line after the last one begins at the
-    /// end of the text.
+    /// Returns the offset of the first byte of `line`; the first line is 1. For a line after the last
+    /// one, returns the length of the text.
     pub(crate) fn start(&self, line: usize) -> usize {
         let index = line.saturating_sub(1);
         self.starts.get(index).copied().unwrap_or(self.len)
     }
 
-    /// Extends `span` to whole lines, with the line end of the last one.
+    /// Extends `span` to whole lines, including the line end of the last one.
     pub(crate) fn around(&self, span: &Range<usize>) -> Range<usize> {
         self.start(self.line(span.start))..self.start(self.line(span.end) + 1)
     }

@@ -1,6 +1,6 @@
 //! `[[listener]]`: the addresses that clients connect to.
 //!
-//! Nothing is bound here. Whether two listeners have the same address is checked with the whole config.
+//! Nothing is bound here. Duplicate addresses are reported when the whole config is checked.
 
 use std::borrow::Cow;
 use std::fmt;
@@ -22,7 +22,7 @@ pub enum Address {
     Tcp(SocketAddr),
     /// `unix:/path`: a Unix socket.
     Unix(PathBuf),
-    /// `fd:NAME`: the socket that systemd passes to the process under this name.
+    /// `fd:NAME`: the socket that systemd passes to the process under the name `NAME`.
     Passed(String),
 }
 
@@ -42,15 +42,16 @@ impl Serialize for Address {
     }
 }
 
-/// Which versions of the PROXY protocol a listener expects.
+/// The versions of the PROXY protocol that a listener accepts.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
 #[serde(rename_all = "lowercase")]
 pub enum ProxyProtocol {
-    /// None: the client is the peer, or the address in `X-Forwarded-For` of a trusted proxy.
+    /// No PROXY header. The client is the peer, or the address that a trusted proxy sends in
+    /// `X-Forwarded-For`.
     Off,
     /// Version 1: a line of text.
     V1,
-    /// Version 2: binary, as NLB and CLB send it.
+    /// Version 2: binary, as sent by NLB and CLB.
     V2,
     /// Either version.
     Any,
@@ -76,8 +77,8 @@ pub struct Listener {
     /// The addresses of proxies whose PROXY header, `X-Forwarded-For` and `X-Forwarded-Proto` are
     /// trusted. Default: none. Peers on a Unix socket are always trusted.
     pub trusted_proxies: Vec<IpNet>,
-    /// A path that the listener answers before it looks for a route: 200 while this node is ready, else
-    /// 503. Percent-encoded, in any spelling. Default `None`: no such path.
+    /// A path for health checks, which is matched before the routes. The response is 200 while this node
+    /// is ready, else 503. Percent-encoded, in any spelling. Default `None`: no such path.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub health_path: Option<String>,
     /// Deadlines towards clients.
@@ -92,15 +93,15 @@ pub struct Timeouts {
     /// The maximum time for the TLS handshake. Default 10 s.
     #[serde(serialize_with = "serialize_duration")]
     pub tls_handshake: Duration,
-    /// The maximum time for a whole request header, from its first byte; also for the first byte of a
-    /// new connection. Default 30 s.
+    /// The maximum time for a whole request header, from its first byte. It is also the maximum time
+    /// until the first byte on a new connection. Default 30 s.
     #[serde(serialize_with = "serialize_duration")]
     pub header: Duration,
-    /// The maximum time between two requests of a connection. Default 75 s, which is longer than the idle
+    /// The maximum time between two requests on a connection. Default 75 s, which is longer than the idle
     /// timeout of common load balancers.
     #[serde(serialize_with = "serialize_duration")]
     pub idle: Duration,
-    /// The maximum time without a byte to or from the client inside a request. Default 60 s.
+    /// The maximum time without a byte from or to the client during a request. Default 60 s.
     #[serde(serialize_with = "serialize_duration")]
     pub stall: Duration,
 }
@@ -117,7 +118,8 @@ pub struct Limits {
 }
 
 impl Listener {
-    /// Returns [`Listener::health_path`] as OSS would read it. Paths of requests are compared with this.
+    /// Returns [`Listener::health_path`] as OSS would read it, for the comparison with the paths of
+    /// requests.
     #[must_use]
     pub fn decoded_health_path(&self) -> Option<Cow<'_, [u8]>> {
         self.health_path.as_deref().map(spelling::decode)
@@ -189,7 +191,7 @@ fn read_health_path(reader: &Reader<'_>) -> Option<String> {
     Some(text.value)
 }
 
-/// Reads `address`; `None` when it is absent or wrong, which is reported then.
+/// Reads `address`. Returns `None` when it is absent or wrong, and reports that.
 pub(crate) fn read_address(reader: &Reader<'_>) -> Option<Address> {
     const FORMS: &str = "write `0.0.0.0:80`, `[::]:443`, `unix:/path` or `fd:NAME`";
     let Some(text) = reader.text("address") else {
@@ -209,7 +211,7 @@ pub(crate) fn read_address(reader: &Reader<'_>) -> Option<Address> {
         return Some(Address::Unix(path));
     }
     if let Some(name) = text.value.strip_prefix("fd:") {
-        // The rule is that of FileDescriptorName= in systemd.socket(5).
+        // The same rule as for FileDescriptorName= in systemd.socket(5).
         let is_name = (1..=255).contains(&name.len())
             && name
                 .bytes()

@@ -4,7 +4,7 @@ use serde::{Serialize, Serializer};
 
 use crate::config::reader::{Reader, Text};
 
-/// A text with its line in the config file, so that a decision can be traced to the line.
+/// A text with its line in the config file, so that a decision can name the line that caused it.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Located {
     /// The text.
@@ -14,7 +14,7 @@ pub struct Located {
 }
 
 impl Located {
-    /// Creates the located form of `text`, a string that `reader` returned.
+    /// Adds the line to `text`, a string that `reader` returned.
     pub(crate) fn new(reader: &Reader<'_>, text: Text) -> Self {
         Self {
             line: reader.line(&text.span),

@@ -1,8 +1,8 @@
 //! The configuration of ossgate: read from a TOML file and checked as a whole.
 //!
-//! [`load`] and [`from_str`] return a [`Config`] that can be served, or every problem of the file. Of the
-//! rest of the crate only the facts in [`oss`](crate::oss) are used, so that a region or a bucket name
-//! is checked at its place in the file.
+//! [`load`] and [`from_str`] return a [`Config`] that can be served, or every problem of the file. The
+//! module uses only [`oss`](crate::oss) of the rest of the crate, to check regions and bucket names at
+//! their place in the file.
 
 mod addressing;
 pub mod admin;
@@ -53,7 +53,7 @@ use reader::Reader;
 use route::RouteCandidate;
 use session::Session;
 
-/// A whole config that can be served.
+/// A whole config without errors.
 #[derive(Clone, Debug, Serialize)]
 pub struct Config {
     /// `[server]`.
@@ -62,7 +62,7 @@ pub struct Config {
     pub dns: Dns,
     /// `[log]`.
     pub log: Log,
-    /// `[admin]`; `None`: no admin listener.
+    /// `[admin]`; `None` means no admin listener.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub admin: Option<Admin>,
     /// `[[listener]]`; at least one.
@@ -81,12 +81,12 @@ pub struct Config {
 pub struct Loaded {
     /// The config.
     pub config: Config,
-    /// The warnings; no errors.
+    /// The warnings, without errors.
     pub warnings: Problems,
 }
 
 /// Reads the file at `path`. Relative paths in the file are relative to its directory. `env` returns the
-/// value of an environment variable.
+/// values of environment variables.
 ///
 /// # Errors
 ///
@@ -142,7 +142,7 @@ pub fn load_admin(path: &Path, env: Env<'_>) -> Result<Option<Admin>, Problems> 
         String::new(),
         0..0,
     );
-    // These are problems of other tables. The running process checks those.
+    // These problems belong to other tables, which the running process checks.
     session.problems.borrow_mut().clear();
     let admin = Admin::read(&root);
     drop(root);
@@ -208,7 +208,7 @@ fn wall_clock() -> SystemTime {
     SystemTime::now()
 }
 
-/// Reads the whole config; `None` when a part is absent, which is reported then.
+/// Reads the whole config. Returns `None` when a part is absent, and reports that.
 fn read(root: &Reader<'_>) -> Option<Config> {
     let server = Server::read(&root.table("server"));
     let dns = Dns::read(&root.table("dns"));

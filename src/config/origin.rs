@@ -1,6 +1,6 @@
 //! `[route.origin]`: the bucket or buckets, and how to connect to their endpoint.
 //!
-//! This table alone decides where a request may be sent. Nothing is resolved or connected to here;
+//! Only this table determines where a request may be sent. Nothing is resolved or connected here;
 //! combinations that OSS would refuse are reported.
 
 use std::collections::BTreeMap;
@@ -25,10 +25,10 @@ use crate::oss::spelling;
 /// The buckets that a route serves.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Buckets {
-    /// One bucket: the whole path is the key.
+    /// One bucket. The whole path is the key.
     One(String),
-    /// Several buckets. The request names one by the first path segment, or by the label that the
-    /// `*` of a wildcard host stands for.
+    /// Several buckets. The first path segment of a request names the bucket, or the label in place of
+    /// the `*` of a wildcard host does.
     Many(Vec<BucketPattern>),
 }
 
@@ -38,11 +38,11 @@ pub struct OriginTimeouts {
     /// The maximum time for one TCP connect and its TLS handshake. Default 3 s.
     #[serde(serialize_with = "serialize_duration")]
     pub connect: Duration,
-    /// The maximum time from the end of the request to the first byte of the response. Default 60 s:
-    /// OSS takes long to complete a large multipart upload.
+    /// The maximum time from the end of the request to the first byte of the response. Default 60 s,
+    /// because OSS needs long to complete a large multipart upload.
     #[serde(serialize_with = "serialize_duration")]
     pub first_byte: Duration,
-    /// The maximum time without a byte inside a request or response body. Default 60 s.
+    /// The maximum time without a byte during a request or response body. Default 60 s.
     #[serde(serialize_with = "serialize_duration")]
     pub idle: Duration,
 }
@@ -67,28 +67,29 @@ pub struct Pool {
 /// **Defaults**: internal network, HTTPS with a verified certificate, virtual-host addressing.
 #[derive(Clone, Debug)]
 pub struct Origin {
-    /// From `bucket` or `buckets`; exactly one of the two is required.
+    /// The buckets, from the key `bucket` or `buckets`; exactly one of the two is required.
     pub buckets: Buckets,
-    /// From `endpoint`, or from `region` and `network`.
+    /// The endpoint, from the key `endpoint`, or from `region` and `network`.
     pub endpoint: Endpoint,
-    /// From `fallback`: the endpoints to use while the one before cannot be connected to, in order of
-    /// preference. Default: none. They share all other keys.
+    /// The further endpoints, from the key `fallback`, in order of preference. Each is used while no
+    /// connection to the endpoints before it succeeds. Default: none. They share all other keys.
     pub fallback: Vec<Endpoint>,
-    /// The `Host` sent to OSS, at every endpoint. Default: made from bucket and endpoint. With a domain
+    /// The `Host` sent to OSS at every endpoint. Default: derived from bucket and endpoint. With a domain
     /// that is bound to the bucket, browsers show objects instead of downloading them.
     pub host: Option<String>,
-    /// Default: path for a PrivateLink endpoint and for an IP address without `host`, otherwise
-    /// virtual-host.
+    /// The style of addressing. Default: path for a PrivateLink endpoint and for an IP address without
+    /// `host`, otherwise virtual-host.
     pub addressing: Addressing,
-    /// Whether ossgate connects to OSS by HTTPS. Default true.
+    /// Whether ossgate connects to OSS with HTTPS. Default true.
     pub tls: bool,
-    /// The CAs to trust instead of the system's. Default: `None`, the system's.
+    /// The CAs to trust instead of the system's CAs. Default `None`: the system's CAs.
     pub ca: Option<Arc<[CertificateDer<'static>]>>,
     /// The PEM file that `ca` was read from.
     pub ca_file: Option<PathBuf>,
-    /// The name that the endpoint's certificate must have. Default: the host that is connected to.
+    /// The name that the endpoint's certificate must have. Default: the host of the connection.
     pub server_name: Option<String>,
-    /// Put before every key; percent-encoded. Default empty; does not begin with `/`.
+    /// The prefix that is added before every key, percent-encoded. It does not begin with `/`. Default
+    /// empty.
     pub prefix: String,
     /// Whether the route's path is removed before the prefix is added. Default false.
     pub strip_path: bool,
@@ -263,7 +264,7 @@ fn read_host(reader: &Reader<'_>) -> Option<String> {
     Some(text.value)
 }
 
-/// Returns the style of addressing, and reports a written one that does not work with `endpoint`.
+/// Returns the style of addressing. Reports a style in the config that does not work with `endpoint`.
 fn choose_addressing(
     reader: &Reader<'_>,
     endpoint: &Endpoint,
@@ -292,7 +293,7 @@ fn choose_addressing(
     addressing
 }
 
-/// The CAs to trust, and the file they were read from.
+/// The file that the trusted CAs were read from, and the CAs.
 type Trust = (PathBuf, TrustedCas);
 
 fn read_tls(reader: &Reader<'_>, tls: bool) -> (Option<Trust>, Option<String>) {

@@ -1,6 +1,6 @@
 //! Patterns of host names and of bucket names.
 //!
-//! Errors never repeat the text, because it may have been filled in from a secret.
+//! Errors never repeat the text, because it may contain an interpolated secret.
 
 use std::fmt;
 use std::net::{IpAddr, Ipv6Addr};
@@ -24,7 +24,8 @@ impl HostPattern {
     ///
     /// # Errors
     ///
-    /// [`Invalid::Wildcard`] for a wrong text with a `*`, [`Invalid::Host`] for any other wrong text.
+    /// [`Invalid::Wildcard`] for an invalid text with a `*`, [`Invalid::Host`] for any other invalid
+    /// text.
     pub fn parse(text: &str) -> Result<Self, Invalid> {
         let lower = text.to_ascii_lowercase();
         if let Some(suffix) = lower.strip_prefix("*.") {
@@ -42,7 +43,8 @@ impl HostPattern {
     }
 }
 
-/// Returns a host name or IP address in canonical form; `None` when `text` is neither, or has a port.
+/// Returns a host name or IP address in canonical form. Returns `None` when `text` is neither or has a
+/// port.
 pub(crate) fn host_name(text: &str) -> Option<String> {
     if let Some(inside) = text.strip_prefix('[') {
         let ip: Ipv6Addr = inside.strip_suffix(']')?.parse().ok()?;

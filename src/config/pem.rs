@@ -8,7 +8,8 @@ use rustls::pki_types::{CertificateDer, PrivateKeyDer};
 
 use crate::config::reader::{Reader, Text};
 
-/// Why a PEM file cannot be read. The display form is the rest of a sentence that begins with the file.
+/// The reason why a PEM file cannot be read. The display form continues a sentence that begins with the
+/// file.
 #[derive(Debug)]
 pub enum PemError {
     /// The system cannot read the file.
@@ -45,8 +46,8 @@ impl std::error::Error for PemError {
     }
 }
 
-/// Reads the certificates of the PEM file that `text`, the value of `key`, names. Returns `None` when the
-/// file cannot be used, which is reported then.
+/// Reads the certificates of a PEM file. `text`, the value of `key`, is its path. When the file cannot be
+/// used, reports that and returns `None`.
 pub(crate) fn read_chain(
     reader: &Reader<'_>,
     key: &str,
@@ -68,8 +69,8 @@ pub(crate) fn read_chain(
     }
 }
 
-/// Reads the private key of the PEM file that `text`, the value of `key`, names. Returns `None` when the
-/// file cannot be used, which is reported then.
+/// Reads the private key of a PEM file. `text`, the value of `key`, is its path. When the file cannot be
+/// used, reports that and returns `None`.
 pub(crate) fn read_key(reader: &Reader<'_>, text: &Text) -> Option<PrivateKeyDer<'static>> {
     match PrivateKeyDer::from_pem_file(reader.base().join(&text.value)) {
         Ok(key) => Some(key),

@@ -1,9 +1,8 @@
-//! The problems of a config file: the place, what is wrong, and what to do about it.
+//! The problems of a config file. Each has a place, a message, and a hint about the correction.
 //!
-//! A [`Problem`] has a place in the file; [`Problems`] holds all problems of one file, in file order.
-//! The text form of a problem is one line that begins with `file:line:column`; [`Problems::render`]
-//! adds the source line with a caret. Values from the environment or from other files are never part
-//! of a message.
+//! [`Problems`] holds all [`Problem`]s of one file, in file order. The text form of a problem is one line
+//! that begins with `file:line:column`; [`Problems::render`] adds the source line with a caret. Values
+//! from the environment or from other files are never part of a message.
 
 use std::fmt;
 use std::ops::Range;
@@ -35,7 +34,7 @@ impl Source {
         }
     }
 
-    /// Returns where the lines of the text are.
+    /// Returns the positions of the lines of the text.
     pub(crate) fn lines(&self) -> Arc<Lines> {
         Arc::clone(&self.lines)
     }
@@ -50,8 +49,9 @@ impl Source {
     }
 }
 
-/// Returns `text` with every value masked whose key looks like the name of a secret. Each byte becomes
-/// one `*`, so places in the text stay the same. A line that is not valid TOML is masked as well.
+/// Returns `text` in which the values of all keys that look like the name of a secret are masked. Each
+/// byte becomes one `*`, so positions in the text stay the same. A line that is not valid TOML is also
+/// masked.
 fn masked(text: &str) -> String {
     const SECRET: [&str; 4] = ["tok", "secret", "password", "access_key"];
     let mut shown = String::with_capacity(text.len());
@@ -80,7 +80,7 @@ fn masked(text: &str) -> String {
 pub enum Severity {
     /// The config cannot be served.
     Error,
-    /// The config can be served, and probably does not do what was meant.
+    /// The config can be served, but probably has an effect that was not intended.
     Warning,
 }
 
@@ -102,9 +102,9 @@ pub struct Problem {
     pub span: Option<Range<usize>>,
     /// The key path, such as `route[2].origin.bucket`; empty when the problem concerns the whole file.
     pub path: String,
-    /// What is wrong.
+    /// The message: a description of the problem.
     pub message: String,
-    /// What to do about it; `None` when the message already shows that.
+    /// A hint about the correction; `None` when the message is enough.
     pub hint: Option<String>,
     /// Whether the config can still be served.
     pub severity: Severity,
@@ -136,7 +136,7 @@ impl Problems {
         self.errors().next().is_some()
     }
 
-    /// Returns the problems because of which the config cannot be served, in file order.
+    /// Returns the problems that prevent the config from being served, in file order.
     pub fn errors(&self) -> impl Iterator<Item = &Problem> {
         self.iter()
             .filter(|problem| problem.severity == Severity::Error)
@@ -173,7 +173,7 @@ impl Problems {
             text.push_str(&self.line(problem));
             text.push('\n');
             if let Some(span) = &problem.span {
-                // The renderer goes through all the text it is given, so it gets the lines it shows.
+                // The renderer processes all text that it gets, so it gets only the lines that it shows.
                 let around = source.lines.around(span);
                 let shown = masked(source.text.get(around.clone()).unwrap_or_default());
                 let place = span.start - around.start..span.end - around.start;

@@ -1,4 +1,4 @@
-//! Walks the tables of a parsed document and collects every problem on the way.
+//! Reads the tables of a parsed document and collects all problems.
 //!
 //! A [`Reader`] stands for one table: its keys, its place in the file, and the key path that messages
 //! begin with. The methods that read typed values are in `getters.rs`.
@@ -29,9 +29,9 @@ pub(crate) struct Reader<'s> {
 /// A string of the file.
 #[derive(Clone, Debug)]
 pub(crate) struct Text {
-    /// The string with environment variables and files filled in.
+    /// The string after interpolation of environment variables and files.
     pub(crate) value: String,
-    /// The string as the file has it. Messages show this form, because `value` may contain a secret.
+    /// The string as written in the file. Messages show this form, because `value` may contain a secret.
     pub(crate) written: String,
     /// The byte range of the string in the file.
     pub(crate) span: Range<usize>,
@@ -80,7 +80,7 @@ impl<'s> Reader<'s> {
         self.line(&self.span)
     }
 
-    /// Returns the directory that relative paths are relative to.
+    /// Returns the directory to which relative paths are relative.
     pub(crate) fn base(&self) -> &'s Path {
         self.session.base
     }
@@ -93,7 +93,7 @@ impl<'s> Reader<'s> {
         }
     }
 
-    /// Returns what all readers of this file share.
+    /// Returns the state that all readers of this file share.
     pub(super) fn session(&self) -> &'s Session<'s> {
         self.session
     }
@@ -116,7 +116,7 @@ impl<'s> Reader<'s> {
         });
     }
 
-    /// Reports an error at `key`; at the table when `key` is absent from it, or empty.
+    /// Reports an error at `key`. When `key` is empty or absent from the table, reports it at the table.
     pub(crate) fn error(&self, key: &str, message: impl Into<String>, hint: Option<&str>) {
         let span = self.span_of(key);
         let hint = hint.map(str::to_owned);
@@ -130,7 +130,7 @@ impl<'s> Reader<'s> {
         self.report(Severity::Warning, span, key, message.into(), hint);
     }
 
-    /// Reports an error at `text`, a string of `key`. The message is the string and `reason`.
+    /// Reports an error at `text`, a string of `key`. The message consists of the string and `reason`.
     pub(crate) fn error_at(
         &self,
         key: &str,
@@ -142,7 +142,7 @@ impl<'s> Reader<'s> {
         self.report(Severity::Error, text.span.clone(), key, message, hint);
     }
 
-    /// Reports a warning at `text`, a string of `key`. The message is the string and `reason`.
+    /// Reports a warning at `text`, a string of `key`. The message consists of the string and `reason`.
     pub(crate) fn warn_at(&self, key: &str, text: &Text, reason: &str) {
         let message = format!("`{}` {reason}", text.written);
         self.report(Severity::Warning, text.span.clone(), key, message, None);
@@ -206,7 +206,7 @@ impl<'s> Reader<'s> {
         }
     }
 
-    /// Returns one reader for each table of the list `key`; none when the list is absent.
+    /// Returns one reader for each table of the list `key`; an empty list when `key` is absent.
     pub(crate) fn tables(&self, key: &str) -> Vec<Self> {
         let (Some(value), Some(Kind::Tables(spec))) =
             (self.find(key), self.spec.key(key).map(|known| known.kind))

@@ -1,4 +1,4 @@
-//! `[[route]]`: which bucket serves which host and path.
+//! `[[route]]`: the bucket for each host and path.
 //!
 //! Each combination of host and path belongs to one route, so the order of routes has no effect.
 
@@ -16,15 +16,15 @@ use crate::config::reader::{Reader, Text};
 use crate::config::value::{Invalid, check_encoded};
 use crate::oss::spelling;
 
-/// What happens to a request that lists the buckets: it names none, and its host is the bare suffix of a
-/// wildcard host, or it is path style.
+/// The handling of a request that lists the buckets. Such a request names no bucket: its host is the
+/// suffix of a wildcard host without a label, or it is path style without a first segment.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
 #[serde(rename_all = "kebab-case")]
 pub enum ListBuckets {
-    /// 403.
+    /// The response is 403.
     Refuse,
-    /// It is sent to the endpoint's own host. OSS answers with every bucket that the client's key owns,
-    /// those that the route does not serve included.
+    /// The request is sent to the endpoint's own host. OSS lists all buckets that the owner of the
+    /// client's key has, including those that the route does not serve.
     Pass,
 }
 
@@ -36,8 +36,8 @@ pub struct Route {
     /// The line of the route in the file, from 1.
     #[serde(skip)]
     pub line: usize,
-    /// The name of the route in logs; no other route has it. Default: the first host, or the bucket when
-    /// there is none. When another route already has that name, the path is appended.
+    /// The name of the route in logs, which is unique. Default: the first host, or the bucket when there
+    /// is no host. When another route already has that name, the path is appended.
     pub name: String,
     /// The hosts that the route serves. Default empty: every host that no other route names, and requests
     /// by IP address.
@@ -52,8 +52,8 @@ pub struct Route {
         skip_serializing_if = "Vec::is_empty"
     )]
     pub methods: Vec<Method>,
-    /// What happens to a request that lists the buckets. Default `refuse`. Only for routes with several
-    /// buckets; with `bucket` no request names the service.
+    /// The handling of a request that lists the buckets. Default `refuse`. It is only for routes with
+    /// several buckets: with `bucket`, no request lists the buckets.
     #[serde(skip_serializing_if = "ListBuckets::is_default")]
     pub list_buckets: ListBuckets,
     /// The bucket or buckets, and their endpoint.
@@ -70,7 +70,7 @@ impl ListBuckets {
         *self == Self::Refuse
     }
 
-    /// Reads the key of a route that has these policies.
+    /// Reads the key of a route with the given policies.
     fn read(reader: &Reader<'_>, policies: &Policies) -> Self {
         let words = [("refuse", Self::Refuse), ("pass", Self::Pass)];
         let read = reader.word("list_buckets", &words).unwrap_or(Self::Refuse);
@@ -85,7 +85,7 @@ impl ListBuckets {
 }
 
 impl Route {
-    /// Returns [`Route::path`] as OSS reads it. Paths of requests are compared with this.
+    /// Returns [`Route::path`] as OSS reads it, for the comparison with the paths of requests.
     #[must_use]
     pub fn decoded_path(&self) -> Cow<'_, [u8]> {
         spelling::decode(&self.path)
@@ -100,13 +100,13 @@ fn serialize_methods<S: Serializer>(methods: &[Method], serializer: S) -> Result
     serializer.collect_seq(methods.iter().map(Method::as_str))
 }
 
-/// A route that was read, before it is compared with the other routes.
+/// A route that has been read but not yet compared with the other routes.
 pub(crate) struct RouteCandidate<'a> {
     reader: Reader<'a>,
     route: Route,
-    /// The hosts as the file has them.
+    /// The hosts as written in the file.
     hosts: Vec<Text>,
-    /// The path as the file has it.
+    /// The path as written in the file.
     path: String,
     /// Whether the file has a `name` for the route.
     is_named: bool,
@@ -203,8 +203,8 @@ fn default_name(buckets: &Buckets) -> String {
     }
 }
 
-/// Compares the routes with each other: reports two routes for the same host and path, and gives every
-/// route a name that no other route has.
+/// Compares the routes with each other: reports two routes for the same host and path, and makes the
+/// names of all routes unique.
 pub(crate) fn finish(mut candidates: Vec<RouteCandidate<'_>>) -> Vec<Route> {
     check_hosts(&candidates);
     assign_names(&mut candidates);
@@ -217,7 +217,7 @@ pub(crate) fn finish(mut candidates: Vec<RouteCandidate<'_>>) -> Vec<Route> {
 fn check_hosts(candidates: &[RouteCandidate<'_>]) {
     let mut seen: HashMap<(Option<&HostPattern>, Cow<'_, [u8]>), usize> = HashMap::new();
     for (index, candidate) in candidates.iter().enumerate() {
-        // Two spellings of one path are one path, and so are a path with a slash at its end and without.
+        // Two spellings of a path are the same path, and a slash at the end makes no difference.
         let mut path = candidate.route.decoded_path();
         while let Some(shorter) = path.strip_suffix(b"/") {
             let length = shorter.len();
@@ -226,7 +226,8 @@ fn check_hosts(candidates: &[RouteCandidate<'_>]) {
                 Cow::Owned(path) => path.truncate(length),
             }
         }
-        // A route whose hosts are all wrong has an empty list here, but does not serve every host.
+        // If all hosts of a route are invalid, its list is empty here, but the route does not serve every
+        // host.
         if !candidate.reader.has("hosts")
             && let Some(other) = seen.insert((None, path.clone()), index)
         {
@@ -270,8 +271,8 @@ fn assign_names(candidates: &mut [RouteCandidate<'_>]) {
             candidate.reader.error("name", message, None);
         }
     }
-    // A name from the file has priority over a default name. The path usually distinguishes the routes
-    // of one host.
+    // A name from the file has priority over a default name. Usually the path distinguishes routes of one
+    // host.
     for (index, candidate) in candidates.iter_mut().enumerate() {
         if candidate.is_named {
             continue;

@@ -28,23 +28,25 @@ pub struct Server {
     /// How long new connections are accepted after a drain begins. Default 0 s.
     #[serde(serialize_with = "serialize_duration")]
     pub drain_delay: Duration,
-    /// How long requests in flight may take to finish after that. Default 30 s; 0 aborts them at once.
+    /// How long requests in flight may take to finish after the drain delay. Default 30 s; with 0 they
+    /// are aborted at once.
     #[serde(serialize_with = "serialize_duration")]
     pub drain_timeout: Duration,
-    /// Memory in bytes above which new requests are answered 503. Default 0: nine tenths of the limit of
-    /// the process's control group, or no limit when the group has none.
+    /// The memory in bytes above which new requests are answered with 503. Default 0: nine tenths of the
+    /// memory limit of the process's control group, or no limit when the group has none.
     #[serde(serialize_with = "serialize_size")]
     pub max_memory: usize,
-    /// How often every endpoint is connected to as a check, so that a node without traffic notices that
-    /// it is cut off from OSS. Default 0 s: only endpoints that failed are checked.
+    /// The interval at which the process connects to every endpoint as a check. So even a node without
+    /// traffic detects that it cannot reach OSS. Default 0 s: only endpoints that have failed are
+    /// checked.
     #[serde(serialize_with = "serialize_duration")]
     pub probe: Duration,
-    /// The path of a HEAD that OSS must answer in each such check, percent-encoded. Default none: a check
-    /// ends with the TLS handshake.
+    /// The path of a HEAD request in each such check, percent-encoded. Any response of OSS counts.
+    /// Default `None`: a check ends with the TLS handshake.
     pub probe_path: Option<String>,
-    /// The most bytes of request bodies that one worker keeps, so that their requests can be sent again
-    /// when a connection to OSS breaks. Bodies up to 64 KiB are kept, until the answer begins. Default
-    /// 16 MiB; 0: no body is kept.
+    /// The maximum number of request body bytes that one worker keeps, so that a request can be sent
+    /// again when a connection to OSS breaks. Bodies of up to 64 KiB are kept until the response begins.
+    /// Default 16 MiB; with 0 no body is kept.
     #[serde(serialize_with = "serialize_size")]
     pub retry_buffer: usize,
     /// Whether the config file is loaded again when it changes. Default false. Changed certificates are
@@ -67,7 +69,7 @@ impl Server {
     }
 }
 
-/// Reads `probe_path`; `None` when it is absent or wrong, which is reported then.
+/// Reads `probe_path`. Returns `None` when it is absent or wrong, and reports a wrong one.
 fn read_probe_path(reader: &Reader<'_>) -> Option<String> {
     let text = reader.text("probe_path")?;
     let is_path = text.value.starts_with('/')
@@ -80,7 +82,7 @@ fn read_probe_path(reader: &Reader<'_>) -> Option<String> {
     is_path.then_some(text.value)
 }
 
-/// The addresses that a name is resolved to.
+/// The address families to which a name is resolved.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
 #[serde(rename_all = "lowercase")]
 pub enum Family {
@@ -88,7 +90,7 @@ pub enum Family {
     Ipv4,
     /// AAAA records.
     Ipv6,
-    /// Both.
+    /// A and AAAA records.
     Both,
 }
 
@@ -98,25 +100,25 @@ pub enum Family {
 /// timeout, only addresses that an OSS endpoint can have.
 #[derive(Clone, Debug, PartialEq, Serialize)]
 pub struct Dns {
-    /// The name servers. Default empty: those of `/etc/resolv.conf`.
+    /// The name servers. Default empty: the name servers of `/etc/resolv.conf`.
     pub servers: Vec<SocketAddr>,
     /// The address family. Default IPv4.
     pub family: Family,
-    /// The minimum time between two resolutions of a name, if its TTL is shorter. Default 5 s, at least
-    /// 1 s.
+    /// The minimum time between two resolutions of a name, even if its TTL is shorter. Default 5 s; at
+    /// least 1 s.
     #[serde(serialize_with = "serialize_duration")]
     pub min_ttl: Duration,
-    /// The maximum time between two resolutions of a name, if its TTL is longer. Default 60 s; at least
-    /// 1 s and at least `min_ttl`.
+    /// The maximum time between two resolutions of a name, even if its TTL is longer. Default 60 s; at
+    /// least 1 s and at least `min_ttl`.
     #[serde(serialize_with = "serialize_duration")]
     pub max_ttl: Duration,
-    /// How long the last good answer is used while DNS fails. Default 1 h; 0 does not use it.
+    /// How long the last successful answer is used while DNS fails. Default 1 h; with 0 it is not used.
     #[serde(serialize_with = "serialize_duration")]
     pub stale: Duration,
     /// The maximum time to wait for one name server. Default 2 s; at least 1 ms.
     #[serde(serialize_with = "serialize_duration")]
     pub timeout: Duration,
-    /// Address ranges to allow in addition to those that an OSS endpoint can have. Default: none.
+    /// The address ranges that are allowed in addition to the ranges of OSS endpoints. Default: none.
     pub allow: Vec<IpNet>,
 }
 
@@ -168,15 +170,15 @@ fn parse_server(text: &str) -> Result<SocketAddr, Invalid> {
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
 #[serde(rename_all = "lowercase")]
 pub enum Level {
-    /// Failures that somebody must fix.
+    /// Failures that an operator must fix.
     Error,
-    /// Conditions that somebody may have to look at.
+    /// Conditions that an operator may have to check.
     Warn,
     /// Changes of state.
     Info,
-    /// Events of single connections.
+    /// Events of individual connections.
     Debug,
-    /// Everything.
+    /// All events.
     Trace,
 }
 
@@ -192,7 +194,7 @@ pub enum AccessFormat {
     Off,
 }
 
-/// Where a log is written.
+/// The destination of a log.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Sink {
     /// `-`: standard output for the access log, standard error for log events.
@@ -220,9 +222,9 @@ pub struct Log {
     pub level: Level,
     /// The format of the access log. Default JSON.
     pub access: AccessFormat,
-    /// Where the access log is written. Default standard output.
+    /// The destination of the access log. Default standard output.
     pub access_file: Sink,
-    /// Where log events are written. Default standard error.
+    /// The destination of log events. Default standard error.
     pub error_file: Sink,
 }
 
@@ -250,7 +252,8 @@ impl Log {
                 let parent = path
                     .parent()
                     .filter(|parent| !parent.as_os_str().is_empty());
-                // The parent of a bare name is the working directory, which exists.
+                // A bare file name has an empty parent, which stands for the working directory. That
+                // directory exists.
                 if parent.is_some_and(|parent| !parent.is_dir()) {
                     let reason = "cannot be opened: its directory does not exist";
                     reader.error_at(key, &text, reason, None);

@@ -1,4 +1,4 @@
-//! The state that all readers of one file share: its lines, its surroundings, the problems so far.
+//! The state that all readers of one file share: its lines, its environment, and the problems found.
 
 use std::cell::RefCell;
 use std::collections::HashMap;
@@ -18,12 +18,12 @@ pub(crate) type TrustedCas = Arc<[CertificateDer<'static>]>;
 pub(crate) struct Session<'a> {
     pub(crate) lines: Arc<Lines>,
     pub(crate) env: Env<'a>,
-    /// The directory that relative paths are relative to.
+    /// The directory to which relative paths are relative.
     pub(crate) base: &'a Path,
     /// The current time, in seconds since 1970.
     pub(crate) now: i64,
     pub(crate) problems: RefCell<Vec<Problem>>,
-    /// The CAs of each file that a `ca` names. Usually all routes name the same file.
+    /// The CAs of each file that a `ca` key names. Usually all routes name the same file.
     trusted: RefCell<HashMap<PathBuf, TrustedCas>>,
 }
 
@@ -40,7 +40,8 @@ impl<'a> Session<'a> {
         }
     }
 
-    /// Returns the CAs of the file at `path`, which `read` reads the first time; `None` when it cannot.
+    /// Returns the CAs of the file at `path`. The first call for a path reads the file with `read`;
+    /// `None` when that fails.
     pub(crate) fn trusted(
         &self,
         path: &Path,
@@ -55,7 +56,7 @@ impl<'a> Session<'a> {
         })
     }
 
-    /// Returns the problems, in the order they were found.
+    /// Returns the problems, in the order in which they were found.
     pub(crate) fn into_problems(self) -> Vec<Problem> {
         self.problems.into_inner()
     }

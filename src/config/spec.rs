@@ -1,8 +1,8 @@
 //! The description of every table and key of the config.
 //!
-//! An unknown key is an error because it is not described here. The JSON Schema is made from this
-//! description, and so is the test that `config/reference.toml` is complete. Defaults are written as in
-//! the file; a test compares them with what a config without the key gets.
+//! An unknown key is an error because it is not described here. The JSON Schema and the test that
+//! `config/reference.toml` is complete are derived from this description. Defaults are written as in the
+//! file. A test compares them with the values of a config without the key.
 
 use self::Kind::{Count, Duration, Flag, OneOf, Size, Table, Tables, Text, Texts};
 use self::Presence::{Default, Optional, Required};
@@ -30,14 +30,14 @@ pub enum Kind {
     Tables(&'static Spec),
 }
 
-/// Whether a key must be written, and its value when it is not.
+/// Whether a key is required, and its default if it is not.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Presence {
     /// A table without the key is an error.
     Required,
     /// The key may be left out. Its default is this value, in TOML.
     Default(&'static str),
-    /// The key may be left out. Its default is not a constant; the key's `doc` describes it.
+    /// The key may be left out. Its default is not a constant and is described in the key's `doc`.
     Optional,
 }
 
@@ -46,11 +46,11 @@ pub enum Presence {
 pub struct Key {
     /// The name of the key.
     pub name: &'static str,
-    /// The type of its value.
+    /// The type of the key's value.
     pub kind: Kind,
-    /// Whether it must be written.
+    /// Whether the key is required.
     pub presence: Presence,
-    /// A description of one sentence, shown by editors.
+    /// A description in one sentence, which editors show.
     pub doc: &'static str,
 }
 

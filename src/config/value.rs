@@ -1,7 +1,7 @@
 //! Values that several tables use: durations, sizes, address ranges and encoded paths.
 //!
 //! Parsing is strict: a unit must be written, and nothing is guessed. Errors never repeat the text,
-//! because it may have been filled in from a secret.
+//! because it may contain an interpolated secret.
 
 use std::fmt;
 use std::net::IpAddr;
@@ -10,32 +10,33 @@ use std::time::Duration;
 use ipnet::IpNet;
 use serde::Serializer;
 
-/// Why a text is not a valid value. The display form is the rest of a sentence that begins with the text.
+/// The reason why a text is not a valid value. The display form continues a sentence that begins with the
+/// text.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Invalid {
-    /// Not a duration.
+    /// The text is not a duration.
     Duration,
-    /// Not a size.
+    /// The text is not a size.
     Size,
-    /// Neither a host name nor an IP address.
+    /// The text is neither a host name nor an IP address.
     Host,
-    /// A `*` that is not the first label of a host.
+    /// The text has a `*` that is not the first label of a host.
     Wildcard,
-    /// Not the name of a bucket.
+    /// The text is not the name of a bucket.
     BucketName,
-    /// Neither the name of a bucket nor one with a single `*` in it.
+    /// The text is neither a bucket name nor a bucket name with a single `*`.
     BucketPattern,
-    /// A bucket pattern that every bucket name matches.
+    /// The text is a bucket pattern that matches every bucket name.
     OpenRelay,
-    /// Not a path.
+    /// The text is not a path.
     Path,
-    /// A path with characters that a request must percent-encode.
+    /// The text is a path with characters that must be percent-encoded in a request.
     Unencoded,
-    /// Neither an IP address nor a range of addresses.
+    /// The text is neither an IP address nor a range of addresses.
     Range,
-    /// Not the address of a name server.
+    /// The text is not the address of a name server.
     NameServer,
-    /// Not a method that OSS supports.
+    /// The text is not a method that OSS supports.
     Method,
 }
 
@@ -70,7 +71,7 @@ impl fmt::Display for Invalid {
 ///
 /// # Errors
 ///
-/// [`Invalid::Unencoded`] when it is not.
+/// [`Invalid::Unencoded`] when a character is not encoded.
 pub(crate) fn check_encoded(path: &str) -> Result<(), Invalid> {
     let mut bytes = path.bytes();
     while let Some(byte) = bytes.next() {
@@ -107,13 +108,14 @@ pub fn parse_duration(text: &str) -> Result<Duration, Invalid> {
         .parse::<u64>()
         .ok()
         .and_then(|count| count.checked_mul(millis))
-        // 100 years: longer than any use, and short enough to add to any clock without overflow.
+        // The limit is 100 years. It is longer than any useful value, and adding it to a clock cannot
+        // overflow.
         .filter(|millis| *millis <= 3_153_600_000_000)
         .map(Duration::from_millis)
         .ok_or(Invalid::Duration)
 }
 
-/// Returns the shortest exact form that [`parse_duration`] accepts.
+/// Returns the shortest exact form of a duration that [`parse_duration`] accepts.
 #[must_use]
 pub fn format_duration(duration: Duration) -> String {
     let millis = duration.as_millis();
@@ -159,7 +161,7 @@ pub fn parse_size(text: &str) -> Result<usize, Invalid> {
         .ok_or(Invalid::Size)
 }
 
-/// Returns the shortest exact form that [`parse_size`] accepts.
+/// Returns the shortest exact form of a size that [`parse_size`] accepts.
 #[must_use]
 pub fn format_size(size: usize) -> String {
     for (unit, factor) in [("GiB", 1 << 30), ("MiB", 1 << 20), ("KiB", 1 << 10)] {
@@ -183,8 +185,8 @@ pub(crate) fn parse_range(text: &str) -> Result<IpNet, Invalid> {
         .map_err(|_| Invalid::Range)
 }
 
-/// Returns a range of IPv4 addresses that is written in IPv6 form as a range of IPv4 addresses. Peer
-/// addresses are compared in IPv4 form.
+/// Converts a range of IPv4 addresses in IPv6 form to IPv4 form. Peer addresses are compared in IPv4
+/// form.
 fn canonical(range: IpNet) -> IpNet {
     let (address, bits) = (range.network().to_canonical(), range.prefix_len());
     match (range, address) {
@@ -195,7 +197,7 @@ fn canonical(range: IpNet) -> IpNet {
     }
 }
 
-/// Serializes a duration as the config writes it.
+/// Serializes a duration as it is written in the config.
 pub(crate) fn serialize_duration<S: Serializer>(
     duration: &Duration,
     serializer: S,
@@ -203,7 +205,7 @@ pub(crate) fn serialize_duration<S: Serializer>(
     serializer.serialize_str(&format_duration(*duration))
 }
 
-/// Serializes a size as the config writes it.
+/// Serializes a size as it is written in the config.
 #[expect(
     clippy::trivially_copy_pass_by_ref,
     reason = "the signature that serde requires"

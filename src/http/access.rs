@@ -1,8 +1,8 @@
 //! The layer around the router: request id, timings, and one record when the response has ended.
 //!
-//! It wraps the router and not a route, so unknown hosts and refusals are recorded too. The record
-//! goes to the [`Recorder`] when the response body is dropped. Only then are the bytes sent, and
-//! whether the response ended early, known. This layer does not format or write anything.
+//! It wraps the router and not a route, so unknown hosts and refusals are recorded too. The record is
+//! passed to the [`Recorder`] when the response body is dropped. Only then is it known how many bytes
+//! were sent and whether the response ended early. This layer does not format or write anything.
 
 use std::convert::Infallible;
 use std::future::Future;
@@ -26,8 +26,8 @@ use crate::http::message::Target;
 use crate::http::respond;
 use crate::http::{BodyError, Received, Request, Response, ResponseBody};
 
-/// The maximum time that an exchange with OSS goes on after its client has gone. The deadlines of the
-/// origin nearly always end it earlier.
+/// The maximum time that an exchange with OSS continues after its client has disconnected. The deadlines
+/// of the origin nearly always end it earlier.
 const FINISH: Duration = Duration::from_secs(300);
 
 /// Receives the finished records.
@@ -45,8 +45,8 @@ pub struct AccessLayer {
 }
 
 impl AccessLayer {
-    /// `recorder` is `None` when requests are neither logged nor counted. `seed` keeps the request ids
-    /// of two processes apart.
+    /// Creates the settings. `recorder` is `None` when requests are neither logged nor counted. `seed`
+    /// makes the request ids of two processes differ.
     #[must_use]
     pub fn new(recorder: Option<Arc<dyn Recorder>>, seed: u64) -> Self {
         Self {
@@ -195,9 +195,9 @@ struct Exchange<F> {
 
 /// The future of [`Access`].
 ///
-/// hyper drops it when the client's connection has ended. When the upload has been read to its end by
-/// then, the exchange goes on as a task of its own: the client has sent all that was asked of it, and
-/// OSS must not lose the object because the client did not wait for the answer.
+/// hyper drops it when the client's connection has ended. If the request body has been read to its end by
+/// then, the exchange continues as a task of its own: the client has sent the complete upload, and OSS
+/// must store the object even if the client does not wait for the response.
 #[derive(Debug)]
 pub struct AccessFuture<F>(Option<Exchange<F>>)
 where
@@ -242,7 +242,7 @@ where
         if exchange.record.context.upload() != UploadState::Whole {
             return;
         }
-        // Without a runtime the worker has ended.
+        // There is no runtime if the worker has already ended. The exchange is then dropped.
         if let Ok(runtime) = tokio::runtime::Handle::try_current() {
             let tasks = exchange.tasks.clone();
             tasks.spawn_on(finish(exchange), &runtime);
@@ -250,17 +250,18 @@ where
     }
 }
 
-/// Finishes an exchange whose client is gone. The record is written at its end, without a status.
+/// Finishes an exchange whose client has disconnected. The record is written at its end, without a
+/// status.
 async fn finish<F>(exchange: Exchange<F>)
 where
     F: Future<Output = Result<Response, Infallible>> + Unpin,
 {
-    // What was reached in this time is logged; the response is dropped in any case.
+    // The outcome reached within this time is logged. The response is dropped in any case.
     drop(tokio::time::timeout(FINISH, exchange.inner).await);
     drop(exchange.record);
 }
 
-/// A response body whose bytes are counted. The request ends when it is dropped.
+/// A response body that counts its bytes. The request ends when the body is dropped.
 #[derive(Debug)]
 pub struct AccessBody {
     inner: ResponseBody,

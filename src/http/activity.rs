@@ -1,8 +1,8 @@
-//! The state of one client connection, for the deadlines hyper does not have.
+//! The state of one client connection, for the deadlines that hyper lacks.
 //!
-//! The connection's socket wrapper, its service and its bodies write here. The connection task reads
-//! on a slow tick. Relaxed loads and stores are enough: all writers run on the connection's own worker
-//! thread, and a stale value moves a deadline by one tick at most.
+//! The connection's socket wrapper, its service and its bodies write this state. The connection task
+//! reads it on each tick. Relaxed loads and stores are enough: all writers run on the connection's own
+//! worker thread, and a stale value moves a deadline by at most one tick.
 
 use std::sync::atomic::{AtomicBool, AtomicU32, AtomicU64, Ordering::Relaxed};
 
@@ -29,25 +29,27 @@ pub struct Activity {
     is_read_drained: AtomicBool,
     has_unread_body: AtomicBool,
     is_multiplexed: AtomicBool,
-    /// Bytes read from the socket. Only grows.
+    /// The number of bytes read from the socket. It never decreases.
     read: AtomicU64,
-    /// Bytes a well-behaved client may have sent for what it did. Only grows.
+    /// The number of bytes that a well-behaved client may have sent for its requests and responses. It
+    /// never decreases.
     earned: AtomicU64,
-    /// Bytes that may have been in flight when bodies were closed early. Only grows.
+    /// The number of bytes that may have been in transit when bodies were closed early. It never
+    /// decreases.
     granted: AtomicU64,
     /// The number of request bodies being read. HTTP/2 only.
     open_bodies: AtomicU32,
-    /// The targets with a `#` among the bytes read. HTTP/1 only.
+    /// The request targets with a `#` in the bytes read. HTTP/1 only.
     pub hidden_fragments: HiddenFragments,
     /// The framing of the bytes read. HTTP/1 only.
     pub input_framing: InputFraming,
     is_in_body: AtomicBool,
-    /// Whether the client has to connect anew.
+    /// Whether the client should reconnect.
     leave: LeaveReader,
 }
 
 impl Activity {
-    /// Creates the record of a connection whose client has to leave when `leave` says so.
+    /// Creates the record of a connection. `leave` reports when its client should reconnect.
     #[must_use]
     pub fn new(leave: LeaveReader) -> Self {
         Self {
@@ -56,25 +58,26 @@ impl Activity {
         }
     }
 
-    /// Whether the connection should end after its next answer.
+    /// Whether the connection should end after its next response.
     #[must_use]
     pub fn is_leaving(&self) -> bool {
         self.leave.get() >= LeaveRequest::AfterAnswer
     }
 
-    /// Whether the client should go now: what it asks for fails here.
+    /// Whether the client should reconnect at once, because its requests fail on this node.
     #[must_use]
     pub fn is_in_vain(&self) -> bool {
         self.leave.get() >= LeaveRequest::AtOnce
     }
 
-    /// Whether the connection should end now, as nothing is under way on it.
+    /// Whether the connection should end now, because its client should reconnect at once and nothing is
+    /// in flight on it.
     #[must_use]
     pub fn is_useless(&self) -> bool {
         self.is_in_vain() && self.is_quiet() && self.requests() > 0
     }
 
-    /// Returns the number of requests whose response has not ended.
+    /// Returns the number of requests in flight: their responses have not ended.
     #[must_use]
     pub fn in_flight(&self) -> u32 {
         self.in_flight.load(Relaxed)
@@ -89,7 +92,7 @@ impl Activity {
         self.note_progress();
     }
 
-    /// Returns the number of requests so far.
+    /// Returns the number of requests since the connection began.
     #[must_use]
     pub fn requests(&self) -> u64 {
         self.requests.load(Relaxed)
@@ -131,13 +134,13 @@ impl Activity {
         add(&self.read, bytes);
     }
 
-    /// Returns the number of bytes read so far, modulo 2^64.
+    /// Returns the number of bytes read since the connection began, modulo 2^64.
     #[must_use]
     pub fn read(&self) -> u64 {
         self.read.load(Relaxed)
     }
 
-    /// Counts `bytes` that a well-behaved client may have sent for what it just did.
+    /// Adds `bytes` to the number of bytes that a well-behaved client may have sent.
     pub fn earn(&self, bytes: usize) {
         add(&self.earned, bytes);
     }
@@ -148,8 +151,8 @@ impl Activity {
         self.open_bodies.store(count, Relaxed);
     }
 
-    /// Counts a request body that is not read any further. `in_flight` is the number of its bytes that may
-    /// still come; 0 when it ended. HTTP/2 only.
+    /// Counts a request body that is not read any further. `in_flight` is the number of its bytes that
+    /// may still arrive; 0 when the body has ended. HTTP/2 only.
     pub fn close_body(&self, in_flight: usize) {
         let count = self.open_bodies.load(Relaxed).saturating_sub(1);
         self.open_bodies.store(count, Relaxed);
@@ -162,14 +165,14 @@ impl Activity {
         self.open_bodies.load(Relaxed) > 0
     }
 
-    /// Whether a request body is open that does not wait for bytes: some that were received have not been
-    /// taken from it yet. HTTP/2 only.
+    /// Whether an open request body does not wait for bytes: some received bytes of it have not been read
+    /// yet. HTTP/2 only.
     #[must_use]
     pub fn has_untaken_body(&self) -> bool {
         self.open_bodies.load(Relaxed) > self.waiting_bodies.load(Relaxed)
     }
 
-    /// Returns the number of bytes that may have come for bodies that were closed early, modulo 2^64.
+    /// Returns the number of bytes that may have arrived for bodies that were closed early, modulo 2^64.
     #[must_use]
     pub fn granted(&self) -> u64 {
         self.granted.load(Relaxed)
@@ -206,8 +209,8 @@ impl Activity {
         }
     }
 
-    /// Marks the connection as HTTP/2. Bytes on it need not be a request head, and a stream whose client
-    /// takes no bytes does not block the socket.
+    /// Marks the connection as HTTP/2. Its bytes need not be a request head, and a stream whose client
+    /// accepts no bytes does not block the socket.
     pub fn set_multiplexed(&self) {
         self.is_multiplexed.store(true, Relaxed);
     }
@@ -235,7 +238,7 @@ impl Activity {
         self.is_write_blocked.load(Relaxed)
     }
 
-    /// Whether the next move is the client's: the socket accepts no bytes, or, on HTTP/1, a request body
+    /// Whether the proxy waits for the client: the socket accepts no bytes or, on HTTP/1, a request body
     /// waits for bytes.
     #[must_use]
     pub fn waits_for_client(&self) -> bool {

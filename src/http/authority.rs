@@ -1,11 +1,12 @@
 //! The syntax of an authority: one host and an optional port.
 //!
-//! The host is a registered name, an IPv4 address or a bracketed IPv6 address. Everything else is
-//! refused rather than interpreted: userinfo, lists, percent signs, empty labels, ports that are not
-//! numbers (RFC 9110 section 7.2, RFC 9112 section 3.2). Policies, the log and the origin all use the
-//! host that is parsed here.
+//! The host is a registered name, an IPv4 address or a bracketed IPv6 address. Any other text is refused
+//! and not interpreted: userinfo, lists, percent signs, empty labels, ports that are not numbers (RFC
+//! 9110 section 7.2, RFC 9112 section 3.2). Policies, the log and the origin all use the host that is
+//! parsed here.
 //!
-//! Which authority of a request counts is decided in [`request_authority`](super::request_authority).
+//! The choice between the authorities of a request is made in
+//! [`request_authority`](super::request_authority).
 
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
 
@@ -23,8 +24,8 @@ pub struct Authority<'a> {
 }
 
 impl Authority<'_> {
-    /// Whether both are the same place for a request with this scheme: case, the spelling of an IP
-    /// address and a default port make no difference (RFC 9110 section 4.2.3).
+    /// Whether both name the same host and port for a request with this scheme. Case, the spelling of an
+    /// IP address and a default port make no difference (RFC 9110 section 4.2.3).
     #[must_use]
     pub fn is_same_place(&self, other: &Self, scheme: Option<&str>) -> bool {
         let default = match scheme {
@@ -38,8 +39,8 @@ impl Authority<'_> {
     }
 }
 
-/// A parsed authority as a place in its text. It outlives the request that the text was read from;
-/// with a copy of that text it becomes an [`Authority`] again.
+/// A parsed authority as byte positions in its text. It outlives the request that the text was read from.
+/// With a copy of that text it becomes an [`Authority`] again.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct AuthoritySpan {
     start: usize,
@@ -55,7 +56,7 @@ impl AuthoritySpan {
         parse(text).map(|authority| authority.span_in(text))
     }
 
-    /// Returns the authority in `text`, a copy of the text that was parsed.
+    /// Returns the authority in `text`, which must be a copy of the parsed text.
     #[must_use]
     pub(super) fn of(self, text: &[u8]) -> Option<Authority<'_>> {
         Some(Authority {
@@ -67,7 +68,7 @@ impl AuthoritySpan {
 }
 
 impl Authority<'_> {
-    /// Returns the place of this authority in `text`, which it was parsed from.
+    /// Returns the position of this authority in `text`, from which it was parsed.
     pub(super) fn span_in(self, text: &str) -> AuthoritySpan {
         let start = usize::from(text.starts_with('['));
         AuthoritySpan {
@@ -119,8 +120,8 @@ fn is_numeric_label(label: &str) -> bool {
             .is_some_and(|hex| hex.bytes().all(|b| b.is_ascii_hexdigit()))
 }
 
-/// Parses what follows the colon; `None` when it is no port. It may be empty, which means the same as
-/// no colon (RFC 3986 section 3.2.3).
+/// Parses the text after the colon; `None` when it is not a port. It may be empty, which means the same
+/// as no colon (RFC 3986 section 3.2.3).
 fn parse_port(text: &str) -> Option<Option<u16>> {
     if text.is_empty() {
         return Some(None);

@@ -1,8 +1,8 @@
 //! The body of a request on its way to OSS, and the body of a response on its way to the client.
 //!
 //! Nothing here buffers. A frame is passed on as it was received, and the next one is polled only when
-//! the receiver has room for it. Trailers are dropped, because OSS does not use them and a signature
-//! does not cover them.
+//! the receiver can accept it. Trailers are dropped, because OSS does not use them and a signature does
+//! not cover them.
 
 use std::fmt;
 use std::pin::Pin;
@@ -16,14 +16,14 @@ use hyper::body::Incoming;
 use crate::http::activity::Activity;
 use crate::http::context::{RequestContext, UploadState};
 
-/// Why a body ended early.
+/// The reason why a body ended early.
 #[derive(Debug)]
 pub enum BodyError {
     /// The HTTP framing of the peer is broken, or its connection failed.
     Http(hyper::Error),
     /// The client reset its HTTP/2 stream inside the request body.
     StreamReset,
-    /// OSS sent nothing for the origin's `idle` time.
+    /// OSS sent no bytes for the origin's `idle` time.
     OriginStalled,
     /// OSS closed the connection before the announced length was reached.
     OriginGone,
@@ -49,7 +49,8 @@ impl std::error::Error for BodyError {
     }
 }
 
-/// The bytes on the wire for one HTTP/2 frame beside its payload: 9 for its head, rounded up.
+/// The number of bytes on the wire for one HTTP/2 frame in addition to its payload: 9 for the frame
+/// header, rounded up.
 const FRAME: usize = 16;
 
 /// A client's request body.
@@ -62,13 +63,13 @@ pub enum RequestBody {
     Incoming(ClientBody),
 }
 
-/// The HTTP/2 stream of a request body. The body notifies it, so that the listener can find stalled
-/// streams.
+/// The HTTP/2 stream of a request body. The body reports its progress to the stream, so that the listener
+/// can find stalled streams.
 pub trait ClientStream: Send + Sync + fmt::Debug {
-    /// The body waits for bytes from the client.
+    /// Records that the body waits for bytes from the client.
     fn note_body_waiting(&self);
 
-    /// The body made progress, or it no longer waits for the client.
+    /// Records that the body made progress or no longer waits for the client.
     fn note_body_progress(&self);
 
     /// Returns the flow-control window of the stream: the maximum number of body bytes in flight.
@@ -81,14 +82,14 @@ pub trait ClientStream: Send + Sync + fmt::Debug {
 pub struct ClientBody {
     inner: Incoming,
     activity: Arc<Activity>,
-    /// `None` on HTTP/1.1.
+    /// The HTTP/2 stream; `None` on HTTP/1.1.
     stream: Option<Arc<dyn ClientStream>>,
     is_waiting: bool,
     /// How the body has ended; [`UploadState::Open`] before its end.
     end: UploadState,
-    /// The last frame of an HTTP/2 body with a length, until the stream has ended as well.
+    /// The last frame of an HTTP/2 body with a length. It is held back until the stream has ended.
     last_frame: Option<Bytes>,
-    /// The request's context; `None` until the access layer has made it.
+    /// The request's context; `None` until the access layer has created it.
     context: Option<Arc<RequestContext>>,
 }
 
@@ -114,15 +115,14 @@ impl ClientBody {
         }
     }
 
-    /// Whether the body has been read to the end that its framing names. Of a chunked body hyper reports
-    /// that only by a poll.
+    /// Whether the body has been read to its end. For a chunked body, only a poll shows the end.
     fn is_whole(&self) -> bool {
         self.last_frame.is_none() && (self.end == UploadState::Whole || self.inner.is_end_stream())
     }
 
-    /// Polls hyper's body. Holds back the frame with which an HTTP/2 body reaches its length until the
-    /// stream ends, too: the receiver takes a body of full length for complete, and without END_STREAM it
-    /// is not.
+    /// Polls hyper's body. The frame that completes the announced length of an HTTP/2 body is held back
+    /// until the stream ends. The receiver takes a body of full length for complete, but without
+    /// END_STREAM it is not complete.
     #[inline]
     fn poll_inner(
         &mut self,
@@ -141,7 +141,7 @@ impl ClientBody {
                 self.last_frame = frame.into_data().ok();
                 self.poll_inner(cx)
             }
-            // hyper reports a stream that the client has reset with NO_ERROR as ended.
+            // hyper also reports the end of the body when the client has reset the stream with NO_ERROR.
             Poll::Ready(None) if !self.inner.is_end_stream() => {
                 Poll::Ready(Some(Err(BodyError::StreamReset)))
             }
@@ -153,7 +153,7 @@ impl ClientBody {
         }
     }
 
-    /// Records what a poll has shown about the end of the body.
+    /// Records the end of the body if a poll has reached it.
     fn note_end(&mut self, polled: &Poll<Option<Result<Frame<Bytes>, BodyError>>>) {
         let state = match polled {
             Poll::Ready(Some(Err(_))) => UploadState::BrokenOff,
@@ -209,7 +209,7 @@ impl From<Incoming> for RequestBody {
 }
 
 impl RequestBody {
-    /// Sets the context in which the body records that it has ended or broken off.
+    /// Sets the context. The body records there whether it ended or broke off.
     pub(super) fn set_context(&mut self, context: &Arc<RequestContext>) {
         if let Self::Incoming(body) = self {
             context.set_upload(UploadState::Open);
@@ -243,7 +243,8 @@ impl Body for RequestBody {
                     match (was_waiting, body.is_waiting) {
                         (_, false) => stream.note_body_progress(),
                         (false, true) => stream.note_body_waiting(),
-                        // A poll by a timer of the receiver must not reset the stall deadline.
+                        // The receiver may poll because of its own timer. Such a poll must not reset the
+                        // stall deadline.
                         (true, true) => {}
                     }
                     if let Poll::Ready(Some(Ok(frame))) = &polled
@@ -267,7 +268,8 @@ impl Body for RequestBody {
     fn size_hint(&self) -> SizeHint {
         match self {
             Self::Empty => SizeHint::with_exact(0),
-            // Nothing asks while the last frame is held back: the receiver asks before its first poll.
+            // The size is still correct: the receiver requests it before its first poll, so no last frame
+            // is held back yet.
             Self::Incoming(body) => body.inner.size_hint(),
         }
     }
@@ -290,8 +292,8 @@ pub(crate) fn poll_data(
     }
 }
 
-/// Reads a short body to its end and drops it, so that its connection can be used again. Of a longer
-/// body, about 64 KiB are read before it is dropped. Cancel-safe: the body is dropped then, too.
+/// Reads a short body to its end and drops it, so that its connection can be reused. A longer body is
+/// dropped after about 64 KiB. Cancel-safe: the body is dropped with the future.
 pub async fn discard(mut body: ResponseBody) {
     const LONG: usize = 64 * 1024;
     let mut length = 0;
@@ -304,7 +306,7 @@ pub async fn discard(mut body: ResponseBody) {
     }
 }
 
-/// A streamed body behind a box, which hides its type from the stack.
+/// A streamed body in a box. The box hides the type of the body from the layers.
 pub type BoxedBody = Pin<Box<dyn Body<Data = Bytes, Error = BodyError> + Send>>;
 
 /// The body of a response.
@@ -313,10 +315,10 @@ pub enum ResponseBody {
     /// No body.
     #[default]
     Empty,
-    /// A body the proxy made itself, or one that was complete when its head was read.
+    /// A body made by the proxy, or a body that was complete when its head was read.
     Full(Bytes),
-    /// A body from the origin, which owns the upstream connection that it is read from. The box keeps
-    /// that type out of the signature of every layer and out of the size of their futures.
+    /// A body from the origin. It owns the upstream connection that it is read from. The box keeps the
+    /// type out of the signature of every layer, and keeps the futures of the layers small.
     Stream(BoxedBody),
 }
 

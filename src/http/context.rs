@@ -1,8 +1,8 @@
-//! The data that travels beside a request: its connection, its own facts, and its outcome.
+//! The data that accompanies a request: its connection, its properties, and its outcome.
 //!
-//! The access layer makes one [`RequestContext`] for each request. The router, the policies and the
-//! origin write into its [`Outcome`]. The access layer passes it to the log when the response body has
-//! ended.
+//! The access layer creates one [`RequestContext`] for each request. The router, the policies and the
+//! origin write into its [`Outcome`]. The access layer passes the context to the log when the response
+//! body has ended.
 
 mod text;
 
@@ -20,10 +20,10 @@ use crate::net::ranges::IpRanges;
 
 pub use text::{LineText, RequestId, ShortText};
 
-/// The facts that all requests of one client connection share.
+/// The data that all requests of one client connection share.
 #[derive(Debug)]
 pub struct ConnectionInfo {
-    /// The address of the listener, as the config writes it.
+    /// The address of the listener as written in the config.
     pub listener: Arc<str>,
     /// The peer address of the socket; `None` on a unix socket.
     pub peer: Option<SocketAddr>,
@@ -33,24 +33,25 @@ pub struct ConnectionInfo {
     pub sni: Option<Box<str>>,
     /// The client address from the PROXY header, else the peer address; `None` on a unix socket.
     pub client: Option<IpAddr>,
-    /// The VPC of the client, from the PROXY header.
+    /// The id of the client's VPC, from the PROXY header.
     pub vpc_id: Option<Box<str>>,
-    /// The PrivateLink endpoint the client came through, from the PROXY header.
+    /// The id of the PrivateLink endpoint through which the client connects, from the PROXY header.
     pub endpoint_id: Option<Box<str>>,
-    /// Whether the peer is a trusted proxy, whose `X-Forwarded-For` and `X-Forwarded-Proto` count.
+    /// Whether the peer is a trusted proxy. Only then `X-Forwarded-For` and `X-Forwarded-Proto` are used.
     pub is_trusted: bool,
-    /// Proxies further back whose `X-Forwarded-For` entries are also believed.
+    /// The trusted proxies. Their entries in `X-Forwarded-For` are also believed when they are not the
+    /// peer.
     pub trusted_proxies: Arc<IpRanges>,
-    /// The maximum number of header fields of a request. The router enforces it; for HTTP/1.1, hyper
-    /// does so first.
+    /// The maximum number of header fields of a request. The router enforces it; on HTTP/1.1, hyper
+    /// enforces it before the router.
     pub max_headers: usize,
-    /// The path of the listener's health check, decoded; `None` when it has none.
+    /// The path of the listener's health check, decoded; `None` when the listener has no health check.
     pub health_path: Option<Arc<[u8]>>,
     /// Whether the connection is over the listener's limit. Its requests are answered 503.
     pub is_turned_away: bool,
 }
 
-/// What the access layer reads from a request's head.
+/// The data that the access layer reads from a request head.
 #[derive(Clone, Debug)]
 pub struct RequestFacts {
     /// See [`RequestContext::client`].
@@ -63,20 +64,20 @@ pub struct RequestFacts {
     pub is_https: bool,
     /// See [`RequestContext::prefers_html`].
     pub prefers_html: bool,
-    /// The authority, as a place in [`LineText::host`].
+    /// The authority as byte positions in [`LineText::host`].
     pub authority: ParsedAuthority,
 }
 
-/// One request's data, from its head to the end of its response.
+/// The data of one request, from its head to the end of its response.
 #[derive(Debug)]
 pub struct RequestContext {
     /// The proxy's own request id.
     pub id: RequestId,
     /// The client's connection.
     pub connection: Arc<ConnectionInfo>,
-    /// The client address behind all trusted proxies; `None` when it is unknown, on a unix socket.
+    /// The client address behind all trusted proxies; `None` when it is unknown, as on a unix socket.
     pub client: Option<IpAddr>,
-    /// When the request head was complete.
+    /// The time at which the request head was complete.
     pub start: Instant,
     /// The method.
     pub method: Method,
@@ -89,12 +90,12 @@ pub struct RequestContext {
     /// Texts for the log line and for the proxy's own responses.
     pub text: LineText,
     authority: ParsedAuthority,
-    /// An [`UploadState`].
+    /// The progress of the upload: an [`UploadState`] as a number.
     upload: AtomicU8,
     outcome: Mutex<Outcome>,
 }
 
-/// How much of the request body has been read from the client.
+/// The progress of reading the request body from the client.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 #[repr(u8)]
 pub enum UploadState {
@@ -103,19 +104,19 @@ pub enum UploadState {
     None,
     /// Not all of the body has been read.
     Open,
-    /// The whole body has been read, to the end that its framing names.
+    /// The body has been read to its end.
     Whole,
-    /// The body broke off before that end.
+    /// The body broke off before its end.
     BrokenOff,
 }
 
-/// Why a request ended without a complete response at the client.
+/// The reason why the client did not get a complete response.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum AbortReason {
-    /// The request body broke off: OSS got no whole upload.
+    /// The request body broke off, so OSS did not receive the whole upload.
     UploadIncomplete,
-    /// The client's connection ended before the whole response was written to it. A request body had
-    /// been read to its end by then, or the request had none.
+    /// The client's connection ended before the whole response was written to it. If the request had a
+    /// body, the body had been read to its end.
     ClientGone,
     /// The response body of OSS broke off and could not be continued.
     OriginBroke,
@@ -167,8 +168,8 @@ impl RequestContext {
         }
     }
 
-    /// Returns the authority the request is for. It was parsed by the access layer. `None` when the
-    /// request has no valid one; only HTTP/1.0 requests without `Host` pass the router that way.
+    /// Returns the authority of the request, as parsed by the access layer. `None` when the request has
+    /// no valid authority. The router passes such a request only if it is HTTP/1.0 without `Host`.
     #[must_use]
     pub fn authority(&self) -> Option<Authority<'_>> {
         self.authority
@@ -182,7 +183,7 @@ impl RequestContext {
         self.authority().map_or("", |authority| authority.host)
     }
 
-    /// Returns the authority as a place in [`LineText::host`], or why there is none.
+    /// Returns the authority as byte positions in [`LineText::host`], or the reason why there is none.
     pub(super) fn parsed_authority(&self) -> ParsedAuthority {
         self.authority
     }
@@ -199,19 +200,19 @@ impl RequestContext {
             0 => UploadState::None,
             1 => UploadState::Open,
             2 => UploadState::Whole,
-            // Only `set_upload` writes here, from a value of the enum.
+            // The value is 3: only `set_upload` writes it, from an `UploadState`.
             _ => UploadState::BrokenOff,
         }
     }
 
-    /// Locks the outcome. The lock is held for field access only, never across an await. One worker
-    /// thread at a time takes it, so it is never contended.
+    /// Locks the outcome. The lock is held only for access to fields and never across an await. Only one
+    /// worker thread at a time takes it, so it is never contended.
     pub fn outcome(&self) -> MutexGuard<'_, Outcome> {
         self.outcome.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
 
-/// How a request was handled and how it ended. All times count from the start of the request.
+/// The outcome of a request, for its log line.
 #[derive(Debug, Default)]
 pub struct Outcome {
     /// The status sent to the client; `None` until there is a response.
@@ -222,13 +223,13 @@ pub struct Outcome {
     pub bytes_in: u64,
     /// Response body bytes handed to the client's connection.
     pub bytes_out: u64,
-    /// The route.
+    /// The name of the route.
     pub route: Option<Arc<str>>,
-    /// The bucket.
+    /// The name of the bucket.
     pub bucket: Option<Arc<str>>,
     /// The host name of the endpoint the request was sent to.
     pub endpoint: Option<Arc<str>>,
-    /// The position of that endpoint among those of the origin; 0 is the first.
+    /// The index of that endpoint in the origin's list of endpoints; 0 is the first.
     pub tier: u32,
     /// The upstream address of the last attempt.
     pub upstream: Option<SocketAddr>,
@@ -238,20 +239,21 @@ pub struct Outcome {
     pub retries: u32,
     /// How often the response body broke and was continued on another connection.
     pub resumes: u32,
-    /// `x-oss-request-id` of the response.
+    /// The value of `x-oss-request-id` in the response.
     pub oss_request_id: ShortText,
-    /// `x-oss-ec` of the response.
+    /// The value of `x-oss-ec` in the response.
     pub oss_ec: ShortText,
     /// The time spent waiting for a permit of the pool or for resolved addresses.
     pub wait: Duration,
     /// The duration of the TCP connect to the upstream address; zero when the connection was reused.
     pub connect: Duration,
-    /// The duration of the upstream TLS handshake; zero when reused or on clear text.
+    /// The duration of the upstream TLS handshake; zero when the connection was reused or is not
+    /// encrypted.
     pub tls: Duration,
-    /// The time until the response head was complete.
+    /// The time from the start of the request until the response head was complete.
     pub first_byte: Option<Duration>,
-    /// The time until the response ended.
+    /// The time from the start of the request until the response ended.
     pub total: Duration,
-    /// Why the request ended without a complete response; `None` when the response was complete.
+    /// The reason why the client did not get a complete response; `None` when it did.
     pub aborted: Option<AbortReason>,
 }

@@ -1,8 +1,9 @@
-//! What trusted proxies report about a client in `X-Forwarded-For` and `X-Forwarded-Proto`.
+//! The client address and scheme that trusted proxies report in `X-Forwarded-For` and
+//! `X-Forwarded-Proto`.
 //!
-//! Each proxy appends the address of its own peer, so the fields are read from the right. An entry left
-//! of a trusted proxy's address was written by that proxy. The first address that is no trusted proxy
-//! is the client. Everything left of it may be forged.
+//! Each proxy appends the address of its own peer, so the fields are read from right to left. If an entry
+//! is the address of a trusted proxy, that proxy wrote the entry to its left. The first address that is
+//! not a trusted proxy is the client. All entries to its left may be forged.
 
 use std::net::{IpAddr, SocketAddr};
 
@@ -14,8 +15,8 @@ use crate::net::ranges::IpRanges;
 const FOR: HeaderName = HeaderName::from_static("x-forwarded-for");
 const PROTO: HeaderName = HeaderName::from_static("x-forwarded-proto");
 
-/// Returns the client address from the fields of a trusted proxy; `None` when they have no usable
-/// entry. An entry that is no address ends the search; the entry right of it then counts as the client.
+/// Returns the client address from the fields of a trusted proxy; `None` when they have no usable entry.
+/// An entry that is not an address ends the search. The entry to its right then counts as the client.
 #[must_use]
 pub fn client(headers: &HeaderMap, trusted: &IpRanges) -> Option<IpAddr> {
     let mut client = None;
@@ -49,7 +50,7 @@ fn parse(entry: &[u8]) -> Option<IpAddr> {
 }
 
 /// Whether a trusted proxy reports that its client used HTTPS. Only the last entry counts, because the
-/// proxy wrote that one itself.
+/// trusted proxy itself wrote it.
 #[must_use]
 pub fn is_https(headers: &HeaderMap) -> bool {
     let last = headers.get_all(PROTO).iter().next_back();

@@ -1,9 +1,9 @@
-//! The shape of a request: what hyper parses and the proxy must still not forward.
+//! Checks the form of a request: hyper parses some requests that the proxy must not forward.
 //!
-//! hyper has already refused what it cannot parse: a bare CR, NUL, blanks before the colon, differing
-//! `Content-Length` fields, bad chunk sizes. This module refuses every shape in which two readers of
-//! the same bytes could see different requests. The response is 400 and the connection is closed,
-//! because the bytes that follow may not be a request.
+//! hyper has already refused requests that it cannot parse: a bare CR, NUL, blanks before the colon,
+//! differing `Content-Length` fields, bad chunk sizes. This module refuses every form in which two
+//! readers of the same bytes could find different requests. The response is 400 and the connection is
+//! closed, because the bytes that follow may not be a request.
 
 use http::header::{self, HeaderMap};
 use http::{Method, Uri, Version};
@@ -13,16 +13,16 @@ use crate::http::authority::Authority;
 use crate::http::malformed::{Malformed, SingleField};
 use crate::http::message::Target;
 
-/// Checks the shape of `request` and returns its authority; `None` only for HTTP/1.0 without `Host`.
+/// Checks the form of `request` and returns its authority; `None` only for HTTP/1.0 without `Host`.
 /// `target` is the parsed target of the same request.
 ///
 /// The listener attaches [`Malformed`] as an extension to a request that it could not read.
 ///
 /// # Errors
 ///
-/// The [`Malformed`] attached by the listener, else the first of these that applies: `BadMethod`,
-/// `BadTarget`, `BadTransferEncoding`, `BadLength`, `BadFieldName` and `BadFieldValue` (these three
-/// for HTTP/2 only), `RepeatedField`, `BadExpectation`, and those of [`Target::authority`].
+/// The [`Malformed`] attached by the listener. Otherwise the first of these that applies: `BadMethod`,
+/// `BadTarget`, `BadTransferEncoding`, `BadLength`, `BadFieldName` and `BadFieldValue` (these three for
+/// HTTP/2 only), `RepeatedField`, `BadExpectation`, and the errors of [`Target::authority`].
 pub fn check<'r, B>(
     request: &http::Request<B>,
     target: &Target<'r>,
@@ -49,9 +49,9 @@ pub fn check<'r, B>(
     target.authority()
 }
 
-/// Checks that no field that a rule judges has two lines.
+/// Checks that no field of [`SingleField`] has more than one line.
 fn check_single_fields(headers: &HeaderMap) -> Result<(), Malformed> {
-    // Nearly no request repeats any field.
+    // The usual case: no field is repeated.
     if headers.len() == headers.keys_len() {
         return Ok(());
     }
@@ -84,13 +84,13 @@ fn check_transfer_encoding(headers: &HeaderMap) -> Result<(), Malformed> {
     }
 }
 
-/// Whether `value` is a length: one digit or more, and nothing else (RFC 9110 section 8.6).
+/// Whether `value` is a length: one or more digits, and nothing else (RFC 9110 section 8.6).
 #[must_use]
 pub fn is_length(value: &header::HeaderValue) -> bool {
     !value.is_empty() && value.as_bytes().iter().all(u8::is_ascii_digit)
 }
 
-/// Checks what hyper refuses in HTTP/1.1 and accepts in HTTP/2.
+/// Checks header fields that hyper refuses in HTTP/1.1 but accepts in HTTP/2.
 fn check_http2(headers: &HeaderMap) -> Result<(), Malformed> {
     let mut lengths = headers.get_all(header::CONTENT_LENGTH).iter();
     if let Some(length) = lengths.next()
@@ -98,13 +98,13 @@ fn check_http2(headers: &HeaderMap) -> Result<(), Malformed> {
     {
         return Err(Malformed::BadLength);
     }
-    // The only byte that hyper accepts in HTTP/2 names although a token cannot have it (RFC 9110
-    // section 5.6.2).
+    // The quote is the only byte that hyper accepts in HTTP/2 names although it is not allowed in a token
+    // (RFC 9110 section 5.6.2).
     let has_quote = |name: &header::HeaderName| memchr(b'"', name.as_str().as_bytes()).is_some();
     if headers.keys().any(has_quote) {
         return Err(Malformed::BadFieldName);
     }
-    // A client's signature covers these blanks, and HTTP/1.1 cannot transmit them (RFC 9113 section
+    // A client's signature covers these blanks, but HTTP/1.1 cannot transmit them (RFC 9113 section
     // 8.2.1).
     let is_blank = |byte: Option<&u8>| matches!(byte, Some(b' ' | b'\t'));
     let has_blanks = |value: &header::HeaderValue| {

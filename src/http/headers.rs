@@ -1,7 +1,7 @@
-//! Removes header fields that must not be forwarded: those of one connection (RFC 9110 section 7.6.1),
-//! and those in which proxies describe the client.
+//! Removes header fields that must not be forwarded: the fields of one connection (RFC 9110 section
+//! 7.6.1), and the fields in which proxies describe the client.
 //!
-//! All other fields keep their bytes, their repeats and their order.
+//! All other fields keep their bytes, their repetitions and their order.
 
 use http::header::{self, HeaderMap, HeaderName};
 
@@ -18,8 +18,8 @@ const HOP_BY_HOP: [HeaderName; 9] = [
     header::UPGRADE,
 ];
 
-/// Whether a `Connection` field may not name the field `name`. Without such a field the request would
-/// have another meaning, so a request that names it is an attack or a mistake.
+/// Whether `Connection` must not name the field `name`. Without the field the request would have another
+/// meaning, so a request that names it is an attack or a mistake.
 fn is_protected(name: &[u8]) -> bool {
     const PROTECTED: [&str; 18] = [
         "host",
@@ -60,16 +60,17 @@ pub struct ProtectedFieldNamed;
 #[derive(Clone, Copy)]
 struct Present(u16);
 
-/// Whether the field `name` describes the client. OSS does not use such fields, a forged one must not
-/// look real, and a true one is private.
+/// Whether the field `name` describes the client. OSS does not use such fields. A forged one must not
+/// look genuine, and a genuine one is private.
 fn is_about_client(name: &HeaderName) -> bool {
     let name = name.as_str();
     name.starts_with("x-forwarded-") || name == "x-real-ip" || name == "forwarded"
 }
 
 impl Present {
-    /// Finds the hop-by-hop fields, and whether `is_other` is true for any other field. Most requests have
-    /// none, so one pass over the names is cheaper than one lookup for each entry of [`HOP_BY_HOP`].
+    /// Finds the hop-by-hop fields, and whether `is_other` is true for any other field. Most requests
+    /// have no such field, so one pass over the names is cheaper than one lookup for each entry of
+    /// [`HOP_BY_HOP`].
     fn in_map(headers: &HeaderMap, is_other: impl Fn(&HeaderName) -> bool) -> (Self, bool) {
         let (mut present, mut has_other) = (0, false);
         for name in headers.keys() {
@@ -99,8 +100,8 @@ impl Present {
 ///
 /// # Errors
 ///
-/// [`ProtectedFieldNamed`] when `Connection` names a field that is not hop-by-hop and changes the
-/// meaning of the request. The request must not be forwarded then.
+/// [`ProtectedFieldNamed`] when `Connection` names a field that is not hop-by-hop and changes the meaning
+/// of the request. Such a request must not be forwarded.
 pub fn strip_request(headers: &mut HeaderMap) -> Result<(), ProtectedFieldNamed> {
     let (present, describes_client) = Present::in_map(headers, is_about_client);
     if present.has_connection() {
@@ -125,8 +126,8 @@ pub fn strip_request(headers: &mut HeaderMap) -> Result<(), ProtectedFieldNamed>
     Ok(())
 }
 
-/// Removes the hop-by-hop fields of a response. A field that `Connection` names is removed, too, unless
-/// the client needs it to read the response.
+/// Removes the hop-by-hop fields of a response. Fields that `Connection` names are also removed, unless
+/// the client needs them to read the response.
 pub fn strip_response(headers: &mut HeaderMap) {
     let (present, _) = Present::in_map(headers, |_| false);
     if present.has_connection() {
@@ -139,7 +140,7 @@ pub fn strip_response(headers: &mut HeaderMap) {
     present.remove_from(headers);
 }
 
-/// Returns the fields that `Connection` names. Its options `close` and `keep-alive` are no fields.
+/// Returns the fields that `Connection` names. Its options `close` and `keep-alive` are not fields.
 fn nominated(headers: &HeaderMap) -> Vec<HeaderName> {
     headers
         .get_all(header::CONNECTION)

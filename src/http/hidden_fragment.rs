@@ -1,15 +1,15 @@
-//! Finds HTTP/1 request targets with a `#`, whose fragment hyper hides.
+//! Finds HTTP/1 request targets with a `#`: hyper removes the `#` and the fragment after it.
 //!
-//! No target may have a `#` (RFC 9112 section 3.2). hyper parses a target into [`http::Uri`], which
-//! drops the `#` and all that follows: `DELETE /dir/#1.jpg` would become `DELETE /dir/`. So this module
-//! inspects the bytes that come from the socket before hyper parses them. It keeps the lines that could
-//! be such a request until the parser returns a request with the same method and target. A chunk
-//! without `#` costs one search.
+//! No target may have a `#` (RFC 9112 section 3.2). hyper parses a target into [`http::Uri`], which drops
+//! the `#` and all that follows: `DELETE /dir/#1.jpg` would become `DELETE /dir/`. So this module
+//! inspects the bytes from the socket before hyper parses them. It keeps the lines that could be such a
+//! request until hyper returns a request with the same method and target. Bytes without `#` need only one
+//! search.
 //!
-//! Two places are not inspected: bodies, and a request that came in one piece with the end of a body.
+//! Two places are not inspected: bodies, and a request that arrived together with the end of a body.
 //!
-//! This module can go when hyper returns the target as received or refuses a `#` in it, or when
-//! requests are parsed by a parser of our own.
+//! This module can be removed when hyper returns the target as received or refuses a `#` in it, or when
+//! the proxy has its own parser.
 
 use std::sync::atomic::{AtomicBool, Ordering::Relaxed};
 use std::sync::{Mutex, MutexGuard, PoisonError};
@@ -18,32 +18,32 @@ use http::uri::PathAndQuery;
 use http_body::Body;
 use memchr::{memchr, memrchr};
 
-/// The maximum number of lines kept. While there are more, every request without a body is refused.
+/// The maximum number of lines kept. If there are more, every request without a body is refused.
 const KEPT: usize = 64;
-/// The maximum length of a kept line in bytes: the longest target hyper can parse (65 534 bytes), with
-/// its method.
+/// The maximum length of a kept line in bytes: the longest target that hyper can parse (65 534 bytes),
+/// with its method.
 const LONGEST: usize = 68 * 1024;
 
 /// The suspicious lines of one connection. Only the connection's worker thread uses it, so the lock is
 /// never contended.
 #[derive(Debug, Default)]
 pub struct HiddenFragments {
-    /// Whether `state` holds anything.
+    /// Whether `state` contains anything.
     is_used: AtomicBool,
     state: Mutex<State>,
 }
 
 #[derive(Debug, Default)]
 struct State {
-    /// The part of the last line that has come so far.
+    /// The received part of the last line, whose end has not arrived.
     line: Vec<u8>,
-    /// The lines with a `#` that are no header fields, in the order they came.
+    /// The lines with a `#` that are not header fields, in the order in which they arrived.
     suspects: Vec<Suspect>,
-    /// Whether there were more suspects than [`KEPT`].
+    /// Whether more than [`KEPT`] lines were found.
     is_full: bool,
     /// The number of heads that have ended.
     heads: usize,
-    /// Whether a head has begun since.
+    /// Whether another head has begun after the last one that ended.
     is_in_head: bool,
     /// The number of requests that were checked.
     checked: usize,
@@ -54,7 +54,7 @@ struct State {
 struct Suspect {
     /// The number of heads that ended before this line.
     heads: usize,
-    /// The bytes in front of the `#`.
+    /// The bytes before the `#`.
     before: Box<[u8]>,
 }
 
@@ -94,7 +94,8 @@ impl HiddenFragments {
         self.is_used.store(is_used, Relaxed);
     }
 
-    /// Whether the target of `request` had a `#`. Must be called once for each request, in their order.
+    /// Whether the target of `request` had a `#`. Must be called once for each request, in the order of
+    /// the requests.
     #[must_use]
     pub fn is_hidden_in<B: Body>(&self, request: &http::Request<B>) -> bool {
         if !self.is_used.load(Relaxed) {
@@ -104,12 +105,12 @@ impl HiddenFragments {
         let mut state = self.state();
         let checked = state.checked;
         state.checked += 1;
-        // Lines behind the head of a request with a body belong to the body.
+        // If the request has a body, lines after its head belong to the body.
         let is_hidden = state.suspects.iter().any(|suspect| {
             (!has_body || suspect.heads <= checked) && is_head_of(&suspect.before, request)
         }) || (state.is_full && !has_body);
         if has_body {
-            // What was kept behind this head is no request.
+            // The lines kept after this head belong to the body and are not requests.
             *state = State::default();
             self.is_used.store(false, Relaxed);
         }
@@ -125,7 +126,7 @@ impl HiddenFragments {
 }
 
 impl State {
-    /// Takes the rest of a line, with its line feed.
+    /// Ends the current line. `end` is the rest of it, with its line feed.
     fn end_line(&mut self, end: &[u8]) {
         let begin = std::mem::take(&mut self.line);
         let joined;
@@ -158,7 +159,7 @@ impl State {
     }
 }
 
-/// Whether `before`, the bytes in front of a `#`, are the method and the target of `request`.
+/// Whether `before`, the bytes before a `#`, are the method and the target of `request`.
 fn is_head_of<B>(before: &[u8], request: &http::Request<B>) -> bool {
     let rest = before.strip_prefix(request.method().as_str().as_bytes());
     let Some(target) = rest.and_then(|rest| rest.strip_prefix(b" ")) else {
@@ -169,7 +170,7 @@ fn is_head_of<B>(before: &[u8], request: &http::Request<B>) -> bool {
     let Some(authority) = uri.authority() else {
         return target == path.as_bytes();
     };
-    // The absolute form. Its path may be missing.
+    // The absolute form, whose path may be missing.
     let name = memrchr(b'/', target.get(..8).unwrap_or(target));
     let after = name.and_then(|slash| target.get(slash + 1..));
     let after = after.and_then(|after| after.strip_prefix(authority.as_str().as_bytes()));
@@ -228,7 +229,7 @@ mod tests {
         let fragments = HiddenFragments::default();
         fragments.inspect(b"GET /a HTTP/1.1\r\nreferer: GET /a#b\r\nx:y#\r\n\r\n");
         assert!(!fragments.is_hidden_in(&request("GET", "/a", b"")));
-        // Quoted in a body: the request's own line, and other lines.
+        // The text is quoted in a body: the request's own line, and other lines.
         for quoted in ["GET /a#b\n", "log:\nPUT /a#1\n", "\nPUT /a#1\n"] {
             let head = "\r\nPUT /a HTTP/1.1\r\ncontent-length: 9\r\n\r\n";
             fragments.inspect(format!("{head}{quoted}").as_bytes());
@@ -239,13 +240,13 @@ mod tests {
         }
         fragments.inspect(b"PUT /a#b HTTP/1.1\r\ncontent-length: 1\r\n\r\nx");
         assert!(fragments.is_hidden_in(&request("PUT", "/a", b"x")));
-        // After a head that came in two pieces.
+        // The line follows a head that arrived in two pieces.
         fragments.inspect(b"GET /0 HTTP/1.1\r\nhost: x");
         fragments.inspect(b"\r\n\r\n");
         assert!(!fragments.is_hidden_in(&request("GET", "/0", b"")));
         fragments.inspect(b"PUT /a#b HTTP/1.1\r\ncontent-length: 1\r\n\r\nx");
         assert!(fragments.is_hidden_in(&request("PUT", "/a", b"x")));
-        // A script with comments as the body.
+        // The body is a script with comments.
         let script = format!("PUT /a HTTP/1.1\r\n\r\n{}", "x # y\n".repeat(1000));
         fragments.inspect(script.as_bytes());
         assert!(!fragments.is_hidden_in(&request("PUT", "/a", b"x")));

@@ -1,28 +1,29 @@
-//! Finds HTTP/1.1 requests with both `Content-Length` and `Transfer-Encoding`, which hyper hides.
+//! Finds HTTP/1.1 requests with both `Content-Length` and `Transfer-Encoding`: hyper removes the length.
 //!
-//! hyper removes the length from such a request. RFC 9112 section 6.1 wants the connection closed after
-//! it, because a proxy in front may have read the length. So this module follows the framing of all bytes
-//! that come from the socket, and reports for each chunked request whether its head had a length.
+//! RFC 9112 section 6.1 requires that the connection is closed after such a request, because a proxy in
+//! front may have used the length. So this module parses the framing of all bytes from the socket, and
+//! reports for each chunked request whether its head had a length.
 //!
-//! It must never take one request for another. It accepts only the plain form of each element: lines end
-//! in CRLF, there are no folded lines, no blank lines before a head, no chunk extensions, one length of
-//! digits, one coding `chunked`. hyper reads that form in the same way. At anything else the place is lost
-//! for the rest of the connection, and the connection closes after its next chunked request.
+//! It must never confuse two requests. It accepts only the plain form of each element: lines end in CRLF;
+//! there are no folded lines, no blank lines before a head and no chunk extensions; a length consists of
+//! digits and occurs once; the only coding is `chunked`. hyper reads that form in the same way. After any
+//! other form, the framing is unknown for the rest of the connection, and the connection closes after its
+//! next chunked request.
 //!
-//! Each line of a head costs two searches for one byte. This module can go when hyper reports the length
-//! or closes such connections.
+//! Each line of a head needs two searches for one byte. This module can be removed when hyper reports the
+//! length or closes such connections.
 
 use std::sync::{Mutex, MutexGuard, PoisonError};
 
 use memchr::memchr;
 
-/// The number of bytes of a line that are kept while the rest of the line is on its way. A length or a
-/// coding in a longer line is not in its plain form.
+/// The maximum number of bytes kept of an incomplete line. A length or a coding in a longer line is not
+/// in its plain form.
 const KEPT: usize = 80;
-/// The maximum number of chunked requests that have been read and not served yet.
+/// The maximum number of chunked requests that have been read but not served.
 const WAITING: usize = 64;
 
-/// What a chunked request allows after its response.
+/// Whether the connection may stay open after the response to a chunked request.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum AfterChunked {
     /// The connection may stay open: the head had no `Content-Length`.
@@ -45,7 +46,8 @@ struct State {
     ended: u64,
     /// The number of requests that have been served.
     served: u64,
-    /// The chunked requests among those between: the number of the head, and whether it had a length.
+    /// The chunked requests that have been read but not served: the number of the head, and whether the
+    /// head had a length.
     chunked: Vec<(u64, bool)>,
 }
 
@@ -62,29 +64,30 @@ impl Default for State {
     }
 }
 
-/// What the next byte belongs to.
+/// The element to which the next byte belongs.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum Place {
     Head,
     /// A body with this many bytes left.
     Body(u64),
     ChunkSize,
-    /// A chunk with this many bytes left, its line end included.
+    /// The data of a chunk with this many bytes left.
     Chunk(u64),
-    /// The line end of a chunk, checked byte by byte: the two bytes, or the second.
+    /// The line end of a chunk, checked byte by byte. True while both bytes are missing, false when only
+    /// the second one is.
     ChunkEnd(bool),
     Trailers,
     Lost,
 }
 
-/// The begin of a line whose end has not come yet.
+/// The beginning of a line whose end has not arrived.
 #[derive(Debug, Default)]
 struct Line {
     bytes: Vec<u8>,
     length: usize,
 }
 
-/// What the head so far has said about its body.
+/// The framing data in the lines of the current head.
 #[derive(Clone, Copy, Debug, Default)]
 struct Head {
     has_line: bool,
@@ -97,23 +100,26 @@ impl InputFraming {
         self.0.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    /// Follows `bytes`, which hyper is about to read.
+    /// Parses `bytes`, which hyper is about to read.
     #[inline]
     pub fn follow(&self, bytes: &[u8]) {
         self.state().follow(bytes);
     }
 
-    /// Gives up: the bytes that follow are not those that come next on the connection.
+    /// Marks the framing as unknown, because the next bytes passed to this parser do not continue the
+    /// previous ones.
     pub fn lose(&self) {
         self.state().place = Place::Lost;
     }
 
-    /// Takes the next request. Must be called once for each request, in their order.
+    /// Returns whether the connection may stay open after the next request. Must be called once for each
+    /// request, in the order of the requests.
     pub fn take(&self, is_chunked: bool) -> AfterChunked {
         let mut state = self.state();
         let number = state.served;
         state.served += 1;
-        // A request that is served before its head has ended here is not the one that was followed.
+        // If the head of a served request has not ended here, hyper and this module have read different
+        // requests.
         let is_known = state.ended > number;
         let found = state.chunked.iter().position(|(head, _)| *head == number);
         let found = found.map(|at| state.chunked.remove(at).1);
@@ -149,7 +155,7 @@ impl State {
         }
     }
 
-    /// Skips up to `left` bytes, then goes on to `after`. Returns the bytes behind.
+    /// Skips up to `left` bytes and then continues at `after`. Returns the bytes that were not skipped.
     fn skip<'b>(
         &mut self,
         bytes: &'b [u8],
@@ -163,7 +169,7 @@ impl State {
         bytes.get(here..).unwrap_or_default()
     }
 
-    /// Takes the next line, or a part of it. Returns the bytes behind.
+    /// Parses the next line, or a part of it. Returns the bytes after it.
     fn follow_line<'b>(&mut self, bytes: &'b [u8]) -> &'b [u8] {
         let Some(end) = memchr(b'\n', bytes) else {
             self.line.push(bytes);
@@ -180,9 +186,9 @@ impl State {
         rest
     }
 
-    /// Takes a whole line of `length` bytes, of which the first and the last ones are `line`.
+    /// Parses a whole line of `length` bytes. `line` has the first bytes and the last ones.
     fn end_line(&mut self, line: &[u8], length: usize) {
-        // The only CR is the one in front of the LF.
+        // The CR before the LF must be the only CR.
         let Some(text) = line
             .strip_suffix(b"\r\n")
             .filter(|text| memchr(b'\r', text).is_none())
@@ -204,7 +210,7 @@ impl State {
 
     fn take_field(&mut self, text: &[u8], is_whole: bool) -> Option<Place> {
         if !std::mem::replace(&mut self.head.has_line, true) {
-            // The request line.
+            // The line is the request line.
             return Some(Place::Head);
         }
         if matches!(text.first(), Some(b' ' | b'\t')) {
@@ -249,7 +255,7 @@ impl State {
     }
 }
 
-/// Parses a chunk size without extensions; `None` when it is not in that form.
+/// Parses a chunk size without extensions; `None` when it does not have the plain form.
 fn chunk_size(text: &[u8], is_whole: bool) -> Option<Place> {
     let is_plain =
         is_whole && (1..=15).contains(&text.len()) && text.iter().all(u8::is_ascii_hexdigit);
@@ -261,8 +267,8 @@ fn chunk_size(text: &[u8], is_whole: bool) -> Option<Place> {
 }
 
 impl Line {
-    /// Adds bytes. Of a long line only the begin, and the last two bytes behind it, are kept; a CR
-    /// between them is kept as well, so that it is found.
+    /// Appends bytes. Of a long line, only the beginning and the last two bytes are kept. A CR between
+    /// them is also kept, so that it is detected.
     fn push(&mut self, bytes: &[u8]) {
         self.length = self.length.saturating_add(bytes.len());
         for byte in bytes {

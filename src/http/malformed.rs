@@ -1,11 +1,11 @@
-//! Why the shape of a request is refused: the status and the sentence for each reason.
+//! The reasons for refusing the form of a request, with the status and the sentence for each reason.
 //!
 //! The checks themselves are in [`framing`](super::framing) and
 //! [`request_authority`](super::request_authority).
 
 use http::header::{self, HeaderName};
 
-/// Why a request is refused.
+/// The reason why a request is refused.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Malformed {
     /// HTTP/1.1 without `Host`, or HTTP/2 without an authority.
@@ -46,12 +46,12 @@ pub enum Malformed {
     Fragment,
     /// More than one line of a field that a rule judges and that may have one line only.
     RepeatedField(SingleField),
-    /// A host that the certificate of the connection is not for.
+    /// A host that the connection's certificate does not cover.
     Misdirected,
 }
 
-/// A field that rules judge by its one value. With two lines a rule could judge one, and OSS could read
-/// the other.
+/// A field of which rules judge the only value. If it had two lines, a rule could judge one of them and
+/// OSS could read the other.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum SingleField {
     /// `Authorization`.
@@ -65,7 +65,7 @@ pub enum SingleField {
 }
 
 impl SingleField {
-    /// All of them.
+    /// All fields of this kind.
     pub const ALL: [Self; 4] = [
         Self::Authorization,
         Self::Referer,

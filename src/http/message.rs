@@ -1,8 +1,8 @@
 //! The request and response types of the stack, and the [`Target`] of a request.
 //!
-//! [`Target::parse`] is the only place that reads an authority out of a request. The access layer
-//! calls it once for each request and keeps the result in the context; every other part gets the
-//! parsed result from there. The rules for an authority are in [`request_authority`].
+//! Only [`Target::parse`] reads the authority of a request. The access layer calls it once for each
+//! request and stores the result in the context. Every other part uses that result. The rules for an
+//! authority are in [`request_authority`].
 
 use std::borrow::Cow;
 use std::ops::{Deref, DerefMut};
@@ -19,7 +19,7 @@ use crate::http::malformed::Malformed;
 use crate::http::request_authority::{self, ParsedAuthority};
 use crate::oss::spelling;
 
-/// A request as the client's connection delivers it.
+/// A request as received on the client's connection.
 pub type Received = http::Request<RequestBody>;
 
 /// A response on its way to the client.
@@ -27,7 +27,7 @@ pub type Response = http::Response<ResponseBody>;
 
 /// A client's request with its context.
 ///
-/// The context is a field and not an extension: every request has one, and extensions would cost
+/// The context is a field and not an extension: every request has a context, and extensions would need
 /// three allocations.
 #[derive(Debug)]
 pub struct Request {
@@ -60,8 +60,8 @@ impl Request {
         self.parsed_target().as_str()
     }
 
-    /// Returns the parsed target. Its host is parsed once for each request, its path and query are
-    /// those of the current URI.
+    /// Returns the parsed target. Its host is parsed once for each request; its path and query are those
+    /// of the current URI.
     #[must_use]
     pub fn parsed_target(&self) -> Target<'_> {
         Target {
@@ -94,7 +94,7 @@ impl DerefMut for Request {
 
 /// The parsed target of a request: its host, its path, its query, and the key as OSS reads it.
 ///
-/// A view into the request: it copies nothing, and only [`Target::key`] can allocate.
+/// It borrows from the request: nothing is copied, and only [`Target::key`] can allocate.
 #[derive(Clone, Copy, Debug)]
 pub struct Target<'r> {
     uri: &'r Uri,
@@ -147,7 +147,7 @@ impl<'r> Target<'r> {
     ///
     /// Keys are bytes; they need not be UTF-8. The result is borrowed when there is nothing to decode.
     /// The router calls this once for each request. A policy that needs only a part of the path compares
-    /// the part in its spelling.
+    /// that part without decoding the rest.
     #[must_use]
     pub fn key(&self) -> Cow<'r, [u8]> {
         spelling::decode(self.path())
@@ -170,7 +170,7 @@ impl<'r> Target<'r> {
         Ok(self.authority?.and_then(|span| span.of(self.host_text)))
     }
 
-    /// Returns the authority as a place in [`Target::host_text`].
+    /// Returns the authority as byte positions in [`Target::host_text`].
     pub(super) fn parsed_authority(&self) -> ParsedAuthority {
         self.authority
     }

@@ -1,9 +1,8 @@
-//! HTTP facts that every part of the proxy shares. There is no policy in them.
+//! The HTTP types and rules that every part of the proxy shares. This module contains no policies.
 //!
-//! One request type and one response type run through the whole stack ([`message`]), so no layer is
-//! generic over bodies. The data that travels beside a request is its
-//! [`RequestContext`](context::RequestContext): its id, its client, its timings and the fields of its
-//! log line.
+//! The whole stack uses one request type and one response type ([`message`]), so no layer is generic over
+//! bodies. The data that accompanies a request is its [`RequestContext`](context::RequestContext): its
+//! id, its client, its timings and the fields of its log line.
 
 pub mod access;
 pub mod activity;

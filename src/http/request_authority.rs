@@ -1,15 +1,16 @@
-//! Which authority of a request counts: that of its target, or that of its `Host` line.
+//! Chooses the authority of a request: from its target, or from its `Host` line.
 
 use http::{HeaderValue, Uri, Version};
 
 use crate::http::authority::{self, AuthoritySpan};
 use crate::http::malformed::Malformed;
 
-/// The authority of a request as a place in its text; `Ok(None)` when the request may have none.
+/// The authority of a request as byte positions in its text; `Ok(None)` when the request needs no
+/// authority and has none.
 pub type ParsedAuthority = Result<Option<AuthoritySpan>, Malformed>;
 
-/// Parses the authority of the request target and that of the `Host` line `line`. When a request has
-/// both, they must name the same host (RFC 9112 section 3.2.2).
+/// Parses the authorities in the request target and in the `Host` line `line`. When a request has both,
+/// they must name the same host (RFC 9112 section 3.2.2).
 ///
 /// # Errors
 ///

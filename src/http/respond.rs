@@ -1,7 +1,7 @@
-//! Responses the proxy makes itself.
+//! The responses that the proxy makes itself.
 //!
-//! They have the shape of OSS errors, so that an SDK shows code, message and request id. They never
-//! have `x-oss-request-id`, `x-oss-ec` or `Server: AliyunOSS`, because these mean that OSS answered.
+//! They have the form of OSS errors, so that an SDK shows code, message and request id. They never have
+//! `x-oss-request-id`, `x-oss-ec` or `Server: AliyunOSS`, because these fields mark a response of OSS.
 //! `x-ossgate-error` has the kind of the response, which is also a field of the log line.
 
 use bytes::Bytes;
@@ -23,13 +23,13 @@ pub const ERROR: HeaderName = HeaderName::from_static("x-ossgate-error");
 pub struct Reason<'a> {
     /// The HTTP status.
     pub status: StatusCode,
-    /// `Code` of the XML. OSS does not use it, unless the meaning is exactly the same.
+    /// The `Code` of the XML. It is not a code of OSS, unless the meaning is exactly the same.
     pub code: &'a str,
-    /// The kind: a fixed word for logs and metrics.
+    /// The kind of the response: a fixed word for logs and metrics.
     pub kind: &'static str,
-    /// `Message` of the XML: what happened, whose fault it is, whether OSS was reached.
+    /// The `Message` of the XML: the event, its cause, and whether OSS was reached.
     pub message: &'a str,
-    /// `EC` of the XML: the number OSS has for the same refusal.
+    /// The `EC` of the XML: the number that OSS has for the same refusal.
     pub ec: Option<&'a str>,
     /// `Retry-After`, in seconds; `None` leaves the field out.
     pub retry_after: Option<u16>,
@@ -38,7 +38,7 @@ pub struct Reason<'a> {
 }
 
 impl Reason<'_> {
-    /// The values that most responses share.
+    /// The values that most responses have.
     pub const DEFAULT: Self = Reason {
         status: StatusCode::INTERNAL_SERVER_ERROR,
         code: "ProxyError",
@@ -120,7 +120,7 @@ pub fn malformed(context: &RequestContext, why: Malformed) -> Response {
 }
 
 /// Returns the response to a request that is turned away. Its connection is closed, so that the client
-/// may reach another node with the next one.
+/// may reach another node with its next request.
 #[must_use]
 pub fn busy(context: &RequestContext) -> Response {
     error(
@@ -142,7 +142,7 @@ pub fn busy(context: &RequestContext) -> Response {
 pub enum Readiness {
     /// The node should get traffic.
     Ready,
-    /// The node leaves its load balancer.
+    /// The node is draining and should get no new traffic.
     Draining,
     /// The node cannot serve requests.
     NotReady,
@@ -151,7 +151,7 @@ pub enum Readiness {
 /// Returns the response to a health check.
 #[must_use]
 pub fn health(context: &RequestContext, readiness: Readiness) -> Response {
-    // The reasons are on the admin listener only, because this response is public.
+    // The reasons are shown only on the admin listener, because this response is public.
     let text = match readiness {
         Readiness::Ready => "ready\n",
         Readiness::Draining => "not ready: draining\n",
@@ -176,7 +176,7 @@ pub fn health(context: &RequestContext, readiness: Readiness) -> Response {
     response
 }
 
-/// Returns the response to a request whose host and path no route serves.
+/// Returns the response to a request for a host and path that no route serves.
 #[must_use]
 pub fn unknown_host(context: &RequestContext) -> Response {
     error(

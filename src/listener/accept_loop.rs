@@ -26,14 +26,14 @@ use crate::shutdown::{Phase, Shutdown};
 
 /// The maximum number of bytes that the kernel accepts for a client and has not sent yet.
 const UNSENT: u32 = 256 * 1024;
-/// The time a TCP connection is idle before the kernel probes its peer.
+/// How long a TCP connection is idle before the kernel probes its peer.
 const KEEPALIVE: Duration = Duration::from_secs(60);
-/// The pause after an accept that failed for lack of descriptors or memory. It doubles up to
-/// [`PAUSE_LONGEST`].
+/// The pause after the first accept that failed for lack of descriptors or memory. Each further failure
+/// doubles the pause, up to [`PAUSE_LONGEST`].
 const PAUSE_FIRST: Duration = Duration::from_millis(10);
 const PAUSE_LONGEST: Duration = Duration::from_secs(1);
 
-/// One worker's socket of a listener.
+/// The listening socket of one worker.
 #[derive(Debug)]
 pub struct WorkerListener {
     pub(super) settings: watch::Receiver<Arc<ListenerSettings>>,
@@ -42,11 +42,12 @@ pub struct WorkerListener {
 }
 
 impl WorkerListener {
-    /// Accepts until the listener drains. Connections are tasks of `tasks` and outlive the call.
+    /// Accepts connections until the listener drains. The connections run as tasks of `tasks` and outlive
+    /// the call.
     ///
     /// # Errors
     ///
-    /// When the socket cannot be registered with this worker's event loop.
+    /// The system's error when the socket cannot be registered with this worker's event loop.
     pub async fn run<M, B>(self, make: M, tasks: TaskTracker) -> io::Result<()>
     where
         M: MakeService<B>,
@@ -129,7 +130,7 @@ impl AsyncListener {
     }
 }
 
-/// A connection that has been accepted; a unix socket has no peer address.
+/// An accepted connection. A connection over a unix socket has no peer address.
 struct Accepted {
     socket: Socket,
     peer: Option<SocketAddr>,
@@ -141,7 +142,7 @@ async fn accept(
     settings: &watch::Receiver<Arc<ListenerSettings>>,
 ) -> io::Result<Accepted> {
     let places = Arc::clone(&settings.borrow().places);
-    // Before the accept: a connection over both limits stays in the kernel's queue.
+    // Waits before the accept, so that a connection over both limits stays in the kernel's queue.
     places.wait().await;
     let (socket, peer) = match listener {
         AsyncListener::Tcp(listener) => {
@@ -151,7 +152,7 @@ async fn accept(
         }
         AsyncListener::Unix(listener) => (Socket::Unix(listener.accept().await?.0), None),
     };
-    // Nearly always ready at once: only another worker can have taken the permit in between.
+    // Nearly always ready at once: the permit is gone only if another worker has taken it since `wait`.
     let permit = places.take().await;
     Ok(Accepted {
         socket,
@@ -178,7 +179,7 @@ fn accept_queued(listener: &AsyncListener) -> Option<io::Result<(Socket, Option<
             AsyncListener::Tcp(_) => {
                 let socket = TcpStream::from_std(socket.into())?;
                 set_options(&socket)?;
-                // The system no longer reports the address of a connection that has been reset.
+                // Linux reports no address for a connection that has already been reset.
                 Ok((Socket::Tcp(socket), peer.as_socket()))
             }
             AsyncListener::Unix(_) => {
@@ -192,8 +193,8 @@ fn accept_queued(listener: &AsyncListener) -> Option<io::Result<(Socket, Option<
 
 fn set_options(socket: &TcpStream) -> io::Result<()> {
     socket.set_nodelay(true)?;
-    // Without this limit the kernel takes megabytes for a client at once, and a client that reads
-    // slowly but steadily would look as if it had stopped.
+    // Without this limit the kernel accepts megabytes for a client at once. A client that reads slowly
+    // but steadily would then look stalled.
     if let Err(error) = SockRef::from(socket).set_tcp_notsent_lowat(UNSENT) {
         tracing::debug!(%error, "cannot limit the unsent bytes in the kernel");
     }
@@ -201,7 +202,7 @@ fn set_options(socket: &TcpStream) -> io::Result<()> {
     SockRef::from(socket).set_tcp_keepalive(&TcpKeepalive::new().with_time(KEEPALIVE))
 }
 
-/// Whether an error of `accept` concerns the accepted connection and not the listener (accept(2)).
+/// Whether an error of `accept` concerns only the accepted connection and not the listener (accept(2)).
 fn is_about_one_connection(error: &io::Error) -> bool {
     matches!(
         error.kind(),

@@ -1,8 +1,9 @@
-//! Listening sockets: newly bound, or inherited from systemd or from the process before this one.
+//! Listening sockets: newly bound, or inherited from systemd or from the previous process.
 //!
-//! On a TCP address every worker gets its own socket (SO_REUSEPORT), and the kernel spreads the
-//! connections over them. An inherited socket is shared: the workers accept from copies of it.
-//! Connections wait in a socket, not in a process, so none is lost when a socket is handed on.
+//! On a TCP address every worker gets its own socket (SO_REUSEPORT), and the kernel distributes the
+//! connections over them. An inherited socket is shared: every worker accepts from a duplicate of it.
+//! Pending connections belong to the socket and not to the process, so none is lost when a socket is
+//! passed to another process.
 
 use std::io;
 use std::net::SocketAddr;
@@ -13,16 +14,16 @@ use socket2::{Domain, Socket as RawSocket, Type};
 use crate::config::Address;
 use crate::net::unix;
 
-/// The maximum number of connections that wait in the kernel for one worker. The kernel lowers it to
+/// The maximum number of connections in the kernel's queue of one worker. The kernel lowers it to
 /// `net.core.somaxconn`.
 const BACKLOG: i32 = 8192;
 
 /// A listening socket.
 #[derive(Debug)]
 pub enum Bound {
-    /// On an IP address.
+    /// A TCP socket on an IP address.
     Tcp(std::net::TcpListener),
-    /// On a path.
+    /// A unix socket on a path.
     Unix(std::os::unix::net::UnixListener),
 }
 
@@ -31,7 +32,7 @@ impl Bound {
     ///
     /// # Errors
     ///
-    /// When descriptors have run out.
+    /// The system's error when descriptors have run out.
     pub fn try_clone(&self) -> io::Result<Self> {
         Ok(match self {
             Self::Tcp(socket) => Self::Tcp(socket.try_clone()?),
@@ -63,8 +64,8 @@ impl From<Bound> for OwnedFd {
     }
 }
 
-/// The sockets this process was started with, each with the address it belongs to: `fd:NAME` from
-/// systemd, any other address from the process before this one.
+/// The sockets that this process was started with, each with its address: `fd:NAME` for a socket from
+/// systemd, any other address for a socket from the previous process.
 #[derive(Debug, Default)]
 pub struct Inherited(Vec<(String, Bound)>);
 
@@ -74,8 +75,8 @@ impl Inherited {
         self.0.push((address, socket));
     }
 
-    /// Closes the sockets that no listener has taken, so that no client waits in their queues. The
-    /// sockets of systemd stay open: a later config may name them.
+    /// Closes the sockets that no listener has taken, so that no client waits in their queues. Sockets
+    /// from systemd stay open, because a later config may name them.
     pub fn forget_unused(&mut self) {
         for (address, _) in &self.0 {
             tracing::warn!(%address, "no listener uses an inherited socket");
@@ -91,12 +92,12 @@ impl Inherited {
     }
 }
 
-/// Returns the sockets of `address`, at least one for each of `workers`, and the address they are
-/// bound to, which is absent for a unix socket.
+/// Returns the sockets of `address`, at least one for each of `workers`, and the address they are bound
+/// to; the address is `None` for a unix socket.
 ///
 /// # Errors
 ///
-/// The error of the system: the address is in use, not of this machine, or not permitted. For
+/// The system's error when the address is in use, belongs to another machine, or is not permitted. For
 /// `fd:NAME`, `NotFound` when systemd has passed no such socket.
 pub fn sockets(
     address: &Address,
@@ -142,8 +143,8 @@ pub fn sockets(
     Ok((sockets.first().and_then(Bound::local), sockets))
 }
 
-/// Fails when another process listens on `address`. Workers share an address by SO_REUSEPORT, which
-/// would let a second ossgate silently take half of the first one's connections.
+/// Returns an error when another process listens on `address`. Workers share an address by SO_REUSEPORT.
+/// Without this check, a second ossgate would silently get half of the first one's connections.
 fn check_unused(address: SocketAddr) -> io::Result<()> {
     let socket = tcp_socket(address)?;
     socket.bind(&address.into())?;

@@ -1,9 +1,9 @@
-//! A client's socket: TCP or unix, plain or TLS, after the bytes that were read from it before the
+//! A client's socket: TCP or unix, plain or TLS. It first returns the bytes that were read before the
 //! HTTP connection began.
 //!
 //! Every read and write is recorded in the connection's [`Activity`], from which the deadlines are
-//! computed. HTTP/1.1 and HTTP/2 both use it; each adds its own wrapper
-//! (`http1::hyper_io`, [`super::http2::cork`]).
+//! computed. HTTP/1.1 and HTTP/2 both use it; each adds its own wrapper (`http1::hyper_io`,
+//! [`super::http2::cork`]).
 
 use std::io::{self, Write};
 use std::pin::Pin;
@@ -23,16 +23,15 @@ use crate::net::stream::MaybeTls;
 /// The socket of a client, with or without TLS.
 pub type ClientStream = MaybeTls<Socket, TlsStream<TlsSocket>>;
 
-/// The maximum number of bytes read before other tasks on this worker get their turn. hyper may need
-/// long for what it reads: the size of a chunk may have leading zeros without end, which hyper reads
-/// one by one.
+/// The maximum number of bytes read before the task yields to other tasks of this worker. Parsing can
+/// take hyper long: a chunk size may have any number of leading zeros, which hyper reads one by one.
 const READ_BURST: usize = 256 * 1024;
 
-/// The bytes of a client connection.
+/// The byte stream of a client connection.
 #[derive(Debug)]
 pub struct ClientIo {
     stream: ClientStream,
-    /// Bytes that were read too early and are read again first.
+    /// Bytes that were read too early. They are returned before the bytes of the socket.
     prefix: Bytes,
     activity: Arc<Activity>,
     /// Bytes read since the task last yielded.
@@ -51,14 +50,15 @@ impl ClientIo {
         }
     }
 
-    /// Returns the record of what happens on this connection.
+    /// Returns the activity record of this connection.
     #[inline]
     pub(super) fn activity(&self) -> &Arc<Activity> {
         &self.activity
     }
 
-    /// Puts bytes back in front of what the socket will return. An empty piece is dropped: it would
-    /// keep the whole read buffer it was cut from alive while the connection is parked.
+    /// Puts bytes back, so that they are read again before the bytes of the socket. An empty piece is
+    /// dropped: it would keep the whole read buffer that it was cut from alive while the connection is
+    /// parked.
     pub fn put_back(&mut self, bytes: Bytes) {
         if self.prefix.is_empty() {
             self.prefix = bytes;
@@ -73,7 +73,7 @@ impl ClientIo {
         }
     }
 
-    /// Makes the close a TCP reset, which no client mistakes for the end of a body.
+    /// Makes the close send a TCP reset, which no client mistakes for the end of a body.
     pub fn reset_on_close(&self) {
         if let socket @ Socket::Tcp(_) = self.stream.socket()
             && let Err(error) = socket.raw().set_linger(Some(Duration::ZERO))
@@ -82,11 +82,11 @@ impl ClientIo {
         }
     }
 
-    /// Waits until the socket has something to read, holding no buffer. Cancel-safe.
+    /// Waits until the socket has bytes to read. Needs no buffer. Cancel-safe.
     ///
     /// # Errors
     ///
-    /// When the event loop has ended.
+    /// The system's error when the event loop has ended.
     pub async fn readable(&self) -> io::Result<()> {
         if !self.prefix.is_empty() {
             return Ok(());
@@ -94,21 +94,21 @@ impl ClientIo {
         self.stream.socket().readable().await
     }
 
-    /// Whether the client has reset the connection, as far as the event loop has reported it.
+    /// Whether the client has reset the connection, according to the latest report of the event loop.
     #[inline]
     pub(super) fn is_reset(&self) -> bool {
         self.stream.socket().has_failed()
     }
 
-    /// Whether the client has sent something that has not been read. Makes a system call, because the
-    /// event loop may not have reported the bytes yet.
+    /// Whether the client has sent bytes that have not been read. Makes a system call, because the event
+    /// loop may not have reported the bytes yet.
     #[must_use]
     pub fn has_unread_bytes(&self) -> bool {
         !self.prefix.is_empty() || matches!(peek_byte(&self.stream.socket().raw()), Ok(1..))
     }
 
-    /// Takes bytes that [`AsyncWrite::poll_flush`] sends later. Writes to the socket only when rustls
-    /// has no room for them, or when the connection is not encrypted.
+    /// Buffers bytes that [`AsyncWrite::poll_flush`] sends later. Writes to the socket only when rustls's
+    /// buffer is full, or when the connection is not encrypted.
     pub fn poll_buffer(
         &mut self,
         cx: &mut Context<'_>,
@@ -154,8 +154,8 @@ impl AsyncRead for ClientIo {
         }
         let before = buf.filled().len();
         let polled = match Pin::new(&mut this.stream).poll_read(cx, buf) {
-            // A TLS client that closes without close_notify. This is a plain end of the stream: HTTP/1.1
-            // requests and HTTP/2 frames have lengths, so a truncated one is found anyway.
+            // A TLS client closed without close_notify. This is treated as a normal end of the stream:
+            // HTTP/1.1 requests and HTTP/2 frames have lengths, so a truncated one is detected anyway.
             Poll::Ready(Err(error)) if error.kind() == io::ErrorKind::UnexpectedEof => {
                 Poll::Ready(Ok(()))
             }

@@ -1,30 +1,30 @@
-//! The close of a client connection from our side.
+//! Closes client connections from the proxy's side.
 
 use std::time::Duration;
 
 use tokio::io::{AsyncRead, AsyncReadExt, AsyncWrite, AsyncWriteExt};
 
-/// A client that is still sending when its connection is closed is read from for this long, so that a
-/// TCP reset does not destroy the answer. Also the time limit for writing the last bytes.
+/// How long a closed connection is still read from while its client sends: a TCP reset could destroy the
+/// response. This is also the time limit for writing the last bytes.
 pub(super) const LINGER: Duration = Duration::from_secs(2);
 /// The maximum number of bytes read while lingering.
 const LINGER_BYTES: usize = 1024 * 1024;
 
-/// When a drain begins, an idle connection stays open this long for one more request: closing it at
-/// once would cut off a request that is on its way.
+/// How long an idle connection stays open for one more request after a drain begins. Closing it at once
+/// would abort a request that is already being sent.
 pub(super) const LAST_REQUEST: Duration = Duration::from_secs(3);
 
 /// Whether the client may still be sending when its connection is closed.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Close {
-    /// The client has sent all it wants to send.
+    /// The client sends nothing more. The connection is closed at once.
     AtOnce,
-    /// The client may still be sending. Its bytes are read and dropped for a while: closing a socket
-    /// with unread bytes sends a reset, which discards what the client has not read of the answer.
+    /// The client may still be sending. Its bytes are read and dropped for a while: closing a socket with
+    /// unread bytes sends a reset, and the client would lose the unread part of the response.
     Lingering,
 }
 
-/// Closes a connection, within [`LINGER`].
+/// Closes a connection within [`LINGER`].
 pub(super) async fn close(io: &mut (impl AsyncRead + AsyncWrite + Unpin), how: Close) {
     let closing = async {
         if io.shutdown().await.is_err() || how == Close::AtOnce {
@@ -39,6 +39,6 @@ pub(super) async fn close(io: &mut (impl AsyncRead + AsyncWrite + Unpin), how: C
             }
         }
     };
-    // The connection ends, whether the time was enough or not.
+    // The connection ends even if the time was too short.
     drop(tokio::time::timeout(LINGER, closing).await);
 }

@@ -20,7 +20,7 @@ use crate::listener::{http1, http2};
 use crate::net::socket::Socket;
 use crate::shutdown::{Phase, Shutdown};
 
-/// Serves one accepted socket to its end. Dropping the future cuts the connection.
+/// Serves one accepted socket to its end. Dropping the future closes the connection at once.
 pub(super) async fn serve<M, B>(
     socket: Socket,
     peer: Option<SocketAddr>,
@@ -34,14 +34,14 @@ pub(super) async fn serve<M, B>(
     B::Error: std::error::Error + Send + Sync,
 {
     let activity = Arc::new(Activity::new(shutdown.leave_reader()));
-    // Boxed: a handshake is short and its state is large.
+    // Boxed, because a handshake is short and its state is large.
     let handshake = Box::pin(handshake::establish(
         socket, peer, &settings, admission, &activity,
     ));
     let mut draining = shutdown.clone();
     let established = tokio::select! {
         established = handshake => established,
-        // A client that has connected before the drain gets some time to send its first request.
+        // A client that connected before the drain gets some time to send its first request.
         () = async {
             draining.reached(Phase::Draining).await;
             tokio::time::sleep(LAST_REQUEST).await;
@@ -62,7 +62,7 @@ pub(super) async fn serve<M, B>(
         Protocol::Http1 => {
             http1::connection::serve(io, service, &settings, admission, shutdown).await
         }
-        // Boxed: larger than the state of a parked HTTP/1.1 connection.
+        // Boxed, because it is larger than the state of a parked HTTP/1.1 connection.
         Protocol::Http2 => {
             let serving = http2::connection::serve(io, service, &settings, admission, shutdown);
             Box::pin(serving).await

@@ -1,9 +1,9 @@
-//! The deadlines of a client connection that hyper does not keep.
+//! The deadlines of a client connection that hyper does not enforce.
 //!
-//! They are checked once per tick, so that a request needs no timer of its own: a deadline can pass up
-//! to one tick before it is noticed. Two deadlines exist. A request's head must be complete within
-//! `timeouts.header`, however steadily its bytes come; and a client must send or take some bytes
-//! within `timeouts.stall` while the connection waits for it.
+//! They are checked once per tick, so that no request needs a timer of its own. A deadline can therefore
+//! pass up to one tick before it is noticed. There are two deadlines. The head of a request must be
+//! complete within `timeouts.header`, however steadily its bytes arrive. While the connection waits for
+//! the client, the client must send or accept some bytes within `timeouts.stall`.
 
 use std::fmt;
 use std::time::Duration;
@@ -15,12 +15,12 @@ use crate::http::activity::Activity;
 /// The time between two checks of a connection that is not parked.
 pub(super) const TICK: Duration = Duration::from_secs(1);
 
-/// The deadline that a client has missed, named like its key in the config.
+/// The deadline that a client has missed. Each variant has the name of its config key.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum ClientTimeout {
     /// The head of a request was not complete in time.
     Header,
-    /// The client has neither sent the bytes it announced nor taken the bytes of an answer.
+    /// The client neither sent the bytes that it announced nor accepted the bytes of a response.
     Stall,
 }
 
@@ -46,8 +46,8 @@ pub(super) struct Deadlines {
 }
 
 impl Deadlines {
-    /// Starts at `now`, waiting for the head of a request. `header` and `stall` are the time limits of
-    /// the same names in the config.
+    /// Starts at `now` with the deadline for the head of a request. `header` and `stall` are the time
+    /// limits of the same names in the config.
     pub(super) fn new(header: Duration, stall: Duration, now: Instant) -> Self {
         Self {
             header,
@@ -63,7 +63,7 @@ impl Deadlines {
     ///
     /// # Errors
     ///
-    /// The [`ClientTimeout`] that has passed.
+    /// The [`ClientTimeout`] of the deadline that has passed.
     pub(super) fn check(&mut self, activity: &Activity, now: Instant) -> Result<(), ClientTimeout> {
         let has_moved = std::mem::replace(&mut self.progress, activity.progress()) != self.progress;
         let has_served =
@@ -75,7 +75,7 @@ impl Deadlines {
         }
         if activity.in_flight() > 0
             || has_served
-            // hyper can read the next head before the client has taken the last answer.
+            // hyper can read the next head before the client has accepted the whole previous response.
             || activity.is_write_blocked()
             || !(activity.has_partial_head() || self.requests == 0)
         {
@@ -86,14 +86,14 @@ impl Deadlines {
         Ok(())
     }
 
-    /// Returns the time that is left for the head of the first request; `None` after that request.
+    /// Returns the time left for the head of the first request; `None` after that request.
     pub(super) fn first_head_left(&self, now: Instant) -> Option<Duration> {
         let used = now.saturating_duration_since(self.head_since);
         (self.requests == 0).then(|| self.header.saturating_sub(used))
     }
 
-    /// Restarts the deadlines when a parked connection has bytes to read. The time for the head of
-    /// the first request goes on.
+    /// Restarts the deadlines when a parked connection has bytes to read. The deadline for the head of
+    /// the first request is not restarted.
     pub(super) fn restart(&mut self, now: Instant) {
         self.stall_since = now;
         if self.requests > 0 {
@@ -106,7 +106,7 @@ impl Deadlines {
 mod tests {
     use super::*;
 
-    /// The deadline missed within 200 seconds, and the second at which it was noticed.
+    /// Returns the deadline that is missed within 200 seconds, and the second at which it is noticed.
     fn missed(
         activity: &Activity,
         start: Instant,

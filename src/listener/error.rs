@@ -1,4 +1,4 @@
-//! Why a client connection ended early.
+//! The errors that end a client connection early.
 
 use std::error::Error;
 use std::fmt;
@@ -6,19 +6,19 @@ use std::io;
 
 use crate::listener::deadline::ClientTimeout;
 
-/// Why a client connection ended before the client, or a drain, ended it.
+/// The reason why a client connection ended early, not by the client and not by a drain.
 #[derive(Debug)]
 pub(super) enum ConnectionError {
-    /// hyper has ended the connection: the client broke the protocol or closed within a request, or
-    /// the body of an answer failed.
+    /// hyper has ended the connection: the client broke the protocol or closed it within a request, or
+    /// the body of a response failed.
     Http(hyper::Error),
     /// The socket failed.
     Socket(io::Error),
-    /// The client was too slow.
+    /// The client missed a deadline.
     Timeout(ClientTimeout),
     /// The client opened HTTP/2 streams only to cancel them.
     CancelledStreams,
-    /// The client sent too many bytes on an HTTP/2 connection that belong to no request.
+    /// The client sent too many bytes on an HTTP/2 connection that do not belong to any request.
     FrameBudget,
 }
 
@@ -37,7 +37,8 @@ impl fmt::Display for ConnectionError {
 impl Error for ConnectionError {
     fn source(&self) -> Option<&(dyn Error + 'static)> {
         match self {
-            // Their text is already part of this error's text.
+            // The text of the inner error is already part of this error's text, so its own source is
+            // returned.
             Self::Http(error) => error.source(),
             Self::Socket(error) => error.source(),
             Self::Timeout(_) | Self::CancelledStreams | Self::FrameBudget => None,

@@ -1,5 +1,5 @@
-//! What comes before the first request of a connection: the PROXY header, the TLS handshake, and on
-//! plain text the detection of HTTP/2. Each has its own deadline.
+//! The steps before the first request of a connection: the PROXY header, the TLS handshake, and the
+//! detection of HTTP/2 on plain text. Each step has its own deadline.
 
 use std::net::SocketAddr;
 use std::sync::Arc;
@@ -23,10 +23,10 @@ use crate::net::stream::MaybeTls;
 
 /// The first bytes of an HTTP/2 connection without TLS (RFC 9113 section 3.4).
 const PREFACE: &[u8] = b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n";
-/// The maximum wait for a PROXY header: a load balancer sends it first of all.
+/// The maximum wait for a PROXY header. A load balancer sends it before anything else.
 const PROXY_HEADER: Duration = Duration::from_secs(5);
 
-/// The protocol a client speaks.
+/// The protocol of a client connection.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Protocol {
     /// HTTP/1.1 or 1.0.
@@ -40,7 +40,7 @@ pub(super) struct Established {
     pub(super) io: ClientIo,
     pub(super) info: ConnectionInfo,
     pub(super) protocol: Protocol,
-    /// Absent on plain text, and when the client has sent no server name.
+    /// The server name (SNI). `None` on plain text, and when the client sent no server name.
     pub(super) server_name: Option<ServerName>,
 }
 
@@ -63,7 +63,7 @@ async fn read_proxy_header(
     let read = proxy_protocol::read(socket, settings.proxy_protocol);
     match tokio::time::timeout(limit, read).await {
         Ok(Ok(header)) => return Some(header),
-        // A health check that only connects.
+        // The connection is a health check that only connects.
         Ok(Err(HeaderError::Ended(_))) => {}
         Ok(Err(error)) => settings.note_bad_proxy_header(peer, &error),
         Err(_elapsed) => settings.note_bad_proxy_header(peer, &"no PROXY header in time"),
@@ -71,8 +71,8 @@ async fn read_proxy_header(
     None
 }
 
-/// Reads the PROXY header, completes the TLS handshake and detects the protocol, as far as the
-/// listener's settings have them. Returns `None` when one of them failed.
+/// Performs the steps that the listener's settings require: reads the PROXY header, completes the TLS
+/// handshake and detects the protocol. Returns `None` when a step failed.
 pub(super) async fn establish(
     mut socket: Socket,
     peer: Option<SocketAddr>,
@@ -122,7 +122,7 @@ fn connection_info(
         is_trusted: match (settings.proxy_protocol, header.client) {
             (ProxyProtocol::Off, _) => client.is_none_or(|client| settings.trusts(client)),
             (_, Some(client)) => settings.trusts(client),
-            // The header names no client, so the bytes prove nothing about their sender.
+            // The header names no client, so the sender of the requests is not known.
             (_, None) => false,
         },
         trusted_proxies: Arc::clone(&settings.trusted),
@@ -178,8 +178,8 @@ async fn tls_handshake(
     })
 }
 
-/// Reads until it is clear whether the client speaks HTTP/2, and puts the bytes back. Returns `None`
-/// when the client has closed.
+/// Detects whether the client uses HTTP/2, and puts the bytes read for this back. Returns `None` when the
+/// client has closed the connection.
 async fn detect_protocol(io: &mut ClientIo) -> Option<Protocol> {
     let mut read = BytesMut::with_capacity(PREFACE.len());
     let protocol = loop {

@@ -1,4 +1,4 @@
-//! What a listener serves: a service for each connection.
+//! The factory of the service that a listener calls, one service for each connection.
 
 use std::convert::Infallible;
 use std::sync::Arc;
@@ -10,7 +10,7 @@ use crate::http::context::ConnectionInfo;
 
 /// Creates the service of a connection.
 pub trait MakeService<B>: Clone + Send + 'static {
-    /// The service.
+    /// The service of one connection.
     type Service: Service<
             Received,
             Response = http::Response<B>,

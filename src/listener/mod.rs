@@ -1,7 +1,7 @@
 //! From a bound address to HTTP requests: listening sockets, accept loop, connection limit, TLS, HTTP.
 //!
-//! The listener serves any cloneable service and does not depend on the router. Every worker has its
-//! own listening socket on the same address (SO_REUSEPORT), and the kernel spreads the connections over
+//! The listener serves any cloneable service and does not depend on the router. Every worker has its own
+//! listening socket on the same address (SO_REUSEPORT), and the kernel distributes the connections over
 //! them. A connection passes through `accept_loop`, `handshake` and then [`http1`] or [`http2`].
 
 mod accept_loop;
@@ -40,18 +40,17 @@ use crate::listener::settings::ListenerSettings;
 use crate::listener::tls::TlsSettings;
 use crate::shutdown::{self, Phase, Trigger};
 
-/// A bound listener. Its owner changes its settings and ends it.
+/// A bound listener. Its owner changes its settings and shuts it down.
 #[derive(Debug)]
 pub struct Listening {
     /// The current config.
     pub config: Listener,
-    /// The address that is really bound, which differs from the config for port 0; absent on a unix
-    /// socket.
+    /// The bound address, which differs from the config for port 0; `None` on a unix socket.
     pub local: Option<SocketAddr>,
     /// Starts the listener's shutdown.
     pub trigger: Trigger,
     settings: watch::Sender<Arc<ListenerSettings>>,
-    /// Copies for a process that may succeed this one.
+    /// Duplicates of the sockets for a process that may replace this one.
     sockets: Vec<Bound>,
 }
 
@@ -60,7 +59,7 @@ impl Listening {
     ///
     /// # Errors
     ///
-    /// Those of [`bind::sockets`].
+    /// The errors of [`bind::sockets`].
     pub fn bind(
         config: &Listener,
         tls: Option<TlsSettings>,
@@ -69,7 +68,7 @@ impl Listening {
         inherited: &mut Inherited,
     ) -> io::Result<(Self, Vec<WorkerListener>)> {
         let (local, sockets) = bind::sockets(&config.address, workers, inherited)?;
-        // With port 0 the config does not have the port.
+        // With port 0 the label has the port that the kernel chose.
         let label = match &config.address {
             Address::Tcp(_) => local.map(|local| local.to_string()),
             _ => None,
@@ -106,7 +105,7 @@ impl Listening {
         Ok((listening, workers))
     }
 
-    /// Applies new settings to the connections that are accepted from now on. The address stays.
+    /// Applies new settings to connections that are accepted from now on. The address does not change.
     pub fn change(&mut self, config: &Listener, tls: Option<TlsSettings>, places: Places) {
         let pool = Arc::clone(&self.settings.borrow().places);
         pool.resize(places);
@@ -115,11 +114,11 @@ impl Listening {
         self.config = config.clone();
     }
 
-    /// Returns copies of the sockets, for a process that succeeds this one.
+    /// Returns duplicates of the sockets for a process that replaces this one.
     ///
     /// # Errors
     ///
-    /// When descriptors have run out.
+    /// The system's error when descriptors have run out.
     pub fn hand_on(&self) -> io::Result<Vec<Bound>> {
         self.sockets.iter().map(Bound::try_clone).collect()
     }
@@ -140,7 +139,7 @@ impl Listening {
         self.counters().open()
     }
 
-    /// Returns the number of connections accepted so far.
+    /// Returns the number of connections accepted since the listener was bound.
     #[must_use]
     pub fn accepted(&self) -> u64 {
         self.counters().accepted()
@@ -159,10 +158,10 @@ impl Listening {
         self.counters().bad_proxy_header()
     }
 
-    /// Stops accepting, after the connections in the kernel's queue have been accepted. Open
-    /// connections end after their next answer.
+    /// Stops accepting, after the connections in the kernel's queue have been accepted. Open connections
+    /// end after their next response.
     pub fn drain(&mut self) {
-        // An open copy would keep the address bound although nobody accepts there.
+        // An open duplicate would keep the address bound although no process accepts there.
         self.sockets.clear();
         self.trigger.advance(Phase::Draining);
     }

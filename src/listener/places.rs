@@ -1,7 +1,7 @@
 //! The limit on a listener's connections, and the counters of its connections.
 //!
-//! Up to the limit, connections are served. A few more are accepted and answered 503 with
-//! `Retry-After`. Above that clients wait in the kernel's queue.
+//! Up to the limit, connections are served. A few more connections are accepted and answered 503 with
+//! `Retry-After`. Any further client waits in the kernel's queue.
 
 use std::sync::atomic::{AtomicU64, AtomicUsize, Ordering::Relaxed};
 use std::sync::{Arc, Mutex, PoisonError};
@@ -10,17 +10,17 @@ use std::time::Duration;
 use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 use tokio::time::Instant;
 
-/// The minimum time between two log entries about bad PROXY headers: where the load balancer is
-/// misconfigured, every connection has one.
+/// The minimum time between two log entries about bad PROXY headers. With a misconfigured load balancer,
+/// every connection has a bad header.
 const LOG_EVERY: Duration = Duration::from_secs(60);
 
-/// How many connections a listener takes.
+/// The maximum numbers of a listener's connections.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Places {
     /// The maximum number of connections that are served.
     pub served: usize,
-    /// The maximum number of further connections, which are answered 503 with `Retry-After`. Above
-    /// both, clients wait in the kernel's queue.
+    /// The maximum number of further connections, which are answered 503 with `Retry-After`. Any further
+    /// client waits in the kernel's queue.
     pub turned_away: usize,
 }
 
@@ -39,7 +39,7 @@ pub(super) struct Counters {
     accepted: AtomicU64,
     turned_away: AtomicU64,
     ended: AtomicU64,
-    /// Closed because the PROXY header was missing or could not be trusted.
+    /// The connections that were closed because the PROXY header was missing or could not be trusted.
     bad_proxy_header: AtomicU64,
     bad_proxy_header_logged: Mutex<Option<Instant>>,
 }
@@ -68,8 +68,7 @@ impl Counters {
         self.bad_proxy_header.load(Relaxed)
     }
 
-    /// Counts a connection with a bad PROXY header. Returns the number so far when it should be
-    /// logged.
+    /// Counts a connection with a bad PROXY header. Returns the current count when it should be logged.
     pub(super) fn count_bad_proxy_header(&self) -> Option<u64> {
         let so_far = self.bad_proxy_header.fetch_add(1, Relaxed) + 1;
         let now = Instant::now();
@@ -98,7 +97,7 @@ pub(super) struct PlacePool {
     served: Arc<Semaphore>,
     turned_away: Arc<Semaphore>,
     size: Mutex<Places>,
-    /// The number of permits that have to be removed and are still in use.
+    /// The number of permits in use that are removed when their connections end.
     surplus: AtomicUsize,
 }
 
@@ -113,7 +112,7 @@ impl PlacePool {
         }
     }
 
-    /// Changes the number of served connections. `places.turned_away` has no effect.
+    /// Changes the maximum number of served connections. `places.turned_away` is ignored.
     pub(super) fn resize(&self, places: Places) {
         let mut size = self.size.lock().unwrap_or_else(PoisonError::into_inner);
         let more = places.served.saturating_sub(size.served);
@@ -136,7 +135,7 @@ impl PlacePool {
         }
     }
 
-    /// Takes a permit, if one is free.
+    /// Takes a permit if one is free, first one for a served connection.
     pub(super) fn try_take(&self) -> Option<Permit> {
         let served = Arc::clone(&self.served).try_acquire_owned();
         let turned_away = || Arc::clone(&self.turned_away).try_acquire_owned();
@@ -146,10 +145,10 @@ impl PlacePool {
             .ok()
     }
 
-    /// Waits until a permit of either kind is free, without keeping it: a worker that waits for a
-    /// client must not keep another worker from taking the permit.
+    /// Waits until a permit of either kind is free, without taking it. A worker that waits for a client
+    /// must not keep another worker from taking the permit.
     pub(super) async fn wait(&self) {
-        // The usual case takes no permit at all, not even for a moment.
+        // In the usual case no permit is taken at all, so no other worker is disturbed.
         if self.served.available_permits() > 0 {
             return;
         }
@@ -160,7 +159,7 @@ impl PlacePool {
         }
     }
 
-    /// Takes a permit, and waits until one is free.
+    /// Waits until a permit is free, and takes it.
     pub(super) async fn take(&self) -> Permit {
         loop {
             self.wait().await;

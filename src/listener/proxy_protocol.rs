@@ -1,9 +1,9 @@
-//! The PROXY protocol, versions 1 and 2: the address of a load balancer's client.
+//! The PROXY protocol, versions 1 and 2, by which a load balancer reports the address of its client.
 //!
-//! Follows HAProxy's `proxy-protocol.txt`; NLB and CLB send version 2. The caller reads a header from
-//! trusted proxies only (`handshake`). The size of a header is bounded, and not one byte behind it
-//! is read, because that byte belongs to TLS. Anything that is not exactly a header is an error: the
-//! address of the client is then unknown, and the connection cannot be served.
+//! Follows HAProxy's `proxy-protocol.txt`; NLB and CLB send version 2. The caller reads a header only
+//! from trusted proxies (`handshake`). The size of a header is bounded, and no byte after it is read,
+//! because the next byte belongs to TLS. Anything other than a valid header is an error: the address of
+//! the client is then unknown, and the connection cannot be served.
 
 use std::fmt;
 use std::io;
@@ -15,18 +15,18 @@ use tokio::io::{AsyncRead, AsyncReadExt};
 use crate::config::ProxyProtocol;
 
 const SIGNATURE: &[u8; 12] = b"\r\n\r\n\0\r\nQUIT\n";
-/// The maximum length of a version 1 header, line end included (section 2.1 of that document).
+/// The maximum length of a version 1 header, line end included (section 2.1 of `proxy-protocol.txt`).
 const LONGEST_V1: usize = 107;
 /// The maximum length of a version 2 header that is read: addresses take at most 216 bytes, and
-/// extensions may take 4 KiB. Those of Alibaba Cloud with a checksum take about 100 bytes; a certificate of
-/// a client, which other load balancers pass on, takes more.
+/// extensions may take 4 KiB. The extensions of Alibaba Cloud, with a checksum, take about 100 bytes. A
+/// client certificate, which other load balancers pass on, takes more.
 const LONGEST_V2: usize = FIXED_V2 + 216 + 4096;
-/// The length of the part of a version 2 header that every header has.
+/// The length of the fixed part of a version 2 header.
 const FIXED_V2: usize = 16;
 
 const TYPE_CRC32C: u8 = 0x03;
-/// Alibaba Cloud's own type; the first byte of its value is a subtype (PrivateLink page "Get real
-/// client information").
+/// The extension type of Alibaba Cloud. The first byte of its value is a subtype (PrivateLink page "Get
+/// real client information").
 const TYPE_ALIBABA: u8 = 0xe1;
 const SUBTYPE_VPC: u8 = 0x01;
 const SUBTYPE_ENDPOINT: u8 = 0x02;
@@ -34,16 +34,16 @@ const SUBTYPE_ENDPOINT: u8 = 0x02;
 /// The content of a header.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Header {
-    /// The client's address; absent when the connection is the load balancer's own (LOCAL, a health
+    /// The client's address. `None` when the connection is the load balancer's own (LOCAL, a health
     /// check), or when the header has no IP address (`UNKNOWN`, other families).
     pub client: Option<IpAddr>,
-    /// The client's VPC.
+    /// The id of the client's VPC.
     pub vpc_id: Option<Box<str>>,
-    /// The PrivateLink endpoint through which the client connects.
+    /// The id of the PrivateLink endpoint through which the client connects.
     pub endpoint_id: Option<Box<str>>,
 }
 
-/// Why a header could not be read.
+/// The reason why a header could not be read.
 #[derive(Debug)]
 pub enum HeaderError {
     /// The connection ended or failed before the end of the header.
@@ -76,8 +76,8 @@ impl std::error::Error for HeaderError {
     }
 }
 
-/// Reads the header of a connection, and nothing behind it. Not cancel-safe: when the future is
-/// dropped, the connection must be closed.
+/// Reads the header of a connection, and no byte after it. Not cancel-safe: when the future is dropped,
+/// the connection must be closed.
 ///
 /// # Errors
 ///
@@ -192,7 +192,7 @@ pub fn parse_v2(bytes: &[u8]) -> Result<Header, HeaderError> {
         Some(1) => 12,
         Some(2) => 36,
         Some(3) => 216,
-        // The receiver must ignore the address block of a health check.
+        // The address block of a health check must be ignored.
         _ if is_local => 0,
         _ => return Err(malformed("address family")),
     };
@@ -208,7 +208,7 @@ pub fn parse_v2(bytes: &[u8]) -> Result<Header, HeaderError> {
         Some(0x21) => block
             .first_chunk::<16>()
             .map(|ip| IpAddr::from(Ipv6Addr::from(*ip)).to_canonical()),
-        // UNSPEC and unix sockets have no IP address. Datagrams cannot come over a connection.
+        // UNSPEC and unix sockets have no IP address. Datagram families cannot occur on a connection.
         Some(0x00 | 0x31) => None,
         _ => return Err(malformed("transport")),
     };
@@ -241,7 +241,7 @@ pub fn parse_v2(bytes: &[u8]) -> Result<Header, HeaderError> {
     Ok(header)
 }
 
-/// Returns an id as text; `None` when it is empty, longer than 64 bytes or not printable.
+/// Parses an id into text. Returns `None` when it is empty, longer than 64 bytes or not printable.
 fn name(id: &[u8]) -> Option<Box<str>> {
     let is_text = !id.is_empty() && id.len() <= 64 && id.iter().all(u8::is_ascii_graphic);
     std::str::from_utf8(id)

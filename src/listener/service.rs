@@ -25,8 +25,8 @@ use crate::listener::tracked_body::{InFlight, TrackedBody};
 /// The service that hyper calls for one connection.
 #[derive(Debug)]
 pub(super) struct ConnectionService<S> {
-    /// `RefCell`: hyper calls with `&self` and tower requires `&mut self`; a clone per request would
-    /// touch reference counts that all workers share. hyper makes no nested calls.
+    /// A `RefCell`, because hyper calls with `&self` and tower requires `&mut self`. A clone per request
+    /// would touch reference counts that all workers share. hyper makes no nested calls.
     inner: RefCell<S>,
     activity: Arc<Activity>,
     /// The streams of an HTTP/2 connection; absent on HTTP/1.1.
@@ -45,7 +45,7 @@ impl<S> ConnectionService<S> {
         }
     }
 
-    /// Returns the record of what happens on the connection.
+    /// Returns the activity record of the connection.
     pub(super) fn activity(&self) -> &Arc<Activity> {
         &self.activity
     }
@@ -55,7 +55,7 @@ impl<S> ConnectionService<S> {
         self.inner.into_inner()
     }
 
-    /// Returns the service of an HTTP/2 connection with these streams.
+    /// Sets the streams, for an HTTP/2 connection.
     pub(super) fn with_streams(self, streams: Arc<Streams>) -> Self {
         Self {
             streams: Some(streams),
@@ -111,10 +111,11 @@ where
     }
 }
 
-/// Returns the maximum number of bytes that the head of a request has taken on the wire: without
-/// compression, in frames of its own.
+/// Returns the maximum size of a request head on the wire, in bytes: without compression, and with its
+/// own frames.
 fn head_bytes<B>(request: &http::Request<B>) -> usize {
-    // `LEAST` stands for the frame and the pseudo-header fields, `FIELD` for the two lengths of a field.
+    // `LEAST` covers the frame header and the pseudo-header fields. `FIELD` covers the two length
+    // prefixes of a field.
     const LEAST: usize = 128;
     const FIELD: usize = 8;
     let target = request.uri().path_and_query();
@@ -124,7 +125,7 @@ fn head_bytes<B>(request: &http::Request<B>) -> usize {
     LEAST + target + fields.sum::<usize>()
 }
 
-/// The future answer of a request. The request is in flight until the body of the answer is dropped.
+/// The future of the response to a request. The request is in flight until the response body is dropped.
 #[derive(Debug)]
 pub(super) struct TrackedFuture<F> {
     in_flight: Option<InFlight>,
@@ -153,11 +154,12 @@ where
             stream.set_task();
         }
         let Ok(mut response) = ready!(Pin::new(&mut this.inner).poll(cx));
-        // The close is requested by a header field and not by hyper's graceful shutdown, which would
-        // also close a connection whose first request has not come yet.
+        // The close is requested by a header field and not by hyper's graceful shutdown, which would also
+        // close a connection whose first request has not arrived yet.
         let is_http1 = this.stream.is_none();
         let is_last = this.in_flight.as_ref().is_some_and(|InFlight(activity)| {
-            // hyper does not read the rest of a body: it closes the connection after the answer.
+            // If the request body has not been read to its end, hyper closes the connection after the
+            // response.
             let has_rest = || activity.is_in_body() || activity.has_unread_body();
             activity.is_leaving() || (is_http1 && has_rest())
         });
@@ -169,7 +171,7 @@ where
         if let Some(stream) = &this.stream {
             // HTTP/2 has no such field (RFC 9113 section 8.2.2).
             response.headers_mut().remove(header::CONNECTION);
-            // hyper polls the body when the client has opened its window.
+            // From now on the stream waits until the client opens its window and hyper polls the body.
             stream.set_waits_for_client(true);
         }
         let stream = this.stream.take();

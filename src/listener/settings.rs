@@ -1,4 +1,4 @@
-//! The settings of a listener, as one connection uses them from its start to its end.
+//! The settings of a listener. A connection uses the same settings from its start to its end.
 
 use std::fmt;
 use std::net::{IpAddr, SocketAddr};
@@ -13,26 +13,26 @@ use crate::listener::places::{Admission, Counters, PlacePool};
 use crate::listener::tls::TlsSettings;
 use crate::net::ranges::IpRanges;
 
-/// The maximum time for the head of a request on a connection over the limit: other clients wait for
-/// the place of that connection.
+/// The maximum time for the head of a request on a connection over the limit. It is short, because other
+/// clients wait for the permit of that connection.
 const HEADER_WHEN_TURNED_AWAY: Duration = Duration::from_secs(2);
 
 /// The settings of a listener, shared by its workers. A reload replaces them for connections accepted
-/// from then on.
+/// after it.
 pub(super) struct ListenerSettings {
     /// The listener's address as it appears in logs and metrics.
     pub(super) label: Arc<str>,
     pub(super) timeouts: Timeouts,
     pub(super) limits: Limits,
     pub(super) has_http2: bool,
-    /// Absent on a listener without TLS.
+    /// The TLS settings; `None` on a listener without TLS.
     pub(super) tls: Option<TlsSettings>,
     pub(super) proxy_protocol: ProxyProtocol,
     pub(super) trusted: Arc<IpRanges>,
     pub(super) health_path: Option<Arc<[u8]>>,
-    /// The same object before and after a reload.
+    /// The permits. A reload keeps this object.
     pub(super) places: Arc<PlacePool>,
-    /// The same object before and after a reload.
+    /// The counters. A reload keeps this object.
     pub(super) counters: Arc<Counters>,
 }
 
@@ -45,7 +45,7 @@ impl fmt::Debug for ListenerSettings {
 }
 
 impl ListenerSettings {
-    /// Takes the settings from `config`.
+    /// Creates the settings from `config`.
     pub(super) fn new(
         label: Arc<str>,
         config: &Listener,
@@ -67,7 +67,7 @@ impl ListenerSettings {
         }
     }
 
-    /// Whether `peer` is a trusted proxy, so that the client address it reports is believed.
+    /// Whether `peer` is a trusted proxy. The client address that a trusted proxy reports is believed.
     pub(super) fn trusts(&self, peer: IpAddr) -> bool {
         self.trusted.contains(peer)
     }

@@ -1,12 +1,13 @@
-//! The streams of one HTTP/2 connection, for the detection of stalls and of cancelled streams.
+//! The streams of one HTTP/2 connection, for the detection of stalled and of cancelled streams.
 //!
-//! A client can leave a stream's window shut and still send on the connection, so the bytes on the
-//! socket show nothing about a stream. Each stream records whether it waits for the client; on the
-//! connection's tick, those that have waited for too long are reset, and the others go on.
+//! A client can keep the window of one stream closed and still send on the connection. So the bytes of
+//! the socket do not show that the stream is stalled. Each stream therefore records whether it waits for
+//! the client. On each tick of the connection, streams that have waited too long are reset; the others
+//! continue.
 //!
-//! A client can also open streams only to cancel them, each of which costs an upstream request and its
-//! connection (CVE-2023-44487; hyper limits only the streams it has not handed out yet). A connection
-//! with more cancelled streams than any user's client causes is closed.
+//! A client can also open streams only to cancel them. Each such stream costs an upstream request and its
+//! connection (CVE-2023-44487; hyper limits only streams that it has not passed to the service yet). A
+//! connection with more cancelled streams than a normal client causes is closed.
 
 use std::cell::RefCell;
 use std::future::Future;
@@ -20,11 +21,11 @@ use tokio::task::AbortHandle;
 
 use crate::http::body::ClientStream;
 
-/// What one stream waits for. Written by the stream's task, read by its connection's; both run on
-/// one worker thread.
+/// The wait state of one stream. It is written by the stream's task and read by the connection's task;
+/// both run on one worker thread.
 #[derive(Debug, Default)]
 pub(super) struct StreamState {
-    /// Whether the client has to act next: to open its window, or to send its body.
+    /// Whether the client must act next: open its window, or send its body.
     waits_for_client: AtomicBool,
     /// The number of ticks for which the stream has waited for the client.
     ticks: AtomicU32,
@@ -32,9 +33,9 @@ pub(super) struct StreamState {
     cancelled: Arc<AtomicU32>,
 }
 
-/// A stream's flow-control window, in bytes: the memory that one upload may take.
+/// A stream's flow-control window, in bytes. It bounds the memory of one upload.
 pub(super) const STREAM_WINDOW: u32 = 512 * 1024;
-/// The number of streams a client may cancel before their answers, between two ticks.
+/// The maximum number of streams that a client may cancel before their responses, between two ticks.
 const CANCELLED: u32 = 200;
 
 impl ClientStream for StreamState {
@@ -52,13 +53,13 @@ impl ClientStream for StreamState {
 }
 
 impl StreamState {
-    /// Records whether the client has to act next. Every call counts as progress.
+    /// Records whether the client must act next. Every call counts as progress.
     pub(super) fn set_waits_for_client(&self, is: bool) {
         self.waits_for_client.store(is, Relaxed);
         self.ticks.store(0, Relaxed);
     }
 
-    /// Records the task that runs the stream, which is the current one.
+    /// Records the current task as the one that runs the stream.
     pub(super) fn set_task(&self) {
         CURRENT.with_borrow(|current| {
             if let Some(current) = current {
@@ -67,7 +68,7 @@ impl StreamState {
         });
     }
 
-    /// Counts a stream that the client has cancelled before its answer.
+    /// Counts a stream that the client has cancelled before its response.
     pub(super) fn note_cancelled(&self) {
         self.cancelled
             .store(self.cancelled.load(Relaxed).saturating_add(1), Relaxed);
@@ -75,7 +76,7 @@ impl StreamState {
 
     fn reset(&self) {
         if let Some(task) = self.task.get().and_then(|task| task.get()) {
-            // Dropping hyper's half of the stream sends RST_STREAM.
+            // Aborting the task drops hyper's half of the stream, which sends RST_STREAM.
             task.abort();
         }
     }
@@ -84,7 +85,7 @@ impl StreamState {
 /// The streams in flight on one connection.
 #[derive(Debug, Default)]
 pub(super) struct Streams {
-    /// Locked on the worker's own thread only, so never contended.
+    /// Locked only on the worker's own thread, so never contended.
     all: Mutex<Vec<Arc<StreamState>>>,
     /// The number of cancelled streams since the last tick.
     cancelled: Arc<AtomicU32>,
@@ -102,7 +103,7 @@ impl Streams {
         state
     }
 
-    /// Whether the client has cancelled more streams since the last tick than allowed.
+    /// Whether the client has cancelled more streams since the last tick than [`CANCELLED`].
     pub(super) fn has_too_many_cancelled(&self) -> bool {
         self.cancelled.load(Relaxed) > CANCELLED
     }
@@ -134,7 +135,7 @@ thread_local! {
     static CURRENT: RefCell<Option<Arc<OnceLock<AbortHandle>>>> = const { RefCell::new(None) };
 }
 
-/// Runs hyper's HTTP/2 streams as tasks of this worker, so that each can be reset by itself. hyper has
+/// Runs hyper's HTTP/2 streams as tasks of this worker, so that each can be reset separately. hyper has
 /// no other way to reset a stream from outside.
 #[derive(Clone, Debug)]
 pub(super) struct StreamSpawner;
@@ -150,7 +151,7 @@ where
             inner: stream,
             handle: Arc::clone(&handle),
         });
-        // The task runs on this thread, so it has not started yet.
+        // The task runs on this thread, so it cannot have started before its handle is stored.
         handle.get_or_init(|| task.abort_handle());
     }
 }

@@ -1,9 +1,9 @@
-//! TLS towards clients: certificates by server name, protocol and cipher choice.
+//! TLS towards clients: certificates by server name, protocols and cipher suites.
 //!
-//! A name is looked up exactly, then with its first label replaced by a wildcard (one label only, as
-//! in certificates). Without a match the default certificate is used; without a default the handshake
-//! fails. rustls has no key exchange without forward secrecy, so a client needs TLS 1.2 with ECDHE or
-//! TLS 1.3.
+//! A server name is looked up exactly, then with its first label replaced by a wildcard (one label only,
+//! as in certificates). Without a match the default certificate is used; without a default the handshake
+//! fails. rustls has no key exchange without forward secrecy, so a client needs TLS 1.2 with ECDHE or TLS
+//! 1.3.
 
 use std::collections::HashMap;
 use std::sync::{Arc, PoisonError, RwLock};
@@ -17,8 +17,8 @@ use rustls::sign::CertifiedKey;
 use crate::config::Certificate;
 use crate::http::authority;
 
-/// Returns the aws-lc-rs provider with AES-128-GCM first: with AES hardware it is the cheapest suite
-/// per byte, and no client of a fixed-IP proxy is known to need more.
+/// Returns the aws-lc-rs provider with AES-128-GCM first. With AES hardware it is the cheapest suite per
+/// byte, and no known client of a fixed-IP proxy needs a stronger one.
 #[must_use]
 pub fn provider() -> CryptoProvider {
     let mut provider = aws_lc_rs::default_provider();
@@ -39,7 +39,7 @@ pub struct CertificateTable {
     exact: HashMap<String, Arc<CertifiedKey>>,
     wildcard: HashMap<String, Arc<CertifiedKey>>,
     default: Option<Arc<CertifiedKey>>,
-    /// All names of each certificate: the maps above name only one certificate for a name.
+    /// All names of each certificate. The maps above hold only one certificate for each name.
     names: Vec<(Arc<CertifiedKey>, Vec<String>)>,
 }
 
@@ -70,11 +70,12 @@ impl CertificateTable {
     }
 
     /// Whether a connection with the server name `sni` may carry requests for `host`, both in lower case:
-    /// the certificate for `sni` is that for `host`, too, or has its name.
+    /// `sni` and `host` have the same certificate, or the certificate for `sni` also has the name `host`.
     #[must_use]
     pub fn is_one_certificate(&self, sni: &str, host: &str) -> bool {
         let Some(chosen) = self.find(Some(sni)) else {
-            // The certificates have changed since the handshake.
+            // The certificate is no longer in the table: the certificates have changed since the
+            // handshake.
             return true;
         };
         let is_same = |key: &Arc<CertifiedKey>| Arc::ptr_eq(key, &chosen);
@@ -90,7 +91,8 @@ impl CertificateTable {
                 .any(|(key, names)| is_same(key) && names.iter().any(is_for_host))
     }
 
-    /// Returns the certificate for `name`, which is in lower case; `None` is a client without SNI.
+    /// Returns the certificate for `name`, which is in lower case. `None` stands for a client without
+    /// SNI.
     #[must_use]
     pub fn find(&self, name: Option<&str>) -> Option<Arc<CertifiedKey>> {
         let named = name.and_then(|name| {
@@ -101,12 +103,12 @@ impl CertificateTable {
     }
 }
 
-/// The current certificate table of all listeners, which can be replaced while they serve.
+/// The current certificate table of all listeners. It can be replaced while they serve.
 #[derive(Debug, Default)]
 pub struct Certificates(RwLock<Arc<CertificateTable>>);
 
 impl Certificates {
-    /// Starts with `table`.
+    /// Creates the holder with `table` as the current table.
     #[must_use]
     pub fn new(table: CertificateTable) -> Self {
         Self(RwLock::new(Arc::new(table)))
@@ -117,7 +119,7 @@ impl Certificates {
         Arc::clone(&self.0.read().unwrap_or_else(PoisonError::into_inner))
     }
 
-    /// Uses `table` for all handshakes from now on.
+    /// Replaces the table. All later handshakes use the new one.
     pub fn replace(&self, table: CertificateTable) {
         *self.0.write().unwrap_or_else(PoisonError::into_inner) = Arc::new(table);
     }
@@ -138,11 +140,11 @@ pub struct TlsSettings {
 }
 
 impl TlsSettings {
-    /// Creates the settings. With `has_http2` they offer `h2` by ALPN.
+    /// Creates the settings. With `has_http2`, the handshake offers `h2` by ALPN.
     ///
     /// # Errors
     ///
-    /// [`rustls::Error::General`] when the provider supports neither TLS 1.2 nor 1.3, or fails to create
+    /// [`rustls::Error::General`] when the provider supports neither TLS 1.2 nor 1.3, or cannot create
     /// the key of the session tickets.
     pub fn new(
         certificates: Arc<Certificates>,
@@ -158,7 +160,7 @@ impl TlsSettings {
         }
         config.alpn_protocols.push(b"http/1.1".to_vec());
         config.ignore_client_order = true;
-        // Stateless tickets: a session cache would take memory per client.
+        // Tickets are stateless, because a session cache would need memory per client.
         config.ticketer = aws_lc_rs::Ticketer::new()?;
         config.session_storage = Arc::new(rustls::server::NoServerSessionStorage {});
         Ok(Self {
@@ -168,7 +170,7 @@ impl TlsSettings {
     }
 }
 
-/// The server name (SNI) of a connection, against which the hosts of its requests are checked.
+/// The server name (SNI) of a connection. The host of each request is compared with it.
 #[derive(Clone, Debug)]
 pub(super) struct ServerName {
     name: Box<str>,
@@ -176,7 +178,7 @@ pub(super) struct ServerName {
 }
 
 impl ServerName {
-    /// Takes the name that the client has sent, in lower case.
+    /// Stores the server name that the client sent, in lower case.
     pub(super) fn new(name: &str, certificates: Arc<Certificates>) -> Self {
         Self {
             name: name.into(),
@@ -184,9 +186,9 @@ impl ServerName {
         }
     }
 
-    /// Whether a request belongs on a connection of its own: its host is another one than the server name
-    /// and has another certificate, or none (RFC 9110 section 7.4). A host that is malformed or missing is
-    /// refused elsewhere.
+    /// Whether a request must not be served on this connection: its host differs from the server name and
+    /// has another certificate, or none (RFC 9110 section 7.4). A malformed or missing host is refused
+    /// elsewhere.
     pub(super) fn is_misdirected<B>(&self, request: &http::Request<B>) -> bool {
         let text = match request.uri().authority() {
             Some(authority) => authority.as_str(),
@@ -195,7 +197,7 @@ impl ServerName {
                 host.and_then(|host| host.to_str().ok()).unwrap_or_default()
             }
         };
-        // The usual case costs one comparison.
+        // In the usual case one comparison decides.
         if text.eq_ignore_ascii_case(&self.name) {
             return false;
         }

@@ -1,10 +1,10 @@
-//! The socket below TLS, which survives a client that has reset the connection during the handshake.
+//! The socket below TLS. It keeps a connection usable whose client has sent a reset during the handshake.
 //!
 //! With TLS 1.3 a client may send its last handshake message, a whole upload and a TCP reset before the
-//! server has read any of them. The bytes can still be read then. rustls first writes its session
-//! tickets, though, and tokio-rustls ends the handshake when that write fails. So writes that fail
-//! during the handshake are taken for done. This type can go when tokio-rustls returns a session whose
-//! tickets could not be written.
+//! server has read any of them. The bytes can still be read after the reset. But rustls first writes its
+//! session tickets, and tokio-rustls ends the handshake when that write fails. So failed writes during
+//! the handshake are reported as successful. This type can be removed when tokio-rustls returns a session
+//! even if its tickets could not be written.
 
 use std::io;
 use std::pin::Pin;
@@ -24,7 +24,7 @@ pub struct TlsSocket {
 }
 
 impl TlsSocket {
-    /// Wraps the socket of a connection whose handshake begins.
+    /// Wraps the socket of a connection before its handshake.
     #[must_use]
     pub fn new(socket: Socket) -> Self {
         Self {
@@ -33,12 +33,12 @@ impl TlsSocket {
         }
     }
 
-    /// Reports the errors of writes from now on.
+    /// Ends the handshake phase: errors of writes are reported from now on.
     pub(super) fn end_handshake(&mut self) {
         self.is_handshaking = false;
     }
 
-    /// Takes a failed write of `length` bytes for done during the handshake.
+    /// Reports a failed write of `length` bytes as successful during the handshake.
     fn written(
         &self,
         polled: Poll<io::Result<usize>>,
@@ -53,7 +53,7 @@ impl TlsSocket {
     }
 }
 
-/// Whether `error` means that the peer takes no more bytes.
+/// Whether `error` means that the peer accepts no more bytes.
 pub(super) fn is_closed_by_peer(error: &io::Error) -> bool {
     matches!(
         error.kind(),

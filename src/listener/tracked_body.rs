@@ -1,6 +1,6 @@
-//! The body of an answer on its way to the client, which keeps its request in flight.
+//! The body of a response to the client. The request is in flight until the body is dropped.
 //!
-//! On HTTP/2 it also passes the bytes on in pieces and records when the client has to take one.
+//! On HTTP/2 the body also splits the bytes into pieces, and records when the client must accept one.
 
 use std::pin::Pin;
 use std::sync::Arc;
@@ -12,8 +12,8 @@ use http_body::{Body, Frame, SizeHint};
 use crate::http::activity::Activity;
 use crate::listener::streams::StreamState;
 
-/// The maximum number of bytes passed to an HTTP/2 stream at a time. hyper polls for more when the
-/// client has taken a piece, so a slow client must be able to take one within the stall time.
+/// The maximum number of bytes passed to an HTTP/2 stream at a time. hyper polls for the next piece when
+/// the client has accepted this one, so a slow client must be able to accept one within the stall time.
 const PIECE: usize = 16 * 1024;
 
 /// One request in flight. Dropping it ends the request.
@@ -34,18 +34,18 @@ impl Drop for InFlight {
     }
 }
 
-/// The body of an answer, which keeps its request in flight.
+/// The body of a response, which keeps its request in flight.
 #[derive(Debug)]
 pub(super) struct TrackedBody<B> {
     inner: B,
-    /// The rest of the last frame.
+    /// The part of the last frame that has not been passed on yet.
     rest: Bytes,
     stream: Option<Arc<StreamState>>,
     in_flight: Option<InFlight>,
 }
 
 impl<B> TrackedBody<B> {
-    /// Wraps the body of an answer. `stream` is absent on HTTP/1.1.
+    /// Wraps the body of a response. `stream` is `None` on HTTP/1.1.
     pub(super) fn new(
         inner: B,
         stream: Option<Arc<StreamState>>,
@@ -75,7 +75,7 @@ impl<B: Body<Data = Bytes> + Unpin> Body for TrackedBody<B> {
             let Some(stream) = &this.stream else {
                 return polled;
             };
-            // The client has to take a frame before hyper polls for the next one.
+            // The client must accept a frame before hyper polls for the next one.
             stream.set_waits_for_client(polled.is_ready());
             match polled {
                 Poll::Ready(Some(Ok(frame))) => match frame.into_data() {
@@ -89,7 +89,8 @@ impl<B: Body<Data = Bytes> + Unpin> Body for TrackedBody<B> {
         }
         let piece = this.rest.split_to(this.rest.len().min(PIECE));
         if let Some(InFlight(activity)) = &this.in_flight {
-            // A client sends WINDOW_UPDATE frames for what it has taken.
+            // A client sends WINDOW_UPDATE frames for the bytes that it accepts, so these bytes are added
+            // to its budget.
             activity.earn(piece.len() / 16 + 64);
         }
         Poll::Ready(Some(Ok(Frame::data(piece))))

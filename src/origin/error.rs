@@ -81,8 +81,8 @@ pub enum Error {
     /// No connection to the endpoint succeeds, and the client's signature is not valid for another
     /// endpoint.
     SignatureBound,
-    /// The client's signature covers the `Host` it sent, and OSS is sent another one.
-    /// It is boxed, because every result of an exchange is as large as this enum.
+    /// The client's signature covers the `Host` that the client sent, but the request to OSS has another
+    /// `Host`. Boxed, because every result of an exchange is as large as this enum.
     SignatureBoundToHost(Box<BoundHosts>),
     /// The rewritten request is not valid HTTP.
     Rewrite(http::Error),

@@ -1,9 +1,9 @@
-//! How a request names a bucket and an object: virtual-host, path and bare-IP style.
+//! Finds the bucket and the object that a request names: virtual-host, path and bare-IP style.
 //!
-//! The parts of a target are found in what OSS reads (see [`spelling`]), and returned as the client spells
-//! them, because a signature covers them. Nothing is collapsed or re-encoded: `..` and `//` are ordinary
-//! parts of a key. A bucket name is only compared with configured names, so no path can lead to a host
-//! that the config does not name.
+//! The parts of a target are found in its decoded form (see [`spelling`]). They are returned as the
+//! client wrote them, because a signature covers them. Nothing is collapsed or re-encoded: `..` and `//`
+//! are ordinary parts of a key. A bucket name is only compared with configured names, so no path can lead
+//! to a host that the config does not name.
 
 use std::borrow::Cow;
 
@@ -11,8 +11,8 @@ use memchr::memchr;
 
 use crate::oss::spelling;
 
-/// Whether `name` can be the name of a bucket: 3 to 63 characters of `a-z 0-9 -`, the first and the last
-/// not `-`. Some old buckets have a `_` inside, which is accepted as well.
+/// Whether `name` can be the name of a bucket: 3 to 63 characters of `a-z 0-9 -`, of which the first and
+/// the last are not `-`. Some old buckets have a `_` in the middle, which is also accepted.
 #[must_use]
 pub fn is_bucket_name(name: &str) -> bool {
     let bytes = name.as_bytes();
@@ -25,8 +25,8 @@ pub fn is_bucket_name(name: &str) -> bool {
             .all(|byte| is_end(byte) || matches!(byte, b'-' | b'_'))
 }
 
-/// Returns the label before `.suffix` in `host`, compared without case. `None` unless there is exactly one
-/// label.
+/// Returns the label before `.suffix` in `host`, compared without case. Returns `None` unless there is
+/// exactly one label.
 #[must_use]
 pub fn label_before<'a>(host: &'a str, suffix: &str) -> Option<&'a str> {
     let dot = host.len().checked_sub(suffix.len() + 1)?;
@@ -36,7 +36,7 @@ pub fn label_before<'a>(host: &'a str, suffix: &str) -> Option<&'a str> {
         .then_some(label)
 }
 
-/// Splits a target, or a key with the query behind it, at its first `?`.
+/// Splits a target, or a key that is followed by the query, at its first `?`.
 #[must_use]
 pub fn split_query(text: &str) -> (&str, Option<&str>) {
     let split = memchr(b'?', text.as_bytes()).and_then(|at| text.split_at_checked(at));
@@ -46,23 +46,23 @@ pub fn split_query(text: &str) -> (&str, Option<&str>) {
     }
 }
 
-/// Where the key begins in the requests of a route, and what is put in front of it.
+/// The position of the key in the requests of a route, and the prefix that is added before it.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Layout {
-    /// The path prefix that belongs to the route and not to the key, as OSS reads it and without a slash
-    /// at its end. Empty: none.
+    /// The path prefix that belongs to the route and not to the key, as OSS reads it, without a slash at
+    /// its end. Empty when there is no such prefix.
     pub strip: Box<[u8]>,
-    /// Suffixes of the hosts whose first label is the bucket. Absent: the route has one bucket, which the
-    /// request does not name.
+    /// The suffixes of the hosts whose first label is the bucket. `None` when the route has only one
+    /// bucket, which the request does not name.
     pub suffixes: Option<Vec<String>>,
-    /// What the route puts in front of each key, percent-encoded. May be empty.
+    /// The prefix that the route adds before each key, percent-encoded. May be empty.
     pub prefix: String,
 }
 
-/// What a request is for, as OSS reads it.
+/// The kind of resource that a request is for, as OSS reads it.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Level {
-    /// The service: the request names no bucket.
+    /// The service itself: the request names no bucket.
     Service,
     /// A bucket.
     Bucket,
@@ -70,20 +70,20 @@ pub enum Level {
     Object,
 }
 
-/// Where a request names its bucket.
+/// The part of a request that names its bucket.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum NamedBucket<'t> {
-    /// Nowhere: the route has one bucket.
+    /// The request does not name the bucket, because the route has only one.
     OfRoute,
-    /// In the first label of its host, as received.
+    /// The first label of the host names the bucket. The label is as received.
     Label(&'t str),
-    /// In the first segment of its path, as received.
+    /// The first segment of the path names the bucket. The segment is as received.
     Segment(&'t str),
 }
 
 impl<'t> NamedBucket<'t> {
-    /// Returns the bucket that the request names: a label in lower case, a segment decoded. `None` when it
-    /// names none. The name is not checked.
+    /// Returns the bucket that the request names: a label in lower case, a segment decoded. Returns
+    /// `None` when the request names no bucket. The name is not checked.
     #[must_use]
     pub fn name(self) -> Option<Cow<'t, str>> {
         match self {
@@ -94,7 +94,8 @@ impl<'t> NamedBucket<'t> {
             Self::Label(label) => Some(Cow::Borrowed(label)),
             Self::Segment(segment) => Some(match spelling::decode(segment) {
                 Cow::Borrowed(_) => Cow::Borrowed(segment),
-                // Bytes that are no text are no name of a bucket, and neither is the spelling.
+                // Bytes that are not UTF-8 cannot be the name of a bucket. The undecoded text cannot be
+                // one either.
                 Cow::Owned(name) => {
                     String::from_utf8(name).map_or(Cow::Borrowed(segment), Cow::Owned)
                 }
@@ -103,13 +104,13 @@ impl<'t> NamedBucket<'t> {
     }
 }
 
-/// A target in its parts. Joined in this order, `front`, `key` and `query` are the target.
+/// A target split into its parts. The target is `front`, `key` and `query` joined in this order.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Parts<'t> {
-    /// The text before the key: the path of the route and the bucket, where the target has them. Ends in
-    /// a slash, written as `/` or `%2F`, unless the target ends before it.
+    /// The text before the key: the path of the route and the bucket, if the target has them. It ends in
+    /// a slash, written as `/` or `%2F`, unless the target ends before that slash.
     pub front: &'t str,
-    /// The key as received, without a slash in front, and without the prefix of the route.
+    /// The key as received, without a leading slash and without the prefix of the route.
     pub key: &'t str,
     /// The query as received: empty, or beginning with `?`.
     pub query: &'t str,
@@ -118,9 +119,9 @@ pub struct Parts<'t> {
 }
 
 impl Layout {
-    /// Splits the path and query `target` into its parts. `None` means that the request names no bucket
-    /// and is for the service itself. `host` (without port) is called only where the host can name the
-    /// bucket.
+    /// Splits the path and query `target` into its parts. Returns `None` when the request names no bucket
+    /// and is for the service itself. `host` returns the host without a port. It is called only if the
+    /// host can name the bucket.
     #[must_use]
     pub fn split<'t>(&self, host: impl FnOnce() -> &'t str, target: &'t str) -> Option<Parts<'t>> {
         let (path, _) = split_query(target);
@@ -161,8 +162,8 @@ impl Layout {
         })
     }
 
-    /// Returns what a request with these parts is for. A prefix makes every key one of an object: OSS
-    /// reads `/` as the object `site/` where the prefix is `site/`.
+    /// Returns the kind of resource that a request with these parts is for. With a prefix, every key
+    /// belongs to an object: OSS reads `/` as the object `site/` if the prefix is `site/`.
     #[must_use]
     pub fn level(&self, parts: Option<&Parts<'_>>) -> Level {
         match parts {

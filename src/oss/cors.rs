@@ -1,8 +1,8 @@
-//! Which cross-origin requests the CORS rules of a bucket allow.
+//! Decides which cross-origin requests the CORS rules of a bucket allow.
 //!
-//! Follows OSS's pages on PutBucketCors and OptionObject. The first rule whose origin, method and headers
-//! all match decides; later rules are ignored. Origins are compared whole and with case, header names
-//! without case.
+//! It follows OSS's pages on PutBucketCors and OptionObject. The first rule whose origin, method and
+//! headers all match decides; later rules are ignored. Origins are compared as a whole and with case,
+//! header names without case.
 
 use std::fmt;
 
@@ -20,13 +20,13 @@ pub struct Rule {
 /// A pattern with at most one `*`, which stands for any run of characters.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Star {
-    /// No `*`.
+    /// A text without `*`.
     Exact(String),
-    /// The texts before and after the `*`.
+    /// A text with a `*`: the texts before and after it.
     Around(String, String),
 }
 
-/// A pattern has more than one `*`.
+/// The error for a pattern with more than one `*`.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct TwoStars;
 
@@ -50,7 +50,7 @@ impl Star {
         matches!(self, Self::Around(before, after) if before.is_empty() && after.is_empty())
     }
 
-    /// Whether the pattern matches all of `text`, with case.
+    /// Whether the pattern matches the whole of `text`. Case matters.
     #[must_use]
     pub fn matches(&self, text: &[u8]) -> bool {
         match self {
@@ -63,7 +63,7 @@ impl Star {
         }
     }
 
-    /// Whether the pattern matches all of `text`, without ASCII case.
+    /// Whether the pattern matches the whole of `text`. ASCII case is ignored.
     #[must_use]
     pub fn matches_name(&self, text: &[u8]) -> bool {
         let start = |text: &[u8], part: &str| {
@@ -95,7 +95,7 @@ impl fmt::Display for Star {
 /// A rule that matched.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Matched {
-    /// Index of the rule.
+    /// The index of the rule.
     pub rule: usize,
     /// Whether the origin matched a single `*`. The response then allows `*` instead of the origin.
     pub is_any: bool,
@@ -144,7 +144,7 @@ mod tests {
         let name = Star::parse("x-oss-*").unwrap();
         assert!(name.matches_name(b"X-OSS-Date"));
         assert!(!name.matches_name(b"x-os"));
-        // The texts before and after the star do not overlap.
+        // The texts before and after the star must not overlap in the matched text.
         assert!(!Star::parse("aba*ba").unwrap().matches(b"aba"));
     }
 }

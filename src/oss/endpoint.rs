@@ -1,4 +1,4 @@
-//! Regions, their endpoints, and the meaning of OSS host names.
+//! Regions, their endpoints, and the parsing of OSS host names.
 //!
 //! A host name is classified by its form alone; nothing is resolved, and the bucket need not exist. Names
 //! are matched from the right, longest suffix first and without case, because a bucket may be named like
@@ -19,21 +19,21 @@ pub struct Region {
     pub id: &'static str,
     /// Display name.
     pub name: &'static str,
-    /// Endpoint on the internet. Empty where there is none.
+    /// The endpoint on the internet. Empty when the region has none.
     pub public: &'static str,
-    /// Endpoint inside the region's network. Empty where there is none.
+    /// The endpoint inside the region's network. Empty when the region has none.
     pub internal: &'static str,
-    /// Endpoint with IPv6 addresses, where there is one.
+    /// The endpoint with IPv6 addresses; `None` when the region has none.
     pub dual_stack: Option<&'static str>,
     /// Address ranges of the internal endpoint, comma-separated. Empty when they are unknown.
     pub internal_ranges: &'static str,
 }
 
-/// The network an endpoint is on.
+/// The network that an endpoint is on.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize)]
 #[serde(rename_all = "kebab-case")]
 pub enum Network {
-    /// Inside the region; free of charge, addresses in 100.64.0.0/10.
+    /// The network inside the region. It is free of charge and has addresses in 100.64.0.0/10.
     Internal,
     /// The internet.
     Public,
@@ -82,7 +82,7 @@ pub fn region(id: &str) -> Option<&'static Region> {
 }
 
 impl Region {
-    /// Returns the region's endpoint on `network`, or `None` where there is none.
+    /// Returns the region's endpoint on `network`; `None` when it has none.
     #[must_use]
     pub fn endpoint(&self, network: Network) -> Option<&'static str> {
         match network {
@@ -102,7 +102,7 @@ pub enum HostKind {
     Regional,
     /// A region's endpoint without bucket.
     ServiceRoot,
-    /// A region's endpoint with IPv6.
+    /// A region's endpoint that also has IPv6 addresses.
     DualStack,
     /// Transfer acceleration.
     Acceleration,
@@ -110,32 +110,32 @@ pub enum HostKind {
     AccelerationOverseas,
     /// The S3-compatible endpoint.
     S3,
-    /// A bucket-like alias of an access point.
+    /// An alias of an access point, which has the form of a bucket name.
     AccessPointAlias,
-    /// An access point's own host.
+    /// The host of an access point.
     AccessPoint,
-    /// An object-processing access point's own host.
+    /// The host of an object-processing access point.
     ObjectProcess,
-    /// One of the old names without a region, which stand for Hangzhou.
+    /// An old name without a region. It stands for Hangzhou.
     Legacy,
-    /// A PrivateLink endpoint, which supports path style only.
+    /// A PrivateLink endpoint, which supports only path style.
     PrivateLink,
-    /// A cloud box.
+    /// The endpoint of a cloud box.
     CloudBox,
 }
 
-/// An OSS host name, taken apart.
+/// The parts of an OSS host name.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct OssHost<'a> {
     /// The kind of the name.
     pub kind: HostKind,
     /// The bucket, alias or access point before the endpoint.
     pub bucket: Option<Cow<'a, str>>,
-    /// The region, where the name has one.
+    /// The region; `None` when the name has none.
     pub region: Option<Cow<'a, str>>,
-    /// Whether the host can be reached inside the region only.
+    /// Whether the host can be reached only from inside the region.
     pub is_internal: bool,
-    /// The port, where the name is followed by one.
+    /// The port; `None` when the name has none.
     pub port: Option<u16>,
 }
 
@@ -177,13 +177,13 @@ pub fn classify(host: &str) -> Option<OssHost<'_>> {
     })
 }
 
-/// Parses a port as in a Host header: digits only, so no sign.
+/// Parses a port as in a Host header: only digits, without a sign.
 fn read_port(text: &str) -> Option<u16> {
     let is_digits = text.bytes().all(|byte| byte.is_ascii_digit());
     is_digits.then(|| text.parse().ok()).flatten()
 }
 
-/// Kind, bucket, region, and whether the name is internal.
+/// The kind, the bucket, the region, and whether the name is internal.
 type NameParts<'a> = (HostKind, Option<&'a str>, Option<&'a str>, bool);
 
 fn read_name(host: &str) -> Option<NameParts<'_>> {
@@ -212,7 +212,7 @@ fn read_name(host: &str) -> Option<NameParts<'_>> {
     bucket.is_none_or(is_label).then_some(read)
 }
 
-/// Splits off the last label of a name: the text before it, and the label.
+/// Splits a name into the text before its last label, and that label.
 fn split_last(name: &str) -> (Option<&str>, &str) {
     match name.rsplit_once('.') {
         Some((before, last)) => (Some(before), last),
@@ -232,7 +232,7 @@ fn read_second_level(before: Option<&str>, is_internal: bool) -> Option<NamePart
         let (bucket, id) = split_last(before);
         let is_dual_stack = match region(id) {
             Some(region) => region.dual_stack.is_some(),
-            // A single label that is not in the table is more likely a bucket in the old form.
+            // If a single label is not in the table, it is more likely a bucket in the old form.
             None => bucket.is_some() && is_region(id),
         };
         if is_dual_stack {
@@ -272,7 +272,7 @@ fn read_bucket<'a>(before: Option<&'a str>, label: &'a str) -> Option<NameParts<
 fn read_endpoint(label: &str) -> Option<(&str, bool)> {
     let label = label.strip_prefix("vpc100-").unwrap_or(label);
     let name = label.strip_prefix("oss-")?;
-    // The names of finance zones do not hold the region id, so the table is searched first.
+    // The names of finance zones do not contain the region id, so the table is searched first.
     let is_of = |host: &str| host.strip_suffix(".aliyuncs.com") == Some(label);
     for region in regions() {
         if is_of(region.internal) {

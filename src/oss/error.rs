@@ -1,25 +1,25 @@
 //! OSS's error document, in the form that every SDK can parse.
 //!
 //! The caller chooses code, status and the names of further elements. An SDK that cannot parse the body
-//! invents a code, so every value is escaped, whatever bytes a peer sent.
+//! reports a made-up code. So every value is escaped, whatever bytes a peer sent.
 
 /// The fields of an error document.
 #[derive(Clone, Copy, Debug)]
 pub struct ErrorXml<'a> {
-    /// `Code`, for programs.
+    /// The `Code` element, for programs.
     pub code: &'a str,
-    /// `Message`, for people.
+    /// The `Message` element, for people.
     pub message: &'a str,
-    /// `RequestId`.
+    /// The `RequestId` element.
     pub request_id: &'a str,
-    /// `HostId`: the host of the request.
+    /// The `HostId` element: the host of the request.
     pub host_id: &'a str,
-    /// Further elements, in order.
+    /// Further elements, in this order.
     pub extra: &'a [(&'a str, &'a str)],
 }
 
 impl ErrorXml<'_> {
-    /// Returns the document. Every value is escaped; characters that XML cannot hold become `?`.
+    /// Returns the document. Every value is escaped. Characters that XML does not allow become `?`.
     #[must_use]
     pub fn to_bytes(&self) -> Vec<u8> {
         let mut xml = String::with_capacity(256 + self.message.len());

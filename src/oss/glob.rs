@@ -1,8 +1,9 @@
-//! Matching one text against a list of patterns with `*` and `?`, in one pass over the text.
+//! Matches a text against a list of patterns with `*` and `?`, in one pass over the text.
 //!
-//! The longest literal piece of every pattern, its key, goes into one Aho-Corasick automaton. Only where
-//! a key is found is its pattern compared in full, so the cost does not grow with the list. A full
-//! comparison runs the pattern as a set of states; its cost is linear in the text, whatever the pattern.
+//! The key of a pattern is its longest literal piece. The keys of all patterns form one Aho-Corasick
+//! automaton. A pattern is compared in full only where its key is found, so the cost does not grow with
+//! the list. A full comparison runs the pattern as a set of states; its cost is linear in the text for
+//! every pattern.
 
 mod keys;
 mod states;
@@ -13,19 +14,20 @@ use std::ops::Range;
 use self::keys::Keys;
 use self::states::States;
 
-/// A list of patterns, compiled.
+/// A compiled list of patterns.
 ///
-/// A pattern is anchored at the start of the text, and the text may continue after it. `*` stands for any
-/// run of bytes, `?` for one character. ASCII case is ignored.
+/// A pattern must match at the start of the text, and the text may continue after the match. `*` stands
+/// for any sequence of bytes, `?` for one character. ASCII case is ignored.
 pub struct GlobList {
     patterns: Vec<Pattern>,
-    /// Finds the keys; absent when no pattern has one. Boxed, because most lists of most routes are empty.
+    /// Finds the keys; `None` when no pattern has a key. Boxed, because most lists of most routes are
+    /// empty.
     automaton: Option<Box<Keys>>,
-    /// For each key in the automaton, its length and the index of its pattern.
+    /// The length of each key in the automaton, and the index of its pattern.
     keyed: Vec<(usize, usize)>,
-    /// Indexes of the patterns without a literal piece.
+    /// The indexes of the patterns without a literal piece.
     unkeyed: Vec<usize>,
-    /// Index of a pattern that matches everything.
+    /// The index of a pattern that matches everything.
     everything: Option<usize>,
 }
 
@@ -38,15 +40,15 @@ impl fmt::Debug for GlobList {
 }
 
 enum Pattern {
-    /// A pattern without wildcards. It matches where its key is at the start of the text.
+    /// A pattern without wildcards. It matches if its key is at the start of the text.
     Literal,
-    /// `PREFIX*KEY`, with this prefix. It matches where its key comes after the prefix.
+    /// A pattern `PREFIX*KEY` with this prefix. It matches if its key comes after the prefix.
     Tail(Box<[u8]>),
     /// Any other pattern.
     States(Box<States>),
 }
 
-/// A list of patterns is too large: the automaton cannot be built for it.
+/// The error for a list of patterns that is too large for the automaton.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct TooLarge;
 
@@ -93,21 +95,21 @@ impl GlobList {
         Ok(list)
     }
 
-    /// Whether there is no pattern.
+    /// Whether the list has no pattern.
     #[must_use]
     pub fn is_empty(&self) -> bool {
         self.patterns.is_empty()
     }
 
-    /// Returns the index of a pattern that matches `text`. `may_end` gets the index of a pattern and the
-    /// place in the text where the pattern ends, and returns whether that counts as a match. It is not
-    /// called for patterns that end in `*`.
+    /// Returns the index of a pattern that matches `text`. `may_end` is called with the index of a
+    /// pattern and the position in the text where the pattern ends. It returns whether that counts as a
+    /// match. It is not called for patterns that end in `*`.
     pub fn find(&self, text: &[u8], may_end: impl Fn(usize, usize) -> bool) -> Option<usize> {
         if self.everything.is_some() {
             return self.everything;
         }
-        // Patterns whose full comparison failed, so that a key that occurs often causes only one. The list
-        // allocates only after the first failure.
+        // The patterns whose full comparison failed. So a key that occurs often causes only one
+        // comparison. The list allocates only after the first failure.
         let mut failed: Vec<usize> = Vec::new();
         let found = self.automaton.as_ref().and_then(|keys| {
             let key = keys.find(text, |key, end| {
@@ -129,7 +131,7 @@ impl GlobList {
             })
     }
 
-    /// Whether a pattern matches whose key was found at `found`.
+    /// Whether the pattern of the key that was found at `found` matches.
     fn is_match(
         &self,
         index: usize,
@@ -169,7 +171,7 @@ mod tests {
         list.find(text.as_bytes(), |_, _| true).is_some()
     }
 
-    /// Matches by trying every possibility; the texts are short.
+    /// Matches by testing every possibility, which is fast enough for short texts.
     fn naive(pattern: &[u8], text: &[u8]) -> bool {
         match pattern.split_first() {
             None => true,

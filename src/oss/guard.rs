@@ -1,7 +1,7 @@
-//! Whether a preset allows the OSS operation of a request.
+//! Decides whether a preset allows the OSS operation of a request.
 //!
-//! An operation is named by its method, its level (service, bucket, object) and the sub-resources in the
-//! query. An operation that is not known to read, list or write objects counts as administration.
+//! An operation is identified by its method, its level (service, bucket, object) and the sub-resources in
+//! the query. An operation that is not known to read, list or write objects counts as administration.
 
 mod names;
 mod operation;
@@ -24,10 +24,10 @@ use crate::oss::subresource::{is_setting, is_subresource};
 pub enum Preset {
     /// All operations.
     Full,
-    /// Reading, listing, writing and deleting objects. No operation on ACLs, policies and settings, and no
-    /// creation, deletion or listing of buckets.
+    /// Operations that read, list, write and delete objects. Operations on ACLs, policies and settings
+    /// are not allowed, and neither is the creation, deletion or listing of buckets.
     DataPlane,
-    /// Reading and listing objects.
+    /// Operations that read and list objects.
     ReadOnly,
 }
 
@@ -43,7 +43,7 @@ impl Preset {
     }
 }
 
-/// Why a preset refuses a request.
+/// The reason why a preset refuses a request.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Refused<'q> {
     /// The request names no bucket. Such requests list the buckets or change settings of the account.
@@ -52,7 +52,7 @@ pub enum Refused<'q> {
     Method,
     /// No allowed operation with this method has this sub-resource.
     SubResource(Cow<'q, str>),
-    /// The operation is allowed, but not with this header field, which sets an ACL.
+    /// The operation is allowed, but not with this header field, because the field sets an ACL.
     Header(&'static str),
 }
 
@@ -67,12 +67,12 @@ impl fmt::Display for Refused<'_> {
     }
 }
 
-/// Header fields that set the ACL of a written object (PutObject, CopyObject, AppendObject,
+/// The header fields that set the ACL of a written object (PutObject, CopyObject, AppendObject,
 /// InitiateMultipartUpload, PutSymlink). A form carries the ACL in its body, which is not read.
 const ACL_FIELDS: [&str; 3] = ["x-oss-object-acl", "x-oss-acl", "x-amz-acl"];
 
-/// Checks a request against `preset`. `level` is what the request is for, `query` its query without the
-/// `?`.
+/// Checks a request against `preset`. `level` is the kind of resource of the request, and `query` is its
+/// query without the `?`.
 ///
 /// # Errors
 ///
@@ -109,9 +109,10 @@ pub fn check<'q>(
         let (name, value) = pair.split_once('=').unwrap_or((pair, ""));
         let name = percent_decode_str(name).decode_utf8_lossy();
         deletes_many |= name == "delete";
-        // An unknown name may be a setting that is newer than these lists, so it is refused where a
-        // setting could be meant. Pages add names of their own to URLs that are only read: to objects with
-        // or without a value (`/logo.png?2026`), to a website's root with a value.
+        // An unknown name may be a setting that is newer than these lists, so it is refused if it could
+        // be a setting. Web pages add names of their own to URLs that are only read. Such names are
+        // accepted on objects, with or without a value (`/logo.png?2026`), and with a value on the root
+        // of a website.
         let is_unknown = || match (is_bucket, is_read) {
             (true, false) => true,
             (true, true) | (false, false) => value.is_empty(),
@@ -127,7 +128,7 @@ pub fn check<'q>(
     let is_allowed = is_read
         || (writes
             && match (is_bucket, method) {
-                // A form upload, or the deletion of several objects.
+                // A POST to a bucket is a form upload or the deletion of several objects.
                 (true, &http::Method::POST) => query.is_empty() || deletes_many,
                 (true, _) => false,
                 (false, method) => {
@@ -145,12 +146,12 @@ pub fn check<'q>(
     Ok(())
 }
 
-/// Returns the place in `allow` of the operation of a request with this query, which is for a bucket or an
-/// object. `None` when it is none of them.
+/// Returns the index in `allow` of the operation of a request. `query` is the query of the request, which
+/// is for a bucket or an object. Returns `None` when `allow` does not contain the operation.
 ///
-/// Every query name that is not known to be harmless counts as part of the operation: OSS chooses one of
-/// several operations in an order that is not documented. Of the header fields that set an ACL, an operation
-/// may have them only if it sets an ACL itself.
+/// Every query name that is not known to be harmless counts as part of the operation, because OSS chooses
+/// one of several operations in an undocumented order. A header field that sets an ACL is accepted only
+/// if the operation itself sets an ACL.
 #[must_use]
 pub fn find_allowed(
     allow: &[Operation],
@@ -184,7 +185,7 @@ mod tests {
 
     #[test]
     fn a_preset_allows_its_operations_only() {
-        // Method, key and query, allowed by data-plane, allowed by read-only.
+        // Each case: method, key and query, allowed by data-plane, allowed by read-only.
         for (method, key, data, read) in [
             ("GET", Some("k"), true, true),
             ("HEAD", Some("k?x-oss-process=image/resize,w_1"), true, true),

@@ -1,7 +1,7 @@
-//! Facts about OSS, without I/O and without a clock.
+//! The rules of OSS, without I/O and without a clock.
 //!
-//! The proxy, the checks of the config and the demo origin all use these same functions. This module
-//! uses no other module of the crate.
+//! The proxy, the checks of the config and the demo origin all use these functions. This module uses no
+//! other module of the crate.
 
 pub mod addressing;
 pub mod cors;

@@ -1,8 +1,8 @@
-//! Hotlink protection: whether the referer rules of a bucket allow a request.
+//! Hotlink protection: decides whether the referer rules of a bucket allow a request.
 //!
-//! Algorithm and texts follow OSS's pages on hotlink protection and on PutBucketReferer. The pages differ
-//! from each other in one point. There this module follows the variant in which an empty allow list
-//! allows every Referer, an empty one included.
+//! The algorithm and the texts follow OSS's pages on hotlink protection and on PutBucketReferer. The
+//! pages contradict each other in one point. This module follows the page by which an empty allow list
+//! allows every Referer, including an empty one.
 
 use std::fmt;
 
@@ -10,7 +10,7 @@ use memchr::memchr;
 
 use crate::oss::glob::{GlobList, TooLarge};
 
-/// OSS's message in every refusal.
+/// The message of OSS for every refusal.
 pub const MESSAGE: &str = "You are denied by bucket referer policy.";
 
 /// The decision about a request, with its reason.
@@ -18,13 +18,13 @@ pub const MESSAGE: &str = "You are denied by bucket referer policy.";
 pub enum Verdict {
     /// Allowed: the allow list is empty, and no pattern of the deny list matches.
     NotListed,
-    /// Allowed by the pattern at this place of the allow list.
+    /// Allowed by the pattern at this index of the allow list.
     Allowed(usize),
     /// Allowed: there is no Referer.
     EmptyAllowed,
     /// Refused: there is no Referer.
     EmptyDenied,
-    /// Refused by the pattern at this place of the deny list.
+    /// Refused by the pattern at this index of the deny list.
     Denied(usize),
     /// Refused: no pattern of the allow list matches.
     NotAllowed,
@@ -37,8 +37,7 @@ impl Verdict {
         self.ec().is_some()
     }
 
-    /// Returns the `EC` that OSS's error document has for this refusal; `None` when the request is
-    /// allowed.
+    /// Returns the `EC` in OSS's error document for this refusal; `None` when the request is allowed.
     #[must_use]
     pub fn ec(self) -> Option<&'static str> {
         match self {
@@ -50,26 +49,26 @@ impl Verdict {
     }
 }
 
-/// The switches of the rules.
+/// The settings of the rules other than the lists.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub struct Switches {
-    /// Whether a request without a Referer, or with a blank one, is allowed.
+    /// Whether a request without a Referer, or with a blank Referer, is allowed.
     pub allow_empty: bool,
     /// Whether the query of the Referer is removed before matching.
     pub truncate_query: bool,
     /// Whether path and query of the Referer are removed before matching.
     pub truncate_path: bool,
     /// Whether a pattern that ends inside a host must end where the host ends. OSS does not require this:
-    /// there `http://www.example.com` also allows `http://www.example.com.evil.org`.
+    /// in OSS, `http://www.example.com` also allows `http://www.example.com.evil.org`.
     pub strict_host: bool,
 }
 
-/// The list of patterns that is too large to be compiled.
+/// The error for a list of patterns that is too large to be compiled.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum ListTooLarge {
-    /// The allow list.
+    /// The allow list is too large.
     Allow,
-    /// The deny list.
+    /// The deny list is too large.
     Deny,
 }
 
@@ -84,7 +83,7 @@ impl fmt::Display for ListTooLarge {
 
 impl std::error::Error for ListTooLarge {}
 
-/// The rules of a bucket, compiled.
+/// The compiled rules of a bucket.
 #[derive(Debug)]
 pub struct Rules {
     switches: Switches,
@@ -96,13 +95,15 @@ pub struct Rules {
 #[derive(Debug)]
 struct List {
     globs: GlobList,
-    /// For each pattern in `globs`: its place in the list, and whether it ends inside a host.
+    /// The index of each pattern of `globs` in the whole list, and whether the pattern ends inside a
+    /// host.
     places: Vec<(usize, bool)>,
-    /// With `strict_host`, the patterns that have a path, up to and including the slash before the path.
-    /// A whole pattern would not do: its `*` could match a host name inside another site's path.
+    /// The patterns that have a path, cut after the slash before the path. Used only with `strict_host`.
+    /// A whole pattern would be wrong here, because its `*` could match a host name in the path of
+    /// another site.
     cut: GlobList,
-    /// For each pattern in `cut`: its place in the list, and its path. The path is `None` where it matches
-    /// everything.
+    /// The index of each pattern of `cut` in the whole list, and the path of the pattern. The path is
+    /// `None` if it matches everything.
     rests: Vec<(usize, Option<GlobList>)>,
 }
 
@@ -134,7 +135,7 @@ impl List {
         self.globs.is_empty() && self.cut.is_empty()
     }
 
-    /// Returns the place of a pattern that matches.
+    /// Returns the index of a pattern that matches.
     fn find(&self, referer: &[u8], is_strict: bool) -> Option<usize> {
         let host_end = if is_strict { host_end(referer) } else { 0 };
         let found = self.globs.find(referer, |index, end| {
@@ -163,7 +164,7 @@ impl List {
 
 /// Returns the index where the path of a pattern begins, after the slash that follows the host.
 fn path_start(pattern: &str) -> Option<usize> {
-    // The pattern's first `*` may stand for the scheme.
+    // The first `*` of the pattern may stand for the scheme.
     let first = pattern.find('/')?;
     let has_scheme = pattern.get(first..)?.starts_with("//");
     let host = if has_scheme { first + 2 } else { 0 };
@@ -187,7 +188,7 @@ impl Rules {
         })
     }
 
-    /// Decides about a request with this Referer. A blank Referer is the same as none.
+    /// Decides about a request with this Referer. A blank Referer counts as no Referer.
     #[must_use]
     pub fn check(&self, referer: Option<&[u8]>) -> Verdict {
         let referer = referer.unwrap_or_default().trim_ascii();
@@ -235,7 +236,7 @@ fn host_end(referer: &[u8]) -> usize {
         .map_or(referer.len(), |at| host + at)
 }
 
-/// Whether the end of a pattern can fall inside the host of the Referer that it matches.
+/// Whether the end of a pattern can be inside the host of a Referer that the pattern matches.
 fn ends_in_host(pattern: &str) -> bool {
     let after_scheme = pattern.split_once("://").map_or(pattern, |(_, rest)| rest);
     !after_scheme.contains('/') && !pattern.ends_with('*')

@@ -1,18 +1,18 @@
-//! A path in the client's spelling, compared as OSS reads it.
+//! Compares paths in the client's spelling in the same way as OSS reads them.
 //!
 //! OSS decodes the percent escapes of a path exactly once and changes nothing else. So `/img/a.jpg`,
-//! `/%69mg/a.jpg` and `/img%2Fa.jpg` name one object, and every decision on a path compares what the
-//! spelling stands for. OSS is sent the client's own bytes, because a signature may cover them: the
-//! functions here return pieces of the spelling.
+//! `/%69mg/a.jpg` and `/img%2Fa.jpg` name one object, and every decision on a path compares the decoded
+//! bytes. The request to OSS has the client's own bytes, because a signature may cover them. So the
+//! functions here return parts of the spelling.
 //!
-//! `%25` stands for a percent sign that is not decoded again. A malformed escape stands for itself, and so
-//! do `+`, dot segments and empty segments.
+//! `%25` stands for a percent sign that is not decoded again. A malformed escape stands for itself. The
+//! same is true for `+`, dot segments and empty segments.
 
 use std::borrow::Cow;
 
 use memchr::{memchr, memchr2};
 
-/// Returns the bytes that `spelled` stands for; borrowed when there is no escape in it.
+/// Returns the bytes that `spelled` stands for. They are borrowed when `spelled` has no escape.
 #[must_use]
 pub fn decode(spelled: &str) -> Cow<'_, [u8]> {
     let spelled = spelled.as_bytes();
@@ -32,14 +32,14 @@ pub fn decode(spelled: &str) -> Cow<'_, [u8]> {
         next = memchr(b'%', rest);
     }
     if decoded.len() + rest.len() == spelled.len() {
-        // All escapes are malformed.
+        // The text has percent signs, but all escapes are malformed.
         return Cow::Borrowed(spelled);
     }
     decoded.extend_from_slice(rest);
     Cow::Owned(decoded)
 }
 
-/// Returns the first byte that `spelled` stands for, and the spelling after it.
+/// Returns the first byte that `spelled` stands for, and the rest of the spelling.
 fn first(spelled: &[u8]) -> Option<(u8, &[u8])> {
     let digit = |byte: u8| char::from(byte).to_digit(16);
     if let [b'%', high, low, rest @ ..] = spelled
@@ -51,11 +51,11 @@ fn first(spelled: &[u8]) -> Option<(u8, &[u8])> {
     spelled.split_first().map(|(byte, rest)| (*byte, rest))
 }
 
-/// Returns the rest of `spelled` after the bytes `prefix`, however they are spelled. `None` when
-/// `spelled` does not begin with them, or when the rest begins inside a character.
+/// Returns the rest of `spelled` after the bytes `prefix`, in whatever spelling. Returns `None` when
+/// `spelled` does not begin with `prefix`, or when the rest would begin inside a character.
 #[must_use]
 pub fn strip_prefix<'s>(spelled: &'s str, prefix: &[u8]) -> Option<&'s str> {
-    // The usual case: there is nothing to decode.
+    // In the usual case nothing has to be decoded.
     if spelled.as_bytes().starts_with(prefix) && !prefix.contains(&b'%') {
         return spelled.get(prefix.len()..);
     }
@@ -70,15 +70,15 @@ pub fn strip_prefix<'s>(spelled: &'s str, prefix: &[u8]) -> Option<&'s str> {
     spelled.get(spelled.len() - rest.len()..)
 }
 
-/// Splits `spelled` at its first slash, written as `/` or `%2F`. The slash is in neither part; the second
-/// part is `None` when there is no slash.
+/// Splits `spelled` at its first slash, written as `/` or `%2F`. Neither part contains the slash. The
+/// second part is `None` when there is no slash.
 #[must_use]
 pub fn split_segment(spelled: &str) -> (&str, Option<&str>) {
     let bytes = spelled.as_bytes();
     let mut from = 0;
     while let Some(found) = bytes.get(from..).and_then(|rest| memchr2(b'/', b'%', rest)) {
         let at = from + found;
-        // The byte at `at` is ASCII, so both ends are boundaries of characters.
+        // The byte at `at` is ASCII, so both positions are character boundaries.
         if let (Some(segment), Some(rest)) = (spelled.get(..at), spelled.get(at..))
             && let Some(after) = strip_prefix(rest, b"/")
         {
@@ -118,7 +118,7 @@ mod tests {
                 "{spelled} after {prefix}"
             );
         }
-        // The first byte of a character of two.
+        // The prefix is only the first of the two bytes of a character.
         assert_eq!(strip_prefix("\u{e9}", b"\xc3"), None);
     }
 

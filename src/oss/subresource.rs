@@ -1,4 +1,4 @@
-//! Query names that select an operation, or change what it does.
+//! Query names that select an operation or change its effect.
 
 /// Query names that a V1 signature covers, sorted by their bytes.
 const SUBRESOURCES: [&str; 88] = [

@@ -1,8 +1,8 @@
-//! Which requests are for a website, and which objects are its index documents.
+//! Decides which requests are for a website, and returns the keys of its index documents.
 //!
-//! Follows OSS's pages on PutBucketWebsite and on static website hosting. A website serves anonymous GET
-//! and HEAD requests for objects only. A signed request, or one with a sub-resource, is for the bucket
-//! itself.
+//! It follows OSS's pages on PutBucketWebsite and on static website hosting. A website serves only
+//! anonymous GET and HEAD requests for objects. A signed request, or a request with a sub-resource, is
+//! for the bucket itself.
 
 use http::{HeaderMap, Method};
 use percent_encoding::percent_decode_str;
@@ -37,14 +37,14 @@ pub fn ends_in_slash(key: &str) -> bool {
 /// The directories of a website that have an index document.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Indexes {
-    /// Only the root; its index document also answers for every other directory.
+    /// Only the root. Its index document is also used for every other directory.
     RootOnly,
-    /// Each directory.
+    /// Every directory.
     EachDirectory,
 }
 
-/// Returns the key of the index document for `key`, or `None` when `key` is not a directory. `index` is
-/// the name of the index documents.
+/// Returns the key of the index document for `key`; `None` when `key` is not a directory. `index` is the
+/// name of the index documents.
 #[must_use]
 pub fn index_of(key: &str, index: &str, indexes: Indexes) -> Option<String> {
     if !key.is_empty() && !ends_in_slash(key) {

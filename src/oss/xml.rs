@@ -1,19 +1,19 @@
 //! Small XML documents as trees: request bodies, and the configurations of a bucket.
 //!
 //! The parser is quick-xml. A document with a document type, with a depth over 8 or with more than 20,000
-//! elements is rejected, so the cost of a hostile document is bounded by its size.
+//! elements is rejected, so the cost of a hostile document stays proportional to its size.
 
 use quick_xml::Reader;
 use quick_xml::events::Event;
 
-/// An element.
+/// An XML element.
 #[derive(Debug, Default, PartialEq, Eq)]
 pub struct Node {
-    /// Name, without the prefix.
+    /// The name of the element, without the namespace prefix.
     pub name: String,
-    /// Character data.
+    /// The character data of the element.
     pub text: String,
-    /// Child elements, in order.
+    /// The child elements, in order.
     pub children: Vec<Node>,
 }
 

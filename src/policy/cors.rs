@@ -1,10 +1,10 @@
-//! Cross-origin rules: answers preflights, and adds the CORS headers to every other response.
+//! Cross-origin rules: responds to preflights, and adds the CORS headers to every other response.
 //!
-//! OSS's own CORS headers are replaced, because a browser rejects a response with two
+//! The CORS headers of OSS are replaced, because a browser rejects a response with two
 //! `Access-Control-Allow-Origin`. For the same reason `Origin` is not forwarded to OSS.
 //!
-//! The layer is above `https`: a preflight over clear text is answered here, because browsers do not
-//! follow a redirect of a preflight (Fetch standard, CORS-preflight fetch).
+//! The layer is above `https`: a preflight over clear text gets its response here, because browsers do
+//! not follow a redirect of a preflight (Fetch standard, CORS-preflight fetch).
 
 use std::borrow::Cow;
 use std::convert::Infallible;
@@ -23,7 +23,7 @@ use crate::http::{Request, Response};
 use crate::oss::cors::{self as rules, Matched, Rule};
 use crate::policy::gate::GateFuture;
 
-/// OSS's text with OSS's misspellings, which clients may compare.
+/// The text of OSS, including its misspellings, because clients may compare it.
 const REFUSED: &str = "CORSResponse: This CORS request is not allowed. This is usually because the evalution of Origin, request method / Access-Control-Request-Method or Access-Control-Requet-Headers are not whitelisted by the resource's CORS spec.";
 
 /// The CORS headers that OSS may send.
@@ -37,24 +37,25 @@ const CORS_HEADERS: [HeaderName; 7] = [
     ALLOW_PRIVATE_NETWORK,
 ];
 
-/// A preflight has it when a page of a public address requests a private one (Private Network Access).
+/// The header field of a preflight in which a page of a public address requests a private one (Private
+/// Network Access).
 const REQUEST_PRIVATE_NETWORK: HeaderName =
     HeaderName::from_static("access-control-request-private-network");
-/// The answer that permits the request.
+/// The header field of the response that permits such a request.
 const ALLOW_PRIVATE_NETWORK: HeaderName =
     HeaderName::from_static("access-control-allow-private-network");
 
-/// The rules, compiled.
+/// The compiled rules.
 #[derive(Debug)]
 pub struct Cors {
     rules: Vec<Rule>,
-    /// The headers of each rule, in the order of `rules`.
+    /// The response headers of each rule, in the order of `rules`.
     rule_headers: Vec<RuleHeaders>,
     /// Whether every response carries `Vary: Origin`.
     varies: bool,
 }
 
-/// The response headers that a rule fixes.
+/// The response headers that are the same for every request that a rule allows.
 #[derive(Debug)]
 struct RuleHeaders {
     methods: Option<HeaderValue>,
@@ -88,13 +89,14 @@ impl Cors {
         }
     }
 
-    /// Returns the rule that allows a request. For OPTIONS, the preflighted request is looked up.
+    /// Returns the rule that allows a request. For OPTIONS, the rule must allow the request that the
+    /// preflight describes.
     #[must_use]
     pub fn decide(&self, method: &Method, headers: &HeaderMap) -> Option<Matched> {
         self.decide_for(sole(headers, &header::ORIGIN)?, method, headers)
     }
 
-    /// Does the same as [`Cors::decide`] for an `Origin` that is no longer among the headers.
+    /// Does the same as [`Cors::decide`], for an `Origin` that has already been removed from the headers.
     fn decide_for(
         &self,
         origin: &HeaderValue,
@@ -112,7 +114,8 @@ impl Cors {
         rules::find(&self.rules, origin, method.as_str().as_bytes(), &none)
     }
 
-    /// Returns the response to a preflight: 200 with the headers of the rule, or 403 without a rule.
+    /// Returns the response to a preflight: 200 with the headers of the rule, or 403 when no rule
+    /// matches.
     fn preflight(&self, request: &Request, matched: Option<Matched>) -> Response {
         let Some(matched) = matched else {
             return respond::error(
@@ -175,8 +178,8 @@ impl Cors {
         }
     }
 
-    /// Removes the CORS headers of a response from below, and adds `Vary: Origin`. The names are read in
-    /// one pass, because OSS almost never sends CORS headers.
+    /// Removes the CORS headers of a response from an inner service, and adds `Vary: Origin`. The names
+    /// are read in one pass, because OSS almost never sends CORS headers.
     fn tidy(&self, headers: &mut HeaderMap, is_from_below: bool) {
         let (mut has_cors_headers, mut varies) = (false, false);
         for (name, value) in &*headers {
@@ -197,8 +200,8 @@ impl Cors {
     }
 }
 
-/// Returns the value of a field that a browser sends once. `None` when there is none, or several: a rule
-/// for one of them must not decide about the others.
+/// Returns the value of a field that browsers send once. Returns `None` when there is no value or more
+/// than one: a rule for one of the values must not decide about the others.
 fn sole<'r>(headers: &'r HeaderMap, name: &HeaderName) -> Option<&'r HeaderValue> {
     let mut values = headers.get_all(name).iter();
     values.next().filter(|_| values.next().is_none())
@@ -221,7 +224,7 @@ fn varies_by_origin(value: &HeaderValue) -> bool {
     })
 }
 
-/// Applies [`Cors`]; without it CORS headers pass through in both directions.
+/// The service that applies [`Cors`]. Without a policy, CORS headers pass unchanged in both directions.
 #[derive(Clone, Debug)]
 pub struct CorsService<S> {
     policy: Option<Arc<Cors>>,
@@ -284,7 +287,7 @@ pub struct CorsFuture<F> {
     policy: Option<Arc<Cors>>,
     /// The rule that allows the request, and the request's `Origin`.
     allowed: Option<(Matched, HeaderValue)>,
-    /// A preflight is answered at once; every other request passes.
+    /// A preflight gets its response at once; every other request passes.
     inner: GateFuture<F>,
 }
 
@@ -296,7 +299,7 @@ where
 
     fn poll(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Self::Output> {
         let this = self.get_mut();
-        // The response is changed in place: moving it costs about 50 instructions in each layer.
+        // The response is changed in place, because moving it costs about 50 instructions in each layer.
         let mut polled = Pin::new(&mut this.inner).poll(cx);
         if let Poll::Ready(Ok(response)) = &mut polled
             && let Some(policy) = &this.policy

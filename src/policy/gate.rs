@@ -1,8 +1,7 @@
-//! A layer that refuses a request or passes it on: the one shape that `guard`, `referer` and `https`
-//! share.
+//! The common form of `guard`, `referer` and `https`: a layer that refuses a request or passes it on.
 //!
-//! A policy implements [`Gate`]; [`GateService`] is its tower service. The policy decides before
-//! anything is allocated: the future is an enum, and only a refusal is boxed.
+//! A policy implements [`Gate`]; [`GateService`] is its tower service. The policy decides before anything
+//! is allocated: the future is an enum, and only a refusal is boxed.
 
 use std::convert::Infallible;
 use std::future::Future;
@@ -16,21 +15,21 @@ use tower::Service;
 use crate::http::respond::{self, Reason};
 use crate::http::{Request, Response};
 
-/// A policy that refuses some requests and passes the others on unchanged.
+/// A policy that refuses some requests and passes all others on unchanged.
 pub trait Gate {
     /// Returns the refusal of `request`, or `None` when the request passes.
     fn refuse(&self, request: &Request) -> Option<Refusal>;
 }
 
-/// The response to a request that goes no further.
+/// The response to a refused request.
 #[derive(Debug)]
 pub struct Refusal(
-    /// Boxed: a response is large, and refusals are rare.
+    /// Boxed, because a response is large and refusals are rare.
     Box<Response>,
 );
 
 impl Refusal {
-    /// Refuses with the error document for `reason`.
+    /// Creates a refusal with the error document for `reason`.
     #[must_use]
     pub fn error(request: &Request, reason: &Reason<'_>) -> Self {
         Self::from(respond::error(request.context(), reason))
@@ -50,7 +49,7 @@ impl From<Response> for Refusal {
     }
 }
 
-/// Applies a [`Gate`]; without one every request passes.
+/// The service that applies a [`Gate`]. Without a policy every request passes.
 #[derive(Debug)]
 pub struct GateService<P, S> {
     policy: Option<Arc<P>>,
@@ -64,7 +63,7 @@ impl<P, S> GateService<P, S> {
     }
 }
 
-// Not derived: a derived `Clone` would require it of the policy as well.
+// Not derived, because a derived `Clone` would also require `P: Clone`.
 impl<P, S: Clone> Clone for GateService<P, S> {
     fn clone(&self) -> Self {
         Self {
@@ -105,12 +104,12 @@ where
 pub enum GateFuture<F> {
     /// The layer's own response; `None` once it has been taken.
     Refused(Option<Refusal>),
-    /// The response from below.
+    /// The future of the inner service.
     Passed(F),
 }
 
 impl<F> GateFuture<F> {
-    /// A future that is ready with `refusal`.
+    /// Creates a future that is ready with `refusal`.
     pub fn refused(refusal: impl Into<Refusal>) -> Self {
         Self::Refused(Some(refusal.into()))
     }
@@ -124,7 +123,7 @@ where
 
     fn poll(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Self::Output> {
         match self.get_mut() {
-            // A future is not polled again after it was ready, so the response is there.
+            // A future is not polled again after it was ready, so the response is present.
             Self::Refused(refusal) => match refusal.take() {
                 Some(Refusal(response)) => Poll::Ready(Ok(*response)),
                 None => Poll::Pending,

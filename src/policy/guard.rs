@@ -9,29 +9,29 @@ use crate::oss::addressing::{Layout, Level};
 use crate::oss::guard::{self, Operation, Preset, Refused};
 use crate::policy::gate::{Gate, Refusal};
 
-/// The settings, compiled.
+/// The compiled settings.
 #[derive(Debug)]
 pub struct Guard {
     /// The methods that the route serves. Empty means all.
     pub methods: Vec<Method>,
     /// The operations that pass.
     pub preset: Preset,
-    /// Operations that pass although the preset refuses them, in the order of the config.
+    /// The operations that pass although the preset refuses them, in the order of the config.
     pub allow: Vec<Operation>,
-    /// Where the key begins in a request.
+    /// The position of the key in a request.
     pub layout: Layout,
 }
 
-/// What lets a request pass.
+/// The setting that allows a request.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Served {
-    /// The preset.
+    /// The preset allows the operation.
     ByPreset,
-    /// The operation at this place of [`Guard::allow`].
+    /// The operation at this index of [`Guard::allow`] matches.
     ByName(usize),
 }
 
-/// Why the route does not serve a request.
+/// The reason why the route does not serve a request.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum NotServed<'q> {
     /// The method is not among the route's methods.
@@ -41,8 +41,8 @@ pub enum NotServed<'q> {
 }
 
 impl Guard {
-    /// Checks a request against the methods, the preset and the named operations of the route. `host` is called only where the
-    /// host can name the bucket.
+    /// Checks a request against the methods, the preset and the individually allowed operations of the
+    /// route. `host` is called only if the host can name the bucket.
     ///
     /// # Errors
     ///

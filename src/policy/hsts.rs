@@ -1,7 +1,7 @@
 //! Adds `Strict-Transport-Security` to every response over TLS (RFC 6797).
 //!
 //! The field must not be sent over clear text (RFC 6797 section 7.2). The layer is above every other
-//! policy, so that refusals and preflights carry the field as well.
+//! policy, so that refusals and preflights also carry the field.
 
 use std::convert::Infallible;
 use std::future::Future;
@@ -15,13 +15,13 @@ use tower::Service;
 use crate::config::policy as config;
 use crate::http::{Request, Response};
 
-/// The value of the field, ready to be sent.
+/// The value of the field in its final form.
 #[derive(Debug)]
 pub struct Hsts(HeaderValue);
 
 impl Hsts {
-    /// Compiles the settings. The result is `None` only if the text were no field value, which a number
-    /// and fixed words always are.
+    /// Compiles the settings. Returns `None` only if the text is not a valid field value. This never
+    /// happens, because the text consists of a number and fixed words.
     #[must_use]
     pub fn new(config: &config::Hsts) -> Option<Self> {
         let mut text = format!("max-age={}", config.max_age.as_secs());
@@ -35,7 +35,7 @@ impl Hsts {
     }
 }
 
-/// Applies [`Hsts`]; without it responses stay as they are.
+/// The service that applies [`Hsts`]. Without a policy, responses are not changed.
 #[derive(Clone, Debug)]
 pub struct HstsService<S> {
     policy: Option<Arc<Hsts>>,
@@ -89,7 +89,7 @@ where
 
     fn poll(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Self::Output> {
         let this = self.get_mut();
-        // The response is changed in place: moving it costs about 50 instructions in each layer.
+        // The response is changed in place, because moving it costs about 50 instructions in each layer.
         let mut polled = Pin::new(&mut this.inner).poll(cx);
         if let Poll::Ready(Ok(response)) = &mut polled
             && let Some(value) = this.value.take()

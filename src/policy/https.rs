@@ -1,10 +1,11 @@
 //! Enforces HTTPS: redirects or refuses requests that come over clear text.
 //!
-//! Only what a browser sends without a body is redirected. A client that signs is an SDK or a tool, and
-//! those do not follow a redirect; a client that sends a body may lose it. Both get a refusal that says so.
+//! Only unsigned requests without a body are redirected. A client that signs is an SDK or a tool, which
+//! does not follow a redirect. A client that sends a body may lose the body. Both get a refusal that
+//! explains this.
 //!
-//! The layer is below `cors`: browsers do not follow a redirect of a preflight, and the redirect itself
-//! needs the headers that let a page follow it.
+//! The layer is below `cors`: browsers do not follow a redirect of a preflight, and a redirect needs the
+//! CORS headers so that a page can follow it.
 
 use http::header::{self, HeaderMap, HeaderValue};
 use http::{Method, StatusCode};
@@ -19,31 +20,31 @@ use crate::oss::signature::signed_in;
 use crate::oss::spelling;
 use crate::policy::gate::{Gate, Refusal};
 
-/// Where a certificate authority looks for the proof of a name (RFC 8555 section 8.3). It sends its
-/// request over clear text.
+/// The path at which a certificate authority verifies the control of a name (RFC 8555 section 8.3). It
+/// sends its request over clear text.
 const CHALLENGE: &[u8] = b"/.well-known/acme-challenge/";
 
-/// The settings, compiled.
+/// The compiled settings.
 #[derive(Debug)]
 pub struct Https {
     mode: HttpsMode,
-    /// The port of a redirect; 443 is not written.
+    /// The port in the URL of a redirect; 443 is not written.
     port: usize,
 }
 
-/// How a request came from the client, by the connection or by a trusted proxy's report.
+/// The transport between client and proxy, or the one that a trusted proxy reports.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Transport {
-    /// Without TLS.
+    /// A connection without TLS.
     ClearText,
-    /// Over TLS.
+    /// A connection with TLS.
     Tls,
 }
 
-/// What is enforced on a request.
+/// The decision about a request.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Enforcement {
-    /// Nothing: the request passes.
+    /// The request passes.
     Pass,
     /// The client is redirected to this URL.
     Redirect(String),
@@ -51,7 +52,7 @@ pub enum Enforcement {
     Refuse(NoRedirect),
 }
 
-/// Why a refused request is not redirected.
+/// The reason why a refused request is not redirected.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum NoRedirect {
     /// The mode is `require`.
@@ -65,7 +66,7 @@ pub enum NoRedirect {
 }
 
 impl NoRedirect {
-    /// Returns the reason for a client.
+    /// Returns the reason as a text for the client.
     #[must_use]
     pub fn message(self) -> &'static str {
         match self {
@@ -89,9 +90,9 @@ impl NoRedirect {
 /// Whether a request has a body.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Payload {
-    /// It has none, or an empty one.
+    /// The request has no body or an empty one.
     Absent,
-    /// It has one.
+    /// The request has a body.
     Present,
 }
 
@@ -187,14 +188,15 @@ impl Gate for Https {
 fn redirect(request: &Request, location: &str) -> Refusal {
     let is_read = request.method() == Method::GET || request.method() == Method::HEAD;
     let mut response = Response::default();
-    // 308 keeps method and body (RFC 9110 section 15.4.9). Old clients support 301 better.
+    // 308 keeps method and body (RFC 9110 section 15.4.9). For GET and HEAD 301 is used, because old
+    // clients support it better.
     *response.status_mut() = if is_read {
         StatusCode::MOVED_PERMANENTLY
     } else {
         StatusCode::PERMANENT_REDIRECT
     };
     let refusal = Refusal::from(response);
-    // Host and target were bytes of a request head, so they can be a field value.
+    // The host and the target come from a request head, so they are valid in a field value.
     match HeaderValue::try_from(location) {
         Ok(location) => refusal.with_header(header::LOCATION, location),
         Err(_) => refusal,

@@ -1,6 +1,6 @@
 //! Warns about forced downloads, and removes them where the operator allows it.
 //!
-//! On its default domains OSS answers web types with `x-oss-force-download` and with a
+//! On its default domains, OSS adds `x-oss-force-download` to responses with web content types, and a
 //! `Content-Disposition` that makes a browser save the file. On a domain bound to the bucket OSS sends
 //! neither.
 
@@ -20,16 +20,16 @@ use crate::http::{Request, Response};
 const FORCED: HeaderName = HeaderName::from_static("x-oss-force-download");
 const EC: HeaderName = HeaderName::from_static("x-oss-ec");
 
-/// What happens to the headers of a forced download.
+/// The handling of the headers of a forced download.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum ForcedDownload {
-    /// They are sent to the client, and a warning is logged once per bucket.
+    /// The headers are sent to the client, and a warning is logged once per bucket.
     Keep,
-    /// They are removed.
+    /// The headers are removed.
     Strip,
 }
 
-/// The setting, and the buckets that a warning has been logged for.
+/// The setting, and the buckets for which a warning has been logged.
 #[derive(Debug)]
 pub struct Preview {
     forced: ForcedDownload,
@@ -69,7 +69,7 @@ impl Preview {
     }
 }
 
-/// Applies [`Preview`].
+/// The service that applies [`Preview`].
 #[derive(Clone, Debug)]
 pub struct PreviewService<S> {
     policy: Arc<Preview>,
@@ -121,7 +121,7 @@ where
 
     fn poll(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Self::Output> {
         let this = self.get_mut();
-        // The response is changed in place: moving it costs about 50 instructions in each layer.
+        // The response is changed in place, because moving it costs about 50 instructions in each layer.
         let mut polled = Pin::new(&mut this.inner).poll(cx);
         if let Poll::Ready(Ok(response)) = &mut polled {
             this.policy.apply(&this.context, response);

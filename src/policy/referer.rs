@@ -1,4 +1,4 @@
-//! Hotlink protection: refuses objects to pages of sites that may not show them.
+//! Hotlink protection: refuses objects to pages of other sites that may not embed them.
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering::Relaxed};
@@ -14,10 +14,10 @@ use crate::oss::referer::{MESSAGE, Rules, Verdict};
 use crate::oss::signature::is_signed_in_header;
 use crate::policy::gate::{Gate, Refusal};
 
-/// The rules, compiled.
+/// The compiled rules.
 #[derive(Debug)]
 pub struct Referer {
-    /// The routes with equal lists share them.
+    /// The rules. Routes with equal lists share them.
     rules: Arc<Rules>,
     mode: RefererMode,
     layout: Layout,
@@ -26,7 +26,7 @@ pub struct Referer {
     reported: AtomicU64,
 }
 
-/// What a request without a key is for.
+/// The resource of a request that has no key.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum BucketRoot {
     /// An operation on the bucket, such as a listing.
@@ -36,7 +36,7 @@ pub enum BucketRoot {
 }
 
 impl Referer {
-    /// Creates the policy. `rules` are those of `config`, compiled.
+    /// Creates the policy. `rules` are the compiled rules of `config`.
     #[must_use]
     pub fn new(
         config: &config::Referer,
@@ -53,9 +53,9 @@ impl Referer {
         }
     }
 
-    /// Returns the verdict on a request. `None` means that the rules do not apply: the request is signed
-    /// by header, a form, a preflight, or an operation on the bucket itself. `host` is called only where
-    /// the host can name the bucket.
+    /// Returns the decision about a request. `None` means that the rules do not apply: the request has a
+    /// signature in the header, or is a form, a preflight, or an operation on the bucket itself. `host`
+    /// is called only if the host can name the bucket.
     #[must_use]
     pub fn decide<'t>(
         &self,
@@ -75,7 +75,7 @@ impl Referer {
         let mut referers = headers.get_all(header::REFERER).iter();
         let first = referers.next().map(http::HeaderValue::as_bytes);
         let verdict = self.rules.check(first);
-        // Which of several OSS reads is not documented, so each must be allowed.
+        // It is not documented which of several Referers OSS reads, so each must be allowed.
         let mut others = referers.map(|referer| self.rules.check(Some(referer.as_bytes())));
         Some(if verdict.is_refused() {
             verdict

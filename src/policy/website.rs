@@ -1,8 +1,8 @@
-//! Index and error documents, looked up in the same order as OSS does.
+//! Index and error documents, looked up in the same order as in OSS.
 //!
-//! The proxy requests documents by their keys, so a website also works on a private bucket whose
-//! requests are signed further below. This is the only policy that may call the inner service more than
-//! once: for the index of a directory, and for the error document.
+//! The proxy requests documents by their keys, so a website also works on a private bucket if an inner
+//! service signs the requests. This is the only policy that may call the inner service more than once:
+//! for the index of a directory, and for the error document.
 
 mod further;
 mod page;
@@ -21,7 +21,7 @@ use self::further::{is_missing, with_target};
 pub use self::page::{FirstLookup, Website};
 use crate::http::{Request, Response};
 
-/// Applies [`Website`]; without it every request passes.
+/// The service that applies [`Website`]. Without a policy every request passes.
 #[derive(Clone, Debug)]
 pub struct WebsiteService<S> {
     policy: Option<Arc<Website>>,
@@ -39,9 +39,9 @@ impl<S> WebsiteService<S> {
 pub enum WebsiteFuture<S: Service<Request>> {
     /// The request is not for a page.
     Passed(S::Future),
-    /// The first lookup, with what further lookups need if the object is missing.
+    /// The first lookup, with the data for further lookups if the object is missing.
     Page(S::Future, Option<Box<FurtherLookups<S>>>),
-    /// The object is missing. Boxed, because this future may make several requests.
+    /// The object of the first lookup is missing. Boxed, because this future may make several requests.
     Missing(Pin<Box<dyn Future<Output = Response> + Send>>),
 }
 

@@ -1,6 +1,7 @@
-//! Routes from their config: which origin, through which stack.
+//! Builds the routes of a config: the origin and the stack of each.
 //!
-//! Runs at a start and at a reload, never for a request. It fixes every host that a request can reach.
+//! It runs at a start and at a reload, never for a request. It determines every host that requests can be
+//! sent to.
 
 use std::collections::HashMap;
 use std::fmt;
@@ -29,17 +30,17 @@ use crate::route::stack::{Policies, Stack};
 use crate::route::table::Table;
 use crate::route::{Route, Router};
 
-/// Why the routes of a config cannot be built. Each variant names the route.
+/// The reason why the routes of a config cannot be built. Each variant names the route.
 #[derive(Debug)]
 pub enum BuildError {
-    /// The hosts of its origin cannot be made.
+    /// The hosts of the route's origin cannot be created.
     Origin {
         /// The name of the route.
         route: String,
         /// The reason.
         error: RegistryError,
     },
-    /// Its rules are too large.
+    /// The rules of the route are too large.
     Policies {
         /// The name of the route.
         route: String,
@@ -66,7 +67,7 @@ impl std::error::Error for BuildError {
     }
 }
 
-/// Builds the router of `config`. Hosts that are in use already come from `registry`.
+/// Builds the router of `config`. Hosts that are already in use are taken from `registry`.
 ///
 /// # Errors
 ///
@@ -100,8 +101,8 @@ pub fn router(config: &Config, registry: &Arc<Registry>) -> Result<Router, Build
     Ok(Router { table, routes })
 }
 
-/// The rules of `referer` compiled so far. Equal lists are compiled once: an automaton takes many times the
-/// memory of its list.
+/// The compiled rules of `referer`. Equal lists are compiled only once, because an automaton needs many
+/// times the memory of its list.
 #[derive(Debug, Default)]
 pub struct SharedRules<'c> {
     referer: HashMap<RefererKey<'c>, Arc<Rules>>,
@@ -129,7 +130,7 @@ impl<'c> SharedRules<'c> {
     }
 }
 
-/// Compiles the policies of a route. `shared` has the rules of the other routes.
+/// Compiles the policies of a route. `shared` has the compiled rules of the other routes.
 ///
 /// # Errors
 ///
@@ -197,12 +198,12 @@ pub fn policies<'c>(
     })
 }
 
-/// Where bucket and key are in the requests of a route.
+/// Returns the positions of bucket and key in the requests of a route.
 fn layout(route: &config::Route) -> Layout {
     let origin = &route.origin;
     let suffixes = match origin.buckets {
         Buckets::One(_) => None,
-        // The wildcard hosts without their first label.
+        // The suffixes are the wildcard hosts without their first label.
         Buckets::Many(_) => Some(
             (route.hosts.iter())
                 .filter_map(|host| match host {
@@ -234,7 +235,7 @@ fn service_root(route: &config::Route) -> Vec<u8> {
     path.strip_suffix(b"/").unwrap_or(&path).to_vec()
 }
 
-/// The origin of a route.
+/// Returns the origin of a route.
 fn origin(registry: &Arc<Registry>, route: &config::Route) -> Result<Origin, RegistryError> {
     let settings = &route.origin;
     let rewrite = Rewrite {
@@ -252,7 +253,7 @@ fn origin(registry: &Arc<Registry>, route: &config::Route) -> Result<Origin, Reg
             })
             .collect(),
     };
-    // A setting that makes no valid host is reported now and not by the first request.
+    // A setting that gives no valid host is reported now and not at the first request.
     let first = registry.tiers(settings, Some(names.first().copied().unwrap_or("any")))?;
     let service = match route.list_buckets {
         ListBuckets::Refuse => None,
@@ -262,7 +263,7 @@ fn origin(registry: &Arc<Registry>, route: &config::Route) -> Result<Origin, Reg
         }),
     };
     let make: MakeTiers = match settings.addressing {
-        // In path style there is one host for all buckets.
+        // In path style all buckets have the same host.
         Addressing::Path => Box::new(move |_| Some(Arc::clone(&first))),
         Addressing::VirtualHost => {
             let (registry, settings) = (Arc::clone(registry), Arc::clone(settings));

@@ -1,6 +1,6 @@
-//! What the proxy would do with a request, and which rule decides it. Nothing is sent.
+//! Explains the outcome of a request and the rule that decides it. Nothing is sent.
 //!
-//! Calls the same functions as the proxy, in the order of [`stack`](crate::route::stack).
+//! This module calls the same functions as the proxy, in the order of [`stack`](crate::route::stack).
 
 mod explanation;
 mod judged;
@@ -23,7 +23,7 @@ use crate::oss::spelling;
 use crate::policy::{guard, https, website};
 use crate::route::{Route, Router};
 
-/// The request, and the steps so far.
+/// The request and the steps that have been explained.
 struct Walk<'a> {
     steps: Vec<Step>,
     method: &'a Method,
@@ -44,12 +44,12 @@ impl Walk<'_> {
     }
 }
 
-/// Explains `request` under `router`, which was built from `config`.
+/// Explains `request` for `router`, which was built from `config`.
 #[must_use]
 pub fn explain(router: &Router, config: &Config, request: &RequestToExplain) -> Explanation {
     let RequestToExplain { head, is_https } = request;
     let health = health_check(config, head);
-    // Before anything else: a load balancer need not name a host.
+    // Health checks are first: a load balancer need not name a host.
     if let Some((step, true)) = health {
         return Explanation {
             steps: vec![step],
@@ -77,7 +77,7 @@ pub fn explain(router: &Router, config: &Config, request: &RequestToExplain) -> 
             end: End::Answered(404, Some("unknown_host")),
         };
     };
-    // As in the proxy, no policy sees a field that is not forwarded.
+    // As in the proxy, hop-by-hop fields are removed before the policies.
     let mut headers = head.headers().clone();
     if headers::strip_request(&mut headers).is_err() {
         return Explanation::malformed(Malformed::ProtectedFieldNamed);
@@ -129,8 +129,8 @@ fn payload(headers: &HeaderMap) -> https::Payload {
     }
 }
 
-/// Explains a request for a health check, and returns whether all listeners have a health check at its
-/// path. On the other listeners it is a request like any other.
+/// Explains a request for a health check. The flag is true when all listeners have a health check at its
+/// path. A listener without it treats the request like any other.
 fn health_check(config: &Config, request: &http::Request<()>) -> Option<(Step, bool)> {
     let is_read = request.method() == Method::GET || request.method() == Method::HEAD;
     let path = Some(spelling::decode(request.uri().path())).filter(|_| is_read)?;

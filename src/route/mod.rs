@@ -1,7 +1,8 @@
-//! The router: refuses what must not be forwarded, finds the route, and passes the request to its stack.
+//! The router: refuses requests that must not be forwarded, finds the route, and passes the request to
+//! the stack of that route.
 //!
-//! A [`Router`] is immutable. Each request takes the current one at its start and uses no other, so a
-//! new config never changes the rules of a request in flight.
+//! A [`Router`] is immutable. Each request uses the router that is current at its start, so a new config
+//! never changes the rules of a request in flight.
 
 pub mod build;
 pub mod explain;
@@ -34,11 +35,11 @@ use crate::route::table::Table;
 /// One route, ready to serve.
 #[derive(Debug)]
 pub struct Route {
-    /// Label in logs and metrics.
+    /// The name of the route in logs and metrics.
     pub name: Arc<str>,
-    /// The policies, for `explain`; the stack has the same ones.
+    /// The policies for `explain`. The stack has the same policies.
     pub policies: Policies,
-    /// The OSS service its requests are sent to.
+    /// The OSS service to which the route's requests are sent.
     pub origin: Origin,
     /// The policies around the origin, as one service.
     pub stack: Stack,
@@ -57,15 +58,15 @@ pub struct Router {
 #[derive(Clone, Debug)]
 pub struct RouterService {
     current: watch::Receiver<Arc<Router>>,
-    /// A copy of the current router, replaced after the channel has a new value. Checking for a new
-    /// value is one load; taking the value is a lock that all workers share.
+    /// A copy of the current router. It is replaced when the channel has a new router. Checking for a new
+    /// router is one atomic load; taking it needs a lock that all workers share.
     known: Arc<Router>,
     health: Arc<Health>,
 }
 
 impl RouterService {
-    /// Returns a service that routes each request by the value of `current` at that time. While
-    /// `health` is overloaded, it answers 503.
+    /// Returns a service that routes each request by the current value of `current`. While `health`
+    /// reports overload, the service responds with 503.
     #[must_use]
     pub fn new(mut current: watch::Receiver<Arc<Router>>, health: Arc<Health>) -> Self {
         let known = Arc::clone(&current.borrow_and_update());
@@ -76,8 +77,8 @@ impl RouterService {
         }
     }
 
-    /// Returns the response to a health check, or to a request that is turned away. `None` for all
-    /// other requests.
+    /// Returns the response to a health check or to a request that is turned away. `None` for all other
+    /// requests.
     fn answer_before_routing(&self, request: &Request) -> Option<Response> {
         let connection = &request.context().connection;
         if let Some(path) = &connection.health_path
@@ -106,7 +107,7 @@ impl Service<Request> for RouterService {
     }
 
     fn call(&mut self, request: Request) -> RouteFuture {
-        // An error means that the sender is gone: the router stays as it is.
+        // An error means that the sender has been dropped. The last router stays in use.
         if self.current.has_changed().unwrap_or(false) {
             self.known = Arc::clone(&self.current.borrow_and_update());
         }
@@ -119,9 +120,9 @@ impl Service<Request> for RouterService {
 
 /// The future of [`RouterService`].
 pub enum RouteFuture {
-    /// The router answered the request itself.
+    /// The router itself made the response.
     Answered(Ready<Result<Response, Infallible>>),
-    /// The request is in the stack of its route.
+    /// The request is being handled by the stack of its route.
     Routed(stack::StackFuture),
 }
 
@@ -172,7 +173,7 @@ impl Router {
                 .find(host, &target.key())
                 .ok_or_else(|| Box::new(respond::unknown_host(context)))?
         };
-        // Before the policies, so that no policy sees a field that is not forwarded.
+        // This is done before the policies, so that no policy reads a field that is not forwarded.
         headers::strip_request(request.headers_mut())
             .map_err(|headers::ProtectedFieldNamed| refuse(Malformed::ProtectedFieldNamed))?;
         context.outcome().route = Some(Arc::clone(&route.name));

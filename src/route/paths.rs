@@ -1,4 +1,4 @@
-//! Finds the longest of many path prefixes. Pure.
+//! Finds the longest of many path prefixes. There is no I/O.
 //!
 //! A prefix matches whole segments: `/img` serves `/img` and `/img/a`, but not `/image`. `/img/` serves
 //! `/img/a` and not `/img`. `/` serves everything.
@@ -8,18 +8,19 @@ use std::collections::HashMap;
 /// Values by path prefix.
 #[derive(Debug)]
 pub(crate) struct Paths<T> {
-    /// By prefix without a slash at its end, so that two spellings of one prefix are one entry.
+    /// The values by prefix. A prefix has no slash at its end here, so two spellings of one prefix share
+    /// an entry.
     entries: HashMap<Box<[u8]>, Entry<T>>,
-    /// The lengths of the keys, each once, longest first. A path is looked up once for each length at
-    /// which one of its segments ends: the number of routes has no effect, and a path of many segments
-    /// causes no more lookups than there are lengths.
+    /// The different lengths of the keys, longest first. A path is looked up at each of these lengths at
+    /// which a segment ends. So the cost depends neither on the number of routes nor on the number of
+    /// segments, only on the number of lengths.
     lengths: Vec<usize>,
 }
 
 #[derive(Debug)]
 struct Entry<T> {
     value: T,
-    /// Whether the prefix ends with a slash, so that it does not serve the path without one.
+    /// Whether the prefix ends with a slash. Such a prefix does not serve the path without the slash.
     has_slash: bool,
 }
 
@@ -33,7 +34,8 @@ impl<T> Default for Paths<T> {
 }
 
 impl<T> Paths<T> {
-    /// Adds a value for `prefix`, which begins with a slash. The first value of a prefix stays.
+    /// Adds a value for `prefix`, which begins with a slash. A second value for the same prefix is
+    /// ignored.
     pub(crate) fn insert(&mut self, prefix: &[u8], value: T) {
         let bare = prefix.strip_suffix(b"/").unwrap_or(prefix);
         if let Err(place) = self

@@ -1,8 +1,8 @@
-//! THE ORDER: the layers that a request passes on a route, outermost first, with the reason for each
-//! place.
+//! THE ORDER: the layers that a request passes on a route, outermost first. A comment at each layer has
+//! the reason for its position.
 //!
-//! This is the only file that joins policies and origin. [`rescue`] is the only place where an error
-//! becomes a response; above it every service is infallible.
+//! This is the only file that combines policies and origin. Only [`rescue`] turns an error into a
+//! response; every service above it is infallible.
 
 #![deny(clippy::wildcard_enum_match_arm)]
 
@@ -29,7 +29,7 @@ use crate::policy::website::{Website, WebsiteService};
 /// The future of a stack's response.
 pub type StackFuture = Pin<Box<dyn Future<Output = Result<Response, Infallible>> + Send>>;
 
-/// The stack of one route, erased to one type.
+/// The stack of one route. Its type does not depend on the layers.
 #[derive(Clone)]
 pub struct Stack {
     call: Arc<dyn Fn(Request) -> StackFuture + Send + Sync>,
@@ -41,24 +41,24 @@ impl std::fmt::Debug for Stack {
     }
 }
 
-/// The policies of a route, compiled, in the order of the stack. An absent policy does nothing.
+/// The compiled policies of a route, in the order of the stack. An absent policy does nothing.
 ///
 /// `ossgate explain` calls the same policies.
 #[derive(Clone, Debug)]
 pub struct Policies {
-    /// `Strict-Transport-Security`.
+    /// The policy that adds `Strict-Transport-Security`.
     pub hsts: Option<Arc<Hsts>>,
-    /// Cross-origin rules.
+    /// The cross-origin rules.
     pub cors: Option<Arc<Cors>>,
     /// HTTPS enforcement.
     pub https: Option<Arc<Https>>,
-    /// Methods and operations.
+    /// The methods and operations that the route serves.
     pub guard: Option<Arc<Guard>>,
     /// Hotlink protection.
     pub referer: Option<Arc<Referer>>,
-    /// Index and error documents.
+    /// The index and error documents.
     pub website: Option<Arc<Website>>,
-    /// Forced downloads.
+    /// The handling of forced downloads.
     pub preview: Arc<Preview>,
 }
 
@@ -69,7 +69,7 @@ impl Stack {
         Self::over(policies, origin)
     }
 
-    /// Builds the same stack in front of any service, which takes the place of the origin.
+    /// Builds the same stack in front of any service instead of the origin.
     #[must_use]
     pub fn over<S>(policies: Policies, origin: S) -> Self
     where
@@ -86,31 +86,32 @@ impl Stack {
             preview,
         } = policies;
         let service = ServiceBuilder::new()
-            // Outermost: every response over TLS carries the field, preflights and refusals included.
+            // Outermost: every response over TLS has the field, including preflights and refusals.
             .layer_fn(move |inner| HstsService::new(hsts.clone(), inner))
-            // A preflight is answered without the policies below. It is answered over clear text as
-            // well, because browsers do not follow a redirect of a preflight. Every other response,
-            // redirects and refusals included, gets the headers that let a page read it.
+            // A preflight gets its response here, without the policies below. This is also done over
+            // clear text, because browsers do not follow a redirect of a preflight. Every other response,
+            // including redirects and refusals, gets the headers that allow a page to read it.
             .layer_fn(move |inner| CorsService::new(cors.clone(), inner))
-            // No layer below may answer a request over clear text.
+            // Above all layers that must not respond over clear text.
             .layer_fn(move |inner| GateService::new(https.clone(), inner))
-            // An operation that the route does not serve causes no further work.
+            // Early, so that a refused operation causes no further work.
             .layer_fn(move |inner| GateService::new(guard.clone(), inner))
             // Above `website`, so that a refused request causes no lookup.
             .layer_fn(move |inner| GateService::new(referer.clone(), inner))
-            // Turns a directory into a key, and a 404 into the error document.
+            // Replaces a directory by the key of its index document, and a 404 by the error document.
             .layer_fn(move |inner| WebsiteService::new(website.clone(), inner))
-            // Below `website`, so that it sees the response to each lookup.
+            // Below `website`, so that it handles the response to each lookup.
             .layer_fn(move |inner| PreviewService::new(Arc::clone(&preview), inner))
-            // Below the policies, so that the response to a failed origin gets the same headers as
-            // every other response.
+            // Below the policies, so that the response after an error of the origin gets the same headers
+            // as every other response.
             .layer_fn(Rescue::new)
             // Innermost: no layer may change the request after it has been rewritten for OSS.
             .service(origin);
         Self::erase(service)
     }
 
-    /// Erases the type of an infallible service. Each call uses a clone, which is polled ready first.
+    /// Hides the type of an infallible service. Each call uses a clone, which is first polled until it is
+    /// ready.
     fn erase<S>(service: S) -> Self
     where
         S: Service<Request, Response = Response, Error = Infallible>
@@ -125,7 +126,7 @@ impl Stack {
                 let mut service = service.clone();
                 let mut quiet = Context::from_waker(Waker::noop());
                 match service.poll_ready(&mut quiet) {
-                    // The usual case: only a layer that limits concurrency is ever not ready.
+                    // The usual case. Only a layer that limits concurrency can be not ready.
                     Poll::Ready(Ok(())) => Box::pin(service.call(request)),
                     Poll::Pending => Box::pin(service.oneshot(request)),
                 }
@@ -142,8 +143,8 @@ impl Stack {
 
 /// Applies [`rescue`] to an origin.
 ///
-/// An origin is always ready. It waits for a pool slot inside the call, where the wait belongs to one
-/// request.
+/// An origin is always ready. It waits for a permit of the pool inside the call, where the wait belongs
+/// to one request.
 #[derive(Clone, Debug)]
 struct Rescue<S>(S);
 

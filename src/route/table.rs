@@ -1,9 +1,9 @@
-//! Finds the route for a host and a path. Pure.
+//! Finds the route for a host and a path. There is no I/O.
 //!
-//! An exact host wins over a wildcard, and a wildcard over "every host". Within one host the longest path
-//! prefix wins. A prefix matches whole segments: `/img` serves `/img` and `/img/a`, but not `/image`.
-//! Paths are compared as OSS reads them (see [`spelling`](crate::oss::spelling)), those of the config and
-//! those of requests.
+//! An exact host has priority over a wildcard, and a wildcard over "every host". For one host, the
+//! longest path prefix has priority. A prefix matches whole segments: `/img` serves `/img` and `/img/a`,
+//! but not `/image`. The paths of the config and of requests are compared as OSS reads them (see
+//! [`spelling`](crate::oss::spelling)).
 
 use std::collections::HashMap;
 
@@ -16,15 +16,15 @@ pub struct Table<T> {
     exact: HashMap<Box<str>, Paths<T>>,
     wildcard: HashMap<Box<str>, Paths<T>>,
     every: Paths<T>,
-    /// The routes of several buckets by the suffixes of their wildcard hosts, with the path of a request for
-    /// the service itself.
+    /// The routes with several buckets, by the suffixes of their wildcard hosts. They serve requests that
+    /// name no bucket.
     services: HashMap<Box<str>, Vec<ServiceRoute<T>>>,
 }
 
-/// A route of several buckets, for requests that name none.
+/// A route with several buckets, for requests that name no bucket.
 #[derive(Debug)]
 struct ServiceRoute<T> {
-    /// The path of such a request, without a slash at its end.
+    /// The path of a request that names no bucket, without a slash at its end.
     root: Box<[u8]>,
     list_buckets: ListBuckets,
     route: T,
@@ -59,8 +59,9 @@ impl<T: Clone> Table<T> {
         }
     }
 
-    /// Adds a route of several buckets for requests that name none: those for the decoded path `root` at the
-    /// bare suffix of one of its wildcard hosts. `root` has no slash at its end.
+    /// Adds a route with several buckets for requests that name no bucket. Such requests have the decoded
+    /// path `root`, and their host is the suffix of one of the route's wildcard hosts. `root` has no
+    /// slash at its end.
     pub fn insert_service(
         &mut self,
         hosts: &[HostPattern],
@@ -94,7 +95,8 @@ impl<T: Clone> Table<T> {
         let exact = || self.exact.get(host)?.find(path);
         let wildcard = || self.wildcard.get(host.split_once('.')?.1)?.find(path);
         let every = || self.every.find(path);
-        // A refusal is only better than "unknown host", so every other route comes before it.
+        // The result may refuse the request, which is only better than "unknown host". So every other
+        // route has priority.
         exact()
             .or_else(wildcard)
             .or_else(|| self.find_service(host, path, ListBuckets::Pass))

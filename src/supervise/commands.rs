@@ -73,7 +73,7 @@ fn load_and_change(running: &mut Running, supervisor: &Supervisor) -> Result<Str
     Ok(text)
 }
 
-/// Leaves the load balancer.
+/// Makes the node report not ready and its clients reconnect. The process continues.
 pub(super) fn drain(running: &mut Running) -> String {
     running.leave();
     let connections = running.state().connections();

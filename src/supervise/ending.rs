@@ -1,4 +1,4 @@
-//! The drain of the process, during which signals are still handled.
+//! The drain of the process. Signals are still handled during the drain.
 
 use std::io;
 use std::time::Duration;
@@ -12,11 +12,11 @@ use crate::supervise::signals::{SignalAction, Signals};
 use crate::supervise::{commands, systemd};
 use crate::telemetry::sink::SharedSink;
 
-/// How long the admin listener of a replaced process may take to answer its last requests.
+/// The maximum time for the admin listener of a replaced process to complete its last responses.
 const LAST_ANSWER_TIMEOUT: Duration = Duration::from_secs(2);
 
-/// Drains, and stops the drain at the second signal to end. The first one is usually the signal that started
-/// the drain.
+/// Drains the process. The first signal to end is usually the one that started the drain; the second one
+/// stops the drain.
 pub(super) async fn drain(
     running: &mut Running,
     signals: &mut Signals,
@@ -28,7 +28,7 @@ pub(super) async fn drain(
     if !is_replaced {
         systemd::stopping();
     }
-    // A replaced process drains without a signal to end.
+    // A replaced process drains without having received a signal to end.
     let mut has_signal = !is_replaced;
     let again = async {
         loop {
@@ -47,7 +47,8 @@ pub(super) async fn drain(
         () = again => tracing::warn!("second signal to end: stopping now"),
     }
     if let Some(mut admin) = admin {
-        // After an upgrade the listener ends by itself, once it has answered the upgrade command.
+        // After an upgrade the admin listener ends by itself, once it has responded to the upgrade
+        // command.
         if is_replaced {
             drop(tokio::time::timeout(LAST_ANSWER_TIMEOUT, &mut admin).await);
         }

@@ -9,7 +9,7 @@ use std::time::Duration;
 use crate::app::StartError;
 use crate::config::Problems;
 
-/// The error of a command. It changes nothing: the process continues as before.
+/// The error of a command. A failed command changes nothing: the process continues as before.
 #[derive(Debug)]
 pub(super) enum CommandError {
     /// The config file has problems.
@@ -54,7 +54,7 @@ pub(super) enum UpgradeError {
     Sockets(io::Error),
     /// The new process could not be started.
     Spawn {
-        /// The path of its binary.
+        /// The path of the new binary.
         program: PathBuf,
         /// The error of the system.
         error: io::Error,
@@ -63,7 +63,7 @@ pub(super) enum UpgradeError {
     Ended(ExitStatus),
     /// The end of the new process could not be waited for.
     Wait(io::Error),
-    /// The new process reported why it does not serve.
+    /// The new process reported the reason why it does not serve.
     NotServing(String),
     /// The new process did not serve within this time.
     Timeout(Duration),

@@ -1,16 +1,16 @@
 //! Detects changed files.
 //!
 //! Polls the metadata of each file, through symbolic links. Polling detects renames, the swapped links of
-//! Kubernetes, and changes on a network file system. A file counts as changed once it has stayed the same
-//! for one poll, so that a half-written file is not read.
+//! Kubernetes, and changes on a network file system. A changed file is reported after one poll without a
+//! further change, so that a half-written file is not read.
 
 use std::os::unix::fs::MetadataExt;
 use std::path::{Path, PathBuf};
 
 use crate::config::Config;
 
-/// The metadata that differs between two states of a file: inode, size, modification and change time.
-/// `None` when the file is not accessible.
+/// The metadata by which two states of a file are compared: inode, size, modification time and change
+/// time. `None` when the file is not accessible.
 type Stamp = Option<(u64, u64, i64, i64, i64, i64)>;
 
 fn stamp(path: &Path) -> Stamp {
@@ -26,13 +26,13 @@ fn stamp(path: &Path) -> Stamp {
     ))
 }
 
-/// Files that are read together.
+/// A group of files that are read together.
 #[derive(Debug)]
 struct Group {
     files: Vec<PathBuf>,
-    /// Their state when they were last read.
+    /// The state of the files when they were last read.
     read: Vec<Stamp>,
-    /// Their state at the previous poll.
+    /// The state of the files at the previous poll.
     seen: Vec<Stamp>,
 }
 
@@ -58,12 +58,12 @@ impl Group {
     }
 }
 
-/// The files that have changed since they were read.
+/// The files that have changed since they were last read.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub(super) struct ChangedFiles {
     /// Whether the config file has changed.
     pub(super) config: bool,
-    /// The indexes in the config of the certificates with a changed file.
+    /// The indexes, in the config, of the certificates with a changed file.
     pub(super) certificates: Vec<usize>,
 }
 
@@ -71,12 +71,12 @@ pub(super) struct ChangedFiles {
 #[derive(Debug)]
 pub(super) struct WatchedFiles {
     config: Group,
-    /// One for each certificate.
+    /// The files of each certificate, in the order of the config.
     certificates: Vec<Group>,
 }
 
 impl WatchedFiles {
-    /// Treats the current state of all files as read.
+    /// Creates the list. The current state of all files counts as read.
     pub(super) fn new(path: &Path, config: &Config) -> Self {
         let certificates = config
             .certificates
@@ -88,7 +88,7 @@ impl WatchedFiles {
         }
     }
 
-    /// Treats the current state of the config file as read.
+    /// Records that the current state of the config file has been read.
     pub(super) fn note_config_read(&mut self) {
         let file = std::mem::take(&mut self.config.files);
         self.config = Group::new(file);

@@ -1,8 +1,9 @@
-//! Whether the process has memory for more requests.
+//! Checks whether the process has memory for more requests.
 //!
-//! Compares the resident memory of the process (`/proc/self/status`) with a limit: the operator's, or else
-//! nine tenths of the control group's. A process that runs out of memory is killed, and every transfer
-//! fails. A 503 to new requests fails no transfer.
+//! The resident memory of the process (`/proc/self/status`) is compared with a limit: the operator's
+//! limit, or else nine tenths of the control group's limit. If the process ran out of memory, the kernel
+//! would kill it and every transfer would fail. Answering new requests with 503 fails no transfer in
+//! progress.
 
 use std::path::Path;
 
@@ -26,9 +27,9 @@ impl Default for MemoryWatch {
 }
 
 impl MemoryWatch {
-    /// Returns whether the memory in use is below the limit: `configured` bytes, or 0 for the limit of the
-    /// control group. After it was reached, memory in use must fall a tenth below the limit, so that the
-    /// result does not flap.
+    /// Returns whether the memory in use is below the limit: `configured` bytes, or the limit of the
+    /// control group if `configured` is 0. Once the limit has been reached, memory in use must fall a
+    /// tenth below it. Otherwise the result would change too often.
     pub(super) fn has_room(&mut self, configured: usize) -> bool {
         let limit = match u64::try_from(configured).unwrap_or(u64::MAX) {
             0 => self.group.map(|limit| limit / 10 * 9),
@@ -46,8 +47,8 @@ fn has_room(had: bool, limit: u64, used: u64) -> bool {
     used < if had { limit } else { limit / 10 * 9 }
 }
 
-/// Returns the lowest limit in bytes of the control group of this process and of those above it: of cgroup
-/// v2, or else v1.
+/// Returns the lowest memory limit in bytes of this process's control group and its ancestors. Uses
+/// cgroup v2, or else v1.
 fn group_limit() -> Option<u64> {
     let number =
         |path: &Path| -> Option<u64> { std::fs::read_to_string(path).ok()?.trim().parse().ok() };
@@ -61,7 +62,7 @@ fn group_limit() -> Option<u64> {
             .filter_map(|group| number(&group.join("memory.max")))
             .min()
     });
-    // In v1, no limit is a number near the maximum.
+    // In cgroup v1, a number near the maximum means no limit.
     unified
         .or_else(|| number(&root.join("memory/memory.limit_in_bytes")))
         .filter(|limit| *limit < 1 << 60)

@@ -64,7 +64,7 @@ impl Show for Arc<State> {
 ///
 /// # Errors
 ///
-/// Those of [`bind::sockets`].
+/// The errors of [`bind::sockets`].
 pub fn bind_admin(config: &Config, inherited: &mut Inherited) -> std::io::Result<Option<Bound>> {
     let Some(admin) = &config.admin else {
         return Ok(None);
@@ -80,8 +80,9 @@ pub fn bind_admin(config: &Config, inherited: &mut Inherited) -> std::io::Result
 ///
 /// # Errors
 ///
-/// The system's error when the admin socket cannot be used; [`std::io::ErrorKind::Other`] when an
-/// upgrade cannot be taken over, or when a thread of the proxy has ended. The proxy is stopped then too.
+/// The system's error when the admin socket cannot be used; [`std::io::ErrorKind::Other`] when this
+/// process cannot take over from the old process of an upgrade, or when a thread of the proxy has ended.
+/// The proxy is also stopped after an error.
 pub async fn run(
     mut running: Running,
     mut supervisor: Supervisor,
@@ -112,7 +113,7 @@ async fn serve(
     let mut memory = MemoryWatch::default();
     let mut checks = tokio::time::interval(CHECK_INTERVAL);
     checks.set_missed_tick_behavior(tokio::time::MissedTickBehavior::Delay);
-    // A process that is to replace this one, and the command that waits for it.
+    // The new process of an upgrade in progress, and the command that waits for it.
     let mut successor: Option<Successor> = None;
     let mut upgrade: Option<Command> = None;
     let mut lost = None;
@@ -131,7 +132,8 @@ async fn serve(
             outcome = upgrade_start::outcome(&mut successor) => {
                 let is_good = outcome.is_ok();
                 if is_good {
-                    // The successor serves the admin address now. The pending command is still answered.
+                    // The successor now serves the admin address. The pending command still gets its
+                    // response.
                     closing.notify_one();
                 }
                 let outcome = upgrade_start::conclude(running, outcome);
@@ -147,7 +149,8 @@ async fn serve(
                     std::io::Error::other(format!("thread {name} has ended by a fault"))
                 });
                 if lost.is_some() {
-                    // The other workers finish their requests. The service manager starts a new process.
+                    // A thread has ended. The other workers finish their requests, and the service
+                    // manager then starts a new process.
                     tracing::error!("a thread has ended by a fault: draining");
                     break;
                 }
@@ -198,7 +201,7 @@ fn serve_admin(
     }))
 }
 
-/// Answers `command`. A signal has no command; its outcome is in the log only.
+/// Reports `outcome` to `command`. An upgrade by signal has no command; its outcome is only in the log.
 fn answer(command: Option<Command>, outcome: Result<String, CommandError>) {
     let Some(command) = command else {
         return;

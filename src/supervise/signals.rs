@@ -15,13 +15,13 @@ pub struct Signals {
 
 /// The action of a signal.
 pub(super) enum SignalAction {
-    /// Drain and end.
+    /// Drains and ends the process.
     End,
-    /// Reload the config.
+    /// Reloads the config.
     Reload,
-    /// Reopen the log files.
+    /// Reopens the log files.
     Reopen,
-    /// Replace the binary.
+    /// Starts the new binary and ends this process.
     Upgrade,
 }
 

@@ -7,15 +7,15 @@ use crate::listener::bind::Bound;
 use crate::supervise::upgrade_takeover::Predecessor;
 use crate::telemetry::sink::SharedSink;
 
-/// What the supervision of a process needs besides its proxy.
+/// The data for the supervision of a process, except its proxy.
 pub struct Supervisor {
     /// The path of the config file.
     pub path: PathBuf,
-    /// Returns environment variables by name.
+    /// A function that returns the value of an environment variable.
     pub env: Env<'static>,
     /// The log files, which SIGUSR1 reopens.
     pub logs: Vec<SharedSink>,
-    /// The binary that an upgrade starts. Without it an upgrade fails.
+    /// The binary that an upgrade starts. If it is `None`, an upgrade fails.
     pub program: Option<PathBuf>,
     /// The socket of the admin listener. `None` means no admin listener.
     pub admin: Option<Bound>,

@@ -20,12 +20,12 @@ pub(super) fn reloading() {
     }
 }
 
-/// Notifies that the process drains and will end.
+/// Notifies that the process is draining and will end.
 pub(super) fn stopping() {
     notify(&[NotifyState::Stopping, NotifyState::Status("draining")]);
 }
 
-/// Notifies that process `pid` is the main process from now on.
+/// Notifies that the process `pid` is the main process from now on.
 pub(super) fn main_process(pid: u32) {
     notify(&[NotifyState::MainPid(pid), NotifyState::Ready]);
 }

@@ -1,17 +1,17 @@
 //! The protocol between the old and the new process of an upgrade.
 //!
-//! The new process gets the listening sockets as systemd passes them: from descriptor 3 on, with their
-//! addresses in [`SOCKETS`]. The last descriptor is a datagram socket on which the new process reports
-//! that it serves ([`SERVING`]), or why it does not. Both processes may be of different versions, so
-//! none of these words may change.
+//! The new process gets the listening sockets in the same way as from systemd: from descriptor 3 on.
+//! Their addresses are in [`SOCKETS`]. The last descriptor is a datagram socket. On it the new process
+//! reports that it serves ([`SERVING`]), or the reason why it does not. Both processes may be of
+//! different versions, so none of these words may change.
 
 /// The environment variable with the names of the passed sockets, as a JSON list.
 pub(super) const SOCKETS: &str = "OSSGATE_SOCKETS";
-/// The environment variable with the state of the old process: any of [`LEAVING`] and [`FIT`].
+/// The environment variable with the state of the old process: [`LEAVING`], [`FIT`], both or none.
 pub(super) const STATE: &str = "OSSGATE_STATE";
-/// The old process is leaving its load balancer.
+/// The word for an old process that was draining by command.
 pub(super) const LEAVING: &str = "leaving ";
-/// The old process can reach an endpoint.
+/// The word for an old process that can reach an endpoint.
 pub(super) const FIT: &str = "fit ";
 /// The report of a new process that serves. Any other report is the reason why it does not serve.
 pub(super) const SERVING: &str = "serving";

@@ -1,8 +1,9 @@
 //! The old process of an upgrade: starts the new binary and waits until it serves.
 //!
-//! Both processes accept from the same sockets for a moment. So no connection is refused, and none that
-//! waits in a queue is lost. The old process continues unchanged until the new one reports that it serves.
-//! If the new process ends or does not report in time, it is killed and the old one keeps serving.
+//! For a moment both processes accept from the same sockets. So no connection is refused, and no
+//! connection in a queue is lost. The old process continues unchanged until the new one reports that it
+//! serves. If the new process ends or does not report in time, it is killed and the old one keeps
+//! serving.
 
 use std::io;
 use std::os::fd::OwnedFd;
@@ -24,7 +25,7 @@ use crate::supervise::upgrade_protocol::{
     FIRST_DESCRIPTOR, FIT, LEAVING, REPORT_SOCKET, SERVING, SOCKETS, STATE,
 };
 
-/// How long a new process may take until it serves.
+/// The maximum time until a new process serves.
 const SERVING_TIMEOUT: Duration = Duration::from_secs(30);
 
 /// A new process that does not serve yet.
@@ -104,15 +105,16 @@ fn prepare(
         .env("LISTEN_FDS", count.to_string())
         .env_remove("LISTEN_PID")
         .env_remove("LISTEN_FDNAMES")
-        // The new process inherits systemd's watchdog. Its id is not known yet, so the limitation of the
-        // watchdog to the id of this process is removed.
+        // The new process inherits the watchdog of systemd, whose notifications are limited to the
+        // process id of this process. The id of the new process is not known yet, so this limit is
+        // removed.
         .env_remove("WATCHDOG_PID")
         .fd_mappings(mappings)
         .map_err(io::Error::other)?;
     Ok((command, UnixDatagram::from_std(reports)?))
 }
 
-/// Returns the id of the new process when it serves. Kills it in every other case.
+/// Waits until the new process serves and returns its id. On any error the new process is killed.
 async fn wait_until_it_serves(
     mut child: Child,
     pid: u32,
@@ -136,7 +138,7 @@ async fn wait_until_it_serves(
         () = tokio::time::sleep(SERVING_TIMEOUT) => UpgradeError::Timeout(SERVING_TIMEOUT),
         _ = cancelled => UpgradeError::Cancelled,
     };
-    // A process that still runs must not take connections any more.
+    // A new process that still runs must not accept connections any more.
     if let Err(error) = child.kill().await {
         tracing::debug!(%error, pid, "the new process has ended already");
     }
@@ -144,16 +146,16 @@ async fn wait_until_it_serves(
 }
 
 impl Successor {
-    /// Ends the new process, unless it serves by now.
+    /// Kills the new process, unless it already serves.
     pub(super) async fn cancel(self) {
-        // The send fails when the outcome is decided already.
+        // The send fails when the outcome has already been determined.
         let _sent = self.cancel.send(());
         drop(self.outcome.await);
     }
 }
 
-/// Waits for the outcome of `successor` and then sets it to `None`: the id of the process that serves, or
-/// the error. Waits for ever when there is no successor.
+/// Waits for the outcome of `successor`, and then sets `successor` to `None`. Returns the id of the
+/// process that serves, or the error. Without a successor it waits for ever.
 pub(super) async fn outcome(successor: &mut Option<Successor>) -> Result<u32, UpgradeError> {
     let Some(waited) = successor else {
         return std::future::pending().await;
@@ -163,7 +165,7 @@ pub(super) async fn outcome(successor: &mut Option<Successor>) -> Result<u32, Up
     outcome.unwrap_or_else(|error| Err(UpgradeError::Task(error)))
 }
 
-/// Records and logs the outcome of an upgrade, and returns the answer to the command.
+/// Records and logs the outcome of an upgrade, and returns the response to the command.
 ///
 /// # Errors
 ///

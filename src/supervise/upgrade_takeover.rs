@@ -1,4 +1,4 @@
-//! The new process of an upgrade: takes the sockets over and reports to the old process.
+//! The new process of an upgrade: takes over the sockets and reports to the old process.
 
 use std::os::unix::net::UnixDatagram;
 use std::time::Duration;
@@ -8,21 +8,21 @@ use crate::health::Health;
 use crate::listener::bind::{Bound, Inherited};
 use crate::supervise::upgrade_protocol::{FIT, LEAVING, REPORT_SOCKET, SERVING, SOCKETS, STATE};
 
-/// How long a new process may take to reach an endpoint.
+/// The maximum time for a new process to reach an endpoint.
 const FITNESS_TIMEOUT: Duration = Duration::from_secs(10);
 
-/// The old process, which waits for the report that this one serves.
+/// The old process, which waits until this process reports that it serves.
 #[derive(Debug)]
 pub struct Predecessor {
     reports: UnixDatagram,
-    /// Whether it was leaving its load balancer. This process then leaves it too.
+    /// Whether the old process was draining by command. This process then does the same.
     is_leaving: bool,
-    /// Whether it could reach an endpoint.
+    /// Whether the old process could reach an endpoint.
     was_fit: bool,
 }
 
 impl Predecessor {
-    /// Reports [`SERVING`], or why this process does not serve.
+    /// Reports [`SERVING`], or the reason why this process does not serve.
     fn report(self, text: &str) {
         if let Err(error) = self.reports.send(text.as_bytes()) {
             tracing::warn!(%error, "cannot report to the old process");
@@ -30,9 +30,9 @@ impl Predecessor {
     }
 }
 
-/// Returns the sockets that this process was started with, by systemd (sd_listen_fds(3)) or by the old
-/// process of an upgrade. It must be called once, before any thread is started. `env` returns
-/// environment variables by name.
+/// Returns the sockets that systemd (sd_listen_fds(3)) or the old process of an upgrade passed to this
+/// process. It must be called only once, before any thread is started. `env` returns environment
+/// variables by name.
 #[must_use]
 pub fn inherited(env: &dyn Fn(&str) -> Option<String>) -> (Inherited, Option<Predecessor>) {
     let names: Vec<String> = match env(SOCKETS) {
@@ -67,8 +67,8 @@ pub fn inherited(env: &dyn Fn(&str) -> Option<String>) -> (Inherited, Option<Pre
     (inherited, predecessor)
 }
 
-/// Accepts connections, and takes over from `predecessor` if there is one. The old process answers alone
-/// until this one has reached an endpoint, so that a health check sees no gap.
+/// Accepts connections, and takes over from `predecessor` if there is one. Until this process has reached
+/// an endpoint, only the old process serves, so that no health check fails in between.
 ///
 /// # Errors
 ///
@@ -86,7 +86,8 @@ pub(super) async fn take_over(
     if !is_fit && predecessor.was_fit {
         let troubles = state.health.troubles().join("; ");
         predecessor.report(&format!("it can reach no endpoint: {troubles}"));
-        // The old process still uses the sockets and their files, so this process must not remove them.
+        // The old process still uses the sockets and their files, so this process must not remove
+        // them.
         running.set_replaced();
         return Err(std::io::Error::other("no endpoint can be reached"));
     }

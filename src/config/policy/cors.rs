@@ -1,27 +1,27 @@
-//! `[route.cors]`: which pages of other origins may read the responses.
+//! `[route.cors]`: the pages of other origins that may read the responses.
 
 use serde::{Serialize, Serializer};
 
 use crate::config::reader::{Reader, Text};
 use crate::oss::cors::{Rule, Star};
 
-/// `[route.cors]`. With it the proxy answers preflights itself and replaces the CORS headers of OSS;
-/// without it both pass unchanged.
+/// `[route.cors]`. With this table the proxy itself responds to preflights and replaces the CORS headers
+/// of OSS. Without it, preflights and headers pass unchanged.
 #[derive(Clone, Debug, Serialize)]
 pub struct Cors {
     /// The rules, at least one. The first rule that matches decides.
     pub rules: Vec<CorsRule>,
-    /// Whether every response carries `Vary: Origin`. Default true: a cache in front of the proxy needs it
-    /// unless every rule is for `*`.
+    /// Whether every response carries `Vary: Origin`. Default true, because a cache in front of the proxy
+    /// needs it unless every rule allows `*`.
     pub vary_origin: bool,
 }
 
-/// Whether a page of a public address may request a private one.
+/// Whether a page of a public address may send requests to a private address.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum PrivateNetwork {
-    /// It may.
+    /// Such requests are allowed.
     Allow,
-    /// It may not; the preflight is answered without permission.
+    /// Such requests are not allowed. The response to their preflight has no permission.
     Deny,
 }
 
@@ -32,12 +32,12 @@ pub struct CorsRule {
     pub rule: Rule,
     /// Response headers that a page may read in addition to the CORS-safelisted ones.
     pub expose: Vec<String>,
-    /// How long a browser keeps the answer to a preflight, in seconds. Absent: the browser's default.
+    /// How long a browser caches the response to a preflight, in seconds. `None`: the browser's default.
     pub max_age: Option<u64>,
     /// Whether a preflight with `Access-Control-Request-Private-Network` gets the permission of Private
     /// Network Access. Default deny.
     pub private_network: PrivateNetwork,
-    /// Line of the rule in the config file, counted from 1.
+    /// The line of the rule in the config file, counted from 1.
     pub line: usize,
 }
 

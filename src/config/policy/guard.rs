@@ -1,4 +1,4 @@
-//! `[route.guard]`: which operations of OSS a route serves.
+//! `[route.guard]`: the operations of OSS that a route serves.
 
 use serde::Serialize;
 
@@ -12,7 +12,7 @@ pub use crate::oss::guard::Preset;
 /// `[route.guard]`.
 #[derive(Clone, Debug, Serialize)]
 pub struct Guard {
-    /// The operations that pass. Default `data-plane`.
+    /// The preset: the set of operations that pass. Default `data-plane`.
     #[serde(serialize_with = "serialize_preset")]
     pub preset: Preset,
     /// Operations that pass although the preset refuses them. Default: none.
@@ -24,7 +24,7 @@ pub struct Guard {
 pub struct AllowedOperation {
     /// The operation.
     pub operation: Operation,
-    /// Its line in the config file, from 1.
+    /// The line of the entry in the config file, counted from 1.
     pub line: usize,
 }
 
@@ -72,7 +72,8 @@ fn allowed(reader: &Reader<'_>, text: &Text) -> Option<AllowedOperation> {
         Err(reason) => {
             let known: Vec<&str> = known().collect();
             let hint = match &reason {
-                // Only a name that the file has itself: one that was filled in may be secret.
+                // A suggestion is only made for a name that is written in the file. An interpolated name
+                // may be secret.
                 InvalidOperation::Name(name) if text.written == text.value => {
                     nearest(name, &known).or_else(|| nearest(&name.to_ascii_lowercase(), &known))
                 }

@@ -14,7 +14,7 @@ pub enum HttpsMode {
     /// A redirect to the same URL with `https`: 301 for GET and HEAD, 308 for other methods. 403 for a
     /// request that is signed or has a body, because its client would not follow or would lose the body.
     Redirect,
-    /// 403.
+    /// A 403 response.
     Require,
     /// The same response as over TLS.
     Off,
@@ -25,9 +25,9 @@ pub enum HttpsMode {
 pub struct Https {
     /// The response to a request over clear text. Default `redirect`.
     pub mode: HttpsMode,
-    /// Port of the URL in a redirect, from 1 to 65535. Default 443, which the URL leaves out.
+    /// The port of the URL in a redirect, from 1 to 65535. Default 443, which is not written in the URL.
     pub port: usize,
-    /// The settings of `Strict-Transport-Security`. Absent: the field is not sent.
+    /// The settings of `Strict-Transport-Security`. `None`: the field is not sent.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub hsts: Option<Hsts>,
 }
@@ -35,12 +35,12 @@ pub struct Https {
 /// `[route.https.hsts]`: `Strict-Transport-Security` (RFC 6797), sent with every response over TLS.
 #[derive(Clone, Debug, Serialize)]
 pub struct Hsts {
-    /// How long browsers use HTTPS only. Default 365 d. 0 makes browsers forget the host.
+    /// How long browsers use only HTTPS for the host. Default 365 d. With 0, browsers forget the host.
     #[serde(serialize_with = "serialize_duration")]
     pub max_age: Duration,
-    /// Whether the field is also for all names below the host. Default false.
+    /// Whether the field also applies to all names below the host. Default false.
     pub include_subdomains: bool,
-    /// Whether the host may be put into the lists that browsers ship. Default false.
+    /// Whether the host may be added to the preload lists of browsers. Default false.
     pub preload: bool,
 }
 

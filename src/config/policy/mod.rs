@@ -1,4 +1,4 @@
-//! The policies of a route: one optional table each.
+//! The policies of a route. Each has an optional table.
 
 pub mod cors;
 pub mod guard;

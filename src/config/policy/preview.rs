@@ -1,4 +1,4 @@
-//! `[route.preview]`: whether downloads that OSS forces on its default domains are passed on.
+//! `[route.preview]`: the handling of downloads that OSS forces on its default domains.
 
 use serde::Serialize;
 
@@ -7,8 +7,9 @@ use crate::config::reader::Reader;
 /// `[route.preview]`.
 #[derive(Clone, Debug, Serialize)]
 pub struct Preview {
-    /// Whether `x-oss-force-download` and its `Content-Disposition` are removed. Default false. Removing
-    /// them works around a policy of OSS's default domains; the operator is responsible for the content.
+    /// Whether `x-oss-force-download` and the `Content-Disposition` that belongs to it are removed.
+    /// Default false. Removing them bypasses a policy of OSS's default domains; the operator is
+    /// responsible for the content.
     pub strip_force_download: bool,
 }
 

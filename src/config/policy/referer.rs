@@ -1,4 +1,4 @@
-//! `[route.referer]`: which sites may embed the objects.
+//! `[route.referer]`: the sites that may embed the objects.
 
 use serde::Serialize;
 
@@ -6,13 +6,13 @@ use crate::config::located::Located;
 use crate::config::reader::{Reader, Text};
 use crate::oss::referer::Switches;
 
-/// What happens to a request that the rules refuse.
+/// The handling of a request that the rules refuse.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
 #[serde(rename_all = "kebab-case")]
 pub enum RefererMode {
-    /// It gets a 403.
+    /// The response is 403.
     Enforce,
-    /// It is served, and the refusal is only logged.
+    /// The request is served, and the refusal is only logged.
     Report,
 }
 
@@ -22,21 +22,22 @@ const LONGEST: usize = 1024;
 /// `[route.referer]`.
 #[derive(Clone, Debug, Serialize)]
 pub struct Referer {
-    /// Patterns of allowed Referers. Empty (the default): every Referer that is not denied.
+    /// The patterns of allowed Referers. Empty (the default): every Referer that is not denied is
+    /// allowed.
     #[serde(skip_serializing_if = "Vec::is_empty")]
     pub allow: Vec<Located>,
-    /// Patterns of refused Referers, checked before `allow`. Default: none.
+    /// The patterns of refused Referers, which are checked before `allow`. Default: none.
     #[serde(skip_serializing_if = "Vec::is_empty")]
     pub deny: Vec<Located>,
     /// Whether a request without a Referer is allowed. Default true.
     pub allow_empty: bool,
     /// Whether the query of the Referer is removed before matching. Default true.
     pub truncate_query: bool,
-    /// Whether the path of the Referer is removed as well. Default false.
+    /// Whether the path of the Referer is also removed. Default false.
     pub truncate_path: bool,
-    /// Whether a pattern that ends inside a host must end where the host ends. Default false, as at OSS.
+    /// Whether a pattern that ends inside a host must end where the host ends. Default false, as in OSS.
     pub strict_host: bool,
-    /// What happens to a request that the rules refuse. Default `enforce`.
+    /// The handling of a request that the rules refuse. Default `enforce`.
     pub mode: RefererMode,
 }
 
@@ -76,7 +77,7 @@ impl Referer {
         referer
     }
 
-    /// Returns the switches in the form that the rules take.
+    /// Returns the switches as the type that the rules need.
     #[must_use]
     pub fn switches(&self) -> Switches {
         Switches {
@@ -98,7 +99,7 @@ fn pattern(text: &str) -> Result<String, &'static str> {
     }
 }
 
-/// Returns why a pattern probably does not do what its author intended.
+/// Returns the reason why a pattern probably does not have the intended effect.
 fn doubt(text: &str) -> Option<&'static str> {
     let is_start = |scheme: &str| text.starts_with(scheme);
     if !text.starts_with(['*', '?'])

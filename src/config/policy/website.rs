@@ -9,28 +9,29 @@ use crate::config::value::check_encoded;
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
 #[serde(rename_all = "kebab-case")]
 pub enum Subdirectories {
-    /// Only the root has an index document. It is also sent for every path that ends in `/`.
+    /// Only the root has an index document. That document is also sent for every path that ends in `/`.
     Off,
-    /// Each directory has an index document. Without the `/` at the end, a 302 adds it.
+    /// Each directory has an index document. For a path without the final `/`, a 302 adds it.
     Redirect,
-    /// Each directory has an index document. Without the `/` at the end, the object is not found.
+    /// Each directory has an index document. For a path without the final `/`, the response is 404.
     NotFound,
-    /// Each directory has an index document. Without the `/` at the end, the index document is sent.
+    /// Each directory has an index document. For a path without the final `/`, the index document is
+    /// sent.
     Index,
 }
 
 /// `[route.website]`.
 #[derive(Clone, Debug, Serialize)]
 pub struct Website {
-    /// Name of the index document, percent-encoded, without `/`. Default `index.html`.
+    /// The name of the index document, percent-encoded, without `/`. Default `index.html`.
     pub index: String,
-    /// Which directories have an index document. Default `off`.
+    /// The directories that have an index document. Default `off`.
     pub subdirectories: Subdirectories,
-    /// Key of the error document, percent-encoded. It is sent when an object is missing. Absent: the 404
-    /// of OSS is passed on.
+    /// The key of the error document, percent-encoded. It is sent when an object is missing. `None`: the
+    /// 404 of OSS is passed on.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub error: Option<String>,
-    /// Status of the error document: 404 (the default), or 200, which single-page apps need.
+    /// The status of the error document: 404 (the default), or 200 for single-page apps.
     pub error_status: usize,
 }
 

@@ -1,7 +1,7 @@
-//! The texts a context owns: the request id, and copies of what the log line needs.
+//! The texts that a context owns: the request id, and copies of the texts for the log line.
 //!
-//! References into the request head would keep hyper's read buffer alive and cost an allocation on
-//! the next read.
+//! References into the request head would keep hyper's read buffer alive, and the next read would need an
+//! allocation.
 
 use std::sync::atomic::{AtomicU64, Ordering};
 
@@ -12,12 +12,12 @@ use http::HeaderValue;
 pub struct RequestId([u8; 19]);
 
 impl RequestId {
-    /// Returns the next id of this process. The ids of one process do not repeat; `seed` keeps the ids
-    /// of two processes apart.
+    /// Returns the next id of this process. The ids of one process do not repeat. `seed` makes the ids of
+    /// two processes differ.
     #[must_use]
     pub fn next(seed: u64) -> Self {
         static COUNTER: AtomicU64 = AtomicU64::new(0);
-        // The finisher of SplitMix64. It is a bijection, so distinct counters give distinct ids.
+        // The last step of SplitMix64. It is a bijection, so different counters give different ids.
         let mut z = seed.wrapping_add(
             COUNTER
                 .fetch_add(1, Ordering::Relaxed)
@@ -44,13 +44,13 @@ impl RequestId {
     #[must_use]
     pub fn to_header(&self) -> HeaderValue {
         let mut value = HeaderValue::from_bytes(&self.0).unwrap_or(HeaderValue::from_static("og-"));
-        // Every id differs, so an entry in the compression table of HTTP/2 would be wasted.
+        // Every id is different, so an entry in the compression table of HTTP/2 would be useless.
         value.set_sensitive(true);
         value
     }
 }
 
-/// Copies of a request's texts for its log line, back to back in one allocation.
+/// Copies of a request's texts for its log line, stored one after another in one allocation.
 #[derive(Debug, Default)]
 pub struct LineText {
     bytes: Vec<u8>,
@@ -81,7 +81,7 @@ impl LineText {
         self.part(0)
     }
 
-    /// Returns the text that names the host, as received and unchecked; see
+    /// Returns the text that names the host, as received and unchecked. See
     /// [`Target::host_text`](crate::http::message::Target::host_text).
     #[must_use]
     pub fn host(&self) -> &[u8] {

@@ -1,6 +1,7 @@
 use super::*;
 
-/// Follows `input` in these pieces and takes its requests: whether each is chunked.
+/// Parses `input` in these pieces and returns the outcome of each request. `requests` has whether each is
+/// chunked.
 fn outcomes(pieces: &[&[u8]], requests: &[bool]) -> Vec<AfterChunked> {
     let framing = InputFraming::default();
     for piece in pieces {

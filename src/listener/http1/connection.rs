@@ -1,9 +1,9 @@
 //! One HTTP/1.1 connection, from its first request to its close.
 //!
-//! hyper serves it while there is something to do. A connection on which nothing happens is parked:
-//! hyper's state and buffers are dropped and only the socket (and rustls's state) is kept until bytes
-//! arrive, so that ten thousand idle clients cost little. The large states are boxed for the same
-//! reason: a parked task must not carry them.
+//! hyper serves the connection while it is in use. An idle connection is parked: hyper's state and
+//! buffers are dropped, and only the socket and rustls's state are kept until bytes arrive. So ten
+//! thousand idle clients need little memory. The large states are boxed, so that the task of a parked
+//! connection does not contain them.
 
 use std::convert::Infallible;
 use std::future::{Future, poll_fn};
@@ -35,17 +35,17 @@ use crate::listener::settings::ListenerSettings;
 use crate::net::TRANSFER_BUFFER;
 use crate::shutdown::Shutdown;
 
-/// Why hyper is not polled any further.
+/// The reason why hyper is not polled any further.
 enum Paused {
-    /// hyper has finished, or failed.
+    /// hyper has finished or failed.
     Finished(Result<(), hyper::Error>),
-    /// Nothing has happened for a while, or an idle client has to leave.
+    /// The connection has been idle for a while, or it is idle and the client must reconnect.
     Idle,
     /// A deadline has passed.
     TimedOut(ClientTimeout),
 }
 
-/// Serves one HTTP/1.1 connection to its end. Dropping the future cuts the connection.
+/// Serves one HTTP/1.1 connection to its end. Dropping the future closes the connection at once.
 ///
 /// # Errors
 ///
@@ -69,23 +69,23 @@ where
         .max_headers(settings.limits.headers)
         .max_buf_size(TRANSFER_BUFFER.max(2 * settings.limits.header_bytes))
         .max_header_size(settings.limits.header_bytes)
-        // `Deadlines` covers what this timer would, without a timer per request.
+        // `Deadlines` replaces this timer, which hyper would start for each request.
         .header_read_timeout(None);
     let activity = Arc::clone(service.activity());
     let mut deadlines = settings.deadlines(admission);
     let mut idle = IdleTicks::default();
     loop {
-        // Boxed: dropped while parked.
+        // Boxed, because it is dropped while the connection is parked.
         let hyper_io = TokioIo::new(HyperIo::new(io));
         let mut connection = Box::new(builder.serve_connection(hyper_io, service));
         let paused = {
             let mut tick = Box::pin(tokio::time::sleep(TICK));
             let mut phase_changes = shutdown.notice();
             poll_fn(|cx| {
-                // Registers the task. The connection is polled before the state is looked at: a
-                // connection that has received bytes is not idle.
+                // Registers the task for phase changes. The connection is polled before its state is
+                // checked: a connection that has just received bytes is not idle.
                 phase_changes.poll(cx);
-                // `poll` includes hyper's shutdown, which first writes the rest of an answer.
+                // `poll` includes hyper's shutdown, which first writes the rest of a response.
                 if let Poll::Ready(result) = Pin::new(&mut *connection).poll(cx) {
                     return Poll::Ready(Paused::Finished(result));
                 }
@@ -121,11 +121,11 @@ where
             }
         }
         if !parts.read_buf.is_empty() {
-            // These bytes will be read again.
+            // These bytes will be read again, so the framing can no longer be followed.
             activity.input_framing.lose();
         }
         io.put_back(parts.read_buf);
-        // Until the first request has come, the time for its head goes on.
+        // Before the first request, the deadline for its head still applies.
         let limit = deadlines
             .first_head_left(Instant::now())
             .unwrap_or_else(|| parking::rest_of(settings.timeouts.idle));
@@ -162,8 +162,8 @@ fn poll_tick(
     Poll::Pending
 }
 
-/// Ends a connection on which hyper has failed with `error`. `held` is the status of hyper's own
-/// answer, if that was held back.
+/// Ends a connection on which hyper has failed with `error`. `held` is the status of hyper's own error
+/// response if that response was held back.
 async fn fail<S, B>(
     io: &mut ClientIo,
     service: ConnectionService<S>,
@@ -178,14 +178,14 @@ async fn fail<S, B>(
     } else if error.is_parse() {
         close(io, Close::Lingering).await;
     } else if error.is_user() {
-        // The body of the answer failed. In HTTP/1.0 the end of the connection is the end of the body,
+        // The body of the response failed. In HTTP/1.0 the end of the connection is the end of the body,
         // so an orderly close would make the body look complete.
         io.reset_on_close();
     }
 }
 
-/// Ends a connection whose client has missed a deadline. `unparsed` is what hyper has read and not
-/// parsed.
+/// Ends a connection whose client has missed a deadline. `unparsed` holds the bytes that hyper has read
+/// but not parsed.
 async fn time_out<S, B>(
     io: &mut ClientIo,
     service: ConnectionService<S>,
@@ -198,14 +198,14 @@ async fn time_out<S, B>(
     // Blank lines may come before a request (RFC 9112 section 2.2).
     let is_head = |byte: &u8| !matches!(byte, b'\r' | b'\n');
     if activity.is_write_blocked() {
-        // hyper holds bytes of an answer, which are lost.
+        // hyper still holds bytes of a response, which are lost.
         io.reset_on_close();
     } else if activity.has_partial_head() && unparsed.iter().any(is_head) {
         answer_and_close(io, service, Malformed::LateHead).await;
     }
 }
 
-/// Answers a request that will not be read any further, and gives the client time to read the answer.
+/// Responds to a request that is not read any further, and gives the client time to read the response.
 async fn answer_and_close<S, B>(io: &mut ClientIo, service: ConnectionService<S>, why: Malformed)
 where
     S: Service<Received, Response = http::Response<B>, Error = Infallible>,

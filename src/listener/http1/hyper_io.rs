@@ -1,17 +1,17 @@
 //! The socket on which hyper's HTTP/1.1 connection works.
 //!
-//! Three things that hyper does not report are found in its bytes:
+//! This module finds three things in the bytes that hyper does not report:
 //!
-//! - Targets with a `#`: hyper drops the `#` and what follows. The bytes of heads are therefore
-//!   searched before hyper reads them ([`crate::http::hidden_fragment`]).
-//! - Chunked requests that have a Content-Length, too: hyper drops the length
+//! - Targets with a `#`: hyper drops the `#` and all that follows. The bytes of heads are searched before
+//!   hyper reads them ([`crate::http::hidden_fragment`]).
+//! - Chunked requests that also have a Content-Length: hyper drops the length
 //!   ([`crate::http::input_framing`]).
-//! - hyper's own error answers to a request that it cannot read: they bypass the service, so neither
-//!   log nor metrics would count them. Such an answer is held back; the connection then sends one of
-//!   its own ([`super::malformed`]).
+//! - hyper's own error responses to a request that it cannot read: they bypass the service, so they would
+//!   be missing from the log and the metrics. Such a response is held back, and the connection sends its
+//!   own response ([`super::malformed`]).
 //!
-//! All could be removed if hyper rejected such targets and reported such lengths and returned
-//! the parse error without answering.
+//! This module could be removed if hyper rejected such targets, reported such lengths, and returned parse
+//! errors without a response.
 
 use std::io;
 use std::pin::Pin;
@@ -24,17 +24,17 @@ use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
 use crate::http::respond;
 use crate::listener::client_io::ClientIo;
 
-/// A client's socket as hyper gets it.
+/// The client's socket that is passed to hyper.
 #[derive(Debug)]
 pub(super) struct HyperIo {
     client: ClientIo,
-    /// The status of hyper's own error answer, which was held back. hyper writes at most one, because
-    /// the connection ends with it.
+    /// The status of hyper's own error response, which was held back. hyper writes at most one error
+    /// response, because the connection ends with it.
     held: Option<StatusCode>,
 }
 
-/// Returns the status if `buf` is an error answer that hyper has made. Answers of the service have a
-/// request id, hyper's have none.
+/// Returns the status if `buf` is an error response made by hyper. Responses of the service have a
+/// request id; hyper's have none.
 fn own_answer(buf: &[u8]) -> Option<StatusCode> {
     let status = buf.strip_prefix(b"HTTP/1.1 ")?.get(..3)?;
     let is_own = status.starts_with(b"4")
@@ -44,23 +44,23 @@ fn own_answer(buf: &[u8]) -> Option<StatusCode> {
 }
 
 impl HyperIo {
-    /// Wraps a client's socket for a new hyper connection, which reads from the beginning of a head.
+    /// Wraps a client's socket for a new hyper connection, which first reads the beginning of a head.
     pub(super) fn new(client: ClientIo) -> Self {
-        // What an earlier hyper connection had read and not parsed is read again.
+        // Bytes that an earlier hyper connection read and did not parse are read again.
         client.activity().hidden_fragments.reset();
         Self { client, held: None }
     }
 
-    /// Returns the client's socket, and the status of the answer that was held back.
+    /// Returns the client's socket, and the status of the response that was held back.
     pub(super) fn into_parts(self) -> (ClientIo, Option<StatusCode>) {
         (self.client, self.held)
     }
 
-    /// Whether `buf` is an answer of hyper's own; then it is held back.
+    /// Whether `buf` is a response made by hyper itself. Such a response is held back.
     #[inline]
     fn holds_back(&mut self, buf: &[u8]) -> bool {
-        // While a request is in flight the answer is the service's. Its answer can also be written
-        // after that, if it has no body.
+        // While a request is in flight, the response is one of the service. A response of the service
+        // without a body can also be written after that.
         if self.client.activity().in_flight() > 0 || self.held.is_some() {
             return false;
         }
@@ -127,7 +127,8 @@ impl AsyncWrite for HyperIo {
         let this = self.get_mut();
         let activity = this.client.activity();
         // hyper does not read while it waits for the service, so it would not notice a reset. It flushes
-        // whenever it is polled, which is at least once per tick. Bytes of a body may still be readable.
+        // whenever it is polled, which is at least once per tick. While a body is being read, bytes of it
+        // may still be readable after a reset.
         if activity.in_flight() > 0 && !activity.is_in_body() && this.client.is_reset() {
             return Poll::Ready(Err(io::ErrorKind::ConnectionReset.into()));
         }
@@ -137,7 +138,8 @@ impl AsyncWrite for HyperIo {
     fn poll_shutdown(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
         let this = self.get_mut();
         if this.held.is_some() {
-            // The answer that replaces hyper's own is yet to be written.
+            // Not closed yet, because the connection still has to write the response that replaces
+            // hyper's own.
             return Poll::Ready(Ok(()));
         }
         Pin::new(&mut this.client).poll_shutdown(cx)

@@ -1,8 +1,8 @@
-//! The answer to a request that cannot be parsed, or whose head does not come in time.
+//! The response to a request that cannot be parsed, or whose head is not complete in time.
 //!
-//! hyper's own answer is a status and nothing else, and it appears neither in the access log nor in
-//! the metrics. It is therefore held back ([`super::hyper_io`]), and the connection's service is called
-//! with an empty request whose extension names the error ([`Malformed`]).
+//! hyper's own response has a status and nothing else, and it is missing from the access log and the
+//! metrics. It is therefore held back ([`super::hyper_io`]), and the connection's service is called with
+//! an empty request whose extension names the error ([`Malformed`]).
 
 use std::convert::Infallible;
 use std::time::SystemTime;
@@ -19,7 +19,7 @@ use crate::http::malformed::Malformed;
 use crate::http::{Received, RequestBody};
 use crate::listener::client_io::ClientIo;
 
-/// Returns the error for which hyper answers with `status`.
+/// Returns the error for which hyper responds with `status`.
 pub(super) fn reason(status: StatusCode) -> Malformed {
     match status {
         StatusCode::REQUEST_HEADER_FIELDS_TOO_LARGE => Malformed::HeadTooLarge,
@@ -28,8 +28,8 @@ pub(super) fn reason(status: StatusCode) -> Malformed {
     }
 }
 
-/// Writes the answer of `service` to a request with the error `why`. The connection must be closed
-/// after that.
+/// Writes the response of `service` to a request with the error `why`. The caller must then close the
+/// connection.
 pub(super) async fn answer<S, B>(io: &mut ClientIo, mut service: S, why: Malformed)
 where
     S: Service<Received, Response = http::Response<B>, Error = Infallible>,
@@ -37,7 +37,7 @@ where
 {
     let Ok(response) = service.call(placeholder(why)).await;
     let (mut head, body) = response.into_parts();
-    // The proxy has made this body, so it is small and complete.
+    // The proxy itself made this body, so it is small and complete.
     let Ok(body) = body.collect().await else {
         return;
     };
@@ -61,7 +61,7 @@ where
     }
     bytes.extend_from_slice(b"\r\n");
     bytes.extend_from_slice(&body);
-    // A failed write needs no handling: the connection ends anyway. The caller limits the time.
+    // A failed write is ignored, because the connection ends anyway. The caller limits the time.
     if io.write_all(&bytes).await.is_ok() {
         drop(io.flush().await);
     }

@@ -1,4 +1,4 @@
-//! HTTP/1.1 towards a client: one connection as a sequence of served and parked times.
+//! HTTP/1.1 connections of clients, which are parked while they are idle.
 
 pub(super) mod connection;
 mod hyper_io;

@@ -1,7 +1,7 @@
-//! When an idle HTTP/1.1 connection is parked, and how a parked connection waits for its next bytes.
+//! Parks idle HTTP/1.1 connections, and waits for the next bytes of a parked connection.
 //!
-//! While a connection is parked, hyper's state and buffers do not exist; only the socket (and rustls's
-//! state) does.
+//! A parked connection has no hyper state and no hyper buffers. Only its socket and rustls's state are
+//! kept.
 
 use std::time::Duration;
 
@@ -11,11 +11,11 @@ use crate::listener::closing::LAST_REQUEST;
 use crate::listener::deadline::TICK;
 use crate::shutdown::{LeaveRequest, Shutdown};
 
-/// The number of ticks without any progress after which a connection is parked: enough that a client
-/// that is still busy does not pay for building hyper's state again.
+/// The number of ticks without progress after which a connection is parked. It is large enough that
+/// hyper's state is not rebuilt for a client that pauses briefly.
 const PARK_TICKS: u32 = 3;
 
-/// For how many ticks nothing has happened on a connection.
+/// The number of ticks since the last progress on a connection.
 #[derive(Debug, Default)]
 pub(super) struct IdleTicks {
     progress: u64,
@@ -34,33 +34,33 @@ impl IdleTicks {
         self.ticks >= PARK_TICKS && activity.is_quiet()
     }
 
-    /// Starts again from zero.
+    /// Resets the count to zero.
     pub(super) fn reset(&mut self) {
         self.ticks = 0;
     }
 }
 
-/// Returns how long a parked connection may wait for its next request: `idle`, the configured time,
-/// less the time that has passed before it was parked.
+/// Returns how long a parked connection may wait for its next request: the configured `idle`, minus the
+/// time that passed before it was parked.
 pub(super) fn rest_of(idle: Duration) -> Duration {
     idle.saturating_sub(TICK.saturating_mul(PARK_TICKS))
 }
 
-/// How a parked connection goes on.
+/// The next step of a connection that was parked.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum AfterPark {
-    /// The client has sent bytes, or has closed: hyper reads on.
+    /// The client has sent bytes or closed the connection: hyper continues to read.
     Serve,
-    /// No request has come in time.
+    /// No request arrived in time.
     Close,
     /// The event loop has ended.
     Lost,
 }
 
-/// Waits until a parked connection has bytes to read, for at most `limit`, or until clients have to
-/// leave.
+/// Waits until a parked connection has bytes to read, until `limit` has passed, or until its client must
+/// reconnect.
 pub(super) async fn wait(io: &ClientIo, limit: Duration, shutdown: &mut Shutdown) -> AfterPark {
-    // A client that has to leave has already had the time for one more request.
+    // If the client must reconnect already, it has had the time for one more request.
     let is_readable = !shutdown.is_leaving() && {
         let must_leave = async {
             if shutdown.idle_must_leave().await == LeaveRequest::AfterAnswer {
@@ -79,8 +79,8 @@ pub(super) async fn wait(io: &ClientIo, limit: Duration, shutdown: &mut Shutdown
     if !io.has_unread_bytes() {
         return AfterPark::Close;
     }
-    // A request that has arrived is served, although the time is over. The event loop has to report
-    // the bytes first: until then hyper reads nothing and the connection looks idle.
+    // A request that has already arrived is served even after the time limit. The event loop must report
+    // its bytes first: until then hyper reads nothing and the connection looks idle.
     match io.readable().await {
         Ok(()) => AfterPark::Serve,
         Err(_) => AfterPark::Lost,

@@ -1,8 +1,8 @@
 //! One HTTP/2 connection, from its preface to its close.
 //!
-//! hyper and h2 speak the protocol. What they do not limit is checked here: bytes that belong to no
-//! request ([`super::frame_budget`]), streams that are cancelled or stalled ([`crate::listener::streams`]), and
-//! the time a connection may be idle ([`super::goaway`]).
+//! hyper and h2 implement the protocol. This module enforces the limits that they lack: bytes that belong
+//! to no request ([`super::frame_budget`]), streams that are cancelled or stalled
+//! ([`crate::listener::streams`]), and the time a connection may be idle ([`super::goaway`]).
 
 use std::convert::Infallible;
 use std::future::{Future, poll_fn};
@@ -31,21 +31,21 @@ use crate::listener::settings::ListenerSettings;
 use crate::listener::streams::{STREAM_WINDOW, StreamSpawner, Streams};
 use crate::shutdown::{Phase, Shutdown};
 
-/// The number of streams a client may have open at once.
+/// The maximum number of concurrent streams of a client.
 const STREAMS: u32 = 128;
-/// The connection's flow-control window, in bytes. It bounds the memory that all uploads of a client
-/// take together.
+/// The connection's flow-control window, in bytes. It bounds the memory that all uploads of one
+/// connection need together.
 const CONNECTION_WINDOW: u32 = 2 * 1024 * 1024;
-/// The maximum number of bytes of an answer that wait in one stream for a slow client.
+/// The maximum number of response bytes buffered in one stream for a slow client.
 const SEND_BUFFER: usize = 128 * 1024;
 
-/// A GOAWAY frame with the code ENHANCE_YOUR_CALM (RFC 9113 sections 6.8 and 7). hyper has no way to
-/// send it. The last stream it names is the highest possible one: all streams are cut.
+/// A GOAWAY frame with the code ENHANCE_YOUR_CALM (RFC 9113 sections 6.8 and 7). hyper cannot send this
+/// frame. The last stream that it names is the highest possible one. All streams end with the connection.
 const ENHANCE_YOUR_CALM: [u8; 17] = [
     0, 0, 8, 7, 0, 0, 0, 0, 0, 0x7f, 0xff, 0xff, 0xff, 0, 0, 0, 0x0b,
 ];
 
-/// Serves one HTTP/2 connection to its end. Dropping the future cuts the connection.
+/// Serves one HTTP/2 connection to its end. Dropping the future closes the connection at once.
 ///
 /// # Errors
 ///
@@ -67,7 +67,7 @@ where
     let header_bytes = u32::try_from(settings.limits.header_bytes).unwrap_or(u32::MAX);
     let timeouts = &settings.timeouts;
     let streams = Arc::new(Streams::default());
-    // A stall concerns a stream, and the bytes on the connection do not show it.
+    // HTTP/2 stalls are detected per stream, because the bytes of the connection do not show them.
     activity.set_multiplexed();
     let service = service.with_streams(Arc::clone(&streams));
     let stall_ticks = u32::try_from(timeouts.stall.as_secs()).unwrap_or(u32::MAX);
@@ -100,13 +100,14 @@ where
             if let Poll::Ready(Err(error)) = flushed {
                 return Poll::Ready(Err(ConnectionError::Socket(error)));
             }
-            // Checked on each poll and not on the tick: until the client gets the GOAWAY, it opens
-            // more streams here. A client that has just connected gets one request through.
+            // This is checked on each poll and not only on each tick, because the client opens more
+            // streams on this connection until it receives the GOAWAY. One request of a new connection is
+            // served first.
             let must_go = is_draining || activity.is_in_vain();
             if must_go && !goaway.is_sent() && activity.requests() > 0 {
                 goaway.note_sent(Instant::now());
                 connection.as_mut().graceful_shutdown();
-                // The next poll sends it.
+                // The next poll sends the GOAWAY.
                 continue;
             }
             if streams.has_too_many_cancelled() {
@@ -138,9 +139,9 @@ where
         }
     })
     .await;
-    // The client may still be sending, and a reset would discard the last frames it was sent.
+    // The client may still be sending. A reset would then discard the last frames that the proxy sent.
     match &ended {
-        // Without a request there is no answer.
+        // Without a request no response can be lost.
         Ok(()) if activity.requests() == 0 => close(&mut io, Close::AtOnce).await,
         Ok(()) | Err(ConnectionError::Http(_)) => close(&mut io, Close::Lingering).await,
         Err(ConnectionError::CancelledStreams | ConnectionError::FrameBudget) => {

@@ -1,11 +1,10 @@
-//! One write for all frames that an HTTP/2 connection produces in one poll.
+//! Combines all frames that an HTTP/2 connection produces in one poll into one write.
 //!
-//! h2 flushes after each DATA frame, so that answers which are ready together are written one by one,
-//! each with its own system call. Here a flush is delayed until the connection has been polled; then
-//! the owner of the connection calls [`Corked::poll_uncork`]. rustls's buffer of encrypted bytes bounds
-//! what is held back; when that buffer is full, the socket is written at once. Plain text is not held
-//! back. If h2 flushed once per poll, this type could go, except for the end of the input
-//! ([`super::held_end`]).
+//! h2 flushes after each DATA frame, so responses that are ready together would each need a system call.
+//! Here a flush is delayed until the connection has been polled; then the owner of the connection calls
+//! [`Corked::poll_uncork`]. rustls's buffer of encrypted bytes bounds the delayed bytes: when it is full,
+//! the socket is written at once. Plain text is not delayed. This type could be removed if h2 flushed
+//! once per poll; only the held-back end of the input ([`super::held_end`]) would remain.
 
 use std::io;
 use std::pin::Pin;
@@ -17,10 +16,11 @@ use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
 use crate::listener::client_io::ClientIo;
 use crate::listener::http2::held_end::HeldEnd;
 
-/// A client's socket whose flushes are delayed. hyper has one handle, the connection's owner another.
+/// A client's socket whose flushes are delayed. hyper has one handle of it, and the connection's owner
+/// has another.
 #[derive(Clone, Debug)]
 pub struct Corked(
-    /// Locked by the connection's task only, so never contended.
+    /// Locked only by the connection's task, so never contended.
     Arc<Mutex<Client>>,
 );
 
@@ -44,7 +44,7 @@ impl Corked {
         self.0.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    /// Writes what was held back.
+    /// Writes the bytes whose flush was delayed.
     ///
     /// # Errors
     ///

@@ -1,25 +1,24 @@
 //! A limit on the bytes of an HTTP/2 connection that belong to no request.
 //!
-//! PING, SETTINGS, PRIORITY, WINDOW_UPDATE and empty DATA frames cost the proxy work and the client
-//! nothing (CVE-2019-9511 to CVE-2019-9518); h2 limits few of them. So each byte that is read is taken
-//! from a budget, and useful work adds to it: each request, and each piece of a body sent or received.
-//! A client that has used up its budget is disconnected. Frames are not inspected, so kinds of frames
-//! that do not exist yet count as well.
+//! PING, SETTINGS, PRIORITY, WINDOW_UPDATE and empty DATA frames cause work for the proxy at no cost for
+//! the client (CVE-2019-9511 to CVE-2019-9518); h2 limits few of them. So each byte read is subtracted
+//! from a budget. Useful work adds to the budget: each request, and each piece of a body sent or
+//! received. A client that has used up its budget is disconnected. Frames are not inspected, so frame
+//! types that are defined later count too.
 
 use crate::http::activity::Activity;
 
-/// The budget at the beginning, and the level to which [`REFILL`] fills it up, in bytes: enough for a
-/// burst of requests that are refused because the client does not know the stream limit yet.
+/// The initial budget in bytes, and the level up to which [`REFILL`] raises it. It suffices for a burst
+/// of requests that are rejected because the client has not received the stream limit yet.
 const START: i64 = 512 * 1024;
-/// The bytes added on each tick: clients may send a PING now and then.
+/// The bytes added on each tick, because clients may send a PING now and then.
 const REFILL: i64 = 64 * 1024;
-/// The maximum that can be saved up.
+/// The maximum budget, in bytes.
 const MOST: i64 = 4 * 1024 * 1024;
-/// The maximum granted between two ticks for bodies that were abandoned while their bytes were on the
-/// way.
+/// The maximum credit between two ticks for bodies that were abandoned while their bytes were in transit.
 const ABANDONED: i64 = 4 * 1024 * 1024;
-/// The debt allowed while a body is open: its bytes may have been read and not yet been handed on, as
-/// many as the connection's window holds, plus the headers of their frames.
+/// How far the budget may be exceeded while a body is open. Bytes of the body may have been read and not
+/// yet passed on: at most the connection's window, plus the headers of their frames.
 const BUFFERED: i64 = 3 * 1024 * 1024;
 
 /// The budget of one connection, in bytes.
@@ -30,7 +29,7 @@ pub(super) struct FrameBudget {
     read: u64,
     earned: u64,
     granted: u64,
-    /// The rest of [`ABANDONED`] until the next tick.
+    /// The part of [`ABANDONED`] that is left until the next tick.
     grants_left: i64,
 }
 
@@ -69,7 +68,7 @@ impl FrameBudget {
         self.balance < least
     }
 
-    /// Called about once a second.
+    /// Refills the budget. Called once per tick.
     pub(super) fn tick(&mut self) {
         let filled = self.balance.saturating_add(REFILL).min(START);
         self.balance = self.balance.max(filled);

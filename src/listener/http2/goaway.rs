@@ -1,4 +1,4 @@
-//! When an HTTP/2 connection sends its GOAWAY, and when it is closed after that.
+//! Decides when an HTTP/2 connection sends its GOAWAY, and when it is closed after that.
 
 use std::time::Duration;
 
@@ -6,34 +6,35 @@ use tokio::time::Instant;
 
 use crate::http::activity::Activity;
 
-/// After a GOAWAY, the time for the first request of a connection that has had none. It may be on its
-/// way. With the ticks before and after it, a drain waits four seconds at most.
+/// How long a connection without any request stays open after its GOAWAY, because its first request may
+/// be in transit. With the ticks before and after it, a drain waits at most four seconds for such a
+/// connection.
 const UNUSED: Duration = Duration::from_secs(2);
 
-/// What the connection has to do after a tick.
+/// The action of the connection after a tick.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Step {
-    /// Nothing.
+    /// No action.
     None,
     /// Send a GOAWAY.
     SendGoaway,
-    /// Close: the peer has not answered the GOAWAY.
+    /// Close the connection: the peer has not reacted to the GOAWAY.
     Close,
 }
 
-/// The state of the orderly end of one connection.
+/// The state of the GOAWAY of one connection.
 #[derive(Debug)]
 pub(super) struct Goaway {
     /// The last tick at which a request was in flight.
     in_flight_at: Instant,
-    /// The last tick at which a request was in flight or bytes had moved.
+    /// The last tick at which a request was in flight or bytes had been transferred.
     moved_at: Instant,
     progress: u64,
     sent_at: Option<Instant>,
 }
 
 impl Goaway {
-    /// The state of a connection that begins at `now`.
+    /// Creates the state of a connection that begins at `now`.
     pub(super) fn new(now: Instant) -> Self {
         Self {
             in_flight_at: now,
@@ -48,13 +49,13 @@ impl Goaway {
         self.sent_at.is_some()
     }
 
-    /// Notes that the GOAWAY is sent at `now`.
+    /// Records that the GOAWAY is sent at `now`.
     pub(super) fn note_sent(&mut self, now: Instant) {
         self.sent_at = Some(now);
     }
 
-    /// Called on each tick. A GOAWAY is due after `idle` without a request, or when clients have to
-    /// leave. The connection is closed after `stall` without progress.
+    /// Returns the action for a tick. A GOAWAY is due after `idle` without a request, or when the client
+    /// must reconnect. After the GOAWAY, the connection is closed after `stall` without progress.
     pub(super) fn tick(
         &mut self,
         activity: &Activity,
@@ -79,11 +80,11 @@ impl Goaway {
                     Step::None
                 }
             }
-            // The peer may be taking the tail of an answer, which h2 still holds after the request has
-            // left flight.
+            // The peer may still be receiving the end of a response, which h2 buffers after the request
+            // has ended here.
             Some(sent_at) => {
                 let since = sent_at.max(self.moved_at);
-                // Without a request there is no such tail.
+                // Without a request there is no such response.
                 let limit = match activity.requests() {
                     0 => stall.min(UNUSED),
                     _ => stall,

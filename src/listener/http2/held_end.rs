@@ -1,9 +1,9 @@
-//! The end of what an HTTP/2 client sends, held back from h2 until the requests before it are done.
+//! Hides the end of an HTTP/2 client's input from h2 until the requests before it have ended.
 //!
-//! h2 drops everything at the end of the connection's input: requests that came just before it, uploads
-//! that came whole and were not taken yet, and answers that a half-closed client still reads. A failed
-//! write has the same effect. So the end is held back while requests need the connection. This module
-//! can go when h2 keeps streams whose END_STREAM has come.
+//! At the end of the input, h2 drops everything: requests that arrived just before it, complete uploads
+//! that have not been read yet, and responses that a half-closed client still reads. A failed write has
+//! the same effect. So the end is held back while a request needs the connection. This module can be
+//! removed when h2 keeps streams whose END_STREAM has arrived.
 
 use std::io;
 use std::task::{Context, Poll};
@@ -11,7 +11,7 @@ use std::task::{Context, Poll};
 use crate::http::activity::Activity;
 use crate::listener::tls_socket::is_closed_by_peer;
 
-/// The end of the input, and whether the client still takes bytes.
+/// The held-back end of the input, and whether writes to the client fail.
 #[derive(Debug, Default)]
 pub(super) struct HeldEnd {
     end: Option<io::Result<()>>,
@@ -26,15 +26,17 @@ impl HeldEnd {
         self.end.is_some()
     }
 
-    /// Takes the end of the input, an error or `Ok`, and holds it back.
+    /// Stores the end of the input, an error or `Ok`, and holds it back.
     pub(super) fn hold(&mut self, end: io::Result<()>, cx: &Context<'_>) {
         self.is_write_lost |= end.is_err();
         self.end = Some(end);
-        // h2 hands on the requests that it has read only when it finds nothing more to read.
+        // h2 passes on the requests that it has read only when it finds nothing more to read, so it is
+        // polled again.
         cx.waker().wake_by_ref();
     }
 
-    /// Returns the end when no request needs the connection any more. The connection's tick polls again.
+    /// Returns the end of the input once no request needs the connection. Until then the connection's
+    /// tick polls again.
     pub(super) fn poll_end(
         &mut self,
         activity: &Activity,
@@ -46,30 +48,30 @@ impl HeldEnd {
             return Poll::Pending;
         }
         if !was_free {
-            // h2 reads before it writes: the last frames of an answer are written after this poll.
+            // h2 reads before it writes. The last frames of a response are written after this poll.
             cx.waker().wake_by_ref();
             return Poll::Pending;
         }
-        // h2 reads no more after the end.
+        // h2 does not read again after the end.
         Poll::Ready(match &mut self.end {
             Some(end) => std::mem::replace(end, Ok(())),
             None => Ok(()),
         })
     }
 
-    /// Whether a request needs the connection although nothing more comes on it.
+    /// Whether a request still needs the connection after the end of its input.
     fn is_needed(&self, activity: &Activity) -> bool {
         if self.is_write_lost {
             return activity.has_untaken_body();
         }
-        // A body that waits for bytes has broken off: it must learn that at once.
+        // A body that still waits for bytes is incomplete. Its request must fail at once.
         let is_in_flight =
             activity.in_flight() > 0 && (activity.has_untaken_body() || !activity.has_open_body());
         is_in_flight || activity.is_write_blocked()
     }
 
-    /// Takes a failed write for done until the input has been read to its end and taken. Returns `written`
-    /// then.
+    /// Reports a failed write as successful, with the value of `written`, until all of the input has been
+    /// read. After that the error is returned.
     pub(super) fn lose<T>(
         &mut self,
         polled: Poll<io::Result<T>>,

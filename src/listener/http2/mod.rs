@@ -1,4 +1,4 @@
-//! HTTP/2 towards a client: hyper's connection, with the limits and the buffering that it lacks.
+//! HTTP/2 connections of clients: hyper's connection, with limits and buffering that hyper lacks.
 
 pub(super) mod connection;
 pub mod cork;

@@ -55,7 +55,7 @@ pub struct Runner {
     tasks: mpsc::UnboundedReceiver<(Weak<AddressSet>, AddressRule)>,
 }
 
-/// What the tasks of all names share.
+/// The data that the tasks of all names share.
 struct Resolution {
     config: Dns,
     servers: NameServers,

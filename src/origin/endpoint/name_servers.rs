@@ -61,7 +61,7 @@ impl std::fmt::Debug for ServerList {
 }
 
 impl NameServers {
-    /// Uses the name servers of `config`, otherwise those of the system, otherwise those of the VPC.
+    /// Uses the name servers of `config`, else the ones of the system, else the ones of the VPC.
     ///
     /// # Errors
     ///

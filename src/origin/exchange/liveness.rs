@@ -32,7 +32,7 @@ pub(super) type Check<'a> = Pin<Box<dyn Future<Output = bool> + Send + 'a>>;
 /// The target of the liveness check.
 #[derive(Clone, Copy, Debug)]
 pub(super) enum Liveness<'a> {
-    /// Nothing is checked, because the request cannot be sent again.
+    /// No check is made, because the request cannot be sent again.
     NotChecked,
     /// Only the address of the connection is checked.
     Address {

@@ -1,4 +1,4 @@
-//! What a request is for: a bucket, or the service itself. Pure.
+//! Finds the resource of a request: a bucket, or the service itself. There is no I/O.
 
 use std::borrow::Cow;
 use std::sync::Arc;
@@ -51,11 +51,11 @@ impl Service {
     }
 }
 
-/// What a request is for, and the target that OSS is sent.
+/// The resource of a request, and the target that is sent to OSS.
 #[derive(Debug)]
 pub(super) struct Located<'t> {
     pub(super) bucket: Bucket,
-    /// Borrowed when it is that of the client.
+    /// The target. It is borrowed when it equals the client's target.
     pub(super) target: Cow<'t, str>,
 }
 

@@ -71,7 +71,7 @@ pub struct HeadToSend<'a> {
 pub(crate) struct Exchange {
     rewrite: Rewrite,
     buckets: BucketTable,
-    /// Where the route passes ListBuckets on.
+    /// The service itself, if the route passes ListBuckets on; otherwise `None`.
     service: Option<Service>,
     deadlines: Deadlines,
 }

@@ -29,11 +29,11 @@ const FORBID_OVERWRITE: &str = "x-oss-forbid-overwrite";
 /// The effect of sending a request twice.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum RequestKind {
-    /// No effect: a GET or HEAD request without a body.
+    /// A second request has no effect: a GET or HEAD request without a body.
     Read,
-    /// The same effect as sending it once (RFC 9110 section 9.2.2).
+    /// Two requests have the same effect as one (RFC 9110 section 9.2.2).
     Idempotent,
-    /// Possibly a different effect, as with POST.
+    /// Two requests may have another effect than one, as with POST.
     Once,
 }
 

@@ -20,7 +20,7 @@ pub(crate) struct Rewrite {
     pub(crate) buckets: Buckets,
     /// The addressing style of the target that is sent to OSS.
     pub(crate) addressing: Addressing,
-    /// Where bucket and key are in a request.
+    /// The positions of bucket and key in a request.
     pub(crate) layout: Layout,
 }
 

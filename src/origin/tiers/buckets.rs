@@ -19,7 +19,7 @@ const MOST: usize = 1024;
 pub(crate) struct Bucket {
     /// The bucket's name. `None` stands for the service itself.
     pub(crate) name: Option<Arc<str>>,
-    /// The hosts it is reached at.
+    /// The hosts at which the bucket is reached.
     pub(crate) tiers: Arc<Tiers>,
 }
 

@@ -170,7 +170,8 @@ fn exactly_one_label_stands_before_a_suffix() {
     }
 }
 
-/// Spells each byte as itself or as an escape. The first slash and malformed escapes stay.
+/// Writes each byte of `path` either unescaped or as an escape. The first slash and malformed escapes
+/// stay unchanged.
 fn respelled(path: &str, choices: &[u8]) -> String {
     let mut choices = choices.iter().cycle();
     let mut spelled = String::from("/");

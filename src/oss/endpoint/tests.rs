@@ -253,7 +253,7 @@ fn names_that_only_resemble_oss_are_rejected() {
         "x.aliyuncs.com",
         "oss-admin-console.aliyuncs.com",
         "oss-cn-.aliyuncs.com",
-        // No label, or more than one, before the endpoint.
+        // Names without a label, or with several labels, before the endpoint.
         ".oss-cn-hangzhou.aliyuncs.com",
         "a.b1.oss-cn-hangzhou.aliyuncs.com",
         "b1/.oss-cn-hangzhou.aliyuncs.com",
@@ -266,7 +266,7 @@ fn names_that_only_resemble_oss_are_rejected() {
         "oss.cn-hangzhou.privatelink.aliyuncs.com",
         "ep-abc.oss.evil.privatelink.aliyuncs.com",
         "cn-hangzhou.oss-cloudbox.aliyuncs.com",
-        // Ports.
+        // Names with an invalid port.
         "b1.oss-cn-hangzhou.aliyuncs.com:",
         "b1.oss-cn-hangzhou.aliyuncs.com:+80",
         "b1.oss-cn-hangzhou.aliyuncs.com:65536",

@@ -1,25 +1,26 @@
 //! Finds many keys in one pass over a text.
 //!
-//! The `aho-corasick` crate builds the automaton. Its own DFA takes four bytes for each transition, and
-//! tells upper from lower case: about 20 KiB for three patterns, which is too much for thousands of
-//! routes with lists of their own. So its states are copied into a [`KeyTable`], a tenth of that size and
-//! as fast. A DFA of the crate that merges the two cases would let us remove the table.
+//! The `aho-corasick` crate builds the automaton. Its own DFA needs four bytes for each transition and
+//! has separate transitions for upper and lower case: about 20 KiB for three patterns. That is too much
+//! for thousands of routes that each have a list. So the states are copied into a [`KeyTable`], which has
+//! a tenth of that size and is as fast. The table could be removed if the crate had a DFA that merges the
+//! two cases.
 
 use aho_corasick::automaton::{Automaton, StateID};
 use aho_corasick::nfa::{contiguous, noncontiguous};
 use aho_corasick::{Anchored, BuildError, MatchKind};
 
-/// The maximum total length of the keys, in bytes, for which there is a table. A table takes at most
-/// 1 KiB for each byte of a key, so at most 4 MiB here, and much less in practice.
+/// The maximum total length of the keys, in bytes, for which a table is built. A table needs at most 1
+/// KiB for each byte of a key: here at most 4 MiB, and usually much less.
 const SMALL: usize = 4096;
 
 /// Finds the keys of a list of patterns in a text.
 pub(super) enum Keys {
     /// A table with at most 65536 entries.
     Few(KeyTable<u16>),
-    /// A larger table.
+    /// A table with more than 65536 entries.
     More(KeyTable<u32>),
-    /// The smallest form, and the slowest.
+    /// An NFA for keys that are too long for a table. It is the smallest form and the slowest.
     Many(contiguous::NFA),
 }
 
@@ -32,7 +33,7 @@ impl Keys {
                 .ascii_case_insensitive(true)
                 .match_kind(MatchKind::Standard)
                 .prefilter(false)
-                // 10,000 keys with nothing in common take 15 MiB.
+                // With this depth, 10,000 keys without a common part need 15 MiB.
                 .dense_depth(6)
                 .build(keys)?;
             return Ok(Self::Many(many));
@@ -45,13 +46,13 @@ impl Keys {
         let states = States::new(&few, keys);
         Ok(match KeyTable::new(&states) {
             Some(table) => Self::Few(table),
-            // A `u32` has room for any number of states of so few keys.
+            // A `u32` is large enough for the states of keys of at most [`SMALL`] bytes.
             None => KeyTable::new(&states).map_or_else(|| Self::Few(KeyTable::empty()), Self::More),
         })
     }
 
-    /// Calls `is_match` with the index of each key in `text` and the place where the key ends, in the order
-    /// of the ends, until it returns true. Returns that index.
+    /// Calls `is_match` with the index of each key in `text` and the position where the key ends, in the
+    /// order of the ends, until it returns true. Returns the index of that key.
     pub(super) fn find(
         &self,
         text: &[u8],
@@ -61,12 +62,13 @@ impl Keys {
             Self::Few(table) => table.find(text, is_match),
             Self::More(table) => table.find(text, is_match),
             Self::Many(keys) => {
-                // The search loop is written out here, because the one of the crate costs twice as much
-                // per byte.
+                // The search loop is written here, because the loop of the crate needs twice the time per
+                // byte.
                 let mut state = keys.start_state(Anchored::No).ok()?;
                 for (place, byte) in text.iter().enumerate() {
                     state = keys.next_state(Anchored::No, state, *byte);
-                    // One comparison for most bytes: nearly all special states that occur are match states.
+                    // Most bytes need only one comparison, because nearly all special states that occur
+                    // are match states.
                     if !(keys.is_special(state) && keys.is_match(state)) {
                         continue;
                     }
@@ -85,13 +87,13 @@ impl Keys {
 
 /// The states of an automaton, numbered in the order in which a search reaches them.
 struct States {
-    /// The class of each byte. Bytes that no key distinguishes have the same class.
+    /// The class of each byte. Bytes that the keys do not distinguish have the same class.
     classes: [u8; 256],
     /// The number of classes.
     width: usize,
     /// The next state for each state and class, state by state.
     next: Vec<usize>,
-    /// For each state, the keys that end there.
+    /// The keys that end in each state.
     ends: Vec<Vec<u32>>,
 }
 
@@ -101,11 +103,11 @@ impl States {
         for byte in texts.iter().flat_map(|text| text.bytes()) {
             is_used[usize::from(byte.to_ascii_lowercase())] = true;
         }
-        // Class 0 is every byte that is in no key, as 0xFF is in no UTF-8 text. `samples` has one byte
-        // of each class.
+        // Class 0 contains every byte that is in no key, such as 0xFF, which does not occur in UTF-8.
+        // `samples` has one byte of each class.
         let (mut classes, mut samples) = ([0_u8; 256], vec![u8::MAX]);
         for byte in (0..=u8::MAX).filter(|byte| is_used[usize::from(*byte)]) {
-            // There are at most 230 classes more: those of all bytes but the upper case letters.
+            // There are at most 230 more classes, for all bytes except the upper case letters.
             classes[usize::from(byte)] = u8::try_from(samples.len()).unwrap_or_default();
             samples.push(byte);
         }
@@ -121,7 +123,7 @@ impl States {
         let Ok(start) = keys.start_state(Anchored::No) else {
             return states;
         };
-        // The number of each state of `keys`, once it is reached.
+        // The number of each state of `keys` that has been reached.
         let (mut order, mut numbers) = (Vec::new(), Vec::new());
         let mut number = |state: StateID, order: &mut Vec<StateID>| {
             let index = state.as_usize();
@@ -155,21 +157,22 @@ impl States {
     }
 }
 
-/// A DFA. A state is the place of its row in `next`.
+/// A DFA. A state is the index of the first entry of its row in `next`.
 pub(super) struct KeyTable<N> {
     classes: [u8; 256],
     /// The next state for each state and class, row by row.
     next: Box<[N]>,
     start: N,
-    /// The first state in which keys end. States without come before it, the others from it on.
+    /// The first state in which keys end. States in which no key ends are before it, and all others
+    /// follow it.
     first_end: N,
     width: usize,
-    /// The keys that end in each state from `first_end` on.
+    /// The keys that end in each state, beginning with `first_end`.
     ends: Box<[Box<[u32]>]>,
 }
 
 impl<N: Copy + PartialOrd + Default + TryFrom<usize> + Into<u32>> KeyTable<N> {
-    /// A table that finds nothing.
+    /// Returns a table that finds nothing.
     fn empty() -> Self {
         Self {
             classes: [0; 256],
@@ -181,7 +184,7 @@ impl<N: Copy + PartialOrd + Default + TryFrom<usize> + Into<u32>> KeyTable<N> {
         }
     }
 
-    /// Returns the table of `states`; `None` when its places do not fit into `N`.
+    /// Returns the table for `states`; `None` when its indexes do not fit into `N`.
     fn new(states: &States) -> Option<Self> {
         let (plain, ending): (Vec<usize>, Vec<usize>) = (0..states.ends.len())
             .partition(|state| states.ends.get(*state).is_none_or(Vec::is_empty));
@@ -225,8 +228,8 @@ impl<N: Copy + PartialOrd + Default + TryFrom<usize> + Into<u32>> KeyTable<N> {
         None
     }
 
-    /// Returns where the next key ends in `text`, and the state there. Not inlined, so that the loop keeps
-    /// its variables in registers.
+    /// Returns the position where the next key ends in `text`, and the state there. It is not inlined, so
+    /// that the loop keeps its variables in registers.
     #[inline(never)]
     fn next_end(&self, text: &[u8], from: N) -> Option<(usize, N)> {
         let mut state = from;

@@ -9,9 +9,9 @@ pub(super) struct States {
     class: [u8; 256],
     /// For each class, the states that a byte of the class advances.
     masks: Vec<u64>,
-    /// States that stay set whatever the byte: those before a star.
+    /// The states that stay set for every byte: those before a star.
     stars: Vec<u64>,
-    /// States that stay set on a continuation byte of UTF-8: those after a `?`.
+    /// The states that stay set for a continuation byte of UTF-8: those after a `?`.
     inside: Vec<u64>,
     /// The state in which the whole pattern has matched.
     last: usize,
@@ -31,8 +31,8 @@ impl States {
             last: characters,
             ends_in_star: pattern.last() == Some(&b'*'),
         };
-        // Class 0 holds every byte that is not in the pattern. Each byte of the pattern, in both cases, has
-        // a class from 1 on.
+        // Class 0 contains every byte that is not in the pattern. Each byte of the pattern, in both
+        // cases, has a class from 1 up.
         let mut classes = 1_u8;
         for byte in pattern.iter().map(u8::to_ascii_lowercase) {
             if byte != b'*' && byte != b'?' && states.class_of(byte) == 0 {
@@ -72,10 +72,10 @@ impl States {
         self.class.get(usize::from(byte)).copied().unwrap_or(0)
     }
 
-    /// Whether the pattern matches at the start of `text`, in time linear in the text. `may_end` gets the
-    /// end of the match, as in [`GlobList::find`](super::GlobList::find).
+    /// Whether the pattern matches at the start of `text`. The time is linear in the text. `may_end` is
+    /// called with the end of the match, as in [`GlobList::find`](super::GlobList::find).
     pub(super) fn matches(&self, text: &[u8], may_end: impl Fn(usize) -> bool) -> bool {
-        // The stack holds patterns of up to 511 characters; longer ones allocate.
+        // Patterns of up to 511 characters need no allocation.
         let mut few = [0_u64; 8];
         let mut many;
         let now: &mut [u64] = if let Some(few) = few.get_mut(..self.words) {

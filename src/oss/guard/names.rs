@@ -1,6 +1,6 @@
-//! Query names by what they do in an allowed operation.
+//! Query names, grouped by their effect on an allowed operation.
 
-/// Query names that an allowed read of an object may have.
+/// The query names that are allowed when an object is read.
 pub(super) const READING: [&str; 7] = [
     "objectMeta",
     "symlink",
@@ -10,9 +10,9 @@ pub(super) const READING: [&str; 7] = [
     "x-oss-request-payer",
     "security-token",
 ];
-/// Query names that a listing may have.
+/// The query names that are allowed in a listing.
 pub(super) const LISTING: [&str; 2] = ["continuation-token", "versions"];
-/// Query names that a write of an object may have.
+/// The query names that are allowed when an object is written.
 pub(super) const WRITING: [&str; 16] = [
     "append",
     "asyncFetch",
@@ -31,7 +31,7 @@ pub(super) const WRITING: [&str; 16] = [
     "x-oss-process",
     "x-oss-async-process",
 ];
-/// Names in `WRITING` that a client that writes objects also reads.
+/// The names in `WRITING` that are also allowed in reads, but only for clients that may write objects.
 pub(super) const READ_BY_WRITERS: [&str; 3] = ["tagging", "uploadId", "uploads"];
 
 /// Whether a query name is part of a signature (V1, V4 or S3).
@@ -66,26 +66,26 @@ pub(super) fn is_plain(name: &str) -> bool {
         "start-after",
         "upload-id-marker",
         "version-id-marker",
-        // The S3 SDKs send the name of the operation.
+        // The S3 SDKs send the name of the operation under this query name.
         "x-id",
     ]
     .contains(&name)
 }
 
-/// Query names that any operation may have, whatever the preset.
+/// The query names that are allowed in any operation, whatever the preset.
 const COMMON: [&str; 3] = [
     "x-oss-request-payer",
     "security-token",
     "x-oss-traffic-limit",
 ];
 
-/// Whether any operation may have the query name.
+/// Whether the query name is allowed in any operation.
 pub(super) fn is_common(name: &str) -> bool {
     name.starts_with("response-") || COMMON.contains(&name)
 }
 
-/// Whether a query name qualifies an operation that another name selects: the version of an object, or the
-/// place where a list continues.
+/// Whether a query name only qualifies an operation that another name selects: the version of an object,
+/// or the position at which a list continues.
 pub(super) fn is_qualifier(name: &str) -> bool {
     ["continuation-token", "versionId"].contains(&name)
 }

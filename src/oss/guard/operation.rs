@@ -1,4 +1,5 @@
-//! Operations that are named one by one: a method and the query names that select the operation.
+//! Operations that the config allows individually: a method and the query names that select the
+//! operation.
 
 use std::fmt;
 
@@ -11,18 +12,18 @@ use crate::oss::subresource::{is_setting, is_subresource};
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Operation {
     method: Method,
-    /// Names as OSS reads them; at least one.
+    /// The query names as OSS reads them; at least one.
     names: Vec<String>,
 }
 
-/// Why a text names no operation.
+/// The reason why a text is not an operation.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum InvalidOperation {
     /// The text is not `METHOD ?name` or `METHOD ?name&name`.
     Form,
-    /// The method is not one that OSS has operations for.
+    /// The method is not used by any operation of OSS.
     Method,
-    /// This query name selects no operation.
+    /// This query name does not select an operation.
     Name(String),
 }
 
@@ -33,7 +34,7 @@ impl fmt::Display for InvalidOperation {
             Self::Method => {
                 f.write_str("has another method than `GET`, `HEAD`, `PUT`, `POST` or `DELETE`")
             }
-            // Not the name itself: the text may have been filled in from a secret.
+            // The text does not contain the name itself, because the name may be an interpolated secret.
             Self::Name(_) => f.write_str("has a name that is not a sub-resource of OSS"),
         }
     }
@@ -63,8 +64,8 @@ impl Operation {
         }
     }
 
-    /// Whether a request with `method` and the query names `selecting`, which select its operation, is this
-    /// operation: it has all of its names and no other.
+    /// Whether a request with `method` is this operation. `selecting` are the query names of the request
+    /// that select its operation. They must be exactly the names of this operation.
     pub(super) fn is(&self, method: &Method, selecting: &[impl AsRef<str>]) -> bool {
         let is_selected = |name: &String| selecting.iter().any(|found| found.as_ref() == name);
         let is_own = |found: &str| self.names.iter().any(|name| name == found);
@@ -73,7 +74,7 @@ impl Operation {
             && selecting.iter().all(|found| is_own(found.as_ref()))
     }
 
-    /// Whether the operation sets an ACL, so that its requests may have the header fields that do.
+    /// Whether the operation sets an ACL. Its requests may then have the header fields that set one.
     pub(super) fn sets_acl(&self) -> bool {
         self.names.iter().any(|name| name == "acl")
     }

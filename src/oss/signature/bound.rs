@@ -1,7 +1,8 @@
-//! The host and the region that a client's signature binds its request to.
+//! The host and the region to which a client's signature binds its request.
 //!
-//! V1 covers neither host nor region. V4 covers its region, and the host where the client lists it among
-//! the additional headers. S3 V4 signatures always cover the host. Signatures are not verified here.
+//! V1 covers neither host nor region. V4 covers its region; it covers the host only if the client lists
+//! it among the additional headers. S3 V4 signatures always cover the host. Signatures are not verified
+//! here.
 
 use std::borrow::Cow;
 
@@ -12,10 +13,10 @@ use percent_encoding::percent_decode_str;
 use super::claim::{SignedIn, signed_in};
 use super::v4::credential;
 
-/// Query names of an S3 V4 signature.
+/// The query names of an S3 V4 signature.
 const S3_V4: [&str; 3] = ["X-Amz-Algorithm", "X-Amz-Credential", "X-Amz-Signature"];
 
-/// Limits on where a signed request can be sent.
+/// The limits on the hosts and regions to which a signed request can be sent.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Bound<'a> {
     /// Whether the signature covers `Host`.
@@ -25,8 +26,7 @@ pub struct Bound<'a> {
 }
 
 impl<'a> Bound<'a> {
-    /// Reads the signature in the header or in the query of a request. An unsigned request is bound to
-    /// nothing.
+    /// Reads the signature in the header or in the query of a request. An unsigned request is not bound.
     #[must_use]
     pub fn of(headers: &'a HeaderMap, raw_query: Option<&'a str>) -> Self {
         let mut bound = Self::default();
@@ -52,7 +52,7 @@ impl<'a> Bound<'a> {
         match value.split_once(' ') {
             Some(("OSS4-HMAC-SHA256" | "OSS2", fields)) => {
                 for field in fields.split(',') {
-                    // `OSS2` separates name and value by a colon.
+                    // `OSS2` separates name and value with a colon.
                     let Some((name, value)) = field.split_once(['=', ':']) else {
                         continue;
                     };
@@ -69,7 +69,7 @@ impl<'a> Bound<'a> {
     }
 
     fn read_parameter(&mut self, name: &str, value: &'a str) {
-        // OSS decodes the names.
+        // OSS decodes the names before it compares them.
         let is = |wanted: &str| percent_decode_str(name).eq(wanted.bytes());
         if is("x-oss-additional-headers") {
             self.read_names(&percent_decode_str(value).decode_utf8_lossy());

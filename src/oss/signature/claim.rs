@@ -1,14 +1,15 @@
-//! Whether a request is signed, as OSS decides that. Nothing is verified.
+//! Decides whether a request is signed, in the same way as OSS. Nothing is verified.
 //!
-//! A request with a malformed, expired or wrong signature is signed: OSS answers it with an error and never
-//! as anonymous. An `Authorization` of a scheme that OSS does not know is no signature. Schemes and query
-//! names are compared with case, because OSS defines them with case and no SDK writes them otherwise.
+//! A request with a malformed, expired or wrong signature counts as signed: OSS responds to it with an
+//! error and never treats it as anonymous. An `Authorization` with a scheme that OSS does not support is
+//! not a signature. Schemes and query names are compared with case, because OSS defines them with case
+//! and every SDK writes them so.
 
 use http::HeaderMap;
 use http::header::AUTHORIZATION;
 use percent_encoding::percent_decode_str;
 
-/// The schemes of `Authorization` that OSS knows: its own V1, V2 and V4, and those of S3.
+/// The schemes of `Authorization` that OSS supports: its own V1, V2 and V4, and the schemes of S3.
 const SCHEMES: [&[u8]; 5] = [
     b"OSS",
     b"OSS2",
@@ -17,8 +18,8 @@ const SCHEMES: [&[u8]; 5] = [
     b"AWS4-HMAC-SHA256",
 ];
 
-/// Query names that each mark a signature on their own: V4, V2 and S3 V4. OSS answers an incomplete set of
-/// them with an error.
+/// The query names of V4, V2 and S3 V4 signatures. Each of them alone marks a request as signed. OSS
+/// responds to an incomplete set with an error.
 const MARKS: [&str; 5] = [
     "x-oss-signature",
     "x-oss-signature-version",
@@ -30,13 +31,14 @@ const MARKS: [&str; 5] = [
 /// The part of a request that carries its signature.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum SignedIn {
-    /// `Authorization`.
+    /// The header field `Authorization`.
     Header,
-    /// The query: a presigned URL.
+    /// The query, in a presigned URL.
     Query,
 }
 
-/// Returns where a request is signed; `None` for an anonymous request. The query is as received.
+/// Returns the part of a request that carries its signature; `None` for an anonymous request. `query` is
+/// as received.
 #[must_use]
 pub fn signed_in(headers: &HeaderMap, raw_query: Option<&str>) -> Option<SignedIn> {
     if is_signed_in_header(headers) {
@@ -47,15 +49,15 @@ pub fn signed_in(headers: &HeaderMap, raw_query: Option<&str>) -> Option<SignedI
         .then_some(SignedIn::Query)
 }
 
-/// Whether `Authorization` has a signature. Of several fields, each must have one: which of them OSS reads
-/// is not documented, and an exemption for signed requests must not depend on it.
+/// Whether `Authorization` has a signature. If there are several fields, each must have one: it is not
+/// documented which of them OSS reads, and an exemption for signed requests must not depend on it.
 #[must_use]
 pub fn is_signed_in_header(headers: &HeaderMap) -> bool {
     let mut fields = headers.get_all(AUTHORIZATION).iter().peekable();
     fields.peek().is_some() && fields.all(|field| has_known_scheme(field.as_bytes()))
 }
 
-/// Whether a field value is a scheme that OSS knows, a space, and more.
+/// Whether a field value begins with a scheme that OSS supports, a space, and at least one more byte.
 fn has_known_scheme(value: &[u8]) -> bool {
     let value = value.trim_ascii();
     let end = value.iter().position(|byte| *byte == b' ');
@@ -67,7 +69,7 @@ fn is_signed_in_query(raw_query: &str) -> bool {
     let (mut has_key_id, mut has_signature) = (false, false);
     for pair in raw_query.split('&') {
         let name = pair.split('=').next().unwrap_or_default();
-        // OSS decodes names, so `Signat%75re` is a signature as well.
+        // OSS decodes names, so `Signat%75re` is also a signature.
         let is = |wanted: &str| percent_decode_str(name).eq(wanted.bytes());
         if MARKS.iter().any(|mark| is(mark)) {
             return true;

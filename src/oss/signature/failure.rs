@@ -1,17 +1,17 @@
-//! Why a signature is not valid, and OSS's error for it.
+//! The reasons why a signature is not valid, and OSS's error for each.
 
 use std::fmt;
 
-/// Why a signature is not valid.
+/// The reason why a signature is not valid.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Failure {
     /// `Authorization` or the query does not have the form of a signature. The text describes the error.
     Malformed(&'static str),
-    /// The request has a signature in the header and another in the query.
+    /// The request has one signature in the header and another one in the query.
     Twice,
     /// This part of a signature is missing.
     Missing(&'static str),
-    /// There is no such access key.
+    /// The access key does not exist.
     UnknownKey,
     /// The date differs too much from the current time.
     Skewed,
@@ -25,9 +25,9 @@ pub enum Failure {
     PayloadHash,
     /// The security token does not belong to the key.
     Token,
-    /// The scope names another region or product.
+    /// The scope has another region or another product.
     Scope,
-    /// The signature is not the one of this request.
+    /// The signature is not the one that this request requires.
     Mismatch {
         /// The string that should have been signed.
         string_to_sign: Vec<u8>,
@@ -71,7 +71,7 @@ impl Failure {
         }
     }
 
-    /// Returns the `EC` of the error document, where OSS documents one.
+    /// Returns the `EC` of the error document; `None` when OSS does not document it.
     #[must_use]
     pub fn ec(&self) -> Option<&'static str> {
         match self {

@@ -9,7 +9,7 @@ pub struct Keys {
     pub access_key_id: String,
     /// The secret part of the key.
     pub access_key_secret: String,
-    /// The security token of a temporary key.
+    /// The security token; only a temporary key has one.
     pub security_token: Option<String>,
 }
 

@@ -1,12 +1,14 @@
-//! OSS's own signatures, V1 and V4, in the header and in the query.
+//! The signatures of OSS, V1 and V4, in the header and in the query.
 //!
-//! The canonical forms are public, so that signing and verifying code uses the same functions. Clock and
-//! keys are arguments. Header values and object keys are bytes, because old clients sign raw UTF-8 and
-//! bytes that are not UTF-8 at all. S3 signatures are not verified here.
+//! The canonical forms are public, so that signing and verifying code uses the same functions. The
+//! current time and the keys are arguments. Header values and object keys are bytes, because old clients
+//! sign raw UTF-8 and bytes that are not UTF-8 at all. S3 signatures are not verified here.
 //!
-//! - `keys`, `request`, `mac`: what is signed, and with what.
-//! - `v1`, `v4`: the two schemes. `verifier`: what both need to verify; `verify`: the choice between them.
-//! - `claim`: whether a request is signed; `bound`: what its signature binds it to. Both unverified.
+//! - `keys`, `request`, `mac`: the access key, the signed parts of a request, and the keyed hashes.
+//! - `v1`, `v4`: the two schemes. `verifier`: the data that both need to verify; `verify`: the choice
+//!   between them.
+//! - `claim`: whether a request is signed; `bound`: the host and region to which its signature binds it.
+//!   Neither verifies the signature.
 
 mod bound;
 mod claim;

@@ -3,12 +3,12 @@
 use http::{HeaderMap, Method};
 use percent_encoding::percent_decode_str;
 
-/// The resource of a request, as a signature names it.
+/// The resource of a request, in the form that a signature covers.
 #[derive(Clone, Copy, Debug)]
 pub struct Resource<'a> {
     /// The bucket. `None` stands for the service itself.
     pub bucket: Option<&'a str>,
-    /// The bytes of the object key, decoded. Empty for the bucket itself.
+    /// The bytes of the object key, decoded. Empty when the resource is a bucket or the service.
     pub key: &'a [u8],
 }
 
@@ -17,7 +17,7 @@ pub struct Resource<'a> {
 pub struct Signable<'a> {
     /// Method.
     pub method: &'a Method,
-    /// Names and values of the query, decoded, in order.
+    /// The names and values of the query, decoded, in order.
     pub query: Vec<(Vec<u8>, Vec<u8>)>,
     /// Header fields.
     pub headers: &'a HeaderMap,
@@ -58,7 +58,7 @@ impl<'a> Signable<'a> {
         self.query.iter().any(|(known, _)| known == name.as_bytes())
     }
 
-    /// Returns the first value of a query name. `None` when there is no value, or when it is not UTF-8.
+    /// Returns the first value of a query name; `None` when there is no value, or when it is not UTF-8.
     pub(super) fn parameter(&self, name: &str) -> Option<&str> {
         self.query
             .iter()

@@ -190,7 +190,7 @@ fn the_expiry_of_a_v1_query_is_checked_first() {
         ),
         (format!("{}&acl", whole(until)), MISMATCH),
         (format!("{}&prefix=a", whole(until)), SIGNED),
-        // Of a name that occurs twice, the first value is signed.
+        // Of a query name that occurs twice, only the first value is signed.
         (
             format!("OSSAccessKeyId=id&Expires={until}&Signature={first}&acl=a&acl=b"),
             SIGNED,
@@ -203,7 +203,7 @@ fn the_expiry_of_a_v1_query_is_checked_first() {
             format!("{}&Expires=1&Signature=x&OSSAccessKeyId=y", whole(until)),
             SIGNED,
         ),
-        // A plus sign is not decoded to a space.
+        // A plus sign is not decoded into a space.
         (
             format!("OSSAccessKeyId=id&Expires={until}&Signature={plus}&x-oss-process=a+b"),
             SIGNED,

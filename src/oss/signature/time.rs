@@ -7,12 +7,12 @@ const MONTHS: [&str; 12] = [
 ];
 
 /// Converts a `Date` to the form that is signed. The date may already have that form, or one of the forms
-/// of HTTP. Returns `None` when it has neither.
+/// of HTTP. Returns `None` when it has none of these forms.
 pub(super) fn basic_time(date: &str) -> Option<Cow<'_, str>> {
     if read_time(date).is_some() {
         return Some(Cow::Borrowed(date));
     }
-    // HTTP has three forms of a date. The date is parsed and formatted again, which leaves only one.
+    // HTTP has three forms of a date. Parsing the date and formatting it again leaves only one form.
     let date = httpdate::fmt_http_date(httpdate::parse_http_date(date).ok()?);
     let mut words = date.split(' ').skip(1);
     let (day, name, year, clock) = (words.next()?, words.next()?, words.next()?, words.next()?);
@@ -21,7 +21,7 @@ pub(super) fn basic_time(date: &str) -> Option<Cow<'_, str>> {
     Some(Cow::Owned(format!("{year}{month:02}{day}T{clock}Z")))
 }
 
-/// Parses `YYYYMMDDTHHMMSSZ` into seconds since 1970. Returns `None` when the text has another form, or is
+/// Parses `YYYYMMDDTHHMMSSZ` into seconds since 1970. Returns `None` when the text has another form or is
 /// not a valid time.
 pub(super) fn read_time(text: &str) -> Option<u64> {
     let rest = text.strip_suffix('Z')?;

@@ -1,6 +1,7 @@
 //! V1: HMAC-SHA1 over method, two headers, a date, `x-oss-*` headers and the resource.
 //!
-//! The signature covers only the sub-resources of the query, decoded, and of the body only `Content-MD5`.
+//! Of the query, the signature covers only the sub-resources, decoded. Of the body, it covers only
+//! `Content-MD5`.
 
 use aws_lc_rs::hmac::HMAC_SHA1_FOR_LEGACY_USE_ONLY;
 use base64::Engine;
@@ -13,7 +14,8 @@ use super::request::Signable;
 use super::verifier::{Verifier, check_token};
 use crate::oss::subresource::is_subresource;
 
-/// Returns the string to sign. `date` is the value of the date field, or the expiry of a query signature.
+/// Returns the string to sign. `date` is the value of the date field, or the expiry time of a query
+/// signature.
 #[must_use]
 pub fn string_to_sign(request: &Signable<'_>, date: &[u8]) -> Vec<u8> {
     let mut text = Vec::with_capacity(256);
@@ -53,7 +55,7 @@ fn append_resource(text: &mut Vec<u8>, request: &Signable<'_>) {
     }
     let mut signed: Vec<(&[u8], &[u8])> = Vec::new();
     for (name, value) in &request.query {
-        // Of a name that occurs twice, the first value is signed.
+        // Of a query name that occurs twice, only the first value is signed.
         if is_subresource(name) && !signed.iter().any(|(known, _)| known == name) {
             signed.push((name, value));
         }
@@ -88,7 +90,8 @@ pub(super) fn verify_header<'r>(
         .trim()
         .rsplit_once(':')
         .ok_or(Failure::Malformed("no colon"))?;
-    // `x-oss-date` replaces the date. It is signed a second time, because it has the `x-oss-` prefix.
+    // `x-oss-date` is signed in place of the date. It is also signed as a header, because it has the
+    // prefix `x-oss-`.
     let date = match request.header("x-oss-date") {
         b"" => request.header("date"),
         date => date,
@@ -105,7 +108,7 @@ pub(super) fn verify_header<'r>(
     let keys = verifier.find(id)?;
     let token = request
         .header_text("x-oss-security-token")
-        // One SDK sends the token under this name when it signs with V1.
+        // One SDK sends the token under this name in V1 requests.
         .or_else(|| request.header_text("security-token"));
     check_token(&keys, token)?;
     compare(&keys, request, date, given)?;

@@ -32,17 +32,17 @@ const QUERY: &AsciiSet = &NON_ALPHANUMERIC
     .remove(b'_')
     .remove(b'.')
     .remove(b'~');
-/// The characters that are percent-encoded in a path: the same without the slash.
+/// The characters that are percent-encoded in a path: the characters of [`QUERY`] without the slash.
 const PATH: &AsciiSet = &QUERY.remove(b'/');
 
 /// The scope of a signature.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Scope<'a> {
-    /// Date as `YYYYMMDD`.
+    /// The date as `YYYYMMDD`.
     pub date: &'a str,
-    /// Region id.
+    /// The region id.
     pub region: &'a str,
-    /// Product: `oss` or `oss-cloudbox`.
+    /// The product: `oss` or `oss-cloudbox`.
     pub product: &'a str,
 }
 
@@ -71,7 +71,7 @@ pub fn credential(text: &str) -> Result<(&str, Scope<'_>), Failure> {
 }
 
 /// Returns the canonical request. `additional` holds the names of the additional headers in lower case;
-/// names that are always signed are removed from it.
+/// names that are always signed are left out.
 #[must_use]
 pub fn canonical_request(request: &Signable<'_>, additional: &[&str]) -> Vec<u8> {
     let is_default =
@@ -270,7 +270,7 @@ fn verify(
     request: &Signable<'_>,
     claimed: &ClaimedSignature<'_>,
 ) -> Result<String, Failure> {
-    // Most requests that are signed in the query have no payload hash.
+    // Most requests with a signature in the query have no payload hash.
     let payload = request.header(PAYLOAD_HASH);
     if !payload.is_empty() && payload != UNSIGNED.as_bytes() {
         return Err(Failure::PayloadHash);

@@ -1,4 +1,4 @@
-//! What the verification of either scheme needs: keys, region and time.
+//! The data for the verification of both schemes: keys, region and time.
 
 use std::fmt;
 
@@ -6,12 +6,12 @@ use super::failure::Failure;
 use super::keys::Keys;
 use super::mac::is_same;
 
-/// The maximum difference between a client's clock and OSS's, in seconds.
+/// The maximum difference between the clocks of the client and of OSS, in seconds.
 pub const MAX_SKEW: u64 = 15 * 60;
 
 /// Verifies signatures of requests.
 pub struct Verifier<'a> {
-    /// Returns the access key for an access key id.
+    /// A function that returns the access key for an access key id.
     pub keys: &'a dyn Fn(&str) -> Option<Keys>,
     /// The region that a V4 scope must name. `None` accepts any region.
     pub region: Option<&'a str>,

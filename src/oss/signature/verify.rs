@@ -1,4 +1,4 @@
-//! Verifies the signature of a request, whatever its scheme.
+//! Verifies the signature of a request with any scheme.
 
 use http::header::AUTHORIZATION;
 use http::{HeaderMap, Method};
@@ -25,8 +25,7 @@ impl Verifier<'_> {
     ///
     /// # Errors
     ///
-    /// A [`Failure`] when the request is signed, but the signature is not valid for it. Every variant can
-    /// occur.
+    /// A [`Failure`] when the request is signed but its signature is not valid. Every variant can occur.
     pub fn verify(
         &self,
         method: &Method,
@@ -35,8 +34,8 @@ impl Verifier<'_> {
         resource: Resource<'_>,
     ) -> Result<Identity, Failure> {
         let request = Signable::new(method, raw_query, headers, resource);
-        // The presence of a name counts, whatever its value. A request whose signature cannot be parsed
-        // must not be accepted as anonymous.
+        // A name marks a signature even if its value is invalid. A request whose signature cannot be
+        // parsed must not be accepted as anonymous.
         let is_v4_query = request.has("x-oss-signature-version") || request.has("x-oss-signature");
         let is_v1_query = request.has("Signature") || request.has("OSSAccessKeyId");
         let mut authorizations = headers.get_all(AUTHORIZATION).iter();

@@ -1,4 +1,4 @@
-//! The lookups that follow a missing object: the index of a directory, and the error document.
+//! The lookups after a missing object: the index of a directory, and the error document.
 
 use std::convert::Infallible;
 use std::sync::Arc;
@@ -26,14 +26,14 @@ const CONDITIONAL: [HeaderName; 6] = [
     header::IF_UNMODIFIED_SINCE,
 ];
 
-/// What happens to the [`CONDITIONAL`] fields of the client's request in a further lookup.
+/// The handling of the [`CONDITIONAL`] fields of the client's request in a further lookup.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum Conditions {
     Keep,
     Drop,
 }
 
-/// Requests further objects from the inner service, on behalf of one client request.
+/// Requests further objects from the inner service for one client request.
 #[derive(Debug)]
 pub struct FurtherLookups<S> {
     policy: Arc<Website>,
@@ -56,8 +56,8 @@ impl<S> FurtherLookups<S>
 where
     S: Service<Request, Response = Response, Error = Infallible>,
 {
-    /// Returns the response for a page whose object is missing. `missing` is the 404 of the first lookup;
-    /// it is returned when no other document is found.
+    /// Returns the response for a page whose object is missing. `missing` is the 404 response of the
+    /// first lookup. It is returned when no other document is found.
     pub(super) async fn resolve(mut self: Box<Self>, missing: Response) -> Response {
         let policy = Arc::clone(&self.policy);
         let target = self.original.target().to_owned();
@@ -93,7 +93,7 @@ where
             return missing;
         };
         let document = page.with_key(error);
-        // With 200 the error document is a page like any other, so it may be conditional or partial.
+        // With status 200 the error document is a normal page, so it may be conditional or partial.
         let conditions = if policy.hides_errors {
             Conditions::Keep
         } else {
@@ -137,15 +137,15 @@ fn copy(request: &Request, method: &Method) -> Request {
     Request::new(copy, Arc::clone(request.context()))
 }
 
-/// Whether the response is OSS's 404, not one of the proxy's own.
+/// Whether the response is a 404 of OSS and not of the proxy.
 pub(super) fn is_missing(response: &Response) -> bool {
     response.status() == StatusCode::NOT_FOUND && !response.headers().contains_key(respond::ERROR)
 }
 
-/// Returns a 302 to the directory with a slash at its end. The query is kept.
+/// Returns a 302 redirect to the directory with a slash at its end. The query is kept.
 fn redirect(page: &Page<'_>, original: &Request) -> Response {
     let mut location = page.with_key(&format!("{}/", page.key));
-    // After `//` or `/\` a browser would read a host, so the URL is written in full.
+    // After `//` or `/\` a browser would read a host name, so the full URL is written.
     if location.starts_with("//") || location.starts_with("/\\") {
         let scheme = if original.context().is_https {
             "https"
@@ -157,7 +157,7 @@ fn redirect(page: &Page<'_>, original: &Request) -> Response {
     }
     let mut response = Response::default();
     *response.status_mut() = StatusCode::FOUND;
-    // A target may hold bytes that are not ASCII; a Location may not (RFC 9110 section 10.2.2).
+    // A target may contain bytes that are not ASCII, but a Location may not (RFC 9110 section 10.2.2).
     let location = utf8_percent_encode(&location, &AsciiSet::EMPTY).to_string();
     if let Ok(location) = HeaderValue::try_from(location) {
         response.headers_mut().insert(header::LOCATION, location);
@@ -165,7 +165,8 @@ fn redirect(page: &Page<'_>, original: &Request) -> Response {
     response
 }
 
-/// Returns `uri` with another path and query. It stays unchanged when `target` is not valid as such.
+/// Returns `uri` with another path and query. Returns it unchanged when `target` is not a valid path and
+/// query.
 pub(super) fn with_target(uri: &Uri, target: &str) -> Uri {
     let mut parts = uri.clone().into_parts();
     let Ok(target) = PathAndQuery::try_from(target) else {

@@ -8,15 +8,15 @@ use crate::config::policy::{self as config, Subdirectories};
 use crate::oss::addressing::{Layout, Parts, split_query};
 use crate::oss::website::{Indexes, ends_in_slash, index_of, is_for_website};
 
-/// The settings, compiled.
+/// The compiled settings.
 #[derive(Debug)]
 pub struct Website {
-    /// Name of the index document, percent-encoded.
+    /// The name of the index document, percent-encoded.
     pub(super) index: String,
     pub(super) directories: Subdirectories,
-    /// Key of the error document, percent-encoded.
+    /// The key of the error document, percent-encoded.
     pub(super) error: Option<String>,
-    /// Whether the error document is sent with 200.
+    /// Whether the error document is sent with status 200.
     pub(super) hides_errors: bool,
     pub(super) layout: Layout,
 }
@@ -26,8 +26,8 @@ pub struct Website {
 pub enum FirstLookup<'t> {
     /// The request is not for a page and passes unchanged.
     NotAPage,
-    /// This target is requested; it is borrowed when it is the request's own. Further lookups depend on
-    /// the response.
+    /// This target is requested. It is borrowed when it equals the target of the client's request.
+    /// Further lookups depend on the response.
     Page(Cow<'t, str>),
 }
 
@@ -44,7 +44,7 @@ impl Website {
         }
     }
 
-    /// Returns the first lookup for a request. `host` is called only where the host can name the bucket.
+    /// Returns the first lookup for a request. `host` is called only if the host can name the bucket.
     pub fn decide<'t>(
         &self,
         method: &Method,
@@ -71,7 +71,7 @@ impl Website {
     }
 }
 
-/// A target in three parts: the text before the key, the key, and the query with its `?`.
+/// The three parts of a target: the text before the key, the key, and the query with its `?`.
 pub(super) struct Page<'t> {
     front: &'t str,
     pub(super) key: &'t str,
@@ -91,7 +91,7 @@ impl<'t> Page<'t> {
     }
 
     pub(super) fn with_key(&self, key: &str) -> String {
-        // A path-style target may name the bucket without a slash after it.
+        // A path-style target may have no slash after the bucket.
         let slash = if ends_in_slash(self.front) { "" } else { "/" };
         format!("{}{slash}{key}{}", self.front, self.query)
     }

@@ -6,34 +6,35 @@ use crate::origin::Destination;
 /// A request to explain. It has a body when its header fields announce one.
 #[derive(Debug)]
 pub struct RequestToExplain {
-    /// Method, target and header fields, `Host` included.
+    /// The method, the target and the header fields, `Host` included.
     pub head: http::Request<()>,
     /// Whether the request comes over TLS.
     pub is_https: bool,
 }
 
-/// What one part of the proxy decides.
+/// The decision of one part of the proxy.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Step {
     /// The part: `health`, `framing`, `route`, the name of a policy, or `origin`.
     pub name: &'static str,
-    /// What the part decides, in words.
+    /// The decision as text.
     pub finding: String,
     /// The line of the config that decided; `None` when no single line did.
     pub line: Option<usize>,
 }
 
-/// How the request ends.
+/// The end of a request.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum End {
-    /// The proxy sends it to OSS.
+    /// The proxy sends the request to OSS.
     Sent(Destination),
-    /// The proxy answers it: the status, and the kind of an error as in `x-ossgate-error`.
+    /// The proxy itself responds with this status. The text is the kind of an error as in
+    /// `x-ossgate-error`.
     Answered(u16, Option<&'static str>),
 }
 
 impl End {
-    /// Whether the client gets what it requested, as far as the proxy decides that.
+    /// Whether the client gets the requested object, unless OSS refuses it.
     #[must_use]
     pub fn is_served(&self) -> bool {
         match self {
@@ -43,12 +44,12 @@ impl End {
     }
 }
 
-/// The steps up to the one that ended the request.
+/// The explanation of a request: the steps up to the one that ends the request.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Explanation {
-    /// In the order the proxy takes them.
+    /// The steps, in the order of the proxy.
     pub steps: Vec<Step>,
-    /// How the request ends.
+    /// The end of the request.
     pub end: End,
 }
 

@@ -1,10 +1,11 @@
-//! What the policies judge, in words.
+//! Describes the part of a request that the policies judge.
 
 use crate::oss::addressing::{Layout, Level, split_query};
 use crate::oss::spelling;
 
-/// Returns what the policies judge for the path and query `target`. `None` when that is the path in plain
-/// sight: without escapes, and without a route's path, a bucket or a prefix that makes a difference.
+/// Describes the bucket or object that the policies judge for the path and query `target`. Returns `None`
+/// when the path already shows it: the path has no escapes, and the route's path, bucket and prefix do
+/// not change it.
 pub(super) fn judged<'t>(
     layout: &Layout,
     host: impl FnOnce() -> &'t str,
@@ -29,7 +30,7 @@ pub(super) fn judged<'t>(
     Some(format!("path `{asked}` is judged as {judged}"))
 }
 
-/// Returns decoded bytes as text. Control characters, and bytes that are no text, are escaped.
+/// Returns decoded bytes as text. Control characters and bytes that are not UTF-8 are escaped.
 pub(super) fn shown(key: &[u8]) -> String {
     let mut text = String::new();
     for chunk in key.utf8_chunks() {
