@@ -177,8 +177,8 @@ impl Shutdown {
     /// sent one more request. Cancel-safe.
     pub async fn idle_must_leave(&mut self) -> LeaveRequest {
         loop {
-            // The phase is marked as seen before the request is read. A change in between therefore wakes
-            // the loop again.
+            // The phase is marked as seen before the leave request is read. A change between these two
+            // steps therefore wakes the loop again.
             let is_draining = *self.phase.borrow_and_update() >= Phase::Draining;
             if self.leave.get() == LeaveRequest::AtOnce {
                 return LeaveRequest::AtOnce;

@@ -136,8 +136,8 @@ impl LiveConfig {
         let needs_restart = keep_fixed(&self.config, &mut config);
         let router = build::router(&config, &self.state.registry).map_err(StartError::Route)?;
         let state = Arc::clone(&self.state);
-        // The current listeners by address that no new listener continues yet. Listeners on port 0 are
-        // matched in order.
+        // The current listeners by address, without those that a listener of the new config already
+        // continues. Listeners on port 0 are matched in order.
         let mut free: HashMap<Address, VecDeque<usize>> = HashMap::new();
         for (place, known) in state.listeners().iter().enumerate() {
             let address = known.config.address.clone();

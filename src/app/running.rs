@@ -24,7 +24,7 @@ use crate::telemetry::access_log;
 #[derive(Debug)]
 pub struct Running {
     parts: Parts,
-    /// The time since which a `drain` command is in effect; `None` when none is in effect.
+    /// The time of the `drain` command that is in effect; `None` when none is in effect.
     left_at: Option<Instant>,
     /// Whether another process has taken over the sockets.
     is_replaced: bool,

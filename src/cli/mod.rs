@@ -97,8 +97,8 @@ enum Command {
         #[arg(short = 'H', long = "header")]
         headers: Vec<String>,
     },
-    /// Write a config from nginx files, or from the settings of a bucket at OSS. What cannot be carried over
-    /// is listed on standard error.
+    /// Write a config from nginx files, or from the settings of a bucket at OSS. Settings that cannot be
+    /// imported are listed on standard error.
     Import {
         #[command(subcommand)]
         from: ImportFrom,
@@ -123,7 +123,7 @@ enum Command {
 
 #[derive(Debug, Subcommand)]
 enum ImportFrom {
-    /// Import nginx configuration files: the published recipe for OSS and its variants.
+    /// Import nginx configuration files that follow the published recipe for OSS or a variant of it.
     Nginx {
         /// The files.
         #[arg(required = true)]

@@ -41,7 +41,7 @@ pub fn run(path: &Path) -> u8 {
     for warning in warnings.iter() {
         tracing::warn!("{}", warnings.line(warning));
     }
-    // The warnings hold the whole text of the file.
+    // Dropped here, because the warnings contain the whole text of the file.
     drop(warnings);
     tracing::info!(
         version = env!("CARGO_PKG_VERSION"),

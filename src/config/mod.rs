@@ -142,7 +142,7 @@ pub fn load_admin(path: &Path, env: Env<'_>) -> Result<Option<Admin>, Problems> 
         String::new(),
         0..0,
     );
-    // These problems belong to other tables, which the running process checks.
+    // Problems of the other tables are dropped, because the running process checks these tables.
     session.problems.borrow_mut().clear();
     let admin = Admin::read(&root);
     drop(root);

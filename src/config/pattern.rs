@@ -1,6 +1,6 @@
 //! Patterns of host names and of bucket names.
 //!
-//! Errors never repeat the text, because it may contain an interpolated secret.
+//! Errors never contain the text of a pattern, because it may contain an interpolated secret.
 
 use std::fmt;
 use std::net::{IpAddr, Ipv6Addr};

@@ -49,9 +49,8 @@ impl Source {
     }
 }
 
-/// Returns `text` in which the values of all keys that look like the name of a secret are masked. Each
-/// byte becomes one `*`, so positions in the text stay the same. A line that is not valid TOML is also
-/// masked.
+/// Returns a copy of `text` that masks the value of each key whose name suggests a secret. Each byte
+/// becomes one `*`, so positions in the text stay the same. A line that is not valid TOML is also masked.
 fn masked(text: &str) -> String {
     const SECRET: [&str; 4] = ["tok", "secret", "password", "access_key"];
     let mut shown = String::with_capacity(text.len());

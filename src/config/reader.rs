@@ -80,7 +80,7 @@ impl<'s> Reader<'s> {
         self.line(&self.span)
     }
 
-    /// Returns the directory to which relative paths are relative.
+    /// Returns the directory that relative paths start from.
     pub(crate) fn base(&self) -> &'s Path {
         self.session.base
     }

@@ -52,8 +52,8 @@ pub struct Route {
         skip_serializing_if = "Vec::is_empty"
     )]
     pub methods: Vec<Method>,
-    /// The handling of a request that lists the buckets. Default `refuse`. It is only for routes with
-    /// several buckets: with `bucket`, no request lists the buckets.
+    /// The handling of a request that lists the buckets. Default `refuse`. Only routes with several buckets
+    /// have this key: on a route with the key `bucket`, no request lists the buckets.
     #[serde(skip_serializing_if = "ListBuckets::is_default")]
     pub list_buckets: ListBuckets,
     /// The bucket or buckets, and their endpoint.

@@ -18,7 +18,7 @@ pub(crate) type TrustedCas = Arc<[CertificateDer<'static>]>;
 pub(crate) struct Session<'a> {
     pub(crate) lines: Arc<Lines>,
     pub(crate) env: Env<'a>,
-    /// The directory to which relative paths are relative.
+    /// The directory that relative paths start from.
     pub(crate) base: &'a Path,
     /// The current time, in seconds since 1970.
     pub(crate) now: i64,

@@ -1,6 +1,6 @@
 //! Values that several tables use: durations, sizes, address ranges and encoded paths.
 //!
-//! Parsing is strict: a unit must be written, and nothing is guessed. Errors never repeat the text,
+//! Parsing is strict: a unit must be written, and nothing is guessed. Errors never contain the parsed text,
 //! because it may contain an interpolated secret.
 
 use std::fmt;

@@ -121,8 +121,8 @@ impl ClientBody {
     }
 
     /// Polls hyper's body. The frame that completes the announced length of an HTTP/2 body is held back
-    /// until the stream ends. The receiver takes a body of full length for complete, but without
-    /// END_STREAM it is not complete.
+    /// until the stream ends. Otherwise the receiver would treat the body as complete as soon as it has all
+    /// bytes, although END_STREAM is still missing.
     #[inline]
     fn poll_inner(
         &mut self,

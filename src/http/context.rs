@@ -219,9 +219,9 @@ pub struct Outcome {
     pub status: Option<StatusCode>,
     /// The kind of the proxy's own response, as in `x-ossgate-error`.
     pub error: Option<&'static str>,
-    /// Request body bytes read from the client.
+    /// The number of request body bytes read from the client.
     pub bytes_in: u64,
-    /// Response body bytes handed to the client's connection.
+    /// The number of response body bytes passed to the client's connection.
     pub bytes_out: u64,
     /// The name of the route.
     pub route: Option<Arc<str>>,

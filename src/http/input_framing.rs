@@ -186,7 +186,8 @@ impl State {
         rest
     }
 
-    /// Parses a whole line of `length` bytes. `line` has the first bytes and the last ones.
+    /// Parses a whole line of `length` bytes. If the line is longer than [`KEPT`], `line` contains only its
+    /// beginning and its end.
     fn end_line(&mut self, line: &[u8], length: usize) {
         // The CR before the LF must be the only CR.
         let Some(text) = line

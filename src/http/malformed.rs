@@ -44,13 +44,13 @@ pub enum Malformed {
     LateHead,
     /// A target with a `#`.
     Fragment,
-    /// More than one line of a field that a rule judges and that may have one line only.
+    /// More than one line of a field that a rule checks and that may have only one line.
     RepeatedField(SingleField),
     /// A host that the connection's certificate does not cover.
     Misdirected,
 }
 
-/// A field of which rules judge the only value. If it had two lines, a rule could judge one of them and
+/// A field of which a rule checks the only value. If it had two lines, a rule could check one of them and
 /// OSS could read the other.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum SingleField {

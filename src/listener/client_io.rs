@@ -34,7 +34,7 @@ pub struct ClientIo {
     /// Bytes that were read too early. They are returned before the bytes of the socket.
     prefix: Bytes,
     activity: Arc<Activity>,
-    /// Bytes read since the task last yielded.
+    /// The number of bytes read since the task last yielded.
     burst: usize,
 }
 

@@ -33,13 +33,14 @@ pub(super) enum Admission {
     TurnedAway,
 }
 
-/// The connections of a listener since it was bound.
+/// The connection counts of a listener since it was bound.
 #[derive(Debug, Default)]
 pub(super) struct Counters {
     accepted: AtomicU64,
     turned_away: AtomicU64,
     ended: AtomicU64,
-    /// The connections that were closed because the PROXY header was missing or could not be trusted.
+    /// The number of connections that were closed because the PROXY header was missing or could not be
+    /// trusted.
     bad_proxy_header: AtomicU64,
     bad_proxy_header_logged: Mutex<Option<Instant>>,
 }

@@ -111,8 +111,8 @@ where
     }
 }
 
-/// Returns the maximum size of a request head on the wire, in bytes: without compression, and with its
-/// own frames.
+/// Returns the maximum size of a request head on the wire, in bytes. The size includes the frame header and
+/// assumes no header compression.
 fn head_bytes<B>(request: &http::Request<B>) -> usize {
     // `LEAST` covers the frame header and the pseudo-header fields. `FIELD` covers the two length
     // prefixes of a field.

@@ -1,4 +1,5 @@
-//! The socket below TLS. It keeps a connection usable whose client has sent a reset during the handshake.
+//! The socket below TLS. If the client sends a reset during the handshake, this type keeps the connection
+//! usable.
 //!
 //! With TLS 1.3 a client may send its last handshake message, a whole upload and a TCP reset before the
 //! server has read any of them. The bytes can still be read after the reset. But rustls first writes its

@@ -232,7 +232,8 @@ fn read_second_level(before: Option<&str>, is_internal: bool) -> Option<NamePart
         let (bucket, id) = split_last(before);
         let is_dual_stack = match region(id) {
             Some(region) => region.dual_stack.is_some(),
-            // If a single label is not in the table, it is more likely a bucket in the old form.
+            // A single label that is not in the table is more likely the bucket of an old name without a
+            // region.
             None => bucket.is_some() && is_region(id),
         };
         if is_dual_stack {

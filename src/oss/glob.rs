@@ -108,8 +108,8 @@ impl GlobList {
         if self.everything.is_some() {
             return self.everything;
         }
-        // The patterns whose full comparison failed. So a key that occurs often causes only one
-        // comparison. The list allocates only after the first failure.
+        // The patterns whose full comparison failed. They are not compared again when their key occurs
+        // again. The list allocates only after the first failure.
         let mut failed: Vec<usize> = Vec::new();
         let found = self.automaton.as_ref().and_then(|keys| {
             let key = keys.find(text, |key, end| {
@@ -131,7 +131,7 @@ impl GlobList {
             })
     }
 
-    /// Whether the pattern of the key that was found at `found` matches.
+    /// Whether pattern number `index` matches `text`. The key of the pattern is at `found` in `text`.
     fn is_match(
         &self,
         index: usize,

@@ -109,10 +109,10 @@ pub fn check<'q>(
         let (name, value) = pair.split_once('=').unwrap_or((pair, ""));
         let name = percent_decode_str(name).decode_utf8_lossy();
         deletes_many |= name == "delete";
-        // An unknown name may be a setting that is newer than these lists, so it is refused if it could
-        // be a setting. Web pages add names of their own to URLs that are only read. Such names are
-        // accepted on objects, with or without a value (`/logo.png?2026`), and with a value on the root
-        // of a website.
+        // An unknown name may be a setting that is newer than these lists, so it is refused if it could be
+        // a setting. Web pages add their own query names to URLs of GET requests. Such names are accepted
+        // on objects, with or without a value (`/logo.png?2026`), and with a value on the root of a
+        // website.
         let is_unknown = || match (is_bucket, is_read) {
             (true, false) => true,
             (true, true) | (false, false) => value.is_empty(),

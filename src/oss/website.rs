@@ -37,7 +37,7 @@ pub fn ends_in_slash(key: &str) -> bool {
 /// The directories of a website that have an index document.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Indexes {
-    /// Only the root. Its index document is also used for every other directory.
+    /// Only the root. Requests for any other directory get the index document of the root.
     RootOnly,
     /// Every directory.
     EachDirectory,

@@ -37,11 +37,11 @@ const CORS_HEADERS: [HeaderName; 7] = [
     ALLOW_PRIVATE_NETWORK,
 ];
 
-/// The header field of a preflight in which a page of a public address requests a private one (Private
-/// Network Access).
+/// The header field of a preflight with which a page from a public address requests access to a private
+/// address (Private Network Access).
 const REQUEST_PRIVATE_NETWORK: HeaderName =
     HeaderName::from_static("access-control-request-private-network");
-/// The header field of the response that permits such a request.
+/// The header field of the response that permits this access.
 const ALLOW_PRIVATE_NETWORK: HeaderName =
     HeaderName::from_static("access-control-allow-private-network");
 

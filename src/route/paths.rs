@@ -11,9 +11,9 @@ pub(crate) struct Paths<T> {
     /// The values by prefix. A prefix has no slash at its end here, so two spellings of one prefix share
     /// an entry.
     entries: HashMap<Box<[u8]>, Entry<T>>,
-    /// The different lengths of the keys, longest first. A path is looked up at each of these lengths at
-    /// which a segment ends. So the cost depends neither on the number of routes nor on the number of
-    /// segments, only on the number of lengths.
+    /// The different lengths of the keys, longest first. For each length, if a segment of the path ends
+    /// there, that part of the path is looked up. So the cost depends neither on the number of routes nor
+    /// on the number of segments, only on the number of lengths.
     lengths: Vec<usize>,
 }
 

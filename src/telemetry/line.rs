@@ -7,8 +7,8 @@
 //!
 //! | `abort_reason` | Meaning |
 //! | --- | --- |
-//! | `upload_incomplete` | The request body broke off. OSS got no whole upload. |
-//! | `client_gone` | The client's connection ended before the whole response was written to it. An upload had come whole and was delivered, unless the other fields report a failure of OSS. |
+//! | `upload_incomplete` | The request body broke off. OSS did not receive the whole upload. |
+//! | `client_gone` | The client's connection ended before the whole response was written to it. If the request was an upload, its whole body was sent to OSS, unless the other fields report a failure of OSS. |
 //! | `origin_broke` | The response body of OSS broke off and could not be continued. |
 //!
 //! A status of 499 means that the client was gone before the response began. `combined` has no field for the

@@ -19,9 +19,10 @@ pub struct Cors {
 /// Whether a page of a public address may send requests to a private address.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum PrivateNetwork {
-    /// Such requests are allowed.
+    /// A page of a public address may send requests to a private address.
     Allow,
-    /// Such requests are not allowed. The response to their preflight has no permission.
+    /// A page of a public address may not send requests to a private address: the response to its preflight
+    /// does not permit it.
     Deny,
 }
 

@@ -9,7 +9,8 @@ use crate::config::value::check_encoded;
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
 #[serde(rename_all = "kebab-case")]
 pub enum Subdirectories {
-    /// Only the root has an index document. That document is also sent for every path that ends in `/`.
+    /// Only the root has an index document. Requests for any other path that ends in `/` get that document
+    /// too.
     Off,
     /// Each directory has an index document. For a path without the final `/`, a 302 adds it.
     Redirect,

@@ -37,7 +37,7 @@ fn write_properties(xml: &mut Xml, request: &OssRequest<'_>, bucket: &Bucket) {
     xml.leaf("StorageClass", "Standard");
 }
 
-/// `PUT /bucket`, with or without `?acl`.
+/// Handles `PUT /bucket`, with or without `?acl`.
 pub(super) async fn put(
     request: &OssRequest<'_>,
     name: &str,

@@ -59,8 +59,8 @@ impl HyperIo {
     /// Whether `buf` is a response made by hyper itself. Such a response is held back.
     #[inline]
     fn holds_back(&mut self, buf: &[u8]) -> bool {
-        // While a request is in flight, the response is one of the service. A response of the service
-        // without a body can also be written after that.
+        // While a request is in flight, only the service can have made the response. At other times, hyper
+        // may have made it, or it is a response of the service that has no body.
         if self.client.activity().in_flight() > 0 || self.held.is_some() {
             return false;
         }

@@ -80,11 +80,11 @@ impl Goaway {
                     Step::None
                 }
             }
-            // The peer may still be receiving the end of a response, which h2 buffers after the request
-            // has ended here.
+            // The proxy counts a request as ended when h2 has buffered the end of its response, so the peer
+            // may still be receiving that response.
             Some(sent_at) => {
                 let since = sent_at.max(self.moved_at);
-                // Without a request there is no such response.
+                // Without a request there is no response to receive.
                 let limit = match activity.requests() {
                     0 => stall.min(UNUSED),
                     _ => stall,

@@ -147,7 +147,7 @@ async fn refresh(shared: Arc<Resolution>, set: Weak<AddressSet>, rule: AddressRu
         // The semaphore is never closed.
         let permit = shared.permits.acquire().await.ok();
         let asked = Instant::now();
-        // Boxed: the task of a name sleeps nearly all the time and then takes no memory for a query.
+        // Boxed, so that the task of a name needs no memory for a query while it sleeps.
         let answer = Box::pin(resolve(&shared.servers, &name, &rule)).await;
         drop(permit);
         let Some(live) = set.upgrade() else { return };

@@ -42,8 +42,8 @@ struct Member {
     address: Arc<Address>,
     standing: Standing,
     last_seen: Instant,
-    /// The longest time between two answers that contained the address, with answers without it in between.
-    /// Zero if the address never returned after an absence.
+    /// The longest absence: the time between two answers with the address, if no answer between them
+    /// contained it. Zero if the address never returned after an absence.
     longest_gap: Duration,
 }
 

@@ -167,7 +167,8 @@ impl ServerList {
                 next.and_then(|index| Some((index, self.servers.get(index)?)))
             {
                 let (server, name) = (server.clone(), name.to_owned());
-                // hickory's timeout applies to each attempt; this one also limits UDP followed by TCP.
+                // hickory's timeout applies to each attempt. This timeout limits the total time, because an
+                // attempt over TCP may follow the attempt over UDP.
                 let limit = self.timeout.saturating_mul(2);
                 asking.spawn(async move {
                     let answer = tokio::time::timeout(limit, server.lookup_ip(name)).await;

@@ -24,7 +24,7 @@ pub(crate) struct Snapshot {
 }
 
 impl Snapshot {
-    /// Creates a snapshot of addresses with their standing, which come in the order of the standings.
+    /// Creates a snapshot from addresses and their standings. The addresses must be sorted by standing.
     pub(super) fn new<'a>(usable: impl Iterator<Item = (&'a Arc<Address>, Standing)>) -> Self {
         let mut snapshot = Self::default();
         for (address, standing) in usable {

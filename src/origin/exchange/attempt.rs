@@ -89,7 +89,7 @@ pub(super) async fn attempt(
     liveness: Liveness<'_>,
     now: Instant,
 ) -> Result<http::Response<Incoming>, Failure> {
-    // The driver is muted here, because the loop below polls it in any case.
+    // Wakes are muted here, because the loop below polls the driver in any case.
     let answer = connection.sender.try_send_request(request);
     let mut answer = pin!(answer);
     let driver = &mut connection.driver;

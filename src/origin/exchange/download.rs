@@ -207,8 +207,8 @@ impl Download {
                 self.break_off(BodyError::OriginGone).err().map(Err)
             }
             None => {
-                // No check-in here: `drop` returns the connection to the pool, unless it ended together
-                // with the body.
+                // The connection is not returned to the pool here. `drop` returns it, unless it ended
+                // together with the body.
                 if let Some(address) = self.doubted.take() {
                     address.note_success();
                 }

@@ -16,13 +16,13 @@ use crate::oss::subresource::{is_setting, is_subresource};
 /// Query names that a V1 signature covers and that ListBuckets may have.
 const PARAMETERS: [&[u8]; 2] = [b"continuation-token", b"security-token"];
 
-/// The hosts of the service itself, where a route passes ListBuckets on.
+/// The data of a route for requests to the service itself. Only routes that pass ListBuckets on have it.
 #[derive(Debug)]
 pub(crate) struct Service {
-    /// The path of a request that names no bucket, decoded and without a slash at its end: the route's path
-    /// where that is removed, else empty.
+    /// The path of a request that names no bucket, decoded and without a final slash. It is the route's
+    /// path if the route removes its path, otherwise empty.
     pub(crate) root: Vec<u8>,
-    /// The hosts that the endpoints themselves name.
+    /// The hosts of the endpoints. Their names contain no bucket.
     pub(crate) tiers: Arc<Tiers>,
 }
 
@@ -59,8 +59,8 @@ pub(super) struct Located<'t> {
     pub(super) target: Cow<'t, str>,
 }
 
-/// Finds what a request with path and query `target` is for. `host` is called only where the host can name
-/// the bucket.
+/// Finds the resource of a request with the path and query `target`. `host` is called only where the host
+/// can name the bucket.
 ///
 /// # Errors
 ///

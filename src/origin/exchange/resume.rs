@@ -175,8 +175,9 @@ impl ResumePlan {
     }
 
     async fn find(&mut self) -> Option<Rest> {
-        // The first attempt does not use the retry budget. It transfers only the missing part, and an
-        // address that fails breaks all its downloads at once.
+        // The first attempt does not use the retry budget, for two reasons: it transfers only the missing
+        // part, and a failing address breaks all its downloads at the same time, which would exhaust the
+        // budget.
         while self.attempts < ATTEMPTS && (self.attempts == 0 || self.host.take_retry()) {
             self.attempts += 1;
             let broken = self.address.socket;

@@ -1,4 +1,4 @@
-//! Monitors whether the endpoints are reachable, and probes them when requests do not show it.
+//! Monitors whether the endpoints are reachable, and probes them when no request shows whether they are.
 //!
 //! A host is probed while it is unreachable, when requests report that it may be unreachable, and every
 //! `interval` if one is set. All its addresses are probed at the same time, so that an address that drops
@@ -29,8 +29,8 @@ const SETTLING: Duration = Duration::from_secs(1);
 /// unreachable.
 const PARALLEL: usize = 256;
 
-/// The pause between two evaluations, as a multiple of the time that one takes. Without it the probes of
-/// ten thousand hosts would cause as many evaluations of ten thousand hosts each.
+/// The pause between two evaluations, as a multiple of the duration of one evaluation. Without this pause,
+/// the probes of ten thousand hosts would cause as many evaluations of ten thousand hosts each.
 const REST: u32 = 9;
 
 /// The probe settings: the steps of a probe, and how often reachable hosts are probed.

@@ -4,10 +4,10 @@
 //! Why this wrapper exists: hyper expects the I/O half to run in its own task, and its channels wake that
 //! task after each message. In this crate, the request that uses the connection polls both halves, so such
 //! a wake would only poll the whole client connection once more, without effect. Therefore the driver has
-//! its own waker. The waker is muted while the user of the connection runs, except during a poll of the
-//! driver itself: such a wake means that hyper or tokio stopped early and must be polled again. The
-//! remaining wakes come from the socket and from request bodies. A client codec without tasks and channels
-//! would make this wrapper unnecessary.
+//! its own waker, which is muted while the user of the connection runs. It is not muted during a poll of
+//! the driver itself, because a wake during this poll means that hyper or tokio stopped early and must be
+//! polled again. The remaining wakes come from the socket and from request bodies. A client codec without
+//! tasks and channels would make this wrapper unnecessary.
 
 use std::future::Future;
 use std::pin::Pin;

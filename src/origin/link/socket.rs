@@ -18,8 +18,8 @@ use crate::origin::link::reuse::Acceptable;
 /// The stream of an upstream connection, with or without TLS.
 pub(super) type UpstreamStream = MaybeTls<TcpStream, TlsStream<TcpStream>>;
 
-/// The state of a socket. The socket, which hyper owns, and the user of the connection share it. Both run
-/// on one worker thread.
+/// The state of a socket. It is shared by the socket, which hyper owns, and the user of the connection.
+/// Both run on one worker thread.
 #[derive(Debug, Default)]
 pub(crate) struct SocketState {
     checks_kernel: AtomicBool,

@@ -30,7 +30,8 @@ impl PartialEq for Trust {
     fn eq(&self, other: &Self) -> bool {
         match (self, other) {
             (Self::System, Self::System) => true,
-            // One config has each file once, so the contents are compared only across a reload.
+            // Within one config each file is loaded once, so the contents are compared only across a
+            // reload.
             (Self::Only(one), Self::Only(other)) => Arc::ptr_eq(one, other) || one == other,
             (Self::System | Self::Only(_), _) => false,
         }
@@ -39,8 +40,8 @@ impl PartialEq for Trust {
 
 impl Hash for Trust {
     fn hash<H: Hasher>(&self, state: &mut H) {
-        // Not all contents: a file with all public CAs has 200 KiB, and every route is looked up. Files of
-        // private CAs differ in their first certificate.
+        // The contents are not hashed in full, because a file with all public CAs has 200 KiB and every
+        // route causes a lookup. Files of private CAs differ in their first certificate.
         match self {
             Self::System => 0_usize.hash(state),
             Self::Only(certificates) => {

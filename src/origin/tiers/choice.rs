@@ -5,9 +5,9 @@
 //! first.
 //!
 //! A signature of the client may cover the host or name a region ([`Bound`]). Such a request is only ever
-//! sent to tiers that have this host and this region, and fails with [`Error::SignatureBound`] while none of
-//! them can be reached. That at least one tier has the host is checked before, by
-//! [`SignedHost::check`](crate::origin::tiers::signed_host).
+//! sent to tiers that have this host and this region, and fails with [`Error::SignatureBound`] while none
+//! of them can be reached. Before this, [`SignedHost::check`](crate::origin::tiers::signed_host) has
+//! checked that at least one tier has the host.
 
 use std::sync::Arc;
 
@@ -98,7 +98,8 @@ async fn among_several(
         let Some(host) = tiers.hosts().get(tier) else {
             continue;
         };
-        // The best tier with the signed host is tried whatever the region: OSS names the right one.
+        // The best tier with the signed host is tried regardless of its region, because the error response
+        // of OSS then names the right region.
         if tier != own {
             let bound = bound.get_or_insert_with(|| Bound::of(&head.headers, query));
             if !has_signed_host(host) || !is_region_of(host, bound) {
@@ -133,7 +134,7 @@ async fn among_several(
     if !is_bound {
         return Err(failure);
     }
-    // Not every tier could be tried, so new addresses are waited for, as with one host.
+    // Not every tier could be tried, so the request waits for new addresses, as it does with one host.
     let deadline = Instant::now() + best.connect_timeout;
     if best.addresses.learns_more(generation, deadline).await
         && let Ok(connection) = best

@@ -1,7 +1,7 @@
 //! The `Host` that a client's signature covers, and which hosts may therefore be sent the request.
 //!
-//! OSS computes such a signature over the `Host` that it receives. Another one cannot match, so the request
-//! is refused here, where both hosts can be named.
+//! OSS computes such a signature over the `Host` that it receives, so the signature is not valid with
+//! another `Host`. Such a request is refused here, where the error can name both hosts.
 
 use http::HeaderMap;
 

@@ -5,8 +5,8 @@
 //! sign raw UTF-8 and bytes that are not UTF-8 at all. S3 signatures are not verified here.
 //!
 //! - `keys`, `request`, `mac`: the access key, the signed parts of a request, and the keyed hashes.
-//! - `v1`, `v4`: the two schemes. `verifier`: the data that both need to verify; `verify`: the choice
-//!   between them.
+//! - `v1`, `v4`: the two schemes. `verifier`: the data that the verification of both schemes needs;
+//!   `verify`: the choice between the two schemes.
 //! - `claim`: whether a request is signed; `bound`: the host and region to which its signature binds it.
 //!   Neither verifies the signature.
 

@@ -1,11 +1,11 @@
-//! Describes the part of a request that the policies judge.
+//! Describes the part of a request that the policies check.
 
 use crate::oss::addressing::{Layout, Level, split_query};
 use crate::oss::spelling;
 
-/// Describes the bucket or object that the policies judge for the path and query `target`. Returns `None`
-/// when the path already shows it: the path has no escapes, and the route's path, bucket and prefix do
-/// not change it.
+/// Describes the bucket or object that the policies check for the path and query `target`. Returns `None`
+/// when the path already shows it: the path has no escapes, and the route's path, bucket and prefix do not
+/// change it.
 pub(super) fn judged<'t>(
     layout: &Layout,
     host: impl FnOnce() -> &'t str,

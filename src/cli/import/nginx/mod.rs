@@ -1,4 +1,5 @@
-//! Imports nginx files: the published recipe for OSS and its variants, and common additional directives.
+//! Imports nginx files that follow the published recipe for OSS or one of its variants. Common additional
+//! directives are also imported.
 //!
 //! The files are parsed to a tree of directives, translated to routes, and written as a config.
 
