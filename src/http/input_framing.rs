@@ -1,4 +1,5 @@
-//! Finds HTTP/1.1 requests with both `Content-Length` and `Transfer-Encoding`: hyper removes the length.
+//! Detects two properties of HTTP/1.1 requests that hyper hides: both `Content-Length` and
+//! `Transfer-Encoding` (hyper removes the length), and a `#` in the target (hyper cuts the target there).
 //!
 //! RFC 9112 section 6.1 requires that the connection is closed after such a request, because a proxy in
 //! front may have used the length. So this module parses the framing of all bytes from the socket, and
@@ -32,6 +33,15 @@ pub enum AfterChunked {
     Close,
 }
 
+/// The properties of a request that hyper hides.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Followed {
+    /// What follows the response, if the request is chunked.
+    pub after_chunked: AfterChunked,
+    /// Whether the target has a `#`. `None`: the place was lost before the head of this request.
+    pub has_fragment: Option<bool>,
+}
+
 /// The framing of one connection's input. Only the connection's worker thread uses it, so the lock is
 /// never contended.
 #[derive(Debug, Default)]
@@ -49,6 +59,8 @@ struct State {
     /// The chunked requests that have been read but not served: the number of the head, and whether the
     /// head had a length.
     chunked: Vec<(u64, bool)>,
+    /// The requests with a `#` in the target that have been read but not served: the number of the head.
+    fragments: Vec<u64>,
 }
 
 impl Default for State {
@@ -60,6 +72,7 @@ impl Default for State {
             ended: 0,
             served: 0,
             chunked: Vec::new(),
+            fragments: Vec::new(),
         }
     }
 }
@@ -85,6 +98,7 @@ enum Place {
 struct Line {
     bytes: Vec<u8>,
     length: usize,
+    has_hash: bool,
 }
 
 /// The framing data in the lines of the current head.
@@ -93,6 +107,7 @@ struct Head {
     has_line: bool,
     length: Option<u64>,
     is_chunked: bool,
+    has_fragment: bool,
 }
 
 impl InputFraming {
@@ -114,7 +129,7 @@ impl InputFraming {
 
     /// Returns whether the connection may stay open after the next request. Must be called once for each
     /// request, in the order of the requests.
-    pub fn take(&self, is_chunked: bool) -> AfterChunked {
+    pub fn take(&self, is_chunked: bool) -> Followed {
         let mut state = self.state();
         let number = state.served;
         state.served += 1;
@@ -126,9 +141,15 @@ impl InputFraming {
         if !is_known || found.is_some() != is_chunked {
             state.place = Place::Lost;
         }
-        match (is_chunked || found.is_some(), state.place, found) {
-            (true, Place::Lost, _) | (true, _, Some(true)) => AfterChunked::Close,
-            _ => AfterChunked::KeepOpen,
+        let has_fragment = state.fragments.contains(&number);
+        state.fragments.retain(|head| *head > number);
+        let is_certain = is_known && found.is_some() == is_chunked;
+        Followed {
+            after_chunked: match (is_chunked || found.is_some(), state.place, found) {
+                (true, Place::Lost, _) | (true, _, Some(true)) => AfterChunked::Close,
+                _ => AfterChunked::KeepOpen,
+            },
+            has_fragment: is_certain.then_some(has_fragment),
         }
     }
 }
@@ -180,7 +201,12 @@ impl State {
             self.end_line(line, line.len());
         } else {
             self.line.push(line);
-            let Line { bytes, length } = std::mem::take(&mut self.line);
+            let Line {
+                bytes,
+                length,
+                has_hash,
+            } = std::mem::take(&mut self.line);
+            self.head.has_fragment |= has_hash && !self.head.has_line;
             self.end_line(&bytes, length);
         }
         rest
@@ -240,11 +266,14 @@ impl State {
     fn end_head(&mut self) -> Option<Place> {
         let head = std::mem::take(&mut self.head);
         // Blank lines may come before a head (RFC 9112 section 2.2).
-        if !head.has_line || self.chunked.len() >= WAITING {
+        if !head.has_line || self.chunked.len().max(self.fragments.len()) >= WAITING {
             return None;
         }
         let number = self.ended;
         self.ended += 1;
+        if head.has_fragment {
+            self.fragments.push(number);
+        }
         if head.is_chunked {
             self.chunked.push((number, head.length.is_some()));
             return Some(Place::ChunkSize);
@@ -272,6 +301,7 @@ impl Line {
     /// them is also kept, so that it is detected.
     fn push(&mut self, bytes: &[u8]) {
         self.length = self.length.saturating_add(bytes.len());
+        self.has_hash |= memchr(b'#', bytes).is_some();
         for byte in bytes {
             if self.bytes.len() < KEPT || matches!(byte, b'\r' | b'\n') {
                 if self.bytes.len() > KEPT + 2 {

@@ -78,8 +78,11 @@ where
         // RFC 9112 section 6.1: after a request with both Content-Length and chunked the connection is
         // closed. hyper has already removed the length.
         let is_chunked = request.headers().contains_key(header::TRANSFER_ENCODING);
-        let closes =
-            stream.is_none() && self.activity.input_framing.take(is_chunked) == AfterChunked::Close;
+        let followed = match stream {
+            None => Some(self.activity.input_framing.take(is_chunked)),
+            Some(_) => None,
+        };
+        let closes = followed.is_some_and(|followed| followed.after_chunked == AfterChunked::Close);
         let mut request = request.map(|body| {
             if body.is_end_stream() {
                 RequestBody::Empty
@@ -98,7 +101,11 @@ where
         } else {
             let has_body = !request.body().is_end_stream();
             self.activity.set_in_body(has_body);
-            if self.activity.hidden_fragments.is_hidden_in(&request) {
+            // The search of all bytes can take a line of a body for a request, so it decides only where the
+            // framing is unknown.
+            let is_hidden = self.activity.hidden_fragments.is_hidden_in(&request);
+            let known = followed.and_then(|followed| followed.has_fragment);
+            if known.unwrap_or(is_hidden) {
                 request.extensions_mut().insert(Malformed::Fragment);
             }
         }

@@ -13,7 +13,6 @@ use std::pin::Pin;
 use std::sync::Arc;
 use std::task::{Context, Poll, ready};
 
-use http_body::Body;
 use tower::Service;
 
 pub use self::further::FurtherLookups;
@@ -95,10 +94,6 @@ where
         let Some(policy) = &self.policy else {
             return WebsiteFuture::Passed(self.inner.call(request));
         };
-        // A GET with a body is not a request for a page, and its body could not be sent twice.
-        if !request.body().is_end_stream() {
-            return WebsiteFuture::Passed(self.inner.call(request));
-        }
         let first = policy.decide(
             request.method(),
             request.headers(),

@@ -9,7 +9,7 @@ fn outcomes(pieces: &[&[u8]], requests: &[bool]) -> Vec<AfterChunked> {
     }
     requests
         .iter()
-        .map(|is_chunked| framing.take(*is_chunked))
+        .map(|is_chunked| framing.take(*is_chunked).after_chunked)
         .collect()
 }
 
@@ -99,10 +99,10 @@ fn a_request_that_is_not_the_followed_one_closes() {
     assert_eq!(outcomes(&[], &[true]), [CLOSE]);
     let framing = InputFraming::default();
     framing.follow(PLAIN.as_bytes());
-    assert_eq!(framing.take(false), OPEN);
+    assert_eq!(framing.take(false).after_chunked, OPEN);
     framing.lose();
     framing.follow(CHUNKED.as_bytes());
-    assert_eq!(framing.take(true), CLOSE);
+    assert_eq!(framing.take(true).after_chunked, CLOSE);
 }
 
 #[test]
@@ -116,4 +116,38 @@ fn memory_is_bounded() {
         framing.follow(&[b'\r'; 1000]);
     }
     assert!(framing.state().line.bytes.len() <= KEPT + 3);
+}
+
+#[test]
+fn a_fragment_is_found_wherever_the_bytes_are_split() {
+    let long = format!("GET /{}#x HTTP/1.1\r\n\r\n", "a".repeat(200));
+    let body = "PUT /p HTTP/1.1\r\ncontent-length: 9\r\n\r\n\n GET /a#b";
+    let whole = [
+        PLAIN,
+        body,
+        "DELETE /dir/#1.jpg HTTP/1.1\r\nx: #\r\n\r\n",
+        CHUNKED,
+        &long,
+        "GET /e HTTP/1.1\r\nreferer: /a#b\r\n\r\n",
+    ]
+    .concat();
+    let body_length = body.len() - body.find("\r\n\r\n").unwrap() - 4;
+    let whole = whole.replacen("length: 9", &format!("length: {body_length}"), 1);
+    let bytes = whole.as_bytes();
+    for split in 0..bytes.len() {
+        let framing = InputFraming::default();
+        framing.follow(&bytes[..split]);
+        framing.follow(&bytes[split..]);
+        let chunked = [false, false, false, true, false, false];
+        let found = chunked.map(|is_chunked| framing.take(is_chunked).has_fragment);
+        let expected = [false, false, true, false, true, false].map(Some);
+        assert_eq!(found, expected, "split at {split}");
+    }
+}
+
+#[test]
+fn a_fragment_is_unknown_once_the_place_is_lost() {
+    let framing = InputFraming::default();
+    framing.follow(b"GET /a#b HTTP/1.1\n\n");
+    assert_eq!(framing.take(false).has_fragment, None);
 }

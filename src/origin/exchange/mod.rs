@@ -44,6 +44,7 @@ use crate::origin::exchange::outgoing::Outgoing;
 use crate::origin::exchange::repeat::{Attempted, BodyState, Decision, RequestKind};
 use crate::origin::exchange::rewrite::{Destination, Rewrite};
 use crate::origin::link::reuse::{Acceptable, Age};
+use crate::origin::link::upload::Upload;
 use crate::origin::tiers::buckets::BucketTable;
 use crate::origin::tiers::choice::{self, Chosen};
 use crate::origin::tiers::signed_host::{Scheme, SignedHost};
@@ -150,6 +151,14 @@ impl Exchange {
             let (query, host) = (head.uri.query(), context.text.host());
             SignedHost::of(&head.headers, query, host, Scheme::of(context))
                 .map_or(Ok(()), |signed| signed.check(&outgoing.bucket.tiers))?;
+        }
+        let is_empty = |upload: &mut Arc<Upload>| upload.is_announced_empty();
+        if let Some(upload) = outgoing.upload.take_if(is_empty) {
+            // OSS would take the head alone for a complete upload, and create an empty object although the
+            // client may still reset the stream.
+            if !upload.reads_empty().await {
+                return Err(Error::ClientBody);
+            }
         }
         let result = self.send(&mut outgoing, context).await;
         if let Some(upload) = &outgoing.upload {

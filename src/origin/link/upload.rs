@@ -7,6 +7,7 @@
 //! [`Upload`] owns the body. It keeps a small body until the response begins ([`super::retained`]), so that
 //! the request can be sent again.
 
+use std::future::poll_fn;
 use std::pin::Pin;
 use std::sync::atomic::{AtomicBool, AtomicU8, AtomicU64, Ordering::Relaxed};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
@@ -93,6 +94,25 @@ impl Upload {
 
     fn source(&self) -> MutexGuard<'_, Source> {
         self.source.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// Whether the client announced an empty body whose end has not been received. HTTP/2 only: the stream
+    /// may still be reset.
+    #[must_use]
+    pub(crate) fn is_announced_empty(&self) -> bool {
+        self.length == Some(0)
+    }
+
+    /// Reads an announced empty body to its end. False if the client breaks it off or sends bytes.
+    pub(crate) async fn reads_empty(&self) -> bool {
+        loop {
+            let frame = poll_fn(|cx| Pin::new(&mut self.source().body).poll_frame(cx)).await;
+            match frame {
+                None => return true,
+                Some(Ok(frame)) if frame.data_ref().is_none_or(Bytes::is_empty) => {}
+                Some(Ok(_) | Err(_)) => return false,
+            }
+        }
     }
 
     /// Releases a held body. The caller must poll the connection again.

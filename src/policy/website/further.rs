@@ -134,6 +134,10 @@ fn copy(request: &Request, method: &Method) -> Request {
     *copy.version_mut() = request.version();
     *copy.uri_mut() = request.uri().clone();
     *copy.headers_mut() = request.headers().clone();
+    // The body of a GET has no meaning (RFC 9110 section 9.3.1). Only the first lookup sends it.
+    for name in [header::CONTENT_LENGTH, header::EXPECT] {
+        copy.headers_mut().remove(name);
+    }
     Request::new(copy, Arc::clone(request.context()))
 }
 
