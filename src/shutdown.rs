@@ -1,9 +1,9 @@
 //! The shutdown of the process or of a listener, in phases that every task can watch.
 //!
-//! Phases only advance: a later phase can follow, never an earlier one. A [`LeaveRequest`] is reversible:
-//! it only makes clients reconnect while the node is draining or cannot reach OSS. Changes of either wake
-//! every holder of a [`Shutdown`], because an idle connection must close before the load balancer sends the
-//! next request over it. This module does not wait for tasks to end; the process does.
+//! Phases only advance and are never taken back. A [`LeaveRequest`] is reversible: it only makes clients
+//! reconnect while the node is draining or cannot reach OSS. A change of the phase or of the leave
+//! request wakes every holder of a [`Shutdown`], because an idle connection must close before the load
+//! balancer sends the next request over it. This module does not wait for tasks to end; the process does.
 
 use std::future::Future;
 use std::pin::Pin;
@@ -56,7 +56,7 @@ impl LeaveCell {
         }
     }
 
-    /// Sets `request`, unless a stronger request is set.
+    /// Sets `request`, unless a later variant of [`LeaveRequest`] is already set.
     fn raise(&self, request: LeaveRequest) {
         self.0.fetch_max(request as u8, Relaxed);
     }
@@ -141,7 +141,7 @@ impl Trigger {
 }
 
 impl Drop for Trigger {
-    /// Publishes the last phase, because no other phase can follow.
+    /// Publishes [`Phase::Stopping`], because nobody can publish another phase.
     fn drop(&mut self) {
         self.advance(Phase::Stopping);
     }
@@ -190,7 +190,7 @@ impl Shutdown {
         }
     }
 
-    /// Returns a notifier for a task that is polled often for other reasons.
+    /// Returns a notifier for a task that is polled often anyway, such as the task of a connection.
     #[must_use]
     pub fn notice(&self) -> Notice {
         let changes = self.phase.clone();
@@ -207,9 +207,11 @@ impl Shutdown {
     }
 }
 
-/// Wakes a task at every change that the trigger publishes; the task then reads the new state itself. A
-/// poll usually costs one atomic load, because the task's waker stays registered until the next change.
-/// Only one task may poll a notice, because a later poll with another waker does not replace the first
+/// Wakes a task when the trigger publishes a change. The notice does not contain the new state; the task
+/// reads it from its [`Shutdown`].
+///
+/// A poll usually costs one atomic load, because the waker of the task stays registered until the next
+/// change. Only one task may poll a notice: a poll from another task does not replace the registered
 /// waker.
 pub struct Notice {
     wait: Pin<Box<dyn Future<Output = ()> + Send>>,

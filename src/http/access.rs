@@ -1,8 +1,10 @@
-//! The layer around the router: request id, timings, and one record when the response has ended.
+//! The layer around the router. It assigns the request id, measures times, and records each request when
+//! its response has ended.
 //!
-//! It wraps the router and not a route, so unknown hosts and refusals are recorded too. The record is
-//! passed to the [`Recorder`] when the response body is dropped. Only then is it known how many bytes
-//! were sent and whether the response ended early. This layer does not format or write anything.
+//! The layer wraps the whole router and not each route, so requests for unknown hosts and refused
+//! requests are also recorded. A record is passed to the [`Recorder`] when the response body is dropped.
+//! Only then is it known how many bytes were sent and whether the response ended early. This layer does
+//! not format or write anything.
 
 use std::convert::Infallible;
 use std::future::Future;
@@ -56,7 +58,8 @@ impl AccessLayer {
         }
     }
 
-    /// Returns the layer of one worker. Exchanges that outlive their client become tasks of `tasks`.
+    /// Returns a copy of the layer for one worker. An exchange that continues after its client has
+    /// disconnected runs as a task of `tasks`.
     #[must_use]
     pub fn on_worker(&self, tasks: TaskTracker) -> Self {
         Self {
@@ -256,7 +259,8 @@ async fn finish<F>(exchange: Exchange<F>)
 where
     F: Future<Output = Result<Response, Infallible>> + Unpin,
 {
-    // The outcome reached within this time is logged. The response is dropped in any case.
+    // The record contains the outcome that the exchange has reached within this time. The response itself
+    // is not used.
     drop(tokio::time::timeout(FINISH, exchange.inner).await);
     drop(exchange.record);
 }

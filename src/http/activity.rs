@@ -165,8 +165,8 @@ impl Activity {
         self.open_bodies.load(Relaxed) > 0
     }
 
-    /// Whether an open request body does not wait for bytes: some received bytes of it have not been read
-    /// yet. HTTP/2 only.
+    /// Whether received bytes of an open request body have not been read yet: more bodies are open than
+    /// wait for bytes. HTTP/2 only.
     #[must_use]
     pub fn has_untaken_body(&self) -> bool {
         self.open_bodies.load(Relaxed) > self.waiting_bodies.load(Relaxed)
@@ -209,8 +209,8 @@ impl Activity {
         }
     }
 
-    /// Marks the connection as HTTP/2. Its bytes need not be a request head, and a stream whose client
-    /// accepts no bytes does not block the socket.
+    /// Marks the connection as HTTP/2. Bytes that arrive while no request is in flight then do not count
+    /// as a partial request head, and a waiting request body does not count as a stalled connection.
     pub fn set_multiplexed(&self) {
         self.is_multiplexed.store(true, Relaxed);
     }

@@ -39,8 +39,8 @@ impl Authority<'_> {
     }
 }
 
-/// A parsed authority as byte positions in its text. It outlives the request that the text was read from.
-/// With a copy of that text it becomes an [`Authority`] again.
+/// A parsed authority as byte positions in its text. It does not borrow the text, so it can be kept
+/// longer than the request. Together with a copy of the text, it gives the [`Authority`] again.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct AuthoritySpan {
     start: usize,
@@ -120,8 +120,8 @@ fn is_numeric_label(label: &str) -> bool {
             .is_some_and(|hex| hex.bytes().all(|b| b.is_ascii_hexdigit()))
 }
 
-/// Parses the text after the colon; `None` when it is not a port. It may be empty, which means the same
-/// as no colon (RFC 3986 section 3.2.3).
+/// Parses the text after the colon; `None` when it is not a port. The text may be empty, which means the
+/// same as no colon (RFC 3986 section 3.2.3).
 fn parse_port(text: &str) -> Option<Option<u16>> {
     if text.is_empty() {
         return Some(None);

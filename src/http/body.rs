@@ -21,7 +21,7 @@ use crate::http::context::{RequestContext, UploadState};
 pub enum BodyError {
     /// The HTTP framing of the peer is broken, or its connection failed.
     Http(hyper::Error),
-    /// The client reset its HTTP/2 stream inside the request body.
+    /// The client reset its HTTP/2 stream before the end of the request body.
     StreamReset,
     /// OSS sent no bytes for the origin's `idle` time.
     OriginStalled,
@@ -87,7 +87,8 @@ pub struct ClientBody {
     is_waiting: bool,
     /// How the body has ended; [`UploadState::Open`] before its end.
     end: UploadState,
-    /// The last frame of an HTTP/2 body with a length. It is held back until the stream has ended.
+    /// The last frame of an HTTP/2 body whose length was announced. The frame is held back until the
+    /// stream has ended.
     last_frame: Option<Bytes>,
     /// The request's context; `None` until the access layer has created it.
     context: Option<Arc<RequestContext>>,
@@ -315,10 +316,11 @@ pub enum ResponseBody {
     /// No body.
     #[default]
     Empty,
-    /// A body made by the proxy, or a body that was complete when its head was read.
+    /// A body made by the proxy, or a body that was already complete when the response head was read.
     Full(Bytes),
-    /// A body from the origin. It owns the upstream connection that it is read from. The box keeps the
-    /// type out of the signature of every layer, and keeps the futures of the layers small.
+    /// A body from the origin. It owns the upstream connection from which it is read. It is boxed, so
+    /// that its type is not part of the signature of every layer, and the futures of the layers stay
+    /// small.
     Stream(BoxedBody),
 }
 

@@ -27,7 +27,7 @@ pub struct ConnectionInfo {
     pub listener: Arc<str>,
     /// The peer address of the socket; `None` on a unix socket.
     pub peer: Option<SocketAddr>,
-    /// The TLS version, `TLSv1.2` or `TLSv1.3`; `None` on clear text.
+    /// The TLS version, `TLSv1.2` or `TLSv1.3`; `None` without TLS.
     pub tls: Option<&'static str>,
     /// The server name of the TLS handshake (SNI), in lower case.
     pub sni: Option<Box<str>>,
@@ -39,8 +39,8 @@ pub struct ConnectionInfo {
     pub endpoint_id: Option<Box<str>>,
     /// Whether the peer is a trusted proxy. Only then `X-Forwarded-For` and `X-Forwarded-Proto` are used.
     pub is_trusted: bool,
-    /// The trusted proxies. Their entries in `X-Forwarded-For` are also believed when they are not the
-    /// peer.
+    /// The addresses of the trusted proxies. An `X-Forwarded-For` entry that one of them added is trusted
+    /// even if that proxy is not the direct peer of this connection.
     pub trusted_proxies: Arc<IpRanges>,
     /// The maximum number of header fields of a request. The router enforces it; on HTTP/1.1, hyper
     /// enforces it before the router.
@@ -87,7 +87,7 @@ pub struct RequestContext {
     pub is_https: bool,
     /// Whether the client prefers HTML to XML.
     pub prefers_html: bool,
-    /// Texts for the log line and for the proxy's own responses.
+    /// Copies of request data for the log line and for the proxy's own responses.
     pub text: LineText,
     authority: ParsedAuthority,
     /// The progress of the upload: an [`UploadState`] as a number.
@@ -169,7 +169,7 @@ impl RequestContext {
     }
 
     /// Returns the authority of the request, as parsed by the access layer. `None` when the request has
-    /// no valid authority. The router passes such a request only if it is HTTP/1.0 without `Host`.
+    /// no valid authority. The router accepts such a request only if it is HTTP/1.0 without `Host`.
     #[must_use]
     pub fn authority(&self) -> Option<Authority<'_>> {
         self.authority
@@ -229,7 +229,7 @@ pub struct Outcome {
     pub bucket: Option<Arc<str>>,
     /// The host name of the endpoint the request was sent to.
     pub endpoint: Option<Arc<str>>,
-    /// The index of that endpoint in the origin's list of endpoints; 0 is the first.
+    /// The index of the endpoint in the origin's list of endpoints; 0 is the first.
     pub tier: u32,
     /// The upstream address of the last attempt.
     pub upstream: Option<SocketAddr>,

@@ -1,8 +1,8 @@
-//! Checks the form of a request: hyper parses some requests that the proxy must not forward.
+//! Checks the form of a request, because hyper accepts some requests that the proxy must not forward.
 //!
-//! hyper has already refused requests that it cannot parse: a bare CR, NUL, blanks before the colon,
-//! differing `Content-Length` fields, bad chunk sizes. This module refuses every form in which two
-//! readers of the same bytes could find different requests. The response is 400 and the connection is
+//! hyper has already rejected requests that it cannot parse, such as those with a bare CR, NUL, blanks
+//! before the colon, differing `Content-Length` fields or bad chunk sizes. This module refuses every form
+//! that two HTTP parsers could read as different requests. The response is 400 and the connection is
 //! closed, because the bytes that follow may not be a request.
 
 use http::header::{self, HeaderMap};
@@ -98,14 +98,14 @@ fn check_http2(headers: &HeaderMap) -> Result<(), Malformed> {
     {
         return Err(Malformed::BadLength);
     }
-    // The quote is the only byte that hyper accepts in HTTP/2 names although it is not allowed in a token
-    // (RFC 9110 section 5.6.2).
+    // The quote is the only byte that hyper accepts in HTTP/2 field names although it is not allowed in a
+    // token (RFC 9110 section 5.6.2).
     let has_quote = |name: &header::HeaderName| memchr(b'"', name.as_str().as_bytes()).is_some();
     if headers.keys().any(has_quote) {
         return Err(Malformed::BadFieldName);
     }
-    // A client's signature covers these blanks, but HTTP/1.1 cannot transmit them (RFC 9113 section
-    // 8.2.1).
+    // A client's signature covers blanks at the ends of a value, but HTTP/1.1 cannot transmit them (RFC
+    // 9113 section 8.2.1).
     let is_blank = |byte: Option<&u8>| matches!(byte, Some(b' ' | b'\t'));
     let has_blanks = |value: &header::HeaderValue| {
         let bytes = value.as_bytes();

@@ -1,5 +1,5 @@
-//! Removes header fields that must not be forwarded: the fields of one connection (RFC 9110 section
-//! 7.6.1), and the fields in which proxies describe the client.
+//! Removes header fields that must not be forwarded: hop-by-hop fields (RFC 9110 section 7.6.1), and
+//! fields in which proxies describe the client.
 //!
 //! All other fields keep their bytes, their repetitions and their order.
 
@@ -18,8 +18,9 @@ const HOP_BY_HOP: [HeaderName; 9] = [
     header::UPGRADE,
 ];
 
-/// Whether `Connection` must not name the field `name`. Without the field the request would have another
-/// meaning, so a request that names it is an attack or a mistake.
+/// Whether a request is refused if its `Connection` names the field `name`. A proxy removes the named
+/// fields, and without this field the request would have another meaning. Such a request is an attack or
+/// a mistake.
 fn is_protected(name: &[u8]) -> bool {
     const PROTECTED: [&str; 18] = [
         "host",
@@ -52,7 +53,7 @@ fn is_protected(name: &[u8]) -> bool {
         || has_prefix("x-forwarded-")
 }
 
-/// The error for a `Connection` field that names a field which must be forwarded.
+/// The error for a `Connection` field that names a protected field.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct ProtectedFieldNamed;
 
@@ -60,8 +61,8 @@ pub struct ProtectedFieldNamed;
 #[derive(Clone, Copy)]
 struct Present(u16);
 
-/// Whether the field `name` describes the client. OSS does not use such fields. A forged one must not
-/// look genuine, and a genuine one is private.
+/// Whether the field `name` describes the client. Such fields are removed: OSS does not use them, a
+/// forged value must not look genuine, and a genuine value is private.
 fn is_about_client(name: &HeaderName) -> bool {
     let name = name.as_str();
     name.starts_with("x-forwarded-") || name == "x-real-ip" || name == "forwarded"
@@ -69,7 +70,7 @@ fn is_about_client(name: &HeaderName) -> bool {
 
 impl Present {
     /// Finds the hop-by-hop fields, and whether `is_other` is true for any other field. Most requests
-    /// have no such field, so one pass over the names is cheaper than one lookup for each entry of
+    /// have no hop-by-hop field, so one pass over the names is cheaper than one lookup for each entry of
     /// [`HOP_BY_HOP`].
     fn in_map(headers: &HeaderMap, is_other: impl Fn(&HeaderName) -> bool) -> (Self, bool) {
         let (mut present, mut has_other) = (0, false);

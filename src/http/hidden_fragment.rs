@@ -1,12 +1,14 @@
-//! Finds HTTP/1 request targets with a `#`: hyper removes the `#` and the fragment after it.
+//! Detects HTTP/1 request targets with a `#`. hyper cannot report them, because it removes the `#` and
+//! the fragment.
 //!
 //! No target may have a `#` (RFC 9112 section 3.2). hyper parses a target into [`http::Uri`], which drops
 //! the `#` and all that follows: `DELETE /dir/#1.jpg` would become `DELETE /dir/`. So this module
-//! inspects the bytes from the socket before hyper parses them. It keeps the lines that could be such a
-//! request until hyper returns a request with the same method and target. Bytes without `#` need only one
-//! search.
+//! inspects the bytes from the socket before hyper parses them. It keeps each line that could be a
+//! request line with a `#`, until hyper returns a request with the same method and target. Bytes without
+//! `#` cost one memchr call.
 //!
-//! Two places are not inspected: bodies, and a request that arrived together with the end of a body.
+//! Two kinds of bytes are not inspected: bodies, and a request that arrived together with the end of a
+//! body.
 //!
 //! This module can be removed when hyper returns the target as received or refuses a `#` in it, or when
 //! the proxy has its own parser.
@@ -126,7 +128,7 @@ impl HiddenFragments {
 }
 
 impl State {
-    /// Ends the current line. `end` is the rest of it, with its line feed.
+    /// Handles the end of the current line. `end` is the rest of the line, with its line feed.
     fn end_line(&mut self, end: &[u8]) {
         let begin = std::mem::take(&mut self.line);
         let joined;
@@ -142,7 +144,7 @@ impl State {
         let Some(before) = memchr(b'#', line).and_then(|at| line.get(..at)) else {
             return;
         };
-        // The name of a header field ends with a colon and has no blank in front of it.
+        // A request line has a blank after its method. A header field has a colon before its first blank.
         let is_field = memchr(b' ', before)
             .is_none_or(|blank| memchr(b':', before.get(..blank).unwrap_or_default()).is_some());
         if is_field {
@@ -170,7 +172,7 @@ fn is_head_of<B>(before: &[u8], request: &http::Request<B>) -> bool {
     let Some(authority) = uri.authority() else {
         return target == path.as_bytes();
     };
-    // The absolute form, whose path may be missing.
+    // The target has the absolute form (`http://host/path`), in which the path may be missing.
     let name = memrchr(b'/', target.get(..8).unwrap_or(target));
     let after = name.and_then(|slash| target.get(slash + 1..));
     let after = after.and_then(|after| after.strip_prefix(authority.as_str().as_bytes()));

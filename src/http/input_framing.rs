@@ -2,17 +2,17 @@
 //! `Transfer-Encoding` (hyper removes the length), and a `#` in the target (hyper cuts the target there).
 //!
 //! RFC 9112 section 6.1 requires that the connection is closed after such a request, because a proxy in
-//! front may have used the length. So this module parses the framing of all bytes from the socket, and
-//! reports for each chunked request whether its head had a length.
+//! front of this one may have used the length. So this module parses the framing of all bytes from the
+//! socket, and reports for each chunked request whether its head had a length.
 //!
-//! It must never confuse two requests. It accepts only the plain form of each element: lines end in CRLF;
-//! there are no folded lines, no blank lines before a head and no chunk extensions; a length consists of
-//! digits and occurs once; the only coding is `chunked`. hyper reads that form in the same way. After any
-//! other form, the framing is unknown for the rest of the connection, and the connection closes after its
-//! next chunked request.
+//! The module must never attribute a length to the wrong request. So it accepts only the simplest form of
+//! each element, called the plain form: lines end in CRLF; there are no folded lines, no blank lines
+//! before a head and no chunk extensions; a length consists of digits and occurs once; the only coding is
+//! `chunked`. hyper reads that form in the same way. After any other form, the framing is unknown for the
+//! rest of the connection, and the connection closes after its next chunked request.
 //!
-//! Each line of a head needs two searches for one byte. This module can be removed when hyper reports the
-//! length or closes such connections.
+//! Each line of a head costs two memchr calls (for LF and CR). This module can be removed when hyper
+//! reports the length or closes such connections.
 
 use std::sync::{Mutex, MutexGuard, PoisonError};
 
@@ -21,7 +21,7 @@ use memchr::memchr;
 /// The maximum number of bytes kept of an incomplete line. A length or a coding in a longer line is not
 /// in its plain form.
 const KEPT: usize = 80;
-/// The maximum number of chunked requests that have been read but not served.
+/// The maximum number of chunked requests that have been read but not yet served.
 const WAITING: usize = 64;
 
 /// Whether the connection may stay open after the response to a chunked request.
@@ -56,8 +56,8 @@ struct State {
     ended: u64,
     /// The number of requests that have been served.
     served: u64,
-    /// The chunked requests that have been read but not served: the number of the head, and whether the
-    /// head had a length.
+    /// The chunked requests that have been read but not yet served: the number of the head, and whether
+    /// the head had a length.
     chunked: Vec<(u64, bool)>,
     /// The requests with a `#` in the target that have been read but not served: the number of the head.
     fragments: Vec<u64>,
@@ -86,8 +86,8 @@ enum Place {
     ChunkSize,
     /// The data of a chunk with this many bytes left.
     Chunk(u64),
-    /// The line end of a chunk, checked byte by byte. True while both bytes are missing, false when only
-    /// the second one is.
+    /// The CRLF after the data of a chunk, checked byte by byte. True while both bytes are missing, false
+    /// when only the LF is missing.
     ChunkEnd(bool),
     Trailers,
     Lost,
@@ -133,8 +133,8 @@ impl InputFraming {
         let mut state = self.state();
         let number = state.served;
         state.served += 1;
-        // If the head of a served request has not ended here, hyper and this module have read different
-        // requests.
+        // If hyper has returned a request whose head this module has not finished, the two have read
+        // different requests.
         let is_known = state.ended > number;
         let found = state.chunked.iter().position(|(head, _)| *head == number);
         let found = found.map(|at| state.chunked.remove(at).1);
@@ -265,7 +265,7 @@ impl State {
 
     fn end_head(&mut self) -> Option<Place> {
         let head = std::mem::take(&mut self.head);
-        // Blank lines may come before a head (RFC 9112 section 2.2).
+        // A blank line before a head is allowed (RFC 9112 section 2.2), but it is not the plain form.
         if !head.has_line || self.chunked.len().max(self.fragments.len()) >= WAITING {
             return None;
         }

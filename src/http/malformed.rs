@@ -44,14 +44,14 @@ pub enum Malformed {
     LateHead,
     /// A target with a `#`.
     Fragment,
-    /// More than one line of a field that a rule checks and that may have only one line.
+    /// More than one line of a [`SingleField`].
     RepeatedField(SingleField),
     /// A host that the connection's certificate does not cover.
     Misdirected,
 }
 
-/// A field of which a rule checks the only value. If it had two lines, a rule could check one of them and
-/// OSS could read the other.
+/// A field that may have only one line, because a rule checks its value. With two lines, a rule could
+/// check one of them and OSS could read the other.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum SingleField {
     /// `Authorization`.
@@ -65,7 +65,7 @@ pub enum SingleField {
 }
 
 impl SingleField {
-    /// All fields of this kind.
+    /// All variants.
     pub const ALL: [Self; 4] = [
         Self::Authorization,
         Self::Referer,

@@ -27,8 +27,8 @@ pub type Response = http::Response<ResponseBody>;
 
 /// A client's request with its context.
 ///
-/// The context is a field and not an extension: every request has a context, and extensions would need
-/// three allocations.
+/// The context is a field of the struct and not an extension, because every request has a context, and an
+/// extension would need three allocations.
 #[derive(Debug)]
 pub struct Request {
     inner: Received,
@@ -60,8 +60,8 @@ impl Request {
         self.parsed_target().as_str()
     }
 
-    /// Returns the parsed target. Its host is parsed once for each request; its path and query are those
-    /// of the current URI.
+    /// Returns the parsed target. Its host is parsed once for each request; its path and query are taken
+    /// from the current URI.
     #[must_use]
     pub fn parsed_target(&self) -> Target<'_> {
         Target {

@@ -1,8 +1,9 @@
 //! The accept loop of one worker's listening socket.
 //!
-//! When descriptors run out, the loop pauses instead of spinning. Over the listener's limit it stops
-//! accepting ([`super::places`]), and clients wait in the kernel's queue. When the listener drains, the
-//! connections in that queue are accepted first, because closing the socket would reset them.
+//! When descriptors run out, the loop pauses instead of spinning. When the listener's connection limit is
+//! reached ([`super::places`]), the loop stops accepting, and clients wait in the kernel's queue. When
+//! the listener drains, the connections in that queue are accepted first, because closing the socket
+//! would reset them.
 
 use std::io;
 use std::net::SocketAddr;
@@ -24,7 +25,7 @@ use crate::listener::settings::ListenerSettings;
 use crate::net::socket::Socket;
 use crate::shutdown::{Phase, Shutdown};
 
-/// The maximum number of bytes that the kernel accepts for a client and has not sent yet.
+/// The maximum number of unsent bytes that the kernel buffers for one client.
 const UNSENT: u32 = 256 * 1024;
 /// How long a TCP connection is idle before the kernel probes its peer.
 const KEEPALIVE: Duration = Duration::from_secs(60);
@@ -47,7 +48,7 @@ impl WorkerListener {
     ///
     /// # Errors
     ///
-    /// The system's error when the socket cannot be registered with this worker's event loop.
+    /// The OS error when the socket cannot be registered with this worker's event loop.
     pub async fn run<M, B>(self, make: M, tasks: TaskTracker) -> io::Result<()>
     where
         M: MakeService<B>,
@@ -142,7 +143,8 @@ async fn accept(
     settings: &watch::Receiver<Arc<ListenerSettings>>,
 ) -> io::Result<Accepted> {
     let places = Arc::clone(&settings.borrow().places);
-    // Waits before the accept, so that a connection over both limits stays in the kernel's queue.
+    // Waits for a free permit before the accept, so that a connection without a permit stays in the
+    // kernel's queue.
     places.wait().await;
     let (socket, peer) = match listener {
         AsyncListener::Tcp(listener) => {
@@ -152,7 +154,7 @@ async fn accept(
         }
         AsyncListener::Unix(listener) => (Socket::Unix(listener.accept().await?.0), None),
     };
-    // Nearly always ready at once: the permit is gone only if another worker has taken it since `wait`.
+    // Nearly always ready at once: a permit is missing only if another worker has taken it since `wait`.
     let permit = places.take().await;
     Ok(Accepted {
         socket,

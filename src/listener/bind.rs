@@ -2,8 +2,8 @@
 //!
 //! On a TCP address every worker gets its own socket (SO_REUSEPORT), and the kernel distributes the
 //! connections over them. An inherited socket is shared: every worker accepts from a duplicate of it.
-//! Pending connections belong to the socket and not to the process, so none is lost when a socket is
-//! passed to another process.
+//! Pending connections belong to the socket and not to the process, so no connection is lost when a
+//! socket is passed to another process.
 
 use std::io;
 use std::net::SocketAddr;
@@ -32,7 +32,7 @@ impl Bound {
     ///
     /// # Errors
     ///
-    /// The system's error when descriptors have run out.
+    /// The OS error when descriptors have run out.
     pub fn try_clone(&self) -> io::Result<Self> {
         Ok(match self {
             Self::Tcp(socket) => Self::Tcp(socket.try_clone()?),
@@ -97,7 +97,7 @@ impl Inherited {
 ///
 /// # Errors
 ///
-/// The system's error when the address is in use, belongs to another machine, or is not permitted. For
+/// The OS error when the address is in use, belongs to another machine, or is not permitted. For
 /// `fd:NAME`, `NotFound` when systemd has passed no such socket.
 pub fn sockets(
     address: &Address,
@@ -163,7 +163,8 @@ fn bind_tcp(address: SocketAddr) -> io::Result<std::net::TcpListener> {
 fn tcp_socket(address: SocketAddr) -> io::Result<RawSocket> {
     let socket = RawSocket::new(Domain::for_address(address), Type::STREAM, None)?;
     if address.is_ipv6() {
-        // `[::]` and `0.0.0.0` are two listeners; the config names each of them.
+        // `[::]` and `0.0.0.0` are two separate listeners in the config, so an IPv6 socket must not also
+        // accept IPv4 connections.
         socket.set_only_v6(true)?;
     }
     socket.set_reuse_address(true)?;

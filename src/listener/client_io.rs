@@ -1,8 +1,8 @@
-//! A client's socket: TCP or unix, plain or TLS. It first returns the bytes that were read before the
-//! HTTP connection began.
+//! A client's socket: TCP or unix, with or without TLS. It first returns the bytes that were read before
+//! the HTTP connection began.
 //!
 //! Every read and write is recorded in the connection's [`Activity`], from which the deadlines are
-//! computed. HTTP/1.1 and HTTP/2 both use it; each adds its own wrapper (`http1::hyper_io`,
+//! computed. HTTP/1.1 and HTTP/2 both use this type; each adds its own wrapper (`http1::hyper_io`,
 //! [`super::http2::cork`]).
 
 use std::io::{self, Write};
@@ -23,8 +23,9 @@ use crate::net::stream::MaybeTls;
 /// The socket of a client, with or without TLS.
 pub type ClientStream = MaybeTls<Socket, TlsStream<TlsSocket>>;
 
-/// The maximum number of bytes read before the task yields to other tasks of this worker. Parsing can
-/// take hyper long: a chunk size may have any number of leading zeros, which hyper reads one by one.
+/// The maximum number of bytes read before the task yields to other tasks of this worker. hyper can need
+/// a long time to parse them: a chunk size may have any number of leading zeros, which hyper reads one by
+/// one.
 const READ_BURST: usize = 256 * 1024;
 
 /// The byte stream of a client connection.
@@ -56,9 +57,9 @@ impl ClientIo {
         &self.activity
     }
 
-    /// Puts bytes back, so that they are read again before the bytes of the socket. An empty piece is
-    /// dropped: it would keep the whole read buffer that it was cut from alive while the connection is
-    /// parked.
+    /// Puts bytes back, so that they are read again before the bytes of the socket. Empty `bytes` are
+    /// dropped, because they would keep the whole buffer from which they were cut alive while the
+    /// connection is parked.
     pub fn put_back(&mut self, bytes: Bytes) {
         if self.prefix.is_empty() {
             self.prefix = bytes;
@@ -73,7 +74,8 @@ impl ClientIo {
         }
     }
 
-    /// Makes the close send a TCP reset, which no client mistakes for the end of a body.
+    /// Makes the later close of the socket send a TCP reset, which no client mistakes for the end of a
+    /// body.
     pub fn reset_on_close(&self) {
         if let socket @ Socket::Tcp(_) = self.stream.socket()
             && let Err(error) = socket.raw().set_linger(Some(Duration::ZERO))
@@ -86,7 +88,7 @@ impl ClientIo {
     ///
     /// # Errors
     ///
-    /// The system's error when the event loop has ended.
+    /// The OS error when the event loop has ended.
     pub async fn readable(&self) -> io::Result<()> {
         if !self.prefix.is_empty() {
             return Ok(());
@@ -108,7 +110,7 @@ impl ClientIo {
     }
 
     /// Buffers bytes that [`AsyncWrite::poll_flush`] sends later. Writes to the socket only when rustls's
-    /// buffer is full, or when the connection is not encrypted.
+    /// buffer is full, or when the connection has no TLS.
     pub fn poll_buffer(
         &mut self,
         cx: &mut Context<'_>,
@@ -154,8 +156,8 @@ impl AsyncRead for ClientIo {
         }
         let before = buf.filled().len();
         let polled = match Pin::new(&mut this.stream).poll_read(cx, buf) {
-            // A TLS client closed without close_notify. This is treated as a normal end of the stream:
-            // HTTP/1.1 requests and HTTP/2 frames have lengths, so a truncated one is detected anyway.
+            // A TLS client closed without close_notify. This is treated as a normal EOF: HTTP/1.1
+            // requests and HTTP/2 frames have lengths, so a truncated one is detected anyway.
             Poll::Ready(Err(error)) if error.kind() == io::ErrorKind::UnexpectedEof => {
                 Poll::Ready(Ok(()))
             }
@@ -212,7 +214,7 @@ impl AsyncWrite for ClientIo {
         match &mut this.stream {
             MaybeTls::Plain(io) => Pin::new(io).poll_flush(cx),
             MaybeTls::Tls(io) => {
-                // rustls buffers encrypted bytes; a plain socket has nothing to flush.
+                // rustls buffers encrypted bytes. A socket without TLS has nothing to flush.
                 let was_empty = !io.get_ref().1.wants_write();
                 let polled = Pin::new(&mut **io).poll_flush(cx);
                 this.activity.set_write_blocked(polled.is_pending());

@@ -4,8 +4,9 @@ use std::time::Duration;
 
 use tokio::io::{AsyncRead, AsyncReadExt, AsyncWrite, AsyncWriteExt};
 
-/// How long a closed connection is still read from while its client sends: a TCP reset could destroy the
-/// response. This is also the time limit for writing the last bytes.
+/// The maximum time for which bytes of the client are read and dropped before its socket is closed.
+/// Without this, the close could send a TCP reset, and the client would lose the response. It is also the
+/// time limit for writing the last bytes.
 pub(super) const LINGER: Duration = Duration::from_secs(2);
 /// The maximum number of bytes read while lingering.
 const LINGER_BYTES: usize = 1024 * 1024;
@@ -39,6 +40,6 @@ pub(super) async fn close(io: &mut (impl AsyncRead + AsyncWrite + Unpin), how: C
             }
         }
     };
-    // The connection ends even if the time was too short.
+    // The connection is closed even if the time limit has passed.
     drop(tokio::time::timeout(LINGER, closing).await);
 }

@@ -76,6 +76,7 @@ impl Deadlines {
         if activity.in_flight() > 0
             || has_served
             // hyper can read the next head before the client has accepted the whole previous response.
+            // The time for that head does not run until then.
             || activity.is_write_blocked()
             || !(activity.has_partial_head() || self.requests == 0)
         {

@@ -6,7 +6,8 @@ use std::io;
 
 use crate::listener::deadline::ClientTimeout;
 
-/// The reason why a client connection ended early, not by the client and not by a drain.
+/// The error that ended a client connection. A drain, or a client that closes between requests, is not an
+/// error.
 #[derive(Debug)]
 pub(super) enum ConnectionError {
     /// hyper has ended the connection: the client broke the protocol or closed it within a request, or
@@ -37,8 +38,8 @@ impl fmt::Display for ConnectionError {
 impl Error for ConnectionError {
     fn source(&self) -> Option<&(dyn Error + 'static)> {
         match self {
-            // The text of the inner error is already part of this error's text, so its own source is
-            // returned.
+            // The message of the inner error is already part of this error's message, so the source of
+            // the inner error is returned.
             Self::Http(error) => error.source(),
             Self::Socket(error) => error.source(),
             Self::Timeout(_) | Self::CancelledStreams | Self::FrameBudget => None,

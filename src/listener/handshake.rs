@@ -1,5 +1,5 @@
 //! The steps before the first request of a connection: the PROXY header, the TLS handshake, and the
-//! detection of HTTP/2 on plain text. Each step has its own deadline.
+//! detection of HTTP/2 on connections without TLS. Each step has its own deadline.
 
 use std::net::SocketAddr;
 use std::sync::Arc;
@@ -40,7 +40,7 @@ pub(super) struct Established {
     pub(super) io: ClientIo,
     pub(super) info: ConnectionInfo,
     pub(super) protocol: Protocol,
-    /// The server name (SNI). `None` on plain text, and when the client sent no server name.
+    /// The server name (SNI). `None` without TLS, and when the client sent no server name.
     pub(super) server_name: Option<ServerName>,
 }
 
@@ -178,8 +178,8 @@ async fn tls_handshake(
     })
 }
 
-/// Detects whether the client uses HTTP/2, and puts the bytes read for this back. Returns `None` when the
-/// client has closed the connection.
+/// Detects whether the client uses HTTP/2, and puts back the bytes that were read for the detection.
+/// Returns `None` when the client has closed the connection.
 async fn detect_protocol(io: &mut ClientIo) -> Option<Protocol> {
     let mut read = BytesMut::with_capacity(PREFACE.len());
     let protocol = loop {

@@ -1,4 +1,5 @@
-//! From a bound address to HTTP requests: listening sockets, accept loop, connection limit, TLS, HTTP.
+//! Client connections, from a bound address to HTTP requests: listening sockets, accept loop, connection
+//! limit, TLS and HTTP.
 //!
 //! The listener serves any cloneable service and does not depend on the router. Every worker has its own
 //! listening socket on the same address (SO_REUSEPORT), and the kernel distributes the connections over
@@ -118,7 +119,7 @@ impl Listening {
     ///
     /// # Errors
     ///
-    /// The system's error when descriptors have run out.
+    /// The OS error when descriptors have run out.
     pub fn hand_on(&self) -> io::Result<Vec<Bound>> {
         self.sockets.iter().map(Bound::try_clone).collect()
     }

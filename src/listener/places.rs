@@ -48,8 +48,9 @@ pub(super) struct Counters {
 impl Counters {
     /// Returns the number of connections that are open.
     pub(super) fn open(&self) -> u64 {
-        // `ended` is read first: a connection that ends between the two reads is counted as open,
-        // not as minus one.
+        // `ended` is read first. A connection that ends between the two reads then still counts as open.
+        // In the other order, a connection that begins and ends between them would make the result too
+        // small.
         let ended = self.ended.load(Relaxed);
         self.accepted.load(Relaxed).saturating_sub(ended)
     }
@@ -136,7 +137,7 @@ impl PlacePool {
         }
     }
 
-    /// Takes a permit if one is free, first one for a served connection.
+    /// Takes a permit if one is free. A permit for a served connection is preferred.
     pub(super) fn try_take(&self) -> Option<Permit> {
         let served = Arc::clone(&self.served).try_acquire_owned();
         let turned_away = || Arc::clone(&self.turned_away).try_acquire_owned();
@@ -208,7 +209,7 @@ impl Drop for OpenConnection {
             Some(Permit::Served(permit)) => self.places.give_back(permit),
             turned_away => drop(turned_away),
         }
-        // Counted last: when a connection is counted as ended, its permit is free.
+        // Counted last, so that the permit is already free when the connection counts as ended.
         self.counters.ended.fetch_add(1, Relaxed);
     }
 }

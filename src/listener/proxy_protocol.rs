@@ -25,8 +25,8 @@ const LONGEST_V2: usize = FIXED_V2 + 216 + 4096;
 const FIXED_V2: usize = 16;
 
 const TYPE_CRC32C: u8 = 0x03;
-/// The extension type of Alibaba Cloud. The first byte of its value is a subtype (PrivateLink page "Get
-/// real client information").
+/// The extension type of Alibaba Cloud. The first byte of its value is a subtype (PrivateLink
+/// documentation, "Get real client information").
 const TYPE_ALIBABA: u8 = 0xe1;
 const SUBTYPE_VPC: u8 = 0x01;
 const SUBTYPE_ENDPOINT: u8 = 0x02;
@@ -105,7 +105,7 @@ pub async fn read(
         return parse_v2(&bytes);
     }
     if bytes.starts_with(b"PROXY ") && has(ProxyProtocol::V1) {
-        // Byte by byte, because the length of a version 1 header is not known in advance.
+        // Reads byte by byte, because the length of a version 1 header is not known in advance.
         while !bytes.ends_with(b"\n") {
             if bytes.len() >= LONGEST_V1 {
                 return Err(HeaderError::TooLong);

@@ -25,8 +25,9 @@ use crate::listener::tracked_body::{InFlight, TrackedBody};
 /// The service that hyper calls for one connection.
 #[derive(Debug)]
 pub(super) struct ConnectionService<S> {
-    /// A `RefCell`, because hyper calls with `&self` and tower requires `&mut self`. A clone per request
-    /// would touch reference counts that all workers share. hyper makes no nested calls.
+    /// A `RefCell`, because hyper calls with `&self` and tower requires `&mut self`. A clone for each
+    /// request would change reference counts that all workers share. hyper makes no nested calls, so the
+    /// borrow never fails.
     inner: RefCell<S>,
     activity: Arc<Activity>,
     /// The streams of an HTTP/2 connection; absent on HTTP/1.1.

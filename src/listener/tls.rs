@@ -2,8 +2,8 @@
 //!
 //! A server name is looked up exactly, then with its first label replaced by a wildcard (one label only,
 //! as in certificates). Without a match the default certificate is used; without a default the handshake
-//! fails. rustls has no key exchange without forward secrecy, so a client needs TLS 1.2 with ECDHE or TLS
-//! 1.3.
+//! fails. rustls supports only key exchanges with forward secrecy, so a client needs TLS 1.2 with ECDHE
+//! or TLS 1.3.
 
 use std::collections::HashMap;
 use std::sync::{Arc, PoisonError, RwLock};
@@ -186,9 +186,9 @@ impl ServerName {
         }
     }
 
-    /// Whether a request must not be served on this connection: its host differs from the server name and
-    /// has another certificate, or none (RFC 9110 section 7.4). A malformed or missing host is refused
-    /// elsewhere.
+    /// Whether the host of a request does not belong to this connection: the host differs from the server
+    /// name, and it has another certificate or none (RFC 9110 section 7.4). Returns false for a malformed
+    /// or missing host, which is refused elsewhere.
     pub(super) fn is_misdirected<B>(&self, request: &http::Request<B>) -> bool {
         let text = match request.uri().authority() {
             Some(authority) => authority.as_str(),

@@ -1,6 +1,6 @@
 //! The body of a response to the client. The request is in flight until the body is dropped.
 //!
-//! On HTTP/2 the body also splits the bytes into pieces, and records when the client must accept one.
+//! On HTTP/2 the body also splits the bytes into pieces, and records when the client must accept a piece.
 
 use std::pin::Pin;
 use std::sync::Arc;
@@ -89,8 +89,8 @@ impl<B: Body<Data = Bytes> + Unpin> Body for TrackedBody<B> {
         }
         let piece = this.rest.split_to(this.rest.len().min(PIECE));
         if let Some(InFlight(activity)) = &this.in_flight {
-            // A client sends WINDOW_UPDATE frames for the bytes that it accepts, so these bytes are added
-            // to its budget.
+            // A client sends WINDOW_UPDATE frames for the bytes that it accepts, so each piece adds to
+            // its budget.
             activity.earn(piece.len() / 16 + 64);
         }
         Poll::Ready(Some(Ok(Frame::data(piece))))

@@ -4,8 +4,8 @@ use std::net::IpAddr;
 
 use ipnet::IpNet;
 
-/// A set of IP addresses. A lookup takes logarithmic time: ranges of proxies and of a CDN can be
-/// thousands, and each request looks up several addresses.
+/// A set of IP addresses. A lookup takes logarithmic time, because proxies and a CDN can have thousands
+/// of ranges, and each request looks up several addresses.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct IpRanges {
     /// The first and the last address of each range, in ascending order, without overlaps.

@@ -8,13 +8,13 @@ use std::task::{Context, Poll};
 
 use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
 
-/// A plain socket `S`, or a TLS stream `T` over such a socket.
+/// A socket `S` without TLS, or a TLS stream `T` over such a socket.
 #[derive(Debug)]
 pub enum MaybeTls<S, T> {
     /// A connection without TLS.
     Plain(S),
-    /// A TLS connection. Boxed, because rustls's state takes about a kilobyte, which a plain connection
-    /// must not reserve.
+    /// A TLS connection. Boxed, because rustls's state takes about a kilobyte, which a connection without
+    /// TLS must not reserve.
     Tls(Box<T>),
 }
 

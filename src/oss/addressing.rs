@@ -94,8 +94,8 @@ impl<'t> NamedBucket<'t> {
             Self::Label(label) => Some(Cow::Borrowed(label)),
             Self::Segment(segment) => Some(match spelling::decode(segment) {
                 Cow::Borrowed(_) => Cow::Borrowed(segment),
-                // Bytes that are not UTF-8 cannot be the name of a bucket. The undecoded text cannot be
-                // one either.
+                // Bytes that are not UTF-8 cannot be the name of a bucket. The segment as received is
+                // returned, which cannot be one either.
                 Cow::Owned(name) => {
                     String::from_utf8(name).map_or(Cow::Borrowed(segment), Cow::Owned)
                 }

@@ -1,8 +1,8 @@
 //! Decides which cross-origin requests the CORS rules of a bucket allow.
 //!
-//! It follows OSS's pages on PutBucketCors and OptionObject. The first rule whose origin, method and
-//! headers all match decides; later rules are ignored. Origins are compared as a whole and with case,
-//! header names without case.
+//! It follows the OSS documentation of PutBucketCors and OptionObject. The first rule whose origin,
+//! method and headers all match decides; later rules are ignored. Origins must match as a whole and are
+//! case-sensitive; header names are not case-sensitive.
 
 use std::fmt;
 
@@ -20,9 +20,9 @@ pub struct Rule {
 /// A pattern with at most one `*`, which stands for any run of characters.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Star {
-    /// A text without `*`.
+    /// A pattern without `*`.
     Exact(String),
-    /// A text with a `*`: the texts before and after it.
+    /// A pattern with a `*`: the parts before and after the `*`.
     Around(String, String),
 }
 
@@ -144,7 +144,7 @@ mod tests {
         let name = Star::parse("x-oss-*").unwrap();
         assert!(name.matches_name(b"X-OSS-Date"));
         assert!(!name.matches_name(b"x-os"));
-        // The texts before and after the star must not overlap in the matched text.
+        // The parts before and after the star must not overlap in the matched text.
         assert!(!Star::parse("aba*ba").unwrap().matches(b"aba"));
     }
 }

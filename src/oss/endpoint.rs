@@ -183,7 +183,7 @@ fn read_port(text: &str) -> Option<u16> {
     is_digits.then(|| text.parse().ok()).flatten()
 }
 
-/// The kind, the bucket, the region, and whether the name is internal.
+/// The parts of a host name: its kind, the bucket, the region, and whether it is internal.
 type NameParts<'a> = (HostKind, Option<&'a str>, Option<&'a str>, bool);
 
 fn read_name(host: &str) -> Option<NameParts<'_>> {
@@ -232,8 +232,8 @@ fn read_second_level(before: Option<&str>, is_internal: bool) -> Option<NamePart
         let (bucket, id) = split_last(before);
         let is_dual_stack = match region(id) {
             Some(region) => region.dual_stack.is_some(),
-            // A single label that is not in the table is more likely the bucket of an old name without a
-            // region.
+            // A single unknown label is probably a bucket in a legacy host name
+            // (`BUCKET.oss.aliyuncs.com`), not an unknown region.
             None => bucket.is_some() && is_region(id),
         };
         if is_dual_stack {

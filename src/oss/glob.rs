@@ -1,9 +1,9 @@
 //! Matches a text against a list of patterns with `*` and `?`, in one pass over the text.
 //!
-//! The key of a pattern is its longest literal piece. The keys of all patterns form one Aho-Corasick
-//! automaton. A pattern is compared in full only where its key is found, so the cost does not grow with
-//! the list. A full comparison runs the pattern as a set of states; its cost is linear in the text for
-//! every pattern.
+//! The literal of a pattern is its longest piece without wildcards. The literals of all patterns form one
+//! Aho-Corasick automaton. A pattern is compared in full only where its literal is found, so the cost
+//! does not grow with the length of the list. A full comparison runs the pattern as a set of states; its
+//! cost is linear in the text for every pattern.
 
 mod keys;
 mod states;
@@ -20,12 +20,12 @@ use self::states::States;
 /// for any sequence of bytes, `?` for one character. ASCII case is ignored.
 pub struct GlobList {
     patterns: Vec<Pattern>,
-    /// Finds the keys; `None` when no pattern has a key. Boxed, because most lists of most routes are
+    /// The automaton of the literals; `None` when no pattern has a literal. Boxed, because most lists are
     /// empty.
     automaton: Option<Box<Keys>>,
-    /// The length of each key in the automaton, and the index of its pattern.
+    /// The length of each literal in the automaton, and the index of its pattern.
     keyed: Vec<(usize, usize)>,
-    /// The indexes of the patterns without a literal piece.
+    /// The indexes of the patterns that consist only of wildcards and contain a `?`.
     unkeyed: Vec<usize>,
     /// The index of a pattern that matches everything.
     everything: Option<usize>,
@@ -40,9 +40,10 @@ impl fmt::Debug for GlobList {
 }
 
 enum Pattern {
-    /// A pattern without wildcards. It matches if its key is at the start of the text.
+    /// A pattern without wildcards. It matches if the text begins with it.
     Literal,
-    /// A pattern `PREFIX*KEY` with this prefix. It matches if its key comes after the prefix.
+    /// A pattern `PREFIX*LITERAL` with this prefix. It matches if the text begins with the prefix and has
+    /// the literal somewhere after it.
     Tail(Box<[u8]>),
     /// Any other pattern.
     States(Box<States>),
@@ -57,7 +58,7 @@ impl GlobList {
     ///
     /// # Errors
     ///
-    /// [`TooLarge`] when the automaton cannot be built for so many keys.
+    /// [`TooLarge`] when the automaton cannot be built for so many literals.
     pub fn new(patterns: &[&str]) -> Result<Self, TooLarge> {
         let (mut keys, mut list) = (
             Vec::new(),
@@ -108,8 +109,8 @@ impl GlobList {
         if self.everything.is_some() {
             return self.everything;
         }
-        // The patterns whose full comparison failed. They are not compared again when their key occurs
-        // again. The list allocates only after the first failure.
+        // The patterns whose full comparison failed. They are not compared again when their literal
+        // occurs again. The list allocates only after the first failure.
         let mut failed: Vec<usize> = Vec::new();
         let found = self.automaton.as_ref().and_then(|keys| {
             let key = keys.find(text, |key, end| {
@@ -131,7 +132,7 @@ impl GlobList {
             })
     }
 
-    /// Whether pattern number `index` matches `text`. The key of the pattern is at `found` in `text`.
+    /// Whether pattern number `index` matches `text`. The literal of the pattern is at `found` in `text`.
     fn is_match(
         &self,
         index: usize,

@@ -277,7 +277,7 @@ mod tests {
             Err(Refused::Header("x-oss-object-acl"))
         );
         assert_eq!(is(Method::PUT, Preset::Full), Ok(()));
-        // The field has no effect on a read.
+        // A header field that sets an ACL has no effect on a read.
         assert_eq!(is(Method::GET, Preset::ReadOnly), Ok(()));
     }
 

@@ -1,8 +1,8 @@
-//! Hotlink protection: decides whether the referer rules of a bucket allow a request.
+//! Decides whether the `Referer` of a request is allowed (hotlink protection of a bucket).
 //!
-//! The algorithm and the texts follow OSS's pages on hotlink protection and on PutBucketReferer. The
-//! pages contradict each other in one point. This module follows the page by which an empty allow list
-//! allows every Referer, including an empty one.
+//! The algorithm and the messages follow the OSS documentation of hotlink protection and of
+//! PutBucketReferer. The documentation contradicts itself in one point. This module follows the version
+//! in which an empty allow list allows every Referer, including an empty one.
 
 use std::fmt;
 

@@ -5,8 +5,8 @@
 //! bytes. The request to OSS has the client's own bytes, because a signature may cover them. So the
 //! functions here return parts of the spelling.
 //!
-//! `%25` stands for a percent sign that is not decoded again. A malformed escape stands for itself. The
-//! same is true for `+`, dot segments and empty segments.
+//! `%25` stands for a percent sign that is not decoded again. A malformed escape stands for itself, and
+//! so do `+`, dot segments and empty segments.
 
 use std::borrow::Cow;
 

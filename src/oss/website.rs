@@ -1,8 +1,8 @@
 //! Decides which requests are for a website, and returns the keys of its index documents.
 //!
-//! It follows OSS's pages on PutBucketWebsite and on static website hosting. A website serves only
-//! anonymous GET and HEAD requests for objects. A signed request, or a request with a sub-resource, is
-//! for the bucket itself.
+//! It follows the OSS documentation of PutBucketWebsite and of static website hosting. A website serves
+//! only anonymous GET and HEAD requests for objects. A signed request, or a request with a sub-resource,
+//! is for the bucket itself.
 
 use http::{HeaderMap, Method};
 use percent_encoding::percent_decode_str;

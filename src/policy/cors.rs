@@ -3,7 +3,7 @@
 //! The CORS headers of OSS are replaced, because a browser rejects a response with two
 //! `Access-Control-Allow-Origin`. For the same reason `Origin` is not forwarded to OSS.
 //!
-//! The layer is above `https`: a preflight over clear text gets its response here, because browsers do
+//! The layer is above `https`: a preflight without TLS also gets its response here, because browsers do
 //! not follow a redirect of a preflight (Fetch standard, CORS-preflight fetch).
 
 use std::borrow::Cow;
@@ -23,7 +23,7 @@ use crate::http::{Request, Response};
 use crate::oss::cors::{self as rules, Matched, Rule};
 use crate::policy::gate::GateFuture;
 
-/// The text of OSS, including its misspellings, because clients may compare it.
+/// The error message of OSS, including its misspellings, because clients may compare it.
 const REFUSED: &str = "CORSResponse: This CORS request is not allowed. This is usually because the evalution of Origin, request method / Access-Control-Request-Method or Access-Control-Requet-Headers are not whitelisted by the resource's CORS spec.";
 
 /// The CORS headers that OSS may send.
@@ -41,7 +41,7 @@ const CORS_HEADERS: [HeaderName; 7] = [
 /// address (Private Network Access).
 const REQUEST_PRIVATE_NETWORK: HeaderName =
     HeaderName::from_static("access-control-request-private-network");
-/// The header field of the response that permits this access.
+/// The header field of the response that permits access to a private address.
 const ALLOW_PRIVATE_NETWORK: HeaderName =
     HeaderName::from_static("access-control-allow-private-network");
 
@@ -178,8 +178,8 @@ impl Cors {
         }
     }
 
-    /// Removes the CORS headers of a response from an inner service, and adds `Vary: Origin`. The names
-    /// are read in one pass, because OSS almost never sends CORS headers.
+    /// Removes the CORS headers of a response from an inner service, and adds `Vary: Origin`. One pass
+    /// over the names first checks for CORS headers, because OSS almost never sends any.
     fn tidy(&self, headers: &mut HeaderMap, is_from_below: bool) {
         let (mut has_cors_headers, mut varies) = (false, false);
         for (name, value) in &*headers {
@@ -207,7 +207,8 @@ fn sole<'r>(headers: &'r HeaderMap, name: &HeaderName) -> Option<&'r HeaderValue
     values.next().filter(|_| values.next().is_none())
 }
 
-/// Returns the names that a preflight requests. Several fields are one list (RFC 9110 section 5.3).
+/// Returns the header names that a preflight requests. Several fields are one list (RFC 9110 section
+/// 5.3).
 fn requested_headers(headers: &HeaderMap) -> Cow<'_, [u8]> {
     let mut fields = headers
         .get_all(header::ACCESS_CONTROL_REQUEST_HEADERS)

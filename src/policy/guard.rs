@@ -12,7 +12,7 @@ use crate::policy::gate::{Gate, Refusal};
 /// The compiled settings.
 #[derive(Debug)]
 pub struct Guard {
-    /// The methods that the route serves. Empty means all.
+    /// The methods that the route serves. An empty list means all methods.
     pub methods: Vec<Method>,
     /// The operations that pass.
     pub preset: Preset,

@@ -1,7 +1,7 @@
 //! Adds `Strict-Transport-Security` to every response over TLS (RFC 6797).
 //!
-//! The field must not be sent over clear text (RFC 6797 section 7.2). The layer is above every other
-//! policy, so that refusals and preflights also carry the field.
+//! The field must not be sent without TLS (RFC 6797 section 7.2). The layer is above every other policy,
+//! so that refusals and preflights also carry the field.
 
 use std::convert::Infallible;
 use std::future::Future;

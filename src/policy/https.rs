@@ -1,4 +1,4 @@
-//! Enforces HTTPS: redirects or refuses requests that come over clear text.
+//! Enforces HTTPS: redirects or refuses requests that come without TLS.
 //!
 //! Only unsigned requests without a body are redirected. A client that signs is an SDK or a tool, which
 //! does not follow a redirect. A client that sends a body may lose the body. Both get a refusal that
@@ -20,8 +20,8 @@ use crate::oss::signature::signed_in;
 use crate::oss::spelling;
 use crate::policy::gate::{Gate, Refusal};
 
-/// The path at which a certificate authority verifies the control of a name (RFC 8555 section 8.3). It
-/// sends its request over clear text.
+/// The path at which a CA verifies the control of a host name (RFC 8555 section 8.3). The CA sends its
+/// request without TLS.
 const CHALLENGE: &[u8] = b"/.well-known/acme-challenge/";
 
 /// The compiled settings.
@@ -66,7 +66,7 @@ pub enum NoRedirect {
 }
 
 impl NoRedirect {
-    /// Returns the reason as a text for the client.
+    /// Returns the reason as a message for the client.
     #[must_use]
     pub fn message(self) -> &'static str {
         match self {

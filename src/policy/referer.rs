@@ -1,4 +1,5 @@
-//! Hotlink protection: refuses objects to pages of other sites that may not embed them.
+//! Hotlink protection: refuses requests for objects that sites embed in their web pages without
+//! permission.
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering::Relaxed};

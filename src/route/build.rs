@@ -1,7 +1,7 @@
-//! Builds the routes of a config: the origin and the stack of each.
+//! Builds the routes of a config: the origin and the stack of each route.
 //!
-//! It runs at a start and at a reload, never for a request. It determines every host that requests can be
-//! sent to.
+//! This code runs at a start and at a reload, never for a request. It determines every host that requests
+//! can be sent to.
 
 use std::collections::HashMap;
 use std::fmt;

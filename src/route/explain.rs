@@ -129,8 +129,8 @@ fn payload(headers: &HeaderMap) -> https::Payload {
     }
 }
 
-/// Explains a request for a health check. The flag is true when all listeners have a health check at its
-/// path. A listener without it treats the request like any other.
+/// Explains a request for a health check. The flag is true when all listeners have a health check at the
+/// path of the request. A listener without such a health check treats the request like any other.
 fn health_check(config: &Config, request: &http::Request<()>) -> Option<(Step, bool)> {
     let is_read = request.method() == Method::GET || request.method() == Method::HEAD;
     let path = Some(spelling::decode(request.uri().path())).filter(|_| is_read)?;

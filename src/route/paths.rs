@@ -11,9 +11,9 @@ pub(crate) struct Paths<T> {
     /// The values by prefix. A prefix has no slash at its end here, so two spellings of one prefix share
     /// an entry.
     entries: HashMap<Box<[u8]>, Entry<T>>,
-    /// The different lengths of the keys, longest first. For each length, if a segment of the path ends
-    /// there, that part of the path is looked up. So the cost depends neither on the number of routes nor
-    /// on the number of segments, only on the number of lengths.
+    /// The different lengths of the prefixes, longest first. For each length at which a segment of the
+    /// path ends, that part of the path is looked up. So the cost depends only on the number of different
+    /// lengths, not on the number of routes or segments.
     lengths: Vec<usize>,
 }
 

@@ -88,11 +88,11 @@ impl Stack {
         let service = ServiceBuilder::new()
             // Outermost: every response over TLS has the field, including preflights and refusals.
             .layer_fn(move |inner| HstsService::new(hsts.clone(), inner))
-            // A preflight gets its response here, without the policies below. This is also done over
-            // clear text, because browsers do not follow a redirect of a preflight. Every other response,
+            // A preflight gets its response here, without the policies below. This is also done without
+            // TLS, because browsers do not follow a redirect of a preflight. Every other response,
             // including redirects and refusals, gets the headers that allow a page to read it.
             .layer_fn(move |inner| CorsService::new(cors.clone(), inner))
-            // Above all layers that must not respond over clear text.
+            // Above all layers that must not respond without TLS.
             .layer_fn(move |inner| GateService::new(https.clone(), inner))
             // Early, so that a refused operation causes no further work.
             .layer_fn(move |inner| GateService::new(guard.clone(), inner))
@@ -126,7 +126,7 @@ impl Stack {
                 let mut service = service.clone();
                 let mut quiet = Context::from_waker(Waker::noop());
                 match service.poll_ready(&mut quiet) {
-                    // The usual case. Only a layer that limits concurrency can be not ready.
+                    // The usual case. Only a layer that limits concurrency would return `Pending`.
                     Poll::Ready(Ok(())) => Box::pin(service.call(request)),
                     Poll::Pending => Box::pin(service.oneshot(request)),
                 }

@@ -95,8 +95,8 @@ impl<T: Clone> Table<T> {
         let exact = || self.exact.get(host)?.find(path);
         let wildcard = || self.wildcard.get(host.split_once('.')?.1)?.find(path);
         let every = || self.every.find(path);
-        // The result may refuse the request, which is only better than "unknown host". So every other
-        // route has priority.
+        // `ListBuckets::Refuse` comes last, because its route only refuses the request. That is better
+        // than the error "unknown host", but every other route has priority.
         exact()
             .or_else(wildcard)
             .or_else(|| self.find_service(host, path, ListBuckets::Pass))

@@ -1,4 +1,4 @@
-//! The texts that a context owns: the request id, and copies of the texts for the log line.
+//! The strings that a context owns: the request id, and copies of the request data for the log line.
 //!
 //! References into the request head would keep hyper's read buffer alive, and the next read would need an
 //! allocation.
@@ -44,13 +44,15 @@ impl RequestId {
     #[must_use]
     pub fn to_header(&self) -> HeaderValue {
         let mut value = HeaderValue::from_bytes(&self.0).unwrap_or(HeaderValue::from_static("og-"));
-        // Every id is different, so an entry in the compression table of HTTP/2 would be useless.
+        // Every id is different, so an entry in the compression table of HTTP/2 would be useless. A
+        // sensitive value gets no entry.
         value.set_sensitive(true);
         value
     }
 }
 
-/// Copies of a request's texts for its log line, stored one after another in one allocation.
+/// Copies of the parts of a request that its log line contains, stored one after another in one
+/// allocation.
 #[derive(Debug, Default)]
 pub struct LineText {
     bytes: Vec<u8>,

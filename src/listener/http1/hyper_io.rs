@@ -1,6 +1,6 @@
 //! The socket on which hyper's HTTP/1.1 connection works.
 //!
-//! This module finds three things in the bytes that hyper does not report:
+//! This module detects three things that hyper does not report:
 //!
 //! - Targets with a `#`: hyper drops the `#` and all that follows. The bytes of heads are searched before
 //!   hyper reads them ([`crate::http::hidden_fragment`]).

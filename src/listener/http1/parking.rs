@@ -60,7 +60,8 @@ pub(super) enum AfterPark {
 /// Waits until a parked connection has bytes to read, until `limit` has passed, or until its client must
 /// reconnect.
 pub(super) async fn wait(io: &ClientIo, limit: Duration, shutdown: &mut Shutdown) -> AfterPark {
-    // If the client must reconnect already, it has had the time for one more request.
+    // If clients already had to reconnect before this wait, this client has had the time for one more
+    // request.
     let is_readable = !shutdown.is_leaving() && {
         let must_leave = async {
             if shutdown.idle_must_leave().await == LeaveRequest::AfterAnswer {

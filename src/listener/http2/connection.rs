@@ -40,7 +40,7 @@ const CONNECTION_WINDOW: u32 = 2 * 1024 * 1024;
 const SEND_BUFFER: usize = 128 * 1024;
 
 /// A GOAWAY frame with the code ENHANCE_YOUR_CALM (RFC 9113 sections 6.8 and 7). hyper cannot send this
-/// frame. The last stream that it names is the highest possible one. All streams end with the connection.
+/// frame. Its last stream id is the highest possible one. All streams end with the connection.
 const ENHANCE_YOUR_CALM: [u8; 17] = [
     0, 0, 8, 7, 0, 0, 0, 0, 0, 0x7f, 0xff, 0xff, 0xff, 0, 0, 0, 0x0b,
 ];

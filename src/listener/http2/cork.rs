@@ -3,8 +3,10 @@
 //! h2 flushes after each DATA frame, so responses that are ready together would each need a system call.
 //! Here a flush is delayed until the connection has been polled; then the owner of the connection calls
 //! [`Corked::poll_uncork`]. rustls's buffer of encrypted bytes bounds the delayed bytes: when it is full,
-//! the socket is written at once. Plain text is not delayed. This type could be removed if h2 flushed
-//! once per poll; only the held-back end of the input ([`super::held_end`]) would remain.
+//! the socket is written at once. On connections without TLS, writes are not delayed.
+//!
+//! This type could be removed if h2 flushed once per poll. Then only the delay of an EOF
+//! ([`super::held_end`]) would need a wrapper around the socket.
 
 use std::io;
 use std::pin::Pin;
@@ -16,7 +18,7 @@ use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
 use crate::listener::client_io::ClientIo;
 use crate::listener::http2::held_end::HeldEnd;
 
-/// A client's socket whose flushes are delayed. hyper has one handle of it, and the connection's owner
+/// A client's socket whose flushes are delayed. hyper has one handle to it, and the connection's owner
 /// has another.
 #[derive(Clone, Debug)]
 pub struct Corked(

@@ -18,7 +18,7 @@ const MOST: i64 = 4 * 1024 * 1024;
 /// The maximum credit between two ticks for bodies that were abandoned while their bytes were in transit.
 const ABANDONED: i64 = 4 * 1024 * 1024;
 /// How far the budget may be exceeded while a body is open. Bytes of the body may have been read and not
-/// yet passed on: at most the connection's window, plus the headers of their frames.
+/// yet passed on: at most the connection's window, plus the frame headers.
 const BUFFERED: i64 = 3 * 1024 * 1024;
 
 /// The budget of one connection, in bytes.

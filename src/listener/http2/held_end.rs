@@ -1,9 +1,9 @@
-//! Hides the end of an HTTP/2 client's input from h2 until the requests before it have ended.
+//! Hides an EOF or read error of an HTTP/2 client from h2 until the requests before it have ended.
 //!
-//! At the end of the input, h2 drops everything: requests that arrived just before it, complete uploads
+//! At an EOF or read error, h2 drops everything: requests that arrived just before it, complete uploads
 //! that have not been read yet, and responses that a half-closed client still reads. A failed write has
-//! the same effect. So the end is held back while a request needs the connection. This module can be
-//! removed when h2 keeps streams whose END_STREAM has arrived.
+//! the same effect. So the EOF or read error is held back while a request needs the connection. This
+//! module can be removed when h2 keeps streams whose END_STREAM has arrived.
 
 use std::io;
 use std::task::{Context, Poll};
@@ -11,7 +11,7 @@ use std::task::{Context, Poll};
 use crate::http::activity::Activity;
 use crate::listener::tls_socket::is_closed_by_peer;
 
-/// The held-back end of the input, and whether writes to the client fail.
+/// An EOF or read error that is not yet passed to h2, and whether writes to the client fail.
 #[derive(Debug, Default)]
 pub(super) struct HeldEnd {
     end: Option<io::Result<()>>,
@@ -21,22 +21,22 @@ pub(super) struct HeldEnd {
 }
 
 impl HeldEnd {
-    /// Whether the input has ended.
+    /// Whether the client's input has reached an EOF or a read error.
     pub(super) fn is_held(&self) -> bool {
         self.end.is_some()
     }
 
-    /// Stores the end of the input, an error or `Ok`, and holds it back.
+    /// Stores an EOF (`Ok`) or a read error, and holds it back.
     pub(super) fn hold(&mut self, end: io::Result<()>, cx: &Context<'_>) {
         self.is_write_lost |= end.is_err();
         self.end = Some(end);
-        // h2 passes on the requests that it has read only when it finds nothing more to read, so it is
-        // polled again.
+        // h2 passes on the requests that it has read only when a read returns `Pending`. The current read
+        // does so, and the connection is polled again.
         cx.waker().wake_by_ref();
     }
 
-    /// Returns the end of the input once no request needs the connection. Until then the connection's
-    /// tick polls again.
+    /// Returns the EOF or read error once no request needs the connection. Until then, each tick of the
+    /// connection polls again.
     pub(super) fn poll_end(
         &mut self,
         activity: &Activity,
@@ -48,18 +48,19 @@ impl HeldEnd {
             return Poll::Pending;
         }
         if !was_free {
-            // h2 reads before it writes. The last frames of a response are written after this poll.
+            // h2 reads before it writes, so the last frames of a response are written after this read.
+            // The next read returns the EOF or read error.
             cx.waker().wake_by_ref();
             return Poll::Pending;
         }
-        // h2 does not read again after the end.
+        // The error is moved out, because h2 does not read again after an EOF or an error.
         Poll::Ready(match &mut self.end {
             Some(end) => std::mem::replace(end, Ok(())),
             None => Ok(()),
         })
     }
 
-    /// Whether a request still needs the connection after the end of its input.
+    /// Whether a request still needs the connection after an EOF or read error.
     fn is_needed(&self, activity: &Activity) -> bool {
         if self.is_write_lost {
             return activity.has_untaken_body();
@@ -70,8 +71,8 @@ impl HeldEnd {
         is_in_flight || activity.is_write_blocked()
     }
 
-    /// Reports a failed write as successful, with the value of `written`, until all of the input has been
-    /// read. After that the error is returned.
+    /// Reports a failed write as successful, with the value of `written`, until the whole input has been
+    /// read and no request needs the connection. After that the error is returned.
     pub(super) fn lose<T>(
         &mut self,
         polled: Poll<io::Result<T>>,

@@ -1,4 +1,4 @@
-//! Finds many keys in one pass over a text.
+//! Finds many literals in one pass over a text, as an index for the patterns of a list.
 //!
 //! The `aho-corasick` crate builds the automaton. Its own DFA needs four bytes for each transition and
 //! has separate transitions for upper and lower case: about 20 KiB for three patterns. That is too much
@@ -10,22 +10,23 @@ use aho_corasick::automaton::{Automaton, StateID};
 use aho_corasick::nfa::{contiguous, noncontiguous};
 use aho_corasick::{Anchored, BuildError, MatchKind};
 
-/// The maximum total length of the keys, in bytes, for which a table is built. A table needs at most 1
-/// KiB for each byte of a key: here at most 4 MiB, and usually much less.
+/// The maximum total length of the literals, in bytes, for which a table is built. A table needs at most
+/// 1 KiB for each byte of a literal: here at most 4 MiB, and usually much less.
 const SMALL: usize = 4096;
 
-/// Finds the keys of a list of patterns in a text.
+/// Finds the literals of a list of patterns in a text.
 pub(super) enum Keys {
     /// A table with at most 65536 entries.
     Few(KeyTable<u16>),
     /// A table with more than 65536 entries.
     More(KeyTable<u32>),
-    /// An NFA for keys that are too long for a table. It is the smallest form and the slowest.
+    /// An NFA for literals that are too long for a table. It needs the least memory and is the slowest
+    /// form.
     Many(contiguous::NFA),
 }
 
 impl Keys {
-    /// Builds the automaton for `keys`. ASCII case is ignored.
+    /// Builds the automaton for the literals `keys`. ASCII case is ignored.
     pub(super) fn new(keys: &[&str]) -> Result<Self, BuildError> {
         let size: usize = keys.iter().map(|key| key.len()).sum();
         if size > SMALL {
@@ -33,7 +34,7 @@ impl Keys {
                 .ascii_case_insensitive(true)
                 .match_kind(MatchKind::Standard)
                 .prefilter(false)
-                // With this depth, 10,000 keys without a common part need 15 MiB.
+                // With this depth, 10,000 literals without a common part need 15 MiB.
                 .dense_depth(6)
                 .build(keys)?;
             return Ok(Self::Many(many));
@@ -46,13 +47,14 @@ impl Keys {
         let states = States::new(&few, keys);
         Ok(match KeyTable::new(&states) {
             Some(table) => Self::Few(table),
-            // A `u32` is large enough for the states of keys of at most [`SMALL`] bytes.
+            // A `u32` is large enough for the states of literals of at most [`SMALL`] bytes.
             None => KeyTable::new(&states).map_or_else(|| Self::Few(KeyTable::empty()), Self::More),
         })
     }
 
-    /// Calls `is_match` with the index of each key in `text` and the position where the key ends, in the
-    /// order of the ends, until it returns true. Returns the index of that key.
+    /// Calls `is_match` for each literal found in `text`, with the index of the literal and the position
+    /// where it ends in the text. The calls are ordered by this position and stop when one returns true.
+    /// Returns the index of that literal.
     pub(super) fn find(
         &self,
         text: &[u8],
@@ -67,8 +69,8 @@ impl Keys {
                 let mut state = keys.start_state(Anchored::No).ok()?;
                 for (place, byte) in text.iter().enumerate() {
                     state = keys.next_state(Anchored::No, state, *byte);
-                    // Most bytes need only one comparison, because nearly all special states that occur
-                    // are match states.
+                    // For most bytes only `is_special` is checked, because nearly all special states that
+                    // occur are match states.
                     if !(keys.is_special(state) && keys.is_match(state)) {
                         continue;
                     }
@@ -87,13 +89,13 @@ impl Keys {
 
 /// The states of an automaton, numbered in the order in which a search reaches them.
 struct States {
-    /// The class of each byte. Bytes that the keys do not distinguish have the same class.
+    /// The class of each byte. Bytes that the literals do not distinguish have the same class.
     classes: [u8; 256],
     /// The number of classes.
     width: usize,
     /// The next state for each state and class, state by state.
     next: Vec<usize>,
-    /// The keys that end in each state.
+    /// The literals that end in each state.
     ends: Vec<Vec<u32>>,
 }
 
@@ -103,7 +105,7 @@ impl States {
         for byte in texts.iter().flat_map(|text| text.bytes()) {
             is_used[usize::from(byte.to_ascii_lowercase())] = true;
         }
-        // Class 0 contains every byte that is in no key, such as 0xFF, which does not occur in UTF-8.
+        // Class 0 contains every byte that is in no literal, such as 0xFF, which does not occur in UTF-8.
         // `samples` has one byte of each class.
         let (mut classes, mut samples) = ([0_u8; 256], vec![u8::MAX]);
         for byte in (0..=u8::MAX).filter(|byte| is_used[usize::from(*byte)]) {
@@ -163,11 +165,11 @@ pub(super) struct KeyTable<N> {
     /// The next state for each state and class, row by row.
     next: Box<[N]>,
     start: N,
-    /// The first state in which keys end. States in which no key ends are before it, and all others
-    /// follow it.
+    /// The first state in which a literal ends. No literal ends in an earlier state, and at least one
+    /// ends in every later state.
     first_end: N,
     width: usize,
-    /// The keys that end in each state, beginning with `first_end`.
+    /// The literals that end in each state, beginning with `first_end`.
     ends: Box<[Box<[u32]>]>,
 }
 
@@ -228,8 +230,8 @@ impl<N: Copy + PartialOrd + Default + TryFrom<usize> + Into<u32>> KeyTable<N> {
         None
     }
 
-    /// Returns the position where the next key ends in `text`, and the state there. It is not inlined, so
-    /// that the loop keeps its variables in registers.
+    /// Returns the position where the next literal ends in `text`, and the state there. It is not
+    /// inlined, so that the loop keeps its variables in registers.
     #[inline(never)]
     fn next_end(&self, text: &[u8], from: N) -> Option<(usize, N)> {
         let mut state = from;

@@ -9,9 +9,9 @@ pub(super) struct States {
     class: [u8; 256],
     /// For each class, the states that a byte of the class advances.
     masks: Vec<u64>,
-    /// The states that stay set for every byte: those before a star.
+    /// The states that stay set for every byte: the states before a star.
     stars: Vec<u64>,
-    /// The states that stay set for a continuation byte of UTF-8: those after a `?`.
+    /// The states that stay set for a continuation byte of UTF-8: the states after a `?`.
     inside: Vec<u64>,
     /// The state in which the whole pattern has matched.
     last: usize,

@@ -34,7 +34,8 @@ impl fmt::Display for InvalidOperation {
             Self::Method => {
                 f.write_str("has another method than `GET`, `HEAD`, `PUT`, `POST` or `DELETE`")
             }
-            // The text does not contain the name itself, because the name may be an interpolated secret.
+            // The message does not contain the name itself, because the name may be an interpolated
+            // secret.
             Self::Name(_) => f.write_str("has a name that is not a sub-resource of OSS"),
         }
     }

@@ -5,7 +5,8 @@ use std::fmt;
 /// The reason why a signature is not valid.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Failure {
-    /// `Authorization` or the query does not have the form of a signature. The text describes the error.
+    /// `Authorization` or the query does not have the form of a signature. The string describes the
+    /// error.
     Malformed(&'static str),
     /// The request has one signature in the header and another one in the query.
     Twice,

@@ -235,7 +235,7 @@ fn a_temporary_key_needs_its_own_token() {
     let date = DATE.as_bytes();
     for (token, headers, expected) in [
         (Some("t"), vec![("x-oss-security-token", &b"t"[..])], SIGNED),
-        // One SDK sends this field; it is not signed, but accepted.
+        // One SDK sends `security-token`. It is accepted although it is not signed.
         (Some("t"), vec![("security-token", &b"t"[..])], SIGNED),
         (Some("t"), vec![("x-oss-security-token", &b"u"[..])], TOKEN),
         (Some("t"), vec![], TOKEN),

@@ -23,7 +23,7 @@ pub struct Step {
     pub line: Option<usize>,
 }
 
-/// The end of a request.
+/// The final outcome of a request.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum End {
     /// The proxy sends the request to OSS.
@@ -44,12 +44,12 @@ impl End {
     }
 }
 
-/// The explanation of a request: the steps up to the one that ends the request.
+/// The explanation of a request: its final outcome, and the steps that led to it.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Explanation {
     /// The steps, in the order of the proxy.
     pub steps: Vec<Step>,
-    /// The end of the request.
+    /// The final outcome of the request.
     pub end: End,
 }
 
