@@ -56,7 +56,7 @@ pub enum Verb {
 pub struct Command {
     /// The command.
     pub verb: Verb,
-    /// The sender of the outcome. The channel is closed when the client has closed its connection.
+    /// The sender of the outcome. The channel is closed if the client has closed its connection.
     pub reply: oneshot::Sender<CommandOutcome>,
 }
 
@@ -90,7 +90,7 @@ struct Server {
 ///
 /// # Errors
 ///
-/// The system's error when `socket` cannot be registered with the event loop.
+/// The OS error if `socket` cannot be registered with the event loop.
 pub async fn serve(
     socket: Bound,
     config: &Admin,
@@ -205,7 +205,8 @@ impl Server {
         if request.method() != Method::POST {
             return not_allowed("POST");
         }
-        // A web page in a browser on this machine can send a POST to loopback, but always with `Origin`.
+        // A web page that is open in a browser on this machine can send a POST to a loopback address, but the
+        // browser always adds `Origin`.
         if request.headers().contains_key(header::ORIGIN) {
             return plain(StatusCode::FORBIDDEN, "not from a browser\n".to_owned());
         }

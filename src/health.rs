@@ -1,7 +1,7 @@
 //! Whether this node should receive traffic, and if not, why.
 //!
 //! The endpoint checks, the memory check and a drain update this state. The health-check paths of the
-//! listeners read it, and so does every request, with one atomic load.
+//! listeners read it. Every request also checks with one atomic load whether memory is short.
 
 use std::sync::atomic::{AtomicBool, Ordering::Relaxed};
 use std::sync::{Mutex, PoisonError};
@@ -50,8 +50,8 @@ impl Health {
         self.is_checked.load(Relaxed) && !self.is_fit()
     }
 
-    /// Returns the current problems as texts. A node can be ready and still have problems, for example if
-    /// one of several endpoints is unreachable.
+    /// Returns a message for each current problem. A node can be ready and still have problems, for example
+    /// if one of several endpoints is unreachable.
     #[must_use]
     pub fn troubles(&self) -> Vec<String> {
         let mut troubles = self.lock().clone();

@@ -44,7 +44,7 @@
 //! | --- | --- |
 //! | listening sockets: bind, inherit from systemd or from the previous process | [`listener::bind`] |
 //! | accept loop | `listener/accept_loop.rs` |
-//! | connection limit, connections that are turned away | `listener/places.rs` |
+//! | connection limit, connections that are refused with 503 | `listener/places.rs` |
 //! | start of a connection: PROXY header, TLS handshake, choice of HTTP version | `listener/handshake.rs` |
 //! | PROXY protocol, versions 1 and 2 | [`listener::proxy_protocol`] |
 //! | certificate by server name, TLS versions | [`listener::tls`] |
@@ -54,7 +54,7 @@
 //! | HTTP/1.1: the response to a request that hyper cannot parse | `listener/http1/malformed.rs` |
 //! | HTTP/2: one connection, GOAWAY | `listener/http2/` |
 //! | HTTP/2: stalled streams, cancelled streams (rapid reset) | `listener/streams.rs` |
-//! | HTTP/2: limit on frames that belong to no request | `listener/http2/frame_budget.rs` |
+//! | HTTP/2: limit on frames that do not belong to a request | `listener/http2/frame_budget.rs` |
 //! | sockets, streams with or without TLS, unix socket files | `net/` |
 //!
 //! **[`http`]: HTTP, independent of the policies**
@@ -90,7 +90,7 @@
 //! | the common implementation of policies that refuse requests | [`policy::gate`] | |
 //! | HSTS | [`policy::hsts`] | |
 //! | cross-origin requests, preflights | [`policy::cors`] | [`oss::cors`] |
-//! | HTTPS: redirect or refusal of clear text | [`policy::https`] | |
+//! | HTTPS: redirect or refusal of requests without TLS | [`policy::https`] | |
 //! | allowed methods and operations | [`policy::guard`] | [`oss::guard`] |
 //! | hotlink protection | [`policy::referer`] | [`oss::referer`], [`oss::glob`] |
 //! | index and error documents | [`policy::website`] | [`oss::website`] |
@@ -111,7 +111,7 @@
 //! | the attempts of one request | `origin/exchange/mod.rs` |
 //! | one attempt on one connection | `origin/exchange/attempt.rs` |
 //! | the rule for sending a request again | `origin/exchange/repeat.rs` |
-//! | check whether OSS is reachable while a response takes long | `origin/exchange/liveness.rs` |
+//! | check whether OSS is reachable while a request waits for its response | `origin/exchange/liveness.rs` |
 //! | response head, response body | `origin/exchange/answer_head.rs`, `download.rs` |
 //! | resume of a download after a broken connection | `origin/exchange/resume.rs`, `entity.rs` |
 //! | buckets of an origin | `origin/tiers/buckets.rs` |
@@ -174,7 +174,7 @@
 //! | `ossgate import` from nginx and bucket XML | `cli/import/` |
 //! | `ossgate demo` | `cli/demo/` |
 //! | an OSS-like origin in memory, also for the tests | [`demo::origin`] |
-//! | scripted DNS, throw-away certificate authority | [`demo::dns`], [`demo::ca`] |
+//! | scripted DNS, throw-away CA | [`demo::dns`], [`demo::ca`] |
 
 pub mod admin;
 pub mod app;

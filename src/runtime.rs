@@ -24,7 +24,7 @@ pub fn worker_count(configured: usize) -> usize {
 ///
 /// # Errors
 ///
-/// The error of the system if the event loop or the thread cannot be created.
+/// The OS error if the event loop or the thread cannot be created.
 pub fn spawn_worker<F>(
     name: String,
     make: impl FnOnce() -> F + Send + 'static,

@@ -2,8 +2,8 @@
 //!
 //! A reload has the same order as a start: routes are built and new addresses are bound before anything
 //! changes. So a config that cannot be served changes nothing. Then certificates, routes and listener
-//! settings are replaced. A request finishes on the route it started on. A connection keeps the settings
-//! it started with. An upstream that is unchanged keeps its addresses and connections. Keys that a
+//! settings are replaced. A request finishes on the route that it started on. A connection keeps the settings
+//! that it started with. An upstream that is unchanged keeps its addresses and connections. Keys that a
 //! running process cannot change keep their values and are listed in [`Changed::needs_restart`].
 
 use std::collections::{HashMap, HashSet, VecDeque};
@@ -95,7 +95,7 @@ impl LiveConfig {
         self.router.subscribe()
     }
 
-    /// Returns the TLS settings of `listener`, or `None` for plain text.
+    /// Returns the TLS settings of `listener`, or `None` for a listener without TLS.
     fn server_config(&self, listener: &Listener) -> Result<Option<TlsSettings>, StartError> {
         if !listener.tls {
             return Ok(None);
@@ -136,8 +136,8 @@ impl LiveConfig {
         let needs_restart = keep_fixed(&self.config, &mut config);
         let router = build::router(&config, &self.state.registry).map_err(StartError::Route)?;
         let state = Arc::clone(&self.state);
-        // The current listeners by address, without those that a listener of the new config already
-        // continues. Listeners on port 0 are matched in order.
+        // The current listeners by address. A listener is removed from this map when a listener of the new
+        // config continues it. Listeners on port 0 are matched in order.
         let mut free: HashMap<Address, VecDeque<usize>> = HashMap::new();
         for (place, known) in state.listeners().iter().enumerate() {
             let address = known.config.address.clone();
@@ -197,7 +197,8 @@ impl LiveConfig {
         for mut listening in known.into_iter().flatten() {
             changed.removed.push(listening.label().to_string());
             if let Address::Passed(_) = &listening.config.address {
-                // systemd passes each socket only once, and a later config may name it again.
+                // systemd passes each socket only once, so the socket is kept for a later config that names
+                // it again.
                 for socket in listening.hand_on().unwrap_or_default() {
                     self.inherited
                         .push(listening.config.address.to_string(), socket);
@@ -216,8 +217,8 @@ impl LiveConfig {
         Ok((changed, bound))
     }
 
-    /// Reads the files of some certificates again. `indexes` are their indexes in the config. A
-    /// certificate whose files cannot be used is kept. Returns one error per such certificate.
+    /// Reads the files of some certificates again. `indexes` are their indexes in the config. A certificate
+    /// whose files cannot be used keeps its previous version. Returns one error per such certificate.
     pub(super) fn renew_certificates(&mut self, indexes: &[usize]) -> Vec<String> {
         let mut errors = Vec::new();
         let indexes: HashSet<usize> = indexes.iter().copied().collect();
@@ -301,8 +302,8 @@ fn keep_fixed(now: &Config, new: &mut Config) -> Vec<&'static str> {
     differ
 }
 
-/// Returns the maximum numbers of connections that a listener serves, and that it turns away with 503.
-/// Each served connection may need another connection to OSS.
+/// Returns two limits of a listener: the number of connections that it serves, and the number of further
+/// connections that get a 503 response. Each served connection may need another connection to OSS.
 fn places(listener: &Listener) -> Places {
     let limit = rlimit::increase_nofile_limit(u64::MAX).unwrap_or(1024);
     let refused = (limit / 8).clamp(8, 64);

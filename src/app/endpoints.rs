@@ -24,7 +24,8 @@ pub(super) struct EndpointState {
 }
 
 impl EndpointState {
-    /// Adds the data of `set`, which belongs to the same endpoint. The worse of two values is kept.
+    /// Adds the data of `set`, which belongs to the same endpoint. Of two different values, the worse one is
+    /// kept.
     fn add(&mut self, set: &AddressSet, now: Instant) {
         for address in set.snapshot().addresses() {
             *self.addresses.entry(address.socket).or_default() |= address.is_ejected();

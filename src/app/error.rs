@@ -13,7 +13,7 @@ pub enum StartError {
     Bind {
         /// The address of the listener, as written in the config.
         address: String,
-        /// The error of the system.
+        /// The OS error.
         error: io::Error,
     },
     /// The TLS settings of a listener could not be set up.

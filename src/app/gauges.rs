@@ -1,5 +1,4 @@
-//! The metrics that are read from the state at each scrape: listeners, endpoints, certificates, loads of
-//! the config.
+//! The metrics that are read from the state at each scrape: listeners, endpoints, certificates, config loads.
 
 use std::collections::BTreeMap;
 use std::fmt;
@@ -288,8 +287,8 @@ fn encode_certificates(state: &State, to: &mut DescriptorEncoder<'_>) -> Result<
         .lock()
         .unwrap_or_else(PoisonError::into_inner)
         .clone();
-    // Two certificates can have the same name, for example with different kinds of key. The one that
-    // expires first counts.
+    // Two certificates can have the same name, for example with different types of key. The earlier expiry is
+    // reported.
     let mut first: BTreeMap<&str, i64> = BTreeMap::new();
     for one in &certificates {
         let expires = first.entry(&one.name).or_insert(one.expires);

@@ -54,8 +54,8 @@ pub struct App {
     log: Option<(Arc<AccessLog>, Option<access_log::Writer>)>,
 }
 
-/// Builds everything that `config` needs and binds its listeners. Access lines are written to
-/// `access_sink`. `seed` makes the request ids of two processes differ.
+/// Builds everything that `config` needs and binds its listeners. Access lines are written to `access_sink`.
+/// `seed` must differ between processes, so that their request ids differ.
 ///
 /// # Errors
 ///
@@ -79,7 +79,7 @@ pub fn build_on(
     let (engine, dns) = dns::engine(&config.dns).map_err(StartError::Dns)?;
     let provider = Arc::new(tls::provider());
     let workers = runtime::worker_count(config.server.workers);
-    // Without an admin listener nothing reads the counters.
+    // Only the admin listener reads the counters.
     let requests = config
         .admin
         .as_ref()
@@ -171,7 +171,8 @@ impl App {
                 worker.run().await;
                 drop(alive);
             };
-            // Also flushes the log lines of requests that end with the event loop.
+            // Requests that are aborted when the event loop is dropped write log lines too, so the logs are
+            // flushed after that.
             let finish = move || last_lines.iter().for_each(|log| log.flush());
             let worker = runtime::spawn_worker(format!("worker-{index}"), run, finish);
             threads.push(worker.map_err(StartError::System)?);
@@ -188,7 +189,7 @@ impl App {
     }
 }
 
-/// Returns the first troubles as one text, with the number of the remaining ones.
+/// Returns one message with the first troubles and the number of the remaining ones.
 fn summary(troubles: &[String]) -> String {
     const SHOWN: usize = 10;
     let (shown, rest) = troubles.split_at(troubles.len().min(SHOWN));

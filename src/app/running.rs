@@ -24,7 +24,7 @@ use crate::telemetry::access_log;
 #[derive(Debug)]
 pub struct Running {
     parts: Parts,
-    /// The time of the `drain` command that is in effect; `None` when none is in effect.
+    /// The time of the `drain` command that is in effect; `None` if there is none.
     left_at: Option<Instant>,
     /// Whether another process has taken over the sockets.
     is_replaced: bool,
@@ -93,7 +93,7 @@ impl Running {
                 .parts
                 .listeners
                 .get(index % self.parts.listeners.len().max(1));
-            // A failed send means that the worker has ended. The listener is dropped.
+            // Sending fails if the worker has ended. The listener is then dropped.
             if worker.is_some_and(|worker| worker.send(listener).is_err()) {
                 tracing::error!("cannot pass a listener to a worker that has ended");
             }
@@ -111,8 +111,8 @@ impl Running {
         Ok(changed)
     }
 
-    /// Reads the files of some certificates again. `indexes` are their indexes in the config. A
-    /// certificate whose files cannot be used is kept. Returns one error per such certificate.
+    /// Reads the files of some certificates again. `indexes` are their indexes in the config. A certificate
+    /// whose files cannot be used keeps its previous version. Returns one error per such certificate.
     pub fn renew_certificates(&mut self, indexes: &[usize]) -> Vec<String> {
         self.parts.live.renew_certificates(indexes)
     }
@@ -121,7 +121,7 @@ impl Running {
     ///
     /// # Errors
     ///
-    /// The system's error when no descriptor is left.
+    /// The OS error if no descriptor is left.
     pub fn sockets(&self) -> io::Result<Vec<(String, Bound)>> {
         let mut sockets = Vec::new();
         for listener in &*self.state().listeners() {
@@ -172,8 +172,8 @@ impl Running {
         let state = self.state();
         if !self.is_replaced {
             state.health.set_leaving(true);
-            // After a drain command, the health check has been failing for some time. That time counts
-            // towards the delay.
+            // After a drain command, health checks have already been failing for some time. This time is
+            // subtracted from the delay.
             let since = self.left_at.map_or(Duration::ZERO, |left| left.elapsed());
             tokio::time::sleep(server.drain_delay.saturating_sub(since)).await;
         }

@@ -25,16 +25,16 @@ pub struct CertificateState {
     pub expires: i64,
 }
 
-/// The outcomes of the loads of the config.
+/// The outcomes of config loads.
 #[derive(Clone, Copy, Debug)]
 pub struct ReloadState {
-    /// Whether the latest load succeeded.
+    /// Whether the latest config load succeeded.
     pub is_good: bool,
-    /// The time of the latest load that succeeded, in seconds since 1970.
+    /// The time of the latest successful config load, in seconds since 1970.
     pub taken_at: u64,
-    /// The number of loads that succeeded, the first one included.
+    /// The number of successful config loads, including the first one.
     pub taken: u64,
-    /// The number of loads that failed.
+    /// The number of failed config loads.
     pub refused: u64,
 }
 
@@ -96,8 +96,8 @@ impl State {
         is_fit
     }
 
-    /// Makes clients reconnect while this node should not get traffic. A layer 4 load balancer cannot
-    /// move open connections.
+    /// Makes clients reconnect while this node should not get traffic, because a layer 4 load balancer cannot
+    /// move open connections to another node.
     pub(super) fn settle_clients(&self) {
         let request = match (self.health.is_cut_off(), self.health.is_leaving()) {
             (true, _) => LeaveRequest::AtOnce,
@@ -119,20 +119,20 @@ impl State {
         self.routes.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    /// Returns the outcomes of the loads of the config.
+    /// Returns the outcomes of config loads.
     #[must_use]
     pub fn reloads(&self) -> ReloadState {
         *self.reloads.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    /// Counts a load of the config that failed.
+    /// Counts a failed config load.
     pub fn note_refused(&self) {
         let mut reloads = self.reloads.lock().unwrap_or_else(PoisonError::into_inner);
         reloads.is_good = false;
         reloads.refused += 1;
     }
 
-    /// Counts a load of the config that succeeded.
+    /// Counts a successful config load.
     pub(super) fn note_taken(&self) {
         let mut reloads = self.reloads.lock().unwrap_or_else(PoisonError::into_inner);
         reloads.is_good = true;

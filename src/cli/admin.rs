@@ -62,7 +62,7 @@ enum SendError {
     Denied,
     /// Nothing listens on the address.
     NoProcess(io::Error),
-    /// The address is `fd:NAME`: only the process that received the socket has its path or port.
+    /// The address is `fd:NAME`: only the process that received this socket knows its path or port.
     PassedSocket,
     /// The connection failed after it was established.
     Http(hyper::Error),

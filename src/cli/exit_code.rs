@@ -6,7 +6,7 @@ pub const FAILED: u8 = 1;
 pub const USAGE: u8 = 2;
 /// `explain`: the proxy would refuse the request.
 pub const REFUSED: u8 = 3;
-/// A resource is not available now, such as the address of a listener (sysexits `EX_TEMPFAIL`).
+/// A resource is currently not available, such as the address of a listener (sysexits `EX_TEMPFAIL`).
 pub const NOT_NOW: u8 = 75;
 /// The config is not valid (sysexits `EX_CONFIG`).
 pub const BAD_CONFIG: u8 = 78;

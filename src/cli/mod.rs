@@ -210,6 +210,6 @@ pub fn main() -> u8 {
             return USAGE;
         }
     };
-    // Writing fails if the reader of a pipe has ended, as with `| head`. This needs no message.
+    // Writing fails if the process that reads the pipe has exited, as with `| head`. This needs no message.
     written.unwrap_or(FAILED)
 }

@@ -41,7 +41,7 @@ pub fn run(path: &Path) -> u8 {
     for warning in warnings.iter() {
         tracing::warn!("{}", warnings.line(warning));
     }
-    // Dropped here, because the warnings contain the whole text of the file.
+    // Dropped here to free memory: the warnings contain the whole text of the file.
     drop(warnings);
     tracing::info!(
         version = env!("CARGO_PKG_VERSION"),
@@ -109,7 +109,8 @@ fn open(sink: &Sink, standard: SharedSink) -> std::io::Result<SharedSink> {
     }
 }
 
-/// Returns a number that differs between processes, because the standard library seeds its hasher randomly.
+/// Returns a number that differs between processes. It comes from the standard library's hasher, which is
+/// seeded randomly.
 fn seed() -> u64 {
     RandomState::new().hash_one(std::process::id())
 }

@@ -1,14 +1,15 @@
-//! `addressing`: the place of the bucket's name in a request, and the endpoints that accept each place.
+//! `addressing`: whether a request to OSS names the bucket in the host or in the path, and which endpoints
+//! accept which style.
 //!
-//! OSS responds to a request of the wrong style with 403, so a combination that cannot work is reported
-//! when the config is read.
+//! OSS responds to a request of the wrong style with 403. Therefore a combination of endpoint and style that
+//! cannot work is reported when the config is read.
 
 use serde::Serialize;
 
 use crate::config::endpoint::{Endpoint, EndpointHost};
 use crate::oss::endpoint::HostKind;
 
-/// The place of the bucket's name in a request to OSS.
+/// Where a request to OSS names the bucket.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
 #[serde(rename_all = "kebab-case")]
 pub enum Addressing {
@@ -21,7 +22,8 @@ pub enum Addressing {
 /// The reason why an endpoint cannot be used with a style of addressing.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Mismatch {
-    /// The endpoint is an IP address and no `host` is set, so there is no host to put the bucket before.
+    /// The endpoint is an IP address and no `host` is set, so there is no host name to which the bucket could
+    /// be prepended.
     AddressWithoutHost,
     /// A PrivateLink endpoint accepts the bucket only in the path.
     PathOnly,

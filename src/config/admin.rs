@@ -40,8 +40,8 @@ pub struct Admin {
     /// The address to listen on. Every user with write permission on the file of a Unix socket can
     /// connect to it.
     pub address: Address,
-    /// The token that callers must send as `Authorization: Bearer`; at least 16 characters. Default
-    /// `None`: no token is needed. Required on an address that is not loopback.
+    /// The token that callers must send as `Authorization: Bearer`; at least 16 characters. Default `None`:
+    /// no token is needed. Required on a TCP address that is not loopback.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub token: Option<Secret>,
 }

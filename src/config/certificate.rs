@@ -1,8 +1,8 @@
 //! `[[certificate]]`: the certificates that listeners with TLS send to clients.
 //!
-//! The files are read with the config, so a wrong file stops the start instead of failing every
-//! handshake. Whether clients trust the chain is not checked. An expired certificate is a warning only,
-//! because the proxy can still serve clients that do not check the time.
+//! The files are read together with the config, so a wrong file already makes the start fail. Otherwise every
+//! handshake would fail later. Whether clients trust the chain is not checked. An expired certificate is a
+//! warning only, because the proxy can still serve clients that do not check the time.
 
 use std::fmt;
 use std::path::{Path, PathBuf};
@@ -45,11 +45,11 @@ struct Leaf {
     names: Vec<String>,
     begins: i64,
     expires: i64,
-    /// The time of `expires` as a readable date.
+    /// The expiry time as a readable date.
     end: String,
 }
 
-/// The reason why the files of a certificate cannot be used. It contains no text of the files.
+/// The reason why the files of a certificate cannot be used. It never quotes the content of a file.
 #[derive(Debug)]
 pub enum CertificateError {
     /// The path names a pipe, a directory or a device.
@@ -65,7 +65,7 @@ pub enum CertificateError {
         /// The file with the chain.
         cert: PathBuf,
     },
-    /// The private key and the certificate cannot be used together for another reason.
+    /// rustls rejects the private key or the certificate.
     Unusable {
         /// The file with the chain.
         cert: PathBuf,

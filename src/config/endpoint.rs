@@ -1,7 +1,7 @@
 //! The endpoint of an origin: derived from region and network, or as written.
 //!
-//! Nothing is resolved here. A value that can only be a mistake or an attack is reported at its place in
-//! the file: the address of the metadata service, or a bucket name inside the endpoint.
+//! Nothing is resolved here. Two values that can only be a mistake or an attack are reported with their line
+//! in the file: the address of the metadata service, and a bucket name inside the endpoint.
 
 use std::fmt;
 use std::net::{IpAddr, Ipv4Addr, SocketAddr};
@@ -112,7 +112,7 @@ fn from_region(
         Some(region) => region,
         None => read_region(reader)?,
     };
-    // `network` is present but invalid, which has already been reported.
+    // The value of `network` is invalid, which has already been reported.
     if network.is_none() && reader.has("network") {
         return None;
     }
@@ -223,7 +223,8 @@ fn network_of(kind: HostKind, is_internal: bool) -> Option<Network> {
         HostKind::Acceleration => Some(Network::Accelerate),
         HostKind::AccelerationOverseas => Some(Network::AccelerateOverseas),
         HostKind::DualStack => Some(Network::DualStack),
-        // These endpoints have addresses in the operator's own network, so their ranges are not known.
+        // These endpoints have addresses in the operator's own network, so their address ranges are not
+        // known.
         HostKind::PrivateLink | HostKind::CloudBox => None,
         HostKind::Regional
         | HostKind::ServiceRoot

@@ -1,8 +1,8 @@
 //! The typed getters of a [`Reader`]: strings, lists, numbers, durations and sizes.
 //!
-//! A getter returns `None`, or its default, when the key is absent or wrong. The getter reports a wrong
-//! value and reading continues, so that all problems of a file are reported together. Each key is read
-//! only once; a second read would report its problem again.
+//! If a key is absent or its value is wrong, a getter returns `None` or its default. A wrong value is
+//! reported and reading continues, so that all problems of a file are reported together. Each key is read
+//! only once, because a second read would report its problem again.
 
 use std::fmt;
 use std::ops::RangeInclusive;

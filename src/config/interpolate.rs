@@ -1,7 +1,7 @@
 //! Interpolates strings: inserts the values of environment variables and the contents of files.
 //!
-//! Strings are interpolated after the document has been parsed, so no character of a secret can change
-//! its structure. An error never contains an inserted value.
+//! Strings are interpolated after the document has been parsed, so no character of a secret can change the
+//! structure of the document. An error never contains an inserted value.
 
 use std::fmt;
 use std::fs::File;
@@ -52,13 +52,13 @@ impl InterpolationError {
     }
 }
 
-/// Interpolates `text`. `${NAME}` stands for an environment variable. `${NAME:-default}` has a default
-/// for a variable that is unset or empty. `${file:/path}` stands for a file without its last line end; a
-/// relative path is relative to `base`. `$${` stands for `${`.
+/// Interpolates `text`. `${NAME}` stands for an environment variable. `${NAME:-default}` has a default for a
+/// variable that is unset or empty. `${file:/path}` stands for the content of a file without its final line
+/// break; a relative path is relative to `base`. `$${` stands for a literal `${`.
 ///
 /// # Errors
 ///
-/// The error at the first place that cannot be interpolated: [`InterpolationError::Open`],
+/// The error of the first reference that cannot be interpolated: [`InterpolationError::Open`],
 /// [`InterpolationError::Name`], [`InterpolationError::Unset`] or [`InterpolationError::File`].
 pub(crate) fn interpolate(
     text: &str,

@@ -2,8 +2,9 @@
 
 use std::ops::Range;
 
-/// The positions of the lines of a text. A large config has ten thousand places whose line is needed.
-/// Counting the line ends for each place would take time that grows with the square of the file size.
+/// The positions of the lines of a text. For a large config, the line number of ten thousand offsets is
+/// needed. Counting the line breaks from the start for each of them would take time quadratic in the file
+/// size.
 #[derive(Debug)]
 pub(crate) struct Lines {
     /// The offset of the first byte of each line; never empty.
@@ -35,7 +36,7 @@ impl Lines {
         self.starts.get(index).copied().unwrap_or(self.len)
     }
 
-    /// Extends `span` to whole lines, including the line end of the last one.
+    /// Extends `span` to whole lines, including the line break of the last one.
     pub(crate) fn around(&self, span: &Range<usize>) -> Range<usize> {
         self.start(self.line(span.start))..self.start(self.line(span.end) + 1)
     }

@@ -68,8 +68,8 @@ pub struct Listener {
     pub tls: bool,
     /// Whether HTTP/2 is offered: by ALPN with TLS, by its preface without TLS. Default true.
     pub http2: bool,
-    /// The maximum number of client connections, at most 10 million. A few more are answered 503; any
-    /// further client waits until a connection is closed. Default 0: half of the descriptor limit.
+    /// The maximum number of client connections, at most 10 million. A few further connections get a 503
+    /// response; all others wait until a connection is closed. Default 0: half of the descriptor limit.
     pub max_connections: usize,
     /// The PROXY header that every connection must begin with. Default off. Any other value needs
     /// `trusted_proxies`; connections from other peers are closed.
@@ -77,8 +77,9 @@ pub struct Listener {
     /// The addresses of proxies whose PROXY header, `X-Forwarded-For` and `X-Forwarded-Proto` are
     /// trusted. Default: none. Peers on a Unix socket are always trusted.
     pub trusted_proxies: Vec<IpNet>,
-    /// A path for health checks, which is matched before the routes. The response is 200 while this node
-    /// is ready, else 503. Percent-encoded, in any spelling. Default `None`: no such path.
+    /// A path for health checks, which is matched before the routes. The response is 200 while this node is
+    /// ready, otherwise 503. It is percent-encoded; equivalent encodings match the same path. Default `None`:
+    /// no such path.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub health_path: Option<String>,
     /// Deadlines towards clients.
@@ -87,7 +88,7 @@ pub struct Listener {
     pub limits: Limits,
 }
 
-/// Deadlines of a client connection. Each is at least 1 s, and can pass up to 1 s before it is noticed.
+/// Deadlines of a client connection. Each is at least 1 s, and may take effect up to 1 s late.
 #[derive(Clone, Debug, PartialEq, Serialize)]
 pub struct Timeouts {
     /// The maximum time for the TLS handshake. Default 10 s.
@@ -118,8 +119,7 @@ pub struct Limits {
 }
 
 impl Listener {
-    /// Returns [`Listener::health_path`] as OSS would read it, for the comparison with the paths of
-    /// requests.
+    /// Returns [`Listener::health_path`] percent-decoded, for the comparison with the paths of requests.
     #[must_use]
     pub fn decoded_health_path(&self) -> Option<Cow<'_, [u8]>> {
         self.health_path.as_deref().map(spelling::decode)
@@ -202,7 +202,7 @@ pub(crate) fn read_address(reader: &Reader<'_>) -> Option<Address> {
     };
     if let Some(path) = text.value.strip_prefix("unix:") {
         let path = reader.base().join(path);
-        // unix(7): the path of a socket has at most 108 bytes, and the last one is zero.
+        // The path of a Unix socket has at most 108 bytes, including the terminating zero (unix(7)).
         if text.value == "unix:" || path.as_os_str().len() > 107 {
             let reason = "needs a path of 1 to 107 bytes after `unix:`";
             reader.error_at("address", &text, reason, None);

@@ -1,13 +1,14 @@
-//! A text of the config with its place.
+//! A string of the config with its line.
 
 use serde::{Serialize, Serializer};
 
 use crate::config::reader::{Reader, Text};
 
-/// A text with its line in the config file, so that a decision can name the line that caused it.
+/// A string of the config with its line in the file, so that the explanation of a decision can name the line
+/// that caused it.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Located {
-    /// The text.
+    /// The string.
     pub text: String,
     /// The line in the config file, from 1.
     pub line: usize,

@@ -1,8 +1,8 @@
 //! The configuration of ossgate: read from a TOML file and checked as a whole.
 //!
-//! [`load`] and [`from_str`] return a [`Config`] that can be served, or every problem of the file. The
-//! module uses only [`oss`](crate::oss) of the rest of the crate, to check regions and bucket names at
-//! their place in the file.
+//! [`load`] and [`from_str`] return a [`Config`] that can be served, or every problem of the file. Of the
+//! rest of the crate, the module uses only [`oss`](crate::oss), to check regions and bucket names while it
+//! reads the file.
 
 mod addressing;
 pub mod admin;
@@ -81,7 +81,7 @@ pub struct Config {
 pub struct Loaded {
     /// The config.
     pub config: Config,
-    /// The warnings, without errors.
+    /// The warnings. There is no error among them.
     pub warnings: Problems,
 }
 
@@ -142,7 +142,7 @@ pub fn load_admin(path: &Path, env: Env<'_>) -> Result<Option<Admin>, Problems> 
         String::new(),
         0..0,
     );
-    // Problems of the other tables are dropped, because the running process checks these tables.
+    // Problems in the other tables do not matter here, because the running process checks those tables.
     session.problems.borrow_mut().clear();
     let admin = Admin::read(&root);
     drop(root);
@@ -168,7 +168,8 @@ pub fn from_str_at(
     let source = Source::new(name, text);
     let (document, errors) = DeTable::parse_recoverable(text);
     if !errors.is_empty() {
-        // The keys of a document with syntax errors are not checked: the parser may have misread them.
+        // The keys of a document with syntax errors are not checked, because the parser may have misread
+        // them.
         let problems = errors.iter().map(|error| Problem {
             span: Some(error.span().unwrap_or(0..0)),
             path: String::new(),
@@ -208,7 +209,7 @@ fn wall_clock() -> SystemTime {
     SystemTime::now()
 }
 
-/// Reads the whole config. Returns `None` when a part is absent, and reports that.
+/// Reads the whole config. If a required part is absent, reports that and returns `None`.
 fn read(root: &Reader<'_>) -> Option<Config> {
     let server = Server::read(&root.table("server"));
     let dns = Dns::read(&root.table("dns"));

@@ -27,8 +27,8 @@ use crate::oss::spelling;
 pub enum Buckets {
     /// One bucket. The whole path is the key.
     One(String),
-    /// Several buckets. The first path segment of a request names the bucket, or the label in place of
-    /// the `*` of a wildcard host does.
+    /// Several buckets. A request names the bucket in its first path segment, or, if the route has a wildcard
+    /// host, in the host label that the `*` stands for.
     Many(Vec<BucketPattern>),
 }
 
@@ -72,7 +72,8 @@ pub struct Origin {
     /// The endpoint, from the key `endpoint`, or from `region` and `network`.
     pub endpoint: Endpoint,
     /// The further endpoints, from the key `fallback`, in order of preference. Each is used while no
-    /// connection to the endpoints before it succeeds. Default: none. They share all other keys.
+    /// connection to the endpoints before it succeeds. They share all other settings of the origin. Default:
+    /// none.
     pub fallback: Vec<Endpoint>,
     /// The `Host` sent to OSS at every endpoint. Default: derived from bucket and endpoint. With a domain
     /// that is bound to the bucket, browsers show objects instead of downloading them.

@@ -24,8 +24,8 @@ impl HostPattern {
     ///
     /// # Errors
     ///
-    /// [`Invalid::Wildcard`] for an invalid text with a `*`, [`Invalid::Host`] for any other invalid
-    /// text.
+    /// [`Invalid::Wildcard`] for an invalid text with a `*`, [`Invalid::Host`] for an invalid text without
+    /// one.
     pub fn parse(text: &str) -> Result<Self, Invalid> {
         let lower = text.to_ascii_lowercase();
         if let Some(suffix) = lower.strip_prefix("*.") {

@@ -1,4 +1,4 @@
-//! Reads the PEM files that the config names, and reports those that cannot be used.
+//! Reads the PEM files that the config names, and reports files that cannot be used.
 
 use std::fmt;
 use std::io;
@@ -8,11 +8,11 @@ use rustls::pki_types::{CertificateDer, PrivateKeyDer};
 
 use crate::config::reader::{Reader, Text};
 
-/// The reason why a PEM file cannot be read. The display form continues a sentence that begins with the
-/// file.
+/// The reason why a PEM file cannot be read. `Display` writes only the predicate of a sentence; the caller
+/// writes the file before it.
 #[derive(Debug)]
 pub enum PemError {
-    /// The system cannot read the file.
+    /// The OS cannot read the file.
     Io(io::Error),
     /// The file is not in PEM format. The parser's own error may quote the file, which may be a private
     /// key, so it is not kept.

@@ -1,4 +1,4 @@
-//! The problems of a config file. Each has a place, a message, and a hint about the correction.
+//! The problems of a config file. Each has a position, a message, and a hint on how to fix it.
 //!
 //! [`Problems`] holds all [`Problem`]s of one file, in file order. The text form of a problem is one line
 //! that begins with `file:line:column`; [`Problems::render`] adds the source line with a caret. Values
@@ -97,13 +97,13 @@ impl Severity {
 /// One problem of a config file.
 #[derive(Clone, Debug)]
 pub struct Problem {
-    /// The place in the file, in bytes; `None` when the problem concerns the whole file.
+    /// The position in the file, in bytes; `None` if the problem concerns the whole file.
     pub span: Option<Range<usize>>,
     /// The key path, such as `route[2].origin.bucket`; empty when the problem concerns the whole file.
     pub path: String,
     /// The message: a description of the problem.
     pub message: String,
-    /// A hint about the correction; `None` when the message is enough.
+    /// A hint on how to fix the problem; `None` if the message is enough.
     pub hint: Option<String>,
     /// Whether the config can still be served.
     pub severity: Severity,
@@ -117,7 +117,7 @@ pub struct Problems {
 }
 
 impl Problems {
-    /// Creates the list of the problems of `source`, sorted by their place.
+    /// Creates the list of the problems of `source`, sorted by position.
     #[must_use]
     pub fn new(source: Source, mut list: Vec<Problem>) -> Self {
         list.sort_by_key(|problem| problem.span.as_ref().map_or(0, |span| span.start));
@@ -162,7 +162,7 @@ impl Problems {
         }
     }
 
-    /// Returns every problem with its source line, a caret under the place, and its hint.
+    /// Returns every problem with its source line, a caret under the position, and its hint.
     #[must_use]
     pub fn render(&self) -> String {
         let source = &self.source;
@@ -172,7 +172,7 @@ impl Problems {
             text.push_str(&self.line(problem));
             text.push('\n');
             if let Some(span) = &problem.span {
-                // The renderer processes all text that it gets, so it gets only the lines that it shows.
+                // The renderer processes all text that it is given, so it is given only the lines to show.
                 let around = source.lines.around(span);
                 let shown = masked(source.text.get(around.clone()).unwrap_or_default());
                 let place = span.start - around.start..span.end - around.start;
@@ -184,7 +184,7 @@ impl Problems {
                     Severity::Warning => Level::WARNING,
                 };
                 let group = level.primary_title(problem.path.as_str()).element(snippet);
-                // The first line is a title that repeats the key path.
+                // The first line is a title that only repeats the key path, so it is skipped.
                 let rendered = renderer.render(&[group]);
                 for line in rendered.lines().skip(1) {
                     text.push_str(line);

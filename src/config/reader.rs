@@ -1,7 +1,7 @@
 //! Reads the tables of a parsed document and collects all problems.
 //!
-//! A [`Reader`] stands for one table: its keys, its place in the file, and the key path that messages
-//! begin with. The methods that read typed values are in `getters.rs`.
+//! A [`Reader`] stands for one table: its keys, its position in the file, and the key path with which
+//! messages begin. The methods that read typed values are in `getters.rs`.
 
 use std::fmt;
 use std::ops::Range;
@@ -80,7 +80,7 @@ impl<'s> Reader<'s> {
         self.line(&self.span)
     }
 
-    /// Returns the directory that relative paths start from.
+    /// Returns the directory to which relative paths are relative.
     pub(crate) fn base(&self) -> &'s Path {
         self.session.base
     }
@@ -116,14 +116,14 @@ impl<'s> Reader<'s> {
         });
     }
 
-    /// Reports an error at `key`. When `key` is empty or absent from the table, reports it at the table.
+    /// Reports an error at `key`. If `key` is empty or absent, reports it at the position of the table.
     pub(crate) fn error(&self, key: &str, message: impl Into<String>, hint: Option<&str>) {
         let span = self.span_of(key);
         let hint = hint.map(str::to_owned);
         self.report(Severity::Error, span, key, message.into(), hint);
     }
 
-    /// Reports a warning at the same place as [`error`](Self::error) does.
+    /// Reports a warning at the same position as [`error`](Self::error).
     pub(crate) fn warn(&self, key: &str, message: impl Into<String>, hint: Option<&str>) {
         let span = self.span_of(key);
         let hint = hint.map(str::to_owned);

@@ -16,15 +16,15 @@ use crate::config::reader::{Reader, Text};
 use crate::config::value::{Invalid, check_encoded};
 use crate::oss::spelling;
 
-/// The handling of a request that lists the buckets. Such a request names no bucket: its host is the
-/// suffix of a wildcard host without a label, or it is path style without a first segment.
+/// The handling of a request that lists the buckets. Such a request names no bucket. In path style, its path
+/// has no first segment. With a wildcard host `*.suffix`, its host is `suffix` alone.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
 #[serde(rename_all = "kebab-case")]
 pub enum ListBuckets {
     /// The response is 403.
     Refuse,
-    /// The request is sent to the endpoint's own host. OSS lists all buckets that the owner of the
-    /// client's key has, including those that the route does not serve.
+    /// The request is sent to the endpoint's own host. OSS lists all buckets of the owner of the client's
+    /// access key, including buckets that the route does not serve.
     Pass,
 }
 
@@ -36,15 +36,15 @@ pub struct Route {
     /// The line of the route in the file, from 1.
     #[serde(skip)]
     pub line: usize,
-    /// The name of the route in logs, which is unique. Default: the first host, or the bucket when there
-    /// is no host. When another route already has that name, the path is appended.
+    /// The unique name of the route in logs. Default: the first host, or the bucket if the route has no host.
+    /// If another route already has that name, the path is appended.
     pub name: String,
     /// The hosts that the route serves. Default empty: every host that no other route names, and requests
     /// by IP address.
     #[serde(skip_serializing_if = "Vec::is_empty")]
     pub hosts: Vec<HostPattern>,
-    /// The path prefix that the route serves, in whole segments; percent-encoded, in any spelling. Begins
-    /// with `/`. Default `/`.
+    /// The path prefix that the route serves. It matches only whole segments (`/a` does not match `/ab`). It
+    /// is percent-encoded; equivalent encodings match the same paths. It begins with `/`. Default `/`.
     pub path: String,
     /// The methods that the route serves. Default empty: all methods.
     #[serde(
@@ -85,7 +85,7 @@ impl ListBuckets {
 }
 
 impl Route {
-    /// Returns [`Route::path`] as OSS reads it, for the comparison with the paths of requests.
+    /// Returns [`Route::path`] percent-decoded, for the comparison with the paths of requests.
     #[must_use]
     pub fn decoded_path(&self) -> Cow<'_, [u8]> {
         spelling::decode(&self.path)
@@ -217,7 +217,7 @@ pub(crate) fn finish(mut candidates: Vec<RouteCandidate<'_>>) -> Vec<Route> {
 fn check_hosts(candidates: &[RouteCandidate<'_>]) {
     let mut seen: HashMap<(Option<&HostPattern>, Cow<'_, [u8]>), usize> = HashMap::new();
     for (index, candidate) in candidates.iter().enumerate() {
-        // Two spellings of a path are the same path, and a slash at the end makes no difference.
+        // Equivalent percent-encodings are the same path, and a slash at the end makes no difference.
         let mut path = candidate.route.decoded_path();
         while let Some(shorter) = path.strip_suffix(b"/") {
             let length = shorter.len();
@@ -226,8 +226,8 @@ fn check_hosts(candidates: &[RouteCandidate<'_>]) {
                 Cow::Owned(path) => path.truncate(length),
             }
         }
-        // If all hosts of a route are invalid, its list is empty here, but the route does not serve every
-        // host.
+        // An empty list normally means every host. Here the list is also empty if all hosts of the route are
+        // invalid; then the route must not count as serving every host.
         if !candidate.reader.has("hosts")
             && let Some(other) = seen.insert((None, path.clone()), index)
         {

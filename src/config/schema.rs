@@ -7,8 +7,8 @@ use serde_json::{Map, Value, json};
 
 use crate::config::spec::{Kind, Presence, ROOT, Spec};
 
-/// A pattern for a string with `${`. The string is interpolated later, so its final value cannot be
-/// checked.
+/// A regular expression for a string that contains `${`. The string is interpolated later, so its final value
+/// cannot be checked.
 const FILLED_IN: &str = "\\$\\{";
 
 /// Returns the JSON Schema of the config.

@@ -25,24 +25,23 @@ const TICK: Duration = Duration::from_millis(1);
 pub struct Server {
     /// The number of worker threads, at most 1024. Default 0: one per core.
     pub workers: usize,
-    /// How long new connections are accepted after a drain begins. Default 0 s.
+    /// How long new connections are still accepted after a drain has begun. Default 0 s.
     #[serde(serialize_with = "serialize_duration")]
     pub drain_delay: Duration,
     /// How long requests in flight may take to finish after the drain delay. Default 30 s; with 0 they
     /// are aborted at once.
     #[serde(serialize_with = "serialize_duration")]
     pub drain_timeout: Duration,
-    /// The memory in bytes above which new requests are answered with 503. Default 0: nine tenths of the
-    /// memory limit of the process's control group, or no limit when the group has none.
+    /// The memory in bytes above which new requests get a 503 response. Default 0: nine tenths of the memory
+    /// limit of the process's control group, or no limit if the group has none.
     #[serde(serialize_with = "serialize_size")]
     pub max_memory: usize,
-    /// The interval at which the process connects to every endpoint as a check. So even a node without
-    /// traffic detects that it cannot reach OSS. Default 0 s: only endpoints that have failed are
-    /// checked.
+    /// The interval at which the process connects to every endpoint, so that a node without traffic also
+    /// detects that it cannot reach OSS. Default 0 s: only endpoints that have failed are checked.
     #[serde(serialize_with = "serialize_duration")]
     pub probe: Duration,
-    /// The path of a HEAD request in each such check, percent-encoded. Any response of OSS counts.
-    /// Default `None`: a check ends with the TLS handshake.
+    /// The path of a HEAD request that is sent in each of these checks, percent-encoded. Any response of OSS
+    /// counts as a success. Default `None`: a check ends after the TLS handshake.
     pub probe_path: Option<String>,
     /// The maximum number of request body bytes that one worker keeps, so that a request can be sent
     /// again when a connection to OSS breaks. Bodies of up to 64 KiB are kept until the response begins.
@@ -69,7 +68,7 @@ impl Server {
     }
 }
 
-/// Reads `probe_path`. Returns `None` when it is absent or wrong, and reports a wrong one.
+/// Reads `probe_path`. Returns `None` if it is absent, or if it is wrong, which is reported.
 fn read_probe_path(reader: &Reader<'_>) -> Option<String> {
     let text = reader.text("probe_path")?;
     let is_path = text.value.starts_with('/')
@@ -252,8 +251,7 @@ impl Log {
                 let parent = path
                     .parent()
                     .filter(|parent| !parent.as_os_str().is_empty());
-                // A bare file name has an empty parent, which stands for the working directory. That
-                // directory exists.
+                // The parent of a bare file name is empty. It stands for the working directory, which exists.
                 if parent.is_some_and(|parent| !parent.is_dir()) {
                     let reason = "cannot be opened: its directory does not exist";
                     reader.error_at(key, &text, reason, None);

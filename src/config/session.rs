@@ -11,19 +11,19 @@ use crate::config::interpolate::Env;
 use crate::config::lines::Lines;
 use crate::config::problem::{Problem, Source};
 
-/// The CAs of one file.
+/// The trusted CA certificates of one file.
 pub(crate) type TrustedCas = Arc<[CertificateDer<'static>]>;
 
 /// The state of reading one file.
 pub(crate) struct Session<'a> {
     pub(crate) lines: Arc<Lines>,
     pub(crate) env: Env<'a>,
-    /// The directory that relative paths start from.
+    /// The directory to which relative paths are relative.
     pub(crate) base: &'a Path,
     /// The current time, in seconds since 1970.
     pub(crate) now: i64,
     pub(crate) problems: RefCell<Vec<Problem>>,
-    /// The CAs of each file that a `ca` key names. Usually all routes name the same file.
+    /// The CA certificates of each file that a `ca` key names. Usually all routes name the same file.
     trusted: RefCell<HashMap<PathBuf, TrustedCas>>,
 }
 
@@ -40,8 +40,8 @@ impl<'a> Session<'a> {
         }
     }
 
-    /// Returns the CAs of the file at `path`. The first call for a path reads the file with `read`;
-    /// `None` when that fails.
+    /// Returns the CA certificates of the file at `path`. Only the first call for a path reads the file, with
+    /// `read`. Returns `None` if that fails.
     pub(crate) fn trusted(
         &self,
         path: &Path,
@@ -56,7 +56,7 @@ impl<'a> Session<'a> {
         })
     }
 
-    /// Returns the problems, in the order in which they were found.
+    /// Returns the problems, in the order of detection.
     pub(crate) fn into_problems(self) -> Vec<Problem> {
         self.problems.into_inner()
     }

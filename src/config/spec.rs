@@ -1,8 +1,8 @@
 //! The description of every table and key of the config.
 //!
-//! An unknown key is an error because it is not described here. The JSON Schema and the test that
-//! `config/reference.toml` is complete are derived from this description. Defaults are written as in the
-//! file. A test compares them with the values of a config without the key.
+//! An unknown key is an error because this description does not contain it. The JSON Schema, and the test
+//! that `config/reference.toml` is complete, are derived from this description. Defaults are written in TOML,
+//! and a test compares them with the values that a config without these keys has.
 
 use self::Kind::{Count, Duration, Flag, OneOf, Size, Table, Tables, Text, Texts};
 use self::Presence::{Default, Optional, Required};

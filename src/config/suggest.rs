@@ -2,8 +2,8 @@
 //!
 //! Callers pass the text as written in the file, never an interpolated text.
 
-/// Returns "did you mean" with the most similar word. When no word is similar, returns the list of all
-/// words; `None` when there are more than 16.
+/// Returns "did you mean" with the most similar word. If no word is similar, returns the list of all words,
+/// or `None` if there are more than 16.
 pub(crate) fn hint_for(name: &str, known: &[&str]) -> Option<String> {
     nearest(name, known)
         .or_else(|| (known.len() <= 16).then(|| format!("possible here: {}", quoted(known))))

@@ -10,8 +10,8 @@ use std::time::Duration;
 use ipnet::IpNet;
 use serde::Serializer;
 
-/// The reason why a text is not a valid value. The display form continues a sentence that begins with the
-/// text.
+/// The reason why a text is not a valid value. `Display` writes only the predicate of a sentence; the caller
+/// writes the text before it.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Invalid {
     /// The text is not a duration.
@@ -185,8 +185,8 @@ pub(crate) fn parse_range(text: &str) -> Result<IpNet, Invalid> {
         .map_err(|_| Invalid::Range)
 }
 
-/// Converts a range of IPv4 addresses in IPv6 form to IPv4 form. Peer addresses are compared in IPv4
-/// form.
+/// Converts a range of IPv4-mapped IPv6 addresses to the range of the IPv4 addresses, because peer addresses
+/// are compared in IPv4 form.
 fn canonical(range: IpNet) -> IpNet {
     let (address, bits) = (range.network().to_canonical(), range.prefix_len());
     match (range, address) {

@@ -1,4 +1,4 @@
-//! A throw-away certificate authority and its leaf certificates.
+//! A throw-away CA and its leaf certificates.
 //!
 //! Certificates and keys are returned as PEM text, ready to be written to the files that the config names or
 //! added to a client's trust store. Use them only in the demo and in tests.
@@ -42,7 +42,7 @@ impl std::error::Error for CaError {
     }
 }
 
-/// A throw-away certificate authority.
+/// A throw-away CA.
 pub struct Ca {
     issuer: Issuer<'static, KeyPair>,
     certificate: String,
@@ -57,7 +57,7 @@ impl fmt::Debug for Ca {
 /// A leaf certificate with its chain and its key.
 #[derive(Clone)]
 pub struct Leaf {
-    /// The leaf certificate, followed by the certificate of the authority, in PEM.
+    /// The leaf certificate, followed by the certificate of the CA, in PEM.
     pub chain: String,
     /// The private key: PKCS #8, in PEM.
     pub key: String,
@@ -73,7 +73,7 @@ impl fmt::Debug for Leaf {
 }
 
 impl Ca {
-    /// Returns a new authority with its own key.
+    /// Returns a new CA with its own key.
     ///
     /// # Errors
     ///
@@ -93,7 +93,7 @@ impl Ca {
         })
     }
 
-    /// Returns the certificate of the authority, in PEM, for the trust stores of clients.
+    /// Returns the certificate of the CA, in PEM, for the trust stores of clients.
     #[must_use]
     pub fn certificate(&self) -> &str {
         &self.certificate
@@ -103,8 +103,8 @@ impl Ca {
     ///
     /// # Errors
     ///
-    /// [`CaError::Name`] for a name that is none of these, and [`CaError::Crypto`] when the key or the
-    /// signature cannot be made.
+    /// [`CaError::Name`] for any other name, and [`CaError::Crypto`] if the key or the signature cannot be
+    /// made.
     pub fn leaf(&self, names: &[&str]) -> Result<Leaf, CaError> {
         for name in names {
             // Each name is first checked alone, so that the error can contain it.

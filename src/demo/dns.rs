@@ -59,7 +59,7 @@ impl Dns {
     ///
     /// # Errors
     ///
-    /// The system's error when the address cannot be bound.
+    /// The OS error if the address cannot be bound.
     pub async fn bind(address: SocketAddr) -> io::Result<Self> {
         let state = Arc::new(DnsState {
             answer: Mutex::new(DnsAnswer::Empty),
@@ -178,7 +178,7 @@ async fn bind_both(address: SocketAddr) -> io::Result<(UdpSocket, TcpListener)> 
 async fn serve_udp(socket: UdpSocket, state: Arc<DnsState>) {
     let mut buffer = [0_u8; 4096];
     loop {
-        // An error here comes from an earlier datagram that could not be delivered, so the server continues.
+        // An error here belongs to an earlier reply that could not be delivered, so the server continues.
         let Ok((length, peer)) = socket.recv_from(&mut buffer).await else {
             tokio::task::yield_now().await;
             continue;

@@ -1,4 +1,4 @@
-//! A sample OSS, a scripted DNS server and a throw-away certificate authority, all on loopback.
+//! A sample OSS, a scripted DNS server and a throw-away CA, all on loopback.
 //!
 //! `ossgate demo` runs the proxy in front of them, and the tests use them as the origin. They keep everything
 //! in memory, run on one machine for a short time, and are never part of a proxy in production.

@@ -1,7 +1,8 @@
 //! Serves the origin over loopback sockets, with or without TLS.
 //!
-//! It serves only HTTP/1.1, like OSS. A [`Served`] listener can stop accepting and can close its connections,
-//! in two steps: an OSS address that is withdrawn stops accepting before its connections end.
+//! It serves only HTTP/1.1, like OSS. A [`Served`] listener can stop accepting first and close its
+//! connections later, because an OSS address that is withdrawn also stops accepting before its connections
+//! end.
 
 use std::convert::Infallible;
 use std::io;

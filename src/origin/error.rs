@@ -65,7 +65,7 @@ pub enum Error {
     Tls(io::Error),
     /// The connection ended before the first byte of the response.
     Reset(hyper::Error),
-    /// The response is not valid HTTP or cannot be passed on; the text is the reason.
+    /// The response is not valid HTTP or cannot be passed on. The payload is the reason.
     BadAnswer(&'static str),
     /// The request was sent, but no response began in time.
     FirstByteTimeout,
@@ -82,7 +82,8 @@ pub enum Error {
     /// endpoint.
     SignatureBound,
     /// The client's signature covers the `Host` that the client sent, but the request to OSS has another
-    /// `Host`. Boxed, because every result of an exchange is as large as this enum.
+    /// `Host`. The payload is boxed to keep this enum small, because every result of an exchange reserves
+    /// space for it.
     SignatureBoundToHost(Box<BoundHosts>),
     /// The rewritten request is not valid HTTP.
     Rewrite(http::Error),

@@ -99,7 +99,7 @@ impl Origin {
 impl Service<Request> for Origin {
     type Response = Response;
     type Error = Failed;
-    // Boxed, because the future of an async block has no name, and so that the futures of the outer layers
+    // Boxed for two reasons: the future of an async block has no name, and the futures of the outer layers
     // stay small.
     type Future = Pin<Box<dyn Future<Output = Result<Response, Failed>> + Send>>;
 

@@ -15,8 +15,7 @@ use crate::telemetry::sink::SharedSink;
 /// The maximum time for the admin listener of a replaced process to complete its last responses.
 const LAST_ANSWER_TIMEOUT: Duration = Duration::from_secs(2);
 
-/// Drains the process. The first signal to end is usually the one that started the drain; the second one
-/// stops the drain.
+/// Drains the process. Usually a first termination signal has started the drain; a second one ends it early.
 pub(super) async fn drain(
     running: &mut Running,
     signals: &mut Signals,
@@ -28,7 +27,7 @@ pub(super) async fn drain(
     if !is_replaced {
         systemd::stopping();
     }
-    // A replaced process drains without having received a signal to end.
+    // A replaced process drains without a termination signal, so its first one does not end the drain.
     let mut has_signal = !is_replaced;
     let again = async {
         loop {
@@ -47,7 +46,7 @@ pub(super) async fn drain(
         () = again => tracing::warn!("second signal to end: stopping now"),
     }
     if let Some(mut admin) = admin {
-        // After an upgrade the admin listener ends by itself, once it has responded to the upgrade
+        // After an upgrade, the admin listener stops by itself as soon as it has responded to the upgrade
         // command.
         if is_replaced {
             drop(tokio::time::timeout(LAST_ANSWER_TIMEOUT, &mut admin).await);

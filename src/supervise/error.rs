@@ -56,14 +56,14 @@ pub(super) enum UpgradeError {
     Spawn {
         /// The path of the new binary.
         program: PathBuf,
-        /// The error of the system.
+        /// The OS error.
         error: io::Error,
     },
     /// The new process ended before it served.
     Ended(ExitStatus),
-    /// The end of the new process could not be waited for.
+    /// Waiting for the exit of the new process failed.
     Wait(io::Error),
-    /// The new process reported the reason why it does not serve.
+    /// The new process reported why it does not serve.
     NotServing(String),
     /// The new process did not serve within this time.
     Timeout(Duration),

@@ -1,7 +1,7 @@
 //! Detects changed files.
 //!
-//! Polls the metadata of each file, through symbolic links. Polling detects renames, the swapped links of
-//! Kubernetes, and changes on a network file system. A changed file is reported after one poll without a
+//! The metadata of each file is polled, following symbolic links. Polling detects renames, the swapped links
+//! of Kubernetes, and changes on a network file system. A change is reported only if the next poll finds no
 //! further change, so that a half-written file is not read.
 
 use std::os::unix::fs::MetadataExt;
@@ -20,7 +20,7 @@ fn stamp(path: &Path) -> Stamp {
         found.size(),
         found.mtime(),
         found.mtime_nsec(),
-        // The change time also changes with the permissions.
+        // The change time (ctime) also changes when the permissions change.
         found.ctime(),
         found.ctime_nsec(),
     ))

@@ -1,8 +1,8 @@
 //! Checks whether the process has memory for more requests.
 //!
-//! The resident memory of the process (`/proc/self/status`) is compared with a limit: the operator's
-//! limit, or else nine tenths of the control group's limit. If the process ran out of memory, the kernel
-//! would kill it and every transfer would fail. Answering new requests with 503 fails no transfer in
+//! The resident memory of the process (`/proc/self/status`) is compared with a limit: the operator's limit,
+//! or else nine tenths of the control group's limit. If the process ran out of memory, the kernel would kill
+//! it and every transfer would fail. A 503 response to new requests does not affect the transfers in
 //! progress.
 
 use std::path::Path;
@@ -27,9 +27,9 @@ impl Default for MemoryWatch {
 }
 
 impl MemoryWatch {
-    /// Returns whether the memory in use is below the limit: `configured` bytes, or the limit of the
-    /// control group if `configured` is 0. Once the limit has been reached, memory in use must fall a
-    /// tenth below it. Otherwise the result would change too often.
+    /// Returns whether the memory in use is below the limit: `configured` bytes, or nine tenths of the
+    /// control group's limit if `configured` is 0. After the limit was reached, the result stays false until
+    /// the memory in use is a tenth below the limit. Otherwise the result would change too often.
     pub(super) fn has_room(&mut self, configured: usize) -> bool {
         let limit = match u64::try_from(configured).unwrap_or(u64::MAX) {
             0 => self.group.map(|limit| limit / 10 * 9),
@@ -62,7 +62,7 @@ fn group_limit() -> Option<u64> {
             .filter_map(|group| number(&group.join("memory.max")))
             .min()
     });
-    // In cgroup v1, a number near the maximum means no limit.
+    // cgroup v1 represents "no limit" as a very large number.
     unified
         .or_else(|| number(&root.join("memory/memory.limit_in_bytes")))
         .filter(|limit| *limit < 1 << 60)

@@ -80,9 +80,9 @@ pub fn bind_admin(config: &Config, inherited: &mut Inherited) -> std::io::Result
 ///
 /// # Errors
 ///
-/// The system's error when the admin socket cannot be used; [`std::io::ErrorKind::Other`] when this
-/// process cannot take over from the old process of an upgrade, or when a thread of the proxy has ended.
-/// The proxy is also stopped after an error.
+/// The OS error if the admin socket cannot be used; [`std::io::ErrorKind::Other`] if this process cannot take
+/// over from the old process of an upgrade, or if a thread of the proxy has ended. The proxy is also stopped
+/// after an error.
 pub async fn run(
     mut running: Running,
     mut supervisor: Supervisor,
@@ -100,7 +100,7 @@ async fn serve(
 ) -> std::io::Result<()> {
     let (sender, mut commands) = mpsc::channel(16);
     upgrade_takeover::take_over(running, supervisor.predecessor.take()).await?;
-    // A duplicate of the admin socket, for a successor.
+    // A duplicate of the admin socket, to pass to the new process of an upgrade.
     let kept = supervisor
         .admin
         .as_ref()
@@ -132,8 +132,8 @@ async fn serve(
             outcome = upgrade_start::outcome(&mut successor) => {
                 let is_good = outcome.is_ok();
                 if is_good {
-                    // The successor now serves the admin address. The pending command still gets its
-                    // response.
+                    // The new process now serves the admin address. The pending upgrade command still gets
+                    // its response.
                     closing.notify_one();
                 }
                 let outcome = upgrade_start::conclude(running, outcome);
@@ -149,8 +149,8 @@ async fn serve(
                     std::io::Error::other(format!("thread {name} has ended by a fault"))
                 });
                 if lost.is_some() {
-                    // A thread has ended. The other workers finish their requests, and the service
-                    // manager then starts a new process.
+                    // A thread has ended. The other workers finish their requests, this process exits, and
+                    // the service manager then starts a new one.
                     tracing::error!("a thread has ended by a fault: draining");
                     break;
                 }
@@ -210,6 +210,6 @@ fn answer(command: Option<Command>, outcome: Result<String, CommandError>) {
         Ok(text) => CommandOutcome::Done(text),
         Err(error) => CommandOutcome::Failed(error.to_string()),
     };
-    // The send fails when the client has closed its connection.
+    // Sending fails if the client has closed its connection.
     drop(command.reply.send(outcome));
 }

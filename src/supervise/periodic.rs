@@ -33,7 +33,7 @@ pub(super) fn check(
         }
     }
     if changed.config && running.config().server.watch_config {
-        // The outcome is in the log.
+        // The outcome is dropped, because `reload` has already logged it.
         drop(commands::reload(running, supervisor, watched));
     }
     if systemd::has_watchdog() {

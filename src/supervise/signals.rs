@@ -2,7 +2,7 @@
 
 use tokio::signal::unix::{Signal, SignalKind, signal};
 
-/// Handlers of the signals. Before they are installed, each of these signals kills the process.
+/// Handlers of the signals. While they are not installed, each of these signals kills the process.
 #[derive(Debug)]
 pub struct Signals {
     terminate: Signal,
@@ -30,7 +30,7 @@ impl Signals {
     ///
     /// # Errors
     ///
-    /// The system's error when a handler cannot be installed.
+    /// The OS error if a handler cannot be installed.
     pub fn new() -> std::io::Result<Self> {
         Ok(Self {
             terminate: signal(SignalKind::terminate())?,

@@ -1,9 +1,9 @@
 //! The protocol between the old and the new process of an upgrade.
 //!
-//! The new process gets the listening sockets in the same way as from systemd: from descriptor 3 on.
-//! Their addresses are in [`SOCKETS`]. The last descriptor is a datagram socket. On it the new process
-//! reports that it serves ([`SERVING`]), or the reason why it does not. Both processes may be of
-//! different versions, so none of these words may change.
+//! The new process gets the listening sockets in the same way as from systemd: as descriptors from 3 on.
+//! Their addresses are in [`SOCKETS`]. The last descriptor is a datagram socket, on which the new process
+//! reports that it serves ([`SERVING`]), or why it does not. The two processes may have different versions,
+//! so the words below must never change.
 
 /// The environment variable with the names of the passed sockets, as a JSON list.
 pub(super) const SOCKETS: &str = "OSSGATE_SOCKETS";

@@ -105,8 +105,8 @@ fn prepare(
         .env("LISTEN_FDS", count.to_string())
         .env_remove("LISTEN_PID")
         .env_remove("LISTEN_FDNAMES")
-        // The new process inherits the watchdog of systemd, whose notifications are limited to the
-        // process id of this process. The id of the new process is not known yet, so this limit is
+        // The new process inherits the environment variables of systemd's watchdog. `WATCHDOG_PID` restricts
+        // them to the process id of this process, and the id of the new process is not known yet, so it is
         // removed.
         .env_remove("WATCHDOG_PID")
         .fd_mappings(mappings)
@@ -148,7 +148,7 @@ async fn wait_until_it_serves(
 impl Successor {
     /// Kills the new process, unless it already serves.
     pub(super) async fn cancel(self) {
-        // The send fails when the outcome has already been determined.
+        // Sending fails if the outcome has already been determined.
         let _sent = self.cancel.send(());
         drop(self.outcome.await);
     }

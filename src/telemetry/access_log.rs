@@ -41,9 +41,9 @@ pub struct AccessLog {
     /// The channel to the writer. `None` if no access log is written and requests are only counted.
     batches: Option<SyncSender<Batch>>,
     metrics: Option<Arc<RequestMetrics>>,
-    /// The number of lost lines that the writer has not logged yet.
+    /// The number of lost lines that the writer has not reported in the error log yet.
     unreported: Arc<AtomicU64>,
-    /// The number of lost lines that the writer has logged since the process started.
+    /// The number of lost lines that the writer has reported since the process started.
     lost_lines: Arc<AtomicU64>,
 }
 
@@ -55,12 +55,12 @@ pub struct Writer {
     end: Mutex<Receiver<()>>,
 }
 
-/// Starts the access log. The writer is `None` if `format` is `Off`. The whole result is `None` if
-/// `metrics`, which counts the same requests, is `None` too.
+/// Starts the access log. The writer is `None` if `format` is `Off`. If in addition `metrics` is `None`, so
+/// that requests need not be counted either, the whole result is `None`.
 ///
 /// # Errors
 ///
-/// The error of the system if the writer thread cannot be started.
+/// The OS error if the writer thread cannot be started.
 pub fn start(
     format: AccessFormat,
     sink: SharedSink,

@@ -1,8 +1,8 @@
 //! Request counters, kept per worker and merged for each scrape.
 //!
-//! A worker counts a whole batch of finished requests at once, under its own lock. Only a scrape competes
-//! for this lock. Label values come from the config and from fixed lists, never from a client: a method
-//! that is not in the list is counted as `other`.
+//! A worker counts a whole batch of finished requests at once, under its own lock, which otherwise only a
+//! scrape takes. Label values come from the config and from fixed lists, never from a client: a method that
+//! is not in the list is counted as `other`.
 
 use std::cell::OnceCell;
 use std::collections::BTreeMap;

@@ -50,7 +50,7 @@ impl SharedSink {
     ///
     /// # Errors
     ///
-    /// The error of the system if the file cannot be opened for appending.
+    /// The OS error if the file cannot be opened for appending.
     pub fn file(path: PathBuf) -> io::Result<Self> {
         let file = Mutex::new(open(&path)?);
         Ok(Self(Output::File(Arc::new(LogFile { path, file }))))
@@ -61,7 +61,7 @@ impl SharedSink {
     ///
     /// # Errors
     ///
-    /// The error of the system if the file cannot be opened. In this case the old file stays in use.
+    /// The OS error if the file cannot be opened. In this case the old file stays in use.
     pub fn reopen(&self) -> io::Result<()> {
         if let Output::File(log) = &self.0 {
             let file = open(&log.path)?;

@@ -1,7 +1,7 @@
 //! `ossgate import`: writes a config from nginx files, or from the settings of a bucket at OSS.
 //!
 //! `ossgate check` accepts the written config. Settings that could not be imported are listed on standard
-//! error with their places; nothing is dropped silently.
+//! error with file and line; nothing is dropped silently.
 
 pub mod bucket_xml;
 mod imported;
@@ -68,7 +68,8 @@ pub fn import(source: &Source<'_>, out: &mut dyn Write, errors: &mut dyn Write) 
     for note in &imported.notes {
         writeln!(errors, "{note}")?;
     }
-    // The certificates may be on another machine, so a missing certificate file does not fail the import.
+    // The certificates may be on another machine, so a missing certificate file is not an error of the
+    // import.
     if let Err(problems) = config::from_str("imported", &imported.config, Path::new("/"), &|_| None)
     {
         let is_about_files = |message: &str| {

@@ -1,4 +1,4 @@
-//! `[route.cors]`: the pages of other origins that may read the responses.
+//! `[route.cors]`: which web pages of other origins may read the responses.
 
 use serde::{Serialize, Serializer};
 
@@ -11,8 +11,8 @@ use crate::oss::cors::{Rule, Star};
 pub struct Cors {
     /// The rules, at least one. The first rule that matches decides.
     pub rules: Vec<CorsRule>,
-    /// Whether every response carries `Vary: Origin`. Default true, because a cache in front of the proxy
-    /// needs it unless every rule allows `*`.
+    /// Whether every response carries `Vary: Origin`. Default true: a cache in front of the proxy needs it,
+    /// except if every rule allows `*`.
     pub vary_origin: bool,
 }
 

@@ -1,4 +1,4 @@
-//! `[route.https]`: the response to requests over clear text, and `Strict-Transport-Security`.
+//! `[route.https]`: the response to requests without TLS, and `Strict-Transport-Security`.
 
 use std::time::Duration;
 
@@ -7,12 +7,13 @@ use serde::Serialize;
 use crate::config::reader::Reader;
 use crate::config::value::serialize_duration;
 
-/// The response to a request over clear text.
+/// The response to a request without TLS.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
 #[serde(rename_all = "kebab-case")]
 pub enum HttpsMode {
-    /// A redirect to the same URL with `https`: 301 for GET and HEAD, 308 for other methods. 403 for a
-    /// request that is signed or has a body, because its client would not follow or would lose the body.
+    /// A redirect to the same URL with `https`: 301 for GET and HEAD, 308 for other methods. A request that
+    /// is signed or has a body gets a 403 response instead, because its client might not follow the redirect,
+    /// or would not send the body again.
     Redirect,
     /// A 403 response.
     Require,
@@ -23,9 +24,9 @@ pub enum HttpsMode {
 /// `[route.https]`.
 #[derive(Clone, Debug, Serialize)]
 pub struct Https {
-    /// The response to a request over clear text. Default `redirect`.
+    /// The response to a request without TLS. Default `redirect`.
     pub mode: HttpsMode,
-    /// The port of the URL in a redirect, from 1 to 65535. Default 443, which is not written in the URL.
+    /// The port of the redirect URL, from 1 to 65535. Default 443, which is omitted from the URL.
     pub port: usize,
     /// The settings of `Strict-Transport-Security`. `None`: the field is not sent.
     #[serde(skip_serializing_if = "Option::is_none")]

@@ -7,9 +7,9 @@ use crate::config::reader::Reader;
 /// `[route.preview]`.
 #[derive(Clone, Debug, Serialize)]
 pub struct Preview {
-    /// Whether `x-oss-force-download` and the `Content-Disposition` that belongs to it are removed.
-    /// Default false. Removing them bypasses a policy of OSS's default domains; the operator is
-    /// responsible for the content.
+    /// Whether `x-oss-force-download` and the `Content-Disposition` that OSS sends with it are removed.
+    /// Default false. Removing them bypasses a policy of OSS's default domains; the operator is responsible
+    /// for the content.
     pub strip_force_download: bool,
 }
 

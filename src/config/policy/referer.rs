@@ -77,7 +77,7 @@ impl Referer {
         referer
     }
 
-    /// Returns the switches as the type that the rules need.
+    /// Returns the boolean settings as the type that [`oss::referer`](crate::oss::referer) uses.
     #[must_use]
     pub fn switches(&self) -> Switches {
         Switches {
@@ -99,7 +99,7 @@ fn pattern(text: &str) -> Result<String, &'static str> {
     }
 }
 
-/// Returns the reason why a pattern probably does not have the intended effect.
+/// Returns the reason why a pattern probably does not have the intended effect, or `None` if there is none.
 fn doubt(text: &str) -> Option<&'static str> {
     let is_start = |scheme: &str| text.starts_with(scheme);
     if !text.starts_with(['*', '?'])

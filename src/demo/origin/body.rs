@@ -94,7 +94,8 @@ impl OriginBody {
         self.hides_length = true;
     }
 
-    /// Hides the length of the body from hyper, which would compare it with the announced `Content-Length`.
+    /// Hides the length of the body from hyper, because hyper would compare it with the scripted
+    /// `Content-Length`.
     pub(super) fn hide_length(&mut self) {
         self.hides_length = true;
     }

@@ -1,7 +1,7 @@
 //! The bytes of objects: kept in memory, generated while they are sent, or measured and dropped.
 //!
-//! A generated object repeats one fixed block. The block's length is a prime below 1 MiB, so that parts or
-//! pages of an object have different bytes at the same offset.
+//! A generated object repeats one fixed block. The length of the block is a prime below 1 MiB. Therefore the
+//! bytes at equal offsets in two parts of an object differ, and swapped parts are detected.
 
 use std::sync::LazyLock;
 

@@ -45,7 +45,7 @@ pub(super) enum OssError {
     PolicyViolated(&'static str),
     PositionNotEqualToLength(u64),
     PreconditionFailed(&'static str),
-    /// An error by a scripted fault. The payload is the HTTP status.
+    /// An error caused by a scripted fault. The payload is the HTTP status.
     Scripted(u16),
     SymlinkTargetNotExist(Vec<u8>),
 }
@@ -169,7 +169,7 @@ impl OssError {
 
 impl fmt::Display for OssError {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        // The texts are OSS's own messages, so they are full sentences.
+        // These are OSS's own messages, so they are full sentences.
         f.write_str(match self {
             Self::Denied(denial) => return fmt::Display::fmt(denial, f),
             Self::InvalidArgument { name, .. } => {

@@ -24,7 +24,8 @@ use crate::demo::origin::xml::Xml;
 /// The maximum length of a form, in bytes.
 const FORM_LIMIT: usize = 64 * 1024 * 1024;
 
-/// The length of an ISO 8601 time up to its seconds. Times cut to this length sort chronologically as texts.
+/// The length of an ISO 8601 time up to its seconds. If times are cut to this length, the order of the
+/// strings is the chronological order.
 const TO_THE_SECOND: usize = "2025-01-02T03:04:05".len();
 
 /// A parsed form: its fields and its file, which is the last field.

@@ -25,7 +25,7 @@ pub trait Verify: Send + Sync {
         key: &[u8],
     ) -> Result<Option<String>, Denial>;
 
-    /// Returns whether the fields of a form are signed. `field` returns the text of a field by its name. A
+    /// Returns whether the fields of a form are signed. `field` returns the value of a field by its name. A
     /// form without a signature is anonymous.
     ///
     /// # Errors
@@ -147,8 +147,8 @@ pub struct Options {
     pub now: Clock,
     /// The region id, such as `cn-hangzhou`. The location of a bucket is `oss-REGION`.
     pub region: String,
-    /// The host names, without port, of the service. Other hosts stand for a bucket. An IP address always
-    /// stands for the service. Bucket information reports the first name as the endpoint.
+    /// The host names of the service, without port. Any other host name stands for a bucket; an IP address
+    /// always stands for the service. Bucket information reports the first name as the endpoint.
     pub endpoints: Vec<String>,
     /// The buckets that exist at the start. Signed requests can create more.
     pub buckets: Vec<BucketOptions>,

@@ -30,7 +30,7 @@ impl fmt::Display for BodyCutShort {
 
 impl std::error::Error for BodyCutShort {}
 
-/// The body of a request, independent of its transport.
+/// The body of a request, whatever transport it comes from.
 pub(super) type RequestBody<'a> =
     Pin<Box<dyn Body<Data = Bytes, Error = BodyCutShort> + Send + 'a>>;
 

@@ -9,7 +9,7 @@ use std::time::Duration;
 /// A scripted fault. One key can have several faults.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Fault {
-    /// Waits before the request's body is read and before anything else.
+    /// Waits before the request's body is read and before any other step.
     Delay(Duration),
     /// Reads the request's body, then waits before the response is sent.
     DelayAnswer(Duration),

@@ -9,7 +9,7 @@ use percent_encoding::percent_decode_str;
 
 use crate::oss::addressing::is_bucket_name;
 
-/// The meaning of the host of a request: a bucket or the service.
+/// What the host of a request stands for: a bucket or the service.
 #[derive(Debug, PartialEq, Eq)]
 pub(super) enum Place {
     /// The host stands for a bucket: the whole path is the key.
@@ -78,7 +78,8 @@ pub(super) struct Query(Vec<(String, String)>);
 impl Query {
     pub(super) fn parse(raw: Option<&str>) -> Self {
         let decoded = |text: &str| {
-            // Python's `requests` writes a space as `+` and always escapes a plus sign.
+            // A `+` stands for a space: Python's `requests` writes a space as `+`, and always escapes a real
+            // plus sign.
             let bytes = decode(&text.replace('+', " "));
             String::from_utf8_lossy(&bytes).into_owned()
         };

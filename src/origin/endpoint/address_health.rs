@@ -91,8 +91,8 @@ impl Address {
     }
 
     /// Counts a failure. All failures within [`EJECT_FIRST`] count as one: when an address dies, all its
-    /// connections fail together, and counting each would eject a busy address for the longest time at
-    /// once. Only the first of several consecutive failures is logged as a warning.
+    /// connections fail together. If each of them counted, a busy address would immediately be ejected for
+    /// [`EJECT_LONGEST`]. Only the first of several consecutive failures is logged as a warning.
     fn count(&self, began: Instant, now: Instant, proof: Proof, why: impl Display) {
         let at = self.millis(now);
         let since = at.saturating_sub(self.counted.load(Relaxed));
@@ -150,7 +150,8 @@ impl Address {
         self.has_worked.load(Relaxed)
     }
 
-    /// Whether connects to the address have failed for at least `patience`, or never succeeded.
+    /// Whether connects to the address fail, and have either failed for at least `patience` or never
+    /// succeeded.
     #[must_use]
     pub(crate) fn is_lost(&self, now: Instant, patience: Duration) -> bool {
         let since = self

@@ -166,7 +166,8 @@ impl AddressSet {
         self.changed.notify_waiters();
     }
 
-    /// Records a failed resolution. The addresses are kept until `stale` after the last successful answer.
+    /// Records a failed resolution. The addresses are kept for the time `stale` after the last successful
+    /// answer.
     pub(crate) fn note_failure(&self, failure: DnsFailure, stale: Duration, now: Instant) {
         let mut state = self.state();
         state.failure = Some(failure);
@@ -245,8 +246,8 @@ impl AddressSet {
         Arc::clone(&self.refresh_now)
     }
 
-    /// Returns whether the set has changed since `generation`. If it has not, first requests a resolution
-    /// and waits for its result until `deadline`. Always false for a literal address.
+    /// Whether the set has changed since `generation`. If it has not, this function first requests a
+    /// resolution and waits for its result until `deadline`. Always false for a literal address.
     ///
     /// Cancel-safe.
     pub(crate) async fn learns_more(&self, generation: u64, deadline: Instant) -> bool {

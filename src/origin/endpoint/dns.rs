@@ -25,8 +25,9 @@ use crate::oss::endpoint::Network;
 /// The pause after the first failed resolution; it doubles up to [`RETRY_LONGEST`].
 const RETRY_FIRST: Duration = Duration::from_millis(250);
 const RETRY_LONGEST: Duration = Duration::from_secs(5);
-/// The maximum number of names resolved at the same time. Each takes at least one socket, and at a start all
-/// names are due at once: ten thousand sockets would leave none for clients.
+/// The maximum number of names resolved at the same time. Each resolution needs at least one socket, and
+/// after a start all names must be resolved at once. Without this limit, ten thousand names would use up the
+/// file descriptors that clients need.
 const PARALLEL: usize = 256;
 /// The minimum time between two resolutions of one name, regardless of how many requests ask for one.
 const ASK_SPACING: Duration = Duration::from_millis(500);
@@ -59,7 +60,7 @@ pub struct Runner {
 struct Resolution {
     config: Dns,
     servers: NameServers,
-    /// One permit for each name that may be resolved now.
+    /// The permits that limit how many names are resolved at the same time.
     permits: Semaphore,
 }
 
@@ -144,10 +145,10 @@ async fn refresh(shared: Arc<Resolution>, set: Weak<AddressSet>, rule: AddressRu
         let Some(live) = set.upgrade() else { return };
         let (name, refresh_now) = (live.name.clone(), live.refresh_now());
         drop(live);
-        // The semaphore is never closed.
+        // `acquire` fails only if the semaphore is closed, which never happens.
         let permit = shared.permits.acquire().await.ok();
         let asked = Instant::now();
-        // Boxed, so that the task of a name needs no memory for a query while it sleeps.
+        // Boxed, so that the per-name task does not reserve space for the query's future while it sleeps.
         let answer = Box::pin(resolve(&shared.servers, &name, &rule)).await;
         drop(permit);
         let Some(live) = set.upgrade() else { return };

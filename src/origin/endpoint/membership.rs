@@ -1,10 +1,11 @@
 //! The addresses of one endpoint, derived from successive DNS answers. No clock and no I/O.
 //!
-//! OSS often returns only some of its addresses in one answer, so a missing address has either left DNS or
-//! is in rotation. Only later answers show which. An address that returned after an absence is in rotation,
-//! and is kept for at least twice its longest absence. An address that is missing for the first time is
-//! leaving: new connections prefer the other addresses at once. It is withdrawn after [`HOLD_TTLS`] TTLs or
-//! [`HOLD_LEAST`], whichever is longer.
+//! OSS often returns only some of its addresses in one answer. An address that is missing from an answer was
+//! either removed from DNS, or is in rotation: a later answer contains it again. Only later answers show
+//! which is the case. An address that returned after an absence is in rotation, and is kept for at least
+//! twice its longest absence. An address that is missing for the first time is leaving: new connections
+//! prefer the other addresses at once. It is withdrawn after [`HOLD_TTLS`] TTLs or [`HOLD_LEAST`], whichever
+//! is longer.
 
 use std::net::SocketAddr;
 use std::sync::Arc;

@@ -25,7 +25,7 @@ use tokio::time::Instant;
 use crate::config::{Dns, Family};
 use crate::origin::error::DnsFailure;
 
-/// The name servers of every VPC, used if the system has no name servers configured.
+/// The name servers that exist in every VPC. They are used if the system has no name servers configured.
 const VPC_SERVERS: [IpAddr; 2] = [
     IpAddr::V4(Ipv4Addr::new(100, 100, 2, 136)),
     IpAddr::V4(Ipv4Addr::new(100, 100, 2, 138)),
@@ -61,7 +61,7 @@ impl std::fmt::Debug for ServerList {
 }
 
 impl NameServers {
-    /// Uses the name servers of `config`, else the ones of the system, else the ones of the VPC.
+    /// Uses the name servers of `config`, otherwise those of the system, otherwise [`VPC_SERVERS`].
     ///
     /// # Errors
     ///
@@ -175,8 +175,8 @@ impl ServerList {
                     (index, answer)
                 });
             }
-            // After an answer without addresses, the other servers get only a short time to return
-            // addresses.
+            // After one server has answered without addresses, the other servers get only a short time to
+            // return addresses.
             let has_response = !matches!(failure, DnsFailure::Timeout);
             let pause = if is_last && !has_response {
                 self.timeout.saturating_mul(3)

@@ -19,8 +19,8 @@ use crate::origin::error::Error;
 /// not fail a probe.
 pub(crate) const PROBE_TIMEOUT: Duration = Duration::from_secs(2);
 
-/// How long connects to an address that has worked must fail before the address counts as lost. When an
-/// endpoint moves, all its addresses fail at once. The first failure requests a resolution, and DNS usually
+/// An address that has worked counts as lost when connects to it have failed for this long. When an endpoint
+/// moves, all its old addresses fail at once. The first failure requests a resolution, and DNS usually
 /// returns the new addresses within this time.
 const PATIENCE: Duration = Duration::from_millis(1200);
 
@@ -29,7 +29,7 @@ const PATIENCE: Duration = Duration::from_millis(1200);
 pub(crate) struct Reachability {
     /// Whether at least one endpoint is reachable, or there is no endpoint.
     pub(crate) is_fit: bool,
-    /// One text for each unreachable endpoint: its name and the reason.
+    /// One message for each unreachable endpoint: its name and the reason.
     pub(crate) troubles: Vec<String>,
 }
 
@@ -81,8 +81,8 @@ pub(crate) fn trouble(set: &AddressSet, now: Instant) -> Option<String> {
     (!set.was_reached()).then(|| "not connected to yet".to_owned())
 }
 
-/// Returns whether `address` accepts a connection, which is closed at once. Also true if this process has
-/// no free descriptor or local port, because this failure is not caused by the address.
+/// Returns whether `address` accepts a connection, which is closed at once. Also returns true if this process
+/// has no free descriptor or local port, because the address did not cause that failure.
 ///
 /// Cancel-safe.
 pub(crate) async fn accepts(address: Arc<Address>) -> bool {

@@ -7,8 +7,8 @@ use tokio::time::Instant;
 use crate::origin::endpoint::address_health::Address;
 use crate::origin::endpoint::membership::Standing;
 
-/// The maximum number of addresses that one connect tries. It is unlikely that more addresses fail at the
-/// same time.
+/// The maximum number of addresses that one connect tries. If this many addresses fail, further ones are
+/// unlikely to work.
 pub(crate) const ATTEMPTS: usize = 10;
 
 /// The addresses at one moment, in the order in which new connections prefer them: fresh, rotating,
@@ -35,7 +35,7 @@ impl Snapshot {
         snapshot
     }
 
-    /// Whether both have the same addresses in the same order and the same groups.
+    /// Whether both snapshots have the same addresses in the same order and in the same groups.
     pub(super) fn is_same(&self, other: &Self) -> bool {
         let pointers = |one: &Self| one.addresses.iter().map(Arc::as_ptr).collect::<Vec<_>>();
         self.fresh == other.fresh
@@ -43,7 +43,7 @@ impl Snapshot {
             && pointers(self) == pointers(other)
     }
 
-    /// Whether both have the same addresses, in any order.
+    /// Whether both snapshots have the same addresses, in any order.
     pub(super) fn has_same_members(&self, other: &Self) -> bool {
         self.addresses.len() == other.addresses.len()
             && self.addresses.iter().all(|address| other.contains(address))

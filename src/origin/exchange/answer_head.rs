@@ -9,12 +9,13 @@ use crate::http::framing::is_length;
 use crate::origin::error::Error;
 use crate::origin::exchange::rewrite::Rewrite;
 
-/// Checks that the end of a response is unambiguous (RFC 9112 section 6.3). hyper is not strict enough: it
-/// uses only the last transfer coding, and accepts repeated `Content-Length` fields with equal values.
+/// Checks that the headers of a response state unambiguously where its body ends (RFC 9112 section 6.3).
+/// hyper is not strict enough: it uses only the last transfer coding, and accepts repeated `Content-Length`
+/// fields with equal values.
 ///
 /// # Errors
 ///
-/// [`Error::BadAnswer`] if the end of the response is ambiguous.
+/// [`Error::BadAnswer`] if it is ambiguous where the body ends.
 pub(super) fn check_framing(headers: &HeaderMap) -> Result<(), Error> {
     let mut codings = headers.get_all(header::TRANSFER_ENCODING).iter();
     let mut lengths = headers.get_all(header::CONTENT_LENGTH).iter();

@@ -1,9 +1,9 @@
 //! One request and the head of its response on one upstream connection.
 //!
-//! The function [`attempt`] polls the connection itself; no separate task does. While the body is being
-//! sent, OSS must accept bytes within `idle`; the listener has its own deadline for the client. After the
-//! end of the body, the response must begin within `first_byte`. A response that begins before the end of
-//! the body is accepted at once. If it is an error, the rest of the body is not sent.
+//! The function [`attempt`] polls the connection itself, so no separate task is needed. While the body is
+//! being sent, OSS must accept bytes within `idle`; the listener has its own deadline for the client. After
+//! the whole body has been sent, the response must begin within `first_byte`. A response that begins earlier
+//! is accepted at once. If such an early response is an error, the rest of the body is not sent.
 
 use std::future::{Future, poll_fn};
 use std::pin::{Pin, pin};
@@ -22,8 +22,8 @@ use crate::origin::exchange::repeat::End;
 use crate::origin::link::connection::Connection;
 use crate::origin::link::upload::{Upload, UploadBody};
 
-/// How long a body is held if OSS does not respond to `Expect: 100-continue`. Clients such as curl and the
-/// Go SDK wait as long.
+/// How long a body is held if OSS does not respond to `Expect: 100-continue`. curl and the Go SDK wait
+/// equally long before they send a body.
 const CONTINUE_WAIT: Duration = Duration::from_secs(1);
 
 /// The deadlines of one exchange.
@@ -41,7 +41,7 @@ pub(crate) struct Deadlines {
 pub(crate) struct Failure {
     /// The reason for the failure.
     pub(crate) error: Error,
-    /// The request, if hyper guarantees that no byte of it was written.
+    /// The request itself, if hyper guarantees that no byte of it was written; otherwise `None`.
     pub(crate) unsent: Option<Request<UploadBody>>,
 }
 

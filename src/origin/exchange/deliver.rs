@@ -34,7 +34,7 @@ pub(super) struct Answered {
     pub(super) connection: Connection,
     /// The host that sent the response.
     pub(super) host: Arc<Host>,
-    /// The head of the request, if the download of the response may be resumed.
+    /// A copy of the request's head; `None` if the download of the response must not be resumed.
     pub(super) copy: Option<request::Parts>,
 }
 
@@ -89,8 +89,8 @@ pub(super) fn deliver(
     let early = if is_empty {
         Poll::Pending
     } else {
-        // Wakes are muted, because the driver is polled later, together with the rest of the body if there
-        // is one.
+        // Wakes are muted here. If the response has more data, the driver is polled later together with the
+        // rest of the body.
         let driver = &mut connection.driver;
         driver.muted(|| download::poll_early(&mut body))
     };
@@ -132,10 +132,11 @@ pub(super) fn deliver(
 
 /// Whether the connection must not carry another request.
 fn is_last(head: &http::response::Parts, upload: Option<&Arc<Upload>>) -> bool {
-    // After an HTTP/1.0 response hyper would use HTTP/1.0 on this connection, which has no chunked uploads.
+    // After an HTTP/1.0 response, hyper would send later requests on this connection as HTTP/1.0, which has
+    // no chunked encoding for uploads.
     let is_old = head.version < Version::HTTP_11;
-    // OSS may refuse an upload without reading it; the unread bytes would be taken for the next request, so
-    // the connection is closed. The proxy cannot determine how many bytes OSS has read.
+    // OSS may refuse an upload without reading all of it. OSS would then parse the unread bytes as the next
+    // request. The proxy cannot determine how many bytes OSS has read, so the connection is closed.
     let is_refused = head.status.is_client_error() || head.status.is_server_error();
     let may_be_unread = upload.is_some_and(|upload| upload.sent() > 0);
     is_old || (is_refused && may_be_unread)

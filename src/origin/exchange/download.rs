@@ -53,10 +53,10 @@ pub(crate) struct Download {
     connection: Option<Connection>,
     /// The id of the host whose pool the connection returns to.
     host_id: u64,
-    /// The body of the request, if it had not ended when the response began.
+    /// The body of the request, if it was not sent completely when the response began.
     upload: Option<Arc<Upload>>,
     idle: Duration,
-    /// The arrival time of the head, or of the last frame that was not available at once.
+    /// The arrival time of the head, or of the last frame for which the body had to wait.
     last_frame: Instant,
     /// The time at which the wait for the next frame began. The time in which the client does not read is
     /// not part of a wait.
@@ -186,8 +186,8 @@ impl Download {
         }
     }
 
-    /// Converts the result of polling the current connection (a frame, the end or an error) into the result
-    /// for the whole body. Starts a resume if the body broke off early.
+    /// Converts the result of polling the current connection (a frame, EOF or an error) into the result for
+    /// the whole body. Starts a resume if the body broke off early.
     fn take(
         &mut self,
         frame: Option<Result<Frame<Bytes>, BodyError>>,

@@ -10,7 +10,7 @@ use percent_encoding::percent_decode_str;
 use crate::oss::subresource::is_subresource;
 
 /// Query parameters that are sub-resources but do not change the body of the response. Parameters with the
-/// prefix `response-` only set header fields and are also permitted.
+/// prefix `response-`, which only set header fields, are permitted too.
 const HARMLESS: [&str; 4] = [
     "security-token",
     "versionId",

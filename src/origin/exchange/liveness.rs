@@ -22,8 +22,8 @@ use crate::origin::tiers::group::Tiers;
 pub(super) const FIRST_CHECK: Duration = Duration::from_secs(1);
 /// The pause between two checks of one request.
 pub(super) const NEXT_CHECK: Duration = Duration::from_millis(500);
-/// No check is necessary if the address has accepted another connection within this time while the request
-/// was waiting.
+/// If the address has accepted another connection within this time, and since the request began to wait, no
+/// check is necessary.
 const TRUSTED: Duration = Duration::from_secs(2);
 
 /// A running check. It returns true if OSS is still reachable.
@@ -76,7 +76,8 @@ impl<'a> Liveness<'a> {
         if address.has_accepted(now, TRUSTED.min(waited)) {
             return None;
         }
-        // Boxed, because a check is rare and its state must not be part of every request's future.
+        // Boxed, because a check is rare, and otherwise the future of every request would reserve space for
+        // it.
         match self {
             Self::NotChecked => None,
             Self::Address { host } => {

@@ -1,4 +1,4 @@
-//! Finds the resource of a request: a bucket, or the service itself. There is no I/O.
+//! Finds the resource that a request is for: a bucket, or the service itself. No I/O.
 
 use std::borrow::Cow;
 use std::sync::Arc;
@@ -13,13 +13,14 @@ use crate::origin::tiers::group::Tiers;
 use crate::oss::addressing::split_query;
 use crate::oss::subresource::{is_setting, is_subresource};
 
-/// Query names that a V1 signature covers and that ListBuckets may have.
+/// Query parameters that are allowed in ListBuckets although they are sub-resources for a V1 signature.
 const PARAMETERS: [&[u8]; 2] = [b"continuation-token", b"security-token"];
 
-/// The data of a route for requests to the service itself. Only routes that pass ListBuckets on have it.
+/// The settings of a route for requests to the service itself. Only routes that pass ListBuckets on have
+/// them.
 #[derive(Debug)]
 pub(crate) struct Service {
-    /// The path of a request that names no bucket, decoded and without a final slash. It is the route's
+    /// The path that a ListBuckets request must have, decoded and without a final slash. It is the route's
     /// path if the route removes its path, otherwise empty.
     pub(crate) root: Vec<u8>,
     /// The hosts of the endpoints. Their names contain no bucket.
@@ -59,13 +60,13 @@ pub(super) struct Located<'t> {
     pub(super) target: Cow<'t, str>,
 }
 
-/// Finds the resource of a request with the path and query `target`. `host` is called only where the host
-/// can name the bucket.
+/// Finds the resource of a request with the path and query `target`. `host` is called only if the host name
+/// can select the bucket.
 ///
 /// # Errors
 ///
-/// [`Error::NoSuchBucket`]; [`Error::NoBucket`] when the request names no bucket and is not a ListBuckets
-/// that `service` serves.
+/// [`Error::NoSuchBucket`] if the route does not serve the bucket; [`Error::NoBucket`] if the request names
+/// no bucket, unless it is a ListBuckets request and `service` is given.
 pub(super) fn locate<'t>(
     rewrite: &'t Rewrite,
     buckets: &BucketTable,

@@ -59,9 +59,9 @@ pub struct HeadToSend<'a> {
     pub target: &'a str,
     /// The header fields.
     pub headers: &'a HeaderMap,
-    /// The host without port. Empty when the request names none.
+    /// The host without port. Empty if the request has no host.
     pub host: &'a str,
-    /// The text that names the host, as received.
+    /// The host as received: the authority of the request target, otherwise the first `Host` field.
     pub host_text: &'a [u8],
     /// The scheme that the client used.
     pub scheme: Scheme,
@@ -192,8 +192,8 @@ impl Exchange {
             let acceptable = match (attempts, kind) {
                 (0, RequestKind::Read) => Acceptable::Any,
                 (0, RequestKind::Idempotent) if outgoing.upload.is_none() => Acceptable::Any,
-                // The peer may just have closed an idle connection. A request that cannot be sent twice
-                // must not be lost this way.
+                // The peer may already have closed an idle connection. A request that must not be sent twice
+                // would fail on it, so the kernel is asked first.
                 (0, RequestKind::Idempotent | RequestKind::Once) => Acceptable::ConfirmedOpen,
                 (_, _) => Acceptable::New,
             };
@@ -267,8 +267,8 @@ impl Exchange {
             }
             attempts += 1;
         }
-        // Never reached: the first round has a head, and a decision to send again provides one for the next
-        // round.
+        // Never reached: the first round has a head, and a decision to send the request again always provides
+        // the head for the next round.
         Err(Error::Busy)
     }
 }

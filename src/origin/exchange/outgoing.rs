@@ -100,7 +100,7 @@ pub(super) fn prepare(
     head.extensions.clear();
     let is_read = head.method == Method::GET || head.method == Method::HEAD;
     if has_body && is_read && !head.headers.contains_key(header::CONTENT_LENGTH) {
-        // hyper sends no body with these methods unless a header field announces one.
+        // For a method without a body, hyper sends a body only if a header field announces it.
         let chunked = HeaderValue::from_static("chunked");
         head.headers.insert(header::TRANSFER_ENCODING, chunked);
     }
@@ -131,7 +131,8 @@ pub(super) fn prepare(
 /// Adds the header fields that HTTP/1.1 requires to the head of an HTTP/2 request.
 fn from_http2(head: &mut http::request::Parts, has_body: bool) {
     let headers = &mut head.headers;
-    // In HTTP/2, the end of the stream indicates an empty body. OSS rejects an upload without a length.
+    // An HTTP/2 request without a body needs no `Content-Length`, but OSS rejects an HTTP/1.1 upload without
+    // it.
     if !has_body
         && (head.method == Method::PUT || head.method == Method::POST)
         && !headers.contains_key(header::CONTENT_LENGTH)

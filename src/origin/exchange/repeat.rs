@@ -9,8 +9,8 @@
 //! - Every other request is sent once, because OSS may have acted on it.
 //!
 //! In all cases the body must be repeatable: there is none, no byte of it was read, or all bytes read are
-//! kept ([`retained`](crate::origin::link::retained)). A request has up to three attempts, because
-//! addresses that move can break first a reused connection and then a new one. Retries are limited to a
+//! kept ([`retained`](crate::origin::link::retained)). A request has up to three attempts: when an endpoint
+//! moves to other addresses, a reused connection can break, and then also a new one. Retries are limited to a
 //! fifth of the requests ([`pool`](crate::origin::link::pool)).
 
 use http::{HeaderMap, Method};
@@ -33,7 +33,7 @@ pub(crate) enum RequestKind {
     Read,
     /// Two requests have the same effect as one (RFC 9110 section 9.2.2).
     Idempotent,
-    /// Two requests may have another effect than one, as with POST.
+    /// Two requests may have a different effect from one, as with POST.
     Once,
 }
 
@@ -88,7 +88,8 @@ pub(crate) enum End {
     Silent,
     /// The connection ended inside the head of a response.
     Begun,
-    /// An error that another connection would not fix: a timeout, or a response that is not HTTP.
+    /// The attempt ended with an error that another connection would not fix: a timeout, or a response that
+    /// is not HTTP.
     Final,
 }
 

@@ -1,23 +1,24 @@
 //! Resumes a download after a connection error.
 //!
-//! If the response to a GET breaks inside the body (reset, early end, idle timeout), the rest is requested
-//! with `Range` and `If-Match` on another connection, and to another address if there is one. The client
-//! receives one uninterrupted body. A download is resumed only if the rest certainly belongs to the same
-//! entity ([`super::entity`]). The new response must be a 206 with the same tag, the same total and exactly
-//! the requested range. Otherwise the body ends with an error, so that it never looks complete. Uploads are
-//! not resumed.
+//! If the response to a GET breaks inside the body (reset, EOF before the announced length, idle timeout),
+//! the rest is requested with `Range` and `If-Match` on another connection, and from another address if there
+//! is one. The client receives one uninterrupted body. A download is resumed only if the rest certainly
+//! belongs to the same entity ([`super::entity`]). The new response must be a 206 with the same tag, the same
+//! total and exactly the requested range. Otherwise the body ends with an error, so that it never looks
+//! complete. Uploads are not resumed.
 //!
-//! A client's V1 signature does not cover `Range` or `If-Match`; a V4 signature covers them only if it
-//! names them. With such a V4 signature, or with an expired signature, OSS refuses the request for the rest
-//! and the body ends with an error. The other conditional header fields of the client are sent again,
-//! because they were true for this entity.
+//! A client's V1 signature does not cover `Range` or `If-Match`; a V4 signature covers them only if it names
+//! them. With such a V4 signature, or with an expired signature, OSS refuses the request for the rest and the
+//! body ends with an error. The client's other conditional header fields are sent again unchanged, because
+//! their conditions were true for this entity.
 //!
 //! # Cost
 //!
 //! The head of a request is copied before it is sent. On a reused connection a retry needs the copy in any
-//! case, so resuming costs a copy only for the first GET on a new connection. The copy is kept until the
-//! end of the response. The client's read buffer, of which the copy is a part, stays in memory as long. If
-//! a response arrives completely with its head, the copy is dropped at once.
+//! case, so resuming costs a copy only for the first GET on a new connection. The copy is kept until the end
+//! of the response. The copied head shares memory with the client's read buffer (`Bytes`), so that buffer
+//! also stays in memory until then. If a response arrives completely with its head, the copy is dropped at
+//! once.
 
 use std::fmt;
 use std::future::Future;
@@ -131,7 +132,8 @@ impl ResumePlan {
                 first_byte: source.deadlines.first_byte.min(idle),
                 idle,
             },
-            // Copied, because the original would keep the whole read buffer of the head in memory.
+            // Copied, because a clone of the header value would keep the whole read buffer of the head in
+            // memory.
             etag: HeaderValue::from_bytes(etag.as_bytes()).ok()?,
             span,
             is_whole: head.status == StatusCode::OK,
@@ -249,7 +251,7 @@ impl ResumePlan {
         let range = HeaderValue::try_from(range).map_err(|error| Error::Rewrite(error.into()))?;
         head.headers.insert(header::RANGE, range);
         head.headers.insert(header::IF_MATCH, self.etag.clone());
-        // If the condition of `If-Range` were false, OSS would return the whole object.
+        // With `If-Range`, OSS would return the whole object if its condition were false.
         head.headers.remove(header::IF_RANGE);
         Ok(head)
     }

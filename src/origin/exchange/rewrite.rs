@@ -2,8 +2,9 @@
 //!
 //! The module implements path style, virtual-host style and requests to a bare IP address. It returns only
 //! buckets that the config permits. The bytes of path and query are unchanged, except that the route's path
-//! and the bucket may be removed at the front and a prefix may be added. The removed part is found in the
-//! decoded path, so it may have any spelling. The target for OSS begins with a `/` that is not an escape.
+//! and the bucket may be removed at the front and a prefix may be added. The part to remove is compared in
+//! decoded form, so clients may percent-encode it in any way. The target for OSS always begins with a literal
+//! `/`, not with `%2F`.
 
 use std::borrow::Cow;
 use std::fmt;
@@ -87,7 +88,8 @@ impl Rewrite {
         let is_virtual_host = self.addressing == Addressing::VirtualHost;
         let prefix = &self.layout.prefix;
         let target = if is_virtual_host && prefix.is_empty() && parts.front.ends_with('/') {
-            // The usual case: the slash before the key is the client's.
+            // The usual case: the slash that the client sent before the key becomes the first byte of the
+            // target.
             Cow::Borrowed(target.get(parts.front.len() - 1..).unwrap_or(target))
         } else {
             let bucket = if is_virtual_host { "" } else { &*bucket };

@@ -1,8 +1,8 @@
 //! Monitors whether the endpoints are reachable, and probes them when no request shows whether they are.
 //!
 //! A host is probed while it is unreachable, when requests report that it may be unreachable, and every
-//! `interval` if one is set. All its addresses are probed at the same time, so that an address that drops
-//! all packets delays no other.
+//! `interval` if one is set. All its addresses are probed at the same time, so that an address that drops all
+//! packets does not delay the other probes.
 
 use std::collections::{HashMap, HashSet};
 use std::sync::Arc;
@@ -25,12 +25,12 @@ const AGAIN: Duration = Duration::from_millis(500);
 const AGAIN_LONGEST: Duration = Duration::from_secs(10);
 /// How long a start waits for the first reachable host before it reports that there is none.
 const SETTLING: Duration = Duration::from_secs(1);
-/// The maximum number of hosts probed at the same time. With thousands of routes, all hosts may be
-/// unreachable.
+/// The maximum number of hosts probed at the same time. A limit is needed because with thousands of routes,
+/// thousands of hosts can be unreachable at once.
 const PARALLEL: usize = 256;
 
-/// The pause between two evaluations, as a multiple of the duration of one evaluation. Without this pause,
-/// the probes of ten thousand hosts would cause as many evaluations of ten thousand hosts each.
+/// After each evaluation, the loop pauses for the duration of that evaluation times this factor. With ten
+/// thousand hosts, each finished probe would otherwise cause an evaluation of all ten thousand hosts.
 const REST: u32 = 9;
 
 /// The probe settings: the steps of a probe, and how often reachable hosts are probed.

@@ -29,8 +29,8 @@ const STAGGER: Duration = Duration::from_millis(250);
 /// The maximum number of addresses tried in parallel. When three do not respond, further ones are unlikely
 /// to respond.
 const PARALLEL: usize = 3;
-/// A connection is closed when sent data is unacknowledged for this time. The value equals the default of
-/// the timeout `idle`, because the kernel also counts the time in which a receiver has closed its window.
+/// A connection is closed when sent data is unacknowledged for this time. The value equals the default of the
+/// timeout `idle`: while OSS reads no data, its TCP window is closed, and the kernel also counts this time.
 const USER_TIMEOUT: Duration = Duration::from_secs(60);
 
 /// A new connection, with the time that it took.
@@ -68,7 +68,7 @@ pub(crate) async fn connect(
         return attempt(Arc::clone(only), permit, tls.cloned(), timeout).await;
     }
     let begin = Instant::now();
-    // Even with a short timeout, a few addresses are tried.
+    // Even if `timeout` is very short, there is time to start attempts for several addresses.
     let patience = timeout.max(STAGGER * 4);
     let mut waiting = candidates.iter();
     let mut attempts = JoinSet::new();

@@ -28,8 +28,9 @@ pub(crate) struct Connection {
     /// Whether the connection must not be used for another request.
     pub(crate) is_last: bool,
     /// The timer for every deadline of every request on this connection. A new request does not set it to a
-    /// later time. When it fires, its user checks whether a deadline has passed, and otherwise sets it
-    /// again. Setting a timer for each request would cost more than the pool does.
+    /// later time. When it fires, the request or body that uses the connection checks whether a deadline has
+    /// passed, and otherwise sets the timer again. Setting a timer for each request would cost more time than
+    /// the pool does.
     pub(crate) timer: Pin<Box<Sleep>>,
     /// The permit for the address, under `max_per_address`.
     pub(crate) permit: Option<OwnedSemaphorePermit>,

@@ -54,7 +54,7 @@ pub(crate) struct Host {
     pub(crate) host: HeaderValue,
     /// The addresses of the host.
     pub(crate) addresses: Arc<AddressSet>,
-    /// The TLS settings; `None` for plain HTTP.
+    /// The TLS settings; `None` without TLS.
     pub(crate) tls: Option<Tls>,
     /// The timeout of one connect, including its TLS handshake.
     pub(crate) connect_timeout: Duration,
@@ -64,7 +64,7 @@ pub(crate) struct Host {
     pub(crate) region: Option<Box<str>>,
 }
 
-/// The time that a request spent on a new connection.
+/// The time that a request spent to get a new connection.
 struct Spent {
     wait: Duration,
     connect: Duration,
@@ -146,7 +146,8 @@ impl Host {
         {
             return Ok(connection);
         }
-        // Boxed, because connecting is rare and its state must not be part of every request's future.
+        // Boxed, because connecting is rare, and otherwise the future of every request would reserve space
+        // for it.
         let connection = Box::pin(self.new_connection(context, if_unreachable)).await?;
         pool::follow(self.id, &self.addresses);
         Ok(connection)
@@ -174,8 +175,8 @@ impl Host {
                 Ok(connection)
             }
             Err(error) => {
-                // Debug level only, because the access log contains the error, and under a bucket pattern
-                // the client chooses the name.
+                // Logged only at debug level: the access log contains the error too, and with a bucket
+                // pattern the client chooses the host name.
                 tracing::debug!(endpoint = %self.endpoint, %error, "no upstream connection");
                 Err(error)
             }
@@ -295,9 +296,9 @@ impl Host {
         };
         let socket = connected.socket.state();
         let (sender, driver) = http1::Builder::new()
-            // hyper's default limit is 100. OSS returns the metadata of an object in as many header fields
-            // as it was uploaded with. With an explicit limit, hyper allocates per response, which costs
-            // about 300 instructions.
+            // hyper's default limit is 100. OSS returns an object's metadata in as many header fields as the
+            // upload had. An explicit limit makes hyper allocate memory for each response, which costs about
+            // 300 instructions.
             .max_headers(ANSWER_FIELDS)
             .max_buf_size(TRANSFER_BUFFER)
             .handshake(TokioIo::new(connected.socket))

@@ -21,7 +21,7 @@ pub(crate) struct HostIdentity {
     pub(crate) bucket: Option<Box<str>>,
     /// The `Host` header sent to OSS. `None`: derived from bucket and endpoint.
     pub(crate) host: Option<String>,
-    /// The trusted certificates and the certificate name. `None`: plain HTTP.
+    /// The trusted certificates and the certificate name. `None`: no TLS.
     pub(crate) tls: Option<TlsIdentity>,
     /// The timeout of one connect, including its TLS handshake.
     pub(crate) connect_timeout: Duration,

@@ -2,8 +2,9 @@
 //!
 //! Two requests may share a connection only if address, TLS name, trust and scheme are the same. The
 //! [`Host`](super::host::Host) determines TLS name, trust and scheme, and the connections of a host are
-//! stored by address. With a weaker key, a request could use a connection whose certificate was checked for
-//! another host, and the connections to an address that left DNS could not be closed separately.
+//! stored by address. If connections were shared more widely, a request could use a connection whose
+//! certificate was checked for another host, and the connections to an address that left DNS could not be
+//! closed separately.
 //!
 //! A connection in the pool is not polled. Taking it out polls it once, which detects whether the peer has
 //! closed it. Connections to an address that is no longer in the set, or is ejected, are not used.
@@ -269,7 +270,8 @@ pub(crate) fn sweep(now: Instant) {
             }
             lanes.quiet_sweeps = lanes.quiet_sweeps.saturating_add(1);
         }
-        // A host that a new config no longer contains must not keep its entry.
+        // An entry is removed after some time without requests, so that hosts of an old config are not kept
+        // for ever.
         pool.retain(|_, lanes| {
             lanes.quiet_sweeps < QUIET_SWEEPS
                 || lanes.lanes.iter().any(|lane| !lane.idle.is_empty())

@@ -7,8 +7,8 @@ use std::cell::Cell;
 
 use bytes::Bytes;
 
-/// The maximum number of bytes kept of one body. Most objects uploaded in one request are smaller, and such
-/// a body fits into the buffers of a socket.
+/// The maximum number of bytes kept of one body. Most objects that are uploaded in one request are smaller,
+/// and a body of this size fits into the socket buffers anyway.
 pub(crate) const MOST: usize = 64 * 1024;
 
 /// The default limit of a worker, used until [`set_limit`]. It is the default of the key
@@ -63,7 +63,7 @@ impl Retained {
         Some(self)
     }
 
-    /// Returns the frame with the index `place`.
+    /// Returns the frame at the index `place`.
     pub(crate) fn frame(&self, place: usize) -> Option<&Bytes> {
         self.frames.get(place)
     }

@@ -1,4 +1,4 @@
-//! A connected upstream socket, plain or TLS, with the state of its two directions.
+//! A connected upstream socket, with or without TLS, and the state of its two directions.
 
 use std::io;
 use std::pin::Pin;
@@ -53,10 +53,10 @@ impl SocketState {
 /// A connected upstream socket.
 ///
 /// OSS may respond to a request before it has read all of it, and close the connection. A write then fails
-/// while the response is still unread, and hyper ends a connection at the first failed write without
-/// reading. Therefore, after a failed write, the socket accepts and discards all bytes that are written.
-/// Reading then returns the response or the end of the connection. This workaround could be removed with an
-/// HTTP client that reads after a failed write.
+/// while the response is still unread. hyper ends a connection at the first failed write, without reading the
+/// response. Therefore, after a failed write, the socket accepts and discards all bytes that are written.
+/// Reading then returns the response or EOF. This workaround could be removed with an HTTP client that reads
+/// after a failed write.
 #[derive(Debug)]
 pub(crate) struct UpstreamSocket {
     stream: UpstreamStream,
@@ -111,7 +111,8 @@ impl AsyncRead for UpstreamSocket {
         if this.state.checks_kernel.load(Relaxed) {
             this.state.checks_kernel.store(false, Relaxed);
             if this.is_readable_now() {
-                // Reported as end of file, because an idle connection must have nothing to read.
+                // Reported as EOF, so that hyper closes the connection: on an idle connection there must be
+                // nothing to read.
                 return Poll::Ready(Ok(()));
             }
         }

@@ -13,8 +13,8 @@ use rustls::pki_types::{CertificateDer, ServerName};
 use rustls::{ClientConfig, RootCertStore};
 use tokio_rustls::TlsConnector;
 
-/// The maximum number of TLS sessions kept for resumption, shared by all hosts with the same trust.
-/// Sessions are found by host name.
+/// The maximum number of TLS sessions kept for resumption, shared by all hosts with the same trust. Sessions
+/// are looked up by host name.
 const SESSIONS: usize = 1024;
 
 /// The certificates trusted for an endpoint.
@@ -40,8 +40,9 @@ impl PartialEq for Trust {
 
 impl Hash for Trust {
     fn hash<H: Hasher>(&self, state: &mut H) {
-        // The contents are not hashed in full, because a file with all public CAs has 200 KiB and every
-        // route causes a lookup. Files of private CAs differ in their first certificate.
+        // Only the number of certificates and the first one are hashed, because a file with all public CAs
+        // has 200 KiB and every route causes a lookup. Files of private CAs differ in their first certificate
+        // anyway.
         match self {
             Self::System => 0_usize.hash(state),
             Self::Only(certificates) => {

@@ -53,7 +53,7 @@ pub(crate) struct Upload {
     is_done: AtomicBool,
     has_failed: AtomicBool,
     waits_for_client: AtomicBool,
-    /// The length of the body, if the client announced it.
+    /// The length of the body if the client announced it; otherwise `None`.
     length: Option<u64>,
 }
 
@@ -273,8 +273,8 @@ impl Body for UploadBody {
     fn size_hint(&self) -> SizeHint {
         match self {
             Self::Empty => SizeHint::with_exact(0),
-            // The size is exact only if the client sent `Content-Length`. If the size of a chunked body
-            // that is already complete were exact, hyper would replace the chunked encoding by
+            // The size is exact only if the client sent `Content-Length`. For a chunked body that has already
+            // arrived completely, an exact size would make hyper replace the chunked encoding by
             // `Content-Length`.
             Self::Stream(upload) => match upload.length {
                 Some(length) => SizeHint::with_exact(length.saturating_sub(upload.sent())),

@@ -95,7 +95,7 @@ impl BucketTable {
             return Some(bucket.clone());
         }
         if others.len() >= MOST {
-            // A name that never resolved is removed first, so that a client that invents names does not
+            // A bucket whose name never resolved is removed first, so that made-up names from a client do not
             // displace real buckets.
             let now = Instant::now();
             let is_invented = |bucket: &Bucket| bucket.tiers.first().addresses.age(now).is_none();

@@ -4,9 +4,9 @@
 //! sent. If connects to a tier have been failing for a while, requests use the next tier without trying it
 //! first.
 //!
-//! A signature of the client may cover the host or name a region ([`Bound`]). Such a request is only ever
-//! sent to tiers that have this host and this region, and fails with [`Error::SignatureBound`] while none
-//! of them can be reached. Before this, [`SignedHost::check`](crate::origin::tiers::signed_host) has
+//! A signature of the client may cover the host or name a region ([`Bound`]). Such a request is sent only to
+//! tiers that have this host and this region, and fails with [`Error::SignatureBound`] while none of these
+//! tiers is reachable. Before this module runs, [`SignedHost::check`](crate::origin::tiers::signed_host) has
 //! checked that at least one tier has the host.
 
 use std::sync::Arc;
@@ -46,7 +46,8 @@ pub(in crate::origin) async fn connection(
     acceptable: Acceptable,
 ) -> Result<Chosen, Error> {
     if tiers.has_alternatives() {
-        // Boxed, so that only origins with several endpoints have its state in the future of a request.
+        // Boxed, so that the future of a request reserves no space for this if the origin has only one
+        // endpoint.
         return Box::pin(among_several(tiers, head, context, acceptable)).await;
     }
     first_only(tiers, context, acceptable).await
@@ -112,7 +113,7 @@ async fn among_several(
             .await
         {
             Ok(connection) => {
-                // A reused connection does not show that connects succeed.
+                // A reused connection does not show that new connects succeed.
                 if tier != active || connection.age == Age::Fresh {
                     tiers.note_connected(active, tier, Instant::now());
                 }
@@ -134,7 +135,8 @@ async fn among_several(
     if !is_bound {
         return Err(failure);
     }
-    // Not every tier could be tried, so the request waits for new addresses, as it does with one host.
+    // The signature excluded at least one tier. Therefore the request waits for new addresses of its own
+    // tier, as it does if there is only one host.
     let deadline = Instant::now() + best.connect_timeout;
     if best.addresses.learns_more(generation, deadline).await
         && let Ok(connection) = best
@@ -150,7 +152,8 @@ async fn among_several(
     Err(Error::SignatureBound)
 }
 
-/// Whether `host` may be in the region that the signature names. True where one of the two is unknown.
+/// Whether `host` may be in the region that the signature names. Also true if the region of the host or of
+/// the signature is unknown.
 fn is_region_of(host: &Host, bound: &Bound<'_>) -> bool {
     match (&host.region, &bound.region) {
         (Some(own), Some(signed)) => **own == **signed,

@@ -11,7 +11,7 @@ use crate::origin::link::host::Host;
 use crate::origin::tiers::group::Tiers;
 use crate::oss::signature::Bound;
 
-/// The scheme of a URL, which decides the port that its authority may leave out.
+/// The scheme of a URL. It determines the default port, which the authority of the URL may omit.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Scheme {
     /// Port 80.
@@ -21,7 +21,8 @@ pub enum Scheme {
 }
 
 impl Scheme {
-    /// Returns the scheme that the client of a request used, to this proxy or to a trusted one.
+    /// Returns the scheme with which the client connected to this proxy, or to a trusted proxy in front of
+    /// it.
     #[must_use]
     pub fn of(context: &RequestContext) -> Self {
         if context.is_https {
@@ -31,7 +32,7 @@ impl Scheme {
         }
     }
 
-    /// Returns `authority` without the port of the scheme.
+    /// Returns `authority` without the default port of the scheme.
     fn without_port(self, authority: &[u8]) -> &[u8] {
         let port: &[u8] = match self {
             Self::Http => b":80",
@@ -50,7 +51,7 @@ pub(in crate::origin) struct SignedHost<'c> {
 
 impl<'c> SignedHost<'c> {
     /// Returns the host that the signature of a request covers: `text`, the `Host` that its client sent over
-    /// `scheme`. `None` when the signature covers no host, or when the request is not signed.
+    /// `scheme`. Returns `None` if the signature covers no host or the request is not signed.
     pub(in crate::origin) fn of(
         headers: &HeaderMap,
         raw_query: Option<&str>,
@@ -61,8 +62,8 @@ impl<'c> SignedHost<'c> {
         is_bound.then_some(Self { text, scheme })
     }
 
-    /// Whether OSS receives this `Host` when a request is sent to `host`. Case and the port of the scheme
-    /// make no difference.
+    /// Whether OSS receives this `Host` if the request is sent to `host`. Letter case is ignored, and so is
+    /// the default port of the scheme.
     pub(in crate::origin) fn is_that_of(self, host: &Host) -> bool {
         let scheme = match host.tls {
             None => Scheme::Http,
@@ -82,7 +83,7 @@ impl<'c> SignedHost<'c> {
     ///
     /// # Errors
     ///
-    /// [`Error::SignatureBoundToHost`] when every tier has another `Host`.
+    /// [`Error::SignatureBoundToHost`] if no tier has this `Host`.
     pub(in crate::origin) fn check(self, tiers: &Tiers) -> Result<(), Error> {
         if tiers.hosts().iter().any(|host| self.is_that_of(host)) {
             return Ok(());

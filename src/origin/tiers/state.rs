@@ -14,13 +14,13 @@ const TRIAL_PAUSE: Duration = Duration::from_secs(2);
 /// The maximum pause after failed trials. It is short enough to notice the end of an outage soon, and long
 /// enough not to fill the log during a long one.
 const FAILED_TRIAL_PAUSE: Duration = Duration::from_secs(10);
-/// The maximum pause before the next trial, if traffic had returned to a better tier and moved away again
-/// within [`LASTING`]. Pause and trial together take less than a minute.
+/// The maximum pause before the next trial if traffic returned to a better tier but moved away again within
+/// [`LASTING`]. The pause and the trial together take less than a minute.
 const SHORT_RETURN_PAUSE: Duration = Duration::from_secs(30);
 /// The minimum time on a better tier before a return counts as lasting.
 pub(super) const LASTING: Duration = Duration::from_secs(60);
-/// The time after which another trial may start although the last one has not ended. The worker of the last
-/// trial may have stopped.
+/// The time after which another trial may start although the last one has not reported its end. The worker
+/// that ran it may have stopped.
 const TRIAL_LIMIT: Duration = Duration::from_secs(45);
 
 /// The direction of a change of the tier in use.

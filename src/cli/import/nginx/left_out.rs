@@ -2,8 +2,8 @@
 
 use crate::cli::import::nginx::syntax::Directive;
 
-/// Directives that need no note: ossgate behaves the same without a setting, or the directive has no purpose
-/// in ossgate.
+/// Directives that need no note: ossgate needs no setting for the same behaviour, or the directive has no
+/// purpose in ossgate.
 const NOT_NEEDED: [&str; 31] = [
     "access_log",
     "charset",

@@ -53,7 +53,7 @@ pub(super) fn targets(
             continue;
         }
         let hosts = match (host.as_str(), host.strip_prefix('.')) {
-            // The default value applies to all other hosts of the server.
+            // The default value applies to all hosts of the server that have no entry.
             ("default", _) => hosts.to_vec(),
             (_, Some(suffix)) => vec![suffix.to_owned(), format!("*.{suffix}")],
             _ => vec![host.clone()],

@@ -19,7 +19,7 @@ pub(super) struct Route {
     pub(super) referer: Option<String>,
     /// Whether the nginx server of this route has a listener without TLS.
     pub(super) is_clear: bool,
-    /// The place of the directive in the nginx files: `file:line`.
+    /// The position of the directive in the nginx files: `file:line`.
     pub(super) place: String,
 }
 
@@ -117,7 +117,7 @@ fn write_route(config: &mut String, route: &Route, redirected: &[Vec<String>]) {
         let _written = writeln!(config, "path = {}", quoted(&route.path));
     }
     let _written = writeln!(config, "origin = {{ {} }}", route.origin.join(", "));
-    // An nginx server that redirects every host applies only to hosts that have no server without TLS.
+    // A catch-all redirect server in nginx does not apply to a host that has its own plain-HTTP server.
     let redirects = redirected.iter().any(|hosts| {
         let is_named = hosts.iter().any(|host| route.hosts.contains(host));
         is_named || (hosts.is_empty() && !route.is_clear)
@@ -175,7 +175,7 @@ pub(super) fn referers(words: &[String], hosts: &[String], notes: &mut Vec<Strin
     let mut allows_empty = false;
     let mut add = |name: &str| {
         if name.ends_with('*') {
-            // With `http*://` the name could also match inside the path of another site's URL.
+            // Not `http*://`, because then the name could also match inside the path of another site's URL.
             allow.extend(["http", "https"].map(|scheme| format!("{scheme}://{name}")));
         } else {
             allow.push(format!("http*://{name}"));
@@ -202,7 +202,7 @@ pub(super) fn referers(words: &[String], hosts: &[String], notes: &mut Vec<Strin
         }
     }
     if allow.is_empty() {
-        // An empty list would allow every Referer.
+        // An empty list would allow every Referer, so the list gets a pattern that matches no real site.
         allow.push("http://nobody.invalid".to_owned());
     }
     let allow = list(allow.iter().map(String::as_str));

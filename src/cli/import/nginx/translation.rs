@@ -1,6 +1,7 @@
 //! Translates nginx servers and locations to listeners, certificates and routes.
 //!
-//! A directive that cannot be imported gets a note with its place, unless it needs none (see `left_out`).
+//! A directive that cannot be imported gets a note with file and line, unless `left_out` decides that no note
+//! is needed.
 
 use std::collections::BTreeMap;
 

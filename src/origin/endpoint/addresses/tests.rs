@@ -57,7 +57,8 @@ fn new_connections_are_spread_over_all_addresses_of_the_answer() {
         first.push(lasts(&candidates)[0]);
     }
     assert_eq!(first, [1, 2, 3, 1, 2, 3]);
-    // The order also rotates among the addresses that are leaving DNS, and when all addresses are ejected.
+    // The order also rotates among the addresses that are missing from the latest DNS answer, and among all
+    // addresses when all are ejected.
     let later = start + Duration::from_secs(1);
     set.publish(&[ip(4)], TTL, later);
     let snapshot = set.snapshot();

@@ -92,9 +92,9 @@ fn a_move_is_one_warning_and_a_return_one_event() {
     let subscriber = tracing_subscriber::fmt()
         .with_writer(move || sink.clone())
         .finish();
-    // With a single subscriber in the process, tracing caches the interest of the thread that reaches an
-    // event first. That may be the thread of another test, which has no subscriber. The second dispatcher
-    // prevents this.
+    // If a process has only one subscriber, tracing asks it only once whether it wants an event, in the
+    // thread that reaches the event first. That may be the thread of another test, which has no subscriber.
+    // The second dispatcher prevents this.
     let _second = tracing::Dispatch::new(tracing_subscriber::fmt().finish());
     let start = Instant::now();
     let tiers = three(start);
