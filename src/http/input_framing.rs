@@ -238,6 +238,7 @@ impl State {
     fn take_field(&mut self, text: &[u8], is_whole: bool) -> Option<Place> {
         if !std::mem::replace(&mut self.head.has_line, true) {
             // The line is the request line.
+            self.head.has_fragment |= memchr(b'#', text).is_some();
             return Some(Place::Head);
         }
         if matches!(text.first(), Some(b' ' | b'\t')) {

@@ -76,8 +76,8 @@ async fn an_upload_that_came_whole_is_delivered_however_its_client_ends() {
         .iter()
         .map(|line| line["bytes_in"].as_u64().unwrap())
         .min();
-    assert_eq!(least, Some(4_000), "{lines:?}");
     assert!(received.iter().all(|request| request.body.len() >= 4_000));
+    assert_eq!(least, Some(4_000), "{lines:?}");
 }
 
 #[tokio::test(flavor = "multi_thread")]
@@ -103,4 +103,35 @@ async fn an_upload_without_end_stream_never_looks_complete() {
     }
     // The origin keeps a request only when its body has come whole.
     assert_eq!(origin.received().len(), 0);
+}
+
+/// The head alone would be a complete upload for OSS.
+#[tokio::test(flavor = "multi_thread")]
+async fn an_upload_that_announces_no_bytes_is_sent_once_its_stream_has_ended() {
+    let (origin, proxy) = pair(|_| ok("x")).await;
+    for (frame, reset) in [(None, true), (None, false), (Some(&b"hello"[..]), false)] {
+        let mut client = Raw::connect(&proxy, 65_535).await;
+        let fields = [("content-length", "0")];
+        client.head(END_HEADERS, "PUT", 1, "/k", &fields).await;
+        if let Some(bytes) = frame {
+            client.send(DATA, END_STREAM, 1, bytes).await;
+        }
+        if reset {
+            client.send(RST_STREAM, 0, 1, &8_u32.to_be_bytes()).await;
+        }
+        // The answer to another stream shows that the frames before were handled.
+        client.get(3, "/other", &[]).await;
+        client.until(|frame| frame.stream == 3).await;
+    }
+    let mut client = Raw::connect(&proxy, 65_535).await;
+    let fields = [("content-length", "0")];
+    client.head(END_HEADERS, "PUT", 1, "/whole", &fields).await;
+    client.send(DATA, END_STREAM, 1, b"").await;
+    client.until(|frame| frame.stream == 1).await;
+    let lines: Vec<String> = origin.received().iter().map(|one| one.line()).collect();
+    let puts: Vec<&String> = lines
+        .iter()
+        .filter(|line| line.starts_with("PUT"))
+        .collect();
+    assert_eq!(puts, ["PUT /whole HTTP/1.1"]);
 }

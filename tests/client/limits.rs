@@ -333,3 +333,33 @@ async fn unknown_hosts_and_buckets_are_answered_and_never_forwarded() {
         "path style to a bare address"
     );
 }
+
+/// The bytes of a body are not requests, and a request behind a body is one, however they arrive.
+#[tokio::test(flavor = "multi_thread")]
+async fn a_fragment_is_refused_behind_a_body_and_allowed_inside_one() {
+    let (origin, proxy) = pair(|_| ok("x")).await;
+    for first in [
+        "PUT /p HTTP/1.1\r\nhost: a\r\ncontent-length: 1\r\n\r\nx",
+        "PUT /p HTTP/1.1\r\nhost: a\r\ntransfer-encoding: chunked\r\n\r\n1\r\nx\r\n0\r\n\r\n",
+    ] {
+        let request = format!("{first}DELETE /dir/#1.jpg HTTP/1.1\r\nhost: a\r\n\r\n");
+        let answer = proxy.text(&request).await;
+        assert!(answer.starts_with("HTTP/1.1 200 "), "{answer}");
+        assert!(answer.contains("HTTP/1.1 400 "), "{answer}");
+    }
+    let script = "echo x # comment\n".repeat(65);
+    for body in [script.as_str(), "\nGET /a#b\n"] {
+        let request = format!(
+            "GET /a HTTP/1.1\r\nhost: a\r\n\r\nPUT /b HTTP/1.1\r\nhost: a\r\nconnection: close\r\n\
+             content-length: {}\r\n\r\n{body}",
+            body.len()
+        );
+        let answer = proxy.text(&request).await;
+        assert_eq!(answer.matches("HTTP/1.1 200 ").count(), 2, "{answer}");
+    }
+    let lines: Vec<String> = origin.received().iter().map(|one| one.line()).collect();
+    assert!(
+        !lines.iter().any(|line| line.contains("/dir/")),
+        "{lines:?}"
+    );
+}

@@ -229,6 +229,31 @@ async fn a_get_with_a_body_is_forwarded_with_its_body() {
     assert_eq!(origin.received()[0].body, b"hello");
 }
 
+/// The body of a GET has no meaning (RFC 9110 section 9.3.1), so it must not switch the website off.
+#[tokio::test(flavor = "multi_thread")]
+async fn a_get_with_a_body_is_for_the_same_page_as_one_without() {
+    for body in [
+        "content-length: 1\r\n\r\nx",
+        "transfer-encoding: chunked\r\n\r\n0\r\n\r\n",
+    ] {
+        let origin = RawOrigin::start(|request| match request.line().contains("/404.html") {
+            true => ok("lost"),
+            false => Reply::Bytes(b"HTTP/1.1 404 Not Found\r\ncontent-length: 0\r\n\r\n".to_vec()),
+        })
+        .await;
+        let site = proxy(origin.address, "website = { error = \"404.html\" }");
+        let request = format!("GET / HTTP/1.1\r\nhost: x\r\nconnection: close\r\n{body}");
+        let answer = site.text(&request).await;
+        assert_eq!(status(&answer), 404, "{answer}");
+        assert!(answer.ends_with("lost"), "{answer}");
+        let lines: Vec<String> = origin.received().iter().map(|one| one.line()).collect();
+        assert_eq!(
+            lines,
+            ["GET /index.html HTTP/1.1", "GET /404.html HTTP/1.1"]
+        );
+    }
+}
+
 /// A key may begin with `/`, but a Location must not begin with `//`: a browser would read a host.
 #[tokio::test(flavor = "multi_thread")]
 async fn a_redirect_stays_on_the_host() {

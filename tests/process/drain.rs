@@ -11,9 +11,10 @@ use tokio::time::Instant;
 
 use crate::support::certificates;
 use crate::support::daemon::{self, Daemon, wait_for};
+use crate::support::frames::{DATA, Raw};
 use crate::support::load::ask;
 use crate::support::origin::{RawOrigin, Reply, ok};
-use crate::support::proxy::{Proxy, bucket_at, one_route};
+use crate::support::proxy::{Proxy, bucket_at, one_route, pair};
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_drain_closes_idle_connections_and_lets_running_requests_finish() {
@@ -160,4 +161,19 @@ async fn a_stop_does_not_wait_for_a_silent_origin() {
     let lines = proxy.stop();
     assert_eq!(lines[0]["status"], 499);
     assert_eq!(lines[0]["aborted"], true);
+}
+
+/// A client whose host has vanished acknowledges nothing. It must not hold the drain for its whole timeout.
+#[tokio::test(flavor = "multi_thread")]
+async fn a_silent_http2_client_without_a_stream_does_not_hold_a_drain() {
+    let (_origin, mut proxy) = pair(|_| ok("x")).await;
+    let mut client = Raw::connect(&proxy, 65_535).await;
+    client.get(1, "/k", &[]).await;
+    client
+        .until(|frame| frame.kind == DATA && frame.stream == 1)
+        .await;
+    let began = Instant::now();
+    proxy.drain().await;
+    let took = began.elapsed();
+    assert!(took < Duration::from_secs(6), "{took:?}");
 }

@@ -8,6 +8,7 @@ use std::convert::Infallible;
 use std::future::{Future, poll_fn};
 use std::sync::Arc;
 use std::task::{Poll, ready};
+use std::time::Duration;
 
 use bytes::Bytes;
 use http_body::Body;
@@ -18,6 +19,7 @@ use tokio::time::Instant;
 use tower::Service;
 
 use crate::http::Received;
+use crate::http::activity::Activity;
 use crate::listener::client_io::ClientIo;
 use crate::listener::closing::{Close, LINGER, close};
 use crate::listener::deadline::TICK;
@@ -44,6 +46,16 @@ const SEND_BUFFER: usize = 128 * 1024;
 const ENHANCE_YOUR_CALM: [u8; 17] = [
     0, 0, 8, 7, 0, 0, 0, 0, 0, 0x7f, 0xff, 0xff, 0xff, 0, 0, 0, 0x0b,
 ];
+
+/// The number of checks whether the streams of a connection have ended, and the pause between two checks.
+/// The end of the connection wakes each stream, so the first check or the second one succeeds.
+const STREAMS_END_CHECKS: u32 = 200;
+const STREAMS_END_PAUSE: Duration = Duration::from_millis(5);
+
+/// How long a drain waits for a client that has no stream in flight and sends nothing, not even the
+/// acknowledgement of the PING that follows a GOAWAY. A client that still reads the end of a response
+/// sends WINDOW_UPDATE frames.
+const DRAIN_SILENCE: Duration = Duration::from_secs(3);
 
 /// Serves one HTTP/2 connection to its end. Dropping the future closes the connection at once.
 ///
@@ -73,76 +85,87 @@ where
     let stall_ticks = u32::try_from(timeouts.stall.as_secs()).unwrap_or(u32::MAX);
     let mut frame_budget = FrameBudget::default();
     let mut io = Corked::new(io);
-    let mut connection = std::pin::pin!(
-        http2::Builder::new(StreamSpawner)
-            .max_concurrent_streams(STREAMS)
-            .initial_stream_window_size(STREAM_WINDOW)
-            .initial_connection_window_size(CONNECTION_WINDOW)
-            .max_send_buf_size(SEND_BUFFER)
-            .max_header_list_size(header_bytes)
-            .serve_connection(TokioIo::new(io.clone()), service)
-    );
     let mut phase_changes = shutdown.notice();
     let mut tick = Box::pin(tokio::time::sleep(TICK));
     let mut deadlines = settings.deadlines(admission);
     let mut goaway = Goaway::new(Instant::now());
-    let mut is_draining = false;
-    let ended = poll_fn(|cx| {
-        if phase_changes.poll(cx) {
-            is_draining = shutdown.phase() >= Phase::Draining;
-        }
-        loop {
-            let polled = connection.as_mut().poll(cx);
-            let flushed = io.poll_uncork(cx);
-            if let Poll::Ready(result) = polled {
-                return Poll::Ready(result.map_err(ConnectionError::Http));
+    let (mut is_draining, mut is_silent) = (false, false);
+    // The block drops hyper's connection at its end, which wakes the streams.
+    let ended = {
+        let mut connection = std::pin::pin!(
+            http2::Builder::new(StreamSpawner)
+                .max_concurrent_streams(STREAMS)
+                .initial_stream_window_size(STREAM_WINDOW)
+                .initial_connection_window_size(CONNECTION_WINDOW)
+                .max_send_buf_size(SEND_BUFFER)
+                .max_header_list_size(header_bytes)
+                .serve_connection(TokioIo::new(io.clone()), service)
+        );
+        poll_fn(|cx| {
+            if phase_changes.poll(cx) {
+                is_draining = shutdown.phase() >= Phase::Draining;
             }
-            if let Poll::Ready(Err(error)) = flushed {
-                return Poll::Ready(Err(ConnectionError::Socket(error)));
-            }
-            // This is checked on each poll and not only on each tick, because the client opens more
-            // streams on this connection until it receives the GOAWAY. One request of a new connection is
-            // served first.
-            let must_go = is_draining || activity.is_in_vain();
-            if must_go && !goaway.is_sent() && activity.requests() > 0 {
-                goaway.note_sent(Instant::now());
-                connection.as_mut().graceful_shutdown();
-                // The next poll sends the GOAWAY.
-                continue;
-            }
-            if streams.has_too_many_cancelled() {
-                return Poll::Ready(Err(ConnectionError::CancelledStreams));
-            }
-            if frame_budget.is_exceeded(&activity) {
-                return Poll::Ready(Err(ConnectionError::FrameBudget));
-            }
-            ready!(tick.as_mut().poll(cx));
-            let now = Instant::now();
-            // The next round of the loop polls the timer, which registers the waker.
-            tick.as_mut().reset(now + TICK);
-            if let Err(timeout) = deadlines.check(&activity, now) {
-                return Poll::Ready(Err(timeout.into()));
-            }
-            frame_budget.tick();
-            let stalled = streams.tick(stall_ticks);
-            if stalled > 0 {
-                tracing::debug!(stalled, "streams reset: the client neither reads nor sends");
-            }
-            match goaway.tick(&activity, now, timeouts.idle, timeouts.stall) {
-                Step::None => {}
-                Step::SendGoaway => {
-                    goaway.note_sent(now);
-                    connection.as_mut().graceful_shutdown();
+            loop {
+                let polled = connection.as_mut().poll(cx);
+                let flushed = io.poll_uncork(cx);
+                if let Poll::Ready(result) = polled {
+                    return Poll::Ready(result.map_err(ConnectionError::Http));
                 }
-                Step::Close => return Poll::Ready(Ok(())),
+                if let Poll::Ready(Err(error)) = flushed {
+                    return Poll::Ready(Err(ConnectionError::Socket(error)));
+                }
+                // This is checked on each poll and not only on each tick, because the client opens more
+                // streams on this connection until it receives the GOAWAY. One request of a new connection is
+                // served first.
+                let must_go = is_draining || activity.is_in_vain();
+                if must_go && !goaway.is_sent() && activity.requests() > 0 {
+                    goaway.note_sent(Instant::now());
+                    connection.as_mut().graceful_shutdown();
+                    // The next poll sends the GOAWAY.
+                    continue;
+                }
+                if streams.has_too_many_cancelled() {
+                    return Poll::Ready(Err(ConnectionError::CancelledStreams));
+                }
+                if frame_budget.is_exceeded(&activity) {
+                    return Poll::Ready(Err(ConnectionError::FrameBudget));
+                }
+                ready!(tick.as_mut().poll(cx));
+                let now = Instant::now();
+                // The next round of the loop polls the timer, which registers the waker.
+                tick.as_mut().reset(now + TICK);
+                if let Err(timeout) = deadlines.check(&activity, now) {
+                    return Poll::Ready(Err(timeout.into()));
+                }
+                frame_budget.tick();
+                let stalled = streams.tick(stall_ticks);
+                if stalled > 0 {
+                    tracing::debug!(stalled, "streams reset: the client neither reads nor sends");
+                }
+                let silence = if is_draining {
+                    DRAIN_SILENCE.min(timeouts.stall)
+                } else {
+                    timeouts.stall
+                };
+                match goaway.tick(&activity, now, timeouts.idle, silence) {
+                    Step::None => {}
+                    Step::SendGoaway => {
+                        goaway.note_sent(now);
+                        connection.as_mut().graceful_shutdown();
+                    }
+                    Step::Close => {
+                        is_silent = is_draining;
+                        return Poll::Ready(Ok(()));
+                    }
+                }
             }
-        }
-    })
-    .await;
+        })
+        .await
+    };
     // The client may still be sending. A reset would then discard the last frames that the proxy sent.
     match &ended {
-        // Without a request no response can be lost.
-        Ok(()) if activity.requests() == 0 => close(&mut io, Close::AtOnce).await,
+        // Without a request no response can be lost, and a silent client sends nothing.
+        Ok(()) if activity.requests() == 0 || is_silent => close(&mut io, Close::AtOnce).await,
         Ok(()) | Err(ConnectionError::Http(_)) => close(&mut io, Close::Lingering).await,
         Err(ConnectionError::CancelledStreams | ConnectionError::FrameBudget) => {
             drop(tokio::time::timeout(LINGER, io.write_all(&ENHANCE_YOUR_CALM)).await);
@@ -150,5 +173,18 @@ where
         }
         Err(ConnectionError::Socket(_) | ConnectionError::Timeout(_)) => {}
     }
+    streams_end(&activity).await;
     ended
+}
+
+/// Waits until the tasks of the streams have noticed the end of their connection. Each is a task of its
+/// own, and moves an exchange with a whole upload to the worker's tracker when it ends. A drain waits for
+/// the connection and for the tracker, so the connection must not end between the two.
+async fn streams_end(activity: &Activity) {
+    for _ in 0..STREAMS_END_CHECKS {
+        if activity.in_flight() == 0 {
+            return;
+        }
+        tokio::time::sleep(STREAMS_END_PAUSE).await;
+    }
 }
