@@ -70,7 +70,8 @@ impl ListBuckets {
         *self == Self::Refuse
     }
 
-    /// Reads the key of a route with the given policies.
+    /// Reads the key `list_buckets` of a route. `policies` are the policies of the same route: `pass`
+    /// conflicts with a guard preset that refuses the listing.
     fn read(reader: &Reader<'_>, policies: &Policies) -> Self {
         let words = [("refuse", Self::Refuse), ("pass", Self::Pass)];
         let read = reader.word("list_buckets", &words).unwrap_or(Self::Refuse);

@@ -231,7 +231,7 @@ mod tests {
         let fragments = HiddenFragments::default();
         fragments.inspect(b"GET /a HTTP/1.1\r\nreferer: GET /a#b\r\nx:y#\r\n\r\n");
         assert!(!fragments.is_hidden_in(&request("GET", "/a", b"")));
-        // A body may quote a line with a `#`: the line of its own request, or another line.
+        // A body may contain text that looks like a request line with a `#`. It must not cause a refusal.
         for quoted in ["GET /a#b\n", "log:\nPUT /a#1\n", "\nPUT /a#1\n"] {
             let head = "\r\nPUT /a HTTP/1.1\r\ncontent-length: 9\r\n\r\n";
             fragments.inspect(format!("{head}{quoted}").as_bytes());

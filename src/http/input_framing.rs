@@ -38,7 +38,8 @@ pub enum AfterChunked {
 pub struct Followed {
     /// What follows the response, if the request is chunked.
     pub after_chunked: AfterChunked,
-    /// Whether the target has a `#`. `None`: the place was lost before the head of this request.
+    /// Whether the target has a `#`. `None` if the framing was already unknown when the head of this
+    /// request arrived.
     pub has_fragment: Option<bool>,
 }
 

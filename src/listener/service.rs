@@ -102,8 +102,8 @@ where
         } else {
             let has_body = !request.body().is_end_stream();
             self.activity.set_in_body(has_body);
-            // The search of all bytes can take a line of a body for a request, so it decides only where the
-            // framing is unknown.
+            // `hidden_fragments` searches bytes without knowing the framing, so it can mistake a line of a
+            // body for a request line. Its result is used only if the framing is unknown.
             let is_hidden = self.activity.hidden_fragments.is_hidden_in(&request);
             let known = followed.and_then(|followed| followed.has_fragment);
             if known.unwrap_or(is_hidden) {

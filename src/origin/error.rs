@@ -65,7 +65,7 @@ pub enum Error {
     Tls(io::Error),
     /// The connection ended before the first byte of the response.
     Reset(hyper::Error),
-    /// The response is not valid HTTP or cannot be passed on. The payload is the reason.
+    /// The response is not valid HTTP or cannot be passed on. The field states the reason.
     BadAnswer(&'static str),
     /// The request was sent, but no response began in time.
     FirstByteTimeout,

@@ -39,7 +39,7 @@ pub fn decode(spelled: &str) -> Cow<'_, [u8]> {
     Cow::Owned(decoded)
 }
 
-/// Returns the first byte that `spelled` stands for, and the rest of the spelling.
+/// Returns the first byte of the percent-encoded `spelled`, decoded, and the encoded text after it.
 fn first(spelled: &[u8]) -> Option<(u8, &[u8])> {
     let digit = |byte: u8| char::from(byte).to_digit(16);
     if let [b'%', high, low, rest @ ..] = spelled

@@ -1,7 +1,7 @@
 use super::*;
 
-/// Parses `input` in these pieces and returns the outcome of each request. `requests` states for each
-/// request whether it is chunked.
+/// Feeds `pieces`, one read each, to an [`InputFraming`] and returns the outcome of each request. `requests`
+/// states for each request whether it is chunked.
 fn outcomes(pieces: &[&[u8]], requests: &[bool]) -> Vec<AfterChunked> {
     let framing = InputFraming::default();
     for piece in pieces {

@@ -175,8 +175,8 @@ impl Host {
                 Ok(connection)
             }
             Err(error) => {
-                // Logged only at debug level: the access log contains the error too, and with a bucket
-                // pattern the client chooses the host name.
+                // Logged only at debug level, because the access log already contains the error. With a
+                // bucket pattern the client chooses the host name, so a client could flood this log.
                 tracing::debug!(endpoint = %self.endpoint, %error, "no upstream connection");
                 Err(error)
             }
