@@ -166,18 +166,11 @@ fn a_failed_resolution_keeps_the_set_for_the_stale_time() {
     let start = Instant::now();
     let stale = Duration::from_secs(3600);
     set.publish(&[ip(1)], TTL, start);
-    set.note_failure(
-        DnsFailure::Timeout,
-        stale,
-        start + Duration::from_secs(3599),
-    );
+    set.note_failure(DnsFailure::Timeout, stale, start + stale);
     assert_eq!(set.snapshot().addresses().len(), 1);
     assert_eq!(set.failure(), Some(DnsFailure::Timeout));
-    set.note_failure(
-        DnsFailure::Timeout,
-        stale,
-        start + Duration::from_secs(3601),
-    );
+    let expired = start + stale + Duration::from_nanos(1);
+    set.note_failure(DnsFailure::Timeout, stale, expired);
     assert!(set.snapshot().addresses().is_empty());
 }
 
