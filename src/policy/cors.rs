@@ -233,7 +233,7 @@ pub struct CorsService<S> {
 }
 
 impl<S> CorsService<S> {
-    /// Applies `policy` in front of `inner`.
+    /// Creates a service that applies `policy` and sends the requests on to `inner`.
     pub fn new(policy: Option<Arc<Cors>>, inner: S) -> Self {
         Self { policy, inner }
     }

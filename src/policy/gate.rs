@@ -57,7 +57,7 @@ pub struct GateService<P, S> {
 }
 
 impl<P, S> GateService<P, S> {
-    /// Applies `policy` in front of `inner`.
+    /// Creates a service that applies `policy` and sends the requests on to `inner`.
     pub fn new(policy: Option<Arc<P>>, inner: S) -> Self {
         Self { policy, inner }
     }

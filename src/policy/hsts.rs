@@ -43,7 +43,7 @@ pub struct HstsService<S> {
 }
 
 impl<S> HstsService<S> {
-    /// Applies `policy` in front of `inner`.
+    /// Creates a service that applies `policy` and sends the requests on to `inner`.
     pub fn new(policy: Option<Arc<Hsts>>, inner: S) -> Self {
         Self { policy, inner }
     }

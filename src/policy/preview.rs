@@ -77,7 +77,7 @@ pub struct PreviewService<S> {
 }
 
 impl<S> PreviewService<S> {
-    /// Applies `policy` in front of `inner`.
+    /// Creates a service that applies `policy` and sends the requests on to `inner`.
     pub fn new(policy: Arc<Preview>, inner: S) -> Self {
         Self { policy, inner }
     }

@@ -28,7 +28,7 @@ pub struct WebsiteService<S> {
 }
 
 impl<S> WebsiteService<S> {
-    /// Applies `policy` in front of `inner`.
+    /// Creates a service that applies `policy` and sends the requests on to `inner`.
     pub fn new(policy: Option<Arc<Website>>, inner: S) -> Self {
         Self { policy, inner }
     }
