@@ -56,8 +56,13 @@ async def exhaust(bench, name, more):
     await running
     bench.expect(not transfer.tally.failures, f"{name}: the running transfer: {transfer.tally.problems()}")
 
+    # The workers learn of the closed connections one after the other. As long as one worker still counts
+    # them, it turns new connections away.
     async def is_serving():
-        return (await fetch("127.0.0.1", port, "/o/9/1"))[0] == 200
+        _, _, text = await fetch("127.0.0.1", admin, "/metrics")
+        accepted, now_open = (total(text, f"ossgate_connections{end}") for end in ("_accepted_total", ""))
+        served = (await fetch("127.0.0.1", port, "/o/9/1"))[0] == 200
+        return served and accepted >= len(opened) and now_open <= 1
     back = await until(is_serving, 15, f"{name}: serves again")
     after = await Load([("127.0.0.1", port)], 100).run(100)
     bench.expect(not after.failures, f"{name}, afterwards: " + "; ".join(after.problems()))
@@ -65,6 +70,12 @@ async def exhaust(bench, name, more):
                           f"{name}_after": f"{after.done.total()}/100"})
     node.stop()
     origin.stop()
+
+
+def total(text, metric):
+    """Returns the sum of all series of `metric` in the text of /metrics."""
+    lines = text.decode().splitlines()
+    return sum(float(line.rsplit(" ", 1)[1]) for line in lines if line.startswith((f"{metric}{{", f"{metric} ")))
 
 
 async def hold(port, asks):
