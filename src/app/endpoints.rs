@@ -44,7 +44,10 @@ impl State {
         let now = Instant::now();
         let mut endpoints: BTreeMap<String, EndpointState> = BTreeMap::new();
         for set in self.registry.address_sets() {
-            endpoints.entry(set.label()).or_default().add(&set, now);
+            endpoints
+                .entry(set.label().to_owned())
+                .or_default()
+                .add(&set, now);
         }
         endpoints
     }

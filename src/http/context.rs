@@ -219,6 +219,8 @@ pub struct Outcome {
     pub status: Option<StatusCode>,
     /// The kind of the proxy's own response, as in `x-ossgate-error`.
     pub error: Option<&'static str>,
+    /// What exactly failed on the way to OSS, as one word; `None` if nothing did.
+    pub cause: Option<&'static str>,
     /// The number of request body bytes read from the client.
     pub bytes_in: u64,
     /// The number of response body bytes passed to the client's connection.
@@ -233,6 +235,8 @@ pub struct Outcome {
     pub tier: u32,
     /// The upstream address of the last attempt.
     pub upstream: Option<SocketAddr>,
+    /// The upstream address of the last connect that failed; `None` if none failed.
+    pub unreachable: Option<SocketAddr>,
     /// Whether the last attempt used a kept-alive connection.
     pub reused: bool,
     /// The number of attempts after the first.
@@ -245,10 +249,11 @@ pub struct Outcome {
     pub oss_ec: ShortText,
     /// The time spent waiting for a permit of the pool or for resolved addresses.
     pub wait: Duration,
-    /// The duration of the TCP connect to the upstream address; zero when the connection was reused.
+    /// The duration of the TCP connect to the upstream address; zero when the connection was reused. When no
+    /// connect succeeded, the duration of all of them.
     pub connect: Duration,
     /// The duration of the upstream TLS handshake; zero when the connection was reused or is not
-    /// encrypted.
+    /// encrypted. When no handshake succeeded, the duration of the last one.
     pub tls: Duration,
     /// The time from the start of the request until the response head was complete.
     pub first_byte: Option<Duration>,

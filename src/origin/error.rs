@@ -1,13 +1,17 @@
 //! Why a request could not be sent to OSS, or why OSS did not respond.
 //!
-//! Each variant has an HTTP status, a `Code` for the XML of the error response, and a kind for logs and
-//! metrics. The messages state whose fault the error is and whether OSS was reached.
+//! Each variant has an HTTP status, a `Code` for the XML of the error response, and two words for logs and
+//! metrics: a kind, and a more precise cause. The message for the client is in [`super::message`].
 
 #![deny(clippy::wildcard_enum_match_arm)]
 
+use std::net::SocketAddr;
+use std::time::Duration;
 use std::{fmt, io};
 
 use http::StatusCode;
+
+use crate::origin::connect_error::{ConnectError, ConnectFault};
 
 /// Values of errno(3): no free descriptor in the process (EMFILE) or the system (ENFILE), no memory for
 /// sockets (ENOBUFS), no free local port (EADDRNOTAVAIL).
@@ -34,6 +38,21 @@ pub enum DnsFailure {
     Forbidden,
 }
 
+impl DnsFailure {
+    /// Returns the word for logs and metrics.
+    #[must_use]
+    pub fn cause(self) -> &'static str {
+        match self {
+            Self::Pending => "dns_pending",
+            Self::NxDomain => "dns_nxdomain",
+            Self::ServerFailure => "dns_server_failure",
+            Self::Timeout => "dns_timeout",
+            Self::Empty => "dns_empty",
+            Self::Forbidden => "dns_forbidden",
+        }
+    }
+}
+
 impl fmt::Display for DnsFailure {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str(match self {
@@ -56,15 +75,13 @@ pub enum Error {
     NoBucket,
     /// The endpoint has no known address.
     Dns(DnsFailure),
-    /// All tried addresses refused the connection or were unreachable.
-    ConnectRefused(io::Error),
-    /// No tried address accepted a connection in time.
-    ConnectTimeout,
-    /// The TLS handshake with the endpoint failed because of the name, the trusted CAs, the clock or the
-    /// protocol.
-    Tls(io::Error),
+    /// No connection to an address of the endpoint could be established. The payload describes the attempt
+    /// that failed last. It is boxed for the same reason as that of [`Error::SignatureBoundToHost`].
+    Connect(Box<ConnectError>),
     /// The connection ended before the first byte of the response.
     Reset(hyper::Error),
+    /// The endpoint responded with TLS, but the connection is without TLS.
+    SpeaksTls,
     /// The response is not valid HTTP or cannot be passed on. The field states the reason.
     BadAnswer(&'static str),
     /// The request was sent, but no response began in time.
@@ -99,14 +116,21 @@ pub struct BoundHosts {
 }
 
 impl Error {
-    /// Classifies the error of a connect. Returns [`Error::ConnectTimeout`] after a timeout. Returns
-    /// [`Error::Busy`] if this process or machine has no free descriptor, memory or port, because the
-    /// address did not cause that. Otherwise returns [`Error::ConnectRefused`].
-    pub(super) fn from_connect(error: io::Error) -> Self {
-        match (error.kind(), error.raw_os_error()) {
-            (io::ErrorKind::TimedOut, _) => Self::ConnectTimeout,
-            (_, Some(EMFILE | ENFILE | ENOBUFS | EADDRNOTAVAIL)) => Self::Busy,
-            _ => Self::ConnectRefused(error),
+    /// Creates the error of a connect to `address` that failed with `fault`, after `tls` of a TLS handshake.
+    pub(super) fn connect(fault: ConnectFault, address: SocketAddr, tls: Duration) -> Self {
+        Self::Connect(Box::new(ConnectError {
+            fault,
+            address,
+            tls,
+        }))
+    }
+
+    /// Classifies the error of a TCP connect to `address`. Returns [`Error::Busy`] if this process or machine
+    /// has no free descriptor, memory or port, because the address did not cause that.
+    pub(super) fn from_connect(error: io::Error, address: SocketAddr) -> Self {
+        match error.raw_os_error() {
+            Some(EMFILE | ENFILE | ENOBUFS | EADDRNOTAVAIL) => Self::Busy,
+            _ => Self::connect(ConnectFault::from_tcp(error), address, Duration::ZERO),
         }
     }
 
@@ -114,10 +138,11 @@ impl Error {
     /// established. Another endpoint may be reachable.
     pub(super) fn is_unreachable(&self) -> bool {
         match self {
-            Self::Dns(_) | Self::ConnectRefused(_) | Self::ConnectTimeout | Self::Tls(_) => true,
+            Self::Dns(_) | Self::Connect(_) => true,
             Self::NoSuchBucket
             | Self::NoBucket
             | Self::Reset(_)
+            | Self::SpeaksTls
             | Self::BadAnswer(_)
             | Self::FirstByteTimeout
             | Self::Gone
@@ -136,12 +161,13 @@ impl Error {
         match self {
             Self::NoSuchBucket => StatusCode::NOT_FOUND,
             Self::NoBucket | Self::SignatureBoundToHost(_) => StatusCode::FORBIDDEN,
+            Self::Connect(error) if error.is_timeout() => StatusCode::GATEWAY_TIMEOUT,
             Self::Dns(_)
-            | Self::ConnectRefused(_)
-            | Self::Tls(_)
+            | Self::Connect(_)
             | Self::Reset(_)
+            | Self::SpeaksTls
             | Self::BadAnswer(_) => StatusCode::BAD_GATEWAY,
-            Self::ConnectTimeout | Self::FirstByteTimeout | Self::Gone | Self::UploadStalled => {
+            Self::FirstByteTimeout | Self::Gone | Self::UploadStalled => {
                 StatusCode::GATEWAY_TIMEOUT
             }
             Self::ClientBody | Self::Rewrite(_) => StatusCode::BAD_REQUEST,
@@ -157,11 +183,9 @@ impl Error {
             Self::NoBucket => "no_bucket",
             Self::Dns(DnsFailure::Forbidden) => "upstream_address_forbidden",
             Self::Dns(_) => "upstream_dns",
-            Self::ConnectRefused(_) => "upstream_connect_refused",
-            Self::ConnectTimeout => "upstream_connect_timeout",
-            Self::Tls(_) => "upstream_tls",
+            Self::Connect(error) => error.kind(),
             Self::Reset(_) => "upstream_reset",
-            Self::BadAnswer(_) => "upstream_bad_answer",
+            Self::SpeaksTls | Self::BadAnswer(_) => "upstream_bad_answer",
             Self::FirstByteTimeout | Self::Gone | Self::UploadStalled => "upstream_timeout",
             Self::ClientBody => "client_body",
             Self::Busy => "proxy_busy",
@@ -169,6 +193,29 @@ impl Error {
             Self::SignatureBoundToHost(_) => "signature_bound_to_host",
             Self::Rewrite(_) => "bad_request",
         }
+    }
+
+    /// Returns what exactly failed on the way to OSS: one word for the access log, the event and the metric.
+    /// `None` if the failure is one of the request, not of the way to OSS.
+    #[must_use]
+    pub fn cause(&self) -> Option<&'static str> {
+        Some(match self {
+            Self::Dns(failure) => failure.cause(),
+            Self::Connect(error) => error.fault.cause(),
+            Self::Reset(_) => "reset",
+            Self::SpeaksTls => "speaks_tls",
+            Self::BadAnswer(_) => "bad_answer",
+            Self::FirstByteTimeout => "first_byte_timeout",
+            Self::Gone => "gone",
+            Self::UploadStalled => "upload_stalled",
+            Self::Busy => "busy",
+            Self::NoSuchBucket
+            | Self::NoBucket
+            | Self::ClientBody
+            | Self::SignatureBound
+            | Self::SignatureBoundToHost(_)
+            | Self::Rewrite(_) => return None,
+        })
     }
 
     /// Returns the `Code` in the XML of the error response.
@@ -179,68 +226,14 @@ impl Error {
             Self::NoBucket => "ProxyAccessDenied",
             Self::Dns(DnsFailure::Forbidden) => "UpstreamAddressForbidden",
             Self::Dns(_) => "UpstreamDnsFailure",
-            Self::ConnectRefused(_) => "UpstreamConnectRefused",
-            Self::ConnectTimeout => "UpstreamConnectTimeout",
-            Self::Tls(_) => "UpstreamTlsFailure",
+            Self::Connect(error) => error.code(),
             Self::Reset(_) => "UpstreamReset",
-            Self::BadAnswer(_) => "UpstreamBadAnswer",
+            Self::SpeaksTls | Self::BadAnswer(_) => "UpstreamBadAnswer",
             Self::FirstByteTimeout | Self::Gone | Self::UploadStalled => "UpstreamTimeout",
             Self::ClientBody | Self::Rewrite(_) => "ProxyBadRequest",
             Self::Busy => "ProxyBusy",
             Self::SignatureBound => "UpstreamSignatureBound",
             Self::SignatureBoundToHost(_) => "ProxySignatureBoundToHost",
-        }
-    }
-
-    /// Returns the message for the client: what happened, whose fault it is, and whether OSS was reached.
-    #[must_use]
-    pub fn message(&self) -> String {
-        match self {
-            Self::NoSuchBucket => "The request names a bucket this proxy does not serve. OSS was not asked.".into(),
-            Self::NoBucket => "The request names no bucket, and ListBuckets is not served by this proxy \
-                 (`list_buckets` of its route). OSS was not asked."
-                .into(),
-            Self::Dns(failure) => format!(
-                "The proxy cannot resolve the OSS endpoint: {failure}. Check the endpoint and the name servers of the \
-                 proxy. OSS was not reached."
-            ),
-            Self::ConnectRefused(_) => "The OSS endpoint refused the proxy's connection. Check the port, and that an \
-                 internal endpoint is of the proxy's own region. OSS was not reached."
-                .into(),
-            Self::ConnectTimeout => "The proxy could not connect to the OSS endpoint in time. Check the security group \
-                 and routes of the proxy. OSS was not reached."
-                .into(),
-            Self::Tls(_) => "The TLS handshake between the proxy and the OSS endpoint failed. Check the endpoint name, \
-                 the trusted CAs and the clock of the proxy. The request was not sent."
-                .into(),
-            Self::Reset(_) => "OSS closed the connection before it answered. It may or may not have acted on the request."
-                .into(),
-            Self::BadAnswer(what) => {
-                format!("The endpoint answered with something that cannot be passed on: {what}. The fault is not the client's.")
-            }
-            Self::FirstByteTimeout => {
-                "The request was sent and OSS did not answer in time. It may or may not have acted on it.".into()
-            }
-            Self::Gone => "The request was sent, and the address of OSS it was sent to can no longer be reached. OSS may or \
-                 may not have acted on it."
-                .into(),
-            Self::UploadStalled => "OSS stopped taking the request body. No object is created by an incomplete upload.".into(),
-            Self::ClientBody => "The request body ended before its announced end. The fault is the client's or its network's.".into(),
-            Self::Busy => "The proxy has as many requests on their way to OSS as it is allowed. OSS was not asked.".into(),
-            Self::SignatureBound => "The OSS endpoint cannot be connected to, and the request's signature is for its \
-                 host or for a region the other endpoints are not of, so it cannot be sent to them. A signature without \
-                 `host` among its additional headers can. OSS was not reached."
-                .into(),
-            Self::SignatureBoundToHost(hosts) => {
-                let BoundHosts { signed, sent } = &**hosts;
-                format!(
-                "The request's signature covers the Host header, for which the client sent `{signed}`. The proxy sends OSS \
-                 the Host `{sent}`, so OSS would find that the signature does not match. Ways out: bind the domain \
-                 `{signed}` to the bucket and set `host` of the proxy's origin to it; let the name `{sent}` resolve to the \
-                 proxy, so that the client signs OSS's own name; with OSS V4, sign without `host` among the additional \
-                 headers. OSS was not asked."
-            )}
-            Self::Rewrite(_) => "The request target cannot be sent to OSS. OSS was not asked.".into(),
         }
     }
 }
@@ -251,10 +244,9 @@ impl fmt::Display for Error {
             Self::NoSuchBucket => f.write_str("bucket is not served"),
             Self::NoBucket => f.write_str("request names no bucket"),
             Self::Dns(failure) => write!(f, "endpoint not resolved: {failure}"),
-            Self::ConnectRefused(error) => write!(f, "connect failed: {error}"),
-            Self::ConnectTimeout => f.write_str("connect timed out"),
-            Self::Tls(error) => write!(f, "tls handshake failed: {error}"),
+            Self::Connect(error) => error.fmt(f),
             Self::Reset(error) => write!(f, "connection ended before the answer: {error}"),
+            Self::SpeaksTls => f.write_str("the endpoint responded with TLS, and `tls` is false"),
             Self::BadAnswer(what) => write!(f, "bad answer: {what}"),
             Self::FirstByteTimeout => f.write_str("no answer in time"),
             Self::Gone => f.write_str("no answer, and the address is gone"),
@@ -274,13 +266,13 @@ impl fmt::Display for Error {
 impl std::error::Error for Error {
     fn source(&self) -> Option<&(dyn std::error::Error + 'static)> {
         match self {
-            Self::ConnectRefused(error) | Self::Tls(error) => Some(error),
+            Self::Connect(error) => Some(&**error),
             Self::Reset(error) => Some(error),
             Self::Rewrite(error) => Some(error),
             Self::NoSuchBucket
             | Self::NoBucket
             | Self::Dns(_)
-            | Self::ConnectTimeout
+            | Self::SpeaksTls
             | Self::BadAnswer(_)
             | Self::FirstByteTimeout
             | Self::Gone

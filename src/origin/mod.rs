@@ -10,10 +10,13 @@
 //! Each module uses only the modules below it in this table. Failures are returned as [`error::Error`];
 //! this module never generates error responses.
 
+pub mod connect_error;
 pub mod endpoint;
+pub mod endpoint_info;
 pub mod error;
 pub(crate) mod exchange;
 pub(crate) mod link;
+mod message;
 pub mod tiers;
 mod weak_map;
 
@@ -26,10 +29,11 @@ use tower::Service;
 
 use crate::http::context::RequestContext;
 use crate::http::{Request, Response};
+use crate::origin::endpoint_info::EndpointInfo;
 use crate::origin::error::Error;
-use crate::origin::exchange::Exchange;
 pub use crate::origin::exchange::HeadToSend;
 pub use crate::origin::exchange::rewrite::Destination;
+use crate::origin::exchange::{Exchange, Unanswered};
 use crate::origin::link::host::Host;
 pub use crate::origin::tiers::signed_host::Scheme;
 use crate::oss::addressing::Layout;
@@ -39,6 +43,8 @@ use crate::oss::addressing::Layout;
 pub struct Failed {
     /// The reason why OSS did not respond.
     pub error: Error,
+    /// The endpoint of the last attempt; `None` if there was no attempt.
+    pub endpoint: Option<Arc<EndpointInfo>>,
     /// The context of the request.
     pub context: Arc<RequestContext>,
 }
@@ -113,7 +119,11 @@ impl Service<Request> for Origin {
             let (request, context) = request.into_inner();
             match exchange.forward(request, &context).await {
                 Ok(response) => Ok(response),
-                Err(error) => Err(Failed { error, context }),
+                Err(Unanswered { error, endpoint }) => Err(Failed {
+                    error,
+                    endpoint,
+                    context,
+                }),
             }
         })
     }

@@ -325,7 +325,7 @@ impl Walk<'_> {
                 End::Sent(destination)
             }
             Err(error) => {
-                self.step("origin", error.message(), None);
+                self.step("origin", error.message(None), None);
                 End::Answered(error.status().as_u16(), Some(error.kind()))
             }
         }

@@ -187,13 +187,18 @@ impl<F: Future<Output = Result<Response, Failed>> + Unpin> Future for Rescued<F>
 fn rescue(result: Result<Response, Failed>) -> Result<Response, Infallible> {
     match result {
         Ok(response) => Ok(response),
-        Err(Failed { error, context }) => {
+        Err(Failed {
+            error,
+            endpoint,
+            context,
+        }) => {
             let status = error.status();
+            context.outcome().cause = error.cause();
             let reason = Reason {
                 status,
                 code: error.code(),
                 kind: error.kind(),
-                message: &error.message(),
+                message: &error.message(endpoint.as_deref()),
                 ec: None,
                 retry_after: (status == http::StatusCode::SERVICE_UNAVAILABLE).then_some(1),
                 closes: false,

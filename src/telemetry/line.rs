@@ -66,6 +66,7 @@ pub fn append_json(line: &mut Vec<u8>, context: &RequestContext, unix_millis: u6
     json.masked("path", context.text.path());
     json.number("status", u64::from(status(&outcome)));
     json.optional("error", outcome.error.unwrap_or_default().as_bytes());
+    json.optional("cause", outcome.cause.unwrap_or_default().as_bytes());
     json.number("bytes_in", outcome.bytes_in);
     json.number("bytes_out", outcome.bytes_out);
     json.optional(
@@ -83,7 +84,8 @@ pub fn append_json(line: &mut Vec<u8>, context: &RequestContext, unix_millis: u6
     if outcome.tier > 0 {
         json.number("tier", u64::from(outcome.tier));
     }
-    let upstream = outcome.upstream.map(|upstream| upstream.to_string());
+    let upstream = outcome.upstream.or(outcome.unreachable);
+    let upstream = upstream.map(|upstream| upstream.to_string());
     json.optional(
         "upstream",
         upstream.as_deref().unwrap_or_default().as_bytes(),

@@ -68,6 +68,8 @@ struct PerRoute {
     reused: u64,
     connects: u64,
     aborted: u64,
+    /// The requests that got no response from OSS, by cause.
+    failures: BTreeMap<&'static str, u64>,
 }
 
 impl PerRoute {
@@ -87,6 +89,9 @@ impl PerRoute {
             self.connects += u64::from(!outcome.reused);
         }
         self.aborted += u64::from(outcome.aborted.is_some());
+        if let Some(cause) = outcome.cause {
+            *self.failures.entry(cause).or_default() += 1;
+        }
     }
 
     fn merge(&mut self, other: &Self) {
@@ -102,6 +107,9 @@ impl PerRoute {
         self.reused += other.reused;
         self.connects += other.connects;
         self.aborted += other.aborted;
+        for (cause, count) in &other.failures {
+            *self.failures.entry(cause).or_default() += count;
+        }
     }
 }
 
@@ -290,6 +298,16 @@ impl Collector for RequestMetrics {
                 family
                     .encode_family(&[("route", &**route)])?
                     .encode_histogram::<NoLabelSet>(times.sum, count, &buckets, None)?;
+            }
+        }
+        let help = "Requests that got no response from OSS, by cause";
+        let mut failures =
+            encoder.encode_descriptor("upstream_failures", help, None, MetricType::Counter)?;
+        for (route, counts) in &all.routes {
+            for (cause, count) in &counts.failures {
+                failures
+                    .encode_family(&[("route", &**route), ("cause", *cause)])?
+                    .encode_counter::<NoLabelSet, _, u64>(count, None)?;
             }
         }
         let help = "Answers the proxy made itself, by kind";

@@ -34,7 +34,13 @@ const LAYERS: [(&str, u8); 19] = [
 const ORIGIN_MODULES: [&str; 4] = ["endpoint", "link", "tiers", "exchange"];
 
 /// The files of `origin/` that all of its modules may use.
-const ORIGIN_FILES_BELOW: [&str; 2] = ["error", "weak_map"];
+const ORIGIN_FILES_BELOW: [&str; 5] = [
+    "connect_error",
+    "endpoint_info",
+    "error",
+    "message",
+    "weak_map",
+];
 
 /// The maximum number of lines in a file.
 pub(super) const MOST_LINES: usize = 400;

@@ -35,6 +35,8 @@ enum Proof {
 /// `born`.
 #[derive(Debug)]
 pub(crate) struct Address {
+    /// The endpoint that has the address, as `name:port`, for logs.
+    endpoint: Arc<str>,
     /// The socket address to connect to.
     pub(crate) socket: SocketAddr,
     /// The permits for requests in flight; `None` without `max_per_address`.
@@ -56,8 +58,14 @@ pub(crate) struct Address {
 }
 
 impl Address {
-    pub(super) fn new(socket: SocketAddr, max_in_flight: usize, now: Instant) -> Self {
+    pub(super) fn new(
+        endpoint: &Arc<str>,
+        socket: SocketAddr,
+        max_in_flight: usize,
+        now: Instant,
+    ) -> Self {
         Self {
+            endpoint: Arc::clone(endpoint),
             socket,
             permits: (max_in_flight > 0).then(|| Arc::new(Semaphore::new(max_in_flight))),
             failures: AtomicU32::new(0),
@@ -106,9 +114,9 @@ impl Address {
         self.ejected_until.store(self.millis(now + pause), Relaxed);
         if failures == 0 {
             self.failing_since.store(self.millis(began), Relaxed);
-            tracing::warn!(address = %self.socket, %why, "address fails, setting it aside");
+            tracing::warn!(endpoint = %self.endpoint, address = %self.socket, %why, "address fails, setting it aside");
         } else {
-            tracing::debug!(address = %self.socket, %why, "address fails again");
+            tracing::debug!(endpoint = %self.endpoint, address = %self.socket, %why, "address fails again");
         }
     }
 
@@ -134,7 +142,7 @@ impl Address {
         if self.failures.load(Relaxed) != 0 {
             self.failures.store(0, Relaxed);
             self.ejected_until.store(0, Relaxed);
-            tracing::info!(address = %self.socket, "address works again");
+            tracing::info!(endpoint = %self.endpoint, address = %self.socket, "address works again");
         }
     }
 

@@ -23,6 +23,8 @@ struct State {
     snapshot: Arc<Snapshot>,
     failure: Option<DnsFailure>,
     last_good: Option<Instant>,
+    /// The cause and the description of the latest failed connect.
+    connect_failure: Option<(&'static str, Arc<str>)>,
 }
 
 /// The address set of one endpoint, shared by all workers and its DNS task.
@@ -31,6 +33,8 @@ pub(crate) struct AddressSet {
     pub(crate) name: Box<str>,
     /// The TCP port, the same for every address.
     pub(crate) port: u16,
+    /// Name and port, as [`AddressSet::label`] returns them.
+    label: Arc<str>,
     max_in_flight: usize,
     state: Mutex<State>,
     generation: AtomicU64,
@@ -66,15 +70,22 @@ impl AddressSet {
     /// limit.
     #[must_use]
     pub(crate) fn new(name: &str, port: u16, max_in_flight: usize) -> Self {
+        let (open, close) = if name.contains(':') {
+            ("[", "]")
+        } else {
+            ("", "")
+        };
         Self {
             name: name.into(),
             port,
+            label: format!("{open}{name}{close}:{port}").into(),
             max_in_flight,
             state: Mutex::new(State {
                 membership: Membership::default(),
                 snapshot: Arc::default(),
                 failure: Some(DnsFailure::Pending),
                 last_good: None,
+                connect_failure: None,
             }),
             generation: AtomicU64::new(0),
             changes: AtomicU64::new(0),
@@ -100,13 +111,29 @@ impl AddressSet {
 
     /// The endpoint as `name:port`; an IPv6 address is in brackets.
     #[must_use]
-    pub(crate) fn label(&self) -> String {
-        let (open, close) = if self.name.contains(':') {
-            ("[", "]")
-        } else {
-            ("", "")
-        };
-        format!("{open}{}{close}:{}", self.name, self.port)
+    pub(crate) fn label(&self) -> &str {
+        &self.label
+    }
+
+    /// Records that a connect has failed. `describe` returns a description of the failure for people. It is
+    /// called only if the latest failure had another cause.
+    pub(crate) fn note_connect_failure(
+        &self,
+        cause: &'static str,
+        describe: impl FnOnce() -> String,
+    ) {
+        let mut state = self.state();
+        let is_known = (state.connect_failure.as_ref()).is_some_and(|(known, _)| *known == cause);
+        if !is_known {
+            state.connect_failure = Some((cause, describe().into()));
+        }
+    }
+
+    /// Returns the description of the latest failed connect; `None` if no connect has failed.
+    pub(crate) fn connect_failure(&self) -> Option<Arc<str>> {
+        let state = self.state();
+        let (_, description) = state.connect_failure.as_ref()?;
+        Some(Arc::clone(description))
     }
 
     fn state(&self) -> MutexGuard<'_, State> {
@@ -158,7 +185,7 @@ impl AddressSet {
         state.failure = None;
         state.last_good = Some(now);
         state.membership.answer(&sockets, ttl, now, |socket| {
-            Address::new(socket, self.max_in_flight, now)
+            Address::new(&self.label, socket, self.max_in_flight, now)
         });
         self.refresh_snapshot(&mut state);
         drop(state);

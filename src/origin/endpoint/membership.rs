@@ -147,7 +147,7 @@ mod tests {
         fn answer(&mut self, second: u64, ttl: u64, lasts: &[u8]) -> Vec<(u8, Standing)> {
             let now = self.start + Duration::from_secs(second);
             let sockets: Vec<SocketAddr> = lasts.iter().copied().map(socket).collect();
-            let make = |socket| Address::new(socket, 0, now);
+            let make = |socket| Address::new(&"oss.test:80".into(), socket, 0, now);
             self.membership
                 .answer(&sockets, Duration::from_secs(ttl), now, make);
             let last = |address: &Address| match address.socket.ip() {

@@ -70,10 +70,15 @@ pub(crate) fn trouble(set: &AddressSet, now: Instant) -> Option<String> {
         .all(|address| address.is_lost(now, PATIENCE))
     {
         let age = set.age(now).unwrap_or_default().as_secs();
-        return Some(format!(
+        let mut text = format!(
             "none of its {} addresses can be connected to; resolved {age} s ago",
             addresses.len()
-        ));
+        );
+        if let Some(failure) = set.connect_failure() {
+            text.push_str("; ");
+            text.push_str(&failure);
+        }
+        return Some(text);
     }
     if set.is_silent() {
         return Some("accepts connections and does not answer `server.probe_path`".to_owned());
@@ -93,7 +98,7 @@ pub(crate) async fn accepts(address: Arc<Address>) -> bool {
             address.note_accepted(Instant::now());
             return true;
         }
-        Ok(Err(error)) => match Error::from_connect(error) {
+        Ok(Err(error)) => match Error::from_connect(error, address.socket) {
             Error::Busy => return true,
             error => address.note_failure(began, Instant::now(), error),
         },

@@ -20,6 +20,7 @@ use crate::origin::error::Error;
 use crate::origin::exchange::liveness::{Liveness, NEXT_CHECK};
 use crate::origin::exchange::repeat::End;
 use crate::origin::link::connection::Connection;
+use crate::origin::link::socket::SocketState;
 use crate::origin::link::upload::{Upload, UploadBody};
 
 /// How long a body is held if OSS does not respond to `Expect: 100-continue`. curl and the Go SDK wait
@@ -60,9 +61,8 @@ impl Failure {
             Error::NoSuchBucket
             | Error::NoBucket
             | Error::Dns(_)
-            | Error::ConnectRefused(_)
-            | Error::ConnectTimeout
-            | Error::Tls(_)
+            | Error::Connect(_)
+            | Error::SpeaksTls
             | Error::BadAnswer(_)
             | Error::FirstByteTimeout
             | Error::UploadStalled
@@ -145,7 +145,7 @@ pub(super) async fn attempt(
             }
             Ok(answer)
         }
-        Outcome::Answer(Err(failure)) => Err(explain(failure, upload)),
+        Outcome::Answer(Err(failure)) => Err(explain(failure, upload, &connection.socket)),
         Outcome::Late(error) => Err(Failure {
             error,
             unsent: None,
@@ -165,11 +165,14 @@ enum Outcome {
 fn explain(
     mut failure: TrySendError<Request<UploadBody>>,
     upload: Option<&Arc<Upload>>,
+    socket: &SocketState,
 ) -> Failure {
     let unsent = failure.take_message();
     let error = failure.into_error();
     let error = if upload.is_some_and(|upload| upload.has_failed()) {
         Error::ClientBody
+    } else if error.is_parse() && socket.has_read_tls() {
+        Error::SpeaksTls
     } else if error.is_parse() {
         Error::BadAnswer("not valid HTTP")
     } else {

@@ -8,6 +8,7 @@
 //! - `liveness`: checks whether the address or the host still accepts connections while a response takes
 //!   long.
 //! - [`repeat`]: the rule that decides whether a request is sent again. No I/O.
+//! - `failure_log`: events about requests that got no response.
 //! - `answer_head`, `deliver`: checks of a response, and its conversion into the response for the client.
 //! - [`watch`], `probe`: reachability checks of the endpoints, for readiness.
 //! - `download`, `resume`, `entity`: the body of a response, and its continuation after a connection error.
@@ -19,6 +20,7 @@ pub(crate) mod attempt;
 mod deliver;
 mod download;
 mod entity;
+mod failure_log;
 mod liveness;
 pub(crate) mod locate;
 mod outgoing;
@@ -35,18 +37,21 @@ use tokio::time::Instant;
 
 use crate::http::context::RequestContext;
 use crate::http::{Received, Response};
+use crate::origin::endpoint_info::EndpointInfo;
 use crate::origin::error::Error;
 use crate::origin::exchange::attempt::{Deadlines, attempt};
 use crate::origin::exchange::deliver::Answered;
+use crate::origin::exchange::failure_log::FailureLog;
 use crate::origin::exchange::liveness::Liveness;
 use crate::origin::exchange::locate::Service;
 use crate::origin::exchange::outgoing::Outgoing;
 use crate::origin::exchange::repeat::{Attempted, BodyState, Decision, RequestKind};
 use crate::origin::exchange::rewrite::{Destination, Rewrite};
+use crate::origin::link::host::Host;
 use crate::origin::link::reuse::{Acceptable, Age};
 use crate::origin::link::upload::Upload;
 use crate::origin::tiers::buckets::BucketTable;
-use crate::origin::tiers::choice::{self, Chosen};
+use crate::origin::tiers::choice::{self, Chosen, NoConnection};
 use crate::origin::tiers::signed_host::{Scheme, SignedHost};
 use crate::oss::addressing::{Layout, split_query};
 
@@ -75,6 +80,35 @@ pub(crate) struct Exchange {
     /// The service itself, if the route passes ListBuckets on; otherwise `None`.
     service: Option<Service>,
     deadlines: Deadlines,
+    failures: FailureLog,
+}
+
+/// A request that got no response from OSS.
+#[derive(Debug)]
+pub(crate) struct Unanswered {
+    /// The reason.
+    pub(crate) error: Error,
+    /// The endpoint of the last attempt; `None` if there was no attempt.
+    pub(crate) endpoint: Option<Arc<EndpointInfo>>,
+}
+
+impl Unanswered {
+    /// The failure of an attempt to send a request to `host`.
+    fn at(host: &Host, error: Error) -> Self {
+        Self {
+            error,
+            endpoint: Some(Arc::clone(&host.info)),
+        }
+    }
+}
+
+impl From<Error> for Unanswered {
+    fn from(error: Error) -> Self {
+        Self {
+            error,
+            endpoint: None,
+        }
+    }
 }
 
 impl Exchange {
@@ -91,6 +125,7 @@ impl Exchange {
             buckets,
             service,
             deadlines,
+            failures: FailureLog::default(),
         }
     }
 
@@ -138,12 +173,27 @@ impl Exchange {
     ///
     /// # Errors
     ///
-    /// Any [`Error`]: OSS could not be reached, did not respond, or its response cannot be passed on.
+    /// [`Unanswered`] with any [`Error`]: OSS could not be reached, did not respond, or its response cannot be
+    /// passed on.
     pub(crate) async fn forward(
         &self,
         request: Received,
         context: &Arc<RequestContext>,
-    ) -> Result<Response, Error> {
+    ) -> Result<Response, Unanswered> {
+        let result = self.exchange(request, context).await;
+        if let Err(Unanswered { error, endpoint }) = &result
+            && let Some(endpoint) = endpoint
+        {
+            self.failures.note(error, endpoint, context);
+        }
+        result
+    }
+
+    async fn exchange(
+        &self,
+        request: Received,
+        context: &Arc<RequestContext>,
+    ) -> Result<Response, Unanswered> {
         let service = self.service.as_ref();
         let mut outgoing =
             outgoing::prepare(&self.rewrite, &self.buckets, service, request, context)?;
@@ -157,7 +207,7 @@ impl Exchange {
             // OSS would take the head alone for a complete upload, and create an empty object although the
             // client may still reset the stream.
             if !upload.reads_empty().await {
-                return Err(Error::ClientBody);
+                return Err(Error::ClientBody.into());
             }
         }
         let result = self.send(&mut outgoing, context).await;
@@ -167,6 +217,7 @@ impl Exchange {
         let answered = result?;
         let now = Instant::now();
         context.outcome().first_byte = Some(now.saturating_duration_since(context.start));
+        let host = Arc::clone(&answered.host);
         deliver::deliver(
             &self.rewrite,
             self.deadlines,
@@ -175,6 +226,7 @@ impl Exchange {
             context,
             now,
         )
+        .map_err(|error| Unanswered::at(&host, error))
     }
 
     /// Sends a request, repeatedly if necessary, until a response begins or [`repeat::decide`] returns
@@ -183,7 +235,7 @@ impl Exchange {
         &self,
         outgoing: &mut Outgoing,
         context: &RequestContext,
-    ) -> Result<Answered, Error> {
+    ) -> Result<Answered, Unanswered> {
         let mut head = outgoing.head.take();
         let kind = outgoing.kind;
         let tiers = &outgoing.bucket.tiers;
@@ -201,7 +253,13 @@ impl Exchange {
                 host,
                 tier,
                 mut connection,
-            } = choice::connection(tiers, &parts, context, acceptable).await?;
+            } = match choice::connection(tiers, &parts, context, acceptable).await {
+                Ok(chosen) => chosen,
+                Err(NoConnection { error, host }) => {
+                    context.outcome().endpoint = Some(Arc::clone(&host.endpoint));
+                    return Err(Unanswered::at(&host, error));
+                }
+            };
             host.put_host(&mut parts.headers);
             if tiers.has_alternatives() {
                 tiers.note_tier(tier, context);
@@ -255,7 +313,7 @@ impl Exchange {
                 has_budget: host.has_retry_budget(),
             });
             if decision == Decision::Stop || !host.take_retry() {
-                return Err(failure.error);
+                return Err(Unanswered::at(&host, failure.error));
             }
             tracing::debug!(address = %connection.address.socket, error = %failure.error, "sending again");
             head = failure
@@ -269,6 +327,6 @@ impl Exchange {
         }
         // Never reached: the first round has a head, and a decision to send the request again always provides
         // the head for the next round.
-        Err(Error::Busy)
+        Err(Error::Busy.into())
     }
 }

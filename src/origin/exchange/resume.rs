@@ -210,7 +210,7 @@ impl ResumePlan {
             host,
             tier,
             mut connection,
-        } = chosen.map_err(NoRest::Unreachable)?;
+        } = chosen.map_err(|failed| NoRest::Unreachable(failed.error))?;
         host.put_host(&mut head.headers);
         self.tiers.note_tier(tier, &self.context);
         let request = http::Request::from_parts(head, UploadBody::Empty);

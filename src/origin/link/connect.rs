@@ -17,6 +17,7 @@ use tokio::task::JoinSet;
 use tokio::time::Instant;
 
 use crate::net::stream::MaybeTls;
+use crate::origin::connect_error::{ConnectFault, TlsFault};
 use crate::origin::endpoint::address_health::Address;
 use crate::origin::error::Error;
 use crate::origin::link::socket::UpstreamSocket;
@@ -55,8 +56,8 @@ pub(crate) struct Connected {
 ///
 /// # Errors
 ///
-/// If no attempt succeeded: [`Error::ConnectRefused`], [`Error::ConnectTimeout`] or [`Error::Tls`] of the
-/// attempt that failed last. [`Error::Busy`] if there was no permit, file descriptor or local port.
+/// [`Error::Connect`] of the attempt that failed last, if no attempt succeeded. [`Error::Busy`] if there was no
+/// permit, file descriptor or local port.
 pub(crate) async fn connect(
     candidates: &[Arc<Address>],
     tls: Option<&Tls>,
@@ -73,7 +74,7 @@ pub(crate) async fn connect(
     let mut waiting = candidates.iter();
     let mut attempts = JoinSet::new();
     let mut started: Vec<(Arc<Address>, Instant)> = Vec::with_capacity(candidates.len());
-    let mut last = Error::ConnectTimeout;
+    let mut last = Error::Busy;
     // The last address that was skipped because it had no free permit.
     let mut full = None;
     loop {
@@ -154,17 +155,15 @@ async fn attempt(
     timeout: Duration,
 ) -> Result<Connected, Error> {
     let began = Instant::now();
-    let opening = open(Arc::clone(&address), permit, tls);
-    let outcome = match tokio::time::timeout(timeout, opening).await {
-        Ok(outcome) => outcome,
-        Err(_elapsed) => Err(Error::ConnectTimeout),
-    };
+    let outcome = open(Arc::clone(&address), permit, tls, began, timeout).await;
     match &outcome {
         Ok(_) => address.note_connected(Instant::now()),
         Err(Error::Busy) => {
             tracing::warn!(address = %address.socket, "no descriptor or port left for an upstream connection");
         }
-        Err(error @ Error::Tls(_)) => address.note_tls_failure(began, Instant::now(), error),
+        Err(Error::Connect(error)) if error.has_connected() => {
+            address.note_tls_failure(began, Instant::now(), error);
+        }
         Err(error) => address.note_failure(began, Instant::now(), error),
     }
     outcome
@@ -174,21 +173,31 @@ async fn open(
     address: Arc<Address>,
     permit: Option<OwnedSemaphorePermit>,
     tls: Option<Tls>,
+    start: Instant,
+    timeout: Duration,
 ) -> Result<Connected, Error> {
-    let start = Instant::now();
-    let socket = TcpStream::connect(address.socket)
-        .await
-        .map_err(Error::from_connect)?;
-    tune(&socket).map_err(Error::ConnectRefused)?;
+    let deadline = start + timeout;
+    let to = address.socket;
+    let connecting = tokio::time::timeout_at(deadline, TcpStream::connect(to));
+    let socket = match connecting.await {
+        Ok(connected) => connected.map_err(|error| Error::from_connect(error, to))?,
+        Err(_elapsed) => return Err(Error::connect(ConnectFault::TimedOut, to, Duration::ZERO)),
+    };
+    tune(&socket).map_err(|error| Error::from_connect(error, to))?;
     let connect = start.elapsed();
     let stream = match tls {
         None => MaybeTls::Plain(socket),
         Some(tls) => {
-            let stream = tls
-                .connector
-                .connect(tls.name, socket)
-                .await
-                .map_err(Error::Tls)?;
+            let shaking =
+                tokio::time::timeout_at(deadline, tls.connector.connect(tls.name, socket));
+            let shaken = match shaking.await {
+                Ok(shaken) => shaken.map_err(TlsFault::from_handshake),
+                Err(_elapsed) => Err(TlsFault::TimedOut),
+            };
+            let stream = shaken.map_err(|fault| {
+                let spent = start.elapsed().saturating_sub(connect);
+                Error::connect(ConnectFault::Tls(fault), to, spent)
+            })?;
             MaybeTls::Tls(Box::new(stream))
         }
     };

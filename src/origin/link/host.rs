@@ -17,6 +17,7 @@ use crate::http::context::RequestContext;
 use crate::net::TRANSFER_BUFFER;
 use crate::origin::endpoint::address_health::Address;
 use crate::origin::endpoint::addresses::AddressSet;
+use crate::origin::endpoint_info::EndpointInfo;
 use crate::origin::error::{DnsFailure, Error};
 use crate::origin::link::connect;
 use crate::origin::link::connection::Connection;
@@ -60,8 +61,8 @@ pub(crate) struct Host {
     pub(crate) connect_timeout: Duration,
     /// The limits on idle connections.
     pub(crate) limits: Limits,
-    /// The region of the endpoint, if it is known.
-    pub(crate) region: Option<Box<str>>,
+    /// The facts that error messages contain.
+    pub(crate) info: Arc<EndpointInfo>,
 }
 
 /// The time that a request spent to get a new connection.
@@ -90,10 +91,20 @@ impl Host {
     ) -> Result<Self, HostError> {
         static NEXT_ID: AtomicU64 = AtomicU64::new(0);
         let name = identity.name();
+        let tls_name = tls.as_ref().map(|tls| tls.name.to_str());
+        let info = EndpointInfo {
+            name: name.as_str().into(),
+            port: identity.endpoint.port,
+            tls: tls.is_some(),
+            tls_name: tls_name.as_deref().unwrap_or(&name).into(),
+            network: identity.endpoint.network,
+            region: identity.endpoint.region.as_deref().map(Into::into),
+            connect_timeout: identity.connect_timeout,
+        };
         Ok(Self {
             id: NEXT_ID.fetch_add(1, Relaxed),
             host: identity.host_header(&name)?,
-            endpoint: name.into(),
+            endpoint: name.as_str().into(),
             addresses,
             tls,
             connect_timeout: identity.connect_timeout,
@@ -101,7 +112,7 @@ impl Host {
                 idle_per_address: identity.pool.idle_per_address,
                 idle: identity.pool.idle,
             },
-            region: identity.endpoint.region.as_deref().map(Into::into),
+            info: Arc::new(info),
         })
     }
 
@@ -126,9 +137,9 @@ impl Host {
     ///
     /// # Errors
     ///
-    /// [`Error::Dns`] if no address is known; [`Error::ConnectRefused`], [`Error::ConnectTimeout`] or
-    /// [`Error::Tls`] if no address accepts a connection; [`Error::Busy`] if there is no permit under
-    /// `max_per_address`, or no file descriptor; [`Error::Reset`] if the connection ends at once.
+    /// [`Error::Dns`] if no address is known; [`Error::Connect`] if no address accepts a connection;
+    /// [`Error::Busy`] if there is no permit under `max_per_address`, or no file descriptor;
+    /// [`Error::Reset`] if the connection ends at once.
     pub(crate) async fn connection(
         &self,
         context: &RequestContext,
@@ -178,6 +189,17 @@ impl Host {
                 // Logged only at debug level, because the access log already contains the error. With a
                 // bucket pattern the client chooses the host name, so a client could flood this log.
                 tracing::debug!(endpoint = %self.endpoint, %error, "no upstream connection");
+                let elapsed = start.elapsed();
+                let mut outcome = context.outcome();
+                match &error {
+                    Error::Connect(failed) => {
+                        outcome.unreachable = Some(failed.address);
+                        outcome.tls += failed.tls;
+                        outcome.connect += elapsed.saturating_sub(failed.tls);
+                    }
+                    _ => outcome.wait += elapsed,
+                }
+                drop(outcome);
                 Err(error)
             }
         }
@@ -219,6 +241,15 @@ impl Host {
             self.open(start, &used).await
         } else {
             Err(error)
+        }
+    }
+
+    fn note_connect_failure(&self, error: &Error) {
+        if let (Error::Connect(_), Some(cause)) = (error, error.cause()) {
+            self.addresses.note_connect_failure(cause, || {
+                let advice = error.advice(&self.info).unwrap_or_default();
+                format!("{error}. {advice}")
+            });
         }
     }
 
@@ -289,7 +320,9 @@ impl Host {
         deadline: Instant,
     ) -> Result<(Connection, ConnectTimes), Error> {
         let connecting = connect::connect(candidates, self.tls.as_ref(), timeout, deadline);
-        let connected = connecting.await?;
+        let connected = connecting
+            .await
+            .inspect_err(|error| self.note_connect_failure(error))?;
         let times = ConnectTimes {
             connect: connected.connect,
             tls: connected.tls,
@@ -321,10 +354,7 @@ impl Host {
 /// Whether an error may mean that the addresses have changed. This includes TLS failures, because another
 /// host with another certificate may have taken over an address.
 fn may_have_moved(error: &Error) -> bool {
-    matches!(
-        error,
-        Error::ConnectRefused(_) | Error::ConnectTimeout | Error::Tls(_)
-    )
+    matches!(error, Error::Connect(_))
 }
 
 #[cfg(test)]

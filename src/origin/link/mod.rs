@@ -7,7 +7,8 @@
 //! - [`connection`]: one connection, in use or idle.
 //! - [`reuse`]: which connections a request accepts.
 //! - [`tls`]: trusted certificates and certificate names for TLS to OSS.
-//! - `socket`, `driver`: the socket below hyper, and the I/O half of a hyper connection.
+//! - `verify`: why a certificate of OSS is rejected.
+//! - [`socket`], `driver`: the socket below hyper, and the I/O half of a hyper connection.
 //! - [`upload`]: the request body that is sent on a connection.
 //! - [`retained`]: the part of a body that is kept for a retry.
 //!
@@ -21,6 +22,7 @@ pub(crate) mod identity;
 pub(crate) mod pool;
 pub(crate) mod retained;
 pub(crate) mod reuse;
-mod socket;
+pub(crate) mod socket;
 pub(crate) mod tls;
 pub(crate) mod upload;
+mod verify;

@@ -3,7 +3,7 @@
 use std::io;
 use std::pin::Pin;
 use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, Ordering::Relaxed};
+use std::sync::atomic::{AtomicBool, AtomicU8, Ordering::Relaxed};
 use std::task::{Context, Poll};
 
 use socket2::SockRef;
@@ -24,6 +24,8 @@ pub(super) type UpstreamStream = MaybeTls<TcpStream, TlsStream<TcpStream>>;
 pub(crate) struct SocketState {
     checks_kernel: AtomicBool,
     has_read: AtomicBool,
+    /// The first byte that was read since the start of the request.
+    first_byte: AtomicU8,
     is_write_closed: AtomicBool,
 }
 
@@ -40,6 +42,15 @@ impl SocketState {
     #[must_use]
     pub(crate) fn has_read(&self) -> bool {
         self.has_read.load(Relaxed)
+    }
+
+    /// Whether the first byte that was read since the start of the request begins a TLS record, and therefore
+    /// no HTTP response.
+    #[must_use]
+    pub(crate) fn has_read_tls(&self) -> bool {
+        const ALERT: u8 = 21;
+        const HANDSHAKE: u8 = 22;
+        self.has_read() && matches!(self.first_byte.load(Relaxed), ALERT | HANDSHAKE)
     }
 
     /// Whether a write has failed because the peer has closed the connection. Bytes written after that are
@@ -118,7 +129,10 @@ impl AsyncRead for UpstreamSocket {
         }
         let before = buf.filled().len();
         let polled = Pin::new(&mut this.stream).poll_read(cx, buf);
-        if buf.filled().len() > before {
+        if let Some(first) = buf.filled().get(before)
+            && !this.state.has_read()
+        {
+            this.state.first_byte.store(*first, Relaxed);
             this.state.has_read.store(true, Relaxed);
         }
         polled

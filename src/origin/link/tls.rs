@@ -7,11 +7,13 @@ use std::fmt;
 use std::hash::{Hash, Hasher};
 use std::sync::Arc;
 
-use rustls::client::Resumption;
+use rustls::client::{Resumption, WebPkiServerVerifier};
 use rustls::crypto::CryptoProvider;
 use rustls::pki_types::{CertificateDer, ServerName};
 use rustls::{ClientConfig, RootCertStore};
 use tokio_rustls::TlsConnector;
+
+use crate::origin::link::verify::Verifier;
 
 /// The maximum number of TLS sessions kept for resumption, shared by all hosts with the same trust. Sessions
 /// are looked up by host name.
@@ -125,10 +127,18 @@ pub(crate) fn client_config(
             }
         }
     }
+    let verifier =
+        WebPkiServerVerifier::builder_with_provider(Arc::new(roots), Arc::clone(provider));
+    let verifier = verifier
+        .build()
+        .map_err(|error| TlsError::Certificate(rustls::Error::General(error.to_string())))?;
     let mut config = ClientConfig::builder_with_provider(Arc::clone(provider))
         .with_safe_default_protocol_versions()
         .map_err(TlsError::Protocol)?
-        .with_root_certificates(roots)
+        .dangerous()
+        // Not less strict than without a verifier of its own: this one decides like rustls, and only explains
+        // its decision.
+        .with_custom_certificate_verifier(Arc::new(Verifier::new(verifier)))
         .with_no_client_auth();
     config.resumption = Resumption::in_memory_sessions(SESSIONS);
     Ok(config)

@@ -33,18 +33,27 @@ pub(in crate::origin) struct Chosen {
     pub(in crate::origin) connection: Connection,
 }
 
+/// Why a request got no connection.
+#[derive(Debug)]
+pub(in crate::origin) struct NoConnection {
+    /// The errors of [`Host::connection`] for the tier tried last; [`Error::SignatureBound`] if the signature
+    /// does not permit a tier that could have been tried.
+    pub(in crate::origin) error: Error,
+    /// The host that was tried last.
+    pub(in crate::origin) host: Arc<Host>,
+}
+
 /// Returns a connection for the request with `head` to one of `tiers`.
 ///
 /// # Errors
 ///
-/// The errors of [`Host::connection`] for the tier tried last; [`Error::SignatureBound`] if the signature
-/// does not permit a tier that could have been tried.
+/// [`NoConnection`] if no permitted tier is reachable.
 pub(in crate::origin) async fn connection(
     tiers: &Arc<Tiers>,
     head: &request::Parts,
     context: &RequestContext,
     acceptable: Acceptable,
-) -> Result<Chosen, Error> {
+) -> Result<Chosen, NoConnection> {
     if tiers.has_alternatives() {
         // Boxed, so that the future of a request reserves no space for this if the origin has only one
         // endpoint.
@@ -59,14 +68,18 @@ async fn first_only(
     tiers: &Tiers,
     context: &RequestContext,
     acceptable: Acceptable,
-) -> Result<Chosen, Error> {
+) -> Result<Chosen, NoConnection> {
     let host = tiers.first();
     let connection = host.connection(context, acceptable, IfUnreachable::FollowDns);
-    Ok(Chosen {
-        connection: connection.await?,
-        host: Arc::clone(host),
-        tier: 0,
-    })
+    let host = Arc::clone(host);
+    match connection.await {
+        Ok(connection) => Ok(Chosen {
+            connection,
+            host,
+            tier: 0,
+        }),
+        Err(error) => Err(NoConnection { error, host }),
+    }
 }
 
 async fn among_several(
@@ -74,7 +87,7 @@ async fn among_several(
     head: &request::Parts,
     context: &RequestContext,
     acceptable: Acceptable,
-) -> Result<Chosen, Error> {
+) -> Result<Chosen, NoConnection> {
     let active = tiers.active();
     if active > 0 {
         trial::start_if_due(tiers);
@@ -89,7 +102,10 @@ async fn among_several(
     let best = tiers.hosts().get(own).unwrap_or_else(|| tiers.first());
     let generation = best.addresses.generation();
     let mut bound = None;
-    let mut failure = Error::SignatureBound;
+    let mut failure = NoConnection {
+        error: Error::SignatureBound,
+        host: Arc::clone(best),
+    };
     let mut is_bound = false;
     let count = tiers.hosts().len();
     // If the active tier is failing, it is tried last.
@@ -123,12 +139,16 @@ async fn among_several(
                     connection,
                 });
             }
-            Err(error) if !error.is_unreachable() => return Err(error),
+            Err(error) if !error.is_unreachable() => {
+                let host = Arc::clone(host);
+                return Err(NoConnection { error, host });
+            }
             Err(error) => {
                 if tier == active {
                     tiers.state.note_unreachable(began);
                 }
-                failure = error;
+                let host = Arc::clone(host);
+                failure = NoConnection { error, host };
             }
         }
     }
@@ -149,13 +169,14 @@ async fn among_several(
             connection,
         });
     }
-    Err(Error::SignatureBound)
+    failure.error = Error::SignatureBound;
+    Err(failure)
 }
 
 /// Whether `host` may be in the region that the signature names. Also true if the region of the host or of
 /// the signature is unknown.
 fn is_region_of(host: &Host, bound: &Bound<'_>) -> bool {
-    match (&host.region, &bound.region) {
+    match (&host.info.region, &bound.region) {
         (Some(own), Some(signed)) => **own == **signed,
         (None, _) | (_, None) => true,
     }

@@ -132,7 +132,12 @@ fn a_set_was_reached_once_a_connection_was_established() {
 #[test]
 fn an_address_whose_handshake_failed_is_not_healthy_because_it_accepts_a_connection() {
     let start = Instant::now();
-    let address = Address::new(SocketAddr::new(ip(1), 443), 0, start);
+    let address = Address::new(
+        &"oss.test:443".into(),
+        SocketAddr::new(ip(1), 443),
+        0,
+        start,
+    );
     address.note_tls_failure(start, start, "x");
     address.note_accepted(start);
     assert!(address.is_ejected());
