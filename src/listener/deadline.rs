@@ -76,7 +76,7 @@ impl Deadlines {
         if activity.in_flight() > 0
             || has_served
             // hyper can read the next head before the client has accepted the whole previous response.
-            // The time for that head does not run until then.
+            // While that response still waits to be written, the time for the head does not run.
             || activity.is_write_blocked()
             || !(activity.has_partial_head() || self.requests == 0)
         {
@@ -87,7 +87,7 @@ impl Deadlines {
         Ok(())
     }
 
-    /// Returns the time left for the head of the first request; `None` after that request.
+    /// Returns the time left for the head of the first request, or `None` if that head has been read.
     pub(super) fn first_head_left(&self, now: Instant) -> Option<Duration> {
         let used = now.saturating_duration_since(self.head_since);
         (self.requests == 0).then(|| self.header.saturating_sub(used))

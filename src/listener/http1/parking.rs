@@ -11,8 +11,8 @@ use crate::listener::closing::LAST_REQUEST;
 use crate::listener::deadline::TICK;
 use crate::shutdown::{LeaveRequest, Shutdown};
 
-/// The number of ticks without progress after which a connection is parked. It is large enough that
-/// hyper's state is not rebuilt for a client that pauses briefly.
+/// The number of ticks without progress after which a connection is parked. The number is large enough
+/// that a client that pauses briefly does not cause hyper's state to be rebuilt.
 const PARK_TICKS: u32 = 3;
 
 /// The number of ticks since the last progress on a connection.
@@ -51,7 +51,7 @@ pub(super) fn rest_of(idle: Duration) -> Duration {
 pub(super) enum AfterPark {
     /// The client has sent bytes or closed the connection: hyper continues to read.
     Serve,
-    /// No request arrived in time.
+    /// No request arrived before the time limit, or before the client had to reconnect.
     Close,
     /// The event loop has ended.
     Lost,
@@ -60,8 +60,8 @@ pub(super) enum AfterPark {
 /// Waits until a parked connection has bytes to read, until `limit` has passed, or until its client must
 /// reconnect.
 pub(super) async fn wait(io: &ClientIo, limit: Duration, shutdown: &mut Shutdown) -> AfterPark {
-    // If clients already had to reconnect before this wait, this client has had the time for one more
-    // request.
+    // If clients must reconnect already when this function is called, there is no wait: before the
+    // connection was parked, this client has had the time for one more request.
     let is_readable = !shutdown.is_leaving() && {
         let must_leave = async {
             if shutdown.idle_must_leave().await == LeaveRequest::AfterAnswer {
@@ -80,8 +80,9 @@ pub(super) async fn wait(io: &ClientIo, limit: Duration, shutdown: &mut Shutdown
     if !io.has_unread_bytes() {
         return AfterPark::Close;
     }
-    // A request that has already arrived is served even after the time limit. The event loop must report
-    // its bytes first: until then hyper reads nothing and the connection looks idle.
+    // A request that has already arrived is served even after the time limit. The event loop must first
+    // report the bytes of that request. Before the report, hyper would read nothing, and the connection
+    // would look idle.
     match io.readable().await {
         Ok(()) => AfterPark::Serve,
         Err(_) => AfterPark::Lost,
