@@ -51,7 +51,7 @@ pub struct ConnectionInfo {
     pub max_headers: usize,
     /// The path of the listener's health check, decoded; `None` when the listener has no health check.
     pub health_path: Option<Arc<[u8]>>,
-    /// Whether the connection is over the listener's limit. Its requests are answered 503.
+    /// Whether the connection is over the listener's connection limit. Its requests are answered 503.
     pub is_turned_away: bool,
 }
 

@@ -23,8 +23,8 @@ use memchr::{memchr, memrchr};
 /// The maximum number of lines kept. If there are more such lines, every request without a body is
 /// refused.
 const KEPT: usize = 64;
-/// The maximum length of an incomplete line in bytes. It suffices for the longest target that hyper can
-/// parse (65 534 bytes) with its method.
+/// The maximum length of an incomplete line in bytes. This length suffices for a method and the longest
+/// target that hyper can parse (65 534 bytes).
 const LONGEST: usize = 68 * 1024;
 
 /// The lines of one connection that could be request lines with a `#`. Only the connection's worker thread

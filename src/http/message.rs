@@ -42,7 +42,7 @@ impl Request {
         Self { inner, context }
     }
 
-    /// Returns the context.
+    /// Returns the context of the request.
     #[must_use]
     pub fn context(&self) -> &Arc<RequestContext> {
         &self.context

@@ -1,9 +1,9 @@
 //! The responses that the proxy makes itself.
 //!
-//! An error response has the form of an OSS error, so that an SDK shows code, message and request id. A
-//! browser gets HTML. The proxy's own responses never have `x-oss-request-id`, `x-oss-ec` or `Server:
-//! AliyunOSS`, because these fields mark a response of OSS. `x-ossgate-error` has the kind of the
-//! response, which is also a field of the log line.
+//! An error response has the form of an OSS error, so that an SDK shows code, message and request id. If
+//! the client prefers HTML, the error response is an HTML page. The proxy's own responses never have
+//! `x-oss-request-id`, `x-oss-ec` or `Server: AliyunOSS`, because these fields mark a response of OSS.
+//! `x-ossgate-error` has the kind of the response, which is also a field of the log line.
 
 use bytes::Bytes;
 use http::header::{self, HeaderName, HeaderValue};

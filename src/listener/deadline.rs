@@ -38,7 +38,7 @@ impl fmt::Display for ClientTimeout {
 pub(super) struct Deadlines {
     header: Duration,
     stall: Duration,
-    /// The counters of [`Activity`] at the last check.
+    /// `progress` and `requests` are the counters of [`Activity`] at the last check.
     progress: u64,
     requests: u64,
     head_since: Instant,

@@ -14,7 +14,7 @@ use tokio::time::Instant;
 /// every connection has a bad header.
 const LOG_EVERY: Duration = Duration::from_secs(60);
 
-/// The maximum numbers of a listener's connections.
+/// The limits on the number of a listener's connections.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Places {
     /// The maximum number of connections that are served.

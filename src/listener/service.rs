@@ -162,8 +162,8 @@ where
             stream.set_task();
         }
         let Ok(mut response) = ready!(Pin::new(&mut this.inner).poll(cx));
-        // The close is requested by a header field and not by hyper's graceful shutdown, which would also
-        // close a connection whose first request has not arrived yet.
+        // A `Connection: close` field makes hyper close the connection after this response. hyper's
+        // graceful shutdown would also close a connection whose first request has not arrived yet.
         let is_http1 = this.stream.is_none();
         let is_last = this.in_flight.as_ref().is_some_and(|InFlight(activity)| {
             // If the request body has not been read to its end, hyper closes the connection after the

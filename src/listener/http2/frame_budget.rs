@@ -28,7 +28,7 @@ const BUFFERED: i64 = 3 * 1024 * 1024;
 #[derive(Debug)]
 pub(super) struct FrameBudget {
     balance: i64,
-    /// The counters of [`Activity`] at the last check.
+    /// `read`, `earned` and `granted` are the counters of [`Activity`] at the last check.
     read: u64,
     earned: u64,
     granted: u64,

@@ -66,7 +66,8 @@ impl HeldEnd {
         if self.is_write_lost {
             return activity.has_untaken_body();
         }
-        // An open body that waits for bytes can never be completed. Its request must fail at once.
+        // After the EOF, an open body that still waits for bytes can never be completed. Its request must
+        // fail at once.
         let is_in_flight =
             activity.in_flight() > 0 && (activity.has_untaken_body() || !activity.has_open_body());
         is_in_flight || activity.is_write_blocked()
