@@ -1,10 +1,10 @@
 //! The layer around the router. It assigns the request id, measures times, and records each request when
 //! its response has ended.
 //!
-//! The layer wraps the whole router and not each route, so requests for unknown hosts and refused
-//! requests are also recorded. A record is passed to the [`Recorder`] when the response body is dropped.
-//! Only then is it known how many bytes were sent and whether the response ended early. This layer does
-//! not format or write anything.
+//! The layer wraps the whole router and not each route, so requests for unknown hosts and refused requests
+//! are also recorded. The context of a request is passed to the [`Recorder`] when the response body is
+//! dropped. At that time it is known how many bytes were sent and whether the response ended early. This
+//! layer does not format or write anything.
 
 use std::convert::Infallible;
 use std::future::Future;

@@ -1,8 +1,8 @@
 //! The data that accompanies a request: its connection, its properties, and its outcome.
 //!
 //! The access layer creates one [`RequestContext`] for each request. The router, the policies and the
-//! origin write into its [`Outcome`]. The access layer passes the context to the log when the response
-//! body has ended.
+//! origin write into its [`Outcome`]. The access layer passes the context to the log and the metrics when
+//! the response body has ended.
 
 mod text;
 
@@ -215,7 +215,7 @@ impl RequestContext {
     }
 }
 
-/// The outcome of a request, for its log line.
+/// The outcome of a request, for its log line and the metrics.
 #[derive(Debug, Default)]
 pub struct Outcome {
     /// The status sent to the client; `None` until there is a response.
@@ -253,7 +253,8 @@ pub struct Outcome {
     /// The duration of the upstream TLS handshake; zero when the connection was reused or is not
     /// encrypted.
     pub tls: Duration,
-    /// The time from the start of the request until the response head was complete.
+    /// The time from the start of the request until the response head of OSS was complete; `None` if OSS
+    /// sent no response.
     pub first_byte: Option<Duration>,
     /// The time from the start of the request until the response ended.
     pub total: Duration,

@@ -141,7 +141,8 @@ pub fn strip_response(headers: &mut HeaderMap) {
     present.remove_from(headers);
 }
 
-/// Returns the fields that `Connection` names. Its options `close` and `keep-alive` are not fields.
+/// Returns the fields that `Connection` names. The options `close` and `keep-alive` are left out, because
+/// they are not fields.
 fn nominated(headers: &HeaderMap) -> Vec<HeaderName> {
     headers
         .get_all(header::CONNECTION)

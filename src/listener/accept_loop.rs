@@ -29,8 +29,8 @@ use crate::shutdown::{Phase, Shutdown};
 const UNSENT: u32 = 256 * 1024;
 /// How long a TCP connection is idle before the kernel probes its peer.
 const KEEPALIVE: Duration = Duration::from_secs(60);
-/// The pause after an accept that failed because of the listener and not because of one connection, such
-/// as for lack of descriptors. Each further failure in a row doubles the pause, up to [`PAUSE_LONGEST`].
+/// The pause after an accept that failed for a reason that concerns more than one connection, such as a
+/// lack of descriptors. Each further failure in a row doubles the pause, up to [`PAUSE_LONGEST`].
 const PAUSE_FIRST: Duration = Duration::from_millis(10);
 const PAUSE_LONGEST: Duration = Duration::from_secs(1);
 

@@ -155,8 +155,8 @@ impl AsyncRead for ClientIo {
         }
         let before = buf.filled().len();
         let polled = match Pin::new(&mut this.stream).poll_read(cx, buf) {
-            // A TLS client closed without close_notify. This is treated as a normal EOF: HTTP/1.1
-            // requests and HTTP/2 frames have lengths, so a truncated one is detected anyway.
+            // This TLS client closed the connection without close_notify, which is treated as a normal
+            // EOF. HTTP/1.1 requests and HTTP/2 frames have lengths, so truncation is detected anyway.
             Poll::Ready(Err(error)) if error.kind() == io::ErrorKind::UnexpectedEof => {
                 Poll::Ready(Ok(()))
             }

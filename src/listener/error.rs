@@ -19,7 +19,7 @@ pub(super) enum ConnectionError {
     Timeout(ClientTimeout),
     /// The client cancelled too many HTTP/2 streams before their responses began.
     CancelledStreams,
-    /// The client sent too many bytes on an HTTP/2 connection that do not belong to any request.
+    /// On an HTTP/2 connection, the client sent too many bytes that belong to no request.
     FrameBudget,
 }
 

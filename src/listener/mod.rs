@@ -45,7 +45,7 @@ use crate::shutdown::{self, Phase, Trigger};
 /// A bound listener. Its owner changes its settings and shuts it down.
 #[derive(Debug)]
 pub struct Listening {
-    /// The current config.
+    /// The current config of the listener.
     pub config: Listener,
     /// The bound address; `None` on a unix socket. If the config has port 0, this is the address with the
     /// port that the kernel chose.
@@ -58,7 +58,7 @@ pub struct Listening {
 }
 
 impl Listening {
-    /// Binds `config`. Returns one socket for each worker.
+    /// Binds the address of `config`. Returns at least one socket for each worker.
     ///
     /// # Errors
     ///

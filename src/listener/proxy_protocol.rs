@@ -18,9 +18,9 @@ use crate::config::ProxyProtocol;
 const SIGNATURE: &[u8; 12] = b"\r\n\r\n\0\r\nQUIT\n";
 /// The maximum length of a version 1 header, line end included (section 2.1 of `proxy-protocol.txt`).
 const LONGEST_V1: usize = 107;
-/// The maximum length of a version 2 header: the fixed part, at most 216 bytes of addresses, and up to 4
-/// KiB of extensions. The extensions of Alibaba Cloud, with a checksum, take about 100 bytes. Other load
-/// balancers pass on a client certificate, which takes more.
+/// The maximum length of a version 2 header: the fixed part, at most 216 bytes of addresses, and
+/// extensions of up to 4 KiB. The extensions of Alibaba Cloud, with a checksum, take about 100 bytes.
+/// Other load balancers also pass on a client certificate, which takes more.
 const LONGEST_V2: usize = FIXED_V2 + 216 + 4096;
 /// The length of the fixed part of a version 2 header.
 const FIXED_V2: usize = 16;

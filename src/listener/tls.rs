@@ -92,8 +92,8 @@ impl CertificateTable {
                 .any(|(key, names)| is_same(key) && names.iter().any(is_for_host))
     }
 
-    /// Returns the certificate for `name`, which is in lower case. `None` stands for a client without
-    /// SNI.
+    /// Returns the certificate for `name`, else the default certificate. `name` must be in lower case; it
+    /// is `None` for a client without SNI.
     #[must_use]
     pub fn find(&self, name: Option<&str>) -> Option<Arc<CertifiedKey>> {
         let named = name.and_then(|name| {

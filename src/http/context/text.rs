@@ -17,8 +17,8 @@ impl RequestId {
     #[must_use]
     pub fn next(seed: u64) -> Self {
         static COUNTER: AtomicU64 = AtomicU64::new(0);
-        // These lines are the last step of SplitMix64. The step is a bijection, so different counters give
-        // different ids.
+        // The following lines are one step of SplitMix64. The step is a bijection, so different counters
+        // give different ids.
         let mut z = seed.wrapping_add(
             COUNTER
                 .fetch_add(1, Ordering::Relaxed)

@@ -9,8 +9,8 @@
 //! - hyper's own error responses to a request that it cannot read: they bypass the service, so they would
 //!   be missing from the log and the metrics. Such a response is held back, and the connection sends its
 //!   own response ([`super::malformed`]).
-//! - A reset by the client while hyper waits for the service: hyper does not read during this wait. A
-//!   flush then returns the error.
+//! - A reset by the client while hyper waits for the service: hyper does not read during this wait. The
+//!   next flush returns the reset as an error.
 //!
 //! This module could be removed if hyper rejected such targets, reported such lengths and resets, and
 //! returned parse errors without a response.
@@ -35,8 +35,8 @@ pub(super) struct HyperIo {
     held: Option<StatusCode>,
 }
 
-/// Returns the status if `buf` is an error response made by hyper. Responses of the service have a
-/// request id; hyper's have none.
+/// Returns the status if `buf` is an error response made by hyper. A response of the service has the field
+/// [`respond::REQUEST_ID`]; a response made by hyper does not have this field.
 fn own_answer(buf: &[u8]) -> Option<StatusCode> {
     let status = buf.strip_prefix(b"HTTP/1.1 ")?.get(..3)?;
     let is_own = status.starts_with(b"4")
@@ -58,7 +58,8 @@ impl HyperIo {
         (self.client, self.held)
     }
 
-    /// Whether `buf` is hyper's own error response, which is then held back. Stores its status.
+    /// If `buf` is hyper's own error response, stores its status and returns true. The response must then
+    /// be held back.
     #[inline]
     fn holds_back(&mut self, buf: &[u8]) -> bool {
         // While a request is in flight, only the service can have made the response. Without a request in

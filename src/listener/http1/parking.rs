@@ -41,7 +41,7 @@ impl IdleTicks {
 }
 
 /// Returns how long a parked connection may wait for its next request: the configured `idle`, minus the
-/// time that passed before it was parked.
+/// idle time before the connection was parked.
 pub(super) fn rest_of(idle: Duration) -> Duration {
     idle.saturating_sub(TICK.saturating_mul(PARK_TICKS))
 }
@@ -49,7 +49,7 @@ pub(super) fn rest_of(idle: Duration) -> Duration {
 /// The next step of a connection that was parked.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum AfterPark {
-    /// The client has sent bytes or closed the connection: hyper continues to read.
+    /// The client has sent bytes or closed the connection, so hyper must read again.
     Serve,
     /// No request arrived before the time limit, or before the client had to reconnect.
     Close,
@@ -60,8 +60,8 @@ pub(super) enum AfterPark {
 /// Waits until a parked connection has bytes to read, until `limit` has passed, or until its client must
 /// reconnect.
 pub(super) async fn wait(io: &ClientIo, limit: Duration, shutdown: &mut Shutdown) -> AfterPark {
-    // If clients must reconnect already when this function is called, there is no wait: before the
-    // connection was parked, this client has had the time for one more request.
+    // If clients must already reconnect when this function is called, there is no wait. Before the
+    // connection was parked, this client had time for one more request.
     let is_readable = !shutdown.is_leaving() && {
         let must_leave = async {
             if shutdown.idle_must_leave().await == LeaveRequest::AfterAnswer {

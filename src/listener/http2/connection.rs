@@ -1,8 +1,8 @@
 //! One HTTP/2 connection, from its preface to its close.
 //!
-//! hyper and h2 implement the protocol. This module enforces the limits that they lack: bytes that belong
-//! to no request ([`super::frame_budget`]), streams that are cancelled or stalled
-//! ([`crate::listener::streams`]), and the time a connection may be idle ([`super::goaway`]).
+//! hyper and h2 implement the protocol. This module enforces limits that hyper and h2 lack: on bytes that
+//! belong to no request ([`super::frame_budget`]), on cancelled and stalled streams
+//! ([`crate::listener::streams`]), and on the time for which a connection is idle ([`super::goaway`]).
 
 use std::convert::Infallible;
 use std::future::{Future, poll_fn};
@@ -167,8 +167,8 @@ where
     // The client may still be sending. If the socket were closed at once, a reset would then discard the
     // last frames that the proxy sent.
     match &ended {
-        // If there was no request, there is no response to lose. If the client is silent, no reset
-        // follows.
+        // If there was no request, there is no response to lose. A silent client sends no bytes that would
+        // cause a reset.
         Ok(()) if activity.requests() == 0 || is_silent => close(&mut io, Close::AtOnce).await,
         Ok(()) | Err(ConnectionError::Http(_)) => close(&mut io, Close::Lingering).await,
         Err(ConnectionError::CancelledStreams | ConnectionError::FrameBudget) => {

@@ -1,4 +1,4 @@
-//! Decides when an HTTP/2 connection sends its GOAWAY, and when it is closed after that.
+//! Decides when an HTTP/2 connection sends its GOAWAY, and when the connection is closed after the GOAWAY.
 
 use std::time::Duration;
 
