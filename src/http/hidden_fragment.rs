@@ -4,8 +4,8 @@
 //! No target may have a `#` (RFC 9112 section 3.2). hyper parses a target into [`http::Uri`], which drops
 //! the `#` and all that follows: `DELETE /dir/#1.jpg` would become `DELETE /dir/`. So this module inspects
 //! the bytes from the socket before hyper parses them, and keeps each line that could be a request line
-//! with a `#`. When hyper then returns a request with the method and the target of a kept line, that
-//! target had a `#`. Bytes without `#` cost one memchr call.
+//! with a `#`. If hyper then returns a request with the method and the target of a kept line, the target
+//! of that request counts as one with a `#`. Bytes without `#` cost one memchr call.
 //!
 //! Two kinds of bytes are not inspected: bodies, and a request head that arrived together with the end of
 //! a body.
@@ -113,8 +113,7 @@ impl HiddenFragments {
             (!has_body || suspect.heads <= checked) && is_head_of(&suspect.before, request)
         }) || (state.is_full && !has_body);
         if has_body {
-            // The lines kept after this head may belong to the body, so they are not kept as request
-            // lines.
+            // Lines kept after this head may belong to the body, so all kept lines are dropped.
             *state = State::default();
             self.is_used.store(false, Relaxed);
         }

@@ -1,9 +1,9 @@
-//! The deadlines of a client connection that hyper does not enforce.
+//! The two deadlines of a client connection, which hyper does not enforce.
 //!
-//! They are checked once per tick, so that no request needs a timer of its own. A deadline can therefore
-//! pass up to one tick before it is noticed. There are two deadlines. The head of a request must be
-//! complete within `timeouts.header`, however steadily its bytes arrive. While the connection waits for
-//! the client, the client must send or accept some bytes within `timeouts.stall`.
+//! The head of a request must be complete within `timeouts.header`, however steadily its bytes arrive.
+//! While the connection waits for the client, the client must send or accept some bytes within
+//! `timeouts.stall`. Both deadlines are checked once per tick, so that no request needs a timer of its
+//! own. A deadline can therefore pass up to one tick before it is noticed.
 
 use std::fmt;
 use std::time::Duration;

@@ -198,7 +198,7 @@ impl ServerName {
                 host.and_then(|host| host.to_str().ok()).unwrap_or_default()
             }
         };
-        // In the usual case the text is the server name, and this comparison is enough.
+        // In the usual case the host has no port and is the server name, so this comparison is enough.
         if text.eq_ignore_ascii_case(&self.name) {
             return false;
         }

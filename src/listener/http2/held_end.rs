@@ -1,4 +1,5 @@
-//! Hides an EOF or read error of an HTTP/2 client from h2 until the requests before it have ended.
+//! Hides an EOF or read error of an HTTP/2 client from h2 until the requests that arrived earlier have
+//! ended.
 //!
 //! At an EOF or read error, h2 drops everything: requests that arrived just before it, complete uploads
 //! that have not been read yet, and responses that a half-closed client still reads. A failed write has
