@@ -1,10 +1,10 @@
 //! The layer around the router. It assigns the request id, measures times, and records each request when
 //! its response has ended.
 //!
-//! The layer wraps the whole router and not each route, so requests for unknown hosts and refused
-//! requests are also recorded. A record is passed to the [`Recorder`] when the response body is dropped.
-//! Only then is it known how many bytes were sent and whether the response ended early. This layer does
-//! not format or write anything.
+//! The layer wraps the whole router and not each route, so requests for unknown hosts and refused requests
+//! are also recorded. The context of a request is passed to the [`Recorder`] when the response body is
+//! dropped. At that time it is known how many bytes were sent and whether the response ended early. This
+//! layer does not format or write anything.
 
 use std::convert::Infallible;
 use std::future::Future;
@@ -29,10 +29,10 @@ use crate::http::respond;
 use crate::http::{BodyError, Received, Request, Response, ResponseBody};
 
 /// The maximum time that an exchange with OSS continues after its client has disconnected. The deadlines
-/// of the origin nearly always end it earlier.
+/// of the origin nearly always end such an exchange earlier.
 const FINISH: Duration = Duration::from_secs(300);
 
-/// Receives the finished records.
+/// Receives the context of each request that has ended.
 pub trait Recorder: Send + Sync + std::fmt::Debug {
     /// Records one request that has ended. Called on the worker thread, so it must not block.
     fn record(&self, context: Arc<RequestContext>);
@@ -159,8 +159,9 @@ where
     }
 }
 
-/// Passes the context to the recorder when dropped: at the end of the response, or earlier when the
-/// client disconnects.
+/// Passes the context to the recorder when dropped. The drop happens when the response body has ended or
+/// the client has disconnected. If the exchange continues without its client, the drop happens at the end
+/// of the exchange.
 #[derive(Debug)]
 struct Record {
     context: Arc<RequestContext>,
@@ -198,9 +199,9 @@ struct Exchange<F> {
 
 /// The future of [`Access`].
 ///
-/// hyper drops it when the client's connection has ended. If the request body has been read to its end by
-/// then, the exchange continues as a task of its own: the client has sent the complete upload, and OSS
-/// must store the object even if the client does not wait for the response.
+/// hyper drops this future when the client's connection or HTTP/2 stream has ended. If the request body
+/// has already been read to its end, the exchange continues as a task of its own: the client has sent the
+/// complete upload, and OSS must store the object even if the client does not wait for the response.
 #[derive(Debug)]
 pub struct AccessFuture<F>(Option<Exchange<F>>)
 where
@@ -245,7 +246,7 @@ where
         if exchange.record.context.upload() != UploadState::Whole {
             return;
         }
-        // There is no runtime if the worker has already ended. The exchange is then dropped.
+        // If the worker has already ended, there is no runtime, and the exchange is dropped.
         if let Ok(runtime) = tokio::runtime::Handle::try_current() {
             let tasks = exchange.tasks.clone();
             tasks.spawn_on(finish(exchange), &runtime);
@@ -253,14 +254,14 @@ where
     }
 }
 
-/// Finishes an exchange whose client has disconnected. The record is written at its end, without a
-/// status.
+/// Finishes an exchange whose client has disconnected. At the end of the exchange, the request is recorded
+/// without a status.
 async fn finish<F>(exchange: Exchange<F>)
 where
     F: Future<Output = Result<Response, Infallible>> + Unpin,
 {
-    // The record contains the outcome that the exchange has reached within this time. The response itself
-    // is not used.
+    // The exchange writes its outcome into the context, which is recorded after the exchange or after this
+    // time limit. The response itself is not used.
     drop(tokio::time::timeout(FINISH, exchange.inner).await);
     drop(exchange.record);
 }

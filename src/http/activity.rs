@@ -1,4 +1,4 @@
-//! The state of one client connection, for the deadlines that hyper lacks.
+//! The state of one client connection, for the deadlines and limits that hyper lacks.
 //!
 //! The connection's socket wrapper, its service and its bodies write this state. The connection task
 //! reads it on each tick. Relaxed loads and stores are enough: all writers run on the connection's own
@@ -20,7 +20,8 @@ fn add(counter: &AtomicU64, bytes: usize) {
 pub struct Activity {
     in_flight: AtomicU32,
     requests: AtomicU64,
-    /// Whether bytes were read while no request was in flight. HTTP/1 only.
+    /// Whether bytes were read while no request was in flight: they belong to the next request head.
+    /// HTTP/1 only.
     has_head_bytes: AtomicBool,
     /// The number of request bodies that wait for bytes from the client.
     waiting_bodies: AtomicU32,
@@ -34,8 +35,8 @@ pub struct Activity {
     /// The number of bytes that a well-behaved client may have sent for its requests and responses. It
     /// never decreases.
     earned: AtomicU64,
-    /// The number of bytes that may have been in transit when bodies were closed early. It never
-    /// decreases.
+    /// The number of body bytes that may have been in transit when their request bodies were closed early.
+    /// It never decreases.
     granted: AtomicU64,
     /// The number of request bodies being read. HTTP/2 only.
     open_bodies: AtomicU32,
@@ -77,13 +78,14 @@ impl Activity {
         self.is_in_vain() && self.is_quiet() && self.requests() > 0
     }
 
-    /// Returns the number of requests in flight: their responses have not ended.
+    /// Returns the number of requests in flight. A request is in flight until its response has ended or
+    /// was dropped.
     #[must_use]
     pub fn in_flight(&self) -> u32 {
         self.in_flight.load(Relaxed)
     }
 
-    /// Counts a request whose head was read.
+    /// Counts a request whose head has been read. The request is now in flight.
     pub fn begin_request(&self) {
         self.in_flight
             .store(self.in_flight().saturating_add(1), Relaxed);
@@ -98,7 +100,7 @@ impl Activity {
         self.requests.load(Relaxed)
     }
 
-    /// Counts a request whose response ended or was dropped.
+    /// Counts a request whose response has ended or was dropped. The request is no longer in flight.
     pub fn end_request(&self) {
         self.in_flight
             .store(self.in_flight().saturating_sub(1), Relaxed);
@@ -165,20 +167,21 @@ impl Activity {
         self.open_bodies.load(Relaxed) > 0
     }
 
-    /// Whether received bytes of an open request body have not been read yet: more bodies are open than
-    /// wait for bytes. HTTP/2 only.
+    /// Whether an open request body does not wait for the client, so bytes that hyper has received may
+    /// still have to be read from it. HTTP/2 only.
     #[must_use]
     pub fn has_untaken_body(&self) -> bool {
         self.open_bodies.load(Relaxed) > self.waiting_bodies.load(Relaxed)
     }
 
-    /// Returns the number of bytes that may have arrived for bodies that were closed early, modulo 2^64.
+    /// Returns the number of body bytes that may have been in transit when their request bodies were
+    /// closed early, modulo 2^64.
     #[must_use]
     pub fn granted(&self) -> u64 {
         self.granted.load(Relaxed)
     }
 
-    /// Returns the sum of all [`Activity::earn`], modulo 2^64.
+    /// Returns the sum of the bytes passed to [`Activity::earn`], modulo 2^64.
     #[must_use]
     pub fn earned(&self) -> u64 {
         self.earned.load(Relaxed)
@@ -209,8 +212,9 @@ impl Activity {
         }
     }
 
-    /// Marks the connection as HTTP/2. Bytes that arrive while no request is in flight then do not count
-    /// as a partial request head, and a waiting request body does not count as a stalled connection.
+    /// Marks the connection as HTTP/2. On HTTP/2, bytes that arrive while no request is in flight do not
+    /// count as a partial request head, and a request body that waits for the client does not make the
+    /// connection count as stalled.
     pub fn set_multiplexed(&self) {
         self.is_multiplexed.store(true, Relaxed);
     }
@@ -232,7 +236,7 @@ impl Activity {
         self.has_unread_body.load(Relaxed)
     }
 
-    /// Whether response bytes wait because the socket accepts none.
+    /// Whether response bytes wait to be written because the socket accepted no bytes at the last write.
     #[must_use]
     pub fn is_write_blocked(&self) -> bool {
         self.is_write_blocked.load(Relaxed)

@@ -1,12 +1,12 @@
 //! The syntax of an authority: one host and an optional port.
 //!
 //! The host is a registered name, an IPv4 address or a bracketed IPv6 address. Any other text is refused
-//! and not interpreted: userinfo, lists, percent signs, empty labels, ports that are not numbers (RFC
-//! 9110 section 7.2, RFC 9112 section 3.2). Policies, the log and the origin all use the host that is
-//! parsed here.
+//! and not interpreted: userinfo, lists, percent signs, empty labels, ports that are not numbers (RFC 9110
+//! section 7.2, RFC 9112 section 3.2). Policies, the log and the origin all use the host that is parsed
+//! here.
 //!
-//! The choice between the authorities of a request is made in
-//! [`request_authority`](super::request_authority).
+//! A request can have an authority in its target and another in its `Host` line.
+//! [`request_authority`](super::request_authority) chooses between them.
 
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
 
@@ -15,7 +15,7 @@ use memchr::memchr;
 /// A parsed authority, borrowed from its text.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Authority<'a> {
-    /// The host without port, brackets and one trailing dot. Case is as received.
+    /// The host as received, but without port, brackets and one trailing dot. Its case is not changed.
     pub host: &'a str,
     /// The port, 1 to 65535; `None` when the text has none.
     pub port: Option<u16>,
@@ -24,8 +24,9 @@ pub struct Authority<'a> {
 }
 
 impl Authority<'_> {
-    /// Whether both name the same host and port for a request with this scheme. Case, the spelling of an
-    /// IP address and a default port make no difference (RFC 9110 section 4.2.3).
+    /// Whether `self` and `other` name the same host and port for a request with this scheme. Differences
+    /// in case, in the notation of an IP address, and in whether a default port is written are ignored
+    /// (RFC 9110 section 4.2.3).
     #[must_use]
     pub fn is_same_place(&self, other: &Self, scheme: Option<&str>) -> bool {
         let default = match scheme {
@@ -39,8 +40,8 @@ impl Authority<'_> {
     }
 }
 
-/// A parsed authority as byte positions in its text. It does not borrow the text, so it can be kept
-/// longer than the request. Together with a copy of the text, it gives the [`Authority`] again.
+/// A parsed authority as byte positions in its text. It does not borrow the text, so it can be kept longer
+/// than the request head. [`AuthoritySpan::of`] returns the [`Authority`] in a copy of the text.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct AuthoritySpan {
     start: usize,
@@ -50,7 +51,7 @@ pub struct AuthoritySpan {
 }
 
 impl AuthoritySpan {
-    /// Parses `text`; `None` when it is not one host and an optional port.
+    /// Parses `text`. Returns `None` when `text` is not one host and an optional port.
     #[must_use]
     pub fn parse(text: &str) -> Option<Self> {
         parse(text).map(|authority| authority.span_in(text))
@@ -68,7 +69,7 @@ impl AuthoritySpan {
 }
 
 impl Authority<'_> {
-    /// Returns the position of this authority in `text`, from which it was parsed.
+    /// Returns the position of this authority in `text`, which must be the text from which it was parsed.
     pub(super) fn span_in(self, text: &str) -> AuthoritySpan {
         let start = usize::from(text.starts_with('['));
         AuthoritySpan {
@@ -80,7 +81,7 @@ impl Authority<'_> {
     }
 }
 
-/// Parses an authority; `None` when `text` is not one host and an optional port.
+/// Parses an authority. Returns `None` when `text` is not one host and an optional port.
 #[must_use]
 pub fn parse(text: &str) -> Option<Authority<'_>> {
     if let Some(rest) = text.strip_prefix('[') {
@@ -103,8 +104,8 @@ pub fn parse(text: &str) -> Option<Authority<'_>> {
         None => (text, None),
     };
     let host = host.strip_suffix('.').unwrap_or(host);
-    // A name whose last label is a number is a spelling of an IPv4 address (`127.1`, `0x7f.1`) or a
-    // mistake. Only the canonical spelling is accepted.
+    // A name whose last label is a number is an IPv4 address in another notation (`127.1`, `0x7f.1`) or a
+    // mistake. Only an IPv4 address of four decimal numbers is accepted.
     let is_ip = is_numeric_label(last_label(host)?);
     if is_ip && host.parse::<Ipv4Addr>().is_err() {
         return None;
@@ -120,8 +121,8 @@ fn is_numeric_label(label: &str) -> bool {
             .is_some_and(|hex| hex.bytes().all(|b| b.is_ascii_hexdigit()))
 }
 
-/// Parses the text after the colon; `None` when it is not a port. The text may be empty, which means the
-/// same as no colon (RFC 3986 section 3.2.3).
+/// Parses the text after the colon. Returns `None` when `text` is not a port. An empty text means the same
+/// as no colon (RFC 3986 section 3.2.3), so the result is then `Some(None)`.
 fn parse_port(text: &str) -> Option<Option<u16>> {
     if text.is_empty() {
         return Some(None);
@@ -133,7 +134,7 @@ fn parse_port(text: &str) -> Option<Option<u16>> {
     port.map(Some)
 }
 
-/// Returns the last label of a registered name; `None` when `host` is not a registered name.
+/// Returns the last label of a registered name, or `None` when `host` is not a registered name.
 fn last_label(host: &str) -> Option<&str> {
     if host.len() > 253 {
         return None;

@@ -1,8 +1,8 @@
 //! The body of a request on its way to OSS, and the body of a response on its way to the client.
 //!
-//! Nothing here buffers. A frame is passed on as it was received, and the next one is polled only when
-//! the receiver can accept it. Trailers are dropped, because OSS does not use them and a signature does
-//! not cover them.
+//! A body is not collected: a frame is passed on as it was received, and the next frame is polled only
+//! when the receiver can accept it. Only the last frame of an HTTP/2 upload is held back until the stream
+//! has ended. Trailers are dropped, because OSS does not use them and a signature does not cover them.
 
 use std::fmt;
 use std::pin::Pin;
@@ -49,8 +49,8 @@ impl std::error::Error for BodyError {
     }
 }
 
-/// The number of bytes on the wire for one HTTP/2 frame in addition to its payload: 9 for the frame
-/// header, rounded up.
+/// An upper bound of the bytes that one HTTP/2 DATA frame has on the wire in addition to the body bytes:
+/// the 9 bytes of the frame header, rounded up.
 const FRAME: usize = 16;
 
 /// A client's request body.
@@ -76,7 +76,7 @@ pub trait ClientStream: Send + Sync + fmt::Debug {
     fn window(&self) -> usize;
 }
 
-/// A body read from a client's connection. It records in the connection's [`Activity`] when it waits
+/// A body read from a client's connection. The body records in the connection's [`Activity`] when it waits
 /// for bytes.
 #[derive(Debug)]
 pub struct ClientBody {
@@ -116,14 +116,15 @@ impl ClientBody {
         }
     }
 
-    /// Whether the body has been read to its end. For a chunked body, only a poll shows the end.
+    /// Whether the body has been read to its end. The end of a chunked body is known only after a poll has
+    /// returned no further frame.
     fn is_whole(&self) -> bool {
         self.last_frame.is_none() && (self.end == UploadState::Whole || self.inner.is_end_stream())
     }
 
     /// Polls hyper's body. The frame that completes the announced length of an HTTP/2 body is held back
-    /// until the stream ends. Otherwise the receiver would treat the body as complete as soon as it has all
-    /// bytes, although END_STREAM is still missing.
+    /// until the stream ends. If that frame were passed on at once, the receiver would treat the body as
+    /// complete although END_STREAM is still missing.
     #[inline]
     fn poll_inner(
         &mut self,
@@ -154,7 +155,7 @@ impl ClientBody {
         }
     }
 
-    /// Records the end of the body if a poll has reached it.
+    /// Records the end of the body if the poll that returned `polled` has reached the end.
     fn note_end(&mut self, polled: &Poll<Option<Result<Frame<Bytes>, BodyError>>>) {
         let state = match polled {
             Poll::Ready(Some(Err(_))) => UploadState::BrokenOff,
@@ -210,7 +211,7 @@ impl From<Incoming> for RequestBody {
 }
 
 impl RequestBody {
-    /// Sets the context. The body records there whether it ended or broke off.
+    /// Sets the context in which the body records whether it was read to its end or broke off.
     pub(super) fn set_context(&mut self, context: &Arc<RequestContext>) {
         if let Self::Incoming(body) = self {
             context.set_upload(UploadState::Open);
@@ -269,8 +270,8 @@ impl Body for RequestBody {
     fn size_hint(&self) -> SizeHint {
         match self {
             Self::Empty => SizeHint::with_exact(0),
-            // The size is still correct: the receiver requests it before its first poll, so no last frame
-            // is held back yet.
+            // The size does not include a last frame that is held back. The receiver asks for the size
+            // only before its first poll, when no frame is held back yet.
             Self::Incoming(body) => body.inner.size_hint(),
         }
     }
@@ -307,7 +308,7 @@ pub async fn discard(mut body: ResponseBody) {
     }
 }
 
-/// A streamed body in a box. The box hides the type of the body from the layers.
+/// A body from the origin in a box, which hides the type of the body from the layers.
 pub type BoxedBody = Pin<Box<dyn Body<Data = Bytes, Error = BodyError> + Send>>;
 
 /// The body of a response.
@@ -318,9 +319,8 @@ pub enum ResponseBody {
     Empty,
     /// A body made by the proxy, or a body that was already complete when the response head was read.
     Full(Bytes),
-    /// A body from the origin. It owns the upstream connection from which it is read. It is boxed, so
-    /// that its type is not part of the signature of every layer, and the futures of the layers stay
-    /// small.
+    /// A body from the origin. It owns the upstream connection from which it is read. The box keeps the
+    /// type of the body out of the signature of every layer, and keeps the futures of the layers small.
     Stream(BoxedBody),
 }
 

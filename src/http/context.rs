@@ -1,8 +1,8 @@
 //! The data that accompanies a request: its connection, its properties, and its outcome.
 //!
 //! The access layer creates one [`RequestContext`] for each request. The router, the policies and the
-//! origin write into its [`Outcome`]. The access layer passes the context to the log when the response
-//! body has ended.
+//! origin write into its [`Outcome`]. The access layer passes the context to the log and the metrics when
+//! the response body has ended.
 
 mod text;
 
@@ -23,21 +23,25 @@ pub use text::{LineText, RequestId, ShortText};
 /// The data that all requests of one client connection share.
 #[derive(Debug)]
 pub struct ConnectionInfo {
-    /// The address of the listener as written in the config.
+    /// The address of the listener as it appears in logs and metrics.
     pub listener: Arc<str>,
     /// The peer address of the socket; `None` on a unix socket.
     pub peer: Option<SocketAddr>,
     /// The TLS version, `TLSv1.2` or `TLSv1.3`; `None` without TLS.
     pub tls: Option<&'static str>,
-    /// The server name of the TLS handshake (SNI), in lower case.
+    /// The server name of the TLS handshake (SNI), in lower case; `None` without TLS or if the client sent
+    /// no server name.
     pub sni: Option<Box<str>>,
-    /// The client address from the PROXY header, else the peer address; `None` on a unix socket.
+    /// The client address from the PROXY header, else the peer address; `None` on a unix socket without
+    /// such a header.
     pub client: Option<IpAddr>,
     /// The id of the client's VPC, from the PROXY header.
     pub vpc_id: Option<Box<str>>,
     /// The id of the PrivateLink endpoint through which the client connects, from the PROXY header.
     pub endpoint_id: Option<Box<str>>,
-    /// Whether the peer is a trusted proxy. Only then `X-Forwarded-For` and `X-Forwarded-Proto` are used.
+    /// Whether `X-Forwarded-For` and `X-Forwarded-Proto` are used. With the PROXY protocol, the client in
+    /// the PROXY header must be a trusted proxy. Without the PROXY protocol, the peer must be a trusted
+    /// proxy or a process on a unix socket.
     pub is_trusted: bool,
     /// The addresses of the trusted proxies. An `X-Forwarded-For` entry that one of them added is trusted
     /// even if that proxy is not the direct peer of this connection.
@@ -47,7 +51,7 @@ pub struct ConnectionInfo {
     pub max_headers: usize,
     /// The path of the listener's health check, decoded; `None` when the listener has no health check.
     pub health_path: Option<Arc<[u8]>>,
-    /// Whether the connection is over the listener's limit. Its requests are answered 503.
+    /// Whether the connection is over the listener's connection limit. Its requests are answered 503.
     pub is_turned_away: bool,
 }
 
@@ -73,7 +77,7 @@ pub struct RequestFacts {
 pub struct RequestContext {
     /// The proxy's own request id.
     pub id: RequestId,
-    /// The client's connection.
+    /// The data of the client's connection.
     pub connection: Arc<ConnectionInfo>,
     /// The client address behind all trusted proxies; `None` when it is unknown, as on a unix socket.
     pub client: Option<IpAddr>,
@@ -90,7 +94,7 @@ pub struct RequestContext {
     /// Copies of request data for the log line and for the proxy's own responses.
     pub text: LineText,
     authority: ParsedAuthority,
-    /// The progress of the upload: an [`UploadState`] as a number.
+    /// How much of the request body has been read: an [`UploadState`] as a number.
     upload: AtomicU8,
     outcome: Mutex<Outcome>,
 }
@@ -115,8 +119,7 @@ pub enum UploadState {
 pub enum AbortReason {
     /// The request body broke off, so OSS did not receive the whole upload.
     UploadIncomplete,
-    /// The client's connection ended before the whole response was written to it. If the request had a
-    /// body, the body had been read to its end.
+    /// The client's connection or HTTP/2 stream ended before the whole response was passed to it.
     ClientGone,
     /// The response body of OSS broke off and could not be continued.
     OriginBroke,
@@ -168,8 +171,8 @@ impl RequestContext {
         }
     }
 
-    /// Returns the authority of the request, as parsed by the access layer. `None` when the request has
-    /// no valid authority. The router accepts such a request only if it is HTTP/1.0 without `Host`.
+    /// Returns the authority of the request, as parsed by the access layer. `None` when the request has no
+    /// valid authority. The router accepts a request without an authority only in HTTP/1.0.
     #[must_use]
     pub fn authority(&self) -> Option<Authority<'_>> {
         self.authority
@@ -200,24 +203,24 @@ impl RequestContext {
             0 => UploadState::None,
             1 => UploadState::Open,
             2 => UploadState::Whole,
-            // The value is 3: only `set_upload` writes it, from an `UploadState`.
+            // The value is 3, because only `new` and `set_upload` write it, from an `UploadState`.
             _ => UploadState::BrokenOff,
         }
     }
 
-    /// Locks the outcome. The lock is held only for access to fields and never across an await. Only one
-    /// worker thread at a time takes it, so it is never contended.
+    /// Locks the outcome. The caller must hold the lock only for access to fields and never across an
+    /// await. Only one thread at a time uses a context, so the lock is never contended.
     pub fn outcome(&self) -> MutexGuard<'_, Outcome> {
         self.outcome.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
 
-/// The outcome of a request, for its log line.
+/// The outcome of a request, for its log line and the metrics.
 #[derive(Debug, Default)]
 pub struct Outcome {
     /// The status sent to the client; `None` until there is a response.
     pub status: Option<StatusCode>,
-    /// The kind of the proxy's own response, as in `x-ossgate-error`.
+    /// The kind of the proxy's own error response, as in `x-ossgate-error`; `None` for any other response.
     pub error: Option<&'static str>,
     /// What exactly failed on the way to OSS, as one word; `None` if nothing did.
     pub cause: Option<&'static str>,
@@ -229,7 +232,7 @@ pub struct Outcome {
     pub route: Option<Arc<str>>,
     /// The name of the bucket.
     pub bucket: Option<Arc<str>>,
-    /// The host name of the endpoint the request was sent to.
+    /// The host name of the endpoint to which the request was sent.
     pub endpoint: Option<Arc<str>>,
     /// The index of the endpoint in the origin's list of endpoints; 0 is the first.
     pub tier: u32,
@@ -255,7 +258,8 @@ pub struct Outcome {
     /// The duration of the upstream TLS handshake; zero when the connection was reused or is not
     /// encrypted. When no handshake succeeded, the duration of the last one.
     pub tls: Duration,
-    /// The time from the start of the request until the response head was complete.
+    /// The time from the start of the request until the response head of OSS was complete; `None` if OSS
+    /// sent no response.
     pub first_byte: Option<Duration>,
     /// The time from the start of the request until the response ended.
     pub total: Duration,

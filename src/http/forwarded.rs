@@ -15,12 +15,13 @@ use crate::net::ranges::IpRanges;
 const FOR: HeaderName = HeaderName::from_static("x-forwarded-for");
 const PROTO: HeaderName = HeaderName::from_static("x-forwarded-proto");
 
-/// Returns the client address from the fields of a trusted proxy; `None` when they have no usable entry.
-/// An entry that is not an address ends the search. The entry to its right then counts as the client.
+/// Returns the client address from the `X-Forwarded-For` fields of a trusted proxy. An entry that is not
+/// an address ends the search, and the entry to its right counts as the client. Returns `None` when the
+/// rightmost entry is not an address, or there is no entry.
 #[must_use]
 pub fn client(headers: &HeaderMap, trusted: &IpRanges) -> Option<IpAddr> {
     let mut client = None;
-    // Several lines are one list (RFC 9110 section 5.3).
+    // Several lines of one field form one list (RFC 9110 section 5.3).
     let lines = headers.get_all(FOR).iter().rev();
     for entry in lines.flat_map(|line| line.as_bytes().rsplit(|byte| *byte == b',')) {
         let Some(address) = parse(entry) else {

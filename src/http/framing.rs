@@ -2,8 +2,9 @@
 //!
 //! hyper has already rejected requests that it cannot parse, such as those with a bare CR, NUL, blanks
 //! before the colon, differing `Content-Length` fields or bad chunk sizes. This module refuses every form
-//! that two HTTP parsers could read as different requests. The response is 400 and the connection is
-//! closed, because the bytes that follow may not be a request.
+//! that two HTTP parsers could read as different requests. The response has the status
+//! [`Malformed::status`], mostly 400. The connection is closed, because the bytes that follow may not be a
+//! request.
 
 use http::header::{self, HeaderMap};
 use http::{Method, Uri, Version};
@@ -13,10 +14,11 @@ use crate::http::authority::Authority;
 use crate::http::malformed::{Malformed, SingleField};
 use crate::http::message::Target;
 
-/// Checks the form of `request` and returns its authority; `None` only for HTTP/1.0 without `Host`.
-/// `target` is the parsed target of the same request.
+/// Checks the form of `request` and returns its authority, or `None` for an HTTP/1.0 request without an
+/// authority. `target` is the parsed target of the same request.
 ///
-/// The listener attaches [`Malformed`] as an extension to a request that it could not read.
+/// If the listener could not read a request or has found a reason to refuse it, the request has a
+/// [`Malformed`] as an extension.
 ///
 /// # Errors
 ///
@@ -51,7 +53,7 @@ pub fn check<'r, B>(
 
 /// Checks that no field of [`SingleField`] has more than one line.
 fn check_single_fields(headers: &HeaderMap) -> Result<(), Malformed> {
-    // The usual case: no field is repeated.
+    // In the usual case no field is repeated.
     if headers.len() == headers.keys_len() {
         return Ok(());
     }
@@ -98,14 +100,14 @@ fn check_http2(headers: &HeaderMap) -> Result<(), Malformed> {
     {
         return Err(Malformed::BadLength);
     }
-    // The quote is the only byte that hyper accepts in HTTP/2 field names although it is not allowed in a
-    // token (RFC 9110 section 5.6.2).
+    // A field name must be a token, and a token has no double quote (RFC 9110 section 5.6.2). hyper
+    // refuses all other bytes that a token may not have.
     let has_quote = |name: &header::HeaderName| memchr(b'"', name.as_str().as_bytes()).is_some();
     if headers.keys().any(has_quote) {
         return Err(Malformed::BadFieldName);
     }
-    // A client's signature covers blanks at the ends of a value, but HTTP/1.1 cannot transmit them (RFC
-    // 9113 section 8.2.1).
+    // Blanks at the ends of a value are not allowed (RFC 9113 section 8.2.1). A client's signature could
+    // cover them, but the HTTP/1.1 request to OSS cannot transmit them.
     let is_blank = |byte: Option<&u8>| matches!(byte, Some(b' ' | b'\t'));
     let has_blanks = |value: &header::HeaderValue| {
         let bytes = value.as_bytes();

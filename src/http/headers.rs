@@ -18,9 +18,9 @@ const HOP_BY_HOP: [HeaderName; 9] = [
     header::UPGRADE,
 ];
 
-/// Whether a request is refused if its `Connection` names the field `name`. A proxy removes the named
-/// fields, and without this field the request would have another meaning. Such a request is an attack or
-/// a mistake.
+/// Whether the field `name` is protected: without it, a message would have another meaning. A proxy
+/// removes the fields that `Connection` names. So if the `Connection` of a request names a protected
+/// field, the request is an attack or a mistake, and it is refused.
 fn is_protected(name: &[u8]) -> bool {
     const PROTECTED: [&str; 18] = [
         "host",
@@ -57,7 +57,7 @@ fn is_protected(name: &[u8]) -> bool {
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct ProtectedFieldNamed;
 
-/// The hop-by-hop fields of a header map, as a bit for each entry of [`HOP_BY_HOP`].
+/// The hop-by-hop fields of a header map. Each entry of [`HOP_BY_HOP`] has one bit.
 #[derive(Clone, Copy)]
 struct Present(u16);
 
@@ -69,8 +69,8 @@ fn is_about_client(name: &HeaderName) -> bool {
 }
 
 impl Present {
-    /// Finds the hop-by-hop fields, and whether `is_other` is true for any other field. Most requests
-    /// have no hop-by-hop field, so one pass over the names is cheaper than one lookup for each entry of
+    /// Returns the hop-by-hop fields, and whether `is_other` is true for any other field. Most requests
+    /// have no hop-by-hop field, so one loop over the names is cheaper than one lookup for each entry of
     /// [`HOP_BY_HOP`].
     fn in_map(headers: &HeaderMap, is_other: impl Fn(&HeaderName) -> bool) -> (Self, bool) {
         let (mut present, mut has_other) = (0, false);
@@ -101,8 +101,8 @@ impl Present {
 ///
 /// # Errors
 ///
-/// [`ProtectedFieldNamed`] when `Connection` names a field that is not hop-by-hop and changes the meaning
-/// of the request. Such a request must not be forwarded.
+/// [`ProtectedFieldNamed`] when `Connection` names a field without which the request would have another
+/// meaning, such as `Host`. The request must not be forwarded.
 pub fn strip_request(headers: &mut HeaderMap) -> Result<(), ProtectedFieldNamed> {
     let (present, describes_client) = Present::in_map(headers, is_about_client);
     if present.has_connection() {
@@ -127,8 +127,8 @@ pub fn strip_request(headers: &mut HeaderMap) -> Result<(), ProtectedFieldNamed>
     Ok(())
 }
 
-/// Removes the hop-by-hop fields of a response. Fields that `Connection` names are also removed, unless
-/// the client needs them to read the response.
+/// Removes the hop-by-hop fields of a response. The fields that `Connection` names are also removed,
+/// except fields without which the response would have another meaning.
 pub fn strip_response(headers: &mut HeaderMap) {
     let (present, _) = Present::in_map(headers, |_| false);
     if present.has_connection() {
@@ -141,7 +141,8 @@ pub fn strip_response(headers: &mut HeaderMap) {
     present.remove_from(headers);
 }
 
-/// Returns the fields that `Connection` names. Its options `close` and `keep-alive` are not fields.
+/// Returns the fields that `Connection` names. The options `close` and `keep-alive` are left out, because
+/// they are not fields.
 fn nominated(headers: &HeaderMap) -> Vec<HeaderName> {
     headers
         .get_all(header::CONNECTION)

@@ -2,13 +2,13 @@
 //! the fragment.
 //!
 //! No target may have a `#` (RFC 9112 section 3.2). hyper parses a target into [`http::Uri`], which drops
-//! the `#` and all that follows: `DELETE /dir/#1.jpg` would become `DELETE /dir/`. So this module
-//! inspects the bytes from the socket before hyper parses them. It keeps each line that could be a
-//! request line with a `#`, until hyper returns a request with the same method and target. Bytes without
-//! `#` cost one memchr call.
+//! the `#` and all that follows: `DELETE /dir/#1.jpg` would become `DELETE /dir/`. So this module inspects
+//! the bytes from the socket before hyper parses them, and keeps each line that could be a request line
+//! with a `#`. If hyper then returns a request with the method and the target of a kept line, the target
+//! of that request counts as one with a `#`. Bytes without `#` cost one memchr call.
 //!
-//! Two kinds of bytes are not inspected: bodies, and a request that arrived together with the end of a
-//! body.
+//! Two kinds of bytes are not inspected: bodies, and a request head that arrived together with the end of
+//! a body.
 //!
 //! This module can be removed when hyper returns the target as received or refuses a `#` in it, or when
 //! the proxy has its own parser.
@@ -20,14 +20,15 @@ use http::uri::PathAndQuery;
 use http_body::Body;
 use memchr::{memchr, memrchr};
 
-/// The maximum number of lines kept. If there are more, every request without a body is refused.
+/// The maximum number of lines kept. If there are more such lines, every request without a body is
+/// refused.
 const KEPT: usize = 64;
-/// The maximum length of a kept line in bytes: the longest target that hyper can parse (65 534 bytes),
-/// with its method.
+/// The maximum length of an incomplete line in bytes. This length suffices for a method and the longest
+/// target that hyper can parse (65 534 bytes).
 const LONGEST: usize = 68 * 1024;
 
-/// The suspicious lines of one connection. Only the connection's worker thread uses it, so the lock is
-/// never contended.
+/// The lines of one connection that could be request lines with a `#`. Only the connection's worker thread
+/// locks them, so the lock is never contended.
 #[derive(Debug, Default)]
 pub struct HiddenFragments {
     /// Whether `state` contains anything.
@@ -65,7 +66,7 @@ impl HiddenFragments {
         self.state.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    /// Inspects `bytes`, which hyper is about to read as a request head or as a part of one. Bytes of a
+    /// Inspects `bytes`, which hyper is about to read as a request head or as a part of a head. Bytes of a
     /// body may follow the head.
     #[inline]
     pub fn inspect(&self, bytes: &[u8]) {
@@ -107,19 +108,19 @@ impl HiddenFragments {
         let mut state = self.state();
         let checked = state.checked;
         state.checked += 1;
-        // If the request has a body, lines after its head belong to the body.
+        // If the request has a body, lines after its head may belong to the body, so they do not count.
         let is_hidden = state.suspects.iter().any(|suspect| {
             (!has_body || suspect.heads <= checked) && is_head_of(&suspect.before, request)
         }) || (state.is_full && !has_body);
         if has_body {
-            // The lines kept after this head belong to the body and are not requests.
+            // Lines kept after this head may belong to the body, so all kept lines are dropped.
             *state = State::default();
             self.is_used.store(false, Relaxed);
         }
         is_hidden
     }
 
-    /// Drops everything kept, because the same bytes will be inspected again.
+    /// Drops all kept lines. Called before bytes that have already been inspected are inspected again.
     pub fn reset(&self) {
         if self.is_used.swap(false, Relaxed) {
             *self.state() = State::default();
@@ -242,7 +243,7 @@ mod tests {
         }
         fragments.inspect(b"PUT /a#b HTTP/1.1\r\ncontent-length: 1\r\n\r\nx");
         assert!(fragments.is_hidden_in(&request("PUT", "/a", b"x")));
-        // The line follows a head that arrived in two pieces.
+        // The request with the `#` follows a head that arrived in two pieces.
         fragments.inspect(b"GET /0 HTTP/1.1\r\nhost: x");
         fragments.inspect(b"\r\n\r\n");
         assert!(!fragments.is_hidden_in(&request("GET", "/0", b"")));

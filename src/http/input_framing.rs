@@ -1,9 +1,10 @@
-//! Detects two properties of HTTP/1.1 requests that hyper hides: both `Content-Length` and
-//! `Transfer-Encoding` (hyper removes the length), and a `#` in the target (hyper cuts the target there).
+//! Detects two properties of HTTP/1.1 requests that hyper hides. A request may have both `Content-Length`
+//! and `Transfer-Encoding`, but hyper removes the length. A target may have a `#`, but hyper removes the
+//! `#` and all that follows.
 //!
-//! RFC 9112 section 6.1 requires that the connection is closed after such a request, because a proxy in
-//! front of this one may have used the length. So this module parses the framing of all bytes from the
-//! socket, and reports for each chunked request whether its head had a length.
+//! After a request with both fields, RFC 9112 section 6.1 requires that the connection is closed, because
+//! another proxy on the way may have used the length. So this module parses the framing of all bytes from
+//! the socket, and reports for each chunked request whether its head had a length.
 //!
 //! The module must never attribute a length to the wrong request. So it accepts only the simplest form of
 //! each element, called the plain form: lines end in CRLF; there are no folded lines, no blank lines
@@ -12,16 +13,17 @@
 //! rest of the connection, and the connection closes after its next chunked request.
 //!
 //! Each line of a head costs two memchr calls (for LF and CR). This module can be removed when hyper
-//! reports the length or closes such connections.
+//! reports the `#`, and either reports the length or closes such connections.
 
 use std::sync::{Mutex, MutexGuard, PoisonError};
 
 use memchr::memchr;
 
-/// The maximum number of bytes kept of an incomplete line. A length or a coding in a longer line is not
-/// in its plain form.
+/// The maximum number of bytes kept of an incomplete line. If the line becomes longer, a length or a
+/// coding in it does not count as the plain form.
 const KEPT: usize = 80;
-/// The maximum number of chunked requests that have been read but not yet served.
+/// The maximum number of chunked requests, and of requests with a `#` in the target, that have been read
+/// but not yet served. If there are more, the framing is unknown.
 const WAITING: usize = 64;
 
 /// Whether the connection may stay open after the response to a chunked request.
@@ -29,17 +31,18 @@ const WAITING: usize = 64;
 pub enum AfterChunked {
     /// The connection may stay open: the head had no `Content-Length`.
     KeepOpen,
-    /// The connection must be closed.
+    /// The connection must be closed: the head had a `Content-Length`, or the framing is unknown.
     Close,
 }
 
 /// The properties of a request that hyper hides.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Followed {
-    /// What follows the response, if the request is chunked.
+    /// Whether the connection may stay open after the response. For a request that is not chunked, the
+    /// value is [`AfterChunked::KeepOpen`].
     pub after_chunked: AfterChunked,
-    /// Whether the target has a `#`. `None` if the framing was already unknown when the head of this
-    /// request arrived.
+    /// Whether the target has a `#`. `None` if this module has not parsed the head of this request, or has
+    /// parsed it differently from hyper.
     pub has_fragment: Option<bool>,
 }
 
@@ -57,10 +60,11 @@ struct State {
     ended: u64,
     /// The number of requests that have been served.
     served: u64,
-    /// The chunked requests that have been read but not yet served: the number of the head, and whether
-    /// the head had a length.
+    /// The chunked requests that have been read but not yet served, each as the number of its head, and
+    /// whether that head had a length.
     chunked: Vec<(u64, bool)>,
-    /// The requests with a `#` in the target that have been read but not served: the number of the head.
+    /// The requests with a `#` in the target that have been read but not yet served, each as the number of
+    /// its head.
     fragments: Vec<u64>,
 }
 
@@ -87,8 +91,8 @@ enum Place {
     ChunkSize,
     /// The data of a chunk with this many bytes left.
     Chunk(u64),
-    /// The CRLF after the data of a chunk, checked byte by byte. True while both bytes are missing, false
-    /// when only the LF is missing.
+    /// The CRLF after the data of a chunk, checked byte by byte. The value is true while both bytes are
+    /// missing, and false when only the LF is missing.
     ChunkEnd(bool),
     Trailers,
     Lost,
@@ -128,14 +132,14 @@ impl InputFraming {
         self.state().place = Place::Lost;
     }
 
-    /// Returns whether the connection may stay open after the next request. Must be called once for each
-    /// request, in the order of the requests.
+    /// Returns the hidden properties of the next request. `is_chunked` is whether hyper has read the
+    /// request as chunked. Must be called once for each request, in the order of the requests.
     pub fn take(&self, is_chunked: bool) -> Followed {
         let mut state = self.state();
         let number = state.served;
         state.served += 1;
-        // If hyper has returned a request whose head this module has not finished, the two have read
-        // different requests.
+        // If hyper has returned a request but this module has not parsed the end of that request's head,
+        // the two parsers have read different requests.
         let is_known = state.ended > number;
         let found = state.chunked.iter().position(|(head, _)| *head == number);
         let found = found.map(|at| state.chunked.remove(at).1);
@@ -177,7 +181,8 @@ impl State {
         }
     }
 
-    /// Skips up to `left` bytes and then continues at `after`. Returns the bytes that were not skipped.
+    /// Skips up to `left` bytes. If `left` bytes were skipped, the next element is `after`. Returns the
+    /// bytes that were not skipped.
     fn skip<'b>(
         &mut self,
         bytes: &'b [u8],
@@ -213,8 +218,8 @@ impl State {
         rest
     }
 
-    /// Parses a whole line of `length` bytes. If the line is longer than [`KEPT`], `line` contains only its
-    /// beginning and its end.
+    /// Parses a whole line of `length` bytes. If the line arrived in several reads and is longer than
+    /// [`KEPT`], `line` contains only the beginning and the end of it.
     fn end_line(&mut self, line: &[u8], length: usize) {
         // The CR before the LF must be the only CR.
         let Some(text) = line
@@ -287,7 +292,7 @@ impl State {
     }
 }
 
-/// Parses a chunk size without extensions; `None` when it does not have the plain form.
+/// Parses a chunk size without extensions. Returns `None` when the size does not have the plain form.
 fn chunk_size(text: &[u8], is_whole: bool) -> Option<Place> {
     let is_plain =
         is_whole && (1..=15).contains(&text.len()) && text.iter().all(u8::is_ascii_hexdigit);
@@ -299,8 +304,8 @@ fn chunk_size(text: &[u8], is_whole: bool) -> Option<Place> {
 }
 
 impl Line {
-    /// Appends bytes. Of a long line, only the beginning and the last two bytes are kept. A CR between
-    /// them is also kept, so that it is detected.
+    /// Appends bytes. If the line is longer than [`KEPT`], only its beginning and its line end are kept. A
+    /// CR between these two parts is also kept, so that `end_line` detects it.
     fn push(&mut self, bytes: &[u8]) {
         self.length = self.length.saturating_add(bytes.len());
         self.has_hash |= memchr(b'#', bytes).is_some();

@@ -1,57 +1,58 @@
-//! The reasons for refusing the form of a request, with the status and the sentence for each reason.
+//! The reasons for refusing a request because of its form, with the status and the message of each reason.
 //!
-//! The checks themselves are in [`framing`](super::framing) and
-//! [`request_authority`](super::request_authority).
+//! Most of the checks are in [`framing`](super::framing) and
+//! [`request_authority`](super::request_authority). The listener and the router make the others.
 
 use http::header::{self, HeaderName};
 
 /// The reason why a request is refused.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Malformed {
-    /// HTTP/1.1 without `Host`, or HTTP/2 without an authority.
+    /// Neither the request target nor `Host` names a host. Only HTTP/1.0 allows this.
     MissingHost,
-    /// More than one `Host` line.
+    /// The request has more than one `Host` line.
     RepeatedHost,
-    /// `Host` or the authority is not one host and an optional port.
+    /// `Host` or the authority in the request target is not one host and an optional port.
     BadHost,
-    /// `Host` and the request target name different hosts.
+    /// `Host` and the request target name different hosts or ports.
     HostsDiffer,
-    /// The request target is not a path, or has a scheme other than http and https.
+    /// The path of the request target does not begin with `/`, or the target has a scheme other than http
+    /// and https.
     BadTarget,
-    /// A transfer coding other than exactly `chunked`.
+    /// The request has a transfer coding other than exactly `chunked`.
     BadTransferEncoding,
-    /// `Connection` names a field that is not hop-by-hop.
+    /// `Connection` names a field without which the request would have another meaning.
     ProtectedFieldNamed,
-    /// `Expect` is something other than `100-continue`.
+    /// The request has an `Expect` other than `100-continue`, or more than one.
     BadExpectation,
-    /// `TRACE` or `CONNECT`.
+    /// The method is `TRACE` or `CONNECT`.
     BadMethod,
-    /// More header fields than the listener accepts.
+    /// The request has more header fields than the listener accepts.
     TooManyFields,
-    /// More than one `Content-Length`, or one that is not a number.
+    /// The request has more than one `Content-Length`, or one that is not a number.
     BadLength,
-    /// A header name with a character that HTTP/1.1 does not allow.
+    /// An HTTP/2 header name has a character that HTTP/1.1 does not allow.
     BadFieldName,
-    /// An HTTP/2 header value that begins or ends with a blank.
+    /// An HTTP/2 header value begins or ends with a blank.
     BadFieldValue,
-    /// A head that is not valid HTTP/1.1.
+    /// The head is not valid HTTP/1.1.
     Unreadable,
-    /// A head longer than the listener accepts.
+    /// The head is longer than the listener accepts.
     HeadTooLarge,
-    /// A target longer than hyper can parse.
+    /// The request target is longer than hyper can parse.
     TargetTooLong,
-    /// A head that was not complete within the listener's header timeout.
+    /// The head was not complete within the listener's header timeout.
     LateHead,
-    /// A target with a `#`.
+    /// The request target has a `#`.
     Fragment,
-    /// More than one line of a [`SingleField`].
+    /// The request has more than one line of a [`SingleField`].
     RepeatedField(SingleField),
-    /// A host that the connection's certificate does not cover.
+    /// The certificate of the TLS connection does not cover the requested host.
     Misdirected,
 }
 
-/// A field that may have only one line, because a rule checks its value. With two lines, a rule could
-/// check one of them and OSS could read the other.
+/// A field that may have only one line, because the proxy makes a decision by its value. With two lines,
+/// the proxy could check one line and OSS could read the other line.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum SingleField {
     /// `Authorization`.
@@ -86,7 +87,7 @@ impl SingleField {
 }
 
 impl Malformed {
-    /// Returns one sentence for the response and the log.
+    /// Returns the message for the response and the log.
     #[must_use]
     pub fn message(self) -> &'static str {
         match self {

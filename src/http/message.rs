@@ -1,8 +1,8 @@
 //! The request and response types of the stack, and the [`Target`] of a request.
 //!
-//! Only [`Target::parse`] reads the authority of a request. The access layer calls it once for each
-//! request and stores the result in the context. Every other part uses that result. The rules for an
-//! authority are in [`request_authority`].
+//! [`Target::parse`] reads the authority of a request. The access layer calls this function once for each
+//! request and stores the result in the context. All layers behind the access layer use that result. The
+//! rules for an authority are in [`request_authority`].
 
 use std::borrow::Cow;
 use std::ops::{Deref, DerefMut};
@@ -42,7 +42,7 @@ impl Request {
         Self { inner, context }
     }
 
-    /// Returns the context.
+    /// Returns the context of the request.
     #[must_use]
     pub fn context(&self) -> &Arc<RequestContext> {
         &self.context
@@ -54,14 +54,14 @@ impl Request {
         self.context.host()
     }
 
-    /// Returns path and query. These are the client's bytes until a policy replaces the URI.
+    /// Returns path and query, as received unless a policy has replaced the URI.
     #[must_use]
     pub fn target(&self) -> &str {
         self.parsed_target().as_str()
     }
 
-    /// Returns the parsed target. Its host is parsed once for each request; its path and query are taken
-    /// from the current URI.
+    /// Returns the parsed target. Its host comes from the context, where the access layer has stored it.
+    /// Its path and query come from the current URI.
     #[must_use]
     pub fn parsed_target(&self) -> Target<'_> {
         Target {
@@ -94,7 +94,7 @@ impl DerefMut for Request {
 
 /// The parsed target of a request: its host, its path, its query, and the key as OSS reads it.
 ///
-/// It borrows from the request: nothing is copied, and only [`Target::key`] can allocate.
+/// A target borrows from the request. Nothing is copied, and only [`Target::key`] can allocate.
 #[derive(Clone, Copy, Debug)]
 pub struct Target<'r> {
     uri: &'r Uri,
@@ -143,24 +143,24 @@ impl<'r> Target<'r> {
         self.uri.query()
     }
 
-    /// Returns the path as OSS reads it, with its leading `/`; see [`spelling`].
+    /// Returns the decoded path as OSS reads it (see [`spelling`]), with its leading `/`.
     ///
-    /// Keys are bytes; they need not be UTF-8. The result is borrowed when there is nothing to decode.
-    /// The router calls this once for each request. A policy that needs only a part of the path compares
-    /// that part without decoding the rest.
+    /// A key is a sequence of bytes, which need not be UTF-8. The result is borrowed when there is nothing
+    /// to decode. The router calls this function once for each request. A policy that needs only a part of
+    /// the path compares that part without decoding the rest.
     #[must_use]
     pub fn key(&self) -> Cow<'r, [u8]> {
         spelling::decode(self.path())
     }
 
-    /// Returns the text that names the host, as received and unchecked: the authority of the request
-    /// target, else the first `Host` line. Empty when the request has neither.
+    /// Returns the text that names the host, as received and unchecked. It is the authority of the request
+    /// target or, if the target has none, the first `Host` line. Empty when the request has neither.
     #[must_use]
     pub fn host_text(&self) -> &'r [u8] {
         self.host_text
     }
 
-    /// Returns the authority of the request; `None` only for HTTP/1.0 without `Host`.
+    /// Returns the authority of the request, or `None` for an HTTP/1.0 request without an authority.
     ///
     /// # Errors
     ///

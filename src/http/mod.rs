@@ -1,8 +1,8 @@
 //! The HTTP types and rules that every part of the proxy shares. This module contains no policies.
 //!
-//! The whole stack uses one request type and one response type ([`message`]), so no layer is generic over
-//! bodies. The data that accompanies a request is its [`RequestContext`](context::RequestContext): its
-//! id, its client, its timings and the fields of its log line.
+//! All layers use one request type and one response type ([`message`]), so no layer is generic over
+//! bodies. A [`RequestContext`](context::RequestContext) accompanies each request. It contains the id of
+//! the request, its client, its times and the fields of its log line.
 
 pub mod access;
 pub mod activity;

@@ -5,12 +5,13 @@ use http::{HeaderValue, Uri, Version};
 use crate::http::authority::{self, AuthoritySpan};
 use crate::http::malformed::Malformed;
 
-/// The authority of a request as byte positions in its text; `Ok(None)` when the request needs no
-/// authority and has none.
+/// The authority of a request as byte positions in its text; `Ok(None)` for an HTTP/1.0 request without an
+/// authority.
 pub type ParsedAuthority = Result<Option<AuthoritySpan>, Malformed>;
 
 /// Parses the authorities in the request target and in the `Host` line `line`. When a request has both,
-/// they must name the same host (RFC 9112 section 3.2.2).
+/// they must name the same host and port, and the authority in the target is returned (RFC 9112 section
+/// 3.2.2).
 ///
 /// # Errors
 ///

@@ -1,6 +1,7 @@
 //! The responses that the proxy makes itself.
 //!
-//! They have the form of OSS errors, so that an SDK shows code, message and request id. They never have
+//! An error response has the form of an OSS error, so that an SDK shows code, message and request id. If
+//! the client prefers HTML, the error response is an HTML page. The proxy's own responses never have
 //! `x-oss-request-id`, `x-oss-ec` or `Server: AliyunOSS`, because these fields mark a response of OSS.
 //! `x-ossgate-error` has the kind of the response, which is also a field of the log line.
 
@@ -13,9 +14,9 @@ use crate::http::malformed::Malformed;
 use crate::http::{Response, ResponseBody};
 use crate::oss::error::ErrorXml;
 
-/// The header field with the proxy's request id, on every response.
+/// The header field with the proxy's request id. Every response has this field.
 pub const REQUEST_ID: HeaderName = HeaderName::from_static("x-ossgate-request-id");
-/// The header field with the kind of a response that the proxy made itself.
+/// The header field with the kind of an error response that the proxy made itself.
 pub const ERROR: HeaderName = HeaderName::from_static("x-ossgate-error");
 
 /// The content of an error response.
@@ -23,13 +24,13 @@ pub const ERROR: HeaderName = HeaderName::from_static("x-ossgate-error");
 pub struct Reason<'a> {
     /// The HTTP status.
     pub status: StatusCode,
-    /// The `Code` of the XML. It is not a code of OSS, unless the meaning is exactly the same.
+    /// The `Code` of the XML. A code of OSS is used only if its meaning is exactly the same.
     pub code: &'a str,
     /// The kind of the response: a fixed word for logs and metrics.
     pub kind: &'static str,
     /// The `Message` of the XML: the event, its cause, and whether OSS was reached.
     pub message: &'a str,
-    /// The `EC` of the XML: the number that OSS has for the same refusal.
+    /// The `EC` of the XML: the number that OSS uses for the same refusal; `None` leaves the element out.
     pub ec: Option<&'a str>,
     /// `Retry-After`, in seconds; `None` leaves the field out.
     pub retry_after: Option<u16>,
@@ -50,7 +51,7 @@ impl Reason<'_> {
     };
 }
 
-/// Returns the error response for `reason`, and notes its kind in the outcome.
+/// Returns the error response for `reason`, and records the kind of the response in the outcome.
 #[must_use]
 pub fn error(context: &RequestContext, reason: &Reason<'_>) -> Response {
     let host = String::from_utf8_lossy(context.text.host());
@@ -99,7 +100,7 @@ fn html(context: &RequestContext, reason: &Reason<'_>) -> Bytes {
     ))
 }
 
-/// Returns the response to a request that cannot be forwarded safely. Its connection is closed.
+/// Returns the response to a request that cannot be forwarded safely. The client's connection is closed.
 #[must_use]
 pub fn malformed(context: &RequestContext, why: Malformed) -> Response {
     let message = format!("{} OSS was not asked.", why.message());
@@ -119,8 +120,9 @@ pub fn malformed(context: &RequestContext, why: Malformed) -> Response {
     )
 }
 
-/// Returns the response to a request that is turned away. Its connection is closed, so that the client
-/// may reach another node with its next request.
+/// Returns the response to a request that is refused because its connection is over the listener's limit
+/// or the proxy is overloaded. The connection is closed, so that the client's next request may reach
+/// another node.
 #[must_use]
 pub fn busy(context: &RequestContext) -> Response {
     error(
@@ -151,7 +153,8 @@ pub enum Readiness {
 /// Returns the response to a health check.
 #[must_use]
 pub fn health(context: &RequestContext, readiness: Readiness) -> Response {
-    // The reasons are shown only on the admin listener, because this response is public.
+    // The reasons why the node is not ready are shown only on the admin listener, because this response is
+    // public.
     let text = match readiness {
         Readiness::Ready => "ready\n",
         Readiness::Draining => "not ready: draining\n",

@@ -1,9 +1,9 @@
 //! The accept loop of one worker's listening socket.
 //!
 //! When descriptors run out, the loop pauses instead of spinning. When the listener's connection limit is
-//! reached ([`super::places`]), the loop stops accepting, and clients wait in the kernel's queue. When
-//! the listener drains, the connections in that queue are accepted first, because closing the socket
-//! would reset them.
+//! reached ([`super::places`]), the loop stops accepting, and clients wait in the kernel's queue. When the
+//! listener drains, the connections in that queue are accepted before the socket is closed, because the
+//! close would reset them.
 
 use std::io;
 use std::net::SocketAddr;
@@ -29,8 +29,8 @@ use crate::shutdown::{Phase, Shutdown};
 const UNSENT: u32 = 256 * 1024;
 /// How long a TCP connection is idle before the kernel probes its peer.
 const KEEPALIVE: Duration = Duration::from_secs(60);
-/// The pause after the first accept that failed for lack of descriptors or memory. Each further failure
-/// doubles the pause, up to [`PAUSE_LONGEST`].
+/// The pause after an accept that failed for a reason that concerns more than one connection, such as a
+/// lack of descriptors. Each further failure in a row doubles the pause, up to [`PAUSE_LONGEST`].
 const PAUSE_FIRST: Duration = Duration::from_millis(10);
 const PAUSE_LONGEST: Duration = Duration::from_secs(1);
 
@@ -43,8 +43,8 @@ pub struct WorkerListener {
 }
 
 impl WorkerListener {
-    /// Accepts connections until the listener drains. The connections run as tasks of `tasks` and outlive
-    /// the call.
+    /// Accepts connections until the listener drains. Each connection runs as a task of `tasks` and may
+    /// continue after this function has returned.
     ///
     /// # Errors
     ///
@@ -143,8 +143,8 @@ async fn accept(
     settings: &watch::Receiver<Arc<ListenerSettings>>,
 ) -> io::Result<Accepted> {
     let places = Arc::clone(&settings.borrow().places);
-    // Waits for a free permit before the accept, so that a connection without a permit stays in the
-    // kernel's queue.
+    // The loop waits for a free permit before it accepts, so that a connection for which there is no
+    // permit stays in the kernel's queue.
     places.wait().await;
     let (socket, peer) = match listener {
         AsyncListener::Tcp(listener) => {
@@ -154,7 +154,7 @@ async fn accept(
         }
         AsyncListener::Unix(listener) => (Socket::Unix(listener.accept().await?.0), None),
     };
-    // Nearly always ready at once: a permit is missing only if another worker has taken it since `wait`.
+    // `take` waits only if another worker has taken the free permit since `wait`, which is rare.
     let permit = places.take().await;
     Ok(Accepted {
         socket,
@@ -163,8 +163,8 @@ async fn accept(
     })
 }
 
-/// Accepts the next connection of the kernel's queue; `None` when the queue is empty. Calls the kernel
-/// directly, because the event loop may not have reported the connection yet.
+/// Accepts the next connection of the kernel's queue. Returns `None` when the queue is empty. Calls the
+/// kernel directly, because the event loop may not have reported the connection yet.
 fn accept_queued(listener: &AsyncListener) -> Option<io::Result<(Socket, Option<SocketAddr>)>> {
     let accepted = match listener {
         AsyncListener::Tcp(listener) => SockRef::from(listener).accept(),
@@ -200,7 +200,8 @@ fn set_options(socket: &TcpStream) -> io::Result<()> {
     if let Err(error) = SockRef::from(socket).set_tcp_notsent_lowat(UNSENT) {
         tracing::debug!(%error, "cannot limit the unsent bytes in the kernel");
     }
-    // Detects clients that have vanished without closing, such as behind a dropped NAT entry.
+    // The probes detect clients that have vanished without closing the connection, such as clients behind
+    // a NAT that has dropped its entry.
     SockRef::from(socket).set_tcp_keepalive(&TcpKeepalive::new().with_time(KEEPALIVE))
 }
 

@@ -14,8 +14,8 @@ use socket2::{Domain, Socket as RawSocket, Type};
 use crate::config::Address;
 use crate::net::unix;
 
-/// The maximum number of connections in the kernel's queue of one worker. The kernel lowers it to
-/// `net.core.somaxconn`.
+/// The maximum number of connections that the kernel queues for one worker's TCP socket. The kernel lowers
+/// the number to `net.core.somaxconn`.
 const BACKLOG: i32 = 8192;
 
 /// A listening socket.
@@ -92,8 +92,8 @@ impl Inherited {
     }
 }
 
-/// Returns the sockets of `address`, at least one for each of `workers`, and the address they are bound
-/// to; the address is `None` for a unix socket.
+/// Returns at least `workers` sockets for `address`, and the IP address and port to which they are bound.
+/// For a unix socket, the returned address is `None`.
 ///
 /// # Errors
 ///
@@ -115,7 +115,8 @@ pub fn sockets(
                 let mut address = *address;
                 for _ in 0..workers {
                     let socket = bind_tcp(address)?;
-                    // With port 0 the kernel chooses the port of the first socket; the others share it.
+                    // With port 0 the kernel chooses the port of the first socket. The other sockets are
+                    // bound to the same port.
                     address = socket.local_addr()?;
                     sockets.push(Bound::Tcp(socket));
                 }

@@ -1,5 +1,5 @@
-//! A client's socket: TCP or unix, with or without TLS. It first returns the bytes that were read before
-//! the HTTP connection began.
+//! A client's socket: TCP or unix, with or without TLS. Bytes that were read too early can be put back.
+//! The next reads return these bytes first.
 //!
 //! Every read and write is recorded in the connection's [`Activity`], from which the deadlines are
 //! computed. HTTP/1.1 and HTTP/2 both use this type; each adds its own wrapper (`http1::hyper_io`,
@@ -57,9 +57,8 @@ impl ClientIo {
         &self.activity
     }
 
-    /// Puts bytes back, so that they are read again before the bytes of the socket. Empty `bytes` are
-    /// dropped, because they would keep the whole buffer from which they were cut alive while the
-    /// connection is parked.
+    /// Puts bytes back, so that they are read again before the bytes of the socket. Even an empty `Bytes`
+    /// keeps the whole buffer from which it was cut alive, so empty `bytes` are dropped.
     pub fn put_back(&mut self, bytes: Bytes) {
         if self.prefix.is_empty() {
             self.prefix = bytes;
@@ -74,8 +73,8 @@ impl ClientIo {
         }
     }
 
-    /// Makes the later close of the socket send a TCP reset, which no client mistakes for the end of a
-    /// body.
+    /// Makes the later close of a TCP socket send a reset, which no client mistakes for the end of a body.
+    /// Has no effect on a unix socket.
     pub fn reset_on_close(&self) {
         if let socket @ Socket::Tcp(_) = self.stream.socket()
             && let Err(error) = socket.raw().set_linger(Some(Duration::ZERO))
@@ -84,7 +83,7 @@ impl ClientIo {
         }
     }
 
-    /// Waits until the socket has bytes to read. Needs no buffer. Cancel-safe.
+    /// Waits until there are bytes to read. Needs no read buffer. Cancel-safe.
     ///
     /// # Errors
     ///
@@ -156,8 +155,8 @@ impl AsyncRead for ClientIo {
         }
         let before = buf.filled().len();
         let polled = match Pin::new(&mut this.stream).poll_read(cx, buf) {
-            // A TLS client closed without close_notify. This is treated as a normal EOF: HTTP/1.1
-            // requests and HTTP/2 frames have lengths, so a truncated one is detected anyway.
+            // This TLS client closed the connection without close_notify, which is treated as a normal
+            // EOF. HTTP/1.1 requests and HTTP/2 frames have lengths, so truncation is detected anyway.
             Poll::Ready(Err(error)) if error.kind() == io::ErrorKind::UnexpectedEof => {
                 Poll::Ready(Ok(()))
             }

@@ -4,15 +4,14 @@ use std::time::Duration;
 
 use tokio::io::{AsyncRead, AsyncReadExt, AsyncWrite, AsyncWriteExt};
 
-/// The maximum time for which bytes of the client are read and dropped before its socket is closed.
-/// Without this, the close could send a TCP reset, and the client would lose the response. It is also the
-/// time limit for writing the last bytes.
+/// The maximum time for a close: for writing the last bytes, and for reading and dropping bytes of the
+/// client ([`Close::Lingering`]).
 pub(super) const LINGER: Duration = Duration::from_secs(2);
 /// The maximum number of bytes read while lingering.
 const LINGER_BYTES: usize = 1024 * 1024;
 
-/// How long an idle connection stays open for one more request after a drain begins. Closing it at once
-/// would abort a request that is already being sent.
+/// How long an idle connection stays open for one more request after a drain begins. If the connection
+/// were closed at once, a request that is already being sent would be aborted.
 pub(super) const LAST_REQUEST: Duration = Duration::from_secs(3);
 
 /// Whether the client may still be sending when its connection is closed.

@@ -1,7 +1,7 @@
 //! One client connection, from the accepted socket to its close.
 //!
-//! First the handshake ([`super::handshake`]), then HTTP/1.1 ([`super::http1`]) or HTTP/2
-//! ([`super::http2`]).
+//! The handshake ([`super::handshake`]) comes first. Then the connection is served by HTTP/1.1
+//! ([`super::http1`]) or HTTP/2 ([`super::http2`]).
 
 use std::net::SocketAddr;
 use std::sync::Arc;
@@ -41,7 +41,8 @@ pub(super) async fn serve<M, B>(
     let mut draining = shutdown.clone();
     let established = tokio::select! {
         established = handshake => established,
-        // A client that connected before the drain gets some time to send its first request.
+        // When a drain begins, an unfinished handshake may continue for `LAST_REQUEST`, so that the client
+        // can still send its first request.
         () = async {
             draining.reached(Phase::Draining).await;
             tokio::time::sleep(LAST_REQUEST).await;
@@ -62,7 +63,7 @@ pub(super) async fn serve<M, B>(
         Protocol::Http1 => {
             http1::connection::serve(io, service, &settings, admission, shutdown).await
         }
-        // Boxed, because it is larger than the state of a parked HTTP/1.1 connection.
+        // Boxed, because this future is larger than the state of a parked HTTP/1.1 connection.
         Protocol::Http2 => {
             let serving = http2::connection::serve(io, service, &settings, admission, shutdown);
             Box::pin(serving).await

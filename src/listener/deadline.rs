@@ -1,9 +1,9 @@
-//! The deadlines of a client connection that hyper does not enforce.
+//! The two deadlines of a client connection, which hyper does not enforce.
 //!
-//! They are checked once per tick, so that no request needs a timer of its own. A deadline can therefore
-//! pass up to one tick before it is noticed. There are two deadlines. The head of a request must be
-//! complete within `timeouts.header`, however steadily its bytes arrive. While the connection waits for
-//! the client, the client must send or accept some bytes within `timeouts.stall`.
+//! The head of a request must be complete within `timeouts.header`, however steadily its bytes arrive.
+//! While the connection waits for the client, the client must send or accept some bytes within
+//! `timeouts.stall`. Both deadlines are checked once per tick, so that no request needs a timer of its
+//! own. A deadline can therefore pass up to one tick before it is noticed.
 
 use std::fmt;
 use std::time::Duration;
@@ -38,7 +38,7 @@ impl fmt::Display for ClientTimeout {
 pub(super) struct Deadlines {
     header: Duration,
     stall: Duration,
-    /// The counters of [`Activity`] at the last check.
+    /// `progress` and `requests` are the counters of [`Activity`] at the last check.
     progress: u64,
     requests: u64,
     head_since: Instant,
@@ -76,7 +76,7 @@ impl Deadlines {
         if activity.in_flight() > 0
             || has_served
             // hyper can read the next head before the client has accepted the whole previous response.
-            // The time for that head does not run until then.
+            // While that response still waits to be written, the time for the head does not run.
             || activity.is_write_blocked()
             || !(activity.has_partial_head() || self.requests == 0)
         {
@@ -87,7 +87,7 @@ impl Deadlines {
         Ok(())
     }
 
-    /// Returns the time left for the head of the first request; `None` after that request.
+    /// Returns the time left for the head of the first request, or `None` if that head has been read.
     pub(super) fn first_head_left(&self, now: Instant) -> Option<Duration> {
         let used = now.saturating_duration_since(self.head_since);
         (self.requests == 0).then(|| self.header.saturating_sub(used))

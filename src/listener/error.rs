@@ -6,8 +6,8 @@ use std::io;
 
 use crate::listener::deadline::ClientTimeout;
 
-/// The error that ended a client connection. A drain, or a client that closes between requests, is not an
-/// error.
+/// The error that ended a client connection. A drain is not an error, and neither is a client that closes
+/// the connection between two requests.
 #[derive(Debug)]
 pub(super) enum ConnectionError {
     /// hyper has ended the connection: the client broke the protocol or closed it within a request, or
@@ -17,9 +17,9 @@ pub(super) enum ConnectionError {
     Socket(io::Error),
     /// The client missed a deadline.
     Timeout(ClientTimeout),
-    /// The client opened HTTP/2 streams only to cancel them.
+    /// The client cancelled too many HTTP/2 streams before their responses began.
     CancelledStreams,
-    /// The client sent too many bytes on an HTTP/2 connection that do not belong to any request.
+    /// On an HTTP/2 connection, the client sent too many bytes that belong to no request.
     FrameBudget,
 }
 

@@ -23,7 +23,8 @@ use crate::net::stream::MaybeTls;
 
 /// The first bytes of an HTTP/2 connection without TLS (RFC 9113 section 3.4).
 const PREFACE: &[u8] = b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n";
-/// The maximum wait for a PROXY header. A load balancer sends it before anything else.
+/// The maximum wait for a PROXY header, unless `timeouts.header` is shorter. The wait can be short,
+/// because a load balancer sends the header before anything else.
 const PROXY_HEADER: Duration = Duration::from_secs(5);
 
 /// The protocol of a client connection.
@@ -40,11 +41,11 @@ pub(super) struct Established {
     pub(super) io: ClientIo,
     pub(super) info: ConnectionInfo,
     pub(super) protocol: Protocol,
-    /// The server name (SNI). `None` without TLS, and when the client sent no server name.
+    /// The server name (SNI); `None` without TLS or if the client sent no server name.
     pub(super) server_name: Option<ServerName>,
 }
 
-/// Reads the PROXY header, if the listener has one. Returns `None` when the connection cannot be
+/// Reads the PROXY header, if the listener expects one. Returns `None` when the connection cannot be
 /// served: its peer is not a trusted proxy, or the header is missing, malformed or late.
 async fn read_proxy_header(
     socket: &mut Socket,
@@ -54,7 +55,8 @@ async fn read_proxy_header(
     if settings.proxy_protocol == ProxyProtocol::Off {
         return Some(Header::default());
     }
-    // The peer of a unix socket is a process of this machine that has access to the socket file.
+    // The peer of a unix socket is always trusted: it is a process of this machine that has access to the
+    // socket file.
     if peer.is_some_and(|peer| !settings.trusts(peer.ip())) {
         settings.note_bad_proxy_header(peer, &"not one of `trusted_proxies`");
         return None;
@@ -63,7 +65,7 @@ async fn read_proxy_header(
     let read = proxy_protocol::read(socket, settings.proxy_protocol);
     match tokio::time::timeout(limit, read).await {
         Ok(Ok(header)) => return Some(header),
-        // The connection is a health check that only connects.
+        // This is not logged, because the health check of a load balancer may connect and send nothing.
         Ok(Err(HeaderError::Ended(_))) => {}
         Ok(Err(error)) => settings.note_bad_proxy_header(peer, &error),
         Err(_elapsed) => settings.note_bad_proxy_header(peer, &"no PROXY header in time"),
@@ -122,7 +124,7 @@ fn connection_info(
         is_trusted: match (settings.proxy_protocol, header.client) {
             (ProxyProtocol::Off, _) => client.is_none_or(|client| settings.trusts(client)),
             (_, Some(client)) => settings.trusts(client),
-            // The header names no client, so the sender of the requests is not known.
+            // The PROXY header names no client, so it is not known who sends the requests.
             (_, None) => false,
         },
         trusted_proxies: Arc::clone(&settings.trusted),
@@ -179,7 +181,7 @@ async fn tls_handshake(
 }
 
 /// Detects whether the client uses HTTP/2, and puts back the bytes that were read for the detection.
-/// Returns `None` when the client has closed the connection.
+/// Returns `None` when the client has closed the connection or a read has failed.
 async fn detect_protocol(io: &mut ClientIo) -> Option<Protocol> {
     let mut read = BytesMut::with_capacity(PREFACE.len());
     let protocol = loop {

@@ -1,4 +1,4 @@
-//! The factory of the service that a listener calls, one service for each connection.
+//! The trait by which a listener creates one service for each connection.
 
 use std::convert::Infallible;
 use std::sync::Arc;

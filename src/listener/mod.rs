@@ -1,9 +1,10 @@
 //! Client connections, from a bound address to HTTP requests: listening sockets, accept loop, connection
 //! limit, TLS and HTTP.
 //!
-//! The listener serves any cloneable service and does not depend on the router. Every worker has its own
-//! listening socket on the same address (SO_REUSEPORT), and the kernel distributes the connections over
-//! them. A connection passes through `accept_loop`, `handshake` and then [`http1`] or [`http2`].
+//! The listener does not depend on the router: it calls the service that a [`MakeService`] creates. On a
+//! TCP address, every worker has its own listening socket (SO_REUSEPORT), and the kernel distributes the
+//! connections over these sockets. A connection passes through `accept_loop`, `handshake` and then
+//! [`http1`] or [`http2`].
 
 mod accept_loop;
 pub mod bind;
@@ -44,19 +45,20 @@ use crate::shutdown::{self, Phase, Trigger};
 /// A bound listener. Its owner changes its settings and shuts it down.
 #[derive(Debug)]
 pub struct Listening {
-    /// The current config.
+    /// The current config of the listener.
     pub config: Listener,
-    /// The bound address, which differs from the config for port 0; `None` on a unix socket.
+    /// The bound address; `None` on a unix socket. If the config has port 0, this is the address with the
+    /// port that the kernel chose.
     pub local: Option<SocketAddr>,
     /// Starts the listener's shutdown.
     pub trigger: Trigger,
     settings: watch::Sender<Arc<ListenerSettings>>,
-    /// Duplicates of the sockets for a process that may replace this one.
+    /// Duplicates of the sockets, for a process that may replace the current process.
     sockets: Vec<Bound>,
 }
 
 impl Listening {
-    /// Binds `config`. Returns one socket for each worker.
+    /// Binds the address of `config`. Returns at least one socket for each worker.
     ///
     /// # Errors
     ///
@@ -106,7 +108,7 @@ impl Listening {
         Ok((listening, workers))
     }
 
-    /// Applies new settings to connections that are accepted from now on. The address does not change.
+    /// Applies new settings to connections that are accepted after this call. The address does not change.
     pub fn change(&mut self, config: &Listener, tls: Option<TlsSettings>, places: Places) {
         let pool = Arc::clone(&self.settings.borrow().places);
         pool.resize(places);
@@ -115,7 +117,7 @@ impl Listening {
         self.config = config.clone();
     }
 
-    /// Returns duplicates of the sockets for a process that replaces this one.
+    /// Returns duplicates of the sockets, for a process that replaces the current process.
     ///
     /// # Errors
     ///
@@ -162,7 +164,7 @@ impl Listening {
     /// Stops accepting, after the connections in the kernel's queue have been accepted. Open connections
     /// end after their next response.
     pub fn drain(&mut self) {
-        // An open duplicate would keep the address bound although no process accepts there.
+        // An open duplicate would keep the address bound although no worker accepts connections there.
         self.sockets.clear();
         self.trigger.advance(Phase::Draining);
     }

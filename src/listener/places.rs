@@ -14,7 +14,7 @@ use tokio::time::Instant;
 /// every connection has a bad header.
 const LOG_EVERY: Duration = Duration::from_secs(60);
 
-/// The maximum numbers of a listener's connections.
+/// The limits on the number of a listener's connections.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Places {
     /// The maximum number of connections that are served.
@@ -39,8 +39,8 @@ pub(super) struct Counters {
     accepted: AtomicU64,
     turned_away: AtomicU64,
     ended: AtomicU64,
-    /// The number of connections that were closed because the PROXY header was missing or could not be
-    /// trusted.
+    /// The number of connections that were closed because the PROXY header was missing, malformed, late,
+    /// or from an untrusted peer.
     bad_proxy_header: AtomicU64,
     bad_proxy_header_logged: Mutex<Option<Instant>>,
 }
@@ -48,9 +48,9 @@ pub(super) struct Counters {
 impl Counters {
     /// Returns the number of connections that are open.
     pub(super) fn open(&self) -> u64 {
-        // `ended` is read first. A connection that ends between the two reads then still counts as open.
-        // In the other order, a connection that begins and ends between them would make the result too
-        // small.
+        // `ended` is read before `accepted`, so a connection that ends between the two reads still counts
+        // as open. If `accepted` were read first, a connection that begins and ends between the two reads
+        // would make the result too small.
         let ended = self.ended.load(Relaxed);
         self.accepted.load(Relaxed).saturating_sub(ended)
     }
@@ -70,7 +70,8 @@ impl Counters {
         self.bad_proxy_header.load(Relaxed)
     }
 
-    /// Counts a connection with a bad PROXY header. Returns the current count when it should be logged.
+    /// Counts a connection with a bad PROXY header. Returns the current count if a log entry is due, and
+    /// `None` if the last entry is less than [`LOG_EVERY`] ago.
     pub(super) fn count_bad_proxy_header(&self) -> Option<u64> {
         let so_far = self.bad_proxy_header.fetch_add(1, Relaxed) + 1;
         let now = Instant::now();
@@ -86,14 +87,15 @@ impl Counters {
     }
 }
 
-/// A permit of a [`PlacePool`].
+/// The permit of one connection, taken from a [`PlacePool`].
 #[derive(Debug)]
 pub(super) enum Permit {
     Served(OwnedSemaphorePermit),
     TurnedAway(#[expect(dead_code, reason = "held")] OwnedSemaphorePermit),
 }
 
-/// The permits of a listener. When the limit is lowered, permits are removed as their connections end.
+/// The permits of a listener, one for each connection that may be open. When the limit is lowered, permits
+/// in use are removed as their connections end.
 #[derive(Debug)]
 pub(super) struct PlacePool {
     served: Arc<Semaphore>,
@@ -147,10 +149,11 @@ impl PlacePool {
             .ok()
     }
 
-    /// Waits until a permit of either kind is free, without taking it. A worker that waits for a client
-    /// must not keep another worker from taking the permit.
+    /// Waits until a permit of either kind is free, and leaves it in the pool. While the calling worker
+    /// waits for a client, another worker must be able to take the permit.
     pub(super) async fn wait(&self) {
-        // In the usual case no permit is taken at all, so no other worker is disturbed.
+        // In the usual case a permit for a served connection is free. It is not acquired here, so no other
+        // worker is disturbed.
         if self.served.available_permits() > 0 {
             return;
         }
@@ -209,7 +212,7 @@ impl Drop for OpenConnection {
             Some(Permit::Served(permit)) => self.places.give_back(permit),
             turned_away => drop(turned_away),
         }
-        // Counted last, so that the permit is already free when the connection counts as ended.
+        // The end is counted last, so that the permit is already free when the connection counts as ended.
         self.counters.ended.fetch_add(1, Relaxed);
     }
 }

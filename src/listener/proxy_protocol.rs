@@ -1,9 +1,10 @@
 //! The PROXY protocol, versions 1 and 2, by which a load balancer reports the address of its client.
 //!
-//! Follows HAProxy's `proxy-protocol.txt`; NLB and CLB send version 2. The caller reads a header only
-//! from trusted proxies (`handshake`). The size of a header is bounded, and no byte after it is read,
-//! because the next byte belongs to TLS. Anything other than a valid header is an error: the address of
-//! the client is then unknown, and the connection cannot be served.
+//! The format is that of HAProxy's `proxy-protocol.txt`. Alibaba Cloud's load balancers NLB and CLB send
+//! version 2. The caller reads a header only from trusted proxies (`handshake`). The size of a header is
+//! bounded. No byte after the header is read, because the next byte belongs to TLS or HTTP. Anything other
+//! than a valid header is an error: the address of the client is then unknown, and the connection cannot
+//! be served.
 
 use std::fmt;
 use std::io;
@@ -17,9 +18,9 @@ use crate::config::ProxyProtocol;
 const SIGNATURE: &[u8; 12] = b"\r\n\r\n\0\r\nQUIT\n";
 /// The maximum length of a version 1 header, line end included (section 2.1 of `proxy-protocol.txt`).
 const LONGEST_V1: usize = 107;
-/// The maximum length of a version 2 header that is read: addresses take at most 216 bytes, and
-/// extensions may take 4 KiB. The extensions of Alibaba Cloud, with a checksum, take about 100 bytes. A
-/// client certificate, which other load balancers pass on, takes more.
+/// The maximum length of a version 2 header: the fixed part, at most 216 bytes of addresses, and
+/// extensions of up to 4 KiB. The extensions of Alibaba Cloud, with a checksum, take about 100 bytes.
+/// Other load balancers also pass on a client certificate, which takes more.
 const LONGEST_V2: usize = FIXED_V2 + 216 + 4096;
 /// The length of the fixed part of a version 2 header.
 const FIXED_V2: usize = 16;
@@ -34,8 +35,9 @@ const SUBTYPE_ENDPOINT: u8 = 0x02;
 /// The content of a header.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Header {
-    /// The client's address. `None` when the connection is the load balancer's own (LOCAL, a health
-    /// check), or when the header has no IP address (`UNKNOWN`, other families).
+    /// The client's address. `None` when the load balancer opened the connection for itself (command
+    /// LOCAL, as for a health check), or when the header has no IP address (`UNKNOWN`, other address
+    /// families).
     pub client: Option<IpAddr>,
     /// The id of the client's VPC.
     pub vpc_id: Option<Box<str>>,
@@ -124,7 +126,7 @@ fn be16(bytes: &[u8], at: usize) -> u16 {
     }
 }
 
-/// Parses a whole header of version 1, its line end included.
+/// Parses a whole header of version 1, including its line end.
 ///
 /// # Errors
 ///
@@ -140,7 +142,7 @@ pub fn parse_v1(bytes: &[u8]) -> Result<Header, HeaderError> {
     let is_v4 = match words.next() {
         Some("TCP4") => true,
         Some("TCP6") => false,
-        // The rest of the line must be ignored.
+        // The rest of an `UNKNOWN` line must be ignored.
         Some("UNKNOWN") => return Ok(Header::default()),
         _ => return Err(malformed("unknown protocol")),
     };
@@ -192,7 +194,7 @@ pub fn parse_v2(bytes: &[u8]) -> Result<Header, HeaderError> {
         Some(1) => 12,
         Some(2) => 36,
         Some(3) => 216,
-        // The address block of a health check must be ignored.
+        // The addresses of a LOCAL header must be ignored, whatever their family.
         _ if is_local => 0,
         _ => return Err(malformed("address family")),
     };
@@ -208,7 +210,7 @@ pub fn parse_v2(bytes: &[u8]) -> Result<Header, HeaderError> {
         Some(0x21) => block
             .first_chunk::<16>()
             .map(|ip| IpAddr::from(Ipv6Addr::from(*ip)).to_canonical()),
-        // UNSPEC and unix sockets have no IP address. Datagram families cannot occur on a connection.
+        // UNSPEC and unix sockets have no IP address. Datagram transports cannot occur on a connection.
         Some(0x00 | 0x31) => None,
         _ => return Err(malformed("transport")),
     };
@@ -241,7 +243,7 @@ pub fn parse_v2(bytes: &[u8]) -> Result<Header, HeaderError> {
     Ok(header)
 }
 
-/// Parses an id into text. Returns `None` when it is empty, longer than 64 bytes or not printable.
+/// Returns an id as text, or `None` when the id is empty, longer than 64 bytes, or not printable ASCII.
 fn name(id: &[u8]) -> Option<Box<str>> {
     let is_text = !id.is_empty() && id.len() <= 64 && id.iter().all(u8::is_ascii_graphic);
     std::str::from_utf8(id)

@@ -25,12 +25,12 @@ use crate::listener::tracked_body::{InFlight, TrackedBody};
 /// The service that hyper calls for one connection.
 #[derive(Debug)]
 pub(super) struct ConnectionService<S> {
-    /// A `RefCell`, because hyper calls with `&self` and tower requires `&mut self`. A clone for each
-    /// request would change reference counts that all workers share. hyper makes no nested calls, so the
-    /// borrow never fails.
+    /// The wrapped service. It is in a `RefCell`, because hyper calls with `&self` and tower requires
+    /// `&mut self`. A clone for each request would change reference counts that all workers share. hyper
+    /// makes no nested calls, so the borrow never fails.
     inner: RefCell<S>,
     activity: Arc<Activity>,
-    /// The streams of an HTTP/2 connection; absent on HTTP/1.1.
+    /// The streams of an HTTP/2 connection; `None` on HTTP/1.1.
     streams: Option<Arc<Streams>>,
     server_name: Option<ServerName>,
 }
@@ -56,7 +56,7 @@ impl<S> ConnectionService<S> {
         self.inner.into_inner()
     }
 
-    /// Sets the streams, for an HTTP/2 connection.
+    /// Sets the streams of an HTTP/2 connection.
     pub(super) fn with_streams(self, streams: Arc<Streams>) -> Self {
         Self {
             streams: Some(streams),
@@ -76,8 +76,8 @@ where
 
     fn call(&self, request: http::Request<Incoming>) -> Self::Future {
         let stream = self.streams.as_ref().map(|streams| streams.open());
-        // RFC 9112 section 6.1: after a request with both Content-Length and chunked the connection is
-        // closed. hyper has already removed the length.
+        // If a chunked request also had a Content-Length, its connection must be closed after the response
+        // (RFC 9112 section 6.1). hyper has already removed the length, so `input_framing` reports it.
         let is_chunked = request.headers().contains_key(header::TRANSFER_ENCODING);
         let followed = match stream {
             None => Some(self.activity.input_framing.take(is_chunked)),
@@ -162,8 +162,8 @@ where
             stream.set_task();
         }
         let Ok(mut response) = ready!(Pin::new(&mut this.inner).poll(cx));
-        // The close is requested by a header field and not by hyper's graceful shutdown, which would also
-        // close a connection whose first request has not arrived yet.
+        // A `Connection: close` field makes hyper close the connection after this response. hyper's
+        // graceful shutdown would also close a connection whose first request has not arrived yet.
         let is_http1 = this.stream.is_none();
         let is_last = this.in_flight.as_ref().is_some_and(|InFlight(activity)| {
             // If the request body has not been read to its end, hyper closes the connection after the
@@ -177,9 +177,10 @@ where
                 .insert(header::CONNECTION, HeaderValue::from_static("close"));
         }
         if let Some(stream) = &this.stream {
-            // HTTP/2 has no such field (RFC 9113 section 8.2.2).
+            // HTTP/2 has no `Connection` field (RFC 9113 section 8.2.2).
             response.headers_mut().remove(header::CONNECTION);
-            // From now on the stream waits until the client opens its window and hyper polls the body.
+            // From now on the stream waits for the client: hyper polls the body only when the client has
+            // opened the window of the stream.
             stream.set_waits_for_client(true);
         }
         let stream = this.stream.take();

@@ -13,8 +13,8 @@ use crate::listener::places::{Admission, Counters, PlacePool};
 use crate::listener::tls::TlsSettings;
 use crate::net::ranges::IpRanges;
 
-/// The maximum time for the head of a request on a connection over the limit. It is short, because other
-/// clients wait for the permit of that connection.
+/// The maximum time for the head of a request on a connection over the listener's connection limit. The
+/// time is short, because other clients wait for the permit of that connection.
 const HEADER_WHEN_TURNED_AWAY: Duration = Duration::from_secs(2);
 
 /// The settings of a listener, shared by its workers. A reload replaces them for connections accepted
@@ -30,9 +30,9 @@ pub(super) struct ListenerSettings {
     pub(super) proxy_protocol: ProxyProtocol,
     pub(super) trusted: Arc<IpRanges>,
     pub(super) health_path: Option<Arc<[u8]>>,
-    /// The permits. A reload keeps this object.
+    /// The permits for connections. A reload keeps this object.
     pub(super) places: Arc<PlacePool>,
-    /// The counters. A reload keeps this object.
+    /// The connection counters. A reload keeps this object.
     pub(super) counters: Arc<Counters>,
 }
 
@@ -86,8 +86,8 @@ impl ListenerSettings {
         Deadlines::new(header, self.timeouts.stall, Instant::now())
     }
 
-    /// Counts and logs a connection that is closed because its PROXY header is missing or cannot be
-    /// trusted.
+    /// Counts a connection that is closed because its PROXY header is missing, malformed, late, or from an
+    /// untrusted peer. Logs it unless such a connection was logged less than a minute ago.
     pub(super) fn note_bad_proxy_header(
         &self,
         peer: Option<SocketAddr>,

@@ -1,13 +1,13 @@
-//! The streams of one HTTP/2 connection, for the detection of stalled and of cancelled streams.
+//! Detects stalled and cancelled streams of one HTTP/2 connection.
 //!
 //! A client can keep the window of one stream closed and still send on the connection. So the bytes of
 //! the socket do not show that the stream is stalled. Each stream therefore records whether it waits for
 //! the client. On each tick of the connection, streams that have waited too long are reset; the others
 //! continue.
 //!
-//! A client can also open streams only to cancel them. Each such stream costs an upstream request and its
-//! connection (CVE-2023-44487; hyper limits only streams that it has not passed to the service yet). A
-//! connection with more cancelled streams than a normal client causes is closed.
+//! A client can also open streams only to cancel them (CVE-2023-44487). Each such stream costs an upstream
+//! request and an upstream connection. hyper limits only streams that it has not passed to the service
+//! yet. So if a client cancels more streams than a normal client would, its connection is closed.
 
 use std::cell::RefCell;
 use std::future::Future;
@@ -25,7 +25,7 @@ use crate::http::body::ClientStream;
 /// both run on one worker thread.
 #[derive(Debug, Default)]
 pub(super) struct StreamState {
-    /// Whether the client must act next: open its window, or send its body.
+    /// Whether the client must act next: open the window of the stream, or send the request body.
     waits_for_client: AtomicBool,
     /// The number of ticks for which the stream has waited for the client.
     ticks: AtomicU32,
@@ -35,7 +35,8 @@ pub(super) struct StreamState {
 
 /// A stream's flow-control window, in bytes. It bounds the memory of one upload.
 pub(super) const STREAM_WINDOW: u32 = 512 * 1024;
-/// The maximum number of streams that a client may cancel before their responses, between two ticks.
+/// The maximum number of streams that a client may cancel between two ticks. Only streams whose response
+/// has not begun count.
 const CANCELLED: u32 = 200;
 
 impl ClientStream for StreamState {
@@ -68,7 +69,7 @@ impl StreamState {
         });
     }
 
-    /// Counts a stream that the client has cancelled before its response.
+    /// Counts a stream that the client has cancelled before the response began.
     pub(super) fn note_cancelled(&self) {
         self.cancelled
             .store(self.cancelled.load(Relaxed).saturating_add(1), Relaxed);
@@ -85,7 +86,7 @@ impl StreamState {
 /// The streams in flight on one connection.
 #[derive(Debug, Default)]
 pub(super) struct Streams {
-    /// Locked only on the worker's own thread, so never contended.
+    /// Only the worker's own thread locks this mutex, so the lock is never contended.
     all: Mutex<Vec<Arc<StreamState>>>,
     /// The number of cancelled streams since the last tick.
     cancelled: Arc<AtomicU32>,
@@ -103,7 +104,7 @@ impl Streams {
         state
     }
 
-    /// Whether the client has cancelled more streams since the last tick than [`CANCELLED`].
+    /// Whether the client has cancelled more than [`CANCELLED`] streams since the last tick.
     pub(super) fn has_too_many_cancelled(&self) -> bool {
         self.cancelled.load(Relaxed) > CANCELLED
     }
@@ -131,7 +132,7 @@ impl Streams {
 }
 
 thread_local! {
-    /// The task that is being polled.
+    /// The handle of the stream task that is being polled on this thread.
     static CURRENT: RefCell<Option<Arc<OnceLock<AbortHandle>>>> = const { RefCell::new(None) };
 }
 
@@ -151,7 +152,7 @@ where
             inner: stream,
             handle: Arc::clone(&handle),
         });
-        // The task runs on this thread, so it cannot have started before its handle is stored.
+        // The task runs on this thread, so it cannot start before its handle is stored here.
         handle.get_or_init(|| task.abort_handle());
     }
 }

@@ -17,8 +17,8 @@ use rustls::sign::CertifiedKey;
 use crate::config::Certificate;
 use crate::http::authority;
 
-/// Returns the aws-lc-rs provider with AES-128-GCM first. With AES hardware it is the cheapest suite per
-/// byte, and no known client of a fixed-IP proxy needs a stronger one.
+/// Returns the aws-lc-rs provider with the AES-128-GCM suites first. On a CPU with AES instructions, these
+/// suites cost least per byte. No client of a fixed-IP proxy is known that needs a stronger suite.
 #[must_use]
 pub fn provider() -> CryptoProvider {
     let mut provider = aws_lc_rs::default_provider();
@@ -44,7 +44,8 @@ pub struct CertificateTable {
 }
 
 impl CertificateTable {
-    /// Creates the table of `certificates`. When several have the same name, the first one is used.
+    /// Creates the table of `certificates`. If several certificates have the same name, the first of them
+    /// is used for that name.
     #[must_use]
     pub fn new(certificates: &[Certificate]) -> Self {
         let mut table = Self::default();
@@ -74,7 +75,7 @@ impl CertificateTable {
     #[must_use]
     pub fn is_one_certificate(&self, sni: &str, host: &str) -> bool {
         let Some(chosen) = self.find(Some(sni)) else {
-            // The certificate is no longer in the table: the certificates have changed since the
+            // The table has no certificate for `sni` any more, because it was replaced after the
             // handshake.
             return true;
         };
@@ -91,8 +92,8 @@ impl CertificateTable {
                 .any(|(key, names)| is_same(key) && names.iter().any(is_for_host))
     }
 
-    /// Returns the certificate for `name`, which is in lower case. `None` stands for a client without
-    /// SNI.
+    /// Returns the certificate for `name`, else the default certificate. `name` must be in lower case; it
+    /// is `None` for a client without SNI.
     #[must_use]
     pub fn find(&self, name: Option<&str>) -> Option<Arc<CertifiedKey>> {
         let named = name.and_then(|name| {
@@ -103,12 +104,12 @@ impl CertificateTable {
     }
 }
 
-/// The current certificate table of all listeners. It can be replaced while they serve.
+/// The current certificate table of all listeners. The table can be replaced while the listeners serve.
 #[derive(Debug, Default)]
 pub struct Certificates(RwLock<Arc<CertificateTable>>);
 
 impl Certificates {
-    /// Creates the holder with `table` as the current table.
+    /// Makes `table` the current table.
     #[must_use]
     pub fn new(table: CertificateTable) -> Self {
         Self(RwLock::new(Arc::new(table)))
@@ -119,7 +120,7 @@ impl Certificates {
         Arc::clone(&self.0.read().unwrap_or_else(PoisonError::into_inner))
     }
 
-    /// Replaces the table. All later handshakes use the new one.
+    /// Replaces the table. All later handshakes use the new table.
     pub fn replace(&self, table: CertificateTable) {
         *self.0.write().unwrap_or_else(PoisonError::into_inner) = Arc::new(table);
     }
@@ -178,7 +179,7 @@ pub(super) struct ServerName {
 }
 
 impl ServerName {
-    /// Stores the server name that the client sent, in lower case.
+    /// Stores `name`, the server name that the client sent, in lower case.
     pub(super) fn new(name: &str, certificates: Arc<Certificates>) -> Self {
         Self {
             name: name.into(),
@@ -197,7 +198,7 @@ impl ServerName {
                 host.and_then(|host| host.to_str().ok()).unwrap_or_default()
             }
         };
-        // In the usual case one comparison decides.
+        // In the usual case the host has no port and is the server name, so this comparison is enough.
         if text.eq_ignore_ascii_case(&self.name) {
             return false;
         }

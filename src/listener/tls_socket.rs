@@ -34,12 +34,13 @@ impl TlsSocket {
         }
     }
 
-    /// Ends the handshake phase: errors of writes are reported from now on.
+    /// Ends the handshake phase: from now on, a failed write is reported as an error.
     pub(super) fn end_handshake(&mut self) {
         self.is_handshaking = false;
     }
 
-    /// Reports a failed write of `length` bytes as successful during the handshake.
+    /// During the handshake, reports a write of `length` bytes as successful if the write failed because
+    /// the peer accepts no more bytes.
     fn written(
         &self,
         polled: Poll<io::Result<usize>>,

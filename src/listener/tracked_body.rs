@@ -13,10 +13,11 @@ use crate::http::activity::Activity;
 use crate::listener::streams::StreamState;
 
 /// The maximum number of bytes passed to an HTTP/2 stream at a time. hyper polls for the next piece when
-/// the client has accepted this one, so a slow client must be able to accept one within the stall time.
+/// the client has accepted the previous piece. The stall time applies to each piece, so a piece is small
+/// enough for a slow client.
 const PIECE: usize = 16 * 1024;
 
-/// One request in flight. Dropping it ends the request.
+/// One request in flight. The request ends when this value is dropped.
 #[derive(Debug)]
 pub(super) struct InFlight(pub(super) Arc<Activity>);
 
@@ -89,8 +90,8 @@ impl<B: Body<Data = Bytes> + Unpin> Body for TrackedBody<B> {
         }
         let piece = this.rest.split_to(this.rest.len().min(PIECE));
         if let Some(InFlight(activity)) = &this.in_flight {
-            // A client sends WINDOW_UPDATE frames for the bytes that it accepts, so each piece adds to
-            // its budget.
+            // A client sends WINDOW_UPDATE frames for the bytes that it accepts, so each piece adds to the
+            // frame budget of the client's connection.
             activity.earn(piece.len() / 16 + 64);
         }
         Poll::Ready(Some(Ok(Frame::data(piece))))

@@ -7,7 +7,7 @@ use std::sync::atomic::{AtomicU64, Ordering};
 
 use http::HeaderValue;
 
-/// The id of one request: `og-` and sixteen hex digits. No OSS request id looks like that.
+/// The id of one request: `og-` and sixteen hex digits. Request ids of OSS never have this form.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct RequestId([u8; 19]);
 
@@ -17,7 +17,8 @@ impl RequestId {
     #[must_use]
     pub fn next(seed: u64) -> Self {
         static COUNTER: AtomicU64 = AtomicU64::new(0);
-        // The last step of SplitMix64. It is a bijection, so different counters give different ids.
+        // The following lines are one step of SplitMix64. The step is a bijection, so different counters
+        // give different ids.
         let mut z = seed.wrapping_add(
             COUNTER
                 .fetch_add(1, Ordering::Relaxed)
@@ -51,8 +52,8 @@ impl RequestId {
     }
 }
 
-/// Copies of the parts of a request that its log line contains, stored one after another in one
-/// allocation.
+/// Copies of the parts of a request that its log line contains. The copies are stored one after another in
+/// one allocation.
 #[derive(Debug, Default)]
 pub struct LineText {
     bytes: Vec<u8>,
@@ -83,8 +84,8 @@ impl LineText {
         self.part(0)
     }
 
-    /// Returns the text that names the host, as received and unchecked. See
-    /// [`Target::host_text`](crate::http::message::Target::host_text).
+    /// Returns a copy of [`Target::host_text`](crate::http::message::Target::host_text): the text that
+    /// names the host, as received and unchecked.
     #[must_use]
     pub fn host(&self) -> &[u8] {
         self.part(1)
@@ -103,8 +104,8 @@ impl LineText {
     }
 }
 
-/// A copy of a short header value, without an allocation. A reference would keep hyper's read buffer
-/// alive.
+/// A copy of a short header value, stored without an allocation. A reference to the value would keep
+/// hyper's read buffer alive.
 #[derive(Clone, Copy, Debug, Default)]
 pub struct ShortText {
     length: u8,
@@ -127,7 +128,7 @@ impl ShortText {
         text
     }
 
-    /// Returns the copy. Empty when there was no value.
+    /// Returns the copied bytes. Empty when there was no value.
     #[must_use]
     pub fn as_bytes(&self) -> &[u8] {
         self.bytes

@@ -39,7 +39,7 @@ use crate::shutdown::Shutdown;
 enum Paused {
     /// hyper has finished or failed.
     Finished(Result<(), hyper::Error>),
-    /// The connection has been idle for a while, or it is idle and the client must reconnect.
+    /// The connection has been idle for a while, or it is idle and the client must reconnect at once.
     Idle,
     /// A deadline has passed.
     TimedOut(ClientTimeout),
@@ -82,10 +82,11 @@ where
             let mut tick = Box::pin(tokio::time::sleep(TICK));
             let mut phase_changes = shutdown.notice();
             poll_fn(|cx| {
-                // Registers the task for phase changes. The connection is polled before its state is
-                // checked: a connection that has just received bytes is not idle.
+                // This registers the task for phase changes. The connection is polled before its state is
+                // checked, because a connection that has just received bytes is not idle.
                 phase_changes.poll(cx);
-                // `poll` includes hyper's shutdown, which first writes the rest of a response.
+                // When `poll` is ready without an error, hyper has also written the rest of the response
+                // and shut down the socket.
                 if let Poll::Ready(result) = Pin::new(&mut *connection).poll(cx) {
                     return Poll::Ready(Paused::Finished(result));
                 }
@@ -121,7 +122,8 @@ where
             }
         }
         if !parts.read_buf.is_empty() {
-            // These bytes will be read again, so the framing can no longer be followed.
+            // `input_framing` has already parsed these bytes, and they will be read again. So it cannot
+            // follow the framing any further.
             activity.input_framing.lose();
         }
         io.put_back(parts.read_buf);
@@ -198,7 +200,8 @@ async fn time_out<S, B>(
     // Blank lines may come before a request (RFC 9112 section 2.2).
     let is_head = |byte: &u8| !matches!(byte, b'\r' | b'\n');
     if activity.is_write_blocked() {
-        // hyper still holds bytes of a response, which are lost.
+        // hyper still holds bytes of a response, which will not be sent. The reset shows the client that
+        // the response is incomplete.
         io.reset_on_close();
     } else if activity.has_partial_head() && unparsed.iter().any(is_head) {
         answer_and_close(io, service, Malformed::LateHead).await;

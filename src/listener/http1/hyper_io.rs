@@ -1,6 +1,6 @@
 //! The socket on which hyper's HTTP/1.1 connection works.
 //!
-//! This module detects three things that hyper does not report:
+//! This module detects four things that hyper does not report:
 //!
 //! - Targets with a `#`: hyper drops the `#` and all that follows. The bytes of heads are searched before
 //!   hyper reads them ([`crate::http::hidden_fragment`]).
@@ -9,9 +9,11 @@
 //! - hyper's own error responses to a request that it cannot read: they bypass the service, so they would
 //!   be missing from the log and the metrics. Such a response is held back, and the connection sends its
 //!   own response ([`super::malformed`]).
+//! - A reset by the client while hyper waits for the service: hyper does not read during this wait. The
+//!   next flush returns the reset as an error.
 //!
-//! This module could be removed if hyper rejected such targets, reported such lengths, and returned parse
-//! errors without a response.
+//! This module could be removed if hyper rejected such targets, reported such lengths and resets, and
+//! returned parse errors without a response.
 
 use std::io;
 use std::pin::Pin;
@@ -33,8 +35,8 @@ pub(super) struct HyperIo {
     held: Option<StatusCode>,
 }
 
-/// Returns the status if `buf` is an error response made by hyper. Responses of the service have a
-/// request id; hyper's have none.
+/// Returns the status if `buf` is an error response made by hyper. A response of the service has the field
+/// [`respond::REQUEST_ID`]; a response made by hyper does not have this field.
 fn own_answer(buf: &[u8]) -> Option<StatusCode> {
     let status = buf.strip_prefix(b"HTTP/1.1 ")?.get(..3)?;
     let is_own = status.starts_with(b"4")
@@ -46,7 +48,7 @@ fn own_answer(buf: &[u8]) -> Option<StatusCode> {
 impl HyperIo {
     /// Wraps a client's socket for a new hyper connection, which first reads the beginning of a head.
     pub(super) fn new(client: ClientIo) -> Self {
-        // Bytes that an earlier hyper connection read and did not parse are read again.
+        // Bytes that an earlier hyper connection has read and not parsed will be read and inspected again.
         client.activity().hidden_fragments.reset();
         Self { client, held: None }
     }
@@ -56,11 +58,13 @@ impl HyperIo {
         (self.client, self.held)
     }
 
-    /// Whether `buf` is a response made by hyper itself. Such a response is held back.
+    /// If `buf` is hyper's own error response, stores its status and returns true. The response must then
+    /// be held back.
     #[inline]
     fn holds_back(&mut self, buf: &[u8]) -> bool {
-        // While a request is in flight, only the service can have made the response. At other times, hyper
-        // may have made it, or it is a response of the service that has no body.
+        // While a request is in flight, only the service can have made the response. Without a request in
+        // flight, `buf` is hyper's own response, or it belongs to a response of the service whose body has
+        // already ended.
         if self.client.activity().in_flight() > 0 || self.held.is_some() {
             return false;
         }
@@ -126,9 +130,10 @@ impl AsyncWrite for HyperIo {
     fn poll_flush(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
         let this = self.get_mut();
         let activity = this.client.activity();
-        // hyper does not read while it waits for the service, so it would not notice a reset. It flushes
-        // whenever it is polled, which is at least once per tick. While a body is being read, bytes of it
-        // may still be readable after a reset.
+        // hyper does not read while it waits for the service, so it would not notice a reset by the
+        // client. But hyper flushes whenever it is polled, at least once per tick, so the reset is
+        // detected here. While a request body is being read, the reset is ignored, because bytes of the
+        // body may still be readable.
         if activity.in_flight() > 0 && !activity.is_in_body() && this.client.is_reset() {
             return Poll::Ready(Err(io::ErrorKind::ConnectionReset.into()));
         }
@@ -138,8 +143,8 @@ impl AsyncWrite for HyperIo {
     fn poll_shutdown(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
         let this = self.get_mut();
         if this.held.is_some() {
-            // Not closed yet, because the connection still has to write the response that replaces
-            // hyper's own.
+            // The socket is not shut down yet, because the connection still has to write the response that
+            // replaces hyper's own.
             return Poll::Ready(Ok(()));
         }
         Pin::new(&mut this.client).poll_shutdown(cx)

@@ -1,8 +1,8 @@
 //! The response to a request that cannot be parsed, or whose head is not complete in time.
 //!
-//! hyper's own response has a status and nothing else, and it is missing from the access log and the
-//! metrics. It is therefore held back ([`super::hyper_io`]), and the connection's service is called with
-//! an empty request whose extension names the error ([`Malformed`]).
+//! hyper's own response has a status and nothing else, and it would be missing from the access log and the
+//! metrics. So that response is held back ([`super::hyper_io`]), and the connection's service is called
+//! with an empty request whose extension names the error ([`Malformed`]).
 
 use std::convert::Infallible;
 use std::time::SystemTime;
@@ -28,8 +28,8 @@ pub(super) fn reason(status: StatusCode) -> Malformed {
     }
 }
 
-/// Writes the response of `service` to a request with the error `why`. The caller must then close the
-/// connection.
+/// Calls `service` with a request that has the error `why`, and writes the response. The caller must then
+/// close the connection.
 pub(super) async fn answer<S, B>(io: &mut ClientIo, mut service: S, why: Malformed)
 where
     S: Service<Received, Response = http::Response<B>, Error = Infallible>,

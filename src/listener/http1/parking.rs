@@ -11,8 +11,8 @@ use crate::listener::closing::LAST_REQUEST;
 use crate::listener::deadline::TICK;
 use crate::shutdown::{LeaveRequest, Shutdown};
 
-/// The number of ticks without progress after which a connection is parked. It is large enough that
-/// hyper's state is not rebuilt for a client that pauses briefly.
+/// The number of ticks without progress after which a connection is parked. The number is large enough
+/// that a client that pauses briefly does not cause hyper's state to be rebuilt.
 const PARK_TICKS: u32 = 3;
 
 /// The number of ticks since the last progress on a connection.
@@ -41,7 +41,7 @@ impl IdleTicks {
 }
 
 /// Returns how long a parked connection may wait for its next request: the configured `idle`, minus the
-/// time that passed before it was parked.
+/// idle time before the connection was parked.
 pub(super) fn rest_of(idle: Duration) -> Duration {
     idle.saturating_sub(TICK.saturating_mul(PARK_TICKS))
 }
@@ -49,9 +49,9 @@ pub(super) fn rest_of(idle: Duration) -> Duration {
 /// The next step of a connection that was parked.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum AfterPark {
-    /// The client has sent bytes or closed the connection: hyper continues to read.
+    /// The client has sent bytes or closed the connection, so hyper must read again.
     Serve,
-    /// No request arrived in time.
+    /// No request arrived before the time limit, or before the client had to reconnect.
     Close,
     /// The event loop has ended.
     Lost,
@@ -60,8 +60,8 @@ pub(super) enum AfterPark {
 /// Waits until a parked connection has bytes to read, until `limit` has passed, or until its client must
 /// reconnect.
 pub(super) async fn wait(io: &ClientIo, limit: Duration, shutdown: &mut Shutdown) -> AfterPark {
-    // If clients already had to reconnect before this wait, this client has had the time for one more
-    // request.
+    // If clients must already reconnect when this function is called, there is no wait. Before the
+    // connection was parked, this client had time for one more request.
     let is_readable = !shutdown.is_leaving() && {
         let must_leave = async {
             if shutdown.idle_must_leave().await == LeaveRequest::AfterAnswer {
@@ -80,8 +80,9 @@ pub(super) async fn wait(io: &ClientIo, limit: Duration, shutdown: &mut Shutdown
     if !io.has_unread_bytes() {
         return AfterPark::Close;
     }
-    // A request that has already arrived is served even after the time limit. The event loop must report
-    // its bytes first: until then hyper reads nothing and the connection looks idle.
+    // A request that has already arrived is served even after the time limit. The event loop must first
+    // report the bytes of that request. Before the report, hyper would read nothing, and the connection
+    // would look idle.
     match io.readable().await {
         Ok(()) => AfterPark::Serve,
         Err(_) => AfterPark::Lost,

@@ -1,8 +1,8 @@
 //! One HTTP/2 connection, from its preface to its close.
 //!
-//! hyper and h2 implement the protocol. This module enforces the limits that they lack: bytes that belong
-//! to no request ([`super::frame_budget`]), streams that are cancelled or stalled
-//! ([`crate::listener::streams`]), and the time a connection may be idle ([`super::goaway`]).
+//! hyper and h2 implement the protocol. This module enforces limits that hyper and h2 lack: on bytes that
+//! belong to no request ([`super::frame_budget`]), on cancelled and stalled streams
+//! ([`crate::listener::streams`]), and on the time for which a connection is idle ([`super::goaway`]).
 
 use std::convert::Infallible;
 use std::future::{Future, poll_fn};
@@ -33,7 +33,7 @@ use crate::listener::settings::ListenerSettings;
 use crate::listener::streams::{STREAM_WINDOW, StreamSpawner, Streams};
 use crate::shutdown::{Phase, Shutdown};
 
-/// The maximum number of concurrent streams of a client.
+/// The maximum number of concurrent streams of a connection.
 const STREAMS: u32 = 128;
 /// The connection's flow-control window, in bytes. It bounds the memory that all uploads of one
 /// connection need together.
@@ -42,18 +42,19 @@ const CONNECTION_WINDOW: u32 = 2 * 1024 * 1024;
 const SEND_BUFFER: usize = 128 * 1024;
 
 /// A GOAWAY frame with the code ENHANCE_YOUR_CALM (RFC 9113 sections 6.8 and 7). hyper cannot send this
-/// frame. Its last stream id is the highest possible one. All streams end with the connection.
+/// frame. The last stream id in the frame is the highest possible one, and all streams end with the
+/// connection.
 const ENHANCE_YOUR_CALM: [u8; 17] = [
     0, 0, 8, 7, 0, 0, 0, 0, 0, 0x7f, 0xff, 0xff, 0xff, 0, 0, 0, 0x0b,
 ];
 
-/// The number of checks whether the streams of a connection have ended, and the pause between two checks.
-/// The end of the connection wakes each stream, so the first check or the second one succeeds.
+/// The maximum number of checks whether the streams of a connection have ended, and the pause between two
+/// checks. The end of the connection wakes each stream, so the first or the second check succeeds.
 const STREAMS_END_CHECKS: u32 = 200;
 const STREAMS_END_PAUSE: Duration = Duration::from_millis(5);
 
-/// How long a drain waits for a client that has no stream in flight and sends nothing, not even the
-/// acknowledgement of the PING that follows a GOAWAY. A client that still reads the end of a response
+/// How long a drain waits for a client that has no stream in flight and sends nothing. A client that still
+/// works would acknowledge the PING that follows a GOAWAY. A client that still reads the end of a response
 /// sends WINDOW_UPDATE frames.
 const DRAIN_SILENCE: Duration = Duration::from_secs(3);
 
@@ -79,7 +80,8 @@ where
     let header_bytes = u32::try_from(settings.limits.header_bytes).unwrap_or(u32::MAX);
     let timeouts = &settings.timeouts;
     let streams = Arc::new(Streams::default());
-    // HTTP/2 stalls are detected per stream, because the bytes of the connection do not show them.
+    // On HTTP/2 a stall is detected per stream, because bytes may move on the connection while one of its
+    // streams is stalled.
     activity.set_multiplexed();
     let service = service.with_streams(Arc::clone(&streams));
     let stall_ticks = u32::try_from(timeouts.stall.as_secs()).unwrap_or(u32::MAX);
@@ -90,7 +92,7 @@ where
     let mut deadlines = settings.deadlines(admission);
     let mut goaway = Goaway::new(Instant::now());
     let (mut is_draining, mut is_silent) = (false, false);
-    // The block drops hyper's connection at its end, which wakes the streams.
+    // hyper's connection is dropped at the end of this block. The drop wakes the tasks of the streams.
     let ended = {
         let mut connection = std::pin::pin!(
             http2::Builder::new(StreamSpawner)
@@ -114,9 +116,9 @@ where
                 if let Poll::Ready(Err(error)) = flushed {
                     return Poll::Ready(Err(ConnectionError::Socket(error)));
                 }
-                // This is checked on each poll and not only on each tick, because the client opens more
-                // streams on this connection until it receives the GOAWAY. One request of a new connection is
-                // served first.
+                // Whether the client must reconnect is checked on each poll and not only on each tick,
+                // because the client opens more streams until it receives the GOAWAY. A new connection
+                // serves one request before its GOAWAY.
                 let must_go = is_draining || activity.is_in_vain();
                 if must_go && !goaway.is_sent() && activity.requests() > 0 {
                     goaway.note_sent(Instant::now());
@@ -162,9 +164,11 @@ where
         })
         .await
     };
-    // The client may still be sending. A reset would then discard the last frames that the proxy sent.
+    // The client may still be sending. If the socket were closed at once, a reset would then discard the
+    // last frames that the proxy sent.
     match &ended {
-        // Without a request no response can be lost, and a silent client sends nothing.
+        // If there was no request, there is no response to lose. A silent client sends no bytes that would
+        // cause a reset.
         Ok(()) if activity.requests() == 0 || is_silent => close(&mut io, Close::AtOnce).await,
         Ok(()) | Err(ConnectionError::Http(_)) => close(&mut io, Close::Lingering).await,
         Err(ConnectionError::CancelledStreams | ConnectionError::FrameBudget) => {
@@ -177,9 +181,11 @@ where
     ended
 }
 
-/// Waits until the tasks of the streams have noticed the end of their connection. Each is a task of its
-/// own, and moves an exchange with a whole upload to the worker's tracker when it ends. A drain waits for
-/// the connection and for the tracker, so the connection must not end between the two.
+/// Waits until the tasks of the streams have noticed the end of their connection.
+///
+/// When such a task ends, an exchange whose upload has been read to its end becomes a task of the worker's
+/// [`TaskTracker`](tokio_util::task::TaskTracker). A drain waits for all tasks of that tracker, and this
+/// connection is one of them. So the connection must not end before the exchange has been added.
 async fn streams_end(activity: &Activity) {
     for _ in 0..STREAMS_END_CHECKS {
         if activity.in_flight() == 0 {

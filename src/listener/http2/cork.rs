@@ -2,11 +2,12 @@
 //!
 //! h2 flushes after each DATA frame, so responses that are ready together would each need a system call.
 //! Here a flush is delayed until the connection has been polled; then the owner of the connection calls
-//! [`Corked::poll_uncork`]. rustls's buffer of encrypted bytes bounds the delayed bytes: when it is full,
-//! the socket is written at once. On connections without TLS, writes are not delayed.
+//! [`Corked::poll_uncork`]. rustls's buffer of encrypted bytes bounds the delayed bytes: when that buffer
+//! is full, the bytes are written to the socket at once. On connections without TLS, writes are not
+//! delayed.
 //!
-//! This type could be removed if h2 flushed once per poll. Then only the delay of an EOF
-//! ([`super::held_end`]) would need a wrapper around the socket.
+//! If h2 flushed once per poll, this delay could be removed. Only [`super::held_end`] would then need a
+//! wrapper around the socket.
 
 use std::io;
 use std::pin::Pin;
@@ -22,7 +23,7 @@ use crate::listener::http2::held_end::HeldEnd;
 /// has another.
 #[derive(Clone, Debug)]
 pub struct Corked(
-    /// Locked only by the connection's task, so never contended.
+    /// Only the connection's task locks this mutex, so the lock is never contended.
     Arc<Mutex<Client>>,
 );
 

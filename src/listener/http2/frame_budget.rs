@@ -8,24 +8,27 @@
 
 use crate::http::activity::Activity;
 
-/// The initial budget in bytes, and the level up to which [`REFILL`] raises it. It suffices for a burst
-/// of requests that are rejected because the client has not received the stream limit yet.
+/// The initial budget in bytes, and the level up to which [`REFILL`] raises the budget. A client may send
+/// a burst of requests before it receives the stream limit. This budget suffices for such a burst, in
+/// which the requests over the limit are rejected.
 const START: i64 = 512 * 1024;
-/// The bytes added on each tick, because clients may send a PING now and then.
+/// The number of bytes added to the budget on each tick, because clients may send a PING now and then.
 const REFILL: i64 = 64 * 1024;
 /// The maximum budget, in bytes.
 const MOST: i64 = 4 * 1024 * 1024;
-/// The maximum credit between two ticks for bodies that were abandoned while their bytes were in transit.
+/// The maximum number of bytes added to the budget between two ticks for request bodies that were
+/// abandoned while their bytes were in transit.
 const ABANDONED: i64 = 4 * 1024 * 1024;
-/// How far the budget may be exceeded while a body is open. Bytes of the body may have been read and not
-/// yet passed on: at most the connection's window, plus the frame headers.
+/// The number of bytes by which the budget may be exceeded while a request body is open. Bytes of the body
+/// may have been read from the socket and not passed on yet: at most the connection's window, plus the
+/// frame headers.
 const BUFFERED: i64 = 3 * 1024 * 1024;
 
 /// The budget of one connection, in bytes.
 #[derive(Debug)]
 pub(super) struct FrameBudget {
     balance: i64,
-    /// The counters of [`Activity`] at the last check.
+    /// `read`, `earned` and `granted` are the counters of [`Activity`] at the last check.
     read: u64,
     earned: u64,
     granted: u64,
@@ -46,7 +49,7 @@ impl Default for FrameBudget {
 }
 
 impl FrameBudget {
-    /// Updates the budget from `activity`. Returns whether the client has exceeded it.
+    /// Updates the budget from `activity`. Returns whether the client has exceeded the budget.
     pub(super) fn is_exceeded(&mut self, activity: &Activity) -> bool {
         let grown = |before: &mut u64, now: u64| {
             let grown = now.wrapping_sub(std::mem::replace(before, now));

@@ -1,4 +1,4 @@
-//! Decides when an HTTP/2 connection sends its GOAWAY, and when it is closed after that.
+//! Decides when an HTTP/2 connection sends its GOAWAY, and when the connection is closed after the GOAWAY.
 
 use std::time::Duration;
 
@@ -6,9 +6,9 @@ use tokio::time::Instant;
 
 use crate::http::activity::Activity;
 
-/// How long a connection without any request stays open after its GOAWAY, because its first request may
-/// be in transit. With the ticks before and after it, a drain waits at most four seconds for such a
-/// connection.
+/// How long a connection without any request stays open after its GOAWAY, because its first request may be
+/// in transit. The GOAWAY and the close each wait for a tick, so a drain waits at most four seconds for
+/// such a connection.
 const UNUSED: Duration = Duration::from_secs(2);
 
 /// The action of the connection after a tick.
@@ -18,7 +18,7 @@ pub(super) enum Step {
     None,
     /// Send a GOAWAY.
     SendGoaway,
-    /// Close the connection: the peer has not reacted to the GOAWAY.
+    /// Close the connection: the client has not reacted to the GOAWAY.
     Close,
 }
 
@@ -27,7 +27,8 @@ pub(super) enum Step {
 pub(super) struct Goaway {
     /// The last tick at which a request was in flight.
     in_flight_at: Instant,
-    /// The last tick at which a request was in flight or bytes had been transferred.
+    /// The last tick at which a request was in flight, or the connection had made progress since the tick
+    /// before.
     moved_at: Instant,
     progress: u64,
     sent_at: Option<Instant>,
@@ -55,7 +56,8 @@ impl Goaway {
     }
 
     /// Returns the action for a tick. A GOAWAY is due after `idle` without a request, or when the client
-    /// must reconnect. After the GOAWAY, the connection is closed after `stall` without progress.
+    /// must reconnect. Once the GOAWAY has been sent, the connection is closed after `stall` without
+    /// progress.
     pub(super) fn tick(
         &mut self,
         activity: &Activity,
@@ -80,11 +82,11 @@ impl Goaway {
                     Step::None
                 }
             }
-            // The proxy counts a request as ended when h2 has buffered the end of its response, so the peer
-            // may still be receiving that response.
+            // The proxy counts a request as ended when h2 has buffered the end of its response. So the
+            // client may still be receiving that response.
             Some(sent_at) => {
                 let since = sent_at.max(self.moved_at);
-                // Without a request there is no response to receive.
+                // If there was no request, the client has no response to receive.
                 let limit = match activity.requests() {
                     0 => stall.min(UNUSED),
                     _ => stall,

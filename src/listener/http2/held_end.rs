@@ -1,9 +1,11 @@
-//! Hides an EOF or read error of an HTTP/2 client from h2 until the requests before it have ended.
+//! Hides an EOF or read error of an HTTP/2 client from h2 until the requests that arrived earlier have
+//! ended.
 //!
 //! At an EOF or read error, h2 drops everything: requests that arrived just before it, complete uploads
 //! that have not been read yet, and responses that a half-closed client still reads. A failed write has
-//! the same effect. So the EOF or read error is held back while a request needs the connection. This
-//! module can be removed when h2 keeps streams whose END_STREAM has arrived.
+//! the same effect. So while a request needs the connection, an EOF or read error is held back, and a
+//! failed write is reported as successful. This module can be removed when h2 keeps streams whose
+//! END_STREAM has arrived.
 
 use std::io;
 use std::task::{Context, Poll};
@@ -30,13 +32,13 @@ impl HeldEnd {
     pub(super) fn hold(&mut self, end: io::Result<()>, cx: &Context<'_>) {
         self.is_write_lost |= end.is_err();
         self.end = Some(end);
-        // h2 passes on the requests that it has read only when a read returns `Pending`. The current read
-        // does so, and the connection is polled again.
+        // h2 passes on the requests that it has read only when a read returns `Pending`. The caller
+        // returns `Pending` for this read, and the waker causes the next poll.
         cx.waker().wake_by_ref();
     }
 
-    /// Returns the EOF or read error once no request needs the connection. Until then, each tick of the
-    /// connection polls again.
+    /// Returns the EOF or read error if no request needs the connection. Otherwise returns `Pending`, and
+    /// the next tick of the connection polls again.
     pub(super) fn poll_end(
         &mut self,
         activity: &Activity,
@@ -53,7 +55,7 @@ impl HeldEnd {
             cx.waker().wake_by_ref();
             return Poll::Pending;
         }
-        // The error is moved out, because h2 does not read again after an EOF or an error.
+        // The error can be moved out, because h2 does not read again after an EOF or an error.
         Poll::Ready(match &mut self.end {
             Some(end) => std::mem::replace(end, Ok(())),
             None => Ok(()),
@@ -65,14 +67,15 @@ impl HeldEnd {
         if self.is_write_lost {
             return activity.has_untaken_body();
         }
-        // A body that still waits for bytes is incomplete. Its request must fail at once.
+        // After the EOF, an open body that still waits for bytes can never be completed. Its request must
+        // fail at once.
         let is_in_flight =
             activity.in_flight() > 0 && (activity.has_untaken_body() || !activity.has_open_body());
         is_in_flight || activity.is_write_blocked()
     }
 
-    /// Reports a failed write as successful, with the value of `written`, until the whole input has been
-    /// read and no request needs the connection. After that the error is returned.
+    /// Reports a failed write as successful, with the value of `written`, while input is left to read or a
+    /// request needs the connection. After that, the error is returned.
     pub(super) fn lose<T>(
         &mut self,
         polled: Poll<io::Result<T>>,
