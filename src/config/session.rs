@@ -1,4 +1,4 @@
-//! The state that all readers of one file share: its lines, its environment, and the problems found.
+//! The state that all readers of one config file share: its lines, the environment, and the problems found.
 
 use std::cell::RefCell;
 use std::collections::HashMap;
@@ -40,8 +40,8 @@ impl<'a> Session<'a> {
         }
     }
 
-    /// Returns the CA certificates of the file at `path`. Only the first call for a path reads the file, with
-    /// `read`. Returns `None` if that fails.
+    /// Returns the CA certificates of the file at `path`. If no earlier call has read the file, it is read
+    /// with `read`. Returns `None` if `read` fails.
     pub(crate) fn trusted(
         &self,
         path: &Path,

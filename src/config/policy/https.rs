@@ -28,7 +28,7 @@ pub struct Https {
     pub mode: HttpsMode,
     /// The port of the redirect URL, from 1 to 65535. Default 443, which is omitted from the URL.
     pub port: usize,
-    /// The settings of `Strict-Transport-Security`. `None`: the field is not sent.
+    /// The settings of `Strict-Transport-Security`. `None` means that the field is not sent.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub hsts: Option<Hsts>,
 }
