@@ -63,7 +63,7 @@ pub(super) enum UpgradeError {
     Ended(ExitStatus),
     /// Waiting for the exit of the new process failed.
     Wait(io::Error),
-    /// The new process reported why it does not serve.
+    /// The new process does not serve, and reported this reason.
     NotServing(String),
     /// The new process did not serve within this time.
     Timeout(Duration),
