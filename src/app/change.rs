@@ -49,7 +49,7 @@ pub(super) struct LiveConfig {
 }
 
 impl LiveConfig {
-    /// Builds the first config and binds its listeners.
+    /// Builds everything for the first config and binds its listeners.
     ///
     /// # Errors
     ///

@@ -162,11 +162,11 @@ impl Running {
         self.is_replaced = true;
     }
 
-    /// Drains: the node reports not ready, accepts connections for `drain_delay`, and then lets requests in
-    /// flight finish for at most `drain_timeout`. When another process has taken over the sockets, the delay
-    /// is skipped.
+    /// Drains. First, the node reports not ready and still accepts connections for `drain_delay`; this step
+    /// is skipped if another process has taken over the sockets. Then the listeners stop accepting, and
+    /// requests in flight may finish within `drain_timeout`.
     ///
-    /// Cancel-safe: if the future is dropped, the drain stays in its phase until [`Running::stop`]
+    /// Cancel-safe: if the future is dropped, the drain remains in its current phase, and [`Running::stop`]
     /// completes it.
     pub async fn drain(&mut self) {
         let server = self.config().server.clone();

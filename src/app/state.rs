@@ -72,8 +72,8 @@ impl State {
     }
 
     /// Returns the hosts that this node depends on: the hosts of buckets that the config names, and the hosts
-    /// of buckets that match a pattern and whose names have been resolved. Therefore a bucket name that a
-    /// client has made up, and that does not resolve, does not make the node unready.
+    /// of buckets that match a pattern and whose names have been resolved. Other hosts are left out: a client
+    /// can make up bucket names, and a name that does not resolve must not make the node unready.
     pub(super) fn hosts(&self) -> Vec<Arc<Host>> {
         let routes = self.routes().clone();
         let named = routes.iter().flat_map(|route| route.origin.named_hosts());

@@ -25,8 +25,8 @@ pub struct Certificate {
     pub cert: PathBuf,
     /// The PEM file with the private key. Required.
     pub key: PathBuf,
-    /// Whether the certificate is used for clients that send no host name, or a host name that no
-    /// certificate has. Default: true for the only certificate, otherwise false.
+    /// Whether the certificate is used for clients that send no host name, or a host name that no certificate
+    /// has. Default: true if the config has only one certificate, otherwise false.
     #[serde(rename = "default")]
     pub is_default: bool,
     /// The DNS names of the certificate, in lower case.

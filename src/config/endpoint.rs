@@ -81,7 +81,7 @@ impl Endpoint {
         as_written(reader, default_port)
     }
 
-    /// Returns the kind of OSS host; `None` for an IP address and for any other host.
+    /// Returns the kind of the host; `None` for an IP address, and for a host that is not a known OSS host.
     pub(crate) fn kind(&self) -> Option<HostKind> {
         match &self.host {
             EndpointHost::Name(name) => endpoint::classify(name).map(|known| known.kind),

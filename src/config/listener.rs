@@ -62,7 +62,7 @@ pub enum ProxyProtocol {
 /// **Defaults**: no TLS, HTTP/2 offered, connections up to about half of the descriptor limit.
 #[derive(Clone, Debug, PartialEq, Serialize)]
 pub struct Listener {
-    /// The address to listen on. Required; no two listeners may have the same address.
+    /// The address to listen on. Required. Two listeners may not have the same address, except with port 0.
     pub address: Address,
     /// Whether clients must use TLS. Default false; true needs a certificate.
     pub tls: bool,
@@ -74,15 +74,15 @@ pub struct Listener {
     /// descriptor limit.
     pub max_connections: usize,
     /// The PROXY header that every connection must begin with. Default off. Any other value needs
-    /// `trusted_proxies`, except on a Unix socket. Connections from peers outside `trusted_proxies` are
-    /// closed.
+    /// `trusted_proxies`, except on a Unix socket, and closes TCP connections from peers outside
+    /// `trusted_proxies`.
     pub proxy_protocol: ProxyProtocol,
     /// The addresses of proxies whose PROXY header, `X-Forwarded-For` and `X-Forwarded-Proto` are
     /// trusted. Default: none. Peers on a Unix socket are always trusted.
     pub trusted_proxies: Vec<IpNet>,
     /// A path for health checks, which is matched before the routes. The response is 200 while this node is
-    /// ready, otherwise 503. It is percent-encoded; equivalent encodings match the same path. `None` (the
-    /// default) means that the listener has no health check.
+    /// ready, otherwise 503. The path is percent-encoded; equivalent encodings match the same path. `None`
+    /// (the default) means that the listener has no health check.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub health_path: Option<String>,
     /// Deadlines towards clients.
@@ -214,7 +214,7 @@ pub(crate) fn read_address(reader: &Reader<'_>) -> Option<Address> {
         return Some(Address::Unix(path));
     }
     if let Some(name) = text.value.strip_prefix("fd:") {
-        // The same rule as for FileDescriptorName= in systemd.socket(5).
+        // This is the rule for `FileDescriptorName=` in systemd.socket(5).
         let is_name = (1..=255).contains(&name.len())
             && name
                 .bytes()

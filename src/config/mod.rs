@@ -85,8 +85,8 @@ pub struct Loaded {
     pub warnings: Problems,
 }
 
-/// Reads the file at `path`. Relative paths in the file are relative to its directory. `env` returns the
-/// values of environment variables.
+/// Reads the file at `path`. Relative paths in the file are relative to the directory of the file. `env`
+/// returns the values of environment variables.
 ///
 /// # Errors
 ///

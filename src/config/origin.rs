@@ -53,8 +53,8 @@ pub struct Pool {
     /// The maximum number of idle connections per address and worker, from 0 to 100000. Default 256; with 0
     /// no idle connection is kept.
     pub idle_per_address: usize,
-    /// How long a connection stays idle before it is closed; at least 1 ms. Default 30 s, which is
-    /// below the limit of OSS.
+    /// How long a connection stays idle before it is closed; at least 1 ms. Default 30 s, which is below the
+    /// idle timeout of OSS.
     #[serde(serialize_with = "serialize_duration")]
     pub idle: Duration,
     /// The maximum number of requests in flight per address, over all workers, from 0 to 1000000. 0 (the

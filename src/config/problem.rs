@@ -39,7 +39,7 @@ impl Source {
         Arc::clone(&self.lines)
     }
 
-    /// Returns line and column of a byte offset, both from 1.
+    /// Returns the line and the column of a byte offset, both counted from 1.
     #[must_use]
     pub fn place(&self, offset: usize) -> (usize, usize) {
         let line = self.lines.line(offset);

@@ -167,7 +167,7 @@ impl<'s> Reader<'s> {
         self.find(key).is_some()
     }
 
-    /// Reports that `value` has another type than `wanted`.
+    /// Reports that `value` does not have the type `wanted`.
     pub(super) fn wrong_type(&self, key: &str, value: &Spanned<DeValue<'s>>, wanted: &str) {
         let found = match value.get_ref() {
             DeValue::String(_) => "a string",

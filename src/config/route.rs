@@ -16,8 +16,9 @@ use crate::config::reader::{Reader, Text};
 use crate::config::value::{Invalid, check_encoded};
 use crate::oss::spelling;
 
-/// The handling of a request that lists the buckets. Such a request names no bucket. In path style, its path
-/// has no first segment. With a wildcard host `*.suffix`, its host is `suffix` alone.
+/// The handling of a request that lists the buckets. Such a request names no bucket: in path style, the path
+/// of the request has no first segment; with a wildcard host `*.suffix`, the host of the request is `suffix`
+/// alone.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
 #[serde(rename_all = "kebab-case")]
 pub enum ListBuckets {
@@ -219,7 +220,7 @@ pub(crate) fn finish(mut candidates: Vec<RouteCandidate<'_>>) -> Vec<Route> {
 fn check_hosts(candidates: &[RouteCandidate<'_>]) {
     let mut seen: HashMap<(Option<&HostPattern>, Cow<'_, [u8]>), usize> = HashMap::new();
     for (index, candidate) in candidates.iter().enumerate() {
-        // Equivalent percent-encodings are the same path, and a slash at the end makes no difference.
+        // Equivalent percent-encodings count as the same path, and a slash at the end makes no difference.
         let mut path = candidate.route.decoded_path();
         while let Some(shorter) = path.strip_suffix(b"/") {
             let length = shorter.len();

@@ -95,13 +95,13 @@ pub enum Family {
 
 /// `[dns]`: how endpoint names are resolved.
 ///
-/// **Defaults**: the system's name servers, IPv4, 5 s to 60 s between two resolutions, 1 h stale, 2 s
-/// timeout, only addresses that an OSS endpoint can have.
+/// **Defaults**: the system's name servers, IPv4, 5 s to 60 s between two resolutions, answers kept for 1 h
+/// while DNS fails, 2 s timeout, only addresses that an OSS endpoint can have.
 #[derive(Clone, Debug, PartialEq, Serialize)]
 pub struct Dns {
     /// The name servers. Empty (the default) means the name servers of `/etc/resolv.conf`.
     pub servers: Vec<SocketAddr>,
-    /// The address family. Default IPv4.
+    /// The address families to which endpoint names are resolved. Default IPv4.
     pub family: Family,
     /// The minimum time between two resolutions of a name, even if its TTL is shorter. Default 5 s; at
     /// least 1 s.

@@ -24,7 +24,8 @@ pub enum Invalid {
     Wildcard,
     /// The text is not the name of a bucket.
     BucketName,
-    /// The text is neither a bucket name nor a bucket name with a single `*`.
+    /// The text has a `*`, but is not a bucket pattern, which has one `*` and otherwise only characters of a
+    /// bucket name.
     BucketPattern,
     /// The text is a bucket pattern that matches every bucket name.
     OpenRelay,

@@ -91,7 +91,8 @@ impl Stack {
             .layer_fn(move |inner| HstsService::new(hsts.clone(), inner))
             // A preflight gets its response here and does not reach the policies below. This also applies to
             // a preflight without TLS, because browsers do not follow a redirect of a preflight. Every other
-            // response, including redirects and refusals, gets the headers that allow a page to read it.
+            // response, including redirects and refusals, gets the CORS headers, which allow a page to read
+            // the response.
             .layer_fn(move |inner| CorsService::new(cors.clone(), inner))
             // Above all layers that must not respond without TLS.
             .layer_fn(move |inner| GateService::new(https.clone(), inner))
@@ -102,7 +103,7 @@ impl Stack {
             // Replaces the path of a directory by the key of its index document, and a 404 response by the
             // error document.
             .layer_fn(move |inner| WebsiteService::new(website.clone(), inner))
-            // Below `website`, so that it handles the response to each lookup.
+            // Below `website`, so that this layer handles the response to each lookup.
             .layer_fn(move |inner| PreviewService::new(Arc::clone(&preview), inner))
             // Below the policies, so that the response after an error of the origin gets the same headers
             // as every other response.

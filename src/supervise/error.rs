@@ -16,7 +16,7 @@ pub(super) enum CommandError {
     Config(Problems),
     /// The config cannot be served.
     Start(StartError),
-    /// The binary was not replaced.
+    /// The upgrade failed.
     Upgrade(UpgradeError),
     /// An upgrade is in progress.
     UpgradeInProgress,

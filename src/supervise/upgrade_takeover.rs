@@ -87,8 +87,7 @@ pub(super) async fn take_over(
     if !is_fit && predecessor.was_fit {
         let troubles = state.health.troubles().join("; ");
         predecessor.report(&format!("it can reach no endpoint: {troubles}"));
-        // The old process still uses the sockets and their files, so this process must not remove
-        // them.
+        // The old process still uses the sockets and their files, so this process must not remove the files.
         running.set_replaced();
         return Err(std::io::Error::other("no endpoint can be reached"));
     }

@@ -21,8 +21,8 @@ pub struct Cors {
 pub enum PrivateNetwork {
     /// A page of a public address may send requests to a private address.
     Allow,
-    /// A page of a public address may not send requests to a private address: the response to its preflight
-    /// does not permit it.
+    /// A page of a public address may not send requests to a private address: the response to the preflight
+    /// does not permit the request.
     Deny,
 }
 

@@ -100,7 +100,8 @@ fn pattern(text: &str) -> Result<String, &'static str> {
     }
 }
 
-/// Returns the reason why a pattern probably does not have the intended effect, or `None` if there is none.
+/// Returns the reason why a pattern probably does not have the intended effect; `None` if the pattern looks
+/// right.
 fn doubt(text: &str) -> Option<&'static str> {
     let is_start = |scheme: &str| text.starts_with(scheme);
     if !text.starts_with(['*', '?'])

@@ -5,20 +5,22 @@ use serde::Serialize;
 use crate::config::reader::{Reader, Text};
 use crate::config::value::check_encoded;
 
-/// The response for a missing object whose key could be the name of a directory.
+/// Which directories have an index document, and the response for the path of a directory without its final
+/// `/`.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
 #[serde(rename_all = "kebab-case")]
 pub enum Subdirectories {
     /// Only the root has an index document. A request for any path that ends in `/` gets the index document
     /// of the root.
     Off,
-    /// Each directory has an index document. A path without the final `/` gets a 302 response that adds the
-    /// `/`.
+    /// Each directory has an index document. The path of a directory without its final `/` gets a 302
+    /// response that adds the `/`.
     Redirect,
-    /// Each directory has an index document. A path without the final `/` gets the response for a missing
-    /// object.
+    /// Each directory has an index document. The path of a directory without its final `/` gets the response
+    /// for a missing object.
     NotFound,
-    /// Each directory has an index document. A path without the final `/` gets the index document.
+    /// Each directory has an index document. The path of a directory without its final `/` gets the index
+    /// document.
     Index,
 }
 

@@ -34,7 +34,8 @@ pub enum End {
 }
 
 impl End {
-    /// Whether the client gets the requested object, unless OSS refuses it.
+    /// Whether the request is served: the proxy sends it to OSS, or the status of the proxy's own response is
+    /// below 400.
     #[must_use]
     pub fn is_served(&self) -> bool {
         match self {
