@@ -29,7 +29,7 @@ impl Default for MemoryWatch {
 impl MemoryWatch {
     /// Returns whether the memory in use is below the limit: `configured` bytes, or nine tenths of the
     /// control group's limit if `configured` is 0. After the limit was reached, the result stays false until
-    /// the memory in use is a tenth below the limit, because otherwise the result would change too often.
+    /// the memory in use is a tenth below the limit. With a single limit, the result would change too often.
     pub(super) fn has_room(&mut self, configured: usize) -> bool {
         let limit = match u64::try_from(configured).unwrap_or(u64::MAX) {
             0 => self.group.map(|limit| limit / 10 * 9),
