@@ -1,10 +1,11 @@
 //! The config in use and everything built from it, at the start and at every reload.
 //!
 //! A reload has the same order as a start: routes are built and new addresses are bound before anything
-//! changes. So a config that cannot be served changes nothing. Then certificates, routes and listener
+//! changes. Therefore a config that cannot be served changes nothing. Then certificates, routes and listener
 //! settings are replaced. A request finishes on the route that it started on. A connection keeps the settings
-//! that it started with. An upstream that is unchanged keeps its addresses and connections. Keys that a
-//! running process cannot change keep their values and are listed in [`Changed::needs_restart`].
+//! that it started with. An endpoint whose settings are unchanged keeps its upstream addresses and
+//! connections. Keys that a running process cannot change keep their values and are listed in
+//! [`Changed::needs_restart`].
 
 use std::collections::{HashMap, HashSet, VecDeque};
 use std::sync::Arc;
@@ -21,7 +22,7 @@ use crate::listener::{Listening, Places, WorkerListener};
 use crate::net::unix;
 use crate::route::{Router, build};
 
-/// The number of descriptors reserved for everything but client and upstream connections.
+/// The number of descriptors reserved for everything except client and upstream connections.
 const SPARE_DESCRIPTORS: u64 = 64;
 
 /// The changes of a reload.
@@ -29,7 +30,7 @@ const SPARE_DESCRIPTORS: u64 = 64;
 pub struct Changed {
     /// The addresses of the new listeners.
     pub added: Vec<String>,
-    /// The addresses of the closed listeners. Their open connections finish.
+    /// The addresses of the closed listeners. Open connections of these listeners finish.
     pub removed: Vec<String>,
     /// The keys whose changes take effect only after a restart.
     pub needs_restart: Vec<&'static str>,
@@ -48,7 +49,7 @@ pub(super) struct LiveConfig {
 }
 
 impl LiveConfig {
-    /// Builds the first config and binds its listeners.
+    /// Builds everything for the first config and binds its listeners.
     ///
     /// # Errors
     ///
@@ -136,8 +137,8 @@ impl LiveConfig {
         let needs_restart = keep_fixed(&self.config, &mut config);
         let router = build::router(&config, &self.state.registry).map_err(StartError::Route)?;
         let state = Arc::clone(&self.state);
-        // The current listeners by address. A listener is removed from this map when a listener of the new
-        // config continues it. Listeners on port 0 are matched in order.
+        // The current listeners by address. A listener that the new config keeps is removed from this map.
+        // Several listeners can have the same address with port 0; these are matched in order.
         let mut free: HashMap<Address, VecDeque<usize>> = HashMap::new();
         for (place, known) in state.listeners().iter().enumerate() {
             let address = known.config.address.clone();
@@ -169,7 +170,7 @@ impl LiveConfig {
                 }
             }
         }
-        // No step fails from here on.
+        // Nothing from here on can fail.
         self.certificates
             .replace(CertificateTable::new(&config.certificates));
         self.state.set_certificates(&config.certificates);
@@ -197,7 +198,7 @@ impl LiveConfig {
         for mut listening in known.into_iter().flatten() {
             changed.removed.push(listening.label().to_string());
             if let Address::Passed(_) = &listening.config.address {
-                // systemd passes each socket only once, so the socket is kept for a later config that names
+                // systemd passes each socket only once. The socket is kept, because a later config may name
                 // it again.
                 for socket in listening.hand_on().unwrap_or_default() {
                     self.inherited
@@ -210,7 +211,7 @@ impl LiveConfig {
             }
         }
         drop(listeners);
-        // If this node is draining, clients of the new listeners must reconnect too.
+        // While this node is draining, clients of the new listeners must also be made to reconnect.
         state.settle_clients();
         self.state.note_taken();
         self.config = config;
@@ -246,7 +247,7 @@ impl LiveConfig {
 
 /// The step of a reload for one listener of the new config.
 enum ListenerStep {
-    /// Continues the current listener at this index, with these TLS settings.
+    /// Keeps the current listener at this index, and gives it these TLS settings.
     Keep(usize, Option<TlsSettings>),
     /// Adds a listener that has been bound.
     Add(Box<Listening>),
@@ -263,8 +264,8 @@ fn forget(steps: &[ListenerStep]) {
     }
 }
 
-/// Restores the values in `new` that a running process cannot change, and returns the keys that differed.
-/// This function lists all keys that need a restart.
+/// Copies from `now` to `new` the values that a running process cannot change, and returns the keys whose
+/// values differed. This function names every key whose change needs a restart.
 fn keep_fixed(now: &Config, new: &mut Config) -> Vec<&'static str> {
     let mut differ = Vec::new();
     let mut keep = |key, is_same: bool| {
@@ -303,7 +304,8 @@ fn keep_fixed(now: &Config, new: &mut Config) -> Vec<&'static str> {
 }
 
 /// Returns two limits of a listener: the number of connections that it serves, and the number of further
-/// connections that get a 503 response. Each served connection may need another connection to OSS.
+/// connections that get a 503 response. Each served connection may need another connection to OSS, so only
+/// half of the descriptors are for client connections.
 fn places(listener: &Listener) -> Places {
     let limit = rlimit::increase_nofile_limit(u64::MAX).unwrap_or(1024);
     let refused = (limit / 8).clamp(8, 64);

@@ -1,4 +1,4 @@
-//! The endpoints in use and their addresses, for status and metrics.
+//! The endpoints in use and their upstream addresses, for status and metrics.
 
 use std::collections::BTreeMap;
 use std::net::SocketAddr;
@@ -13,7 +13,7 @@ use crate::origin::error::DnsFailure;
 /// The state of one endpoint, which has one name and port.
 #[derive(Debug, Default)]
 pub(super) struct EndpointState {
-    /// The addresses, and whether new connections avoid each of them.
+    /// The upstream addresses; the value is true while new connections avoid the address.
     pub(super) addresses: BTreeMap<SocketAddr, bool>,
     /// The time since the latest successful DNS answer; `None` before the first one.
     pub(super) age: Option<Duration>,
@@ -24,7 +24,7 @@ pub(super) struct EndpointState {
 }
 
 impl EndpointState {
-    /// Adds the data of `set`, which belongs to the same endpoint. Of two different values, the worse one is
+    /// Adds the data of `set`, which belongs to the same endpoint. If two values differ, the worse one is
     /// kept.
     fn add(&mut self, set: &AddressSet, now: Instant) {
         for address in set.snapshot().addresses() {
@@ -38,8 +38,8 @@ impl EndpointState {
 
 impl State {
     /// Returns the endpoints by `name:port`. Several address sets can have the same name and port: routes
-    /// with different limits, and buckets at one IP address, have separate sets. They are one endpoint
-    /// here.
+    /// with different limits, and buckets at one IP address, have separate sets. The sets with the same name
+    /// and port are returned as one endpoint.
     pub(super) fn endpoints(&self) -> BTreeMap<String, EndpointState> {
         let now = Instant::now();
         let mut endpoints: BTreeMap<String, EndpointState> = BTreeMap::new();

@@ -1,10 +1,11 @@
-//! Builds all parts of the proxy from a config, binds, runs and stops them. No other module combines
-//! them.
+//! Builds all parts of the proxy from a config, binds the listeners, and runs and stops the proxy. No other
+//! module combines the parts.
 //!
-//! Order of a start: certificates and routes are built, every listener is bound, then workers and control
-//! tasks start. So a config that cannot be served makes the start fail before any request is served.
-//! [`change`] keeps the same order for a new config. Order of a shutdown: accepting stops, requests in
-//! flight finish within `drain_timeout`, the remaining connections are closed, the access log is flushed.
+//! At a start, certificates and routes are built first, then every listener is bound, and then workers and
+//! control tasks start. Therefore a config that cannot be served makes the start fail before any request is
+//! served. [`change`] keeps the same order for a new config. At a shutdown, the listeners first stop
+//! accepting. Requests in flight may finish within `drain_timeout`. Then the remaining connections are
+//! closed, and the access log is flushed.
 
 pub mod change;
 mod endpoints;
@@ -79,7 +80,7 @@ pub fn build_on(
     let (engine, dns) = dns::engine(&config.dns).map_err(StartError::Dns)?;
     let provider = Arc::new(tls::provider());
     let workers = runtime::worker_count(config.server.workers);
-    // Only the admin listener reads the counters.
+    // Only the admin listener reads the request counters, so they exist only with an admin listener.
     let requests = config
         .admin
         .as_ref()
@@ -91,7 +92,7 @@ pub fn build_on(
         registry: Arc::new(Registry::new(engine, &config.dns, Arc::clone(&provider))),
         probing: Probing {
             interval: config.server.probe,
-            // The path is valid, because the config has checked it.
+            // Parsing cannot fail, because the path was checked when the config was read.
             path: config
                 .server
                 .probe_path
@@ -137,8 +138,8 @@ impl App {
         Ok(running)
     }
 
-    /// Does the same as [`App::start`], but accepts no connections until [`Running::open`]. Until then
-    /// connections wait in the queues of the sockets, or the previous process serves them.
+    /// Does the same as [`App::start`], but accepts no connections until [`Running::open`] is called. Until
+    /// then, connections wait in the queues of the sockets, or the old process of an upgrade serves them.
     ///
     /// # Errors
     ///
@@ -171,8 +172,8 @@ impl App {
                 worker.run().await;
                 drop(alive);
             };
-            // Requests that are aborted when the event loop is dropped write log lines too, so the logs are
-            // flushed after that.
+            // Requests in flight are aborted when the event loop is dropped, and then write log lines.
+            // Therefore the access log is flushed after the drop.
             let finish = move || last_lines.iter().for_each(|log| log.flush());
             let worker = runtime::spawn_worker(format!("worker-{index}"), run, finish);
             threads.push(worker.map_err(StartError::System)?);
@@ -189,7 +190,7 @@ impl App {
     }
 }
 
-/// Returns one message with the first troubles and the number of the remaining ones.
+/// Returns one message with the first ten troubles and the number of the remaining troubles.
 fn summary(troubles: &[String]) -> String {
     const SHOWN: usize = 10;
     let (shown, rest) = troubles.split_at(troubles.len().min(SHOWN));
@@ -200,7 +201,7 @@ fn summary(troubles: &[String]) -> String {
     text
 }
 
-/// Starts the control thread, which resolves names and probes the endpoints.
+/// Starts the control thread, which resolves the names of endpoints and probes the endpoints.
 fn start_control(
     dns: dns::Runner,
     state: &Arc<State>,

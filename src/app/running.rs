@@ -74,8 +74,8 @@ impl Running {
         self.parts.live.config()
     }
 
-    /// Returns the name of a thread that has ended before the shutdown. After that the proxy is
-    /// incomplete.
+    /// Returns the name of a thread that has ended before the shutdown; `None` when all threads run. Without
+    /// one of its threads the proxy is incomplete.
     #[must_use]
     pub fn lost_thread(&self) -> Option<&str> {
         runtime::ended(&self.parts.threads)
@@ -93,14 +93,14 @@ impl Running {
                 .parts
                 .listeners
                 .get(index % self.parts.listeners.len().max(1));
-            // Sending fails if the worker has ended. The listener is then dropped.
+            // If the worker has ended, sending fails and the listener is dropped.
             if worker.is_some_and(|worker| worker.send(listener).is_err()) {
                 tracing::error!("cannot pass a listener to a worker that has ended");
             }
         }
     }
 
-    /// Serves `config` from now on. On an error nothing changes.
+    /// Serves `config` from now on. After an error nothing has changed.
     ///
     /// # Errors
     ///
@@ -117,7 +117,8 @@ impl Running {
         self.parts.live.renew_certificates(indexes)
     }
 
-    /// Returns duplicates of all listening sockets for another process, each with its address in the config.
+    /// Returns a duplicate of each listening socket, for another process, with the listener's address in the
+    /// config.
     ///
     /// # Errors
     ///
@@ -133,8 +134,8 @@ impl Running {
         Ok(sockets)
     }
 
-    /// Drains by command: the node reports not ready from now on, and makes clients reconnect after each
-    /// response. It still accepts connections and serves requests.
+    /// Drains by command: the node reports not ready from now on, and closes each client connection after its
+    /// next response. The node still accepts connections and serves requests.
     pub fn leave(&mut self) {
         self.left_at.get_or_insert_with(Instant::now);
         let state = self.state();
@@ -161,11 +162,11 @@ impl Running {
         self.is_replaced = true;
     }
 
-    /// Drains: the node reports not ready, accepts connections for `drain_delay`, and then lets requests
-    /// in flight finish for at most `drain_timeout`. The delay is skipped when another process serves the
-    /// sockets.
+    /// Drains. First, the node reports not ready and still accepts connections for `drain_delay`; this step
+    /// is skipped if another process has taken over the sockets. Then the listeners stop accepting, and
+    /// requests in flight may finish within `drain_timeout`.
     ///
-    /// Cancel-safe: if the future is dropped, the drain stays in its phase until [`Running::stop`]
+    /// Cancel-safe: if the future is dropped, the drain remains in its current phase, and [`Running::stop`]
     /// completes it.
     pub async fn drain(&mut self) {
         let server = self.config().server.clone();

@@ -1,4 +1,4 @@
-//! The state that a reload keeps: listeners, endpoints and counters. The admin listener reads it.
+//! The state that a reload keeps: listeners, endpoints and counters. The admin listener reads this state.
 
 use std::sync::atomic::AtomicU64;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
@@ -19,7 +19,7 @@ use crate::telemetry::metrics::RequestMetrics;
 /// A certificate in use, for status and metrics.
 #[derive(Clone, Debug)]
 pub struct CertificateState {
-    /// The first name of the certificate, or its file if it has no name.
+    /// The first DNS name of the certificate, or the path of its file if the certificate has no DNS name.
     pub name: String,
     /// The time at which the certificate expires, in seconds since 1970.
     pub expires: i64,
@@ -71,17 +71,17 @@ impl State {
             .unwrap_or_else(PoisonError::into_inner)
     }
 
-    /// Returns the hosts that this node depends on: the hosts of buckets that the config names, and the
-    /// hosts of buckets that match a pattern and whose names have been resolved. A bucket name that a
-    /// client has made up does not make the node unready.
+    /// Returns the hosts that this node depends on: the hosts of buckets that the config names, and the hosts
+    /// of buckets that match a pattern and whose names have been resolved. Other hosts are left out: a client
+    /// can make up bucket names, and a name that does not resolve must not make the node unready.
     pub(super) fn hosts(&self) -> Vec<Arc<Host>> {
         let routes = self.routes().clone();
         let named = routes.iter().flat_map(|route| route.origin.named_hosts());
         let now = Instant::now();
         let resolved = self.registry.hosts().into_iter();
         let resolved = resolved.filter(|host| host.addresses.age(now).is_some());
-        // The list is sorted to remove duplicates. With ten thousand hosts this runs several times a
-        // second, and sorting is cheaper than lookups.
+        // The list is sorted so that duplicates can be removed. This code runs several times a second, and
+        // with ten thousand hosts sorting is cheaper than a lookup for each host.
         let mut hosts: Vec<Arc<Host>> = named.cloned().chain(resolved).collect();
         hosts.sort_unstable_by_key(|host| host.id);
         hosts.dedup_by_key(|host| host.id);

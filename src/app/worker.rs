@@ -38,7 +38,7 @@ impl MakeService<AccessBody> for Services {
 /// A worker before it runs.
 #[derive(Debug)]
 pub(super) struct Worker {
-    /// The channel of the listeners to serve. A new config sends further listeners.
+    /// The channel that brings the listeners to serve. Further listeners arrive when a new config adds them.
     pub(super) listeners: mpsc::UnboundedReceiver<WorkerListener>,
     pub(super) services: Services,
     pub(super) shutdown: Shutdown,
@@ -102,7 +102,7 @@ impl Worker {
         tokio::select! {
             () = serving => {}
             () = keeping => {}
-            // Returning drops the event loop, which closes all of its connections.
+            // When this function returns, the event loop is dropped, which closes all of its connections.
             () = stopping.reached(Phase::Stopping) => {
                 let open = tasks.len();
                 if open > 0 {

@@ -32,7 +32,8 @@ pub(super) enum Mismatch {
 }
 
 impl Addressing {
-    /// Returns the style for `endpoint` when the config has none. `host` is the origin's `host`.
+    /// Returns the default style for `endpoint`, for a config without the key `addressing`. `host` is the
+    /// value of the origin's key `host`.
     pub(super) fn default_for(endpoint: &Endpoint, host: Option<&str>) -> Self {
         if is_private_link(endpoint) || (is_ip(endpoint) && host.is_none()) {
             Self::Path
@@ -41,8 +42,8 @@ impl Addressing {
         }
     }
 
-    /// Returns the reason why `endpoint` cannot be used with this style; `None` when it can. `host` is
-    /// the origin's `host`.
+    /// Returns the reason why `endpoint` cannot be used with this style; `None` when it can be used. `host`
+    /// is the value of the origin's key `host`.
     pub(super) fn mismatch(self, endpoint: &Endpoint, host: Option<&str>) -> Option<Mismatch> {
         match self {
             Self::VirtualHost if is_private_link(endpoint) => Some(Mismatch::PathOnly),

@@ -8,7 +8,7 @@ use serde::Serialize;
 use crate::config::listener::{Address, read_address};
 use crate::config::reader::Reader;
 
-/// A secret. `Debug` and `Serialize` write `***` instead of it.
+/// A secret. `Debug` and `Serialize` write `***` instead of the secret.
 #[derive(Clone, PartialEq, Eq)]
 pub struct Secret(String);
 
@@ -37,17 +37,18 @@ impl Serialize for Secret {
 /// **Defaults**: `127.0.0.1:9180`, no token.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize)]
 pub struct Admin {
-    /// The address to listen on. Every user with write permission on the file of a Unix socket can
-    /// connect to it.
+    /// The address to listen on. If it is a Unix socket, every user with write permission on the socket file
+    /// can connect.
     pub address: Address,
-    /// The token that callers must send as `Authorization: Bearer`; at least 16 characters. Default `None`:
-    /// no token is needed. Required on a TCP address that is not loopback.
+    /// The token that callers must send as `Authorization: Bearer`; at least 16 characters. A TCP address
+    /// that is not loopback requires a token. `None` (the default) means that no token is needed.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub token: Option<Secret>,
 }
 
 impl Admin {
-    /// Reads the table; `None` when the file has no such table.
+    /// Reads the table. Returns `None` when the file has no such table, and also when its address is wrong,
+    /// which is reported.
     pub(crate) fn read(root: &Reader<'_>) -> Option<Self> {
         if !root.has("admin") {
             return None;

@@ -1,8 +1,8 @@
 //! `[[certificate]]`: the certificates that listeners with TLS send to clients.
 //!
-//! The files are read together with the config, so a wrong file already makes the start fail. Otherwise every
-//! handshake would fail later. Whether clients trust the chain is not checked. An expired certificate is a
-//! warning only, because the proxy can still serve clients that do not check the time.
+//! The files are read together with the config, so a wrong file makes the start fail. If the files were read
+//! later, every handshake would fail instead. Whether clients trust the chain is not checked. An expired
+//! certificate is a warning only, because the proxy can still serve clients that do not check the time.
 
 use std::fmt;
 use std::path::{Path, PathBuf};
@@ -25,8 +25,8 @@ pub struct Certificate {
     pub cert: PathBuf,
     /// The PEM file with the private key. Required.
     pub key: PathBuf,
-    /// Whether the certificate is used for clients that send no host name, or a host name that no
-    /// certificate has. Default: true for the only certificate, otherwise false.
+    /// Whether the certificate is used for clients that send no host name, or a host name that no certificate
+    /// has. Default: true if the config has only one certificate, otherwise false.
     #[serde(rename = "default")]
     pub is_default: bool,
     /// The DNS names of the certificate, in lower case.
@@ -49,7 +49,7 @@ struct Leaf {
     end: String,
 }
 
-/// The reason why the files of a certificate cannot be used. It never quotes the content of a file.
+/// The reason why the files of a certificate cannot be used. No error quotes the content of a file.
 #[derive(Debug)]
 pub enum CertificateError {
     /// The path names a pipe, a directory or a device.
@@ -214,7 +214,7 @@ impl Certificate {
     }
 }
 
-/// Reads the names and the validity of a certificate; `None` when it is not X.509.
+/// Reads the names and the validity of a certificate; `None` when `der` is not X.509.
 fn describe(der: &CertificateDer<'_>) -> Option<Leaf> {
     let (_, certificate) = x509_parser::parse_x509_certificate(der).ok()?;
     let names = match certificate.subject_alternative_name() {

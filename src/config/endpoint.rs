@@ -1,7 +1,7 @@
-//! The endpoint of an origin: derived from region and network, or as written.
+//! The endpoint of an origin: the value of the key `endpoint`, or derived from `region` and `network`.
 //!
-//! Nothing is resolved here. Two values that can only be a mistake or an attack are reported with their line
-//! in the file: the address of the metadata service, and a bucket name inside the endpoint.
+//! Nothing is resolved here. Two values of `endpoint` can only be a mistake or an attack, and are refused:
+//! the address of the metadata service, and a host name that contains a bucket.
 
 use std::fmt;
 use std::net::{IpAddr, Ipv4Addr, SocketAddr};
@@ -30,9 +30,10 @@ pub struct Endpoint {
     pub host: EndpointHost,
     /// The TCP port. Default 443 with TLS, otherwise 80.
     pub port: u16,
-    /// The network that the endpoint is on; `None` for a host that is not a known OSS endpoint.
+    /// The network that the endpoint is on. `None` for an IP address, for a PrivateLink or CloudBox endpoint,
+    /// and for a host that is not a known OSS endpoint.
     pub network: Option<Network>,
-    /// The region of the endpoint; `None` when it is not known.
+    /// The region of the endpoint; `None` when the region is not known.
     pub region: Option<String>,
 }
 
@@ -60,8 +61,8 @@ const NETWORKS: [(&str, Network); 5] = [
 ];
 
 impl Endpoint {
-    /// Reads `endpoint`, or `region` and `network`. `default_port` is used for an endpoint without a
-    /// port. `region` is used for a `network` without a region.
+    /// Reads the key `endpoint`, or the keys `region` and `network`. An endpoint without a port gets
+    /// `default_port`. If the table has `network` but no `region`, the argument `region` is used.
     pub(crate) fn read(
         reader: &Reader<'_>,
         default_port: u16,
@@ -80,7 +81,7 @@ impl Endpoint {
         as_written(reader, default_port)
     }
 
-    /// Returns the kind of OSS host; `None` for an IP address and for any other host.
+    /// Returns the kind of the host; `None` for an IP address, and for a host that is not a known OSS host.
     pub(crate) fn kind(&self) -> Option<HostKind> {
         match &self.host {
             EndpointHost::Name(name) => endpoint::classify(name).map(|known| known.kind),
@@ -112,7 +113,7 @@ fn from_region(
         Some(region) => region,
         None => read_region(reader)?,
     };
-    // The value of `network` is invalid, which has already been reported.
+    // If `network` is written but has no value here, it is invalid, and this has already been reported.
     if network.is_none() && reader.has("network") {
         return None;
     }
@@ -240,8 +241,9 @@ fn network_of(kind: HostKind, is_internal: bool) -> Option<Network> {
     }
 }
 
-/// Whether a request may be sent to `ip`. The metadata service (100.100.100.200, and link-local
-/// addresses) is excluded because it returns credentials of the instance.
+/// Whether a request may be sent to `ip`. The metadata service (100.100.100.200, and link-local addresses) is
+/// excluded because it returns credentials of the instance. Addresses that do not belong to one host, such as
+/// multicast addresses, are also excluded.
 fn is_host(ip: IpAddr) -> bool {
     match ip.to_canonical() {
         IpAddr::V4(ip) => {

@@ -1,6 +1,6 @@
 //! `[[route.origin.fallback]]`: the further endpoints of an origin, after the first one.
 //!
-//! They share all other settings of the origin: bucket, addressing, TLS and `host`. An endpoint that
+//! All endpoints of an origin share its other settings: bucket, addressing, TLS and `host`. An endpoint that
 //! cannot work with these settings is reported here.
 
 use crate::config::addressing::{Addressing, Mismatch};

@@ -1,8 +1,8 @@
 //! The typed getters of a [`Reader`]: strings, lists, numbers, durations and sizes.
 //!
 //! If a key is absent or its value is wrong, a getter returns `None` or its default. A wrong value is
-//! reported and reading continues, so that all problems of a file are reported together. Each key is read
-//! only once, because a second read would report its problem again.
+//! reported and reading continues, so that all problems of a file are reported together. A key should be read
+//! only once, because a second read reports its problem again.
 
 use std::fmt;
 use std::ops::RangeInclusive;
@@ -61,8 +61,8 @@ impl<'s> Reader<'s> {
             .collect()
     }
 
-    /// Parses each item of the list `key` and returns the values, each with the string it was parsed
-    /// from. Items for which `parse` returns an error are reported and left out.
+    /// Parses each item of the list `key` and returns the values, each with the string that it was parsed
+    /// from. If `parse` returns an error for an item, the error is reported and the item is left out.
     pub(crate) fn parsed<T, E: fmt::Display>(
         &self,
         key: &str,
@@ -153,8 +153,8 @@ impl<'s> Reader<'s> {
         default
     }
 
-    /// Returns the value for the word of `key`, which must be one of `words`; `None` when it is absent or
-    /// wrong.
+    /// Returns the value that `words` has for the string of `key`; `None` when the key is absent or its value
+    /// is wrong.
     pub(crate) fn word<T: Copy>(&self, key: &str, words: &[(&str, T)]) -> Option<T> {
         let text = self.text(key)?;
         let found = words.iter().find(|(word, _)| *word == text.value);

@@ -11,14 +11,14 @@ use std::path::Path;
 /// A function that returns the value of an environment variable; `None` when it is not set.
 pub type Env<'a> = &'a dyn Fn(&str) -> Option<String>;
 
-/// The maximum size of an inserted file, in bytes. Tokens and keys are much smaller. Without a limit,
-/// reading `/dev/zero` would not end.
+/// The maximum size of an inserted file, in bytes. Files with a token or key are much smaller. Without a
+/// limit, reading `/dev/zero` would not end.
 const LONGEST_FILE: u64 = 64 << 10;
 
 /// The reason why a string cannot be interpolated.
 #[derive(Debug)]
 pub(crate) enum InterpolationError {
-    /// `${` without `}`.
+    /// A `${` has no `}`.
     Open,
     /// The text between `${` and `}` is neither the name of a variable nor `file:/path`.
     Name(String),
@@ -40,7 +40,7 @@ impl fmt::Display for InterpolationError {
 }
 
 impl InterpolationError {
-    /// Returns a hint about the correction.
+    /// Returns a hint on how to correct the string.
     pub(crate) fn hint(&self) -> String {
         match self {
             Self::Open | Self::Name(_) => {
@@ -52,9 +52,9 @@ impl InterpolationError {
     }
 }
 
-/// Interpolates `text`. `${NAME}` stands for an environment variable. `${NAME:-default}` has a default for a
-/// variable that is unset or empty. `${file:/path}` stands for the content of a file without its final line
-/// break; a relative path is relative to `base`. `$${` stands for a literal `${`.
+/// Interpolates `text`. `${NAME}` stands for an environment variable. `${NAME:-default}` stands for `default`
+/// if the variable is unset or empty. `${file:/path}` stands for the content of a file without the line
+/// breaks at its end; a relative path is relative to `base`. `$${` stands for a literal `${`.
 ///
 /// # Errors
 ///

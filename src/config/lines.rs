@@ -2,9 +2,8 @@
 
 use std::ops::Range;
 
-/// The positions of the lines of a text. For a large config, the line number of ten thousand offsets is
-/// needed. Counting the line breaks from the start for each of them would take time quadratic in the file
-/// size.
+/// The positions of the lines of a text. Reading a large config needs the line numbers of ten thousand
+/// offsets. If the line breaks before each offset were counted, the time would be quadratic in the file size.
 #[derive(Debug)]
 pub(crate) struct Lines {
     /// The offset of the first byte of each line; never empty.

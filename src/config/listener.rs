@@ -46,8 +46,8 @@ impl Serialize for Address {
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
 #[serde(rename_all = "lowercase")]
 pub enum ProxyProtocol {
-    /// No PROXY header. The client is the peer, or the address that a trusted proxy sends in
-    /// `X-Forwarded-For`.
+    /// Connections have no PROXY header. The client address is the peer's address. If the peer is a trusted
+    /// proxy, the client address is the address in `X-Forwarded-For`.
     Off,
     /// Version 1: a line of text.
     V1,
@@ -59,27 +59,30 @@ pub enum ProxyProtocol {
 
 /// `[[listener]]`: an address that clients connect to.
 ///
-/// **Defaults**: no TLS, HTTP/2 offered, connections up to half of the descriptor limit.
+/// **Defaults**: no TLS, HTTP/2 offered, connections up to about half of the descriptor limit.
 #[derive(Clone, Debug, PartialEq, Serialize)]
 pub struct Listener {
-    /// The address to listen on. Required; no two listeners may have the same address.
+    /// The address to listen on. Required. Two listeners may not have the same address, except with port 0.
     pub address: Address,
     /// Whether clients must use TLS. Default false; true needs a certificate.
     pub tls: bool,
-    /// Whether HTTP/2 is offered: by ALPN with TLS, by its preface without TLS. Default true.
+    /// Whether HTTP/2 is offered. A client chooses HTTP/2 by ALPN with TLS, and by its preface without TLS.
+    /// Default true.
     pub http2: bool,
-    /// The maximum number of client connections, at most 10 million. A few further connections get a 503
-    /// response; all others wait until a connection is closed. Default 0: half of the descriptor limit.
+    /// The maximum number of client connections, at most 10 million. A few connections above the maximum get
+    /// a 503 response; all others wait until a connection is closed. 0 (the default) means about half of the
+    /// descriptor limit.
     pub max_connections: usize,
     /// The PROXY header that every connection must begin with. Default off. Any other value needs
-    /// `trusted_proxies`; connections from other peers are closed.
+    /// `trusted_proxies`, except on a Unix socket, and closes TCP connections from peers outside
+    /// `trusted_proxies`.
     pub proxy_protocol: ProxyProtocol,
     /// The addresses of proxies whose PROXY header, `X-Forwarded-For` and `X-Forwarded-Proto` are
     /// trusted. Default: none. Peers on a Unix socket are always trusted.
     pub trusted_proxies: Vec<IpNet>,
     /// A path for health checks, which is matched before the routes. The response is 200 while this node is
-    /// ready, otherwise 503. It is percent-encoded; equivalent encodings match the same path. Default `None`:
-    /// no such path.
+    /// ready, otherwise 503. The path is percent-encoded; equivalent encodings match the same path. `None`
+    /// (the default) means that the listener has no health check.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub health_path: Option<String>,
     /// Deadlines towards clients.
@@ -107,7 +110,7 @@ pub struct Timeouts {
     pub stall: Duration,
 }
 
-/// Limits on the header of a request. A larger one is refused with 431.
+/// Limits on the header of a request. A request above a limit gets a 431 response.
 #[derive(Clone, Debug, PartialEq, Serialize)]
 pub struct Limits {
     /// The maximum size of the request line and all header fields, in bytes. Default 64 KiB; from 4 KiB to
@@ -211,7 +214,7 @@ pub(crate) fn read_address(reader: &Reader<'_>) -> Option<Address> {
         return Some(Address::Unix(path));
     }
     if let Some(name) = text.value.strip_prefix("fd:") {
-        // The same rule as for FileDescriptorName= in systemd.socket(5).
+        // This is the rule for `FileDescriptorName=` in systemd.socket(5).
         let is_name = (1..=255).contains(&name.len())
             && name
                 .bytes()

@@ -15,7 +15,7 @@ pub struct Located {
 }
 
 impl Located {
-    /// Adds the line to `text`, a string that `reader` returned.
+    /// Adds the line number to `text`, which `reader` has returned.
     pub(crate) fn new(reader: &Reader<'_>, text: Text) -> Self {
         Self {
             line: reader.line(&text.span),

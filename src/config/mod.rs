@@ -1,8 +1,8 @@
 //! The configuration of ossgate: read from a TOML file and checked as a whole.
 //!
-//! [`load`] and [`from_str`] return a [`Config`] that can be served, or every problem of the file. Of the
-//! rest of the crate, the module uses only [`oss`](crate::oss), to check regions and bucket names while it
-//! reads the file.
+//! [`load`] and [`from_str`] return a [`Config`] that can be served, or every problem of the file. The only
+//! other part of the crate that this module uses is [`oss`](crate::oss), for example to check regions and
+//! bucket names.
 
 mod addressing;
 pub mod admin;
@@ -85,8 +85,8 @@ pub struct Loaded {
     pub warnings: Problems,
 }
 
-/// Reads the file at `path`. Relative paths in the file are relative to its directory. `env` returns the
-/// values of environment variables.
+/// Reads the file at `path`. Relative paths in the file are relative to the directory of the file. `env`
+/// returns the values of environment variables.
 ///
 /// # Errors
 ///
@@ -124,7 +124,8 @@ pub fn from_str(name: &str, text: &str, base: &Path, env: Env<'_>) -> Result<Loa
 ///
 /// # Errors
 ///
-/// [`Problems`] when the file cannot be read or is not TOML, and with every problem of the table.
+/// [`Problems`] when the file cannot be read, when the table has errors, and when no table was found in a
+/// file with syntax errors.
 pub fn load_admin(path: &Path, env: Env<'_>) -> Result<Option<Admin>, Problems> {
     let name = path.display().to_string();
     let read = std::fs::read_to_string(path);
@@ -142,7 +143,8 @@ pub fn load_admin(path: &Path, env: Env<'_>) -> Result<Option<Admin>, Problems> 
         String::new(),
         0..0,
     );
-    // Problems in the other tables do not matter here, because the running process checks those tables.
+    // So far only unknown top-level keys have been reported. They do not matter here, because they do not
+    // affect the `[admin]` table.
     session.problems.borrow_mut().clear();
     let admin = Admin::read(&root);
     drop(root);
@@ -153,7 +155,8 @@ pub fn load_admin(path: &Path, env: Env<'_>) -> Result<Option<Admin>, Problems> 
     Ok(admin)
 }
 
-/// Does the same as [`from_str`]; `now` is the time at which certificates must be valid.
+/// Does the same as [`from_str`], but takes the current time from `now` when it checks whether certificates
+/// are valid.
 ///
 /// # Errors
 ///
@@ -209,7 +212,7 @@ fn wall_clock() -> SystemTime {
     SystemTime::now()
 }
 
-/// Reads the whole config. If a required part is absent, reports that and returns `None`.
+/// Reads the whole config and reports its problems. Returns `None` when a route cannot be read.
 fn read(root: &Reader<'_>) -> Option<Config> {
     let server = Server::read(&root.table("server"));
     let dns = Dns::read(&root.table("dns"));

@@ -1,7 +1,7 @@
 //! `[route.origin]`: the bucket or buckets, and how to connect to their endpoint.
 //!
-//! Only this table determines where a request may be sent. Nothing is resolved or connected here;
-//! combinations that OSS would refuse are reported.
+//! Only this table determines where a request may be sent. Nothing is resolved or connected here.
+//! Combinations of settings that OSS would refuse are reported.
 
 use std::collections::BTreeMap;
 use std::path::PathBuf;
@@ -27,8 +27,8 @@ use crate::oss::spelling;
 pub enum Buckets {
     /// One bucket. The whole path is the key.
     One(String),
-    /// Several buckets. A request names the bucket in its first path segment, or, if the route has a wildcard
-    /// host, in the host label that the `*` stands for.
+    /// Several buckets. A request names the bucket in its first path segment. If the host of the request
+    /// matches a wildcard host of the route, the bucket is the host label that the `*` stands for.
     Many(Vec<BucketPattern>),
 }
 
@@ -50,15 +50,15 @@ pub struct OriginTimeouts {
 /// Keep-alive connections to OSS.
 #[derive(Clone, Debug, PartialEq, Eq, Hash, Serialize)]
 pub struct Pool {
-    /// The maximum number of idle connections per address and worker, from 0 to 100000. Default 256;
-    /// 0 keeps none.
+    /// The maximum number of idle connections per address and worker, from 0 to 100000. Default 256; with 0
+    /// no idle connection is kept.
     pub idle_per_address: usize,
-    /// How long a connection stays idle before it is closed; at least 1 ms. Default 30 s, which is
-    /// below the limit of OSS.
+    /// How long a connection stays idle before it is closed; at least 1 ms. Default 30 s, which is below the
+    /// idle timeout of OSS.
     #[serde(serialize_with = "serialize_duration")]
     pub idle: Duration,
-    /// The maximum number of requests in flight per address, over all workers, from 0 to 1000000.
-    /// Default 0: no limit.
+    /// The maximum number of requests in flight per address, over all workers, from 0 to 1000000. 0 (the
+    /// default) means no limit.
     pub max_per_address: usize,
 }
 
@@ -71,23 +71,24 @@ pub struct Origin {
     pub buckets: Buckets,
     /// The endpoint, from the key `endpoint`, or from `region` and `network`.
     pub endpoint: Endpoint,
-    /// The further endpoints, from the key `fallback`, in order of preference. Each is used while no
-    /// connection to the endpoints before it succeeds. They share all other settings of the origin. Default:
-    /// none.
+    /// The further endpoints, from the key `fallback`, in order of preference. An endpoint is used while
+    /// connections to all endpoints before it fail. All endpoints share the other settings of the origin.
+    /// Default: none.
     pub fallback: Vec<Endpoint>,
-    /// The `Host` sent to OSS at every endpoint. Default: derived from bucket and endpoint. With a domain
-    /// that is bound to the bucket, browsers show objects instead of downloading them.
+    /// The `Host` sent to OSS at every endpoint. Default: derived from bucket and endpoint. If `host` is a
+    /// domain that is bound to the bucket, browsers show objects instead of downloading them.
     pub host: Option<String>,
     /// The style of addressing. Default: path for a PrivateLink endpoint and for an IP address without
     /// `host`, otherwise virtual-host.
     pub addressing: Addressing,
     /// Whether ossgate connects to OSS with HTTPS. Default true.
     pub tls: bool,
-    /// The CAs to trust instead of the system's CAs. Default `None`: the system's CAs.
+    /// The CAs to trust. `None` (the default) means the CAs of the system.
     pub ca: Option<Arc<[CertificateDer<'static>]>>,
     /// The PEM file that `ca` was read from.
     pub ca_file: Option<PathBuf>,
-    /// The name that the endpoint's certificate must have. Default: the host of the connection.
+    /// The name that the endpoint's certificate must have. Default: the host that is connected to, which is
+    /// `bucket.endpoint` with virtual-host addressing.
     pub server_name: Option<String>,
     /// The prefix that is added before every key, percent-encoded. It does not begin with `/`. Default
     /// empty.

@@ -43,8 +43,8 @@ impl HostPattern {
     }
 }
 
-/// Returns a host name or IP address in canonical form. Returns `None` when `text` is neither or has a
-/// port.
+/// Returns `text`, a host name or an IP address, in canonical form. Returns `None` for any other text, and
+/// for a host with a port.
 pub(crate) fn host_name(text: &str) -> Option<String> {
     if let Some(inside) = text.strip_prefix('[') {
         let ip: Ipv6Addr = inside.strip_suffix(']')?.parse().ok()?;
@@ -102,7 +102,7 @@ impl BucketPattern {
     /// # Errors
     ///
     /// - [`Invalid::BucketName`] for a text without `*` that is not a bucket name
-    /// - [`Invalid::BucketPattern`] for a wrong text with `*`
+    /// - [`Invalid::BucketPattern`] for a text with `*` that is not a valid pattern
     /// - [`Invalid::OpenRelay`] for a lone `*`
     pub fn parse(text: &str) -> Result<Self, Invalid> {
         let Some((prefix, suffix)) = text.split_once('*') else {
@@ -129,7 +129,7 @@ impl BucketPattern {
         })
     }
 
-    /// Whether `name` matches. A `name` that is not a bucket name does not match a pattern with `*`.
+    /// Whether `name` matches. A pattern with `*` matches only valid bucket names.
     #[must_use]
     pub fn matches(&self, name: &str) -> bool {
         match self {

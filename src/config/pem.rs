@@ -9,13 +9,13 @@ use rustls::pki_types::{CertificateDer, PrivateKeyDer};
 use crate::config::reader::{Reader, Text};
 
 /// The reason why a PEM file cannot be read. `Display` writes only the predicate of a sentence; the caller
-/// writes the file before it.
+/// writes the path of the file before it.
 #[derive(Debug)]
 pub enum PemError {
     /// The OS cannot read the file.
     Io(io::Error),
-    /// The file is not in PEM format. The parser's own error may quote the file, which may be a private
-    /// key, so it is not kept.
+    /// The file is not in PEM format. The parser's own error may quote the file, which may be a private key,
+    /// so that error is not kept.
     Format,
 }
 

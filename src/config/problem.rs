@@ -39,7 +39,7 @@ impl Source {
         Arc::clone(&self.lines)
     }
 
-    /// Returns line and column of a byte offset, both from 1.
+    /// Returns the line and the column of a byte offset, both counted from 1.
     #[must_use]
     pub fn place(&self, offset: usize) -> (usize, usize) {
         let line = self.lines.line(offset);
@@ -49,8 +49,8 @@ impl Source {
     }
 }
 
-/// Returns a copy of `text` that masks the value of each key whose name suggests a secret. Each byte
-/// becomes one `*`, so positions in the text stay the same. A line that is not valid TOML is also masked.
+/// Returns a copy of `text` that masks the value of each key whose name suggests a secret. Each byte becomes
+/// one `*`, so positions in the text stay the same. Lines that are not valid TOML are masked in the same way.
 fn masked(text: &str) -> String {
     const SECRET: [&str; 4] = ["tok", "secret", "password", "access_key"];
     let mut shown = String::with_capacity(text.len());

@@ -123,7 +123,7 @@ impl<'s> Reader<'s> {
         self.report(Severity::Error, span, key, message.into(), hint);
     }
 
-    /// Reports a warning at the same position as [`error`](Self::error).
+    /// Reports a warning at the position at which [`error`](Self::error) would report an error.
     pub(crate) fn warn(&self, key: &str, message: impl Into<String>, hint: Option<&str>) {
         let span = self.span_of(key);
         let hint = hint.map(str::to_owned);
@@ -167,7 +167,7 @@ impl<'s> Reader<'s> {
         self.find(key).is_some()
     }
 
-    /// Reports that `value` has another type than `wanted`.
+    /// Reports that `value` does not have the type `wanted`.
     pub(super) fn wrong_type(&self, key: &str, value: &Spanned<DeValue<'s>>, wanted: &str) {
         let found = match value.get_ref() {
             DeValue::String(_) => "a string",
@@ -182,8 +182,8 @@ impl<'s> Reader<'s> {
         self.report(Severity::Error, value.span(), key, message, None);
     }
 
-    /// Returns the reader of the table `key`. When the table is absent or not a table, the reader has no
-    /// keys, so every getter returns its default.
+    /// Returns the reader of the table `key`. If `key` is absent or its value is not a table, the reader has
+    /// no keys, so every getter returns its default.
     pub(crate) fn table(&self, key: &str) -> Self {
         let spec = match self.spec.key(key).map(|known| known.kind) {
             Some(Kind::Table(spec)) => spec,

@@ -16,8 +16,9 @@ use crate::config::reader::{Reader, Text};
 use crate::config::value::{Invalid, check_encoded};
 use crate::oss::spelling;
 
-/// The handling of a request that lists the buckets. Such a request names no bucket. In path style, its path
-/// has no first segment. With a wildcard host `*.suffix`, its host is `suffix` alone.
+/// The handling of a request that lists the buckets. Such a request names no bucket: in path style, the path
+/// of the request has no first segment; with a wildcard host `*.suffix`, the host of the request is `suffix`
+/// alone.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
 #[serde(rename_all = "kebab-case")]
 pub enum ListBuckets {
@@ -37,23 +38,24 @@ pub struct Route {
     #[serde(skip)]
     pub line: usize,
     /// The unique name of the route in logs. Default: the first host, or the bucket if the route has no host.
-    /// If another route already has that name, the path is appended.
+    /// If another route already has that name, the path is appended. If that name is also taken, the index of
+    /// the route is appended.
     pub name: String,
-    /// The hosts that the route serves. Default empty: every host that no other route names, and requests
-    /// by IP address.
+    /// The hosts that the route serves. Empty (the default) means every host, including IP addresses; a route
+    /// that names the host has priority.
     #[serde(skip_serializing_if = "Vec::is_empty")]
     pub hosts: Vec<HostPattern>,
     /// The path prefix that the route serves. It matches only whole segments (`/a` does not match `/ab`). It
     /// is percent-encoded; equivalent encodings match the same paths. It begins with `/`. Default `/`.
     pub path: String,
-    /// The methods that the route serves. Default empty: all methods.
+    /// The methods that the route serves. Empty (the default) means all methods.
     #[serde(
         serialize_with = "serialize_methods",
         skip_serializing_if = "Vec::is_empty"
     )]
     pub methods: Vec<Method>,
-    /// The handling of a request that lists the buckets. Default `refuse`. Only routes with several buckets
-    /// have this key: on a route with the key `bucket`, no request lists the buckets.
+    /// The handling of a request that lists the buckets. Default `refuse`. Only routes with the key `buckets`
+    /// may have this key, because no request to a route with the key `bucket` lists the buckets.
     #[serde(skip_serializing_if = "ListBuckets::is_default")]
     pub list_buckets: ListBuckets,
     /// The bucket or buckets, and their endpoint.
@@ -218,7 +220,7 @@ pub(crate) fn finish(mut candidates: Vec<RouteCandidate<'_>>) -> Vec<Route> {
 fn check_hosts(candidates: &[RouteCandidate<'_>]) {
     let mut seen: HashMap<(Option<&HostPattern>, Cow<'_, [u8]>), usize> = HashMap::new();
     for (index, candidate) in candidates.iter().enumerate() {
-        // Equivalent percent-encodings are the same path, and a slash at the end makes no difference.
+        // Equivalent percent-encodings count as the same path, and a slash at the end makes no difference.
         let mut path = candidate.route.decoded_path();
         while let Some(shorter) = path.strip_suffix(b"/") {
             let length = shorter.len();
@@ -227,8 +229,8 @@ fn check_hosts(candidates: &[RouteCandidate<'_>]) {
                 Cow::Owned(path) => path.truncate(length),
             }
         }
-        // An empty list normally means every host. Here the list is also empty if all hosts of the route are
-        // invalid; then the route must not count as serving every host.
+        // A route without the key `hosts` serves every host. The list of parsed hosts is not checked here,
+        // because it is also empty if all hosts of the route are invalid.
         if !candidate.reader.has("hosts")
             && let Some(other) = seen.insert((None, path.clone()), index)
         {
@@ -272,8 +274,8 @@ fn assign_names(candidates: &mut [RouteCandidate<'_>]) {
             candidate.reader.error("name", message, None);
         }
     }
-    // A name from the file has priority over a default name. Usually the path distinguishes routes of one
-    // host.
+    // A name from the file has priority over a default name. Routes with the same host usually have different
+    // paths, so the path makes a default name unique.
     for (index, candidate) in candidates.iter_mut().enumerate() {
         if candidate.is_named {
             continue;

@@ -1,14 +1,14 @@
 //! The JSON Schema of the config, for editors.
 //!
-//! The schema is Draft-07 without references, because the TOML plugins of editors support no more. It
+//! The schema uses Draft-07 without references, because the TOML plugins of editors do not support more. It
 //! covers names, types and allowed words. Rules that concern several keys are left to `ossgate check`.
 
 use serde_json::{Map, Value, json};
 
 use crate::config::spec::{Kind, Presence, ROOT, Spec};
 
-/// A regular expression for a string that contains `${`. The string is interpolated later, so its final value
-/// cannot be checked.
+/// A regular expression for a string that contains `${`. Such a string is interpolated when ossgate reads the
+/// config, so an editor cannot check its final value.
 const FILLED_IN: &str = "\\$\\{";
 
 /// Returns the JSON Schema of the config.
@@ -64,7 +64,7 @@ fn table(spec: &Spec) -> Value {
     schema.into()
 }
 
-/// Returns a default as JSON. TOML and JSON write the values that occur here in the same way.
+/// Returns a default, which is written in TOML, as JSON. The defaults look the same in TOML and in JSON.
 fn constant(text: &str) -> Option<Value> {
     serde_json::from_str(text).ok()
 }

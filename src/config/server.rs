@@ -23,7 +23,7 @@ const TICK: Duration = Duration::from_millis(1);
 /// group's memory limit, no probes, no reload when the config file changes.
 #[derive(Clone, Debug, PartialEq, Serialize)]
 pub struct Server {
-    /// The number of worker threads, at most 1024. Default 0: one per core.
+    /// The number of worker threads, at most 1024. 0 (the default) means one per core.
     pub workers: usize,
     /// How long new connections are still accepted after a drain has begun. Default 0 s.
     #[serde(serialize_with = "serialize_duration")]
@@ -32,23 +32,23 @@ pub struct Server {
     /// are aborted at once.
     #[serde(serialize_with = "serialize_duration")]
     pub drain_timeout: Duration,
-    /// The memory in bytes above which new requests get a 503 response. Default 0: nine tenths of the memory
-    /// limit of the process's control group, or no limit if the group has none.
+    /// The memory in bytes above which new requests get a 503 response. 0 (the default) means nine tenths of
+    /// the memory limit of the process's control group, or no limit if the group has none.
     #[serde(serialize_with = "serialize_size")]
     pub max_memory: usize,
     /// The interval at which the process connects to every endpoint, so that a node without traffic also
-    /// detects that it cannot reach OSS. Default 0 s: only endpoints that have failed are checked.
+    /// detects that it cannot reach OSS. With 0 s (the default), only endpoints that have failed are checked.
     #[serde(serialize_with = "serialize_duration")]
     pub probe: Duration,
-    /// The path of a HEAD request that is sent in each of these checks, percent-encoded. Any response of OSS
-    /// counts as a success. Default `None`: a check ends after the TLS handshake.
+    /// The path, percent-encoded, of a HEAD request that every check of an endpoint sends. Any response of
+    /// OSS counts as a success. With `None` (the default), a check ends after the TLS handshake.
     pub probe_path: Option<String>,
-    /// The maximum number of request body bytes that one worker keeps, so that a request can be sent
-    /// again when a connection to OSS breaks. Bodies of up to 64 KiB are kept until the response begins.
-    /// Default 16 MiB; with 0 no body is kept.
+    /// The maximum number of request body bytes that one worker keeps. When a connection to OSS breaks, a
+    /// request whose body was kept can be sent again. Bodies of up to 64 KiB are kept until the response
+    /// begins. Default 16 MiB; with 0 no body is kept.
     #[serde(serialize_with = "serialize_size")]
     pub retry_buffer: usize,
-    /// Whether the config file is loaded again when it changes. Default false. Changed certificates are
+    /// Whether the config file is loaded again when it changes. Default false. Changed certificate files are
     /// always loaded.
     pub watch_config: bool,
 }
@@ -95,13 +95,13 @@ pub enum Family {
 
 /// `[dns]`: how endpoint names are resolved.
 ///
-/// **Defaults**: the system's name servers, IPv4, 5 s to 60 s between two resolutions, 1 h stale, 2 s
-/// timeout, only addresses that an OSS endpoint can have.
+/// **Defaults**: the system's name servers, IPv4, 5 s to 60 s between two resolutions, answers kept for 1 h
+/// while DNS fails, 2 s timeout, only addresses that an OSS endpoint can have.
 #[derive(Clone, Debug, PartialEq, Serialize)]
 pub struct Dns {
-    /// The name servers. Default empty: the name servers of `/etc/resolv.conf`.
+    /// The name servers. Empty (the default) means the name servers of `/etc/resolv.conf`.
     pub servers: Vec<SocketAddr>,
-    /// The address family. Default IPv4.
+    /// The address families to which endpoint names are resolved. Default IPv4.
     pub family: Family,
     /// The minimum time between two resolutions of a name, even if its TTL is shorter. Default 5 s; at
     /// least 1 s.
@@ -111,7 +111,8 @@ pub struct Dns {
     /// least 1 s and at least `min_ttl`.
     #[serde(serialize_with = "serialize_duration")]
     pub max_ttl: Duration,
-    /// How long the last successful answer is used while DNS fails. Default 1 h; with 0 it is not used.
+    /// How long the last successful answer is used while DNS fails. Default 1 h; with 0 the answer is not
+    /// used.
     #[serde(serialize_with = "serialize_duration")]
     pub stale: Duration,
     /// The maximum time to wait for one name server. Default 2 s; at least 1 ms.
@@ -251,7 +252,8 @@ impl Log {
                 let parent = path
                     .parent()
                     .filter(|parent| !parent.as_os_str().is_empty());
-                // The parent of a bare file name is empty. It stands for the working directory, which exists.
+                // The parent of a bare file name is empty. An empty parent stands for the working directory,
+                // which exists.
                 if parent.is_some_and(|parent| !parent.is_dir()) {
                     let reason = "cannot be opened: its directory does not exist";
                     reader.error_at(key, &text, reason, None);

@@ -1,4 +1,4 @@
-//! The state that all readers of one file share: its lines, its environment, and the problems found.
+//! The state that all readers of one config file share: its lines, the environment, and the problems found.
 
 use std::cell::RefCell;
 use std::collections::HashMap;
@@ -11,10 +11,10 @@ use crate::config::interpolate::Env;
 use crate::config::lines::Lines;
 use crate::config::problem::{Problem, Source};
 
-/// The trusted CA certificates of one file.
+/// The trusted CA certificates in one PEM file.
 pub(crate) type TrustedCas = Arc<[CertificateDer<'static>]>;
 
-/// The state of reading one file.
+/// The state while one config file is read.
 pub(crate) struct Session<'a> {
     pub(crate) lines: Arc<Lines>,
     pub(crate) env: Env<'a>,
@@ -23,7 +23,8 @@ pub(crate) struct Session<'a> {
     /// The current time, in seconds since 1970.
     pub(crate) now: i64,
     pub(crate) problems: RefCell<Vec<Problem>>,
-    /// The CA certificates of each file that a `ca` key names. Usually all routes name the same file.
+    /// The CA certificates of each file that a `ca` key names. Usually all routes name the same file, which
+    /// is then read only once.
     trusted: RefCell<HashMap<PathBuf, TrustedCas>>,
 }
 
@@ -40,8 +41,8 @@ impl<'a> Session<'a> {
         }
     }
 
-    /// Returns the CA certificates of the file at `path`. Only the first call for a path reads the file, with
-    /// `read`. Returns `None` if that fails.
+    /// Returns the CA certificates of the file at `path`. If no earlier call has read the file, it is read
+    /// with `read`. Returns `None` if `read` fails.
     pub(crate) fn trusted(
         &self,
         path: &Path,

@@ -1,8 +1,8 @@
 //! The description of every table and key of the config.
 //!
-//! An unknown key is an error because this description does not contain it. The JSON Schema, and the test
-//! that `config/reference.toml` is complete, are derived from this description. Defaults are written in TOML,
-//! and a test compares them with the values that a config without these keys has.
+//! A key that this description does not contain is an error. The JSON Schema is derived from the description.
+//! A test uses the description to check that `config/reference.toml` is complete. Defaults are written in
+//! TOML; another test compares them with the values of a config without these keys.
 
 use self::Kind::{Count, Duration, Flag, OneOf, Size, Table, Tables, Text, Texts};
 use self::Presence::{Default, Optional, Required};

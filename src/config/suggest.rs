@@ -1,4 +1,4 @@
-//! Hints of the form "did you mean": the known word that is most similar to the written one.
+//! Hints of the form "did you mean": the known word that is most similar to a written word.
 //!
 //! Callers pass the text as written in the file, never an interpolated text.
 

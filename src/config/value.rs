@@ -20,11 +20,12 @@ pub enum Invalid {
     Size,
     /// The text is neither a host name nor an IP address.
     Host,
-    /// The text has a `*` that is not the first label of a host.
+    /// The text has a `*`, but is not `*.` followed by a host name.
     Wildcard,
     /// The text is not the name of a bucket.
     BucketName,
-    /// The text is neither a bucket name nor a bucket name with a single `*`.
+    /// The text has a `*`, but is not a bucket pattern, which has one `*` and otherwise only characters of a
+    /// bucket name.
     BucketPattern,
     /// The text is a bucket pattern that matches every bucket name.
     OpenRelay,
@@ -108,7 +109,7 @@ pub fn parse_duration(text: &str) -> Result<Duration, Invalid> {
         .parse::<u64>()
         .ok()
         .and_then(|count| count.checked_mul(millis))
-        // The limit is 100 years. It is longer than any useful value, and adding it to a clock cannot
+        // The limit of 100 years is longer than any useful value. Adding 100 years to a clock cannot
         // overflow.
         .filter(|millis| *millis <= 3_153_600_000_000)
         .map(Duration::from_millis)

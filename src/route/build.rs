@@ -1,7 +1,7 @@
 //! Builds the routes of a config: the origin and the stack of each route.
 //!
-//! This code runs at a start and at a reload, never for a request. It determines every host that requests
-//! can be sent to.
+//! This code runs at a start and at a reload, never for a request. It determines every host to which requests
+//! can be sent.
 
 use std::collections::HashMap;
 use std::fmt;
@@ -40,7 +40,7 @@ pub enum BuildError {
         /// The reason.
         error: RegistryError,
     },
-    /// The rules of the route are too large.
+    /// A list of the route's `referer` policy is too large.
     Policies {
         /// The name of the route.
         route: String,
@@ -67,7 +67,7 @@ impl std::error::Error for BuildError {
     }
 }
 
-/// Builds the router of `config`. Hosts that are already in use are taken from `registry`.
+/// Builds the router of `config`. Hosts that `registry` already has are used again.
 ///
 /// # Errors
 ///
@@ -101,8 +101,8 @@ pub fn router(config: &Config, registry: &Arc<Registry>) -> Result<Router, Build
     Ok(Router { table, routes })
 }
 
-/// The compiled rules of `referer`. Equal lists are compiled only once, because an automaton needs many
-/// times the memory of its list.
+/// The compiled rules of `referer`. Routes with equal lists share one automaton, because an automaton needs
+/// many times the memory of its list.
 #[derive(Debug, Default)]
 pub struct SharedRules<'c> {
     referer: HashMap<RefererKey<'c>, Arc<Rules>>,
@@ -198,7 +198,7 @@ pub fn policies<'c>(
     })
 }
 
-/// Returns the positions of bucket and key in the requests of a route.
+/// Returns where the requests of a route have the bucket and the key.
 fn layout(route: &config::Route) -> Layout {
     let origin = &route.origin;
     let suffixes = match origin.buckets {
@@ -226,7 +226,7 @@ fn layout(route: &config::Route) -> Layout {
     }
 }
 
-/// Returns the path of a request that names no bucket, as OSS reads it and without a slash at its end.
+/// Returns the percent-decoded path of a request that names no bucket, without a slash at its end.
 fn service_root(route: &config::Route) -> Vec<u8> {
     if !route.origin.strip_path {
         return Vec::new();
@@ -253,7 +253,8 @@ fn origin(registry: &Arc<Registry>, route: &config::Route) -> Result<Origin, Reg
             })
             .collect(),
     };
-    // A setting that gives no valid host is reported now and not at the first request.
+    // The hosts of one bucket are created now, so that an invalid setting is reported here and not at the
+    // first request.
     let first = registry.tiers(settings, Some(names.first().copied().unwrap_or("any")))?;
     let service = match route.list_buckets {
         ListBuckets::Refuse => None,

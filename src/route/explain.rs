@@ -23,7 +23,7 @@ use crate::oss::spelling;
 use crate::policy::{guard, https, website};
 use crate::route::{Route, Router};
 
-/// The request and the steps that have been explained.
+/// The request to explain, and the steps explained so far.
 struct Walk<'a> {
     steps: Vec<Step>,
     method: &'a Method,
@@ -49,7 +49,7 @@ impl Walk<'_> {
 pub fn explain(router: &Router, config: &Config, request: &RequestToExplain) -> Explanation {
     let RequestToExplain { head, is_https } = request;
     let health = health_check(config, head);
-    // Health checks are first: a load balancer need not name a host.
+    // A health check gets its response before all other checks, because a load balancer need not send a host.
     if let Some((step, true)) = health {
         return Explanation {
             steps: vec![step],
@@ -129,8 +129,8 @@ fn payload(headers: &HeaderMap) -> https::Payload {
     }
 }
 
-/// Explains a request for a health check. The flag is true when all listeners have a health check at the
-/// path of the request. A listener without such a health check treats the request like any other.
+/// Explains a request for a health check. The flag is true when all listeners have a health check at the path
+/// of the request. A listener without such a health check treats the request like any other request.
 fn health_check(config: &Config, request: &http::Request<()>) -> Option<(Step, bool)> {
     let is_read = request.method() == Method::GET || request.method() == Method::HEAD;
     let path = Some(spelling::decode(request.uri().path())).filter(|_| is_read)?;

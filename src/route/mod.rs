@@ -37,7 +37,7 @@ use crate::route::table::Table;
 pub struct Route {
     /// The name of the route in logs and metrics.
     pub name: Arc<str>,
-    /// The policies for `explain`. The stack has the same policies.
+    /// The policies, for `explain`. The stack contains the same policies.
     pub policies: Policies,
     /// The OSS service to which the route's requests are sent.
     pub origin: Origin,
@@ -58,15 +58,15 @@ pub struct Router {
 #[derive(Clone, Debug)]
 pub struct RouterService {
     current: watch::Receiver<Arc<Router>>,
-    /// A copy of the current router. It is replaced when the channel has a new router. Checking for a new
-    /// router is one atomic load; taking it needs a lock that all workers share.
+    /// A copy of the current router, which is replaced when the channel has a new router. The check for a new
+    /// router is one atomic load; reading the channel needs a lock that all workers share.
     known: Arc<Router>,
     health: Arc<Health>,
 }
 
 impl RouterService {
-    /// Returns a service that routes each request by the current value of `current`. While `health`
-    /// reports overload, the service responds with 503.
+    /// Returns a service that routes each request by the latest router in `current`. While `health` reports
+    /// overload, the service responds with 503.
     #[must_use]
     pub fn new(mut current: watch::Receiver<Arc<Router>>, health: Arc<Health>) -> Self {
         let known = Arc::clone(&current.borrow_and_update());
@@ -77,8 +77,8 @@ impl RouterService {
         }
     }
 
-    /// Returns the response to a health check or to a request that is turned away. `None` for all other
-    /// requests.
+    /// Returns the response to a health check. During overload, and on a connection above the listener's
+    /// limit, returns a 503 response. Returns `None` for all other requests.
     fn answer_before_routing(&self, request: &Request) -> Option<Response> {
         let connection = &request.context().connection;
         if let Some(path) = &connection.health_path
@@ -107,7 +107,8 @@ impl Service<Request> for RouterService {
     }
 
     fn call(&mut self, request: Request) -> RouteFuture {
-        // An error means that the sender has been dropped. The last router stays in use.
+        // `has_changed` fails only when the sender has been dropped. In this case the last router stays in
+        // use.
         if self.current.has_changed().unwrap_or(false) {
             self.known = Arc::clone(&self.current.borrow_and_update());
         }
@@ -173,7 +174,8 @@ impl Router {
                 .find(host, &target.key())
                 .ok_or_else(|| Box::new(respond::unknown_host(context)))?
         };
-        // This is done before the policies, so that no policy reads a field that is not forwarded.
+        // Hop-by-hop fields are removed before the policies, so that no policy reads a field that is not
+        // forwarded.
         headers::strip_request(request.headers_mut())
             .map_err(|headers::ProtectedFieldNamed| refuse(Malformed::ProtectedFieldNamed))?;
         context.outcome().route = Some(Arc::clone(&route.name));

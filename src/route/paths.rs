@@ -1,4 +1,4 @@
-//! Finds the longest of many path prefixes. There is no I/O.
+//! Finds the longest of many prefixes that match a path. There is no I/O.
 //!
 //! A prefix matches whole segments: `/img` serves `/img` and `/img/a`, but not `/image`. `/img/` serves
 //! `/img/a` and not `/img`. `/` serves everything.
@@ -8,12 +8,12 @@ use std::collections::HashMap;
 /// Values by path prefix.
 #[derive(Debug)]
 pub(crate) struct Paths<T> {
-    /// The values by prefix. A prefix has no slash at its end here, so two spellings of one prefix share
-    /// an entry.
+    /// The values by prefix. The slash at the end of a prefix is removed, so `/img` and `/img/` share an
+    /// entry.
     entries: HashMap<Box<[u8]>, Entry<T>>,
-    /// The different lengths of the prefixes, longest first. For each length at which a segment of the
-    /// path ends, that part of the path is looked up. So the cost depends only on the number of different
-    /// lengths, not on the number of routes or segments.
+    /// The different lengths of the prefixes, longest first. If a segment of the path ends at one of these
+    /// lengths, the part of the path up to that length is looked up. Therefore the cost depends only on the
+    /// number of different lengths, not on the number of routes or segments.
     lengths: Vec<usize>,
 }
 
@@ -95,7 +95,8 @@ mod tests {
                 .map(|prefix| prefix.strip_suffix('/').unwrap_or(prefix))
                 .collect();
             expected.sort_by_key(|bare| bare.len());
-            // A config has no two routes for `/a` and `/a/`, so only one of them counts here.
+            // A config cannot have a route for `/a` and another for `/a/`, so lists with such a pair are
+            // skipped.
             let is_double = prefixes.iter().any(|prefix| prefixes.contains(&format!("{prefix}/")));
             if !is_double {
                 proptest::prop_assert_eq!(paths.find(path.as_bytes()).copied(), expected.pop());

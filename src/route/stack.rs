@@ -1,5 +1,5 @@
-//! THE ORDER: the layers that a request passes on a route, outermost first. A comment at each layer has
-//! the reason for its position.
+//! The layers that a request passes on a route, in their order, outermost first. A comment at each layer
+//! gives the reason for its position.
 //!
 //! This is the only file that combines policies and origin. Only [`rescue`] turns an error into a
 //! response; every service above it is infallible.
@@ -41,7 +41,7 @@ impl std::fmt::Debug for Stack {
     }
 }
 
-/// The compiled policies of a route, in the order of the stack. An absent policy does nothing.
+/// The compiled policies of a route, in the order of the stack. A policy that is `None` does nothing.
 ///
 /// `ossgate explain` calls the same policies.
 #[derive(Clone, Debug)]
@@ -86,11 +86,13 @@ impl Stack {
             preview,
         } = policies;
         let service = ServiceBuilder::new()
-            // Outermost: every response over TLS has the field, including preflights and refusals.
+            // Outermost, so that every response over TLS has the field, including the responses to preflights
+            // and refused requests.
             .layer_fn(move |inner| HstsService::new(hsts.clone(), inner))
-            // A preflight gets its response here, without the policies below. This is also done without
-            // TLS, because browsers do not follow a redirect of a preflight. Every other response,
-            // including redirects and refusals, gets the headers that allow a page to read it.
+            // A preflight gets its response here and does not reach the policies below. This also applies to
+            // a preflight without TLS, because browsers do not follow a redirect of a preflight. Every other
+            // response, including redirects and refusals, gets the CORS headers, which allow a page to read
+            // the response.
             .layer_fn(move |inner| CorsService::new(cors.clone(), inner))
             // Above all layers that must not respond without TLS.
             .layer_fn(move |inner| GateService::new(https.clone(), inner))
@@ -98,9 +100,10 @@ impl Stack {
             .layer_fn(move |inner| GateService::new(guard.clone(), inner))
             // Above `website`, so that a refused request causes no lookup.
             .layer_fn(move |inner| GateService::new(referer.clone(), inner))
-            // Replaces a directory by the key of its index document, and a 404 by the error document.
+            // Replaces the path of a directory by the key of its index document, and a 404 response by the
+            // error document.
             .layer_fn(move |inner| WebsiteService::new(website.clone(), inner))
-            // Below `website`, so that it handles the response to each lookup.
+            // Below `website`, so that this layer handles the response to each lookup.
             .layer_fn(move |inner| PreviewService::new(Arc::clone(&preview), inner))
             // Below the policies, so that the response after an error of the origin gets the same headers
             // as every other response.
@@ -110,8 +113,8 @@ impl Stack {
         Self::erase(service)
     }
 
-    /// Hides the type of an infallible service. Each call uses a clone, which is first polled until it is
-    /// ready.
+    /// Hides the type of an infallible service. Each call uses a clone of the service, and first waits until
+    /// the clone is ready.
     fn erase<S>(service: S) -> Self
     where
         S: Service<Request, Response = Response, Error = Infallible>
@@ -143,8 +146,8 @@ impl Stack {
 
 /// Applies [`rescue`] to an origin.
 ///
-/// An origin is always ready. It waits for a permit of the pool inside the call, where the wait belongs
-/// to one request.
+/// An origin is always ready. If a request must wait for a permit of the pool, it waits inside its call, so
+/// other requests do not wait with it.
 #[derive(Clone, Debug)]
 struct Rescue<S>(S);
 

@@ -1,9 +1,9 @@
 //! Finds the route for a host and a path. There is no I/O.
 //!
-//! An exact host has priority over a wildcard, and a wildcard over "every host". For one host, the
-//! longest path prefix has priority. A prefix matches whole segments: `/img` serves `/img` and `/img/a`,
-//! but not `/image`. The paths of the config and of requests are compared as OSS reads them (see
-//! [`spelling`](crate::oss::spelling)).
+//! A route with an exact host has priority over a route with a wildcard host; a route without hosts comes
+//! after both. For one host, the longest path prefix has priority. A prefix matches whole segments: `/img`
+//! serves `/img` and `/img/a`, but not `/image`. The paths of the config and of requests are compared as OSS
+//! reads them (see [`spelling`](crate::oss::spelling)).
 
 use std::collections::HashMap;
 
@@ -16,8 +16,8 @@ pub struct Table<T> {
     exact: HashMap<Box<str>, Paths<T>>,
     wildcard: HashMap<Box<str>, Paths<T>>,
     every: Paths<T>,
-    /// The routes with several buckets, by the suffixes of their wildcard hosts. They serve requests that
-    /// name no bucket.
+    /// The routes for requests that name no bucket. These are the routes with several buckets, by the
+    /// suffixes of their wildcard hosts.
     services: HashMap<Box<str>, Vec<ServiceRoute<T>>>,
 }
 
@@ -81,8 +81,8 @@ impl<T: Clone> Table<T> {
         }
     }
 
-    /// Returns the route for `host` and the decoded `path`. `host` has no port; it is empty when the request
-    /// has none.
+    /// Returns the route for `host` and the decoded `path`. `host` has no port; for a request without a host
+    /// it is empty.
     #[must_use]
     pub fn find(&self, host: &str, path: &[u8]) -> Option<&T> {
         if host.bytes().any(|byte| byte.is_ascii_uppercase()) {
@@ -95,8 +95,8 @@ impl<T: Clone> Table<T> {
         let exact = || self.exact.get(host)?.find(path);
         let wildcard = || self.wildcard.get(host.split_once('.')?.1)?.find(path);
         let every = || self.every.find(path);
-        // `ListBuckets::Refuse` comes last, because its route only refuses the request. That is better
-        // than the error "unknown host", but every other route has priority.
+        // `ListBuckets::Refuse` comes last, because its route only refuses the request. A refusal is better
+        // than the error "unknown host", but every other route has priority over a refusal.
         exact()
             .or_else(wildcard)
             .or_else(|| self.find_service(host, path, ListBuckets::Pass))

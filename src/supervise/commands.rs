@@ -22,7 +22,7 @@ pub(super) fn reopen(logs: &[SharedSink]) {
 ///
 /// # Errors
 ///
-/// [`CommandError::Config`] and [`CommandError::Start`]. The old config stays in use.
+/// [`CommandError::Config`] and [`CommandError::Start`]. After an error, the old config stays in use.
 pub(super) fn reload(
     running: &mut Running,
     supervisor: &Supervisor,
@@ -73,7 +73,7 @@ fn load_and_change(running: &mut Running, supervisor: &Supervisor) -> Result<Str
     Ok(text)
 }
 
-/// Makes the node report not ready and its clients reconnect. The process continues.
+/// Makes the node report not ready, and makes its clients reconnect. The process continues to serve.
 pub(super) fn drain(running: &mut Running) -> String {
     running.leave();
     let connections = running.state().connections();

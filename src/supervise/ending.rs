@@ -12,10 +12,11 @@ use crate::supervise::signals::{SignalAction, Signals};
 use crate::supervise::{commands, systemd};
 use crate::telemetry::sink::SharedSink;
 
-/// The maximum time for the admin listener of a replaced process to complete its last responses.
+/// How long the admin listener of a replaced process may take to complete its last responses.
 const LAST_ANSWER_TIMEOUT: Duration = Duration::from_secs(2);
 
-/// Drains the process. Usually a first termination signal has started the drain; a second one ends it early.
+/// Drains the process. Usually a first termination signal has started the drain; a second termination signal
+/// ends the drain early.
 pub(super) async fn drain(
     running: &mut Running,
     signals: &mut Signals,
@@ -27,7 +28,8 @@ pub(super) async fn drain(
     if !is_replaced {
         systemd::stopping();
     }
-    // A replaced process drains without a termination signal, so its first one does not end the drain.
+    // A replaced process drains without a termination signal. Therefore the first termination signal does not
+    // end this drain.
     let mut has_signal = !is_replaced;
     let again = async {
         loop {

@@ -16,7 +16,7 @@ pub(super) enum CommandError {
     Config(Problems),
     /// The config cannot be served.
     Start(StartError),
-    /// The binary was not replaced.
+    /// The upgrade failed.
     Upgrade(UpgradeError),
     /// An upgrade is in progress.
     UpgradeInProgress,
@@ -63,7 +63,7 @@ pub(super) enum UpgradeError {
     Ended(ExitStatus),
     /// Waiting for the exit of the new process failed.
     Wait(io::Error),
-    /// The new process reported why it does not serve.
+    /// The new process does not serve, and reported this reason.
     NotServing(String),
     /// The new process did not serve within this time.
     Timeout(Duration),

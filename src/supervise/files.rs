@@ -1,8 +1,8 @@
 //! Detects changed files.
 //!
-//! The metadata of each file is polled, following symbolic links. Polling detects renames, the swapped links
-//! of Kubernetes, and changes on a network file system. A change is reported only if the next poll finds no
-//! further change, so that a half-written file is not read.
+//! The metadata of each file is polled; symbolic links are followed. Polling detects renames, links that
+//! Kubernetes swaps, and changes on a network file system. A change is reported only if the next poll finds
+//! no further change, so that a half-written file is not read.
 
 use std::os::unix::fs::MetadataExt;
 use std::path::{Path, PathBuf};
@@ -67,7 +67,7 @@ pub(super) struct ChangedFiles {
     pub(super) certificates: Vec<usize>,
 }
 
-/// The config file and the files that the config names.
+/// The config file and the certificate files that the config names.
 #[derive(Debug)]
 pub(super) struct WatchedFiles {
     config: Group,
@@ -76,7 +76,7 @@ pub(super) struct WatchedFiles {
 }
 
 impl WatchedFiles {
-    /// Creates the list. The current state of all files counts as read.
+    /// Creates the list of files. The current state of each file counts as read.
     pub(super) fn new(path: &Path, config: &Config) -> Self {
         let certificates = config
             .certificates

@@ -1,9 +1,9 @@
 //! Checks whether the process has memory for more requests.
 //!
-//! The resident memory of the process (`/proc/self/status`) is compared with a limit: the operator's limit,
-//! or else nine tenths of the control group's limit. If the process ran out of memory, the kernel would kill
-//! it and every transfer would fail. A 503 response to new requests does not affect the transfers in
-//! progress.
+//! The resident memory of the process (`/proc/self/status`) is compared with a limit: `server.max_memory`,
+//! or, if that key is 0, nine tenths of the control group's limit. If the process ran out of memory, the
+//! kernel would kill it and every transfer would fail. A 503 response to new requests does not affect the
+//! transfers in progress.
 
 use std::path::Path;
 
@@ -12,7 +12,7 @@ use crate::runtime::resident_memory;
 /// Compares the memory in use with a limit.
 #[derive(Debug)]
 pub(super) struct MemoryWatch {
-    /// The limit of the control group in bytes, read at the start.
+    /// The limit of the control group in bytes, read at the start. `None` means that there is no limit.
     group: Option<u64>,
     has_room: bool,
 }
@@ -29,7 +29,7 @@ impl Default for MemoryWatch {
 impl MemoryWatch {
     /// Returns whether the memory in use is below the limit: `configured` bytes, or nine tenths of the
     /// control group's limit if `configured` is 0. After the limit was reached, the result stays false until
-    /// the memory in use is a tenth below the limit. Otherwise the result would change too often.
+    /// the memory in use is a tenth below the limit. With a single limit, the result would change too often.
     pub(super) fn has_room(&mut self, configured: usize) -> bool {
         let limit = match u64::try_from(configured).unwrap_or(u64::MAX) {
             0 => self.group.map(|limit| limit / 10 * 9),
@@ -47,8 +47,8 @@ fn has_room(had: bool, limit: u64, used: u64) -> bool {
     used < if had { limit } else { limit / 10 * 9 }
 }
 
-/// Returns the lowest memory limit in bytes of this process's control group and its ancestors. Uses
-/// cgroup v2, or else v1.
+/// Returns the lowest memory limit, in bytes, of this process's control group and its ancestors (cgroup v2).
+/// Without a limit in cgroup v2, returns the limit of cgroup v1. `None` means that there is no limit.
 fn group_limit() -> Option<u64> {
     let number =
         |path: &Path| -> Option<u64> { std::fs::read_to_string(path).ok()?.trim().parse().ok() };

@@ -1,5 +1,6 @@
 //! Supervises a serving process: signals, commands of the admin listener, changed files, memory, and the
-//! notifications of systemd. It is one loop on the main thread; the workers never wait for it.
+//! notifications to systemd. The supervision is one loop on the main thread; the workers never wait for this
+//! loop.
 //!
 //! | Signal | Effect |
 //! | --- | --- |
@@ -75,8 +76,8 @@ pub fn bind_admin(config: &Config, inherited: &mut Inherited) -> std::io::Result
     Ok(sockets.pop())
 }
 
-/// Serves until a signal or an upgrade ends the process, then drains and stops the proxy. The proxy need
-/// not accept connections yet.
+/// Serves until a signal or an upgrade ends the process, then drains and stops the proxy. If `running` does
+/// not accept connections yet, this function opens it.
 ///
 /// # Errors
 ///
@@ -113,7 +114,7 @@ async fn serve(
     let mut memory = MemoryWatch::default();
     let mut checks = tokio::time::interval(CHECK_INTERVAL);
     checks.set_missed_tick_behavior(tokio::time::MissedTickBehavior::Delay);
-    // The new process of an upgrade in progress, and the command that waits for it.
+    // The new process of an upgrade in progress, and the command that waits for the outcome.
     let mut successor: Option<Successor> = None;
     let mut upgrade: Option<Command> = None;
     let mut lost = None;
@@ -149,8 +150,8 @@ async fn serve(
                     std::io::Error::other(format!("thread {name} has ended by a fault"))
                 });
                 if lost.is_some() {
-                    // A thread has ended. The other workers finish their requests, this process exits, and
-                    // the service manager then starts a new one.
+                    // A thread has ended. The other workers finish their requests and this process exits. The
+                    // service manager then starts a new process.
                     tracing::error!("a thread has ended by a fault: draining");
                     break;
                 }
@@ -187,7 +188,7 @@ async fn serve(
     lost.map_or(Ok(()), Err)
 }
 
-/// Starts the admin listener, if there is one.
+/// Starts the admin listener, if the config has one.
 fn serve_admin(
     running: &Running,
     supervisor: &mut Supervisor,
@@ -201,7 +202,8 @@ fn serve_admin(
     }))
 }
 
-/// Reports `outcome` to `command`. An upgrade by signal has no command; its outcome is only in the log.
+/// Sends `outcome` as the response to `command`. An action that a signal has started has no command; its
+/// outcome is only logged.
 fn answer(command: Option<Command>, outcome: Result<String, CommandError>) {
     let Some(command) = command else {
         return;

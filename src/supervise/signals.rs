@@ -2,7 +2,7 @@
 
 use tokio::signal::unix::{Signal, SignalKind, signal};
 
-/// Handlers of the signals. While they are not installed, each of these signals kills the process.
+/// The handlers of the signals. Before the handlers are installed, each of these signals kills the process.
 #[derive(Debug)]
 pub struct Signals {
     terminate: Signal,
@@ -26,7 +26,7 @@ pub(super) enum SignalAction {
 }
 
 impl Signals {
-    /// Installs the handlers. It must be called inside the runtime that waits for the signals.
+    /// Installs the handlers. This function must be called inside the runtime that waits for the signals.
     ///
     /// # Errors
     ///

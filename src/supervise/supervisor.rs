@@ -7,7 +7,7 @@ use crate::listener::bind::Bound;
 use crate::supervise::upgrade_takeover::Predecessor;
 use crate::telemetry::sink::SharedSink;
 
-/// The data for the supervision of a process, except its proxy.
+/// The data that the supervision loop needs, except the proxy itself.
 pub struct Supervisor {
     /// The path of the config file.
     pub path: PathBuf,
@@ -19,7 +19,7 @@ pub struct Supervisor {
     pub program: Option<PathBuf>,
     /// The socket of the admin listener. `None` means no admin listener.
     pub admin: Option<Bound>,
-    /// The process that this one replaces, if an upgrade started it.
+    /// The old process that this process replaces; `None` if this process was not started by an upgrade.
     pub predecessor: Option<Predecessor>,
 }
 

@@ -30,7 +30,7 @@ pub(super) fn main_process(pid: u32) {
     notify(&[NotifyState::MainPid(pid), NotifyState::Ready]);
 }
 
-/// Whether systemd's watchdog expects periodic notifications ([`alive`]).
+/// Whether the watchdog of systemd expects the periodic notification [`alive`].
 pub(super) fn has_watchdog() -> bool {
     sd_notify::watchdog_enabled().is_some()
 }

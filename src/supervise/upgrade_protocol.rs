@@ -1,13 +1,13 @@
 //! The protocol between the old and the new process of an upgrade.
 //!
-//! The new process gets the listening sockets in the same way as from systemd: as descriptors from 3 on.
-//! Their addresses are in [`SOCKETS`]. The last descriptor is a datagram socket, on which the new process
-//! reports that it serves ([`SERVING`]), or why it does not. The two processes may have different versions,
-//! so the words below must never change.
+//! The new process gets the listening sockets in the same way as from systemd: as descriptors from 3 on. The
+//! addresses of the sockets are in [`SOCKETS`]. The last descriptor is a datagram socket, on which the new
+//! process reports that it serves ([`SERVING`]), or why it does not. The two processes may have different
+//! versions of ossgate, so the constants below must never change.
 
 /// The environment variable with the names of the passed sockets, as a JSON list.
 pub(super) const SOCKETS: &str = "OSSGATE_SOCKETS";
-/// The environment variable with the state of the old process: [`LEAVING`], [`FIT`], both or none.
+/// The environment variable with the state of the old process: [`LEAVING`], [`FIT`], both, or an empty text.
 pub(super) const STATE: &str = "OSSGATE_STATE";
 /// The word for an old process that was draining by command.
 pub(super) const LEAVING: &str = "leaving ";

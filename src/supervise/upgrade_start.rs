@@ -1,8 +1,8 @@
 //! The old process of an upgrade: starts the new binary and waits until it serves.
 //!
-//! For a moment both processes accept from the same sockets. So no connection is refused, and no
-//! connection in a queue is lost. The old process continues unchanged until the new one reports that it
-//! serves. If the new process ends or does not report in time, it is killed and the old one keeps
+//! For a moment both processes accept connections from the same sockets. Therefore no connection is refused,
+//! and no connection in a queue is lost. The old process continues unchanged until the new one reports that
+//! it serves. If the new process ends or does not report in time, it is killed and the old process keeps
 //! serving.
 
 use std::io;
@@ -25,7 +25,7 @@ use crate::supervise::upgrade_protocol::{
     FIRST_DESCRIPTOR, FIT, LEAVING, REPORT_SOCKET, SERVING, SOCKETS, STATE,
 };
 
-/// The maximum time until a new process serves.
+/// How long a new process may take until it serves.
 const SERVING_TIMEOUT: Duration = Duration::from_secs(30);
 
 /// A new process that does not serve yet.
@@ -106,7 +106,7 @@ fn prepare(
         .env_remove("LISTEN_PID")
         .env_remove("LISTEN_FDNAMES")
         // The new process inherits the environment variables of systemd's watchdog. `WATCHDOG_PID` restricts
-        // them to the process id of this process, and the id of the new process is not known yet, so it is
+        // them to the id of this process. The id of the new process is not known yet, so `WATCHDOG_PID` is
         // removed.
         .env_remove("WATCHDOG_PID")
         .fd_mappings(mappings)
@@ -114,7 +114,8 @@ fn prepare(
     Ok((command, UnixDatagram::from_std(reports)?))
 }
 
-/// Waits until the new process serves and returns its id. On any error the new process is killed.
+/// Waits until the new process serves, and returns the id of the new process. On any error the new process is
+/// killed.
 async fn wait_until_it_serves(
     mut child: Child,
     pid: u32,
@@ -138,7 +139,7 @@ async fn wait_until_it_serves(
         () = tokio::time::sleep(SERVING_TIMEOUT) => UpgradeError::Timeout(SERVING_TIMEOUT),
         _ = cancelled => UpgradeError::Cancelled,
     };
-    // A new process that still runs must not accept connections any more.
+    // If the new process still runs, it must not accept connections any more, so it is killed.
     if let Err(error) = child.kill().await {
         tracing::debug!(%error, pid, "the new process has ended already");
     }
@@ -154,8 +155,8 @@ impl Successor {
     }
 }
 
-/// Waits for the outcome of `successor`, and then sets `successor` to `None`. Returns the id of the
-/// process that serves, or the error. Without a successor it waits for ever.
+/// Waits for the outcome of `successor`, and then sets `successor` to `None`. Returns the id of the process
+/// that serves, or the error. If `successor` is `None`, waits for ever.
 pub(super) async fn outcome(successor: &mut Option<Successor>) -> Result<u32, UpgradeError> {
     let Some(waited) = successor else {
         return std::future::pending().await;

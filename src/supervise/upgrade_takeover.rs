@@ -8,14 +8,14 @@ use crate::health::Health;
 use crate::listener::bind::{Bound, Inherited};
 use crate::supervise::upgrade_protocol::{FIT, LEAVING, REPORT_SOCKET, SERVING, SOCKETS, STATE};
 
-/// The maximum time for a new process to reach an endpoint.
+/// How long a new process may take to reach an endpoint.
 const FITNESS_TIMEOUT: Duration = Duration::from_secs(10);
 
 /// The old process, which waits until this process reports that it serves.
 #[derive(Debug)]
 pub struct Predecessor {
     reports: UnixDatagram,
-    /// Whether the old process was draining by command. This process then does the same.
+    /// Whether the old process was draining by command. If so, this process also drains by command.
     is_leaving: bool,
     /// Whether the old process could reach an endpoint.
     was_fit: bool,
@@ -31,7 +31,7 @@ impl Predecessor {
 }
 
 /// Returns the sockets that systemd (sd_listen_fds(3)) or the old process of an upgrade passed to this
-/// process. It must be called only once, before any thread is started. `env` returns environment
+/// process. This function must be called only once, before any thread is started. `env` returns environment
 /// variables by name.
 #[must_use]
 pub fn inherited(env: &dyn Fn(&str) -> Option<String>) -> (Inherited, Option<Predecessor>) {
@@ -67,8 +67,9 @@ pub fn inherited(env: &dyn Fn(&str) -> Option<String>) -> (Inherited, Option<Pre
     (inherited, predecessor)
 }
 
-/// Accepts connections, and takes over from `predecessor` if there is one. Until this process has reached
-/// an endpoint, only the old process serves, so that no health check fails in between.
+/// Accepts connections, and takes over from `predecessor` if there is one. Until this process has reached an
+/// endpoint, only the old process serves, so that no health check fails in between. If the old process could
+/// not reach an endpoint, this process accepts connections even if it reaches no endpoint.
 ///
 /// # Errors
 ///
@@ -86,8 +87,7 @@ pub(super) async fn take_over(
     if !is_fit && predecessor.was_fit {
         let troubles = state.health.troubles().join("; ");
         predecessor.report(&format!("it can reach no endpoint: {troubles}"));
-        // The old process still uses the sockets and their files, so this process must not remove
-        // them.
+        // The old process still uses the sockets and their files, so this process must not remove the files.
         running.set_replaced();
         return Err(std::io::Error::other("no endpoint can be reached"));
     }

@@ -5,14 +5,14 @@ use serde::{Serialize, Serializer};
 use crate::config::reader::{Reader, Text};
 use crate::oss::cors::{Rule, Star};
 
-/// `[route.cors]`. With this table the proxy itself responds to preflights and replaces the CORS headers
-/// of OSS. Without it, preflights and headers pass unchanged.
+/// `[route.cors]`. With this table the proxy itself responds to preflights and replaces the CORS headers of
+/// OSS. Without the table, preflights and the CORS headers of OSS are passed on unchanged.
 #[derive(Clone, Debug, Serialize)]
 pub struct Cors {
     /// The rules, at least one. The first rule that matches decides.
     pub rules: Vec<CorsRule>,
-    /// Whether every response carries `Vary: Origin`. Default true: a cache in front of the proxy needs it,
-    /// except if every rule allows `*`.
+    /// Whether every response has `Vary: Origin`. A cache in front of the proxy needs this field, except if
+    /// every rule allows `*`. Default true.
     pub vary_origin: bool,
 }
 
@@ -21,8 +21,8 @@ pub struct Cors {
 pub enum PrivateNetwork {
     /// A page of a public address may send requests to a private address.
     Allow,
-    /// A page of a public address may not send requests to a private address: the response to its preflight
-    /// does not permit it.
+    /// A page of a public address may not send requests to a private address: the response to the preflight
+    /// does not permit the request.
     Deny,
 }
 
@@ -33,7 +33,8 @@ pub struct CorsRule {
     pub rule: Rule,
     /// Response headers that a page may read in addition to the CORS-safelisted ones.
     pub expose: Vec<String>,
-    /// How long a browser caches the response to a preflight, in seconds. `None`: the browser's default.
+    /// How long a browser caches the response to a preflight, in seconds. `None` means that the browser uses
+    /// its default.
     pub max_age: Option<u64>,
     /// Whether a preflight with `Access-Control-Request-Private-Network` gets the permission of Private
     /// Network Access. Default deny.

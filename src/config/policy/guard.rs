@@ -72,8 +72,8 @@ fn allowed(reader: &Reader<'_>, text: &Text) -> Option<AllowedOperation> {
         Err(reason) => {
             let known: Vec<&str> = known().collect();
             let hint = match &reason {
-                // A suggestion is only made for a name that is written in the file. An interpolated name
-                // may be secret.
+                // A suggestion would reveal an interpolated name, which may be secret, so it is only made for
+                // a name that is written in the file.
                 InvalidOperation::Name(name) if text.written == text.value => {
                     nearest(name, &known).or_else(|| nearest(&name.to_ascii_lowercase(), &known))
                 }

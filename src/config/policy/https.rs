@@ -12,8 +12,8 @@ use crate::config::value::serialize_duration;
 #[serde(rename_all = "kebab-case")]
 pub enum HttpsMode {
     /// A redirect to the same URL with `https`: 301 for GET and HEAD, 308 for other methods. A request that
-    /// is signed or has a body gets a 403 response instead, because its client might not follow the redirect,
-    /// or would not send the body again.
+    /// is signed or has a body gets a 403 response instead. Its client might not follow the redirect, or
+    /// would not send the body again.
     Redirect,
     /// A 403 response.
     Require,
@@ -28,7 +28,7 @@ pub struct Https {
     pub mode: HttpsMode,
     /// The port of the redirect URL, from 1 to 65535. Default 443, which is omitted from the URL.
     pub port: usize,
-    /// The settings of `Strict-Transport-Security`. `None`: the field is not sent.
+    /// The settings of `Strict-Transport-Security`. `None` means that the field is not sent.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub hsts: Option<Hsts>,
 }

@@ -1,4 +1,4 @@
-//! The policies of a route. Each has an optional table.
+//! The policies of a route. Each policy has an optional table.
 
 pub mod cors;
 pub mod guard;

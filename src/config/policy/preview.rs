@@ -1,4 +1,5 @@
-//! `[route.preview]`: the handling of downloads that OSS forces on its default domains.
+//! `[route.preview]`: whether browsers show objects instead of downloading them. OSS forces downloads on its
+//! default domains.
 
 use serde::Serialize;
 

@@ -22,8 +22,8 @@ const LONGEST: usize = 1024;
 /// `[route.referer]`.
 #[derive(Clone, Debug, Serialize)]
 pub struct Referer {
-    /// The patterns of allowed Referers. Empty (the default): every Referer that is not denied is
-    /// allowed.
+    /// The patterns of allowed Referers. If the list is empty (the default), every Referer that is not denied
+    /// is allowed.
     #[serde(skip_serializing_if = "Vec::is_empty")]
     pub allow: Vec<Located>,
     /// The patterns of refused Referers, which are checked before `allow`. Default: none.
@@ -35,7 +35,8 @@ pub struct Referer {
     pub truncate_query: bool,
     /// Whether the path of the Referer is also removed. Default false.
     pub truncate_path: bool,
-    /// Whether a pattern that ends inside a host must end where the host ends. Default false, as in OSS.
+    /// Whether a pattern without a path must match the host to its end. Default false, as in OSS: there,
+    /// `http://www.example.com` also allows `http://www.example.com.evil.org`.
     pub strict_host: bool,
     /// The handling of a request that the rules refuse. Default `enforce`.
     pub mode: RefererMode,
@@ -99,7 +100,8 @@ fn pattern(text: &str) -> Result<String, &'static str> {
     }
 }
 
-/// Returns the reason why a pattern probably does not have the intended effect, or `None` if there is none.
+/// Returns the reason why a pattern probably does not have the intended effect; `None` if the pattern looks
+/// right.
 fn doubt(text: &str) -> Option<&'static str> {
     let is_start = |scheme: &str| text.starts_with(scheme);
     if !text.starts_with(['*', '?'])

@@ -5,19 +5,22 @@ use serde::Serialize;
 use crate::config::reader::{Reader, Text};
 use crate::config::value::check_encoded;
 
-/// The response for a missing object whose key could be the name of a directory.
+/// Which directories have an index document, and the response for the path of a directory without its final
+/// `/`.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
 #[serde(rename_all = "kebab-case")]
 pub enum Subdirectories {
-    /// Only the root has an index document. Requests for any other path that ends in `/` get that document
-    /// too.
+    /// Only the root has an index document. A request for any path that ends in `/` gets the index document
+    /// of the root.
     Off,
-    /// Each directory has an index document. For a path without the final `/`, a 302 adds it.
+    /// Each directory has an index document. The path of a directory without its final `/` gets a 302
+    /// response that adds the `/`.
     Redirect,
-    /// Each directory has an index document. For a path without the final `/`, the response is 404.
+    /// Each directory has an index document. The path of a directory without its final `/` gets the response
+    /// for a missing object.
     NotFound,
-    /// Each directory has an index document. For a path without the final `/`, the index document is
-    /// sent.
+    /// Each directory has an index document. The path of a directory without its final `/` gets the index
+    /// document.
     Index,
 }
 
@@ -28,8 +31,8 @@ pub struct Website {
     pub index: String,
     /// The directories that have an index document. Default `off`.
     pub subdirectories: Subdirectories,
-    /// The key of the error document, percent-encoded. It is sent when an object is missing. `None`: the
-    /// 404 of OSS is passed on.
+    /// The key of the error document, percent-encoded. The error document is sent when an object is missing.
+    /// `None` means that the 404 response of OSS is passed on.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub error: Option<String>,
     /// The status of the error document: 404 (the default), or 200 for single-page apps.

@@ -15,7 +15,7 @@ pub struct RequestToExplain {
 /// The decision of one part of the proxy.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Step {
-    /// The part: `health`, `framing`, `route`, the name of a policy, or `origin`.
+    /// The part: `health`, `framing`, `route`, `key`, the name of a policy, or `origin`.
     pub name: &'static str,
     /// The decision as text.
     pub finding: String,
@@ -28,13 +28,14 @@ pub struct Step {
 pub enum End {
     /// The proxy sends the request to OSS.
     Sent(Destination),
-    /// The proxy itself responds with this status. The text is the kind of an error as in
-    /// `x-ossgate-error`.
+    /// The proxy itself responds with this status. The text is the kind of the error, as in the response
+    /// header `x-ossgate-error`; `None` if the response is not an error.
     Answered(u16, Option<&'static str>),
 }
 
 impl End {
-    /// Whether the client gets the requested object, unless OSS refuses it.
+    /// Whether the request is served: the proxy sends it to OSS, or the status of the proxy's own response is
+    /// below 400.
     #[must_use]
     pub fn is_served(&self) -> bool {
         match self {

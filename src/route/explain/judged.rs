@@ -3,9 +3,9 @@
 use crate::oss::addressing::{Layout, Level, split_query};
 use crate::oss::spelling;
 
-/// Describes the bucket or object that the policies check for the path and query `target`. Returns `None`
-/// when the path already shows it: the path has no escapes, and the route's path, bucket and prefix do not
-/// change it.
+/// Describes the bucket or object that the policies check for a request. `target` is the path and the query
+/// of the request. Returns `None` when the path already shows the key: the path is the key after a `/`, has
+/// no percent-escapes, and no prefix is added.
 pub(super) fn judged<'t>(
     layout: &Layout,
     host: impl FnOnce() -> &'t str,
