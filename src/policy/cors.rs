@@ -1,4 +1,5 @@
-//! Cross-origin rules: responds to preflights, and adds the CORS headers to every other response.
+//! Cross-origin rules: responds to preflights, and adds the CORS headers to the responses of all other
+//! requests that a rule allows.
 //!
 //! The CORS headers of OSS are replaced, because a browser rejects a response with two
 //! `Access-Control-Allow-Origin`. For the same reason `Origin` is not forwarded to OSS.
@@ -178,8 +179,9 @@ impl Cors {
         }
     }
 
-    /// Removes the CORS headers of a response from an inner service, and adds `Vary: Origin`. One pass
-    /// over the names first checks for CORS headers, because OSS almost never sends any.
+    /// Removes the CORS headers of OSS from a response, and adds `Vary: Origin` if the config requires it. A
+    /// response of this layer (`is_from_below` is false) keeps its CORS headers. OSS almost never sends CORS
+    /// headers, so one loop over all names first checks whether there are any.
     fn tidy(&self, headers: &mut HeaderMap, is_from_below: bool) {
         let (mut has_cors_headers, mut varies) = (false, false);
         for (name, value) in &*headers {
@@ -288,7 +290,7 @@ pub struct CorsFuture<F> {
     policy: Option<Arc<Cors>>,
     /// The rule that allows the request, and the request's `Origin`.
     allowed: Option<(Matched, HeaderValue)>,
-    /// A preflight gets its response at once; every other request passes.
+    /// A preflight gets its response from this layer; every other request is sent to the inner service.
     inner: GateFuture<F>,
 }
 
