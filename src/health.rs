@@ -8,7 +8,8 @@ use std::sync::{Mutex, PoisonError};
 
 /// The health of this node.
 ///
-/// **Default:** not fit, not draining, not overloaded; the endpoints were not checked yet.
+/// The default value is the state of a new process: no endpoint has been checked yet, so the node is not fit.
+/// It is not draining and not overloaded.
 #[derive(Debug)]
 pub struct Health {
     is_fit: AtomicBool,

@@ -123,8 +123,7 @@ enum Command {
 
 #[derive(Debug, Subcommand)]
 enum ImportFrom {
-    /// Import nginx configuration files that follow the nginx recipe of the OSS documentation or a variant of
-    /// it.
+    /// Import nginx configuration files that follow the recipe of the OSS documentation or a variant of it.
     Nginx {
         /// The files.
         #[arg(required = true)]

@@ -1,4 +1,4 @@
-//! Small XML documents as trees: request bodies, and the configurations of a bucket.
+//! Parses small XML documents into trees: request bodies, and the configurations of a bucket.
 //!
 //! The parser is quick-xml. A document with a document type, with a depth over 8 or with more than 20,000
 //! elements is rejected, so the cost of a hostile document stays proportional to its size.
@@ -36,8 +36,8 @@ impl Node {
     }
 }
 
-/// Parses `body` and returns its root element. `None` when the document is not well-formed, exceeds a
-/// limit, or refers to an entity other than the five predefined ones.
+/// Parses `body` and returns its root element. Returns `None` when the document is not well-formed, has a
+/// document type, exceeds a limit, or refers to an entity other than the five predefined ones.
 #[must_use]
 pub fn parse(body: &[u8]) -> Option<Node> {
     const DEPTH: usize = 8;

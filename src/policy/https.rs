@@ -32,8 +32,8 @@ pub struct Https {
     port: usize,
 }
 
-/// The transport between the client and this proxy. If another trusted proxy is in front, it is the transport
-/// that the trusted proxy reports.
+/// The transport of a request. If a trusted proxy is in front of ossgate, this is the transport that the
+/// trusted proxy reports, else that of the connection.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Transport {
     /// A connection without TLS.

@@ -118,7 +118,8 @@ impl Writer {
 
 impl Recorder for AccessLog {
     fn record(&self, context: Arc<RequestContext>) {
-        // `try_with`, because a body may be dropped while its worker thread exits.
+        // `try_with` is used, because a body may be dropped while its worker thread exits. The batch of the
+        // thread may then no longer exist.
         let pushed = PENDING.try_with(|pending| {
             let mut pending = pending.borrow_mut();
             pending.push(context);

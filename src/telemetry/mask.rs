@@ -39,8 +39,8 @@ pub fn append_masked(line: &mut Vec<u8>, target: &[u8]) {
     }
 }
 
-/// Whether the value of the query parameter `name` is a secret. The name is percent-decoded and compared
-/// without regard to case, as a server does.
+/// Whether the value of the query parameter `name` is a secret. The name is percent-decoded first, as a
+/// server does, and ASCII case is ignored.
 fn is_secret(name: &[u8]) -> bool {
     let decoded: Vec<u8> = percent_encoding::percent_decode(name).collect();
     SECRET

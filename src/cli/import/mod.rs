@@ -1,7 +1,8 @@
 //! `ossgate import`: writes a config from nginx files, or from the settings of a bucket at OSS.
 //!
-//! The config is always written. If `ossgate check` would not accept it, the errors are listed on standard
-//! error. Settings that could not be imported are listed there too, with the file and, for nginx, the line.
+//! The config is written even if `ossgate check` would not accept it. In this case its errors are listed on
+//! standard error. Settings that could not be imported are listed there too, with the file and, for nginx,
+//! the line.
 
 pub mod bucket_xml;
 mod imported;
