@@ -1,7 +1,8 @@
 //! Whether this node should receive traffic, and if not, why.
 //!
 //! The endpoint checks, the memory check and a drain update this state. The health-check paths of the
-//! listeners read it. Every request also checks with one atomic load whether memory is short.
+//! listeners and the admin listener read it. Every request also checks with one atomic load whether memory is
+//! short.
 
 use std::sync::atomic::{AtomicBool, Ordering::Relaxed};
 use std::sync::{Mutex, PoisonError};

@@ -148,8 +148,8 @@ pub fn check<'q>(
     Ok(())
 }
 
-/// Returns the index in `allow` of the operation of a request. `query` is the query of the request. The
-/// request must be for a bucket or an object. Returns `None` when `allow` does not contain the operation.
+/// Returns the index of a request's operation in `allow`. `query` is the query of the request. The request
+/// must be for a bucket or an object. Returns `None` when `allow` does not contain the operation.
 ///
 /// If the query selects several operations, it is not documented which of them OSS carries out. So every
 /// query name that is not known to be harmless counts as part of the operation. A header field that sets an

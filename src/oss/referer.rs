@@ -49,7 +49,7 @@ impl Verdict {
     }
 }
 
-/// The settings of the rules other than the lists.
+/// The settings of hotlink protection besides the allow list and the deny list.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub struct Switches {
     /// Whether a request without a Referer, or with a blank Referer, is allowed.

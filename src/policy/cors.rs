@@ -1,8 +1,8 @@
 //! Cross-origin rules: responds to preflights, and adds the CORS headers to the responses of all other
 //! requests that a rule allows.
 //!
-//! The CORS headers of OSS are replaced, because a browser rejects a response with two
-//! `Access-Control-Allow-Origin`. For the same reason `Origin` is not forwarded to OSS.
+//! A browser rejects a response with two `Access-Control-Allow-Origin`. So `Origin` is not forwarded to OSS,
+//! which then usually sends no CORS headers, and CORS headers that OSS sends all the same are removed.
 //!
 //! The layer is above `https`: a preflight without TLS also gets its response here, because browsers do
 //! not follow a redirect of a preflight (Fetch standard, CORS-preflight fetch).

@@ -100,7 +100,7 @@ where
     }
 }
 
-/// The future of a layer that refuses or passes.
+/// The future of a layer that either refuses a request or passes it on.
 #[derive(Debug)]
 pub enum GateFuture<F> {
     /// The layer's own response; `None` once it has been taken.

@@ -3,7 +3,7 @@
 //! The contract of a policy:
 //!
 //! - It refuses with a response from [`respond`](crate::http::respond), never with an error.
-//! - It decides before it allocates.
+//! - It decides before it allocates memory.
 //! - If it adds header fields to responses, it also adds them to refusals and 5xx responses of the inner
 //!   service.
 //! - It reads neither the body nor the clock nor the environment.

@@ -3,7 +3,7 @@
 //! A presigned URL gives access to the object until it expires, and readers of the log must not get that
 //! access. The values of signatures, tokens and policies become `*`; names and their order are unchanged.
 
-/// The query parameters whose values are secrets, in lower case.
+/// The names of the query parameters whose values are secrets. The names are in lower case.
 const SECRET: [&str; 12] = [
     "signature",
     "x-oss-signature",

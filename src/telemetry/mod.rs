@@ -115,7 +115,7 @@ pub fn init(level: Level, sink: SharedSink) -> WorkerGuard {
     if LEVEL.set(handle).is_err() {
         return guard;
     }
-    // Fails if a subscriber is already set, for example in tests with several proxies in one process.
+    // This call fails if other code has already set a subscriber. The failure is ignored.
     drop(tracing::subscriber::set_global_default(subscriber));
     guard
 }

@@ -56,8 +56,8 @@ impl<S> FurtherLookups<S>
 where
     S: Service<Request, Response = Response, Error = Infallible>,
 {
-    /// Returns the response for a page whose object is missing. `missing` is the 404 response of the
-    /// first lookup. It is returned when no other document is found.
+    /// Returns the response for a page whose object is missing. `missing` is the 404 response of the first
+    /// lookup; this response is returned when no other document is found.
     pub(super) async fn resolve(mut self: Box<Self>, missing: Response) -> Response {
         let policy = Arc::clone(&self.policy);
         let target = self.original.target().to_owned();
