@@ -112,9 +112,9 @@ pub fn check<'q>(
         deletes_many |= name == "delete";
         // An unknown name may be a setting that is newer than these lists, so it is refused if it could be a
         // setting. Web pages add their own query names to URLs of GET requests, such as `/logo.png?2026`. So
-        // a read of an object may have any unknown name. A read of a bucket, which may be the root of a
-        // website, and a write of an object may have unknown names with a value only. A write to a bucket may
-        // have none.
+        // a read of an object may have any unknown name. A read of a bucket may be for the root of a website,
+        // so it may have an unknown name with a value. A write of an object may also have one with a value. A
+        // write to a bucket may have none.
         let is_unknown = || match (is_bucket, is_read) {
             (true, false) => true,
             (true, true) | (false, false) => value.is_empty(),

@@ -1,7 +1,7 @@
 //! Parses small XML documents into trees: request bodies, and the configurations of a bucket.
 //!
-//! The parser is quick-xml. A document with a document type, with a depth over 8 or with more than 20,000
-//! elements is rejected, so the cost of a hostile document stays proportional to its size.
+//! The parser is quick-xml. A document with a document type, a depth over 8 or more than 20,000 elements is
+//! rejected. So the cost of a hostile document stays proportional to its size.
 
 use quick_xml::Reader;
 use quick_xml::events::Event;

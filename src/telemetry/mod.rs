@@ -2,7 +2,7 @@
 //! ([`metrics`]).
 //!
 //! Events pass through `tracing` and a bounded queue to the error log. If the log output blocks, for example
-//! a pipe whose reader has stopped, the queue becomes full and further events are dropped, because logging
+//! a pipe whose reader has stopped, the queue becomes full. Further events are then dropped, because logging
 //! must not delay traffic. Access log lines do not pass through `tracing`, because `tracing` would format
 //! them on the worker, which takes several microseconds for each request. A separate thread formats and
 //! writes the lines.
