@@ -1,7 +1,7 @@
 //! The admin listener: metrics, health, and the commands of an operator.
 //!
-//! The listener serves HTTP/1.1 on the main thread, apart from the worker threads: it responds when the
-//! workers are busy, and does not slow them down. Commands go over a channel to [`crate::supervise`]; this
+//! The listener serves HTTP/1.1 on the main thread and not on a worker thread. So it responds even when the
+//! workers are busy, and it does not slow them down. Commands go over a channel to [`crate::supervise`]; this
 //! module neither reloads the config nor handles signals. The config requires a token, except for loopback
 //! addresses and Unix sockets.
 
@@ -206,7 +206,7 @@ impl Server {
             return not_allowed("POST");
         }
         // A web page that is open in a browser on this machine can send a POST to a loopback address, but the
-        // browser always adds `Origin`.
+        // browser always adds `Origin`. Requests with this field are refused.
         if request.headers().contains_key(header::ORIGIN) {
             return plain(StatusCode::FORBIDDEN, "not from a browser\n".to_owned());
         }

@@ -1,14 +1,16 @@
 //! Whether this node should receive traffic, and if not, why.
 //!
 //! The endpoint checks, the memory check and a drain update this state. The health-check paths of the
-//! listeners read it. Every request also checks with one atomic load whether memory is short.
+//! listeners and the admin listener read it. Every request also checks with one atomic load whether memory is
+//! short.
 
 use std::sync::atomic::{AtomicBool, Ordering::Relaxed};
 use std::sync::{Mutex, PoisonError};
 
 /// The health of this node.
 ///
-/// **Default:** not fit, not draining, not overloaded; the endpoints were not checked yet.
+/// The default value is the state of a new process: no endpoint has been checked yet, so the node is not fit.
+/// It is not draining and not overloaded.
 #[derive(Debug)]
 pub struct Health {
     is_fit: AtomicBool,

@@ -20,7 +20,8 @@
 //!
 //! # The layers
 //!
-//! A file uses only lower layers or files of its own folder; `tests/layers.rs` checks that.
+//! A file uses only lower layers or files of its own folder; `tests/layers.rs` checks that. Some rows of the
+//! table contain several layers; their exact order is in `tests/layers/rules.rs`.
 //!
 //! | Layer | Modules |
 //! | --- | --- |
@@ -97,8 +98,8 @@
 //! | forced downloads | [`policy::preview`] | |
 //! | bucket and key in host and path | | [`oss::addressing`] |
 //! | regions and endpoint names | | [`oss::endpoint`] |
-//! | sub-resources, signed requests | | [`oss::subresource`] |
-//! | signatures V1 and V4 | | [`oss::signature`] |
+//! | query names that select an operation | | [`oss::subresource`] |
+//! | whether a request is signed; signatures V1 and V4 | | [`oss::signature`] |
 //!
 //! **[`origin`]: from a request to OSS and back**
 //!

@@ -2,8 +2,8 @@
 
 use std::process::ExitCode;
 
-// jemalloc was measured against the system's allocator and mimalloc. It is best for large TLS bodies and
-// for idle connections.
+// In measurements with large TLS bodies and with idle connections, jemalloc is better than the system's
+// allocator and mimalloc.
 #[global_allocator]
 static ALLOCATOR: tikv_jemallocator::Jemalloc = tikv_jemallocator::Jemalloc;
 

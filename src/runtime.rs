@@ -1,8 +1,8 @@
-//! The worker threads. Each runs a single-threaded event loop, and the workers share no data on the request
-//! path.
+//! The worker threads. Each runs a single-threaded event loop with its own client connections and its own
+//! pool of upstream connections. The workers share the routes and the state of the upstream addresses.
 //!
-//! Control tasks (DNS, signals) run on a separate runtime and communicate with the workers through
-//! channels.
+//! Control tasks (DNS, probes, signals) run on other threads. They pass their results to the workers through
+//! this shared state and through channels.
 
 use std::future::Future;
 use std::io;

@@ -1,9 +1,10 @@
 //! The shutdown of the process or of a listener, in phases that every task can watch.
 //!
 //! Phases only advance and are never taken back. A [`LeaveRequest`] is reversible: it only makes clients
-//! reconnect while the node is draining or cannot reach OSS. A change of the phase or of the leave
-//! request wakes every holder of a [`Shutdown`], because an idle connection must close before the load
-//! balancer sends the next request over it. This module does not wait for tasks to end; the process does.
+//! reconnect while the node is draining or cannot reach OSS. A change of the phase or of the leave request
+//! wakes every task that waits on a [`Shutdown`]: an idle connection must close before the load balancer
+//! sends the next request over it. This module only publishes the phases; the process waits for its tasks to
+//! end.
 
 use std::future::Future;
 use std::pin::Pin;

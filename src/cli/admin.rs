@@ -1,7 +1,7 @@
 //! `ossgate reload`, `drain`, `undrain`, `upgrade` and `status`: each sends a command to the running process.
 //!
-//! The `[admin]` table of the config file contains the address of the process. Only this table must be valid:
-//! the process reports the problems of the other tables when it loads the file.
+//! The `[admin]` table of the config file contains the address at which the process accepts commands. Only
+//! this table must be valid: the process reports the problems of the other tables when it loads the file.
 
 use std::fmt;
 use std::io::{self, Write};
@@ -58,7 +58,7 @@ impl AdminCommand {
 /// The reason why no response was received.
 #[derive(Debug)]
 enum SendError {
-    /// This user may not connect to the address, which is a Unix socket.
+    /// The user that runs the command may not connect to the address, usually a Unix socket.
     Denied,
     /// Nothing listens on the address.
     NoProcess(io::Error),
@@ -111,7 +111,8 @@ fn not_connected(error: io::Error) -> SendError {
 ///
 /// # Errors
 ///
-/// The [`io::Error`] when the runtime cannot be started, or when `out` cannot be written to.
+/// The [`io::Error`] when the runtime cannot be started, or when `out` or standard error cannot be written
+/// to.
 pub fn send(
     path: &Path,
     command: AdminCommand,

@@ -1,6 +1,6 @@
 //! `ossgate check`: prints every problem of a config, or the listeners and routes of a valid one.
 //!
-//! The check opens the files that the config names. It resolves no name and makes no connection.
+//! The check opens the files to which the config refers. It sends no DNS query and makes no connection.
 
 use std::io::{self, Write};
 use std::path::Path;

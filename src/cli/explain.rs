@@ -38,7 +38,7 @@ enum InvalidArgument {
     /// A header field has no colon.
     Header(String),
     HeaderName(String),
-    /// The value of a header field is not valid. The payload is the name of the field.
+    /// The header field with this name has a value that is not valid.
     HeaderValue(String),
 }
 

@@ -73,7 +73,7 @@ enum Command {
     Upgrade,
     /// Print the state of the running process as JSON.
     Status,
-    /// Check the config; prints all problems with their places.
+    /// Check the config; prints all problems with their positions.
     Check {
         /// The format of the result.
         #[arg(long, value_enum, default_value = "text")]
@@ -85,8 +85,8 @@ enum Command {
         #[arg(long)]
         once: bool,
     },
-    /// Show how a request would be answered and which rule decides; nothing is sent. Exit code 0: it would
-    /// be served, 3: refused.
+    /// Show how a request would be answered and which rule decides; nothing is sent. The exit code is 0 if it
+    /// would be served, and 3 if it would be refused.
     Explain {
         /// The URL that a client would request, with `http://` or `https://`.
         url: String,
@@ -123,7 +123,7 @@ enum Command {
 
 #[derive(Debug, Subcommand)]
 enum ImportFrom {
-    /// Import nginx configuration files that follow the published recipe for OSS or a variant of it.
+    /// Import nginx configuration files that follow the recipe of the OSS documentation or a variant of it.
     Nginx {
         /// The files.
         #[arg(required = true)]
@@ -201,7 +201,8 @@ pub fn main() -> u8 {
         }) => show::init(&bucket, &region, &network, &mut out, &mut std::io::stderr()),
         None if arguments.test => check::check(&path, Format::Text, &env, &mut out),
         None => {
-            // An error here means that the output is closed, so it could not be reported.
+            // These writes fail only if the output is closed. Such an error could not be reported anywhere,
+            // so it is ignored.
             let _printed = Arguments::command().print_help();
             let _written = writeln!(
                 std::io::stderr(),

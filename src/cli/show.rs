@@ -73,8 +73,8 @@ pub fn init(
     );
     // The output must be a config that `check` accepts, so the loader of the config checks the arguments.
     if let Err(problems) = config::from_str("the new config", &text, Path::new("."), &|_| None) {
-        // `out` is usually redirected to a file, so problems are written to `errors`. A problem names the
-        // argument, because no file with lines exists yet.
+        // `out` is usually redirected to a file, so problems are written to `errors`. Each message begins
+        // with the command-line argument instead of a file and line, because the config is not in a file yet.
         for problem in problems.iter() {
             let argument = problem.path.rsplit('.').next().unwrap_or_default();
             writeln!(errors, "--{argument}: {}", problem.message)?;

@@ -4,8 +4,8 @@ use std::net::IpAddr;
 
 use ipnet::IpNet;
 
-/// A set of IP addresses. A lookup takes logarithmic time, because proxies and a CDN can have thousands
-/// of ranges, and each request looks up several addresses.
+/// A set of IP addresses. A CDN can have thousands of ranges, and each request looks up several addresses, so
+/// a lookup takes logarithmic time.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct IpRanges {
     /// The first and the last address of each range, in ascending order, without overlaps.
@@ -34,7 +34,7 @@ impl IpRanges {
         }
     }
 
-    /// Whether `address` is in the set; an IPv4 address written as IPv6 is an IPv4 address.
+    /// Whether `address` is in the set. An IPv4-mapped IPv6 address counts as its IPv4 address.
     #[must_use]
     pub fn contains(&self, address: IpAddr) -> bool {
         match address.to_canonical() {

@@ -31,8 +31,8 @@ impl Socket {
         }
     }
 
-    /// Whether the connection has failed, such as by a reset from the peer, as far as the event loop has
-    /// reported it. Makes no system call and takes no bytes from the socket.
+    /// Whether the event loop has reported that the connection failed, for example by a reset from the peer.
+    /// Makes no system call and takes no bytes from the socket.
     #[must_use]
     pub fn has_failed(&self) -> bool {
         // `try_io` fails unless the event loop has reported an error.

@@ -1,9 +1,10 @@
-//! Finds the bucket and the object that a request names: virtual-host, path and bare-IP style.
+//! Finds the bucket and the object that a request names. The bucket may be in the host (virtual-host style)
+//! or in the path (path style, also for requests by IP address).
 //!
-//! The parts of a target are found in its decoded form (see [`spelling`]). They are returned as the
-//! client wrote them, because a signature covers them. Nothing is collapsed or re-encoded: `..` and `//`
-//! are ordinary parts of a key. A bucket name is only compared with configured names, so no path can lead
-//! to a host that the config does not name.
+//! The parts of a target are found by its decoded bytes (see [`spelling`]). They are returned as the client
+//! wrote them, because a signature may cover them. Nothing is collapsed or re-encoded: `..` and `//` are
+//! ordinary parts of a key. A bucket name is only compared with configured names, so no path can lead to a
+//! host that the config does not name.
 
 use std::borrow::Cow;
 
@@ -25,8 +26,8 @@ pub fn is_bucket_name(name: &str) -> bool {
             .all(|byte| is_end(byte) || matches!(byte, b'-' | b'_'))
 }
 
-/// Returns the label before `.suffix` in `host`, compared without case. Returns `None` unless there is
-/// exactly one label.
+/// Returns the label of a host that consists of one label and `.suffix`. Returns `None` for any other host.
+/// ASCII case is ignored.
 #[must_use]
 pub fn label_before<'a>(host: &'a str, suffix: &str) -> Option<&'a str> {
     let dot = host.len().checked_sub(suffix.len() + 1)?;
@@ -49,17 +50,17 @@ pub fn split_query(text: &str) -> (&str, Option<&str>) {
 /// The position of the key in the requests of a route, and the prefix that is added before it.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Layout {
-    /// The path prefix that belongs to the route and not to the key, as OSS reads it, without a slash at
-    /// its end. Empty when there is no such prefix.
+    /// The path of the route, if it is not a part of the key: percent-decoded and without a slash at its end.
+    /// Otherwise empty.
     pub strip: Box<[u8]>,
-    /// The suffixes of the hosts whose first label is the bucket. `None` when the route has only one
-    /// bucket, which the request does not name.
+    /// The suffixes of the hosts whose first label is the bucket. A request to another host names the bucket
+    /// in its path. `None` when the route has only one bucket, which the request does not name.
     pub suffixes: Option<Vec<String>>,
     /// The prefix that the route adds before each key, percent-encoded. May be empty.
     pub prefix: String,
 }
 
-/// The kind of resource that a request is for, as OSS reads it.
+/// The kind of resource that a request is for, from the view of OSS.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Level {
     /// The service itself: the request names no bucket.
@@ -119,9 +120,9 @@ pub struct Parts<'t> {
 }
 
 impl Layout {
-    /// Splits the path and query `target` into its parts. Returns `None` when the request names no bucket
-    /// and is for the service itself. `host` returns the host without a port. It is called only if the
-    /// host can name the bucket.
+    /// Splits the path and query `target` into its parts. Returns `None` when the route has several buckets
+    /// and the request names no bucket: the request is then for the service itself. `host` returns the host
+    /// without a port. It is called only if the host can name the bucket.
     #[must_use]
     pub fn split<'t>(&self, host: impl FnOnce() -> &'t str, target: &'t str) -> Option<Parts<'t>> {
         let (path, _) = split_query(target);
@@ -162,8 +163,9 @@ impl Layout {
         })
     }
 
-    /// Returns the kind of resource that a request with these parts is for. With a prefix, every key
-    /// belongs to an object: OSS reads `/` as the object `site/` if the prefix is `site/`.
+    /// Returns the kind of resource that a request with these parts is for. If the layout has a prefix, even
+    /// an empty key belongs to an object: with the prefix `site/`, a request for `/` is for the object
+    /// `site/`.
     #[must_use]
     pub fn level(&self, parts: Option<&Parts<'_>>) -> Level {
         match parts {

@@ -15,9 +15,9 @@ const TABLE: &str = include_str!("regions.tsv");
 /// One region of OSS.
 #[derive(Clone, Copy, Debug)]
 pub struct Region {
-    /// General region id, such as `cn-hangzhou`.
+    /// The region id, such as `cn-hangzhou`.
     pub id: &'static str,
-    /// Display name.
+    /// The name for people, such as `China (Hangzhou)`.
     pub name: &'static str,
     /// The endpoint on the internet. Empty when the region has none.
     pub public: &'static str,
@@ -46,7 +46,7 @@ pub enum Network {
     DualStack,
 }
 
-/// Returns all regions, in the order of the table.
+/// Returns all regions in the order of the table. The row of the legacy names is left out.
 #[must_use]
 pub fn regions() -> &'static [Region] {
     static REGIONS: OnceLock<Vec<Region>> = OnceLock::new();
@@ -106,7 +106,7 @@ pub enum HostKind {
     DualStack,
     /// Transfer acceleration.
     Acceleration,
-    /// Transfer acceleration outside the mainland.
+    /// Transfer acceleration outside the Chinese mainland.
     AccelerationOverseas,
     /// The S3-compatible endpoint.
     S3,
@@ -268,8 +268,8 @@ fn read_bucket<'a>(before: Option<&'a str>, label: &'a str) -> Option<NameParts<
     Some((kind, bucket, region, is_internal))
 }
 
-/// Parses the first label of an endpoint, such as `oss-cn-hangzhou-internal`: the region, and whether the
-/// endpoint is internal.
+/// Parses the first label of an endpoint, such as `oss-cn-hangzhou-internal`. Returns the region, and whether
+/// the endpoint is internal.
 fn read_endpoint(label: &str) -> Option<(&str, bool)> {
     let label = label.strip_prefix("vpc100-").unwrap_or(label);
     let name = label.strip_prefix("oss-")?;

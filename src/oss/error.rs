@@ -1,7 +1,8 @@
 //! OSS's error document, in the form that every SDK can parse.
 //!
-//! The caller chooses code, status and the names of further elements. An SDK that cannot parse the body
-//! reports a made-up code. So every value is escaped, whatever bytes a peer sent.
+//! The caller chooses the code and the names of further elements. If an SDK cannot parse the document, it
+//! reports an error code of its own. The values may contain any text that a peer sent, so every value is
+//! escaped.
 
 /// The fields of an error document.
 #[derive(Clone, Copy, Debug)]

@@ -1,9 +1,9 @@
-//! Matches a text against a list of patterns with `*` and `?`, in one pass over the text.
+//! Matches a text against a list of patterns with `*` and `?`.
 //!
 //! The literal of a pattern is its longest piece without wildcards. The literals of all patterns form one
-//! Aho-Corasick automaton. A pattern is compared in full only where its literal is found, so the cost
-//! does not grow with the length of the list. A full comparison runs the pattern as a set of states; its
-//! cost is linear in the text for every pattern.
+//! Aho-Corasick automaton. A pattern is compared in full only where its literal is found, so the cost does
+//! not grow with the length of the list. A full comparison follows the pattern as a set of states, so its
+//! cost is linear in the length of the text for every pattern.
 
 mod keys;
 mod states;
@@ -102,9 +102,9 @@ impl GlobList {
         self.patterns.is_empty()
     }
 
-    /// Returns the index of a pattern that matches `text`. `may_end` is called with the index of a
-    /// pattern and the position in the text where the pattern ends. It returns whether that counts as a
-    /// match. It is not called for patterns that end in `*`.
+    /// Returns the index of a pattern that matches `text`. `may_end` is called with the index of a pattern
+    /// and the position in the text where the pattern ends. It returns whether the pattern may end there. It
+    /// is not called for patterns that end in `*`.
     pub fn find(&self, text: &[u8], may_end: impl Fn(usize, usize) -> bool) -> Option<usize> {
         if self.everything.is_some() {
             return self.everything;

@@ -68,7 +68,8 @@ impl fmt::Display for Refused<'_> {
 }
 
 /// The header fields that set the ACL of a written object (PutObject, CopyObject, AppendObject,
-/// InitiateMultipartUpload, PutSymlink). A form carries the ACL in its body, which is not read.
+/// InitiateMultipartUpload, PutSymlink). A form upload has the ACL in its body, which the proxy does not
+/// read.
 const ACL_FIELDS: [&str; 3] = ["x-oss-object-acl", "x-oss-acl", "x-amz-acl"];
 
 /// Checks a request against `preset`. `level` is the kind of resource of the request, and `query` is its
@@ -109,10 +110,11 @@ pub fn check<'q>(
         let (name, value) = pair.split_once('=').unwrap_or((pair, ""));
         let name = percent_decode_str(name).decode_utf8_lossy();
         deletes_many |= name == "delete";
-        // An unknown name may be a setting that is newer than these lists, so it is refused if it could be
-        // a setting. Web pages add their own query names to URLs of GET requests. Such names are accepted
-        // on objects, with or without a value (`/logo.png?2026`), and with a value on the root of a
-        // website.
+        // An unknown name may be a setting that is newer than these lists, so it is refused if it could be a
+        // setting. Web pages add their own query names to URLs of GET requests, such as `/logo.png?2026`. So
+        // a read of an object may have any unknown name. A read of a bucket may be for the root of a website,
+        // so it may have an unknown name with a value. A write of an object may also have one with a value. A
+        // write to a bucket may have none.
         let is_unknown = || match (is_bucket, is_read) {
             (true, false) => true,
             (true, true) | (false, false) => value.is_empty(),
@@ -146,12 +148,12 @@ pub fn check<'q>(
     Ok(())
 }
 
-/// Returns the index in `allow` of the operation of a request. `query` is the query of the request, which
-/// is for a bucket or an object. Returns `None` when `allow` does not contain the operation.
+/// Returns the index of a request's operation in `allow`. `query` is the query of the request. The request
+/// must be for a bucket or an object. Returns `None` when `allow` does not contain the operation.
 ///
-/// Every query name that is not known to be harmless counts as part of the operation, because OSS chooses
-/// one of several operations in an undocumented order. A header field that sets an ACL is accepted only
-/// if the operation itself sets an ACL.
+/// If the query selects several operations, it is not documented which of them OSS carries out. So every
+/// query name that is not known to be harmless counts as part of the operation. A header field that sets an
+/// ACL is accepted only if the operation itself sets an ACL.
 #[must_use]
 pub fn find_allowed(
     allow: &[Operation],

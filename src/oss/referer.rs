@@ -1,8 +1,8 @@
 //! Decides whether the `Referer` of a request is allowed (hotlink protection of a bucket).
 //!
-//! The algorithm and the messages follow the OSS documentation of hotlink protection and of
-//! PutBucketReferer. The documentation contradicts itself in one point. This module follows the version
-//! in which an empty allow list allows every Referer, including an empty one.
+//! The algorithm and the messages follow the OSS documentation of hotlink protection and of PutBucketReferer.
+//! The documentation contradicts itself in one point. This module follows the version in which an empty allow
+//! list allows every Referer, and also requests without a Referer.
 
 use std::fmt;
 
@@ -20,9 +20,9 @@ pub enum Verdict {
     NotListed,
     /// Allowed by the pattern at this index of the allow list.
     Allowed(usize),
-    /// Allowed: there is no Referer.
+    /// Allowed: the request has no Referer, and none is required.
     EmptyAllowed,
-    /// Refused: there is no Referer.
+    /// Refused: the request has no Referer, but one is required.
     EmptyDenied,
     /// Refused by the pattern at this index of the deny list.
     Denied(usize),
@@ -49,7 +49,7 @@ impl Verdict {
     }
 }
 
-/// The settings of the rules other than the lists.
+/// The settings of hotlink protection besides the allow list and the deny list.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub struct Switches {
     /// Whether a request without a Referer, or with a blank Referer, is allowed.
@@ -58,8 +58,8 @@ pub struct Switches {
     pub truncate_query: bool,
     /// Whether path and query of the Referer are removed before matching.
     pub truncate_path: bool,
-    /// Whether a pattern that ends inside a host must end where the host ends. OSS does not require this:
-    /// in OSS, `http://www.example.com` also allows `http://www.example.com.evil.org`.
+    /// Whether the host in a pattern must match the whole host of the Referer. OSS does not require this: in
+    /// OSS, `http://www.example.com` also allows `http://www.example.com.evil.org`.
     pub strict_host: bool,
 }
 
@@ -95,15 +95,14 @@ pub struct Rules {
 #[derive(Debug)]
 struct List {
     globs: GlobList,
-    /// The index of each pattern of `globs` in the whole list, and whether the pattern ends inside a
-    /// host.
+    /// For each pattern of `globs`: its index in the configured list, and whether it ends inside the host.
     places: Vec<(usize, bool)>,
-    /// The patterns that have a path, cut after the slash before the path. Used only with `strict_host`.
-    /// A whole pattern would be wrong here, because its `*` could match a host name in the path of
-    /// another site.
+    /// With `strict_host`: the patterns that have a path, each cut after the slash before the path. They are
+    /// compared with the host of the Referer alone. A `*` of the whole pattern could match beyond the host,
+    /// into the path of another site's URL.
     cut: GlobList,
-    /// The index of each pattern of `cut` in the whole list, and the path of the pattern. The path is
-    /// `None` if it matches everything.
+    /// For each pattern of `cut`: its index in the configured list, and its path. The path is `None` if it
+    /// matches everything.
     rests: Vec<(usize, Option<GlobList>)>,
 }
 
@@ -164,7 +163,7 @@ impl List {
 
 /// Returns the index where the path of a pattern begins, after the slash that follows the host.
 fn path_start(pattern: &str) -> Option<usize> {
-    // The first `*` of the pattern may stand for the scheme.
+    // A pattern may begin with `*//`, so the scheme is recognized by `//` and not by `://`.
     let first = pattern.find('/')?;
     let has_scheme = pattern.get(first..)?.starts_with("//");
     let host = if has_scheme { first + 2 } else { 0 };

@@ -1,9 +1,9 @@
-//! Compares paths in the client's spelling in the same way as OSS reads them.
+//! Compares percent-encoded paths in the same way as OSS.
 //!
 //! OSS decodes the percent escapes of a path exactly once and changes nothing else. So `/img/a.jpg`,
-//! `/%69mg/a.jpg` and `/img%2Fa.jpg` name one object, and every decision on a path compares the decoded
-//! bytes. The request to OSS has the client's own bytes, because a signature may cover them. So the
-//! functions here return parts of the spelling.
+//! `/%69mg/a.jpg` and `/img%2Fa.jpg` are three spellings of one path, and every decision on a path compares
+//! the decoded bytes. The request to OSS has the spelling of the client, because a signature may cover it. So
+//! the functions here compare decoded bytes, but return parts of the spelling.
 //!
 //! `%25` stands for a percent sign that is not decoded again. A malformed escape stands for itself, and
 //! so do `+`, dot segments and empty segments.
@@ -12,7 +12,7 @@ use std::borrow::Cow;
 
 use memchr::{memchr, memchr2};
 
-/// Returns the bytes that `spelled` stands for. They are borrowed when `spelled` has no escape.
+/// Returns `spelled`, percent-decoded. The bytes are borrowed when `spelled` has no valid escape.
 #[must_use]
 pub fn decode(spelled: &str) -> Cow<'_, [u8]> {
     let spelled = spelled.as_bytes();
@@ -51,8 +51,9 @@ fn first(spelled: &[u8]) -> Option<(u8, &[u8])> {
     spelled.split_first().map(|(byte, rest)| (*byte, rest))
 }
 
-/// Returns the rest of `spelled` after the bytes `prefix`, in whatever spelling. Returns `None` when
-/// `spelled` does not begin with `prefix`, or when the rest would begin inside a character.
+/// Returns the rest of `spelled`, still encoded, after the part that decodes to the bytes `prefix`. Returns
+/// `None` when `spelled` does not begin with such a part, or when the rest would begin inside a UTF-8
+/// character.
 #[must_use]
 pub fn strip_prefix<'s>(spelled: &'s str, prefix: &[u8]) -> Option<&'s str> {
     // In the usual case nothing has to be decoded.

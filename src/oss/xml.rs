@@ -1,7 +1,7 @@
-//! Small XML documents as trees: request bodies, and the configurations of a bucket.
+//! Parses small XML documents into trees: request bodies, and the configurations of a bucket.
 //!
-//! The parser is quick-xml. A document with a document type, with a depth over 8 or with more than 20,000
-//! elements is rejected, so the cost of a hostile document stays proportional to its size.
+//! The parser is quick-xml. A document with a document type, a depth over 8 or more than 20,000 elements is
+//! rejected. So the cost of a hostile document stays proportional to its size.
 
 use quick_xml::Reader;
 use quick_xml::events::Event;
@@ -36,8 +36,8 @@ impl Node {
     }
 }
 
-/// Parses `body` and returns its root element. `None` when the document is not well-formed, exceeds a
-/// limit, or refers to an entity other than the five predefined ones.
+/// Parses `body` and returns its root element. Returns `None` when the document is not well-formed, has a
+/// document type, exceeds a limit, or refers to an entity other than the five predefined ones.
 #[must_use]
 pub fn parse(body: &[u8]) -> Option<Node> {
     const DEPTH: usize = 8;

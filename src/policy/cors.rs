@@ -1,7 +1,8 @@
-//! Cross-origin rules: responds to preflights, and adds the CORS headers to every other response.
+//! Cross-origin rules: responds to preflights, and adds the CORS headers to the responses of all other
+//! requests that a rule allows.
 //!
-//! The CORS headers of OSS are replaced, because a browser rejects a response with two
-//! `Access-Control-Allow-Origin`. For the same reason `Origin` is not forwarded to OSS.
+//! A browser rejects a response with two `Access-Control-Allow-Origin`. So `Origin` is not forwarded to OSS,
+//! which then usually sends no CORS headers, and CORS headers that OSS sends all the same are removed.
 //!
 //! The layer is above `https`: a preflight without TLS also gets its response here, because browsers do
 //! not follow a redirect of a preflight (Fetch standard, CORS-preflight fetch).
@@ -178,8 +179,9 @@ impl Cors {
         }
     }
 
-    /// Removes the CORS headers of a response from an inner service, and adds `Vary: Origin`. One pass
-    /// over the names first checks for CORS headers, because OSS almost never sends any.
+    /// Removes the CORS headers of OSS from a response, and adds `Vary: Origin` if the config requires it. A
+    /// response of this layer (`is_from_below` is false) keeps its CORS headers. OSS almost never sends CORS
+    /// headers, so one loop over all names first checks whether there are any.
     fn tidy(&self, headers: &mut HeaderMap, is_from_below: bool) {
         let (mut has_cors_headers, mut varies) = (false, false);
         for (name, value) in &*headers {
@@ -200,8 +202,8 @@ impl Cors {
     }
 }
 
-/// Returns the value of a field that browsers send once. Returns `None` when there is no value or more
-/// than one: a rule for one of the values must not decide about the others.
+/// Returns the value of a field that browsers send once. Returns `None` when there is no value or more than
+/// one. A rule that allows one of several values must not allow the request.
 fn sole<'r>(headers: &'r HeaderMap, name: &HeaderName) -> Option<&'r HeaderValue> {
     let mut values = headers.get_all(name).iter();
     values.next().filter(|_| values.next().is_none())
@@ -288,7 +290,7 @@ pub struct CorsFuture<F> {
     policy: Option<Arc<Cors>>,
     /// The rule that allows the request, and the request's `Origin`.
     allowed: Option<(Matched, HeaderValue)>,
-    /// A preflight gets its response at once; every other request passes.
+    /// A preflight gets its response from this layer; every other request is sent to the inner service.
     inner: GateFuture<F>,
 }
 

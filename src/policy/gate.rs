@@ -1,7 +1,8 @@
-//! The common form of `guard`, `referer` and `https`: a layer that refuses a request or passes it on.
+//! The common implementation of `guard`, `referer` and `https`: a layer that refuses a request or passes it
+//! on.
 //!
-//! A policy implements [`Gate`]; [`GateService`] is its tower service. The policy decides before anything
-//! is allocated: the future is an enum, and only a refusal is boxed.
+//! A policy implements [`Gate`]; [`GateService`] is its tower service. The service allocates nothing for a
+//! request that passes: its future is an enum, and only a refusal is boxed.
 
 use std::convert::Infallible;
 use std::future::Future;
@@ -99,7 +100,7 @@ where
     }
 }
 
-/// The future of a layer that refuses or passes.
+/// The future of a layer that either refuses a request or passes it on.
 #[derive(Debug)]
 pub enum GateFuture<F> {
     /// The layer's own response; `None` once it has been taken.

@@ -36,7 +36,7 @@ pub enum Served {
 pub enum NotServed<'q> {
     /// The method is not among the route's methods.
     Method,
-    /// The preset refuses the operation.
+    /// The preset refuses the operation, and the route does not allow it individually.
     Operation(Refused<'q>),
 }
 
@@ -46,8 +46,8 @@ impl Guard {
     ///
     /// # Errors
     ///
-    /// [`NotServed::Method`] when the route does not serve the method, [`NotServed::Operation`] when the
-    /// preset refuses the operation.
+    /// [`NotServed::Method`] when the route does not serve the method, [`NotServed::Operation`] when neither
+    /// the preset nor [`Guard::allow`] allows the operation.
     pub fn decide<'t>(
         &self,
         method: &Method,

@@ -15,7 +15,7 @@ use tower::Service;
 use crate::config::policy as config;
 use crate::http::{Request, Response};
 
-/// The value of the field in its final form.
+/// The complete value of the header field.
 #[derive(Debug)]
 pub struct Hsts(HeaderValue);
 

@@ -1,8 +1,8 @@
 //! Enforces HTTPS: redirects or refuses requests that come without TLS.
 //!
-//! Only unsigned requests without a body are redirected. A client that signs is an SDK or a tool, which
-//! does not follow a redirect. A client that sends a body may lose the body. Both get a refusal that
-//! explains this.
+//! Only unsigned requests without a body are redirected. A signed request usually comes from an SDK or a
+//! tool, and these do not follow a redirect. A request with a body could lose its body on a redirect. Both
+//! kinds of requests are refused, and the error message gives the reason.
 //!
 //! The layer is below `cors`: browsers do not follow a redirect of a preflight, and a redirect needs the
 //! CORS headers so that a page can follow it.
@@ -28,11 +28,12 @@ const CHALLENGE: &[u8] = b"/.well-known/acme-challenge/";
 #[derive(Debug)]
 pub struct Https {
     mode: HttpsMode,
-    /// The port in the URL of a redirect; 443 is not written.
+    /// The port in the URL of a redirect. If it is 443, the URL contains no port.
     port: usize,
 }
 
-/// The transport between client and proxy, or the one that a trusted proxy reports.
+/// The transport of a request. If a trusted proxy is in front of ossgate, this is the transport that the
+/// trusted proxy reports, else that of the connection.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Transport {
     /// A connection without TLS.
@@ -106,7 +107,8 @@ impl Https {
         }
     }
 
-    /// Decides about a request for `target` (path and query). `host` is called only for a redirect.
+    /// Decides about a request for `target` (path and query). `host` is called last, when nothing else
+    /// prevents a redirect.
     pub fn decide<'h>(
         &self,
         transport: Transport,

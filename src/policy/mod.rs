@@ -3,8 +3,9 @@
 //! The contract of a policy:
 //!
 //! - It refuses with a response from [`respond`](crate::http::respond), never with an error.
-//! - It decides before it allocates.
-//! - A field that it adds is added to every response of the inner service, including refusals and 5xx.
+//! - It decides before it allocates memory.
+//! - If it adds header fields to responses, it also adds them to refusals and 5xx responses of the inner
+//!   service.
 //! - It reads neither the body nor the clock nor the environment.
 //! - It calls the inner service at most once. Only [`website`] may call it again.
 //! - It imports no other policy. Code that several policies share is in [`gate`].

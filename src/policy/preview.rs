@@ -1,8 +1,9 @@
-//! Warns about forced downloads, and removes them where the operator allows it.
+//! Handles responses that force a browser to download: logs a warning, or removes the header fields if the
+//! config says so.
 //!
-//! On its default domains, OSS adds `x-oss-force-download` to responses with web content types, and a
-//! `Content-Disposition` that makes a browser save the file. On a domain bound to the bucket OSS sends
-//! neither.
+//! On its default domains, OSS adds two header fields to responses with web content types:
+//! `x-oss-force-download`, and a `Content-Disposition` that makes a browser save the file. On a domain bound
+//! to the bucket, OSS sends neither of them.
 
 use std::collections::HashSet;
 use std::convert::Infallible;

@@ -55,8 +55,8 @@ impl Referer {
     }
 
     /// Returns the decision about a request. `None` means that the rules do not apply: the request has a
-    /// signature in the header, or is a form, a preflight, or an operation on the bucket itself. `host`
-    /// is called only if the host can name the bucket.
+    /// signature in the header, or is a form upload, a preflight, or an operation on the bucket itself.
+    /// `host` is called only if the host can name the bucket.
     #[must_use]
     pub fn decide<'t>(
         &self,

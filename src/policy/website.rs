@@ -36,7 +36,7 @@ impl<S> WebsiteService<S> {
 
 /// The future of [`WebsiteService`].
 pub enum WebsiteFuture<S: Service<Request>> {
-    /// The request is not for a page.
+    /// The request is not for the website.
     Passed(S::Future),
     /// The first lookup, with the data for further lookups if the object is missing.
     Page(S::Future, Option<Box<FurtherLookups<S>>>),
@@ -105,7 +105,7 @@ where
             FirstLookup::Page(Cow::Borrowed(_)) => None,
             FirstLookup::Page(Cow::Owned(index)) => Some(index),
         };
-        // Boxed, because it is used only when the page is missing.
+        // Boxed, because it is used only when the object of the first lookup is missing.
         let further = Box::new(FurtherLookups::new(policy, self.inner.clone(), &request));
         if let Some(index) = index {
             *request.uri_mut() = with_target(request.uri(), &index);

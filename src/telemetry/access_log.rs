@@ -1,8 +1,8 @@
 //! Passes finished requests from the workers to the access log without delaying the workers.
 //!
 //! Each worker collects records in its own batch. It sends complete batches over a bounded channel to one
-//! writer thread, which formats and writes them. If the writer is too slow, the channel is full and the
-//! batch is dropped. The number of dropped records is counted, and the writer logs it with its next batch.
+//! writer thread, which formats and writes them. If the writer is too slow, the channel is full and the batch
+//! is dropped. The dropped records are counted, and the writer logs their number with its next batch.
 
 use std::cell::RefCell;
 use std::io::Write;
@@ -118,7 +118,8 @@ impl Writer {
 
 impl Recorder for AccessLog {
     fn record(&self, context: Arc<RequestContext>) {
-        // `try_with`, because a body may be dropped while its worker thread exits.
+        // `try_with` is used, because a body may be dropped while its worker thread exits. The batch of the
+        // thread may then no longer exist.
         let pushed = PENDING.try_with(|pending| {
             let mut pending = pending.borrow_mut();
             pending.push(context);

@@ -1,9 +1,10 @@
 //! Formats one line of the access log, as JSON or exactly as nginx's `combined` format.
 //!
-//! No I/O: the input is a finished request and the wall-clock time of its end. The field names must not
-//! change, because users' scripts depend on them. Path and Referer are masked ([`super::mask`]).
+//! This module does no I/O: its input is a finished request and the wall-clock time of its end. The field
+//! names must not change, because users' scripts depend on them. Path and Referer are masked
+//! ([`super::mask`]).
 //!
-//! `aborted` is a flag. When it is true, `abort_reason` has the reason:
+//! The field `aborted` is true or false. If it is true, the field `abort_reason` has the reason:
 //!
 //! | `abort_reason` | Meaning |
 //! | --- | --- |

@@ -3,7 +3,7 @@
 //! A presigned URL gives access to the object until it expires, and readers of the log must not get that
 //! access. The values of signatures, tokens and policies become `*`; names and their order are unchanged.
 
-/// The query parameters whose values are secrets, in lower case.
+/// The names of the query parameters whose values are secrets. The names are in lower case.
 const SECRET: [&str; 12] = [
     "signature",
     "x-oss-signature",
@@ -39,8 +39,8 @@ pub fn append_masked(line: &mut Vec<u8>, target: &[u8]) {
     }
 }
 
-/// Whether the value of the query parameter `name` is a secret. The name is percent-decoded and compared
-/// without regard to case, as a server does.
+/// Whether the value of the query parameter `name` is a secret. The name is percent-decoded first, as a
+/// server does, and ASCII case is ignored.
 fn is_secret(name: &[u8]) -> bool {
     let decoded: Vec<u8> = percent_encoding::percent_decode(name).collect();
     SECRET

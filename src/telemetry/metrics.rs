@@ -1,8 +1,8 @@
 //! Request counters, kept per worker and merged for each scrape.
 //!
-//! A worker counts a whole batch of finished requests at once, under its own lock, which otherwise only a
-//! scrape takes. Label values come from the config and from fixed lists, never from a client: a method that
-//! is not in the list is counted as `other`.
+//! Each worker has its own counters with their own lock. It takes the lock once for a whole batch of finished
+//! requests; besides the worker, only a scrape takes it. Label values come from the config and from fixed
+//! lists, never from a client: a method that is not in the list is counted as `other`.
 
 use std::cell::OnceCell;
 use std::collections::BTreeMap;
@@ -129,7 +129,8 @@ pub struct WorkerGauges {
     pub idle_upstream: usize,
     /// The number of bytes of request bodies kept for a retry.
     pub retry_buffer: usize,
-    /// The number of request bodies that were not kept because the limit was reached. It never decreases.
+    /// The number of request bodies that were not kept for a retry, because `server.retry_buffer` was full.
+    /// It never decreases.
     pub retry_declined: u64,
 }
 

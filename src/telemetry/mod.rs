@@ -1,10 +1,11 @@
 //! Logs and metrics: events ([`init`]), one line for each request ([`access_log`]), and request counters
 //! ([`metrics`]).
 //!
-//! Events pass through `tracing` and a bounded queue to the error log. The queue drops events while the log
-//! output blocks, for example a pipe whose reader has stopped, because logging must not delay traffic.
-//! Access log lines do not pass through `tracing`: formatting an event there costs the request several
-//! microseconds. A separate thread formats and writes them.
+//! Events pass through `tracing` and a bounded queue to the error log. If the log output blocks, for example
+//! a pipe whose reader has stopped, the queue becomes full. Further events are then dropped, because logging
+//! must not delay traffic. Access log lines do not pass through `tracing`, because `tracing` would format
+//! them on the worker, which takes several microseconds for each request. A separate thread formats and
+//! writes the lines.
 
 pub mod access_log;
 pub mod dates;
@@ -44,7 +45,7 @@ impl Write for EventSink {
         let lost = lost_events();
         if lost > self.reported {
             let mut line = String::new();
-            // Written directly, because the queue may be full again.
+            // The line is written directly to the sink, because the queue may be full again.
             SystemTime.format_time(&mut Writer::new(&mut line)).ok();
             let events = lost - std::mem::replace(&mut self.reported, lost);
             line += &format!(
@@ -114,7 +115,7 @@ pub fn init(level: Level, sink: SharedSink) -> WorkerGuard {
     if LEVEL.set(handle).is_err() {
         return guard;
     }
-    // Fails if a subscriber is already set, for example in tests with several proxies in one process.
+    // This call fails if other code has already set a subscriber. The failure is ignored.
     drop(tracing::subscriber::set_global_default(subscriber));
     guard
 }

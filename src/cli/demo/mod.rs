@@ -1,4 +1,5 @@
-//! `ossgate demo`: runs the real proxy in front of an OSS-like origin. It needs no account and no root.
+//! `ossgate demo`: runs the real proxy in front of an OSS-like origin. It needs no account at Alibaba Cloud
+//! and no root privileges.
 
 mod client;
 mod tries;
@@ -13,7 +14,7 @@ use crate::telemetry;
 use crate::telemetry::sink::SharedSink;
 use world::{BUCKET, DemoError, World};
 
-/// The interval at which DNS changes to the other address of the origin.
+/// The interval after which the DNS server of the demo answers with the next address of the origin.
 const ADDRESS_CHANGE: Duration = Duration::from_secs(20);
 
 /// The mode of the demo.

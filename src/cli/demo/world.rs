@@ -35,7 +35,7 @@ const STS_TOKEN: &str = "DemoSecurityToken/+=";
 pub(crate) const BUCKET: &str = "examplebucket";
 /// The region of the origin.
 pub(crate) const REGION: &str = "cn-hangzhou";
-/// The endpoint that the scripted DNS resolves.
+/// The endpoint of the origin: the host name that the DNS server of the demo resolves.
 const ENDPOINT: &str = "oss-demo.example";
 /// The addresses of the origin. A real OSS endpoint has several addresses too.
 pub(crate) const ORIGINS: [Ipv4Addr; 2] =
@@ -53,7 +53,7 @@ pub(crate) struct World {
     pub(crate) http: SocketAddr,
     /// The address of the proxy with TLS.
     pub(crate) https: SocketAddr,
-    /// The address of the origin without TLS, for requests that do not pass the proxy.
+    /// The address of the origin without TLS, for requests that bypass the proxy.
     pub(crate) direct: SocketAddr,
     /// The temporary directory for the config, the certificates and the access log.
     pub(crate) directory: PathBuf,

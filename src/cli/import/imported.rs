@@ -24,7 +24,7 @@ pub enum ImportError {
         /// The description of the syntax error.
         reason: &'static str,
     },
-    /// The nginx files proxy no request to a bucket of OSS.
+    /// No `proxy_pass` of the nginx files could be translated to a route with a bucket of OSS.
     NoBucket {
         /// The notes. They list the directives that were skipped, with the reason.
         notes: Vec<String>,

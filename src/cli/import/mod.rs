@@ -1,7 +1,8 @@
 //! `ossgate import`: writes a config from nginx files, or from the settings of a bucket at OSS.
 //!
-//! `ossgate check` accepts the written config. Settings that could not be imported are listed on standard
-//! error with file and line; nothing is dropped silently.
+//! The config is written even if `ossgate check` would not accept it. In this case its errors are listed on
+//! standard error. Settings that could not be imported are listed there too, with the file and, for nginx,
+//! the line.
 
 pub mod bucket_xml;
 mod imported;
@@ -68,8 +69,8 @@ pub fn import(source: &Source<'_>, out: &mut dyn Write, errors: &mut dyn Write) 
     for note in &imported.notes {
         writeln!(errors, "{note}")?;
     }
-    // The certificates may be on another machine, so a missing certificate file is not an error of the
-    // import.
+    // Errors of the config are listed, but the import succeeds. For example, the certificate files may be
+    // missing because they are on another machine.
     if let Err(problems) = config::from_str("imported", &imported.config, Path::new("/"), &|_| None)
     {
         let is_about_files = |message: &str| {

@@ -170,8 +170,8 @@ fn exactly_one_label_stands_before_a_suffix() {
     }
 }
 
-/// Writes each byte of `path` either unescaped or as an escape. The first slash and malformed escapes
-/// stay unchanged.
+/// Writes each byte of `path` either as it is or percent-encoded. The first slash and malformed escapes stay
+/// unchanged.
 fn respelled(path: &str, choices: &[u8]) -> String {
     let mut choices = choices.iter().cycle();
     let mut spelled = String::from("/");

@@ -1,27 +1,28 @@
-//! Finds many literals in one pass over a text, as an index for the patterns of a list.
+//! Finds the literals of a list of patterns in a text. The text is read only once, whatever the number of
+//! literals.
 //!
-//! The `aho-corasick` crate builds the automaton. Its own DFA needs four bytes for each transition and
-//! has separate transitions for upper and lower case: about 20 KiB for three patterns. That is too much
-//! for thousands of routes that each have a list. So the states are copied into a [`KeyTable`], which has
-//! a tenth of that size and is as fast. The table could be removed if the crate had a DFA that merges the
-//! two cases.
+//! The `aho-corasick` crate builds the automaton. The DFA of the crate needs four bytes for each transition
+//! and has separate transitions for upper and lower case: about 20 KiB for three patterns. This is too much
+//! for thousands of routes that each have a list. So the states are copied into a [`KeyTable`], which needs a
+//! tenth of the memory and is as fast. If the crate had a DFA that merges upper and lower case, the table
+//! could be removed.
 
 use aho_corasick::automaton::{Automaton, StateID};
 use aho_corasick::nfa::{contiguous, noncontiguous};
 use aho_corasick::{Anchored, BuildError, MatchKind};
 
-/// The maximum total length of the literals, in bytes, for which a table is built. A table needs at most
-/// 1 KiB for each byte of a literal: here at most 4 MiB, and usually much less.
+/// The maximum total length of the literals, in bytes, for which a table is built. With this limit a table
+/// needs at most 4 MiB (1 KiB for each byte of a literal), and usually much less.
 const SMALL: usize = 4096;
 
 /// Finds the literals of a list of patterns in a text.
 pub(super) enum Keys {
-    /// A table with at most 65536 entries.
+    /// A table whose states fit into 16 bits.
     Few(KeyTable<u16>),
-    /// A table with more than 65536 entries.
+    /// A table whose states need more than 16 bits.
     More(KeyTable<u32>),
-    /// An NFA for literals that are too long for a table. It needs the least memory and is the slowest
-    /// form.
+    /// An NFA for literals whose total length is above [`SMALL`]. It needs the least memory and is the
+    /// slowest form.
     Many(contiguous::NFA),
 }
 
@@ -69,8 +70,8 @@ impl Keys {
                 let mut state = keys.start_state(Anchored::No).ok()?;
                 for (place, byte) in text.iter().enumerate() {
                     state = keys.next_state(Anchored::No, state, *byte);
-                    // For most bytes only `is_special` is checked, because nearly all special states that
-                    // occur are match states.
+                    // `is_special` is one cheap comparison and false for most bytes, so `is_match` is called
+                    // rarely. Nearly all special states that occur are match states.
                     if !(keys.is_special(state) && keys.is_match(state)) {
                         continue;
                     }
@@ -87,7 +88,7 @@ impl Keys {
     }
 }
 
-/// The states of an automaton, numbered in the order in which a search reaches them.
+/// The states of an automaton, numbered from 0 (the start state) in breadth-first order.
 struct States {
     /// The class of each byte. Bytes that the literals do not distinguish have the same class.
     classes: [u8; 256],
@@ -105,11 +106,12 @@ impl States {
         for byte in texts.iter().flat_map(|text| text.bytes()) {
             is_used[usize::from(byte.to_ascii_lowercase())] = true;
         }
-        // Class 0 contains every byte that is in no literal, such as 0xFF, which does not occur in UTF-8.
-        // `samples` has one byte of each class.
+        // Class 0 contains every byte that is in no literal. One of them is 0xFF, because it does not occur
+        // in UTF-8. `samples` has one byte of each class.
         let (mut classes, mut samples) = ([0_u8; 256], vec![u8::MAX]);
         for byte in (0..=u8::MAX).filter(|byte| is_used[usize::from(*byte)]) {
-            // There are at most 230 more classes, for all bytes except the upper case letters.
+            // Besides class 0, there are at most 230 classes: one for each byte that is not an upper-case
+            // letter.
             classes[usize::from(byte)] = u8::try_from(samples.len()).unwrap_or_default();
             samples.push(byte);
         }
@@ -125,7 +127,8 @@ impl States {
         let Ok(start) = keys.start_state(Anchored::No) else {
             return states;
         };
-        // The number of each state of `keys` that has been reached.
+        // `order` has the states of `keys` that have been reached, and `numbers` has the number of each of
+        // them.
         let (mut order, mut numbers) = (Vec::new(), Vec::new());
         let mut number = |state: StateID, order: &mut Vec<StateID>| {
             let index = state.as_usize();
@@ -191,7 +194,7 @@ impl<N: Copy + PartialOrd + Default + TryFrom<usize> + Into<u32>> KeyTable<N> {
         let (plain, ending): (Vec<usize>, Vec<usize>) = (0..states.ends.len())
             .partition(|state| states.ends.get(*state).is_none_or(Vec::is_empty));
         let first_end = N::try_from(plain.len() * states.width).ok()?;
-        // The row of each state, and the state of each row.
+        // `order` has the state of each row. `rows` has the first index of the row of each state.
         let order: Vec<usize> = plain.into_iter().chain(ending.iter().copied()).collect();
         let mut rows = vec![0; order.len()];
         for (row, state) in order.iter().enumerate() {
@@ -230,7 +233,7 @@ impl<N: Copy + PartialOrd + Default + TryFrom<usize> + Into<u32>> KeyTable<N> {
         None
     }
 
-    /// Returns the position where the next literal ends in `text`, and the state there. It is not
+    /// Returns the position where the next literal ends in `text`, and the state there. The function is not
     /// inlined, so that the loop keeps its variables in registers.
     #[inline(never)]
     fn next_end(&self, text: &[u8], from: N) -> Option<(usize, N)> {

@@ -1,13 +1,13 @@
-//! One pattern with `*` and `?`, run over a text as a set of states.
+//! Compares a text with one pattern with `*` and `?`. The comparison keeps a set of states of the pattern.
 
-/// A pattern as a set of states, one bit each. Bit `n` is set when the first `n` characters of the pattern
-/// (not counting stars) have matched.
+/// A compiled pattern. A comparison keeps one bit for each state: bit `n` is set when the first `n`
+/// characters of the pattern (not counting stars) have matched.
 pub(super) struct States {
     /// The number of 64-bit words in a set of states.
     words: usize,
-    /// The row of `masks` for each byte.
+    /// The class of each byte, which is the number of its row in `masks`.
     class: [u8; 256],
-    /// For each class, the states that a byte of the class advances.
+    /// For each class, the states from which a byte of the class leads to the next state.
     masks: Vec<u64>,
     /// The states that stay set for every byte: the states before a star.
     stars: Vec<u64>,
@@ -31,8 +31,8 @@ impl States {
             last: characters,
             ends_in_star: pattern.last() == Some(&b'*'),
         };
-        // Class 0 contains every byte that is not in the pattern. Each byte of the pattern, in both
-        // cases, has a class from 1 up.
+        // Class 0 contains every byte that is not in the pattern. Every other class contains one byte of the
+        // pattern, or a letter of the pattern in both cases.
         let mut classes = 1_u8;
         for byte in pattern.iter().map(u8::to_ascii_lowercase) {
             if byte != b'*' && byte != b'?' && states.class_of(byte) == 0 {
@@ -41,7 +41,7 @@ impl States {
                         *class = classes;
                     }
                 }
-                // A pattern has at most 228 bytes that differ when case is ignored, so this never saturates.
+                // There are 228 bytes besides the upper-case letters, `*` and `?`, so this never saturates.
                 classes = classes.saturating_add(1);
             }
         }

@@ -1,4 +1,5 @@
-//! Query names, grouped by their effect on an allowed operation.
+//! Lists of query names: the names that each kind of operation may have, and the names that never select an
+//! operation.
 
 /// The query names that are allowed when an object is read.
 pub(super) const READING: [&str; 7] = [
@@ -31,7 +32,8 @@ pub(super) const WRITING: [&str; 16] = [
     "x-oss-process",
     "x-oss-async-process",
 ];
-/// The names in `WRITING` that are also allowed in reads, but only for clients that may write objects.
+/// The names in `WRITING` that are also allowed when an object is read, but only if the preset allows
+/// writing.
 pub(super) const READ_BY_WRITERS: [&str; 3] = ["tagging", "uploadId", "uploads"];
 
 /// Whether a query name is part of a signature (V1, V4 or S3).
@@ -52,7 +54,8 @@ pub(super) fn is_of_signature(name: &str) -> bool {
         || name.starts_with("X-Amz-")
 }
 
-/// Whether a query name is a parameter of a listing, whose value may be empty.
+/// Whether a query name is a harmless parameter, which may have an empty value. Nearly all are parameters of
+/// listings.
 pub(super) fn is_plain(name: &str) -> bool {
     [
         "delimiter",
@@ -84,8 +87,8 @@ pub(super) fn is_common(name: &str) -> bool {
     name.starts_with("response-") || COMMON.contains(&name)
 }
 
-/// Whether a query name only qualifies an operation that another name selects: the version of an object,
-/// or the position at which a list continues.
+/// Whether a query name only qualifies an operation that another name selects: the version of an object, or
+/// the position at which a listing continues.
 pub(super) fn is_qualifier(name: &str) -> bool {
     ["continuation-token", "versionId"].contains(&name)
 }

@@ -12,7 +12,7 @@ use crate::oss::subresource::{is_setting, is_subresource};
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Operation {
     method: Method,
-    /// The query names as OSS reads them; at least one.
+    /// The query names, not percent-encoded. There is at least one.
     names: Vec<String>,
 }
 
@@ -21,7 +21,7 @@ pub struct Operation {
 pub enum InvalidOperation {
     /// The text is not `METHOD ?name` or `METHOD ?name&name`.
     Form,
-    /// The method is not used by any operation of OSS.
+    /// The method is not GET, HEAD, PUT, POST or DELETE.
     Method,
     /// This query name does not select an operation.
     Name(String),
@@ -75,7 +75,8 @@ impl Operation {
             && selecting.iter().all(|found| is_own(found.as_ref()))
     }
 
-    /// Whether the operation sets an ACL. Its requests may then have the header fields that set one.
+    /// Whether the operation sets an ACL. Only the requests of such an operation may have header fields that
+    /// set an ACL.
     pub(super) fn sets_acl(&self) -> bool {
         self.names.iter().any(|name| name == "acl")
     }

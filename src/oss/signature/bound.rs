@@ -1,8 +1,8 @@
 //! The host and the region to which a client's signature binds its request.
 //!
-//! V1 covers neither host nor region. V4 covers its region; it covers the host only if the client lists
-//! it among the additional headers. S3 V4 signatures always cover the host. Signatures are not verified
-//! here.
+//! V1 covers neither host nor region. V4 covers the region in its credential. It covers the host only if the
+//! client lists `host` among the additional headers. S3 V4 signatures always cover the host. Signatures are
+//! not verified here.
 
 use std::borrow::Cow;
 
@@ -16,7 +16,7 @@ use super::v4::credential;
 /// The query names of an S3 V4 signature.
 const S3_V4: [&str; 3] = ["X-Amz-Algorithm", "X-Amz-Credential", "X-Amz-Signature"];
 
-/// The limits on the hosts and regions to which a signed request can be sent.
+/// The host and the region that a signed request must keep, because its signature covers them.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Bound<'a> {
     /// Whether the signature covers `Host`.

@@ -37,8 +37,8 @@ pub enum SignedIn {
     Query,
 }
 
-/// Returns the part of a request that carries its signature; `None` for an anonymous request. `query` is
-/// as received.
+/// Returns the part of a request that carries its signature; `None` for an anonymous request. `raw_query` is
+/// the query as received.
 #[must_use]
 pub fn signed_in(headers: &HeaderMap, raw_query: Option<&str>) -> Option<SignedIn> {
     if is_signed_in_header(headers) {
@@ -49,8 +49,9 @@ pub fn signed_in(headers: &HeaderMap, raw_query: Option<&str>) -> Option<SignedI
         .then_some(SignedIn::Query)
 }
 
-/// Whether `Authorization` has a signature. If there are several fields, each must have one: it is not
-/// documented which of them OSS reads, and an exemption for signed requests must not depend on it.
+/// Whether `Authorization` has a signature. If there are several fields, each must have one, because it is
+/// not documented which of them OSS reads. A request must not be exempt from a rule because of a signature
+/// that OSS ignores.
 #[must_use]
 pub fn is_signed_in_header(headers: &HeaderMap) -> bool {
     let mut fields = headers.get_all(AUTHORIZATION).iter().peekable();

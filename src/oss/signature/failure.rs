@@ -22,11 +22,11 @@ pub enum Failure {
     NoAdditional,
     /// An additional header is absent, or its name is not valid.
     Additional,
-    /// The payload hash is not `UNSIGNED-PAYLOAD`.
+    /// The payload hash (`x-oss-content-sha256`) is not `UNSIGNED-PAYLOAD`.
     PayloadHash,
-    /// The security token does not belong to the key.
+    /// The security token is missing or does not belong to the key.
     Token,
-    /// The scope has another region or another product.
+    /// The region, the product or the date of the scope is wrong.
     Scope,
     /// The signature is not the one that this request requires.
     Mismatch {

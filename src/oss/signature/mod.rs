@@ -1,8 +1,8 @@
 //! The signatures of OSS, V1 and V4, in the header and in the query.
 //!
-//! The canonical forms are public, so that signing and verifying code uses the same functions. The
-//! current time and the keys are arguments. Header values and object keys are bytes, because old clients
-//! sign raw UTF-8 and bytes that are not UTF-8 at all. S3 signatures are not verified here.
+//! The functions that build the signed text are public, so that signing and verifying code uses the same
+//! ones. The current time and the keys are arguments. Header values and object keys are bytes, because old
+//! clients sign raw UTF-8 and bytes that are not UTF-8 at all. S3 signatures are not verified here.
 //!
 //! - `keys`, `request`, `mac`: the access key, the signed parts of a request, and the keyed hashes.
 //! - `v1`, `v4`: the two schemes. `verifier`: the data that the verification of both schemes needs;

@@ -15,13 +15,13 @@ pub struct Resource<'a> {
 /// The parts of a request that signatures cover.
 #[derive(Debug)]
 pub struct Signable<'a> {
-    /// Method.
+    /// The method.
     pub method: &'a Method,
     /// The names and values of the query, decoded, in order.
     pub query: Vec<(Vec<u8>, Vec<u8>)>,
-    /// Header fields.
+    /// The header fields.
     pub headers: &'a HeaderMap,
-    /// Bucket and object key.
+    /// The bucket and the object key.
     pub resource: Resource<'a>,
 }
 

@@ -90,8 +90,8 @@ pub(super) fn verify_header<'r>(
         .trim()
         .rsplit_once(':')
         .ok_or(Failure::Malformed("no colon"))?;
-    // `x-oss-date` is signed in place of the date. It is also signed as a header, because it has the
-    // prefix `x-oss-`.
+    // If `x-oss-date` is present, it is signed instead of `Date`. It is also signed as a header, because it
+    // has the prefix `x-oss-`.
     let date = match request.header("x-oss-date") {
         b"" => request.header("date"),
         date => date,

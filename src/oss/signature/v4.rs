@@ -1,8 +1,8 @@
 //! V4: HMAC-SHA256 with a key derived from date, region and product.
 //!
 //! The signature covers every query parameter, `x-oss-*`, `Content-Type`, `Content-MD5` and the additional
-//! headers that the signer names. It never covers the body: the payload line is `UNSIGNED-PAYLOAD`, and
-//! any other value is an error.
+//! headers that the signer names. It never covers the body: the payload hash in the signed text is always
+//! `UNSIGNED-PAYLOAD`, and a request with any other payload hash is refused.
 
 use std::borrow::Cow;
 
@@ -70,8 +70,8 @@ pub fn credential(text: &str) -> Result<(&str, Scope<'_>), Failure> {
     Ok((id, scope))
 }
 
-/// Returns the canonical request. `additional` holds the names of the additional headers in lower case;
-/// names that are always signed are left out.
+/// Returns the canonical request. `additional` holds the names of the additional headers in lower case; names
+/// of headers that are always signed are ignored.
 #[must_use]
 pub fn canonical_request(request: &Signable<'_>, additional: &[&str]) -> Vec<u8> {
     let is_default =
@@ -270,7 +270,7 @@ fn verify(
     request: &Signable<'_>,
     claimed: &ClaimedSignature<'_>,
 ) -> Result<String, Failure> {
-    // Most requests with a signature in the query have no payload hash.
+    // Most requests with a signature in the query have no payload hash, so it may be absent here.
     let payload = request.header(PAYLOAD_HASH);
     if !payload.is_empty() && payload != UNSIGNED.as_bytes() {
         return Err(Failure::PayloadHash);

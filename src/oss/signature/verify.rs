@@ -34,7 +34,7 @@ impl Verifier<'_> {
         resource: Resource<'_>,
     ) -> Result<Identity, Failure> {
         let request = Signable::new(method, raw_query, headers, resource);
-        // One of these query names marks a request as signed even if the value is invalid. A request
+        // A request with one of these query names counts as signed, even if the value is invalid. A request
         // whose signature cannot be parsed must not be accepted as anonymous.
         let is_v4_query = request.has("x-oss-signature-version") || request.has("x-oss-signature");
         let is_v1_query = request.has("Signature") || request.has("OSSAccessKeyId");

@@ -15,8 +15,8 @@ use crate::http::body::discard;
 use crate::http::{Received, Request, RequestBody, Response, respond};
 use crate::oss::website::ends_in_slash;
 
-/// Header fields that make the response conditional or partial. They are not sent for an error document,
-/// which is always sent whole.
+/// Header fields that make the response conditional or partial. They are removed from a lookup whose result
+/// must be whole: the check for the index of a directory, and an error document that is sent with status 404.
 const CONDITIONAL: [HeaderName; 6] = [
     header::RANGE,
     header::IF_RANGE,
@@ -56,8 +56,8 @@ impl<S> FurtherLookups<S>
 where
     S: Service<Request, Response = Response, Error = Infallible>,
 {
-    /// Returns the response for a page whose object is missing. `missing` is the 404 response of the
-    /// first lookup. It is returned when no other document is found.
+    /// Returns the response for a page whose object is missing. `missing` is the 404 response of the first
+    /// lookup; this response is returned when no other document is found.
     pub(super) async fn resolve(mut self: Box<Self>, missing: Response) -> Response {
         let policy = Arc::clone(&self.policy);
         let target = self.original.target().to_owned();
@@ -93,7 +93,8 @@ where
             return missing;
         };
         let document = page.with_key(error);
-        // With status 200 the error document is a normal page, so it may be conditional or partial.
+        // With status 200, the error document is sent like any other page, so its response may be conditional
+        // or partial.
         let conditions = if policy.hides_errors {
             Conditions::Keep
         } else {
@@ -134,7 +135,8 @@ fn copy(request: &Request, method: &Method) -> Request {
     *copy.version_mut() = request.version();
     *copy.uri_mut() = request.uri().clone();
     *copy.headers_mut() = request.headers().clone();
-    // The body of a GET has no meaning (RFC 9110 section 9.3.1). Only the first lookup sends it.
+    // A body in a GET has no meaning (RFC 9110 section 9.3.1), so only the first lookup sends the client's
+    // body. These fields describe the body that is left out here.
     for name in [header::CONTENT_LENGTH, header::EXPECT] {
         copy.headers_mut().remove(name);
     }
@@ -149,7 +151,7 @@ pub(super) fn is_missing(response: &Response) -> bool {
 /// Returns a 302 redirect to the directory with a slash at its end. The query is kept.
 fn redirect(page: &Page<'_>, original: &Request) -> Response {
     let mut location = page.with_key(&format!("{}/", page.key));
-    // After `//` or `/\` a browser would read a host name, so the full URL is written.
+    // A browser reads a host name after `//` or `/\`. If the location begins so, the full URL is written.
     if location.starts_with("//") || location.starts_with("/\\") {
         let scheme = if original.context().is_https {
             "https"

@@ -24,10 +24,10 @@ pub struct Website {
 /// The first lookup for a request.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum FirstLookup<'t> {
-    /// The request is not for a page and passes unchanged.
+    /// The request is not for the website and passes unchanged.
     NotAPage,
-    /// This target is requested. It is borrowed when it equals the target of the client's request.
-    /// Further lookups depend on the response.
+    /// The target to request first. It is borrowed when it equals the target of the client's request. Further
+    /// lookups depend on the response.
     Page(Cow<'t, str>),
 }
 

@@ -10,9 +10,10 @@ pub(super) struct Map {
     pub(super) values: Vec<(String, String)>,
 }
 
-/// Returns the targets of `proxy_pass text`, each with its hosts. If `text` contains a variable of `maps`,
-/// there is one target per value of that map. The keys of `maps` are the names of the variables that the maps
-/// set. `hosts` are the hosts of the server. Values that cannot be imported are reported in `notes`.
+/// Returns the targets of a `proxy_pass`, each with its hosts. `text` is the argument of the `proxy_pass`. If
+/// it contains a variable that a map sets, there is one target for each entry of this map. `maps` has each
+/// map by the name of its variable. `hosts` are the hosts of the server. Entries that cannot be imported are
+/// reported in `notes`.
 pub(super) fn targets(
     maps: &BTreeMap<String, Map>,
     text: &str,

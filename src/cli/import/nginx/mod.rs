@@ -1,5 +1,5 @@
-//! Imports nginx files that follow the published recipe for OSS or one of its variants. Common additional
-//! directives are also imported.
+//! Imports nginx files that follow the recipe of the OSS documentation (a reverse proxy on an ECS instance)
+//! or a variant of it. Other common directives are also imported.
 //!
 //! The files are parsed to a tree of directives, translated to routes, and written as a config.
 
@@ -19,7 +19,7 @@ use translation::Translation;
 /// # Errors
 ///
 /// [`ImportError::NginxSyntax`] for a file that is not in nginx's syntax, and [`ImportError::NoBucket`] when
-/// no directive proxies to a bucket.
+/// no `proxy_pass` could be translated to a route with a bucket.
 pub fn import(files: &[(String, String)]) -> Result<Imported, ImportError> {
     let mut trees = Vec::new();
     for (name, text) in files {

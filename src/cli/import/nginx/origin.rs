@@ -1,4 +1,4 @@
-//! Translates a `proxy_pass` to the keys of `origin`.
+//! Translates a `proxy_pass` to the keys of a route's `origin` table.
 
 use std::collections::BTreeMap;
 use std::fmt;
@@ -148,9 +148,9 @@ impl ProxyPass<'_> {
         if !uri.is_empty() && *path != "/" {
             lines.push("strip_path = true".to_owned());
         }
-        // nginx replaces the location's path by the URI of `proxy_pass`, without adding a slash. For a
-        // location without a trailing slash, `strip_path` also removes the slash after it, so `prefix` must
-        // contain this slash.
+        // nginx replaces the location's path in the request by the URI of `proxy_pass`, and adds no slash. If
+        // the location's path has no slash at its end, `strip_path` removes it together with the slash that
+        // follows it in the request. In this case `prefix` must end in a slash.
         let joint = if uri.len() > 1 && !uri.ends_with('/') && !path.ends_with('/') {
             "/"
         } else {

@@ -76,8 +76,8 @@ impl Output {
     }
 }
 
-/// Merges routes with the same hosts and path. nginx often has two servers for them, one with TLS and one
-/// without; ossgate has one route for both.
+/// Merges routes with the same hosts and path. They usually come from two nginx servers with the same names,
+/// one with TLS and one without. ossgate serves both with one route.
 fn merge(all: Vec<Route>, notes: &mut Vec<String>) -> Vec<Route> {
     let mut routes: Vec<Route> = Vec::new();
     for route in all {
@@ -117,7 +117,8 @@ fn write_route(config: &mut String, route: &Route, redirected: &[Vec<String>]) {
         let _written = writeln!(config, "path = {}", quoted(&route.path));
     }
     let _written = writeln!(config, "origin = {{ {} }}", route.origin.join(", "));
-    // A catch-all redirect server in nginx does not apply to a host that has its own plain-HTTP server.
+    // In nginx, a redirecting server without names does not apply to a host that has its own server without
+    // TLS.
     let redirects = redirected.iter().any(|hosts| {
         let is_named = hosts.iter().any(|host| route.hosts.contains(host));
         is_named || (hosts.is_empty() && !route.is_clear)
@@ -175,7 +176,8 @@ pub(super) fn referers(words: &[String], hosts: &[String], notes: &mut Vec<Strin
     let mut allows_empty = false;
     let mut add = |name: &str| {
         if name.ends_with('*') {
-            // Not `http*://`, because then the name could also match inside the path of another site's URL.
+            // `http*://` cannot be used here: together with the `*` at the end, it would also match the name
+            // inside the path of another site's URL.
             allow.extend(["http", "https"].map(|scheme| format!("{scheme}://{name}")));
         } else {
             allow.push(format!("http*://{name}"));

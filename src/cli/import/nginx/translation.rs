@@ -1,7 +1,7 @@
 //! Translates nginx servers and locations to listeners, certificates and routes.
 //!
-//! A directive that cannot be imported gets a note with file and line, unless `left_out` decides that no note
-//! is needed.
+//! A directive that cannot be imported gets a note with file and line. Directives that ossgate does not need
+//! get no note.
 
 use std::collections::BTreeMap;
 
