@@ -1,7 +1,8 @@
 //! Why a request could not be sent to OSS, or why OSS did not respond.
 //!
 //! Each variant has an HTTP status, a `Code` for the XML of the error response, and a kind for logs and
-//! metrics. The messages state whose fault the error is and whether OSS was reached.
+//! metrics. The message of a variant says whether the client, the proxy or OSS is at fault, and whether OSS
+//! was reached.
 
 #![deny(clippy::wildcard_enum_match_arm)]
 
@@ -9,8 +10,8 @@ use std::{fmt, io};
 
 use http::StatusCode;
 
-/// Values of errno(3): no free descriptor in the process (EMFILE) or the system (ENFILE), no memory for
-/// sockets (ENOBUFS), no free local port (EADDRNOTAVAIL).
+/// Error numbers of errno(3). EMFILE: the process has no free descriptor. ENFILE: the system has no free
+/// descriptor. ENOBUFS: there is no memory for sockets. EADDRNOTAVAIL: there is no free local port.
 const EMFILE: i32 = 24;
 const ENFILE: i32 = 23;
 const ENOBUFS: i32 = 105;
@@ -60,8 +61,8 @@ pub enum Error {
     ConnectRefused(io::Error),
     /// No tried address accepted a connection in time.
     ConnectTimeout,
-    /// The TLS handshake with the endpoint failed because of the name, the trusted CAs, the clock or the
-    /// protocol.
+    /// The TLS handshake with the endpoint failed. Possible causes are the certificate name, the trusted CAs,
+    /// the clock and the protocol version.
     Tls(io::Error),
     /// The connection ended before the first byte of the response.
     Reset(hyper::Error),
@@ -69,7 +70,7 @@ pub enum Error {
     BadAnswer(&'static str),
     /// The request was sent, but no response began in time.
     FirstByteTimeout,
-    /// The request was sent on a reused connection, and new connections to its address or endpoint fail.
+    /// The request was sent but no response began, and new connections to its address or endpoint fail.
     Gone,
     /// OSS stopped reading the request body.
     UploadStalled,
@@ -82,8 +83,8 @@ pub enum Error {
     /// endpoint.
     SignatureBound,
     /// The client's signature covers the `Host` that the client sent, but the request to OSS has another
-    /// `Host`. The payload is boxed to keep this enum small, because every result of an exchange reserves
-    /// space for it.
+    /// `Host`. The hosts are boxed to keep this enum small, because every result of an exchange reserves
+    /// space for the enum.
     SignatureBoundToHost(Box<BoundHosts>),
     /// The rewritten request is not valid HTTP.
     Rewrite(http::Error),
@@ -99,9 +100,9 @@ pub struct BoundHosts {
 }
 
 impl Error {
-    /// Classifies the error of a connect. Returns [`Error::ConnectTimeout`] after a timeout. Returns
-    /// [`Error::Busy`] if this process or machine has no free descriptor, memory or port, because the
-    /// address did not cause that. Otherwise returns [`Error::ConnectRefused`].
+    /// Converts the error of a connect. A timeout becomes [`Error::ConnectTimeout`]. If this process or
+    /// machine has no free descriptor, memory or port, the result is [`Error::Busy`], because the address did
+    /// not cause the error. Every other error becomes [`Error::ConnectRefused`].
     pub(super) fn from_connect(error: io::Error) -> Self {
         match (error.kind(), error.raw_os_error()) {
             (io::ErrorKind::TimedOut, _) => Self::ConnectTimeout,
