@@ -59,8 +59,8 @@ pub(crate) struct Download {
     /// The arrival time of the head. If the body had to wait for a frame, the arrival time of the last such
     /// frame.
     last_frame: Instant,
-    /// The time at which the wait for the next frame began; `None` if the body does not wait. While the
-    /// client does not read, the body does not wait.
+    /// The time of the first poll that did not find the next frame; `None` before such a poll. The body is
+    /// polled only if the client can receive data, so the wait for a slow client is not counted.
     waits_since: Option<Instant>,
     has_failed: bool,
     /// The address of the connection, if the connection is new and the address is ejected. A complete

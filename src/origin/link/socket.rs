@@ -52,11 +52,11 @@ impl SocketState {
 
 /// A connected upstream socket.
 ///
-/// OSS may respond to a request before it has read all of it, and close the connection. A write then fails
-/// while the response is still unread. hyper ends a connection at the first failed write, without reading the
-/// response. Therefore, after a failed write, the socket accepts and discards all bytes that are written.
-/// Reading then returns the response or EOF. This workaround could be removed with an HTTP client that reads
-/// after a failed write.
+/// OSS may respond to a request before it has read the whole request, and close the connection. A write then
+/// fails while the response is still unread. hyper ends a connection at the first failed write, without
+/// reading the response. Therefore, after a failed write, the socket accepts and discards all bytes that are
+/// written. Reading then returns the response or EOF. This workaround could be removed with an HTTP client
+/// that reads after a failed write.
 #[derive(Debug)]
 pub(crate) struct UpstreamSocket {
     stream: UpstreamStream,
@@ -111,8 +111,8 @@ impl AsyncRead for UpstreamSocket {
         if this.state.checks_kernel.load(Relaxed) {
             this.state.checks_kernel.store(false, Relaxed);
             if this.is_readable_now() {
-                // Reported as EOF, so that hyper closes the connection: on an idle connection there must be
-                // nothing to read.
+                // On an idle connection there must be nothing to read. EOF is reported, so that hyper closes
+                // the connection.
                 return Poll::Ready(Ok(()));
             }
         }

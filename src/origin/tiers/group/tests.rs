@@ -92,9 +92,9 @@ fn a_move_is_one_warning_and_a_return_one_event() {
     let subscriber = tracing_subscriber::fmt()
         .with_writer(move || sink.clone())
         .finish();
-    // If a process has only one subscriber, tracing asks it only once whether it wants an event, in the
-    // thread that reaches the event first. That may be the thread of another test, which has no subscriber.
-    // The second dispatcher prevents this.
+    // Another test thread has no subscriber. If it reaches the event first and the process has only one
+    // subscriber, tracing records that nobody wants the event, and never asks again. The second dispatcher
+    // prevents this.
     let _second = tracing::Dispatch::new(tracing_subscriber::fmt().finish());
     let start = Instant::now();
     let tiers = three(start);
