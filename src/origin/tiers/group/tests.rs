@@ -92,9 +92,9 @@ fn a_move_is_one_warning_and_a_return_one_event() {
     let subscriber = tracing_subscriber::fmt()
         .with_writer(move || sink.clone())
         .finish();
-    // Another test thread has no subscriber. If it reaches the event first and the process has only one
-    // subscriber, tracing records that nobody wants the event, and never asks again. The second dispatcher
-    // prevents this.
+    // The threads of other tests have no subscriber. If the process has only one subscriber and such a thread
+    // reaches the event first, tracing concludes that nobody wants the event and does not ask again. The
+    // second dispatcher prevents this.
     let _second = tracing::Dispatch::new(tracing_subscriber::fmt().finish());
     let start = Instant::now();
     let tiers = three(start);
