@@ -59,7 +59,7 @@ impl fmt::Debug for Ca {
 pub struct Leaf {
     /// The leaf certificate, followed by the certificate of the CA, in PEM.
     pub chain: String,
-    /// The private key: PKCS #8, in PEM.
+    /// The private key in the format PKCS #8, in PEM.
     pub key: String,
 }
 

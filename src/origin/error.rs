@@ -70,7 +70,7 @@ pub enum Error {
     BadAnswer(&'static str),
     /// The request was sent, but no response began in time.
     FirstByteTimeout,
-    /// The request was sent but no response began, and new connections to its address or endpoint fail.
+    /// The request was sent, but no response began, and new connections to the address or the endpoint fail.
     Gone,
     /// OSS stopped reading the request body.
     UploadStalled,
@@ -93,7 +93,7 @@ pub enum Error {
 /// The hosts of [`Error::SignatureBoundToHost`].
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct BoundHosts {
-    /// The host that was signed, as the client sent it. Empty if the client sent none.
+    /// The host that was signed, as the client sent it. It is empty if the client sent no host.
     pub signed: String,
     /// The `Host` header that is sent to OSS.
     pub sent: String,

@@ -79,7 +79,7 @@ pub(super) fn generated_crc(length: u64) -> u64 {
     join(sum, (crc_fast::checksum(CRC, rest), rest.len() as u64)).0
 }
 
-/// Combines the CRC and the length of two byte strings to the CRC and the length of their concatenation.
+/// Combines the CRC and length of two byte strings into the CRC and length of their concatenation.
 pub(super) fn join(first: (u64, u64), second: (u64, u64)) -> (u64, u64) {
     (
         crc_fast::checksum_combine(CRC, first.0, second.0, second.1),

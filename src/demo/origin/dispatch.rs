@@ -1,4 +1,4 @@
-//! Chooses the handler of a request and checks whether the sender is permitted to make it.
+//! Checks whether the sender may make the request, and calls the handler of the request.
 
 use http::{Method, StatusCode};
 

@@ -1,4 +1,4 @@
-//! Checks the signatures of requests against a set of access keys, with the same code as the proxy.
+//! Checks the signatures of requests against a set of access keys, with [`crate::oss::signature`].
 
 use std::fmt;
 use std::time::{Duration, UNIX_EPOCH};

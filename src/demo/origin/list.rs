@@ -16,7 +16,7 @@ struct ListQuery {
     is_v2: bool,
     prefix: String,
     delimiter: String,
-    /// The marker: only keys after this one are listed.
+    /// The marker. Only keys that sort after it are listed.
     after: String,
     /// The maximum number of lines in the response.
     most: usize,

@@ -141,7 +141,7 @@ fn read_parts(document: &[u8]) -> Result<Vec<(u16, String)>, OssError> {
     }
 }
 
-/// Joins the `wanted` parts to one object. If `wanted` is `None`, joins all parts.
+/// Joins the `wanted` parts into one object. If `wanted` is `None`, joins all parts.
 fn assemble(
     upload: &Upload,
     wanted: Option<&[(u16, String)]>,

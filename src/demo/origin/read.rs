@@ -10,8 +10,8 @@ use crate::demo::origin::request::OssRequest;
 use crate::demo::origin::respond::Reply;
 use crate::demo::origin::store::{Kind, Object};
 
-/// The query parameters of a signed GET that replace a header field of the response, each with that header
-/// field.
+/// The query parameters of a signed GET that replace a header field of the response, each with the name of
+/// that field.
 const OVERRIDES: [(&str, &str); 5] = [
     ("response-cache-control", "cache-control"),
     ("response-content-disposition", "content-disposition"),

@@ -236,7 +236,7 @@ impl AddressSet {
         self.is_suspected.load(Relaxed) && self.is_suspected.swap(false, Relaxed)
     }
 
-    /// Requests a resolution now. The DNS task limits the rate of its resolutions.
+    /// Asks the DNS task to resolve the name now. The task limits how often it does so.
     pub(crate) fn ask_refresh(&self) {
         self.refresh_now.notify_one();
     }
@@ -291,8 +291,8 @@ impl AddressSet {
         self.answers.load(Relaxed)
     }
 
-    /// Waits until `is_done` returns true for the set, or until `deadline`. Calls `is_done` first and after
-    /// every resolution.
+    /// Waits until `is_done` returns true for the set, or until `deadline`. Calls `is_done` at the start and
+    /// after every resolution.
     ///
     /// Cancel-safe.
     pub(crate) async fn wait_until(&self, deadline: Instant, is_done: impl Fn(&Self) -> bool) {

@@ -1,4 +1,4 @@
-//! The DNS engine: one background task per endpoint name resolves it continuously.
+//! The DNS engine. For each endpoint name, one background task resolves the name continuously.
 //!
 //! A task publishes each answer in the name's [`AddressSet`], and then sleeps for the TTL of the answer. The
 //! TTL is clamped to `min_ttl` (a TTL of 0 must not cause a busy loop) and `max_ttl`. After a failed
@@ -35,7 +35,7 @@ const PARALLEL: usize = 256;
 /// of a TTL.
 const ASK_SPACING: Duration = Duration::from_millis(500);
 
-/// The key of an address set: sets with equal keys are shared.
+/// The key of an address set. Hosts with an equal key share one set.
 #[derive(Debug, PartialEq, Eq, Hash)]
 struct SetKey {
     name: Box<str>,
@@ -46,7 +46,7 @@ struct SetKey {
     network: Option<Network>,
 }
 
-/// Creates the address sets of endpoint names. Requests for the same [`SetKey`] share one set.
+/// Creates the address sets of endpoint names. Hosts with an equal [`SetKey`] share one set.
 #[derive(Debug)]
 pub struct Engine {
     sets: Mutex<WeakMap<SetKey, AddressSet>>,

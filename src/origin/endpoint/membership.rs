@@ -5,8 +5,8 @@
 //! either removed from DNS, or is in rotation: a later answer contains it again. Only later answers show
 //! which of the two is the case.
 //!
-//! - An address that returned after an absence is in rotation. It is withdrawn when it has been missing for
-//!   twice its longest absence, but not earlier than the addresses of the next item.
+//! - An address that returned after an absence is in rotation. It is withdrawn after twice its longest
+//!   absence, or at the time at which a leaving address would be withdrawn, whichever is later.
 //! - An address that is missing for the first time is leaving: new connections prefer the other addresses at
 //!   once. It is withdrawn after [`HOLD_TTLS`] TTLs or [`HOLD_LEAST`], whichever is longer.
 
@@ -23,7 +23,7 @@ const HOLD_TTLS: u32 = 3;
 /// The minimum time before a missing address is withdrawn, even if [`HOLD_TTLS`] TTLs are shorter.
 const HOLD_LEAST: Duration = Duration::from_secs(10);
 /// An address that no answer has contained for this time is removed from the list. If DNS returns the address
-/// earlier, it counts as rotating and not as new.
+/// earlier, the length of its absence is remembered, and the address is in rotation from then on.
 const MEMORY: Duration = Duration::from_secs(600);
 /// The maximum number of addresses in the list. It is higher than the number of addresses of any endpoint.
 const MOST: usize = 256;
@@ -47,7 +47,7 @@ struct Member {
     standing: Standing,
     last_seen: Instant,
     /// The longest absence: the time between two answers with the address, if no answer between them
-    /// contained it. Zero if the address never returned after an absence.
+    /// contained it. It is zero if the address never returned after an absence.
     longest_gap: Duration,
 }
 

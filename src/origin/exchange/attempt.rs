@@ -190,9 +190,9 @@ enum Due {
     Late(Error),
 }
 
-/// The deadlines of a running exchange. It has up to three phases: the body is held, the body is sent, the
-/// response is awaited. One timer, which belongs to the connection, is used for all deadlines. When it fires,
-/// the deadline of the current phase is checked.
+/// The deadlines of a running exchange. An exchange has up to three phases: the body is held, the body is
+/// sent, the response is awaited. One timer, which belongs to the connection, is used for all deadlines. When
+/// it fires, the deadline of the current phase is checked.
 struct Watch<'a> {
     upload: Option<&'a Arc<Upload>>,
     deadlines: Deadlines,

@@ -38,8 +38,9 @@ pub(super) struct Answered {
     pub(super) copy: Option<request::Parts>,
 }
 
-/// Converts a response of OSS into one that can be passed on. If a part of the body has not arrived yet, the
-/// body of the result owns the connection. Otherwise the connection returns to the pool at once.
+/// Converts a response of OSS into one that can be passed on. If a part of the response's body has not
+/// arrived yet, or the request's body is not completely sent, the body of the result owns the connection.
+/// Otherwise the connection returns to the pool at once.
 ///
 /// # Errors
 ///

@@ -71,7 +71,7 @@ pub struct HeadToSend<'a> {
 pub(crate) struct Exchange {
     rewrite: Rewrite,
     buckets: BucketTable,
-    /// The service itself, if the route passes ListBuckets on; otherwise `None`.
+    /// The settings for ListBuckets, if the route passes ListBuckets on; otherwise `None`.
     service: Option<Service>,
     deadlines: Deadlines,
 }

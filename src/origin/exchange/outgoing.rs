@@ -21,7 +21,7 @@ use crate::origin::tiers::buckets::{Bucket, BucketTable};
 
 /// A request in the form in which it is sent to OSS.
 pub(super) struct Outgoing {
-    /// Whether the request is safe to send twice; see [`RequestKind`].
+    /// The effect of sending the request twice.
     pub(crate) kind: RequestKind,
     /// The head of the request. The first attempt takes it.
     pub(crate) head: Option<http::request::Parts>,

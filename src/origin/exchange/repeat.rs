@@ -31,9 +31,9 @@ const FORBID_OVERWRITE: &str = "x-oss-forbid-overwrite";
 /// The effect of sending a request twice.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum RequestKind {
-    /// A second request has no effect: a GET or HEAD request without a body.
+    /// A GET or HEAD request without a body. Sending it again changes nothing in OSS.
     Read,
-    /// Two requests have the same effect as one (RFC 9110 section 9.2.2).
+    /// Two requests have the same effect as one (RFC 9110 section 9.2.2), as with PUT.
     Idempotent,
     /// Two requests may have a different effect from one, as with POST.
     Once,

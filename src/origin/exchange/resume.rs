@@ -60,7 +60,7 @@ pub(super) struct ResumePlan {
     etag: HeaderValue,
     /// The byte range that is still missing.
     span: Span,
-    /// Whether the whole object was requested, so that the rest extends to its end.
+    /// Whether the whole object was requested. If so, the rest extends to the end of the object.
     is_whole: bool,
     attempts: u32,
     /// The first missing byte at the previous connection error; `None` if there was no error yet.

@@ -102,8 +102,8 @@ impl Rewrite {
     }
 
     /// Returns the path at which a client reaches the OSS path `location`, or `None` if no client path leads
-    /// there. It is the inverse of [`Rewrite::map`]. `received` is the path and query of the request to which
-    /// OSS responded.
+    /// there. This function is the inverse of [`Rewrite::map`]. `received` is the path and query of the
+    /// request to which OSS responded.
     #[must_use]
     pub(crate) fn unmap<'a>(
         &self,

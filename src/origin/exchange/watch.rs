@@ -23,7 +23,7 @@ const AGAIN: Duration = Duration::from_millis(500);
 /// The maximum pause between two probes of an unreachable host. While other hosts are reachable, the pause
 /// doubles with each probe.
 const AGAIN_LONGEST: Duration = Duration::from_secs(10);
-/// The wait after a start for the first reachable host. If none is reachable by then, this is reported.
+/// How long the first report waits for a reachable host.
 const SETTLING: Duration = Duration::from_secs(1);
 /// The maximum number of hosts that are probed at the same time. With thousands of routes, thousands of hosts
 /// can be unreachable at once.
@@ -50,8 +50,8 @@ struct Schedule {
     pause: Duration,
 }
 
-/// Evaluates the hosts repeatedly and calls `report` after each evaluation. Never returns; dropping the
-/// future stops all probes.
+/// Evaluates the hosts repeatedly and calls `report` after each evaluation. The first report is made when a
+/// host is reachable, or after [`SETTLING`]. The future never ends; dropping it stops all probes.
 pub(crate) async fn watch(
     hosts: impl Fn() -> Vec<Arc<Host>>,
     probing: Probing,

@@ -30,7 +30,7 @@ pub(crate) struct Connection {
     /// The timer for every deadline of every request on this connection. A new request does not set the timer
     /// to a later time. When the timer fires, the request or body that uses the connection checks whether a
     /// deadline has passed, and otherwise sets the timer again. Setting a timer for each request would cost
-    /// more time than the pool does.
+    /// more time than taking a connection from the pool.
     pub(crate) timer: Pin<Box<Sleep>>,
     /// The permit for the request in flight. `None` without `max_per_address`, and while the connection is
     /// idle.

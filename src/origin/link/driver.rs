@@ -1,5 +1,5 @@
-//! Wraps the I/O half of a hyper client connection (`http1::Connection`). The request or response body that
-//! uses the connection polls it.
+//! Wraps the I/O half of a hyper client connection (`http1::Connection`). This half is polled by the request
+//! or the response body that uses the connection.
 //!
 //! This wrapper avoids useless polls. hyper expects the I/O half to run in its own task, and its channels
 //! wake that task after each message. In this crate, the request that uses the connection polls both halves.

@@ -85,7 +85,8 @@ impl Hasher for IdHasher {
     }
 
     fn write_u64(&mut self, id: u64) {
-        // The hash table uses the low bits to select a slot, and the high bits as a tag.
+        // The hash table uses the low bits to select a slot and the high bits as a tag, so both contain the
+        // id.
         self.0 = id | (id << 57);
     }
 }

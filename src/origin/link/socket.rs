@@ -1,4 +1,5 @@
-//! A connected upstream socket, with or without TLS, and the state of its two directions.
+//! A connected upstream socket, with or without TLS. It records whether a byte was read and whether a write
+//! has failed.
 
 use std::io;
 use std::pin::Pin;

@@ -1,7 +1,7 @@
 //! TLS to OSS: which certificates are trusted, and which name a certificate must have.
 //!
-//! Hosts with the same trusted certificates share their TLS settings, because loading the system's root
-//! certificates takes milliseconds and about 100 KiB.
+//! Hosts with the same trusted certificates share their TLS settings, because loading the root certificates
+//! of the system takes some milliseconds and about 100 KiB of memory.
 
 use std::fmt;
 use std::hash::{Hash, Hasher};
@@ -40,8 +40,8 @@ impl PartialEq for Trust {
 
 impl Hash for Trust {
     fn hash<H: Hasher>(&self, state: &mut H) {
-        // Only the number of certificates and the first one are hashed. A file with all public CAs has 200
-        // KiB, and every route causes a lookup. Files of private CAs differ in their first certificate
+        // Only the number of certificates and the first one are hashed, because every route causes a lookup
+        // and a file with all public CAs has 200 KiB. Files of private CAs differ in their first certificate
         // anyway.
         match self {
             Self::System => 0_usize.hash(state),

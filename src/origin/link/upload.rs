@@ -69,7 +69,7 @@ struct Source {
 }
 
 impl Upload {
-    /// Wraps `body`. [`Gate::Held`] holds it until [`Upload::open_gate`].
+    /// Wraps `body`. With [`Gate::Held`], the body is held until [`Upload::open_gate`] is called.
     #[must_use]
     pub(crate) fn new(body: RequestBody, gate: Gate, retention: Retention) -> Arc<Self> {
         let length = body.size_hint().exact();
@@ -96,8 +96,8 @@ impl Upload {
         self.source.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    /// Whether the client announced the length 0 but had not ended the body when it was wrapped. This occurs
-    /// only with HTTP/2, where the client may still reset the stream.
+    /// Whether the client announced the length 0. An [`Upload`] is created only for a body that has not
+    /// ended, so this occurs only with HTTP/2, where the client may still reset the stream.
     #[must_use]
     pub(crate) fn is_announced_empty(&self) -> bool {
         self.length == Some(0)

@@ -15,7 +15,7 @@ use crate::origin::tiers::group::Tiers;
 /// The maximum number of buckets that match only a pattern and are kept.
 const MOST: usize = 1024;
 
-/// A bucket and its hosts. A request for ListBuckets names no bucket and has a value without a name.
+/// A bucket and its hosts. ListBuckets names no bucket; the request is sent to the hosts of the endpoints.
 #[derive(Clone, Debug)]
 pub(crate) struct Bucket {
     /// The bucket's name, or `None` for ListBuckets.

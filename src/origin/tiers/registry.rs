@@ -25,7 +25,7 @@ use crate::origin::weak_map::WeakMap;
 /// The shared hosts, groups and TLS settings that are in use.
 pub struct Registry {
     engine: Arc<Engine>,
-    /// The rule for addresses without a network. The network of an endpoint is added with
+    /// The rule that decides which addresses are permitted. The network of each endpoint is added with
     /// [`AddressRule::on`].
     rule: AddressRule,
     provider: Arc<CryptoProvider>,
