@@ -79,7 +79,7 @@ impl Origin {
         self.exchange.buckets().active_tier()
     }
 
-    /// Returns where bucket and key are in the requests of the route.
+    /// Returns the positions of bucket and key in the requests of the route.
     #[must_use]
     pub fn layout(&self) -> &Layout {
         self.exchange.layout()

@@ -43,7 +43,7 @@ pub(crate) struct Address {
     failures: AtomicU32,
     /// The [`Proof`] that is required after the last failure.
     proof: AtomicU8,
-    /// The start of the first of the consecutive failures.
+    /// The start time of the first failure in the current series of failures.
     failing_since: AtomicU64,
     /// The time of the last failure that was counted.
     counted: AtomicU64,

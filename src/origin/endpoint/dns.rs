@@ -46,7 +46,8 @@ struct SetKey {
     network: Option<Network>,
 }
 
-/// Creates the address sets of endpoint names. Hosts with an equal [`SetKey`] share one set.
+/// Creates the address sets of endpoint names. Hosts with the same name, port, limit and network share one
+/// set.
 #[derive(Debug)]
 pub struct Engine {
     sets: Mutex<WeakMap<SetKey, AddressSet>>,

@@ -209,8 +209,8 @@ impl Download {
                 self.break_off(BodyError::OriginGone).err().map(Err)
             }
             None => {
-                // The connection is not returned to the pool here but in `drop`. If the connection ended
-                // together with the body, there is nothing to return.
+                // The connection is not returned to the pool here, but when the [`Download`] is dropped. If
+                // the connection ended together with the body, there is nothing to return.
                 if let Some(address) = self.doubted.take() {
                     address.note_success();
                 }

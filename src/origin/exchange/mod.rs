@@ -99,7 +99,7 @@ impl Exchange {
         &self.buckets
     }
 
-    /// Returns where bucket and key are in the requests of the route.
+    /// Returns the positions of bucket and key in the requests of the route.
     #[must_use]
     pub(crate) fn layout(&self) -> &Layout {
         &self.rewrite.layout

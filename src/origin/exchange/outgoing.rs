@@ -128,7 +128,7 @@ pub(super) fn prepare(
     })
 }
 
-/// Adds the header fields that HTTP/1.1 requires to the head of an HTTP/2 request.
+/// Changes the header fields of an HTTP/2 request as HTTP/1.1 requires.
 fn from_http2(head: &mut http::request::Parts, has_body: bool) {
     let headers = &mut head.headers;
     // An HTTP/2 request without a body needs no `Content-Length`, but OSS rejects an HTTP/1.1 upload without

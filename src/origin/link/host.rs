@@ -83,7 +83,7 @@ impl Host {
     ///
     /// # Errors
     ///
-    /// [`HostError::BadHost`] if the name is not valid in a `Host` header.
+    /// [`HostError::BadHost`] if the `Host` header of the identity is not a valid header value.
     pub(crate) fn new(
         identity: &HostIdentity,
         addresses: Arc<AddressSet>,

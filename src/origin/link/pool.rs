@@ -234,7 +234,8 @@ pub(crate) fn check_in(id: u64, mut connection: Connection, now: Instant) {
     if connection.is_last || connection.socket.is_write_closed() || connection.sender.is_closed() {
         return;
     }
-    // `try_with`, because a body may be dropped while its worker thread exits.
+    // `try_with` does not panic if a body is dropped while its worker thread exits and the pool is already
+    // gone.
     let _kept = POOL.try_with(|pool| {
         if let Ok(mut pool) = pool.try_borrow_mut()
             && let Some(lanes) = pool.get_mut(&id)

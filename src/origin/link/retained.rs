@@ -72,7 +72,8 @@ impl Retained {
 
 impl Drop for Retained {
     fn drop(&mut self) {
-        // `try_with`, because a body may be dropped while its worker thread exits.
+        // `try_with` does not panic if a body is dropped while its worker thread exits and `USED` is already
+        // gone.
         let _gone = USED.try_with(|used| used.set(used.get().saturating_sub(self.bytes)));
     }
 }
