@@ -1,6 +1,6 @@
 //! A throw-away CA and its leaf certificates.
 //!
-//! Certificates and keys are returned as PEM text, ready to be written to the files that the config names or
+//! Certificates and keys are returned as PEM text. They can be written to the files that the config names, or
 //! added to a client's trust store. Use them only in the demo and in tests.
 
 use std::fmt;
@@ -59,7 +59,7 @@ impl fmt::Debug for Ca {
 pub struct Leaf {
     /// The leaf certificate, followed by the certificate of the CA, in PEM.
     pub chain: String,
-    /// The private key: PKCS #8, in PEM.
+    /// The private key in the format PKCS #8, in PEM.
     pub key: String,
 }
 
@@ -99,7 +99,8 @@ impl Ca {
         &self.certificate
     }
 
-    /// Returns a server certificate for `names`: DNS names, `*.` names and IP addresses.
+    /// Returns a server certificate for `names`: DNS names, wildcard names such as `*.example.com`, and IP
+    /// addresses.
     ///
     /// # Errors
     ///
@@ -107,7 +108,7 @@ impl Ca {
     /// made.
     pub fn leaf(&self, names: &[&str]) -> Result<Leaf, CaError> {
         for name in names {
-            // Each name is first checked alone, so that the error can contain it.
+            // Each name is first checked alone, so that the error can contain the wrong name.
             CertificateParams::new(vec![(*name).to_owned()]).map_err(|source| CaError::Name {
                 name: (*name).to_owned(),
                 source,

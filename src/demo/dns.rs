@@ -1,8 +1,8 @@
 //! A DNS server on loopback with scripted answers.
 //!
-//! The server listens on UDP and TCP, on the same port. It has no zones: a name without a scripted answer
-//! gets the common answer, as A records for IPv4 addresses and AAAA records for IPv6 addresses. hickory
-//! encodes and decodes the messages.
+//! The server listens on UDP and TCP, on the same port. It has no zones. A scripted answer applies to one
+//! name; every other name gets the common answer. IPv4 addresses are returned as A records, and IPv6
+//! addresses as AAAA records. hickory encodes and decodes the messages.
 
 use std::collections::HashMap;
 use std::io;
@@ -54,8 +54,8 @@ struct DnsState {
 }
 
 impl Dns {
-    /// Listens on `address` and answers every name with [`DnsAnswer::Empty`]. Port 0 selects a free port, the
-    /// same one for UDP and TCP.
+    /// Listens on `address`. At first the common answer is [`DnsAnswer::Empty`]. Port 0 selects a free port,
+    /// the same one for UDP and TCP.
     ///
     /// # Errors
     ///
@@ -85,7 +85,7 @@ impl Dns {
         self.address
     }
 
-    /// Sets the common answer, for every name without a scripted answer.
+    /// Sets the common answer, which every name without a scripted answer gets.
     pub fn set(&self, answer: DnsAnswer) {
         *self.state.answer() = answer;
     }
@@ -161,8 +161,8 @@ impl DnsState {
     }
 }
 
-/// Binds a UDP and a TCP socket to the same port. A port that is free for UDP can be in use for TCP, so up to
-/// nine free ports are tried.
+/// Binds a UDP and a TCP socket to the same port. A port that is free for UDP can be in use for TCP.
+/// Therefore, if `address` has port 0, up to nine free ports are tried.
 async fn bind_both(address: SocketAddr) -> io::Result<(UdpSocket, TcpListener)> {
     let mut attempts_left = 8_u8;
     loop {
@@ -178,7 +178,7 @@ async fn bind_both(address: SocketAddr) -> io::Result<(UdpSocket, TcpListener)> 
 async fn serve_udp(socket: UdpSocket, state: Arc<DnsState>) {
     let mut buffer = [0_u8; 4096];
     loop {
-        // An error here belongs to an earlier reply that could not be delivered, so the server continues.
+        // An error here concerns an earlier reply that could not be delivered. The server continues.
         let Ok((length, peer)) = socket.recv_from(&mut buffer).await else {
             tokio::task::yield_now().await;
             continue;
@@ -195,7 +195,7 @@ async fn serve_tcp(listener: TcpListener, state: Arc<DnsState>) {
         if let Ok((stream, _)) = listener.accept().await {
             let state = Arc::clone(&state);
             streams.spawn(async move {
-                // An error is expected here: the peer closes the connection.
+                // The result is ignored: when the peer closes the connection, the next read fails.
                 drop(serve_stream(stream, &state).await);
             });
             while streams.try_join_next().is_some() {}

@@ -1,8 +1,7 @@
 //! Serves the origin over loopback sockets, with or without TLS.
 //!
-//! It serves only HTTP/1.1, like OSS. A [`Served`] listener can stop accepting first and close its
-//! connections later, because an OSS address that is withdrawn also stops accepting before its connections
-//! end.
+//! Like OSS, the listener serves only HTTP/1.1. It can stop accepting first and close its connections later
+//! ([`Served`]), because an OSS address that is withdrawn also stops accepting before its connections end.
 
 use std::convert::Infallible;
 use std::io;
@@ -134,7 +133,7 @@ async fn serve_connection<S: AsyncRead + AsyncWrite + Unpin + Send + 'static>(
         .await;
 }
 
-/// A stream that discards the next written `100 Continue` if its switch is set.
+/// A stream that discards the next `100 Continue` that the server writes, if its switch is set.
 struct ContinueFilter<S> {
     inner: S,
     switch: ExpectSwitch,

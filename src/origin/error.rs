@@ -13,8 +13,8 @@ use http::StatusCode;
 
 use crate::origin::connect_error::{ConnectError, ConnectFault};
 
-/// Values of errno(3): no free descriptor in the process (EMFILE) or the system (ENFILE), no memory for
-/// sockets (ENOBUFS), no free local port (EADDRNOTAVAIL).
+/// Error numbers of errno(3). EMFILE: the process has no free descriptor. ENFILE: the system has no free
+/// descriptor. ENOBUFS: there is no memory for sockets. EADDRNOTAVAIL: there is no free local port.
 const EMFILE: i32 = 24;
 const ENFILE: i32 = 23;
 const ENOBUFS: i32 = 105;
@@ -86,7 +86,7 @@ pub enum Error {
     BadAnswer(&'static str),
     /// The request was sent, but no response began in time.
     FirstByteTimeout,
-    /// The request was sent on a reused connection, and new connections to its address or endpoint fail.
+    /// The request was sent, but no response began, and new connections to the address or the endpoint fail.
     Gone,
     /// OSS stopped reading the request body.
     UploadStalled,
@@ -99,8 +99,8 @@ pub enum Error {
     /// endpoint.
     SignatureBound,
     /// The client's signature covers the `Host` that the client sent, but the request to OSS has another
-    /// `Host`. The payload is boxed to keep this enum small, because every result of an exchange reserves
-    /// space for it.
+    /// `Host`. The hosts are boxed to keep this enum small, because every result of an exchange reserves
+    /// space for the enum.
     SignatureBoundToHost(Box<BoundHosts>),
     /// The rewritten request is not valid HTTP.
     Rewrite(http::Error),
@@ -109,7 +109,7 @@ pub enum Error {
 /// The hosts of [`Error::SignatureBoundToHost`].
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct BoundHosts {
-    /// The host that was signed, as the client sent it. Empty if the client sent none.
+    /// The host that was signed, as the client sent it. It is empty if the client sent no host.
     pub signed: String,
     /// The `Host` header that is sent to OSS.
     pub sent: String,

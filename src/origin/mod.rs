@@ -3,7 +3,7 @@
 //! | Module | Responsibility |
 //! | --- | --- |
 //! | [`exchange`] | the request sent to OSS, retries, passing on and resuming of responses |
-//! | [`tiers`] | the host that receives a request: its bucket, and which endpoint is used |
+//! | [`tiers`] | choice of the host for a request, by its bucket and by the endpoint in use |
 //! | [`link`] | the connections to one host: pool, connect, TLS, transfer of the request body |
 //! | [`endpoint`] | the addresses of an endpoint: DNS, health, readiness |
 //!
@@ -85,7 +85,7 @@ impl Origin {
         self.exchange.buckets().active_tier()
     }
 
-    /// Returns where bucket and key are in the requests of the route.
+    /// Returns the positions of bucket and key in the requests of the route.
     #[must_use]
     pub fn layout(&self) -> &Layout {
         self.exchange.layout()

@@ -10,7 +10,7 @@ use std::sync::{Arc, Weak};
 /// The number of entries at which the map first removes unused entries.
 const FIRST_SCAN: usize = 64;
 
-/// Values by key. The map does not keep a value alive.
+/// A map that does not keep its values alive.
 #[derive(Debug)]
 pub(super) struct WeakMap<K, V> {
     entries: HashMap<K, Weak<V>>,

@@ -10,7 +10,7 @@ use http_body::{Body, Frame, SizeHint};
 
 use crate::demo::origin::content::{Content, PIECE_LIMIT, generated_piece};
 
-/// The error of a body that a scripted fault ended early.
+/// The error of a response body that a scripted fault ends early.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct BrokenOff;
 
@@ -76,7 +76,7 @@ impl OriginBody {
         Some(body)
     }
 
-    /// Returns the number of bytes left to send, not taking scripted faults into account.
+    /// Returns the number of bytes left to send, as if there were no scripted faults.
     #[must_use]
     pub fn length(&self) -> u64 {
         self.left
@@ -138,7 +138,7 @@ impl Body for OriginBody {
         for (at, is_reset) in [(this.reset_at, true), (this.stall_at, false)] {
             if let Some(at) = at {
                 if this.sent >= at {
-                    // A stall registers no waker, so the body waits until the connection ends.
+                    // A stalled body registers no waker, so it waits until the connection ends.
                     return if is_reset {
                         Poll::Ready(Some(Err(BrokenOff)))
                     } else {

@@ -11,7 +11,7 @@ use crate::demo::origin::store::Bucket;
 use crate::demo::origin::time::iso;
 use crate::demo::origin::xml::{Xml, acl_document, write_owner};
 
-/// Handles `GET /` of the service: the list of buckets.
+/// Handles ListBuckets: `GET /` with a host name of the service.
 pub(super) fn list_all(request: &OssRequest<'_>, owner: &str) -> Result<Reply, OssError> {
     let mut xml = Xml::new("ListAllMyBucketsResult");
     write_owner(&mut xml, owner);

@@ -1,4 +1,5 @@
-//! Conditional requests: the four `If-*` fields of RFC 9110, section 13.2.2, and their copy variants.
+//! Conditional requests: the four conditional header fields of RFC 9110, section 13.2.2, and their variants
+//! for a copy (`x-oss-copy-source-if-match` and others).
 
 use std::time::SystemTime;
 
@@ -37,15 +38,16 @@ pub(super) fn evaluate(request: &OssRequest<'_>, object: &Object, prefix: &str) 
     Condition::Holds
 }
 
-/// Whether a range of `object` may be sent: `If-Range` is absent, or its validator still matches.
+/// Whether a range of `object` may be sent. This is the case if `If-Range` is absent or its validator still
+/// matches.
 pub(super) fn allows_range(request: &OssRequest<'_>, object: &Object) -> bool {
     request.header("if-range").is_none_or(|value| {
         matches_etag(&value, &object.etag) || value == httpdate::fmt_http_date(object.modified)
     })
 }
 
-/// Removes fractions of a second. HTTP dates have none, so the object would otherwise be newer than its own
-/// `Last-Modified`.
+/// Removes fractions of a second. HTTP dates have no fractions, so the object would otherwise be newer than
+/// its own `Last-Modified`.
 fn whole_seconds(time: SystemTime) -> SystemTime {
     httpdate::parse_http_date(&httpdate::fmt_http_date(time)).unwrap_or(time)
 }

@@ -1,7 +1,8 @@
-//! The bytes of objects: kept in memory, generated while they are sent, or measured and dropped.
+//! The bytes of objects. They are kept in memory, generated while they are sent, or dropped after their
+//! length and digests were computed.
 //!
-//! A generated object repeats one fixed block. The length of the block is a prime below 1 MiB. Therefore the
-//! bytes at equal offsets in two parts of an object differ, and swapped parts are detected.
+//! A generated object repeats one fixed block, whose length is a prime below 1 MiB. Therefore the bytes at
+//! equal offsets in two parts of an object differ, and a test detects swapped parts.
 
 use std::sync::LazyLock;
 
@@ -12,7 +13,7 @@ use crc_fast::CrcAlgorithm;
 pub(super) const CRC: CrcAlgorithm = CrcAlgorithm::Crc64Xz;
 /// The length of the block of generated objects, in bytes: a prime below 1 MiB.
 pub(super) const BLOCK_LENGTH: usize = 1_048_573;
-/// The maximum length of one piece, in bytes. It limits the memory that a slow reader uses.
+/// The maximum length of one piece of a body, in bytes. It limits the memory that a slow reader uses.
 pub(super) const PIECE_LIMIT: usize = 64 * 1024;
 
 static BLOCK: LazyLock<Bytes> = LazyLock::new(|| {
@@ -36,7 +37,7 @@ pub(super) enum Content {
     Kept(Vec<Bytes>),
     /// The bytes are generated while they are sent.
     Generated,
-    /// The bytes were measured and dropped: only their length and digests are known.
+    /// The bytes were dropped. Only their length and digests are known.
     Dropped,
 }
 
@@ -78,7 +79,7 @@ pub(super) fn generated_crc(length: u64) -> u64 {
     join(sum, (crc_fast::checksum(CRC, rest), rest.len() as u64)).0
 }
 
-/// Combines two pairs of CRC and length to the pair of the concatenated bytes.
+/// Combines the CRC and length of two byte strings into the CRC and length of their concatenation.
 pub(super) fn join(first: (u64, u64), second: (u64, u64)) -> (u64, u64) {
     (
         crc_fast::checksum_combine(CRC, first.0, second.0, second.1),
@@ -86,7 +87,7 @@ pub(super) fn join(first: (u64, u64), second: (u64, u64)) -> (u64, u64) {
     )
 }
 
-/// Returns `length` bytes of the generated stream from `offset` on. Tests compare them with received bytes.
+/// Returns `length` bytes of the generated stream from `offset` on. Tests compare received bytes with them.
 #[must_use]
 pub fn generated_bytes(offset: u64, length: usize) -> Vec<u8> {
     let mut bytes = Vec::with_capacity(length);

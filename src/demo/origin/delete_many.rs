@@ -20,7 +20,7 @@ pub(super) async fn delete(
     let is_quiet = root
         .text_of("Quiet")
         .is_some_and(|text| text.trim() == "true");
-    // `encoding-type` applies to the response and to the keys in the request.
+    // `encoding-type` applies to the response and also to the keys in the request.
     let encoding = request.key_encoding();
     let keys: Vec<Vec<u8>> = root
         .all("Object")

@@ -1,4 +1,4 @@
-//! Chooses the handler of a request and checks whether the sender is permitted to make it.
+//! Checks whether the sender may make the request, and calls the handler of the request.
 
 use http::{Method, StatusCode};
 
@@ -15,8 +15,8 @@ use crate::oss::addressing::is_bucket_name;
 ///
 /// # Errors
 ///
-/// The [`OssError`] of the handler, or [`OssError::Denied`] or [`OssError::AccessDenied`] if the request is
-/// not permitted.
+/// The [`OssError`] of the handler. If the request is not permitted, [`OssError::Denied`] or
+/// [`OssError::AccessDenied`].
 pub(super) async fn answer(
     request: &OssRequest<'_>,
     body: RequestBody<'_>,
@@ -67,7 +67,7 @@ pub(super) async fn answer(
     }
 }
 
-/// Whether the request is PostObject, whose signature is in its body.
+/// Whether the request is PostObject. Its signature is in the body, not in the head.
 fn is_form(request: &OssRequest<'_>) -> bool {
     *request.method == Method::POST
         && request.key.is_empty()
@@ -78,7 +78,7 @@ fn is_form(request: &OssRequest<'_>) -> bool {
 
 /// Checks that an anonymous request is permitted.
 fn check_anonymous(request: &OssRequest<'_>, bucket: &str) -> Result<(), OssError> {
-    // A request for a sub-resource needs a signature. The parameters below are exceptions.
+    // A request for a sub-resource needs a signature, except for the parameters below.
     let is_plain = request.query.names().all(|name| {
         !crate::oss::subresource::is_subresource(name.as_bytes())
             || matches!(name, "x-oss-process" | "versionId" | "x-oss-traffic-limit")

@@ -1,4 +1,4 @@
-//! Every error of the origin, with OSS's status, code, EC and message.
+//! Every error of the demo origin, with the status, code, EC (detailed error code) and message of OSS.
 
 use std::fmt;
 
@@ -7,7 +7,7 @@ use crate::demo::origin::options::Denial;
 /// An error that the origin reports to the client as an error document.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(super) enum OssError {
-    /// An anonymous request that needs a signature.
+    /// The request is anonymous but needs a signature.
     AccessDenied,
     AnonymousOverride,
     BucketNotEmpty(String),
@@ -35,17 +35,17 @@ pub(super) enum OssError {
     MissingArgument(&'static str),
     MissingContentLength,
     NoSuchBucket(String),
-    /// The bucket or object does not have this setting. The payload is OSS's error code.
+    /// The bucket or object does not have this setting. The string is OSS's error code.
     NoSuchSetting(&'static str),
     NoSuchKey(Vec<u8>),
     NoSuchUpload(String),
     NotImplemented(&'static str),
     ObjectNotAppendable,
-    /// A form violates its policy. The payload is OSS's message.
+    /// A form violates its policy. The string is OSS's message.
     PolicyViolated(&'static str),
     PositionNotEqualToLength(u64),
     PreconditionFailed(&'static str),
-    /// An error caused by a scripted fault. The payload is the HTTP status.
+    /// The error is caused by a scripted fault. The number is the HTTP status.
     Scripted(u16),
     SymlinkTargetNotExist(Vec<u8>),
 }
@@ -54,7 +54,7 @@ pub(super) enum OssError {
 pub(super) type ErrorParts = (u16, String, Option<String>, String);
 
 impl OssError {
-    /// Returns the common parts of the error document.
+    /// Returns the parts that every error document has.
     pub(super) fn parts(&self) -> ErrorParts {
         if let Self::Denied(denial) = self {
             return (
@@ -75,7 +75,8 @@ impl OssError {
 
     fn code(&self) -> (u16, &'static str, &'static str) {
         match self {
-            // Never returned: for this variant, `parts` uses the status and code of the [`Denial`].
+            // This value is never used: for this variant, `parts` returns the status and code of the
+            // [`Denial`].
             Self::Denied(_) => (403, "AccessDenied", ""),
             Self::AccessDenied => (403, "AccessDenied", "0003-00000001"),
             Self::AnonymousOverride => (400, "InvalidRequest", ""),
@@ -169,7 +170,8 @@ impl OssError {
 
 impl fmt::Display for OssError {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        // These are OSS's own messages, so they are full sentences.
+        // These are OSS's own messages. Therefore they are full sentences, unlike the other error messages of
+        // the crate.
         f.write_str(match self {
             Self::Denied(denial) => return fmt::Display::fmt(denial, f),
             Self::InvalidArgument { name, .. } => {

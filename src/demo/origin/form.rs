@@ -1,8 +1,9 @@
 //! PostObject: an upload by an HTML form. The signature is in the fields of the form.
 //!
-//! The signature covers the base64 text of the field `policy`, by V1 (`OSSAccessKeyId`, `Signature`) or V4
-//! (`x-oss-credential`, `x-oss-signature`). Header fields and query are not signed. Of the policy, only
-//! `expiration` and the condition `content-length-range` are checked.
+//! The signature covers the base64 text of the field `policy`. It is a V1 signature (`OSSAccessKeyId`,
+//! `Signature`) or a V4 signature (`x-oss-credential`, `x-oss-signature`). Header fields and query are not
+//! signed. The demo origin checks only two parts of the policy: `expiration` and the condition
+//! `content-length-range`.
 
 use std::sync::Arc;
 
@@ -28,7 +29,7 @@ const FORM_LIMIT: usize = 64 * 1024 * 1024;
 /// strings is the chronological order.
 const TO_THE_SECOND: usize = "2025-01-02T03:04:05".len();
 
-/// A parsed form: its fields and its file, which is the last field.
+/// A parsed form: the fields before the file, and the file.
 struct Form<'a> {
     fields: Vec<(String, &'a [u8])>,
     file: &'a [u8],
@@ -154,7 +155,7 @@ fn check_policy(request: &OssRequest<'_>, form: &Form<'_>) -> Result<(), OssErro
 }
 
 impl<'a> Form<'a> {
-    /// Parses the fields up to `file`. Like OSS, it ignores fields after the file.
+    /// Parses the fields up to `file`. Like OSS, it ignores the fields after `file`.
     fn parse(body: &'a [u8], boundary: &str) -> Option<Self> {
         let delimiter = format!("--{boundary}");
         let between = format!("\r\n{delimiter}");

@@ -1,4 +1,4 @@
-//! Implements [`Verify`] with the signature code of the crate.
+//! Checks the signatures of requests against a set of access keys, with [`crate::oss::signature`].
 
 use std::fmt;
 use std::time::{Duration, UNIX_EPOCH};
@@ -17,7 +17,8 @@ pub struct Keyring {
 }
 
 impl Keyring {
-    /// Returns a key ring that accepts `keys`. V4 signatures must be for `region`; `None` accepts any region.
+    /// Returns a key ring that accepts `keys`. V4 signatures must be for `region`. If `region` is `None`, any
+    /// region is accepted.
     #[must_use]
     pub fn new(keys: Vec<Keys>, region: Option<String>, now: Clock) -> Self {
         Self { keys, region, now }

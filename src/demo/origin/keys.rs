@@ -2,7 +2,7 @@
 
 use percent_encoding::{AsciiSet, NON_ALPHANUMERIC, percent_encode};
 
-/// The bytes that OSS does not encode: the unreserved characters of RFC 3986.
+/// The ASCII characters that OSS percent-encodes: all except the unreserved characters of RFC 3986.
 const KEPT: &AsciiSet = &NON_ALPHANUMERIC
     .remove(b'-')
     .remove(b'_')

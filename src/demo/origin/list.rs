@@ -16,7 +16,7 @@ struct ListQuery {
     is_v2: bool,
     prefix: String,
     delimiter: String,
-    /// The marker: only keys after this one are listed.
+    /// The marker. Only keys that sort after it are listed.
     after: String,
     /// The maximum number of lines in the response.
     most: usize,
@@ -80,8 +80,7 @@ pub(super) fn list(request: &OssRequest<'_>, name: &str, owner: &str) -> Result<
     })
 }
 
-/// Returns the lines after the marker. If the list is truncated, the result has one line more than the
-/// maximum.
+/// Returns at most `query.most` lines after the marker, and one more if the list is truncated.
 fn collect<'a>(bucket: &'a Bucket, query: &ListQuery) -> Vec<Line<'a>> {
     let mut lines = Vec::new();
     let mut prefixes = BTreeSet::new();

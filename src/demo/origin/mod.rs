@@ -1,12 +1,12 @@
 //! A small OSS in memory: an async function over `http` types.
 //!
 //! The official SDKs work with it, and it behaves like OSS in everything that a proxy can observe. The
-//! sockets are in [`crate::demo::net`]; the clock and the keys come from [`Options`]. Not implemented:
-//! versions, lifecycle, replication, server-side encryption, callbacks, compression, and image processing
-//! (`x-oss-process` on GET returns the object unchanged).
+//! sockets are in [`crate::demo::net`]; the clock and the keys come from [`Options`]. These features are not
+//! implemented: versions, lifecycle, replication, server-side encryption, callbacks, compression, and image
+//! processing (`x-oss-process` on GET returns the object unchanged).
 //!
-//! The modules from top to bottom: `serve` applies the faults, `dispatch` chooses the handler, then come the
-//! handlers. Below them are the modules that the handlers share: the request, the store, replies and errors.
+//! `serve` applies the scripted faults and calls `dispatch`, which chooses the handler. Below the handlers
+//! are the modules that they share: the request, the store, replies and errors.
 
 mod attributes;
 mod body;
@@ -83,7 +83,8 @@ impl Origin {
         }
     }
 
-    /// Applies `fault` to every request for `key`, in any bucket, until the script is cleared.
+    /// Applies `fault` to every request for `key`, in any bucket, until [`Origin::clear_script`] removes the
+    /// fault.
     pub fn script(&self, key: impl AsRef<[u8]>, fault: Fault) {
         self.state.script.add(key.as_ref(), fault, None);
     }
@@ -123,13 +124,13 @@ impl Origin {
         self.state.connections.load(Ordering::Relaxed)
     }
 
-    /// Counts one accepted connection. The code that serves this origin on a socket calls it.
+    /// Counts one accepted connection. The code that accepts connections for this origin calls this function.
     pub fn count_connection(&self) {
         self.state.connections.fetch_add(1, Ordering::Relaxed);
     }
 
-    /// Stores an object without a request. The default of `content_type` is `application/octet-stream`.
-    /// Returns `false` if the bucket does not exist.
+    /// Stores an object directly, without a request. The default of `content_type` is
+    /// `application/octet-stream`. Returns `false` if the bucket does not exist.
     pub fn put(&self, bucket: &str, key: &[u8], content_type: Option<&str>, bytes: Bytes) -> bool {
         let mut object = object::object_of(
             Received::of(bytes),
@@ -149,7 +150,8 @@ impl Origin {
             .is_ok()
     }
 
-    /// Returns the response to one request. If the future is dropped early, nothing is stored.
+    /// Returns the response to one request. If the future is dropped before the request's body was read
+    /// completely, nothing is stored.
     pub async fn serve<B>(&self, request: Request<B>) -> Response<OriginBody>
     where
         B: Body<Data = Bytes> + Send,

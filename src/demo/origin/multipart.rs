@@ -40,7 +40,7 @@ pub(super) fn initiate(request: &OssRequest<'_>, name: &str) -> Result<Reply, Os
     })
 }
 
-/// Parses the query parameter `partNumber`: 1 to 10,000.
+/// Parses the query parameter `partNumber`, which must be between 1 and 10,000.
 pub(super) fn part_number(request: &OssRequest<'_>) -> Result<u16, OssError> {
     let text = request
         .query
@@ -77,7 +77,7 @@ pub(super) async fn put_part(
     Ok(reply)
 }
 
-/// Stores a part in its upload. It replaces an earlier part with the same number.
+/// Stores a part in its upload. If the upload has a part with the same number, that part is replaced.
 pub(super) fn keep_part(
     request: &OssRequest<'_>,
     name: &str,
@@ -141,7 +141,7 @@ fn read_parts(document: &[u8]) -> Result<Vec<(u16, String)>, OssError> {
     }
 }
 
-/// Joins the `wanted` parts, or all parts if `wanted` is `None`, to one object.
+/// Joins the `wanted` parts into one object. If `wanted` is `None`, joins all parts.
 fn assemble(
     upload: &Upload,
     wanted: Option<&[(u16, String)]>,

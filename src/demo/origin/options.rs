@@ -15,7 +15,7 @@ pub trait Verify: Send + Sync {
     ///
     /// # Errors
     ///
-    /// A [`Denial`] with the error that OSS returns for this invalid signature.
+    /// A [`Denial`] if the signature is invalid. It contains the error that OSS returns.
     fn verify(
         &self,
         method: &Method,
@@ -25,8 +25,8 @@ pub trait Verify: Send + Sync {
         key: &[u8],
     ) -> Result<Option<String>, Denial>;
 
-    /// Returns whether the fields of a form are signed. `field` returns the value of a field by its name. A
-    /// form without a signature is anonymous.
+    /// Returns whether a form is signed; `false` means that it is anonymous. `field` returns the value of a
+    /// field by its name.
     ///
     /// # Errors
     ///
@@ -115,15 +115,15 @@ impl Acl {
 pub struct BucketOptions {
     /// The name of the bucket.
     pub name: String,
-    /// The operations that anonymous requests may perform. Default: none.
+    /// The operations that anonymous requests may perform. The default is [`Acl::Private`].
     pub acl: Acl,
-    /// The custom domains bound to the bucket, in lower case, without port. Default: none.
+    /// The custom domains bound to the bucket, in lower case, without port. By default there are none.
     pub domains: Vec<String>,
-    /// The maximum length of a stored body, in bytes. Longer bodies are measured (length, MD5, CRC-64) and
-    /// dropped; reading such an object returns `NotImplemented`. Default: `None`, every body is stored.
+    /// The maximum length of a stored body, in bytes. Of a longer body, only the length, MD5 and CRC-64 are
+    /// kept, and reading such an object returns `NotImplemented`. By default (`None`), every body is stored.
     pub sink_above: Option<u64>,
-    /// Whether keys such as `gen/64KiB` and `gen/1GiB/any-name` are objects of that size, whose bytes are
-    /// generated while they are sent. Default: `false`.
+    /// Whether the bucket has generated objects. If so, a key such as `gen/64KiB` or `gen/1GiB/any-name` is
+    /// an object of that size, whose bytes are generated while they are sent. The default is `false`.
     pub generated: bool,
 }
 
@@ -147,8 +147,9 @@ pub struct Options {
     pub now: Clock,
     /// The region id, such as `cn-hangzhou`. The location of a bucket is `oss-REGION`.
     pub region: String,
-    /// The host names of the service, without port. Any other host name stands for a bucket; an IP address
-    /// always stands for the service. Bucket information reports the first name as the endpoint.
+    /// The host names of the service, without port. Bucket information reports the first one as the endpoint.
+    /// An IP address also stands for the service. A host name that is neither listed here nor a custom domain
+    /// stands for the bucket in its first label, or for the service if that label is not a valid bucket name.
     pub endpoints: Vec<String>,
     /// The buckets that exist at the start. Signed requests can create more.
     pub buckets: Vec<BucketOptions>,
@@ -157,7 +158,8 @@ pub struct Options {
 }
 
 impl Options {
-    /// Returns options without buckets, with region cn-hangzhou and a log of 1024 requests.
+    /// Returns options without buckets, with region cn-hangzhou, its public endpoint and a log of 1024
+    /// requests.
     #[must_use]
     pub fn new(verify: Arc<dyn Verify>, now: Clock) -> Self {
         Self {

@@ -1,15 +1,16 @@
 //! The bytes that a `Range` header selects, by the rules of OSS, which differ from RFC 9110.
 //!
 //! By default, OSS ignores a range that extends past the end of the object and returns the whole object with
-//! 200. With `x-oss-range-behavior: standard`, OSS shortens such a range, or returns 416. Under both rules,
-//! several ranges and other units select the whole object.
+//! 200. With `x-oss-range-behavior: standard`, OSS shortens such a range, or returns 416 if the object
+//! contains no byte of the range. Under both rules, a header with several ranges or with a unit other than
+//! `bytes` selects the whole object.
 
 /// The rules for a range that extends past the end of the object.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum RangeRules {
     /// The default of OSS: the range is ignored and the whole object is returned.
     Oss,
-    /// `x-oss-range-behavior: standard`: the range is shortened, or the response is 416.
+    /// The rules of `x-oss-range-behavior: standard`: the range is shortened, or the response is 416.
     Standard,
 }
 

@@ -10,7 +10,8 @@ use crate::demo::origin::request::OssRequest;
 use crate::demo::origin::respond::Reply;
 use crate::demo::origin::store::{Kind, Object};
 
-/// The query parameters of a signed GET that replace a header field of the response.
+/// The query parameters of a signed GET that replace a header field of the response, each with the name of
+/// that field.
 const OVERRIDES: [(&str, &str); 5] = [
     ("response-cache-control", "cache-control"),
     ("response-content-disposition", "content-disposition"),
@@ -93,7 +94,8 @@ fn describe(reply: &mut Reply, object: &Object, is_link: bool) {
         header::CONTENT_TYPE,
         HeaderValue::from_static("application/octet-stream"),
     );
-    // The stored fields replace the default. Each header line is sent byte for byte as it was received.
+    // The stored fields replace the default `Content-Type`. Each stored header line is sent byte for byte as
+    // it was received.
     for name in object.headers.keys() {
         reply.headers.remove(name);
     }

@@ -1,4 +1,4 @@
-//! Reads the body of a request: object bytes with their digests, or a small document.
+//! Reads the body of a request: either the bytes of an object with their digests, or a small document.
 
 use std::fmt;
 use std::pin::Pin;
@@ -30,7 +30,7 @@ impl fmt::Display for BodyCutShort {
 
 impl std::error::Error for BodyCutShort {}
 
-/// The body of a request, whatever transport it comes from.
+/// The body of a request, with the same type for every transport.
 pub(super) type RequestBody<'a> =
     Pin<Box<dyn Body<Data = Bytes, Error = BodyCutShort> + Send + 'a>>;
 
@@ -75,12 +75,12 @@ pub(super) fn hex(bytes: &[u8]) -> String {
     })
 }
 
-/// Checks that the request has `Content-Length` or `Transfer-Encoding`. Without either, an HTTP/1.1 body is
-/// empty; OSS requires one of them even then.
+/// Checks that the request has a body, `Content-Length` or `Transfer-Encoding`. An HTTP/1.1 request without
+/// these two fields has no body, but OSS requires one of them even then.
 ///
 /// # Errors
 ///
-/// [`OssError::MissingContentLength`] if both are missing.
+/// [`OssError::MissingContentLength`] if none of the three is present.
 pub(super) fn demand_framing(headers: &HeaderMap, body: &RequestBody<'_>) -> Result<(), OssError> {
     let is_framed = headers.contains_key(header::CONTENT_LENGTH)
         || headers.contains_key(header::TRANSFER_ENCODING)
@@ -92,12 +92,13 @@ pub(super) fn demand_framing(headers: &HeaderMap, body: &RequestBody<'_>) -> Res
     }
 }
 
-/// Reads object bytes and compares their MD5 with `Content-MD5`. A body longer than `sink_above` bytes is not
-/// stored; `None` stores every body.
+/// Reads the bytes of an object and compares their MD5 with `Content-MD5`. A body longer than `sink_above`
+/// bytes is not stored. If `sink_above` is `None`, every body is stored.
 ///
 /// # Errors
 ///
-/// [`OssError::InvalidDigest`] and [`OssError::IncompleteBody`].
+/// [`OssError::InvalidDigest`] if `Content-MD5` is not valid or does not match, [`OssError::IncompleteBody`]
+/// if the body ends early.
 pub(super) async fn receive(
     mut body: RequestBody<'_>,
     headers: &HeaderMap,
@@ -151,7 +152,8 @@ pub(super) async fn receive(
 ///
 /// # Errors
 ///
-/// [`OssError::EntityTooLarge`] and [`OssError::IncompleteBody`].
+/// [`OssError::EntityTooLarge`] if the body is longer than `limit`, [`OssError::IncompleteBody`] if it ends
+/// early.
 pub(super) async fn read(
     mut body: RequestBody<'_>,
     limit: usize,
@@ -176,7 +178,7 @@ pub(super) async fn read(
 ///
 /// # Errors
 ///
-/// The errors of [`read`], and [`OssError::InvalidDigest`].
+/// The errors of [`read`]; [`OssError::InvalidDigest`] if the MD5 does not match.
 pub(super) async fn document(
     body: RequestBody<'_>,
     headers: &HeaderMap,

@@ -9,13 +9,14 @@ use crate::demo::origin::body::OriginBody;
 use crate::demo::origin::error::OssError;
 use crate::oss::error::ErrorXml;
 
-/// A response without the common header fields.
+/// A response without the header fields that every OSS response has.
 #[derive(Debug)]
 pub(super) struct Reply {
     pub(super) status: StatusCode,
     pub(super) headers: HeaderMap,
     pub(super) body: OriginBody,
-    /// The value of `Content-Length` if it differs from the length of the body, as for HEAD.
+    /// The value of `Content-Length` if it differs from the length of the body, as for HEAD; otherwise
+    /// `None`.
     pub(super) length: Option<u64>,
 }
 
@@ -54,8 +55,8 @@ impl Reply {
         }
     }
 
-    /// Returns the response for `error`, with an error document. For HEAD the document is sent in
-    /// `x-oss-err`, in base64.
+    /// Returns the response for `error`, with an error document. For HEAD, the document is sent as base64 in
+    /// the header field `x-oss-err`.
     pub(super) fn error(error: &OssError, request_id: &str, host: &str, method: &Method) -> Self {
         let (status, code, ec, message) = error.parts();
         let mut extra = error.extra();

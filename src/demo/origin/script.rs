@@ -1,6 +1,7 @@
-//! Scripted faults, with which tests and the demo check that the proxy handles them.
+//! Scripted faults. Tests and the demo use them to check how the proxy handles failures of OSS.
 //!
-//! A fault applies to a key, in any bucket. Faults can be set only through the API, never by a request.
+//! A fault applies to all requests for one key, in any bucket. Faults can be set only through the API, never
+//! by a request.
 
 use std::collections::HashMap;
 use std::sync::{Mutex, MutexGuard, PoisonError};
@@ -9,7 +10,7 @@ use std::time::Duration;
 /// A scripted fault. One key can have several faults.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Fault {
-    /// Waits before the request's body is read and before any other step.
+    /// Waits before any other step, and before the request's body is read.
     Delay(Duration),
     /// Reads the request's body, then waits before the response is sent.
     DelayAnswer(Duration),

@@ -15,13 +15,13 @@ pub struct Seen {
     pub method: Method,
     /// The path and query, byte for byte.
     pub target: String,
-    /// The value of `Host`, or the authority of an absolute-form target.
+    /// The authority of an absolute-form target, otherwise the value of `Host`.
     pub host: String,
     /// Every header line, in the order of the `HeaderMap`.
     pub headers: Vec<(HeaderName, Vec<u8>)>,
     /// The number of body bytes that were received before [`Origin::seen`](super::Origin::seen) was called.
     pub body_length: u64,
-    /// Whether the body had been read to its end.
+    /// Whether the body was received completely before [`Origin::seen`](super::Origin::seen) was called.
     pub is_complete: bool,
 }
 

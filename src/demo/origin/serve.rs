@@ -19,8 +19,8 @@ use crate::demo::origin::script::Fault;
 use crate::demo::origin::state::OriginState;
 use crate::demo::origin::target::{self, Place, Query};
 
-/// A switch that makes a connection suppress its next `100 Continue`. The server of the connection puts it
-/// into the extensions of each request; [`Fault::IgnoreExpect`] sets it.
+/// A switch that makes a connection suppress its next `100 Continue`. The server of the connection puts the
+/// switch into the extensions of each request, and [`Fault::IgnoreExpect`] sets it.
 #[derive(Clone, Debug, Default)]
 pub struct ExpectSwitch(Arc<AtomicBool>);
 
@@ -90,7 +90,7 @@ where
     reply.finish(&request_id, &date, started.elapsed().as_millis())
 }
 
-/// Returns the reply of the handler, or the error of a scripted fault that replaces it.
+/// Returns the reply of the handler. If a scripted fault replaces this reply by an error, returns that error.
 async fn answer(
     request: &OssRequest<'_>,
     body: RequestBody<'_>,

@@ -1,6 +1,6 @@
 //! The buckets and objects, in memory.
 //!
-//! One lock protects the whole store. It is never held across an await and always only briefly, because the
+//! One lock protects the whole store. It is never held across an await. It is held only briefly, because the
 //! bytes of objects are reference-counted and not copied.
 
 use std::collections::BTreeMap;
@@ -19,7 +19,7 @@ pub(super) enum Kind {
     Normal,
     Appendable,
     Multipart,
-    /// A link to this key.
+    /// A link to the object with this key.
     Symlink(Vec<u8>),
 }
 
@@ -121,7 +121,7 @@ impl Bucket {
     ///
     /// # Errors
     ///
-    /// [`OssError::NoSuchKey`] if it does not exist.
+    /// [`OssError::NoSuchKey`] if there is no object at `key`.
     pub(super) fn found(&self, key: &[u8]) -> Result<Arc<Object>, OssError> {
         self.object(key)
             .ok_or_else(|| OssError::NoSuchKey(key.to_vec()))
@@ -131,8 +131,8 @@ impl Bucket {
     ///
     /// # Errors
     ///
-    /// [`OssError::NoSuchKey`], or [`OssError::SymlinkTargetNotExist`] if the target does not exist or is a
-    /// symlink.
+    /// [`OssError::NoSuchKey`] if there is no object at `key`; [`OssError::SymlinkTargetNotExist`] if the
+    /// target does not exist or is a symlink.
     pub(super) fn resolved(&self, key: &[u8]) -> Result<(Arc<Object>, bool), OssError> {
         let object = self.found(key)?;
         let Kind::Symlink(target) = &object.kind else {
@@ -148,7 +148,7 @@ impl Bucket {
     ///
     /// # Errors
     ///
-    /// [`OssError::NoSuchUpload`] if it does not exist.
+    /// [`OssError::NoSuchUpload`] if there is no such upload.
     pub(super) fn upload(&mut self, id: &str, key: &[u8]) -> Result<&mut Upload, OssError> {
         self.uploads
             .get_mut(id)
@@ -170,7 +170,7 @@ impl Store {
     ///
     /// # Errors
     ///
-    /// [`OssError::NoSuchBucket`], and the errors of `work`.
+    /// [`OssError::NoSuchBucket`] if there is no such bucket; otherwise the errors of `work`.
     pub(super) fn with<T>(
         &self,
         name: &str,

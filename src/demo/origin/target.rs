@@ -9,7 +9,7 @@ use percent_encoding::percent_decode_str;
 
 use crate::oss::addressing::is_bucket_name;
 
-/// What the host of a request stands for: a bucket or the service.
+/// What the host of a request stands for: a bucket, or the whole OSS service.
 #[derive(Debug, PartialEq, Eq)]
 pub(super) enum Place {
     /// The host stands for a bucket: the whole path is the key.
@@ -40,8 +40,8 @@ pub(super) fn name_of(host: &str) -> String {
     name.strip_suffix('.').unwrap_or(name).to_ascii_lowercase()
 }
 
-/// Returns whether the host `name` stands for a bucket or for the service. The caller has already checked
-/// that no bucket has the custom domain `name`.
+/// Returns what the host `name` stands for. The caller has already checked that no bucket has the custom
+/// domain `name`.
 pub(super) fn place_of(name: &str, endpoints: &[String]) -> Place {
     if name.parse::<IpAddr>().is_ok() || endpoints.iter().any(|endpoint| endpoint == name) {
         return Place::Service;
@@ -78,7 +78,7 @@ pub(super) struct Query(Vec<(String, String)>);
 impl Query {
     pub(super) fn parse(raw: Option<&str>) -> Self {
         let decoded = |text: &str| {
-            // A `+` stands for a space: Python's `requests` writes a space as `+`, and always escapes a real
+            // A `+` stands for a space: Python's `requests` writes a space as `+`, and percent-encodes a real
             // plus sign.
             let bytes = decode(&text.replace('+', " "));
             String::from_utf8_lossy(&bytes).into_owned()
@@ -106,7 +106,7 @@ impl Query {
         self.get(name).is_some()
     }
 
-    /// Returns the value of `name`, or `None` if it is empty.
+    /// Returns the value of the parameter `name`, or `None` if it is missing or empty.
     pub(super) fn filled(&self, name: &str) -> Option<&str> {
         self.get(name).filter(|value| !value.is_empty())
     }

@@ -46,7 +46,8 @@ impl Xml {
     }
 }
 
-/// Writes the `Owner` element. Every bucket and object has the same owner.
+/// Writes the `Owner` element. The demo origin reports the access key id of the request as the owner of every
+/// bucket and object.
 pub(super) fn write_owner(xml: &mut Xml, owner: &str) {
     xml.open("Owner");
     xml.leaf("ID", owner);

@@ -1,9 +1,9 @@
 //! One upstream address and its health.
 //!
-//! Failures eject an address for a growing time; after that, one request at a time probes it. The step that
-//! must succeed to end the ejection depends on the step that failed ([`Proof`]). An address that accepts
-//! connections but fails at TLS, or breaks connections later, does not become healthy by accepting another
-//! connection.
+//! A failure ejects an address: requests avoid it for a time that grows with each further failure. When this
+//! time is over, one request at a time probes the address. The step that must succeed to end the ejection
+//! depends on the step that failed ([`Proof`]). For example, an address that accepts connections but fails at
+//! TLS does not become healthy by accepting another connection.
 
 use std::fmt::Display;
 use std::net::SocketAddr;
@@ -45,7 +45,7 @@ pub(crate) struct Address {
     failures: AtomicU32,
     /// The [`Proof`] that is required after the last failure.
     proof: AtomicU8,
-    /// The start of the first of the consecutive failures.
+    /// The start time of the first failure in the current series of failures.
     failing_since: AtomicU64,
     /// The time of the last failure that was counted.
     counted: AtomicU64,
@@ -98,9 +98,10 @@ impl Address {
         self.count(now, now, Proof::Exchange, why);
     }
 
-    /// Counts a failure. All failures within [`EJECT_FIRST`] count as one: when an address dies, all its
-    /// connections fail together. If each of them counted, a busy address would immediately be ejected for
-    /// [`EJECT_LONGEST`]. Only the first of several consecutive failures is logged as a warning.
+    /// Counts a failure. If the address is already ejected, failures within [`EJECT_FIRST`] after a counted
+    /// failure are not counted: when an address dies, all its connections fail together. If each of these
+    /// failures counted, a busy address would immediately be ejected for [`EJECT_LONGEST`]. Only the first of
+    /// several consecutive failures is logged as a warning.
     fn count(&self, began: Instant, now: Instant, proof: Proof, why: impl Display) {
         let at = self.millis(now);
         let since = at.saturating_sub(self.counted.load(Relaxed));
@@ -137,7 +138,8 @@ impl Address {
         }
     }
 
-    /// Records a complete exchange, which makes the address healthy.
+    /// Makes the address healthy. Called after a complete exchange, or after the step that [`Proof`]
+    /// requires.
     pub(crate) fn note_success(&self) {
         if self.failures.load(Relaxed) != 0 {
             self.failures.store(0, Relaxed);
@@ -187,9 +189,9 @@ impl Address {
         }
     }
 
-    /// Whether this request may probe an ejected address: the ejection is over, and no other request has
-    /// claimed the probe within the last [`EJECT_FIRST`]. The claim expires by itself, because a request
-    /// can be cancelled during its probe.
+    /// Claims the probe of an ejected address for this request, and returns whether the claim succeeded. It
+    /// succeeds if the time of the ejection is over and no other request has claimed the probe within the
+    /// last [`EJECT_FIRST`]. A claim expires by itself, because a request can be cancelled during its probe.
     pub(super) fn takes_probe(&self, now: Instant) -> bool {
         let until = self.ejected_until.load(Relaxed);
         self.is_ejected()

@@ -1,9 +1,9 @@
 //! The address set of one endpoint, shared by all workers and its DNS task.
 //!
 //! The set is the union of recent DNS answers ([`super::membership`]). New connections prefer the addresses
-//! of the latest answer. An address that fails is ejected for a growing time; after that, one request at a
-//! time tries it again. When all addresses are ejected, all of them are tried. The set sends no DNS
-//! queries: [`super::dns`] publishes the answers in it.
+//! of the latest answer. An address that fails is ejected for a growing time; when this time is over, one
+//! request at a time tries the address again. If all addresses are ejected, all of them are tried. The set
+//! sends no DNS queries: [`super::dns`] publishes the answers in it.
 
 use std::net::{IpAddr, SocketAddr};
 use std::sync::atomic::{AtomicBool, AtomicU64, AtomicUsize, Ordering::Relaxed};
@@ -52,7 +52,7 @@ pub(crate) struct AddressSet {
     rotation: AtomicUsize,
     /// Notified after each resolution.
     changed: Notify,
-    /// Notified to make the DNS task resolve at once.
+    /// Notified when the DNS task must resolve the name at once.
     refresh_now: Arc<Notify>,
 }
 
@@ -109,7 +109,7 @@ impl AddressSet {
         set
     }
 
-    /// The endpoint as `name:port`; an IPv6 address is in brackets.
+    /// Returns the endpoint as `name:port`. An IPv6 address is written in brackets.
     #[must_use]
     pub(crate) fn label(&self) -> &str {
         &self.label
@@ -157,14 +157,14 @@ impl AddressSet {
         self.rotation.fetch_add(1, Relaxed)
     }
 
-    /// Returns why the latest resolution failed; `None` after a successful one.
+    /// Returns why the latest resolution failed, or `None` if it was successful.
     #[must_use]
     pub(crate) fn failure(&self) -> Option<DnsFailure> {
         self.state().failure
     }
 
-    /// Returns the time since the latest successful resolution, or `None` before the first one. Zero for a
-    /// literal address.
+    /// Returns the time since the latest successful resolution, or `None` if there was none yet. For a
+    /// literal address, returns zero.
     #[must_use]
     pub(crate) fn age(&self, now: Instant) -> Option<Duration> {
         if self.is_fixed {
@@ -174,8 +174,8 @@ impl AddressSet {
         Some(now.saturating_duration_since(good))
     }
 
-    /// Records a successful answer with this TTL. An answer with the same addresses does not change the
-    /// set.
+    /// Records a successful answer with this TTL. The generation changes only if the answer changes the
+    /// snapshot.
     pub(crate) fn publish(&self, ips: &[IpAddr], ttl: Duration, now: Instant) {
         let sockets: Vec<SocketAddr> = ips
             .iter()
@@ -252,8 +252,8 @@ impl AddressSet {
         self.is_silent.load(Relaxed)
     }
 
-    /// Records that requests wait long for this endpoint. The readiness check then probes all its
-    /// addresses.
+    /// Records that requests wait long for this endpoint. The readiness check then probes all addresses of
+    /// the endpoint.
     pub(crate) fn suspect(&self) {
         self.is_suspected.store(true, Relaxed);
     }
@@ -263,7 +263,7 @@ impl AddressSet {
         self.is_suspected.load(Relaxed) && self.is_suspected.swap(false, Relaxed)
     }
 
-    /// Requests a resolution now. The DNS task limits the rate of its resolutions.
+    /// Asks the DNS task to resolve the name now. The task limits how often it does so.
     pub(crate) fn ask_refresh(&self) {
         self.refresh_now.notify_one();
     }
@@ -273,8 +273,8 @@ impl AddressSet {
         Arc::clone(&self.refresh_now)
     }
 
-    /// Whether the set has changed since `generation`. If it has not, this function first requests a
-    /// resolution and waits for its result until `deadline`. Always false for a literal address.
+    /// Returns whether the set has changed since `generation`. If it has not, the function first requests a
+    /// resolution and waits for its result until `deadline`. For a literal address, returns false at once.
     ///
     /// Cancel-safe.
     pub(crate) async fn learns_more(&self, generation: u64, deadline: Instant) -> bool {
@@ -318,8 +318,8 @@ impl AddressSet {
         self.answers.load(Relaxed)
     }
 
-    /// Waits until `is_done` returns true for the set, or until `deadline`. Calls `is_done` first and after
-    /// every resolution.
+    /// Waits until `is_done` returns true for the set, or until `deadline`. Calls `is_done` at the start and
+    /// after every resolution.
     ///
     /// Cancel-safe.
     pub(crate) async fn wait_until(&self, deadline: Instant, is_done: impl Fn(&Self) -> bool) {

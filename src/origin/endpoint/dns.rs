@@ -1,9 +1,10 @@
-//! The DNS engine: one background task per endpoint name resolves it continuously.
+//! The DNS engine. For each endpoint name, one background task resolves the name continuously.
 //!
-//! A task publishes each answer in the name's [`AddressSet`], and then sleeps for the TTL of the answer.
-//! The TTL is clamped to `min_ttl` (a TTL of 0 must not cause a busy loop) and `max_ttl`. After a failed
-//! resolution the last successful answer stays in use, and the task retries with back-off. A request whose
-//! connects have all failed requests a resolution at once. Only `name_servers` sends queries.
+//! A task publishes each answer in the name's [`AddressSet`], and then sleeps for the TTL of the answer. The
+//! TTL is clamped to `min_ttl` (a TTL of 0 must not cause a busy loop) and `max_ttl`. After a failed
+//! resolution, the task retries with back-off, and the last successful answer stays in use for the time
+//! `stale`. When all connects of a request have failed, the request asks for a resolution at once. Only
+//! `name_servers` sends queries.
 
 use std::net::IpAddr;
 use std::sync::{Arc, Mutex, PoisonError, Weak};
@@ -25,14 +26,16 @@ use crate::oss::endpoint::Network;
 /// The pause after the first failed resolution; it doubles up to [`RETRY_LONGEST`].
 const RETRY_FIRST: Duration = Duration::from_millis(250);
 const RETRY_LONGEST: Duration = Duration::from_secs(5);
-/// The maximum number of names resolved at the same time. Each resolution needs at least one socket, and
-/// after a start all names must be resolved at once. Without this limit, ten thousand names would use up the
-/// file descriptors that clients need.
+/// The maximum number of names that are resolved at the same time. After a start, all names must be resolved
+/// at once, and each resolution needs at least one socket. Without this limit, ten thousand names would use
+/// up the file descriptors that clients need.
 const PARALLEL: usize = 256;
-/// The minimum time between two resolutions of one name, regardless of how many requests ask for one.
+/// The minimum time between the starts of two resolutions of one name if requests ask for the second one. It
+/// applies regardless of the number of such requests. It does not delay a retry or the resolution at the end
+/// of a TTL.
 const ASK_SPACING: Duration = Duration::from_millis(500);
 
-/// The key of an address set: sets with equal keys are shared.
+/// The key of an address set. Hosts with an equal key share one set.
 #[derive(Debug, PartialEq, Eq, Hash)]
 struct SetKey {
     name: Box<str>,
@@ -43,7 +46,8 @@ struct SetKey {
     network: Option<Network>,
 }
 
-/// Creates the address sets of endpoint names, and shares equal ones.
+/// Creates the address sets of endpoint names. Hosts with the same name, port, limit and network share one
+/// set.
 #[derive(Debug)]
 pub struct Engine {
     sets: Mutex<WeakMap<SetKey, AddressSet>>,
@@ -128,7 +132,7 @@ impl Engine {
 }
 
 impl Runner {
-    /// Runs the tasks until the engine is dropped. Dropping this future stops all of them.
+    /// Runs the tasks until the engine is dropped. If this future is dropped, all tasks stop.
     pub async fn run(mut self) {
         let mut running = JoinSet::new();
         while let Some((set, rule)) = self.tasks.recv().await {
@@ -148,7 +152,7 @@ async fn refresh(shared: Arc<Resolution>, set: Weak<AddressSet>, rule: AddressRu
         // `acquire` fails only if the semaphore is closed, which never happens.
         let permit = shared.permits.acquire().await.ok();
         let asked = Instant::now();
-        // Boxed, so that the per-name task does not reserve space for the query's future while it sleeps.
+        // Boxed, so that the task of a name does not reserve space for the future of a query while it sleeps.
         let answer = Box::pin(resolve(&shared.servers, &name, &rule)).await;
         drop(permit);
         let Some(live) = set.upgrade() else { return };

@@ -1,11 +1,14 @@
-//! The addresses of one endpoint, derived from successive DNS answers. No clock and no I/O.
+//! The addresses of one endpoint, derived from successive DNS answers. The module reads no clock and does no
+//! I/O.
 //!
 //! OSS often returns only some of its addresses in one answer. An address that is missing from an answer was
 //! either removed from DNS, or is in rotation: a later answer contains it again. Only later answers show
-//! which is the case. An address that returned after an absence is in rotation, and is kept for at least
-//! twice its longest absence. An address that is missing for the first time is leaving: new connections
-//! prefer the other addresses at once. It is withdrawn after [`HOLD_TTLS`] TTLs or [`HOLD_LEAST`], whichever
-//! is longer.
+//! which of the two is the case.
+//!
+//! - An address that returned after an absence is in rotation. It is withdrawn after twice its longest
+//!   absence, or at the time at which a leaving address would be withdrawn, whichever is later.
+//! - An address that is missing for the first time is leaving: new connections prefer the other addresses at
+//!   once. It is withdrawn after [`HOLD_TTLS`] TTLs or [`HOLD_LEAST`], whichever is longer.
 
 use std::net::SocketAddr;
 use std::sync::Arc;
@@ -19,10 +22,10 @@ use crate::origin::endpoint::address_health::Address;
 const HOLD_TTLS: u32 = 3;
 /// The minimum time before a missing address is withdrawn, even if [`HOLD_TTLS`] TTLs are shorter.
 const HOLD_LEAST: Duration = Duration::from_secs(10);
-/// How long a withdrawn address is kept in the list. If DNS returns the address again within this time, it
-/// counts as rotating and not as new.
+/// An address that no answer has contained for this time is removed from the list. If DNS returns the address
+/// earlier, the length of its absence is remembered, and the address is in rotation from then on.
 const MEMORY: Duration = Duration::from_secs(600);
-/// The maximum number of addresses in the list. No endpoint has that many addresses.
+/// The maximum number of addresses in the list. It is higher than the number of addresses of any endpoint.
 const MOST: usize = 256;
 
 /// The status of an address in the recent DNS answers.
@@ -30,7 +33,7 @@ const MOST: usize = 256;
 pub(super) enum Standing {
     /// The latest answer contains the address.
     Fresh,
-    /// The address is missing from the latest answer, but it was missing before and returned.
+    /// The address is missing from the latest answer. It has already returned after an earlier absence.
     Rotating,
     /// The address is missing for the first time.
     Leaving,
@@ -44,7 +47,7 @@ struct Member {
     standing: Standing,
     last_seen: Instant,
     /// The longest absence: the time between two answers with the address, if no answer between them
-    /// contained it. Zero if the address never returned after an absence.
+    /// contained it. It is zero if the address never returned after an absence.
     longest_gap: Duration,
 }
 
@@ -165,8 +168,8 @@ mod tests {
 
     #[test]
     fn an_address_that_moves_is_leaving_at_once_and_withdrawn_after_three_ttls_or_ten_seconds() {
-        // Each case: the TTL, the seconds between two answers, and the second at which the old address is
-        // withdrawn.
+        // A case consists of the TTL, the seconds between two answers, and the second at which the old
+        // address is withdrawn.
         for (ttl, pause, withdrawn) in [(1, 5, 10), (5, 5, 15), (60, 60, 180)] {
             let mut model = Model::new();
             assert_eq!(model.answer(0, ttl, &[1]), [(1, Fresh)]);

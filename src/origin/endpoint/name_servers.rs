@@ -1,10 +1,10 @@
 //! Resolves one name with several name servers, for one address family or for both.
 //!
-//! hickory would query two servers at a time and use the first answer, even a failure, and it returns both
-//! families or none. This module sends a separate query per server and family. It queries the next server
-//! after a failure or a pause, and uses the first answer with addresses. The addresses of one family do not
-//! wait for a slow answer about the other. This module could be removed if hickory supported an ordered
-//! list of servers and separate results per family.
+//! hickory queries two servers at a time and uses the first answer, even if it is a failure. For two
+//! families, it returns the addresses of both or none. Therefore this module sends a separate query per
+//! server and family. It queries the next server after a failure or a pause, and uses the first answer with
+//! addresses. The addresses of one family do not wait for a slow answer about the other family. This module
+//! could be removed if hickory supported an ordered list of servers and separate results per family.
 
 use std::net::{IpAddr, Ipv4Addr, SocketAddr};
 use std::sync::Arc;
@@ -32,7 +32,7 @@ const VPC_SERVERS: [IpAddr; 2] = [
 ];
 /// The longest wait for one server before the next one is queried too.
 const STAGGER: Duration = Duration::from_millis(500);
-/// How long the addresses of one family wait for the answer about the other family.
+/// After the addresses of one family are known, the time to wait for the answer about the other family.
 const OTHER_FAMILY: Duration = Duration::from_millis(100);
 
 /// Addresses and their TTL.
@@ -61,7 +61,8 @@ impl std::fmt::Debug for ServerList {
 }
 
 impl NameServers {
-    /// Uses the name servers of `config`, otherwise those of the system, otherwise [`VPC_SERVERS`].
+    /// Creates a resolver for each name server and family. The name servers are those of `config`; if it has
+    /// none, those of the system; if the system has none, [`VPC_SERVERS`].
     ///
     /// # Errors
     ///
@@ -117,8 +118,9 @@ impl NameServers {
     ///
     /// # Errors
     ///
-    /// Returns [`DnsFailure`] if no server returned an address. A failure that describes the name
-    /// ([`DnsFailure::NxDomain`], [`DnsFailure::Empty`]) takes precedence over one that describes a server.
+    /// A [`DnsFailure`] if no server returned an address. If several queries failed, a failure that describes
+    /// the name ([`DnsFailure::NxDomain`], [`DnsFailure::Empty`]) takes precedence over one that describes a
+    /// server.
     pub(crate) async fn resolve(&self, name: &str) -> Result<Resolved, DnsFailure> {
         let name: Arc<str> = name.into();
         let mut asking = JoinSet::new();

@@ -1,8 +1,9 @@
 //! Determines whether the endpoints in use are reachable; the readiness of the node depends on it.
 //!
-//! The main source is the connects of requests. An endpoint is unreachable if it has no address, if no
-//! connection to it was ever established, or if connects to each of its addresses fail. A node that is not
-//! ready gets no traffic, so no request would show that the endpoint works again. Therefore
+//! The results of the connects that requests make are recorded, and are the main source. An endpoint is
+//! unreachable in any of these cases: it has no address, no connection to it was ever established, connects
+//! to each of its addresses fail, or the last HEAD probe got no response. A node that is not ready gets no
+//! traffic, so no request would show that the endpoint works again. Therefore
 //! [`watch`](crate::origin::exchange::watch) probes unreachable endpoints.
 
 use std::sync::Arc;
@@ -19,7 +20,7 @@ use crate::origin::error::Error;
 /// not fail a probe.
 pub(crate) const PROBE_TIMEOUT: Duration = Duration::from_secs(2);
 
-/// An address that has worked counts as lost when connects to it have failed for this long. When an endpoint
+/// An address that has worked counts as lost when connects to it have failed for this time. When an endpoint
 /// moves, all its old addresses fail at once. The first failure requests a resolution, and DNS usually
 /// returns the new addresses within this time.
 const PATIENCE: Duration = Duration::from_millis(1200);
@@ -86,8 +87,8 @@ pub(crate) fn trouble(set: &AddressSet, now: Instant) -> Option<String> {
     (!set.was_reached()).then(|| "not connected to yet".to_owned())
 }
 
-/// Returns whether `address` accepts a connection, which is closed at once. Also returns true if this process
-/// has no free descriptor or local port, because the address did not cause that failure.
+/// Returns whether `address` accepts a connection. The connection is closed at once. If this process has no
+/// free descriptor or local port, returns true, because the address did not cause that failure.
 ///
 /// Cancel-safe.
 pub(crate) async fn accepts(address: Arc<Address>) -> bool {

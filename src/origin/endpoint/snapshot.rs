@@ -1,4 +1,5 @@
-//! The addresses of one endpoint at one moment, and the order in which a new connection tries them.
+//! The addresses of one endpoint at one moment, and the order in which a new connection tries them. The terms
+//! fresh, rotating and leaving are explained at [`Standing`].
 
 use std::sync::Arc;
 
@@ -55,7 +56,7 @@ impl Snapshot {
         &self.addresses
     }
 
-    /// Whether `address` is in the set and may be used.
+    /// Whether `address` is in the snapshot. A withdrawn address is not.
     #[must_use]
     pub(crate) fn contains(&self, address: &Arc<Address>) -> bool {
         self.addresses
@@ -63,9 +64,8 @@ impl Snapshot {
             .any(|known| Arc::ptr_eq(known, address))
     }
 
-    /// Whether `address` is missing from DNS for the first time and another address can replace it. If so,
-    /// the pool does not reuse the idle connections to it, so that requests move to the addresses that DNS
-    /// still returns.
+    /// Whether `address` is leaving and a healthy address can replace it. If so, the pool does not reuse the
+    /// idle connections to `address`, so that requests move to the addresses that DNS still returns.
     #[must_use]
     pub(crate) fn is_leaving(&self, address: &Arc<Address>) -> bool {
         let (settled, leaving) = self.split(self.settled);
@@ -77,8 +77,10 @@ impl Snapshot {
         self.addresses.split_at(at.min(self.addresses.len()))
     }
 
-    /// Returns the addresses that a new connection should try, best first, at most [`ATTEMPTS`]. `rotation`
-    /// selects the start within each group, so that connections spread over the addresses.
+    /// Returns the addresses that a new connection should try, best first, at most [`ATTEMPTS`]: an ejected
+    /// address that this request must probe, the healthy fresh addresses, and the other healthy ones. If
+    /// there are none of these, returns the ejected addresses. Each group is rotated by `rotation`, so that
+    /// connections spread over the addresses.
     #[must_use]
     pub(crate) fn candidates(&self, now: Instant, rotation: usize) -> Vec<Arc<Address>> {
         let (fresh, held) = self.split(self.fresh);

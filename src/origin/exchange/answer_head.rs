@@ -1,4 +1,4 @@
-//! The head of a response: checks that its framing is unambiguous, and rewrites its `Location`.
+//! Checks that the head of a response states unambiguously where the body ends, and rewrites its `Location`.
 
 use std::borrow::Cow;
 
@@ -35,8 +35,9 @@ pub(super) fn check_framing(headers: &HeaderMap) -> Result<(), Error> {
     Ok(())
 }
 
-/// Replaces the OSS host in `Location` by the host that the client used. A `Location` with another host is
-/// unchanged. `received` is the path and query of the request as received.
+/// Rewrites a `Location` that names the OSS host: it then names the host and the path that the client must
+/// use. Any other `Location` is unchanged, and so is one to which no client path leads. `received` is the
+/// path and query of the request as received.
 pub(super) fn rename_location(
     headers: &mut HeaderMap,
     rewrite: &Rewrite,

@@ -3,7 +3,8 @@
 //! The function [`attempt`] polls the connection itself, so no separate task is needed. While the body is
 //! being sent, OSS must accept bytes within `idle`; the listener has its own deadline for the client. After
 //! the whole body has been sent, the response must begin within `first_byte`. A response that begins earlier
-//! is accepted at once. If such an early response is an error, the rest of the body is not sent.
+//! is accepted at once. If such an early response has no success status (2xx), the rest of the body is not
+//! sent.
 
 use std::future::{Future, poll_fn};
 use std::pin::{Pin, pin};
@@ -42,7 +43,7 @@ pub(crate) struct Deadlines {
 pub(crate) struct Failure {
     /// The reason for the failure.
     pub(crate) error: Error,
-    /// The request itself, if hyper guarantees that no byte of it was written; otherwise `None`.
+    /// The request, if hyper guarantees that no byte of it was written; otherwise `None`.
     pub(crate) unsent: Option<Request<UploadBody>>,
 }
 
@@ -89,7 +90,8 @@ pub(super) async fn attempt(
     liveness: Liveness<'_>,
     now: Instant,
 ) -> Result<http::Response<Incoming>, Failure> {
-    // Wakes are muted here, because the loop below polls the driver in any case.
+    // The driver does not wake this task yet, because the connection is new or was idle. A wake is not
+    // necessary, because the loop below polls the driver in any case.
     let answer = connection.sender.try_send_request(request);
     let mut answer = pin!(answer);
     let driver = &mut connection.driver;
@@ -191,8 +193,9 @@ enum Due {
     Late(Error),
 }
 
-/// The deadlines of a running exchange. The timer of the connection is used for all of them. When it fires,
-/// the deadline of the current phase is checked.
+/// The deadlines of a running exchange. An exchange has up to three phases: the body is held, the body is
+/// sent, the response is awaited. One timer, which belongs to the connection, is used for all deadlines. When
+/// it fires, the deadline of the current phase is checked.
 struct Watch<'a> {
     upload: Option<&'a Arc<Upload>>,
     deadlines: Deadlines,
@@ -200,7 +203,7 @@ struct Watch<'a> {
     phase_began: Instant,
     sent: u64,
     is_sending: bool,
-    /// The time of the next liveness check, measured from the end of the request; `None` without checks.
+    /// The time of the next liveness check, measured from the end of the request; `None` if no check is made.
     next_check: Option<Duration>,
 }
 
@@ -226,7 +229,8 @@ impl<'a> Watch<'a> {
         self.upload.is_some_and(|upload| upload.is_held())
     }
 
-    /// Returns the maximum duration of the current phase, or the time of the next liveness check.
+    /// Returns the maximum duration of the current phase, or the time until the next liveness check if that
+    /// is shorter.
     fn limit(&self) -> Duration {
         if self.is_held() {
             CONTINUE_WAIT

@@ -38,11 +38,14 @@ pub(super) struct Answered {
     pub(super) copy: Option<request::Parts>,
 }
 
-/// Converts a response of OSS into one that can be passed on. Its body owns the connection.
+/// Converts a response of OSS into one that can be passed on. If a part of the response's body has not
+/// arrived yet, or the request's body is not completely sent, the body of the result owns the connection.
+/// Otherwise the connection returns to the pool at once.
 ///
 /// # Errors
 ///
-/// [`Error::BadAnswer`] if the response cannot be passed on, or its body breaks before the first byte.
+/// [`Error::BadAnswer`] if the response cannot be passed on. The same error is returned if the body breaks
+/// before its first byte and cannot be resumed.
 pub(super) fn deliver(
     rewrite: &Rewrite,
     deadlines: Deadlines,
@@ -89,8 +92,8 @@ pub(super) fn deliver(
     let early = if is_empty {
         Poll::Pending
     } else {
-        // Wakes are muted here. If the response has more data, the driver is polled later together with the
-        // rest of the body.
+        // The driver does not wake this task during this poll. A wake is not necessary: if the response has
+        // more data, the driver is polled later together with the rest of the body.
         let driver = &mut connection.driver;
         driver.muted(|| download::poll_early(&mut body))
     };

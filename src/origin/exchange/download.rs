@@ -1,10 +1,10 @@
 //! The body of a response, read from OSS.
 //!
-//! The body owns the upstream connection. Polling the body polls the connection, so there is no task and no
-//! channel between the two sockets. When the body is complete, the connection returns to the pool. When the
-//! body is dropped before its end, the connection is closed. After a connection error, the body is resumed
-//! on another connection if possible ([`super::resume`]). Otherwise it ends with an error, so that the
-//! client never takes it for complete.
+//! The body owns the upstream connection. Polling the body also polls the connection, so no separate task is
+//! needed. When the body is complete, the connection returns to the pool. When the body is dropped before its
+//! end, the connection is closed. After a connection error, the body is resumed on another connection if
+//! possible ([`super::resume`]). Otherwise the body ends with an error, so that the client never takes it for
+//! complete.
 
 use std::future::Future;
 use std::pin::Pin;
@@ -47,7 +47,7 @@ pub(super) fn poll_early(body: &mut Incoming) -> Polled {
 
 /// The body of a response, with the connection that it is read from.
 pub(crate) struct Download {
-    /// The part that arrived with the head and was not passed on yet.
+    /// The part of the body that arrived with the head, until it is passed on.
     early: Polled,
     inner: Incoming,
     connection: Option<Connection>,
@@ -56,13 +56,15 @@ pub(crate) struct Download {
     /// The body of the request, if it was not sent completely when the response began.
     upload: Option<Arc<Upload>>,
     idle: Duration,
-    /// The arrival time of the head, or of the last frame for which the body had to wait.
+    /// The arrival time of the head. If the body had to wait for a frame, the arrival time of the last such
+    /// frame.
     last_frame: Instant,
-    /// The time at which the wait for the next frame began. The time in which the client does not read is
-    /// not part of a wait.
+    /// The time of the first poll that did not find the next frame; `None` before such a poll. The body is
+    /// polled only if the client can receive data, so the wait for a slow client is not counted.
     waits_since: Option<Instant>,
     has_failed: bool,
-    /// The address of the connection, if it is ejected. A complete response makes it healthy again.
+    /// The address of the connection, if the connection is new and the address is ejected. A complete
+    /// response makes the address healthy again.
     doubted: Option<Arc<Address>>,
     resume: Resume,
 }
@@ -112,7 +114,7 @@ impl Download {
             return poll_data(Pin::new(&mut self.inner), cx);
         };
         let mut driver = connection.driver.turn(cx);
-        // The connection wakes this task, so the channel between connection and body needs no waker.
+        // The connection wakes this task, so hyper's channel from the connection to the body needs no waker.
         let mut quiet = Context::from_waker(Waker::noop());
         if let Poll::Ready(frame) = poll_data(Pin::new(&mut self.inner), &mut quiet) {
             return Poll::Ready(frame);
@@ -164,7 +166,7 @@ impl Download {
         Err(error)
     }
 
-    /// Waits until the rest of the body begins, if it is being requested.
+    /// If the rest of the body is being requested, waits until it begins.
     fn poll_rest(&mut self, cx: &mut Context<'_>) -> Poll<Result<(), BodyError>> {
         let Resume::Running(running, _) = &mut self.resume else {
             return Poll::Ready(Ok(()));
@@ -207,8 +209,8 @@ impl Download {
                 self.break_off(BodyError::OriginGone).err().map(Err)
             }
             None => {
-                // The connection is not returned to the pool here. `drop` returns it, unless it ended
-                // together with the body.
+                // The connection is not returned to the pool here, but when the [`Download`] is dropped. If
+                // the connection ended together with the body, there is nothing to return.
                 if let Some(address) = self.doubted.take() {
                     address.note_success();
                 }

@@ -1,7 +1,8 @@
-//! Determines the byte range and the entity tag of a response, if both are unambiguous. No I/O.
+//! Determines the byte range and the entity tag of a response, if both are unambiguous. Does no I/O.
 //!
-//! A download may be resumed only if the rest certainly belongs to the same entity. This requires a strong
-//! entity tag, no content coding, a known length, and a request for the unprocessed bytes of the object.
+//! A download may be resumed only if it is certain that the rest belongs to the same entity. This requires a
+//! strong entity tag, no content coding, a known length, and a request for the unprocessed bytes of the
+//! object.
 
 use http::header::{self, HeaderValue};
 use http::{StatusCode, response};

@@ -1,9 +1,9 @@
 //! Checks whether OSS is still reachable while a request waits for its response.
 //!
-//! A network that drops all packets leaves connections open, so a request on a reused connection could wait
-//! for its whole timeout. While the request waits, this module opens a second connection to check whether
-//! the address still accepts connections. With several endpoints, it checks the host with all its
-//! addresses. If the check fails, the request is sent elsewhere.
+//! A network that drops all packets leaves connections open, so a request could wait for its whole timeout.
+//! While the request waits, this module opens a second connection to check whether the address still accepts
+//! connections. If the bucket has hosts at several endpoints, the module checks the host with all its
+//! addresses. If the check fails, the request is sent to another address or host.
 
 use std::future::Future;
 use std::pin::Pin;
@@ -22,8 +22,8 @@ use crate::origin::tiers::group::Tiers;
 pub(super) const FIRST_CHECK: Duration = Duration::from_secs(1);
 /// The pause between two checks of one request.
 pub(super) const NEXT_CHECK: Duration = Duration::from_millis(500);
-/// If the address has accepted another connection within this time, and since the request began to wait, no
-/// check is necessary.
+/// No check is necessary if the address has accepted another connection within this time and after the
+/// request began to wait.
 const TRUSTED: Duration = Duration::from_secs(2);
 
 /// A running check. It returns true if OSS is still reachable.
@@ -39,17 +39,17 @@ pub(super) enum Liveness<'a> {
         /// The host that the address belongs to.
         host: &'a Host,
     },
-    /// The host of this tier is checked, with all its addresses.
+    /// One host of the bucket is checked, with all its addresses.
     Host {
         /// The hosts of the bucket, best first.
         tiers: &'a Tiers,
-        /// The tier that the request was sent to.
+        /// The index in `tiers` of the host that the request was sent to.
         tier: usize,
     },
 }
 
 impl<'a> Liveness<'a> {
-    /// Selects the whole host if another tier can replace it, otherwise only the address.
+    /// Selects the whole host if another host of the bucket can replace it, otherwise only the address.
     pub(super) fn of(tiers: &'a Tiers, tier: usize) -> Self {
         if tiers.has_alternatives() {
             Self::Host { tiers, tier }
@@ -60,7 +60,8 @@ impl<'a> Liveness<'a> {
         }
     }
 
-    /// Returns the time of the first check, measured from the end of the request; `None` without checks.
+    /// Returns the time of the first check, measured from the end of the request. Returns `None` if no check
+    /// is made.
     pub(super) fn first_check(self) -> Option<Duration> {
         match self {
             Self::NotChecked => None,
@@ -76,8 +77,8 @@ impl<'a> Liveness<'a> {
         if address.has_accepted(now, TRUSTED.min(waited)) {
             return None;
         }
-        // Boxed, because a check is rare, and otherwise the future of every request would reserve space for
-        // it.
+        // Boxed, because a check is rare. Otherwise the future of every request would reserve space for a
+        // check.
         match self {
             Self::NotChecked => None,
             Self::Address { host } => {

@@ -1,4 +1,5 @@
-//! Finds the resource that a request is for: a bucket, or the service itself. No I/O.
+//! Finds the resource that a request is for: a bucket, or the OSS service itself, whose only supported
+//! operation is ListBuckets. Does no I/O.
 
 use std::borrow::Cow;
 use std::sync::Arc;
@@ -13,11 +14,12 @@ use crate::origin::tiers::group::Tiers;
 use crate::oss::addressing::split_query;
 use crate::oss::subresource::{is_setting, is_subresource};
 
-/// Query parameters that are allowed in ListBuckets although they are sub-resources for a V1 signature.
+/// Query parameters that are allowed in ListBuckets. All other parameters that a V1 signature covers as
+/// sub-resources are not allowed.
 const PARAMETERS: [&[u8]; 2] = [b"continuation-token", b"security-token"];
 
-/// The settings of a route for requests to the service itself. Only routes that pass ListBuckets on have
-/// them.
+/// The settings of a route for ListBuckets, the only supported request to the OSS service itself. Only routes
+/// that pass ListBuckets on have these settings.
 #[derive(Debug)]
 pub(crate) struct Service {
     /// The path that a ListBuckets request must have, decoded and without a final slash. It is the route's
@@ -28,7 +30,7 @@ pub(crate) struct Service {
 }
 
 impl Service {
-    /// Returns the target of ListBuckets. `None` for any other operation of the service.
+    /// Returns the target that is sent to OSS for a ListBuckets request, or `None` for any other request.
     fn list_buckets<'t>(&self, method: &Method, target: &'t str) -> Option<Cow<'t, str>> {
         let (path, query) = split_query(target);
         let path: Cow<'_, [u8]> = percent_decode_str(path).into();
@@ -56,7 +58,7 @@ impl Service {
 #[derive(Debug)]
 pub(super) struct Located<'t> {
     pub(super) bucket: Bucket,
-    /// The target. It is borrowed when it equals the client's target.
+    /// The target that is sent to OSS. It is borrowed if it equals the client's target.
     pub(super) target: Cow<'t, str>,
 }
 

@@ -1,13 +1,12 @@
-//! One request and its response: sends a client's request to OSS and returns a response that can be passed
-//! on.
+//! Sends a client's request to OSS and returns a response that can be passed on.
 //!
-//! - [`rewrite`]: the bucket of a request, and the target that is sent to OSS. No I/O.
-//! - [`locate`]: the same for requests that may be for the service itself. No I/O.
+//! - [`rewrite`]: determines the bucket of a request, and the target that is sent to OSS. Does no I/O.
+//! - [`locate`]: calls `rewrite`, and also accepts ListBuckets, which names no bucket. Does no I/O.
 //! - `outgoing`: conversion of a client's request into the request for OSS.
 //! - `attempt`: one request and the head of its response on one connection, with the deadlines.
 //! - `liveness`: checks whether the address or the host still accepts connections while a response takes
 //!   long.
-//! - [`repeat`]: the rule that decides whether a request is sent again. No I/O.
+//! - [`repeat`]: the rule that decides whether a request is sent again. Does no I/O.
 //! - `failure_log`: events about requests that got no response.
 //! - `answer_head`, `deliver`: checks of a response, and its conversion into the response for the client.
 //! - [`watch`], `probe`: reachability checks of the endpoints, for readiness.
@@ -60,7 +59,7 @@ use crate::oss::addressing::{Layout, split_query};
 pub struct HeadToSend<'a> {
     /// The method.
     pub method: &'a Method,
-    /// Path and query.
+    /// The path and query.
     pub target: &'a str,
     /// The header fields.
     pub headers: &'a HeaderMap,
@@ -77,7 +76,7 @@ pub struct HeadToSend<'a> {
 pub(crate) struct Exchange {
     rewrite: Rewrite,
     buckets: BucketTable,
-    /// The service itself, if the route passes ListBuckets on; otherwise `None`.
+    /// The settings for ListBuckets, if the route passes ListBuckets on; otherwise `None`.
     service: Option<Service>,
     deadlines: Deadlines,
     failures: FailureLog,
@@ -135,7 +134,7 @@ impl Exchange {
         &self.buckets
     }
 
-    /// Returns where bucket and key are in the requests of the route.
+    /// Returns the positions of bucket and key in the requests of the route.
     #[must_use]
     pub(crate) fn layout(&self) -> &Layout {
         &self.rewrite.layout
@@ -204,8 +203,9 @@ impl Exchange {
         }
         let is_empty = |upload: &mut Arc<Upload>| upload.is_announced_empty();
         if let Some(upload) = outgoing.upload.take_if(is_empty) {
-            // OSS would take the head alone for a complete upload, and create an empty object although the
-            // client may still reset the stream.
+            // The client announced the length 0, but the stream has not ended. OSS would take the head alone
+            // for a complete upload and create an empty object, although the client may still reset the
+            // stream. Therefore the end of the stream is awaited first.
             if !upload.reads_empty().await {
                 return Err(Error::ClientBody.into());
             }
@@ -244,8 +244,8 @@ impl Exchange {
             let acceptable = match (attempts, kind) {
                 (0, RequestKind::Read) => Acceptable::Any,
                 (0, RequestKind::Idempotent) if outgoing.upload.is_none() => Acceptable::Any,
-                // The peer may already have closed an idle connection. A request that must not be sent twice
-                // would fail on it, so the kernel is asked first.
+                // OSS may already have closed an idle connection. A request that fails on such a connection
+                // may not be repeatable, so the kernel is first asked whether the connection is open.
                 (0, RequestKind::Idempotent | RequestKind::Once) => Acceptable::ConfirmedOpen,
                 (_, _) => Acceptable::New,
             };
@@ -325,8 +325,8 @@ impl Exchange {
             }
             attempts += 1;
         }
-        // Never reached: the first round has a head, and a decision to send the request again always provides
-        // the head for the next round.
+        // This line is never reached: the first round has a head, and a decision to send the request again
+        // always provides the head for the next round.
         Err(Error::Busy.into())
     }
 }

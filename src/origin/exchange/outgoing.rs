@@ -1,7 +1,7 @@
 //! Converts a client's request into the request for OSS, before a connection is chosen.
 //!
-//! HTTP/2 requests are converted to HTTP/1.1. The bytes of path, query and header values are unchanged,
-//! apart from the route's rewriting.
+//! HTTP/2 requests are converted to HTTP/1.1. The rules of the route may change the path; apart from that,
+//! the bytes of path, query and header values are unchanged.
 
 use std::sync::Arc;
 
@@ -21,7 +21,7 @@ use crate::origin::tiers::buckets::{Bucket, BucketTable};
 
 /// A request in the form in which it is sent to OSS.
 pub(super) struct Outgoing {
-    /// Whether the request is safe to send twice; see [`RequestKind`].
+    /// The effect of sending the request twice.
     pub(crate) kind: RequestKind,
     /// The head of the request. The first attempt takes it.
     pub(crate) head: Option<http::request::Parts>,
@@ -84,7 +84,7 @@ pub(super) fn prepare(
         (located.bucket, target)
     };
     let received = head.uri.path_and_query().cloned();
-    // A target without a path (`http://host`) means `/`, but `PathAndQuery` writes it as an empty string.
+    // A target without a path (`http://host`) means `/`, but `Uri` writes such a path as an empty string.
     let target = target
         .or_else(|| received.clone())
         .filter(|target| target.as_str() != "/")
@@ -100,7 +100,7 @@ pub(super) fn prepare(
     head.extensions.clear();
     let is_read = head.method == Method::GET || head.method == Method::HEAD;
     if has_body && is_read && !head.headers.contains_key(header::CONTENT_LENGTH) {
-        // For a method without a body, hyper sends a body only if a header field announces it.
+        // For GET and HEAD, hyper sends a body only if a header field announces it.
         let chunked = HeaderValue::from_static("chunked");
         head.headers.insert(header::TRANSFER_ENCODING, chunked);
     }
@@ -128,11 +128,11 @@ pub(super) fn prepare(
     })
 }
 
-/// Adds the header fields that HTTP/1.1 requires to the head of an HTTP/2 request.
+/// Changes the header fields of an HTTP/2 request as HTTP/1.1 requires.
 fn from_http2(head: &mut http::request::Parts, has_body: bool) {
     let headers = &mut head.headers;
     // An HTTP/2 request without a body needs no `Content-Length`, but OSS rejects an HTTP/1.1 upload without
-    // it.
+    // this field.
     if !has_body
         && (head.method == Method::PUT || head.method == Method::POST)
         && !headers.contains_key(header::CONTENT_LENGTH)

@@ -12,9 +12,9 @@ use crate::origin::exchange::liveness::Liveness;
 use crate::origin::link::host::Host;
 use crate::origin::link::upload::UploadBody;
 
-/// Connects to `address` and completes the TLS handshake of `host`. With a `path`, also sends a HEAD
-/// request for it. Any response counts as a success, because even a refusal shows that OSS is reachable.
-/// Returns whether all steps succeeded, and records the result in the health of the address.
+/// Connects to `address` and completes the TLS handshake of `host`. If `path` is given, also sends a HEAD
+/// request for this path. Any response counts as a success, because even a refusal shows that OSS is
+/// reachable. Returns whether all steps succeeded, and records the result in the health of the address.
 pub(crate) async fn probe(host: &Host, address: Arc<Address>, path: Option<&Uri>) -> bool {
     let deadline = Instant::now() + PROBE_TIMEOUT;
     let candidates = [Arc::clone(&address)];

@@ -1,6 +1,7 @@
-//! The rule that decides whether a request is sent again. No I/O; the table in the tests lists every case.
+//! The rule that decides whether a request is sent again. The module does no I/O. The table in its tests
+//! lists every case.
 //!
-//! A failed connect is not decided here: nothing was sent, so any request may use the next address.
+//! The rule does not apply to failed connects: nothing was sent, so any request may use the next address.
 //!
 //! - A request of which no byte was written may be sent again, whatever its method.
 //! - A GET or HEAD request may be sent again, however its connection ended.
@@ -9,9 +10,10 @@
 //! - Every other request is sent once, because OSS may have acted on it.
 //!
 //! In all cases the body must be repeatable: there is none, no byte of it was read, or all bytes read are
-//! kept ([`retained`](crate::origin::link::retained)). A request has up to three attempts: when an endpoint
-//! moves to other addresses, a reused connection can break, and then also a new one. Retries are limited to a
-//! fifth of the requests ([`pool`](crate::origin::link::pool)).
+//! kept ([`retained`](crate::origin::link::retained)). A request that may be sent twice has up to three
+//! attempts: when an endpoint moves to other addresses, a reused connection can break, and then a new one
+//! too. Any other request has up to two. Retries are limited to a fifth of the requests
+//! ([`pool`](crate::origin::link::pool)).
 
 use http::{HeaderMap, Method};
 
@@ -22,16 +24,16 @@ const ATTEMPTS: u32 = 3;
 /// The maximum number of attempts of any other request, if no byte of it was written.
 const ONCE_ATTEMPTS: u32 = 2;
 
-/// A header field. With the value `true`, a second PUT of the same object fails even though the first
-/// succeeded.
+/// The name of a header field. If its value is `true`, a second PUT of the same object fails even though the
+/// first one succeeded.
 const FORBID_OVERWRITE: &str = "x-oss-forbid-overwrite";
 
 /// The effect of sending a request twice.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum RequestKind {
-    /// A second request has no effect: a GET or HEAD request without a body.
+    /// A GET or HEAD request without a body. Sending it again changes nothing in OSS.
     Read,
-    /// Two requests have the same effect as one (RFC 9110 section 9.2.2).
+    /// Two requests have the same effect as one (RFC 9110 section 9.2.2), as with PUT.
     Idempotent,
     /// Two requests may have a different effect from one, as with POST.
     Once,
@@ -88,8 +90,8 @@ pub(crate) enum End {
     Silent,
     /// The connection ended inside the head of a response.
     Begun,
-    /// The attempt ended with an error that another connection would not fix: a timeout, or a response that
-    /// is not HTTP.
+    /// The attempt ended with an error that another connection would not fix, for example a timeout or a
+    /// response that is not HTTP.
     Final,
 }
 
@@ -117,8 +119,8 @@ pub(crate) enum Decision {
     Stop,
 }
 
-/// Whether the head of a request must be copied before it is sent. The copy is needed for another attempt,
-/// and for requesting the rest of a download after a connection error.
+/// Whether the head of a request must be copied before it is sent. The copy is needed for another attempt. It
+/// is also needed to request the rest of a download after a connection error.
 #[must_use]
 pub(crate) fn needs_copy(kind: RequestKind) -> bool {
     match kind {

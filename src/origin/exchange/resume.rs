@@ -1,24 +1,23 @@
 //! Resumes a download after a connection error.
 //!
-//! If the response to a GET breaks inside the body (reset, EOF before the announced length, idle timeout),
-//! the rest is requested with `Range` and `If-Match` on another connection, and from another address if there
-//! is one. The client receives one uninterrupted body. A download is resumed only if the rest certainly
-//! belongs to the same entity ([`super::entity`]). The new response must be a 206 with the same tag, the same
-//! total and exactly the requested range. Otherwise the body ends with an error, so that it never looks
-//! complete. Uploads are not resumed.
+//! The response to a GET can break inside the body: by a reset, by an EOF before the announced length, or by
+//! the idle timeout. The rest is then requested with `Range` and `If-Match` on another connection, and from
+//! another address if there is one. The client receives one uninterrupted body. A download is resumed only if
+//! it is certain that the rest belongs to the same entity ([`super::entity`]). The new response must be a 206
+//! with the same entity tag, the same total length and exactly the requested range. Otherwise the body ends
+//! with an error, so that it never looks complete. Uploads are not resumed.
 //!
-//! A client's V1 signature does not cover `Range` or `If-Match`; a V4 signature covers them only if it names
-//! them. With such a V4 signature, or with an expired signature, OSS refuses the request for the rest and the
-//! body ends with an error. The client's other conditional header fields are sent again unchanged, because
-//! their conditions were true for this entity.
+//! A client's V1 signature does not cover `Range` or `If-Match`. A V4 signature covers them only if it lists
+//! them among its additional headers. With such a V4 signature, or with an expired signature, OSS refuses the
+//! request for the rest and the body ends with an error. The client's other conditional header fields are
+//! sent again unchanged, because their conditions were true for this entity.
 //!
 //! # Cost
 //!
-//! The head of a request is copied before it is sent. On a reused connection a retry needs the copy in any
-//! case, so resuming costs a copy only for the first GET on a new connection. The copy is kept until the end
-//! of the response. The copied head shares memory with the client's read buffer (`Bytes`), so that buffer
-//! also stays in memory until then. If a response arrives completely with its head, the copy is dropped at
-//! once.
+//! The head of a GET request is copied before it is sent, because a retry may need it. Resuming needs the
+//! same copy and keeps it until the end of the response. The copied head shares memory with the client's read
+//! buffer (`Bytes`), so that buffer also stays in memory until then. If a response arrives completely with
+//! its head, the copy is dropped at once.
 
 use std::fmt;
 use std::future::Future;
@@ -44,8 +43,8 @@ use crate::origin::link::upload::UploadBody;
 use crate::origin::tiers::choice::{self, Chosen};
 use crate::origin::tiers::group::Tiers;
 
-/// The maximum number of attempts per download. If a download breaks more often, another connection does
-/// not help.
+/// The maximum number of requests for the rest of one download. If a download breaks more often, another
+/// connection does not help.
 const ATTEMPTS: u32 = 3;
 
 /// The data needed to request the rest of a download.
@@ -61,10 +60,10 @@ pub(super) struct ResumePlan {
     etag: HeaderValue,
     /// The byte range that is still missing.
     span: Span,
-    /// Whether the whole object was requested, so that the rest extends to its end.
+    /// Whether the whole object was requested. If so, the rest extends to the end of the object.
     is_whole: bool,
     attempts: u32,
-    /// The first missing byte at the previous connection error; `None` before the first one.
+    /// The first missing byte at the previous connection error; `None` if there was no error yet.
     broke_at: Option<u64>,
 }
 
@@ -90,7 +89,7 @@ enum NoRest {
     Unreachable(Error),
     /// The connection broke, or no response began in time.
     Broke(Error),
-    /// The response with this status does not contain the requested rest.
+    /// A response arrived, with this status, but it does not contain the requested rest.
     OtherAnswer(StatusCode),
 }
 
@@ -127,8 +126,8 @@ impl ResumePlan {
             address: Arc::clone(source.address),
             context: Arc::clone(source.context),
             deadlines: Deadlines {
-                // The client receives nothing during this wait, so the wait is also limited by the idle
-                // timeout.
+                // While the response is awaited, the client receives nothing, so the wait is also limited by
+                // the idle timeout.
                 first_byte: source.deadlines.first_byte.min(idle),
                 idle,
             },
@@ -165,7 +164,8 @@ impl ResumePlan {
     pub(super) fn resume(mut self: Box<Self>, now: Instant) -> Option<Resuming> {
         self.address
             .note_break(now, "connection broke inside an answer");
-        // After two errors at the same byte, the connection is not the cause.
+        // Two errors at the same byte show that the connection is not the cause, so the download is not
+        // resumed again.
         let is_stuck = self.broke_at.replace(self.span.next) == Some(self.span.next);
         if is_stuck || !self.is_short() || self.attempts >= ATTEMPTS {
             return None;
@@ -177,8 +177,8 @@ impl ResumePlan {
     }
 
     async fn find(&mut self) -> Option<Rest> {
-        // The first attempt does not use the retry budget, for two reasons: it transfers only the missing
-        // part, and a failing address breaks all its downloads at the same time, which would exhaust the
+        // The first attempt does not use the retry budget, for two reasons. It transfers only the missing
+        // part. Also, a failing address breaks all its downloads at the same time, which would exhaust the
         // budget.
         while self.attempts < ATTEMPTS && (self.attempts == 0 || self.host.take_retry()) {
             self.attempts += 1;

@@ -1,10 +1,10 @@
-//! Determines the bucket of a request and the target that is sent to OSS. No I/O.
+//! Determines the bucket of a request and the target that is sent to OSS. Does no I/O.
 //!
 //! The module implements path style, virtual-host style and requests to a bare IP address. It returns only
-//! buckets that the config permits. The bytes of path and query are unchanged, except that the route's path
-//! and the bucket may be removed at the front and a prefix may be added. The part to remove is compared in
-//! decoded form, so clients may percent-encode it in any way. The target for OSS always begins with a literal
-//! `/`, not with `%2F`.
+//! buckets that the config permits. At the front of the path, the route's path and the bucket may be removed,
+//! and a prefix may be added. All other bytes of path and query are unchanged. The part to remove is compared
+//! in decoded form, so clients may percent-encode it in any way. The target for OSS always begins with a
+//! literal `/`, not with `%2F`.
 
 use std::borrow::Cow;
 use std::fmt;
@@ -30,14 +30,15 @@ pub(crate) struct Rewrite {
 pub(crate) struct Mapped<'a> {
     /// The bucket of the request.
     pub(crate) bucket: Cow<'a, str>,
-    /// The path and query for OSS; borrowed if they equal the client's.
+    /// The path and query that are sent to OSS. They are borrowed if they equal a part of the client's
+    /// target.
     pub(crate) target: Cow<'a, str>,
 }
 
 /// The destination to which a request would be sent.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Destination {
-    /// The bucket of the request. `None` stands for the service itself.
+    /// The bucket of the request, or `None` for ListBuckets.
     pub bucket: Option<String>,
     /// The host name of the endpoint.
     pub endpoint: String,
@@ -100,8 +101,9 @@ impl Rewrite {
         Ok(Mapped { bucket, target })
     }
 
-    /// Returns the path at which a client reaches the OSS path `location`, or `None` if no client path
-    /// leads there. This is the inverse of [`Rewrite::map`] for the response to a request for `received`.
+    /// Returns the path at which a client reaches the OSS path `location`, or `None` if no client path leads
+    /// there. This function is the inverse of [`Rewrite::map`]. `received` is the path and query of the
+    /// request to which OSS responded.
     #[must_use]
     pub(crate) fn unmap<'a>(
         &self,

@@ -1,4 +1,4 @@
-//! Monitors whether the endpoints are reachable, and probes them when no request shows whether they are.
+//! Monitors whether the endpoints are reachable, and probes them if the requests of clients do not show it.
 //!
 //! A host is probed while it is unreachable, when requests report that it may be unreachable, and every
 //! `interval` if one is set. All its addresses are probed at the same time, so that an address that drops all
@@ -23,22 +23,22 @@ const AGAIN: Duration = Duration::from_millis(500);
 /// The maximum pause between two probes of an unreachable host. While other hosts are reachable, the pause
 /// doubles with each probe.
 const AGAIN_LONGEST: Duration = Duration::from_secs(10);
-/// How long a start waits for the first reachable host before it reports that there is none.
+/// How long the first report waits for a reachable host.
 const SETTLING: Duration = Duration::from_secs(1);
-/// The maximum number of hosts probed at the same time. A limit is needed because with thousands of routes,
-/// thousands of hosts can be unreachable at once.
+/// The maximum number of hosts that are probed at the same time. With thousands of routes, thousands of hosts
+/// can be unreachable at once.
 const PARALLEL: usize = 256;
 
-/// After each evaluation, the loop pauses for the duration of that evaluation times this factor. With ten
-/// thousand hosts, each finished probe would otherwise cause an evaluation of all ten thousand hosts.
+/// After each evaluation, the loop pauses for the duration of that evaluation times this factor. Otherwise,
+/// with ten thousand hosts, each finished probe would cause an evaluation of all of them without a pause.
 const REST: u32 = 9;
 
 /// The probe settings: the steps of a probe, and how often reachable hosts are probed.
 #[derive(Clone, Debug, Default)]
 pub(crate) struct Probing {
-    /// The pause between two probes of a reachable host. Zero: reachable hosts are not probed.
+    /// The pause between two probes of a reachable host. If it is zero, reachable hosts are not probed.
     pub(crate) interval: Duration,
-    /// The path of the HEAD request to which OSS must respond. `None`: a probe ends after the TLS
+    /// The path of the HEAD request to which OSS must respond. `None` means that a probe ends after the TLS
     /// handshake.
     pub(crate) path: Option<Uri>,
 }
@@ -50,8 +50,8 @@ struct Schedule {
     pause: Duration,
 }
 
-/// Evaluates the hosts repeatedly and calls `report` after each evaluation. Never returns; dropping the
-/// future stops all probes.
+/// Evaluates the hosts repeatedly and calls `report` after each evaluation. The first report is made when a
+/// host is reachable, or after [`SETTLING`]. The future never ends; dropping it stops all probes.
 pub(crate) async fn watch(
     hosts: impl Fn() -> Vec<Arc<Host>>,
     probing: Probing,
@@ -93,7 +93,8 @@ pub(crate) async fn watch(
                 schedule.is_running = false;
             }
         };
-        // A finished probe may change the result, so the hosts are evaluated at once.
+        // A finished probe may change the result. The hosts are then evaluated before the round ends, but not
+        // before the time `rest`.
         if let Ok(Some(id)) = tokio::time::timeout(ROUND, probes.join_next()).await {
             if let Ok(id) = id {
                 ended(id);

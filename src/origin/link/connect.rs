@@ -2,9 +2,9 @@
 //!
 //! The first attempt uses the first candidate. After every 250 ms without success another attempt starts,
 //! with at most three in parallel. A failed attempt is replaced at once. The first successful attempt wins.
-//! An attempt that failed, or that a later attempt overtook, counts as a failure of its address. Each
-//! attempt may use the whole connect timeout. No attempt starts after the connect timeout or one second,
-//! whichever is longer.
+//! An attempt that failed counts as a failure of its address, and so does one that ran for at least 250 ms
+//! when another attempt won. Each attempt may use the whole connect timeout. No attempt starts after the
+//! connect timeout or one second, whichever is longer.
 
 use std::io;
 use std::sync::Arc;
@@ -30,18 +30,19 @@ const STAGGER: Duration = Duration::from_millis(250);
 /// The maximum number of addresses tried in parallel. When three do not respond, further ones are unlikely
 /// to respond.
 const PARALLEL: usize = 3;
-/// A connection is closed when sent data is unacknowledged for this time. The value equals the default of the
-/// timeout `idle`: while OSS reads no data, its TCP window is closed, and the kernel also counts this time.
+/// A connection is closed when sent data is unacknowledged for this time. While OSS reads no data, its TCP
+/// window is closed, and the kernel counts this time too. Therefore the value equals the default of the
+/// timeout `idle`.
 const USER_TIMEOUT: Duration = Duration::from_secs(60);
 
-/// A new connection, with the time that it took.
+/// A new connection, and how long its connect and its TLS handshake took.
 #[derive(Debug)]
 pub(crate) struct Connected {
     /// The connected socket.
     pub(crate) socket: UpstreamSocket,
     /// The address that the socket is connected to.
     pub(crate) address: Arc<Address>,
-    /// The permit for the address, under `max_per_address`.
+    /// The permit for one request in flight to the address; `None` without `max_per_address`.
     pub(crate) permit: Option<OwnedSemaphorePermit>,
     /// The duration of the TCP connect.
     pub(crate) connect: Duration,
@@ -49,8 +50,9 @@ pub(crate) struct Connected {
     pub(crate) tls: Duration,
 }
 
-/// Connects to one of `candidates`, best first. Under `max_per_address`, addresses without a free permit
-/// are skipped. If all others fail, the function waits for a permit of a skipped address until `deadline`.
+/// Connects to one of `candidates`, best first. With `max_per_address`, addresses without a free permit are
+/// skipped. If the connects to all other addresses fail, the function waits until `deadline` for a permit of
+/// a skipped address.
 ///
 /// Cancel-safe: dropping the future abandons all attempts.
 ///
@@ -137,8 +139,9 @@ async fn wait_for_permit(
     }
 }
 
-/// Records a failure for each attempt that has been running for at least [`STAGGER`] when a later attempt
-/// succeeds. Otherwise every later connect would wait for these addresses again.
+/// Called when the attempt to `winner` succeeded. Records a failure for each other attempt that has been
+/// running for at least [`STAGGER`]. Otherwise every later connect would wait for the addresses of these
+/// attempts again.
 fn note_overtaken(started: &[(Arc<Address>, Instant)], winner: &Arc<Address>) {
     let now = Instant::now();
     for (address, since) in started {

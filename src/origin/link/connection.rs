@@ -27,12 +27,13 @@ pub(crate) struct Connection {
     pub(crate) age: Age,
     /// Whether the connection must not be used for another request.
     pub(crate) is_last: bool,
-    /// The timer for every deadline of every request on this connection. A new request does not set it to a
-    /// later time. When it fires, the request or body that uses the connection checks whether a deadline has
-    /// passed, and otherwise sets the timer again. Setting a timer for each request would cost more time than
-    /// the pool does.
+    /// The timer for every deadline of every request on this connection. A new request does not set the timer
+    /// to a later time. When the timer fires, the request or body that uses the connection checks whether a
+    /// deadline has passed, and otherwise sets the timer again. Setting a timer for each request would cost
+    /// more time than taking a connection from the pool.
     pub(crate) timer: Pin<Box<Sleep>>,
-    /// The permit for the address, under `max_per_address`.
+    /// The permit for the request in flight. `None` without `max_per_address`, and while the connection is
+    /// idle.
     pub(crate) permit: Option<OwnedSemaphorePermit>,
 }
 

@@ -1,13 +1,13 @@
-//! Wraps the I/O half of a hyper client connection (`http1::Connection`). The request or response body that
-//! uses the connection polls it.
+//! Wraps the I/O half of a hyper client connection (`http1::Connection`). This half is polled by the request
+//! or the response body that uses the connection.
 //!
-//! Why this wrapper exists: hyper expects the I/O half to run in its own task, and its channels wake that
-//! task after each message. In this crate, the request that uses the connection polls both halves, so such
-//! a wake would only poll the whole client connection once more, without effect. Therefore the driver has
-//! its own waker, which is muted while the user of the connection runs. It is not muted during a poll of
-//! the driver itself, because a wake during this poll means that hyper or tokio stopped early and must be
-//! polled again. The remaining wakes come from the socket and from request bodies. A client codec without
-//! tasks and channels would make this wrapper unnecessary.
+//! This wrapper avoids useless polls. hyper expects the I/O half to run in its own task, and its channels
+//! wake that task after each message. In this crate, the request that uses the connection polls both halves.
+//! A wake after a message would therefore only poll the whole client connection once more, without effect.
+//! For this reason the driver has its own waker, which is muted while the user of the connection runs. The
+//! waker is not muted during a poll of the driver itself: a wake during this poll means that hyper or tokio
+//! stopped early and must be polled again. The remaining wakes come from the socket and from request bodies.
+//! A client codec without tasks and channels would make this wrapper unnecessary.
 
 use std::future::Future;
 use std::pin::Pin;
@@ -74,7 +74,7 @@ impl Driver {
         }
     }
 
-    /// Polls once with wakes muted. Returns whether the connection has ended.
+    /// Polls the idle connection once, with wakes muted. Returns whether the connection has ended.
     pub(crate) fn poll_idle(&mut self) -> bool {
         self.mute();
         self.poll()
@@ -85,7 +85,8 @@ impl Driver {
         self.forwarding.is_muted.store(true, Relaxed);
     }
 
-    /// Runs `act` on the other half with wakes muted. The caller must use the result at once.
+    /// Runs `act`, which uses the other half of the connection (the sender, the response or its body), with
+    /// wakes muted. The caller must use the result at once.
     pub(crate) fn muted<R>(&mut self, act: impl FnOnce() -> R) -> R {
         self.mute();
         let result = act();
@@ -97,9 +98,10 @@ impl Driver {
         self.forwarding.is_muted.store(false, Relaxed);
     }
 
-    /// Starts one poll by the task of `cx`; events after the poll wake that task. While the caller holds
-    /// the [`Turn`], messages from the other half do not wake the task. Therefore the caller must use the
-    /// other half before its last [`Turn::poll`], which handles the messages, or return `Ready` afterwards.
+    /// Starts one poll by the task of `cx`; events after this poll wake that task. While the caller holds the
+    /// [`Turn`], messages from the other half (the sender, the response or its body) do not wake the task.
+    /// Only [`Turn::poll`] handles these messages. Therefore the caller must not use the other half after its
+    /// last [`Turn::poll`], unless it then returns `Ready`.
     pub(crate) fn turn(&mut self, cx: &Context<'_>) -> Turn<'_> {
         self.mute();
         let mut task = self
@@ -116,12 +118,12 @@ impl Driver {
 
     fn poll(&mut self) -> bool {
         let mut cx = Context::from_waker(&self.waker);
-        // An error ends the connection too. The response channel reports it to the user.
+        // An error ends the connection too. hyper also reports the error through the channel of the response.
         matches!(self.inner.as_mut().poll(&mut cx), Poll::Ready(_))
     }
 }
 
-/// One poll by the user of a [`Driver`]. Dropping it unmutes wakes.
+/// One poll by the user of a [`Driver`]. When it is dropped, wakes are no longer muted.
 #[derive(Debug)]
 pub(crate) struct Turn<'a>(&'a mut Driver);
 

@@ -1,7 +1,8 @@
 //! One host of OSS: its addresses, TLS name, `Host` header and limits.
 //!
-//! All these values are fixed when the config is built; a request only selects a host. Therefore no part of
-//! a request can lead to a host that the config does not permit.
+//! All these values come from the config. Under a bucket pattern, the host name also contains the name of the
+//! bucket, which the pattern permits. A request only selects a host. Therefore no part of a request can lead
+//! to a host that the config does not permit.
 
 use std::pin::pin;
 use std::sync::Arc;
@@ -31,8 +32,8 @@ use crate::origin::link::tls::Tls;
 /// default limit, plus those that OSS adds.
 const ANSWER_FIELDS: usize = 256;
 
-/// If a connect takes longer than this, DNS is queried again in case the addresses have changed. By then,
-/// two addresses have been tried.
+/// If a connect takes longer than this, DNS is queried again, in case the addresses have changed. By then,
+/// connects to two addresses have started.
 const SLOW_CONNECT: Duration = Duration::from_millis(500);
 
 /// The action to take when no address accepts a connection.
@@ -65,7 +66,7 @@ pub(crate) struct Host {
     pub(crate) info: Arc<EndpointInfo>,
 }
 
-/// The time that a request spent to get a new connection.
+/// The time that a request needed to get a new connection, step by step.
 struct Spent {
     wait: Duration,
     connect: Duration,
@@ -83,7 +84,7 @@ impl Host {
     ///
     /// # Errors
     ///
-    /// [`HostError::BadHost`] if the name is not valid in a `Host` header.
+    /// [`HostError::BadHost`] if the `Host` header of the identity is not a valid header value.
     pub(crate) fn new(
         identity: &HostIdentity,
         addresses: Arc<AddressSet>,
@@ -126,13 +127,13 @@ impl Host {
         pool::has_retry_budget(self.id)
     }
 
-    /// Takes the cost of one retry from the credit. Returns false, without a change, if the credit is too
-    /// low.
+    /// Takes the cost of one retry from the retry credit. If the credit is too low, leaves it unchanged and
+    /// returns false.
     pub(crate) fn take_retry(&self) -> bool {
         pool::take_retry(self.id)
     }
 
-    /// Returns an idle connection if `acceptable` permits one and there is one; otherwise opens a new
+    /// Returns an idle connection if `acceptable` permits one and there is one. Otherwise opens a new
     /// connection.
     ///
     /// # Errors
@@ -157,8 +158,8 @@ impl Host {
         {
             return Ok(connection);
         }
-        // Boxed, because connecting is rare, and otherwise the future of every request would reserve space
-        // for it.
+        // Boxed, because connecting is rare. Otherwise the future of every request would reserve space for
+        // it.
         let connection = Box::pin(self.new_connection(context, if_unreachable)).await?;
         pool::follow(self.id, &self.addresses);
         Ok(connection)
@@ -186,8 +187,8 @@ impl Host {
                 Ok(connection)
             }
             Err(error) => {
-                // Logged only at debug level, because the access log already contains the error. With a
-                // bucket pattern the client chooses the host name, so a client could flood this log.
+                // Logged only at debug level, because the access log already contains the error. Also, with a
+                // bucket pattern the client chooses the host name and could flood this log.
                 tracing::debug!(endpoint = %self.endpoint, %error, "no upstream connection");
                 let elapsed = start.elapsed();
                 let mut outcome = context.outcome();
@@ -308,7 +309,7 @@ impl Host {
     }
 
     /// Connects to one of `candidates`, best first, with `timeout` for each attempt. `deadline` limits the
-    /// wait for a permit under `max_per_address`.
+    /// wait for a permit (`max_per_address`).
     ///
     /// # Errors
     ///

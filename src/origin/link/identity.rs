@@ -1,4 +1,4 @@
-//! The identity of an OSS host: two routes with equal identities share its connections.
+//! The identity of an OSS host. Two routes with equal identities share a host and its connections.
 
 use std::fmt;
 use std::net::IpAddr;
@@ -11,17 +11,18 @@ use tokio_rustls::TlsConnector;
 use crate::config::{Endpoint, EndpointHost, Pool};
 use crate::origin::link::tls::{Tls, Trust};
 
-/// The identity of a host. Two routes share a host and its connections only if all fields are equal. The
-/// fields are all config values that a host uses, so routes with different settings never share a host.
+/// The identity of a host. It consists of all config values that a host uses. Two routes share a host and its
+/// connections only if all these values are equal, so routes with different settings never share a host.
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
 pub(crate) struct HostIdentity {
     /// The endpoint of the host.
     pub(crate) endpoint: Endpoint,
-    /// The bucket, if it is part of the host name. `None` in path style, where one host serves all buckets.
+    /// The bucket, if its name is part of the host name. `None` in path style, where one host serves all
+    /// buckets.
     pub(crate) bucket: Option<Box<str>>,
-    /// The `Host` header sent to OSS. `None`: derived from bucket and endpoint.
+    /// The `Host` header sent to OSS. If it is `None`, the header is derived from bucket and endpoint.
     pub(crate) host: Option<String>,
-    /// The trusted certificates and the certificate name. `None`: no TLS.
+    /// The trusted certificates and the certificate name. `None` means a host without TLS.
     pub(crate) tls: Option<TlsIdentity>,
     /// The timeout of one connect, including its TLS handshake.
     pub(crate) connect_timeout: Duration,
@@ -34,12 +35,13 @@ pub(crate) struct HostIdentity {
 pub(crate) struct TlsIdentity {
     /// The trusted root certificates.
     pub(crate) trust: Trust,
-    /// The name that the certificate must have. `None`: the host name.
+    /// The name that the certificate must have. If it is `None`, the certificate must have the host name.
     pub(crate) name: Option<String>,
 }
 
 impl HostIdentity {
-    /// Returns the host name to resolve. It is also the default for the certificate name and for `Host`.
+    /// Returns the host name to resolve. This name is also the default for the certificate name and for
+    /// `Host`.
     #[must_use]
     pub(crate) fn name(&self) -> String {
         match (&self.endpoint.host, &self.bucket) {
@@ -53,7 +55,7 @@ impl HostIdentity {
     ///
     /// # Errors
     ///
-    /// [`HostError::BadHost`] if the text is not a valid header value.
+    /// [`HostError::BadHost`] if the name or the configured `host` is not a valid header value.
     pub(super) fn host_header(&self, name: &str) -> Result<HeaderValue, HostError> {
         let text = match &self.host {
             Some(host) => host.clone(),
@@ -77,11 +79,12 @@ impl HostIdentity {
 }
 
 impl TlsIdentity {
-    /// Returns the TLS settings for the host `name`. `connector` must have the trust of this identity.
+    /// Returns the TLS settings for the host `name`. `connector` must trust the certificates of this
+    /// identity.
     ///
     /// # Errors
     ///
-    /// [`HostError::BadTlsName`] if the text is not a valid certificate name.
+    /// [`HostError::BadTlsName`] if the name is not a valid certificate name.
     pub(crate) fn settings(&self, name: &str, connector: TlsConnector) -> Result<Tls, HostError> {
         let name = self.name.as_deref().unwrap_or(name).to_owned();
         let name = ServerName::try_from(name.clone()).map_err(|_| HostError::BadTlsName(name))?;

@@ -1,7 +1,7 @@
 //! Connections to one host of OSS.
 //!
 //! - [`host`]: one host name with its addresses, TLS name and limits; returns connections.
-//! - [`identity`]: the identity of a host, which keeps the connections of different bucket owners apart.
+//! - [`identity`]: the identity of a host, which determines whether two routes share its connections.
 //! - [`pool`]: idle connections, per worker thread.
 //! - [`connect`]: opens a connection to one of several addresses.
 //! - [`connection`]: one connection, in use or idle.

@@ -1,13 +1,14 @@
 //! Idle upstream connections, kept per worker thread.
 //!
-//! Two requests may share a connection only if address, TLS name, trust and scheme are the same. The
-//! [`Host`](super::host::Host) determines TLS name, trust and scheme, and the connections of a host are
-//! stored by address. If connections were shared more widely, a request could use a connection whose
-//! certificate was checked for another host, and the connections to an address that left DNS could not be
+//! Two requests may share a connection only if the address, the TLS name, the trusted certificates and the
+//! scheme are the same. The [`Host`](super::host::Host) determines the last three, and the connections of a
+//! host are stored by address. If connections were shared more widely, a request could use a connection whose
+//! certificate was checked for another host. Also, the connections to an address that left DNS could not be
 //! closed separately.
 //!
-//! A connection in the pool is not polled. Taking it out polls it once, which detects whether the peer has
-//! closed it. Connections to an address that is no longer in the set, or is ejected, are not used.
+//! A connection in the pool is not polled. When a connection is taken out, it is polled once, which detects
+//! whether OSS has closed it. Connections to an address that is no longer in the set, or is ejected, are not
+//! used.
 
 use std::cell::RefCell;
 use std::collections::HashMap;
@@ -48,18 +49,19 @@ struct Lanes {
     generation: u64,
     snapshot: Arc<Snapshot>,
     lanes: Vec<Lane>,
-    /// The index of the lane used last. The newest connection of this lane is the least likely to have been
-    /// closed by OSS.
+    /// The index of the lane that was used last. Its newest connection is the one that OSS has least likely
+    /// closed.
     latest: usize,
     limits: Limits,
-    /// The credit for retries: each request adds 1, up to a maximum, and each retry costs 5. Therefore
-    /// retries stay below a fifth of the requests and cannot multiply the load on a failing origin.
+    /// The credit for retries. It starts at [`RETRY_CREDIT_START`]. Each request adds 1, up to
+    /// [`RETRY_CREDIT_MOST`], and each retry costs [`RETRY_COST`]. In the long run, retries therefore stay
+    /// below a fifth of the requests and cannot multiply the load on a failing origin.
     retry_credit: u32,
-    /// The number of sweeps since the last request.
+    /// The number of calls of [`sweep`] since the last request.
     quiet_sweeps: u32,
 }
 
-/// The number of sweeps without a request after which a host without idle connections is removed.
+/// After this number of calls of [`sweep`] without a request, a host without idle connections is removed.
 const QUIET_SWEEPS: u32 = 3000;
 const RETRY_COST: u32 = 5;
 const RETRY_CREDIT_START: u32 = 500;
@@ -83,7 +85,8 @@ impl Hasher for IdHasher {
     }
 
     fn write_u64(&mut self, id: u64) {
-        // The hash table uses the low bits to select a slot, and the high bits as a tag.
+        // The hash table uses the low bits to select a slot and the high bits as a tag, so both contain the
+        // id.
         self.0 = id | (id << 57);
     }
 }
@@ -105,8 +108,8 @@ impl Lanes {
         }
     }
 
-    /// Updates the address set. Lanes of removed addresses are dropped, which closes their idle connections
-    /// at once.
+    /// Applies changes of the address set. Lanes of removed addresses are dropped, which closes their idle
+    /// connections at once.
     fn follow(&mut self, set: &AddressSet) {
         let generation = set.generation();
         if self.generation != generation {
@@ -179,7 +182,8 @@ impl Lanes {
     }
 }
 
-/// Takes an open idle connection of host `id`, newest first, and adds the request to the retry credit.
+/// Takes an open idle connection of host `id`, preferably the newest, and adds the request to the retry
+/// credit.
 pub(crate) fn check_out(
     id: u64,
     set: &AddressSet,
@@ -208,8 +212,9 @@ pub(crate) fn check_out(
     }
 }
 
-/// Updates the addresses of host `id` after [`check_out`] found no connection. The first DNS answer may
-/// have arrived in the meantime; without the update, connections to its addresses could not be kept.
+/// Applies changes of the address set of host `id`. Called after [`check_out`] found no connection and a new
+/// one was opened. The first DNS answer may have arrived in the meantime; without this call, connections to
+/// its addresses could not be kept.
 pub(crate) fn follow(id: u64, set: &AddressSet) {
     POOL.with_borrow_mut(|pool| {
         if let Some(lanes) = pool.get_mut(&id) {
@@ -218,7 +223,8 @@ pub(crate) fn follow(id: u64, set: &AddressSet) {
     });
 }
 
-/// Returns a connection to the pool after a complete exchange.
+/// Returns a connection to the pool after a complete exchange. Instead, the connection is closed if it cannot
+/// be used again, if its address has left the set, or if the maximum number of idle connections is reached.
 pub(crate) fn check_in(id: u64, mut connection: Connection, now: Instant) {
     connection.permit = None;
     connection.driver.mute();
@@ -228,7 +234,8 @@ pub(crate) fn check_in(id: u64, mut connection: Connection, now: Instant) {
     if connection.is_last || connection.socket.is_write_closed() || connection.sender.is_closed() {
         return;
     }
-    // `try_with`, because a body may be dropped while its worker thread exits.
+    // `try_with` does not panic if a body is dropped while its worker thread exits and the pool is already
+    // gone.
     let _kept = POOL.try_with(|pool| {
         if let Ok(mut pool) = pool.try_borrow_mut()
             && let Some(lanes) = pool.get_mut(&id)
@@ -246,8 +253,8 @@ pub(crate) fn has_retry_budget(id: u64) -> bool {
     })
 }
 
-/// Takes the cost of one retry from the credit of host `id`. Returns false, without a change, if the credit
-/// is too low.
+/// Takes the cost of one retry from the credit of host `id`. If the credit is too low, leaves it unchanged
+/// and returns false.
 pub(crate) fn take_retry(id: u64) -> bool {
     POOL.with_borrow_mut(|pool| {
         let Some(lanes) = pool.get_mut(&id) else {
@@ -288,7 +295,7 @@ pub(crate) fn idle_connections() -> usize {
     })
 }
 
-/// Closes all idle connections of this worker when it ends.
+/// Closes all idle connections of this worker. Called when the worker ends.
 pub(crate) fn clear() {
     POOL.with_borrow_mut(HashMap::clear);
 }

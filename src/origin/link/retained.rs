@@ -1,7 +1,7 @@
 //! Keeps small request bodies in memory until the response begins, so that a request can be sent again.
 //!
-//! There is a limit for one body, and one for all bodies of a worker together. A body over a limit is
-//! streamed without being kept, so its request is sent only once.
+//! There is a limit for one body, and another for all bodies of a worker together. A body that exceeds a
+//! limit is streamed without being kept, so its request cannot be sent again.
 
 use std::cell::Cell;
 
@@ -38,7 +38,8 @@ pub(crate) fn declined() -> u64 {
     DECLINED.get()
 }
 
-/// The part of a body that was already read. Dropping it frees its share of the worker's limit.
+/// The frames of one body that were read up to now. When they are dropped, they no longer count towards the
+/// limit of the worker.
 #[derive(Debug, Default)]
 pub(crate) struct Retained {
     frames: Vec<Bytes>,
@@ -46,7 +47,7 @@ pub(crate) struct Retained {
 }
 
 impl Retained {
-    /// Adds a frame. Returns `None`, and drops the kept part, if a limit is exceeded.
+    /// Adds a frame. If a limit is exceeded, drops all kept frames and returns `None`.
     pub(crate) fn push(mut self, frame: Bytes) -> Option<Self> {
         let bytes = self.bytes + frame.len();
         if bytes > MOST {
@@ -71,7 +72,8 @@ impl Retained {
 
 impl Drop for Retained {
     fn drop(&mut self) {
-        // `try_with`, because a body may be dropped while its worker thread exits.
+        // `try_with` does not panic if a body is dropped while its worker thread exits and `USED` is already
+        // gone.
         let _gone = USED.try_with(|used| used.set(used.get().saturating_sub(self.bytes)));
     }
 }

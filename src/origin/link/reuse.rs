@@ -5,9 +5,9 @@
 pub(crate) enum Acceptable {
     /// An idle connection if there is one, otherwise a new one.
     Any,
-    /// An idle connection if the kernel confirms that it is open, otherwise a new one. For requests that
-    /// cannot be sent twice: the event loop may not have reported yet that the peer has closed the
-    /// connection.
+    /// An idle connection if the kernel confirms that it is open, otherwise a new one. This is for requests
+    /// that cannot be repeated: the peer may have closed the connection, and the event loop may not have
+    /// reported that yet.
     ConfirmedOpen,
     /// A new connection only.
     New,

@@ -1,4 +1,5 @@
-//! A connected upstream socket, with or without TLS, and the state of its two directions.
+//! A connected upstream socket, with or without TLS. It records whether a byte was read and whether a write
+//! has failed.
 
 use std::io;
 use std::pin::Pin;
@@ -63,11 +64,11 @@ impl SocketState {
 
 /// A connected upstream socket.
 ///
-/// OSS may respond to a request before it has read all of it, and close the connection. A write then fails
-/// while the response is still unread. hyper ends a connection at the first failed write, without reading the
-/// response. Therefore, after a failed write, the socket accepts and discards all bytes that are written.
-/// Reading then returns the response or EOF. This workaround could be removed with an HTTP client that reads
-/// after a failed write.
+/// OSS may respond to a request before it has read the whole request, and close the connection. A write then
+/// fails while the response is still unread. hyper ends a connection at the first failed write, without
+/// reading the response. Therefore, after a failed write, the socket accepts and discards all bytes that are
+/// written. Reading then returns the response or EOF. This workaround could be removed with an HTTP client
+/// that reads after a failed write.
 #[derive(Debug)]
 pub(crate) struct UpstreamSocket {
     stream: UpstreamStream,
@@ -122,8 +123,8 @@ impl AsyncRead for UpstreamSocket {
         if this.state.checks_kernel.load(Relaxed) {
             this.state.checks_kernel.store(false, Relaxed);
             if this.is_readable_now() {
-                // Reported as EOF, so that hyper closes the connection: on an idle connection there must be
-                // nothing to read.
+                // On an idle connection there must be nothing to read. EOF is reported, so that hyper closes
+                // the connection.
                 return Poll::Ready(Ok(()));
             }
         }

@@ -1,7 +1,7 @@
 //! TLS to OSS: which certificates are trusted, and which name a certificate must have.
 //!
-//! Hosts with the same trusted certificates share their TLS settings, because loading the system's root
-//! certificates takes milliseconds and about 100 KiB.
+//! Hosts with the same trusted certificates share their TLS settings, because loading the root certificates
+//! of the system takes some milliseconds and about 100 KiB of memory.
 
 use std::fmt;
 use std::hash::{Hash, Hasher};
@@ -15,8 +15,8 @@ use tokio_rustls::TlsConnector;
 
 use crate::origin::link::verify::Verifier;
 
-/// The maximum number of TLS sessions kept for resumption, shared by all hosts with the same trust. Sessions
-/// are looked up by host name.
+/// The maximum number of TLS sessions that are kept for resumption. All hosts with the same trusted
+/// certificates share them. Sessions are looked up by host name.
 const SESSIONS: usize = 1024;
 
 /// The certificates trusted for an endpoint.
@@ -32,8 +32,8 @@ impl PartialEq for Trust {
     fn eq(&self, other: &Self) -> bool {
         match (self, other) {
             (Self::System, Self::System) => true,
-            // Within one config each file is loaded once, so the contents are compared only across a
-            // reload.
+            // Within one config each file is loaded once, and all routes that use the file share one pointer.
+            // The contents are compared only after a reload.
             (Self::Only(one), Self::Only(other)) => Arc::ptr_eq(one, other) || one == other,
             (Self::System | Self::Only(_), _) => false,
         }
@@ -42,8 +42,8 @@ impl PartialEq for Trust {
 
 impl Hash for Trust {
     fn hash<H: Hasher>(&self, state: &mut H) {
-        // Only the number of certificates and the first one are hashed, because a file with all public CAs
-        // has 200 KiB and every route causes a lookup. Files of private CAs differ in their first certificate
+        // Only the number of certificates and the first one are hashed, because every route causes a lookup
+        // and a file with all public CAs has 200 KiB. Files of private CAs differ in their first certificate
         // anyway.
         match self {
             Self::System => 0_usize.hash(state),

@@ -1,8 +1,8 @@
 //! The request body that is sent to OSS.
 //!
-//! Frames are forwarded one at a time, as fast as the upstream connection accepts them. A gate holds the
-//! body while the client waits for `100 Continue`. hyper sends `100 Continue` to the client when the body
-//! is first polled, so the body must not be polled before OSS has sent its own `100 Continue`.
+//! Frames are forwarded one at a time, as fast as the upstream connection accepts them. A gate holds the body
+//! while the client waits for `100 Continue`. hyper sends `100 Continue` to the client when the body is first
+//! polled. Therefore the body must not be polled before OSS has sent its own `100 Continue`.
 //!
 //! [`Upload`] owns the body. It keeps a small body until the response begins ([`super::retained`]), so that
 //! the request can be sent again.
@@ -63,13 +63,13 @@ struct Source {
     body: RequestBody,
     /// The frames read up to now; `None` if they are not kept.
     retained: Option<Retained>,
-    /// The index in `retained` of the next frame to send again. After the last one, `body` is read.
+    /// The index in `retained` of the next frame to send again. After the last kept frame, `body` is read.
     next: usize,
     is_untouched: bool,
 }
 
 impl Upload {
-    /// Wraps `body`. [`Gate::Held`] holds it until [`Upload::open_gate`].
+    /// Wraps `body`. With [`Gate::Held`], the body is held until [`Upload::open_gate`] is called.
     #[must_use]
     pub(crate) fn new(body: RequestBody, gate: Gate, retention: Retention) -> Arc<Self> {
         let length = body.size_hint().exact();
@@ -96,14 +96,15 @@ impl Upload {
         self.source.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    /// Whether the client announced an empty body whose end has not been received. HTTP/2 only: the stream
-    /// may still be reset.
+    /// Whether the client announced the length 0. An [`Upload`] is created only for a body that has not
+    /// ended, so this occurs only with HTTP/2, where the client may still reset the stream.
     #[must_use]
     pub(crate) fn is_announced_empty(&self) -> bool {
         self.length == Some(0)
     }
 
-    /// Reads an announced empty body to its end. False if the client breaks it off or sends bytes.
+    /// Reads a body of the announced length 0 to its end. Returns false if the client resets the stream or
+    /// sends bytes.
     pub(crate) async fn reads_empty(&self) -> bool {
         loop {
             let frame = poll_fn(|cx| Pin::new(&mut self.source().body).poll_frame(cx)).await;
@@ -273,9 +274,9 @@ impl Body for UploadBody {
     fn size_hint(&self) -> SizeHint {
         match self {
             Self::Empty => SizeHint::with_exact(0),
-            // The size is exact only if the client sent `Content-Length`. For a chunked body that has already
-            // arrived completely, an exact size would make hyper replace the chunked encoding by
-            // `Content-Length`.
+            // The size is exact only if the client sent `Content-Length`. A chunked body that has already
+            // arrived completely also has a known size. But with an exact size, hyper would replace the
+            // chunked encoding by `Content-Length`.
             Self::Stream(upload) => match upload.length {
                 Some(length) => SizeHint::with_exact(length.saturating_sub(upload.sent())),
                 None => SizeHint::default(),

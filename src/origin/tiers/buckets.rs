@@ -1,8 +1,9 @@
-//! The buckets of an origin, and the hosts of each.
+//! The buckets of an origin, and the hosts of each bucket.
 //!
-//! The hosts of buckets that the config names are created when the config is built. Buckets that match only
-//! a pattern become known with the first request for them, and their hosts are created at that time. At
-//! most [`MOST`] of them are kept, so that a client that tries many names cannot exhaust memory.
+//! Some buckets are named in the config; their hosts are created when the config is built. Other buckets
+//! match only a pattern. Such a bucket becomes known with the first request for it, and its hosts are created
+//! at that time. At most [`MOST`] of these buckets are kept, so that a client that tries many names cannot
+//! exhaust memory.
 
 use std::collections::HashMap;
 use std::sync::{Arc, Mutex, PoisonError};
@@ -11,13 +12,13 @@ use tokio::time::Instant;
 
 use crate::origin::tiers::group::Tiers;
 
-/// The maximum number of buckets kept that match only a pattern.
+/// The maximum number of buckets that match only a pattern and are kept.
 const MOST: usize = 1024;
 
-/// A bucket, or the service itself, and its hosts.
+/// A bucket and its hosts. ListBuckets names no bucket; the request is sent to the hosts of the endpoints.
 #[derive(Clone, Debug)]
 pub(crate) struct Bucket {
-    /// The bucket's name. `None` stands for the service itself.
+    /// The bucket's name, or `None` for ListBuckets.
     pub(crate) name: Option<Arc<str>>,
     /// The hosts at which the bucket is reached.
     pub(crate) tiers: Arc<Tiers>,
@@ -29,7 +30,8 @@ pub(crate) type MakeTiers = Box<dyn Fn(&str) -> Option<Arc<Tiers>> + Send + Sync
 
 /// The buckets of an origin by name: those that the config names, and those that match only a pattern.
 pub(crate) struct BucketTable {
-    /// The first named bucket. Most origins have only one, and a comparison is cheaper than hashing.
+    /// One of the named buckets, which is compared first. Most origins have only one, and a comparison is
+    /// cheaper than hashing.
     first: Option<Bucket>,
     named: HashMap<Box<str>, Bucket>,
     others: Mutex<HashMap<Box<str>, Bucket>>,
@@ -60,8 +62,8 @@ impl BucketTable {
         }
     }
 
-    /// Returns the tier in use. If buckets use different tiers, returns the worst one, which has the
-    /// highest number.
+    /// Returns the tier in use (the index of a host in [`Tiers`]). If buckets use different tiers, returns
+    /// the worst one, which has the highest number.
     pub(crate) fn active_tier(&self) -> usize {
         let others = self.others.lock().unwrap_or_else(PoisonError::into_inner);
         self.named
@@ -95,8 +97,8 @@ impl BucketTable {
             return Some(bucket.clone());
         }
         if others.len() >= MOST {
-            // A bucket whose name never resolved is removed first, so that made-up names from a client do not
-            // displace real buckets.
+            // A bucket whose host name never resolved is removed first. Otherwise names that a client invents
+            // would displace real buckets.
             let now = Instant::now();
             let is_invented = |bucket: &Bucket| bucket.tiers.first().addresses.age(now).is_none();
             let invented = others.iter().find(|(_, bucket)| is_invented(bucket));

@@ -1,13 +1,14 @@
-//! Chooses the connection for one request: to the tier in use, or to the next reachable tier.
+//! Chooses the connection for one request: to the tier in use, or to the next reachable tier. A tier is the
+//! index of a host in the list of hosts of the bucket.
 //!
-//! If the connect of a request fails, the request uses the next tier at once, because nothing of it was
-//! sent. If connects to a tier have been failing for a while, requests use the next tier without trying it
-//! first.
+//! If the connect of a request fails, the request uses the next tier at once, because nothing of the request
+//! was sent. If connects to the tier in use have been failing for a while, requests start with the next tier.
 //!
 //! A signature of the client may cover the host or name a region ([`Bound`]). Such a request is sent only to
-//! tiers that have this host and this region, and fails with [`Error::SignatureBound`] while none of these
-//! tiers is reachable. Before this module runs, [`SignedHost::check`](crate::origin::tiers::signed_host) has
-//! checked that at least one tier has the host.
+//! tiers with this host and this region. The first tier with this host is tried regardless of its region.
+//! While none of the permitted tiers is reachable, the request fails with [`Error::SignatureBound`]. Before
+//! this module runs, [`SignedHost::check`](crate::origin::tiers::signed_host) has checked that at least one
+//! tier has the host.
 
 use std::sync::Arc;
 
@@ -55,8 +56,8 @@ pub(in crate::origin) async fn connection(
     acceptable: Acceptable,
 ) -> Result<Chosen, NoConnection> {
     if tiers.has_alternatives() {
-        // Boxed, so that the future of a request reserves no space for this if the origin has only one
-        // endpoint.
+        // Boxed, so that with only one endpoint the future of a request reserves no space for the choice
+        // among several.
         return Box::pin(among_several(tiers, head, context, acceptable)).await;
     }
     first_only(tiers, context, acceptable).await
@@ -115,8 +116,8 @@ async fn among_several(
         let Some(host) = tiers.hosts().get(tier) else {
             continue;
         };
-        // The best tier with the signed host is tried regardless of its region, because the error response
-        // of OSS then names the right region.
+        // The first tier with the signed host is tried regardless of its region. If the region is wrong, the
+        // error response of OSS then names the right one.
         if tier != own {
             let bound = bound.get_or_insert_with(|| Bound::of(&head.headers, query));
             if !has_signed_host(host) || !is_region_of(host, bound) {
@@ -155,8 +156,8 @@ async fn among_several(
     if !is_bound {
         return Err(failure);
     }
-    // The signature excluded at least one tier. Therefore the request waits for new addresses of its own
-    // tier, as it does if there is only one host.
+    // The signature excluded at least one tier. Therefore the request waits for new addresses of the first
+    // tier that has the signed host, as it does if there is only one host.
     let deadline = Instant::now() + best.connect_timeout;
     if best.addresses.learns_more(generation, deadline).await
         && let Ok(connection) = best
@@ -173,8 +174,8 @@ async fn among_several(
     Err(failure)
 }
 
-/// Whether `host` may be in the region that the signature names. Also true if the region of the host or of
-/// the signature is unknown.
+/// Whether `host` may be in the region that the signature names. If the region of the host or of the
+/// signature is unknown, the function returns true.
 fn is_region_of(host: &Host, bound: &Bound<'_>) -> bool {
     match (&host.info.region, &bound.region) {
         (Some(own), Some(signed)) => **own == **signed,

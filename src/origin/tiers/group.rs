@@ -1,8 +1,9 @@
-//! The hosts of one bucket, one per endpoint, best first. If one is unreachable, another replaces it.
+//! The hosts of one bucket, one per endpoint, best first. If the host in use is unreachable, another one
+//! replaces it.
 //!
-//! A tier is an index in this list. Another tier means another host: another address set, TLS name and
-//! `Host` header. The state is kept per bucket. Under a bucket pattern a client chooses the bucket name,
-//! and a name that does not resolve must not move the traffic of other buckets.
+//! A tier is an index in the list of these hosts. Another tier means another host: another address set, TLS
+//! name and `Host` header. Each bucket has its own state. Under a bucket pattern a client chooses the bucket
+//! name, and a name that does not resolve must not move the traffic of other buckets.
 
 use std::sync::Arc;
 
@@ -77,8 +78,8 @@ impl Tiers {
         }
     }
 
-    /// Returns whether the host of `tier` is reachable, determined by a connect. If the host is unreachable
-    /// and in use, it counts as failing since `began`.
+    /// Connects to the host of `tier` and returns whether it is reachable. If the host is unreachable and in
+    /// use, it counts as failing since `began`.
     pub(in crate::origin) async fn is_reachable(&self, tier: usize, began: Instant) -> bool {
         let Some(host) = self.hosts.get(tier) else {
             return true;

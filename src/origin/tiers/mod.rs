@@ -6,7 +6,7 @@
 //! - [`signed_host`]: which hosts a client's signature permits.
 //! - `trial`: the return of traffic to a better host.
 //! - `state`: which host is in use, stored as numbers and times only.
-//! - [`registry`]: hosts and groups that outlive a config, looked up by their identity.
+//! - [`registry`]: hosts and groups of hosts that outlive a config, looked up by their identity.
 //!
 //! A *tier* is the index of a host in the list of hosts of a bucket; 0 is the best. This module uses the
 //! modules `link` and `endpoint`. The module `exchange` above it determines what is sent, and whether it is

@@ -1,8 +1,8 @@
 //! Hosts and groups of hosts that outlive a config.
 //!
-//! Hosts and groups are looked up by their identity. A route of a new config that describes the same hosts
-//! gets the existing ones, with their addresses and connections. Equal hosts are created only once,
-//! regardless of the number of routes.
+//! Hosts and groups are looked up by their identity. If a route of a new config describes the same hosts as
+//! before, it gets the existing hosts, with their addresses and connections. Equal hosts are created only
+//! once, regardless of the number of routes.
 
 use std::fmt;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
@@ -25,7 +25,8 @@ use crate::origin::weak_map::WeakMap;
 /// The shared hosts, groups and TLS settings that are in use.
 pub struct Registry {
     engine: Arc<Engine>,
-    /// The addresses that any endpoint may have.
+    /// The rule that decides which addresses are permitted. The network of each endpoint is added with
+    /// [`AddressRule::on`].
     rule: AddressRule,
     provider: Arc<CryptoProvider>,
     known: Mutex<Known>,
@@ -72,8 +73,8 @@ impl std::error::Error for RegistryError {
 }
 
 impl Registry {
-    /// Creates an empty registry. `engine` resolves the names of endpoints. `dns` contains its settings,
-    /// which cannot change in a running process.
+    /// Creates an empty registry. `engine` resolves the names of endpoints. `dns` contains the settings of
+    /// the engine, which cannot change in a running process.
     #[must_use]
     pub fn new(engine: Arc<Engine>, dns: &Dns, provider: Arc<CryptoProvider>) -> Self {
         Self {
@@ -88,8 +89,8 @@ impl Registry {
         self.known.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    /// Returns the hosts of `bucket` at the endpoints of `origin`; `None` stands for the service itself. In
-    /// path style all buckets have the hosts of the service.
+    /// Returns the hosts of `bucket` at the endpoints of `origin`. If `bucket` is `None`, returns the hosts
+    /// for ListBuckets. In path style these are also the hosts of all buckets.
     ///
     /// # Errors
     ///
@@ -173,7 +174,8 @@ impl Registry {
             .map(|host| Arc::clone(&host.addresses))
             .collect();
         drop(known);
-        // The sort makes equal sets adjacent, because hosts that share a set also share its name and port.
+        // The key contains the address of the set in memory, so the sort makes all references to one set
+        // adjacent.
         let key = |set: &Arc<AddressSet>| (set.name.clone(), set.port, Arc::as_ptr(set).addr());
         sets.sort_by_cached_key(key);
         sets.dedup_by(|one, other| Arc::ptr_eq(one, other));

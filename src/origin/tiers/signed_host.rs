@@ -1,7 +1,8 @@
-//! The `Host` that a client's signature covers, and which hosts may therefore be sent the request.
+//! The `Host` that a client's signature covers, and the hosts to which the request can therefore be sent.
 //!
-//! OSS computes such a signature over the `Host` that it receives, so the signature is not valid with
-//! another `Host`. Such a request is refused here, where the error can name both hosts.
+//! OSS computes the signature over the `Host` that it receives, so the signature is not valid with another
+//! `Host`. A request that would be sent with another `Host` is refused here, where the error can name both
+//! hosts.
 
 use http::HeaderMap;
 
@@ -14,9 +15,9 @@ use crate::oss::signature::Bound;
 /// The scheme of a URL. It determines the default port, which the authority of the URL may omit.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Scheme {
-    /// Port 80.
+    /// The default port is 80.
     Http,
-    /// Port 443.
+    /// The default port is 443.
     Https,
 }
 
@@ -50,8 +51,9 @@ pub(in crate::origin) struct SignedHost<'c> {
 }
 
 impl<'c> SignedHost<'c> {
-    /// Returns the host that the signature of a request covers: `text`, the `Host` that its client sent over
-    /// `scheme`. Returns `None` if the signature covers no host or the request is not signed.
+    /// Returns the host that the signature of a request covers. `text` is the `Host` that the client sent,
+    /// and `scheme` the scheme that it used. Returns `None` if the signature covers no host or the request is
+    /// not signed.
     pub(in crate::origin) fn of(
         headers: &HeaderMap,
         raw_query: Option<&str>,
@@ -62,8 +64,8 @@ impl<'c> SignedHost<'c> {
         is_bound.then_some(Self { text, scheme })
     }
 
-    /// Whether OSS receives this `Host` if the request is sent to `host`. Letter case is ignored, and so is
-    /// the default port of the scheme.
+    /// Whether OSS receives this `Host` if the request is sent to `host`. The comparison ignores letter case
+    /// and the default port of the scheme.
     pub(in crate::origin) fn is_that_of(self, host: &Host) -> bool {
         let scheme = match host.tls {
             None => Scheme::Http,
@@ -72,7 +74,7 @@ impl<'c> SignedHost<'c> {
         self.equals(host.host.as_bytes(), scheme)
     }
 
-    /// Whether `sent`, the `Host` of a request over `scheme`, is this host.
+    /// Whether this host equals `sent`, the `Host` of a request with the scheme `scheme`.
     fn equals(self, sent: &[u8], scheme: Scheme) -> bool {
         self.scheme
             .without_port(self.text)

@@ -1,4 +1,5 @@
-//! The tier in use, and the rules for moving away from it and for trying a better one. No hosts and no I/O.
+//! The tier in use, and the rules for moving away from it and for trying a better one. The module knows no
+//! hosts and does no I/O.
 
 use std::sync::atomic::{AtomicU32, AtomicU64, AtomicUsize, Ordering::Relaxed};
 use std::time::Duration;
@@ -8,19 +9,19 @@ use tokio::time::Instant;
 /// How long connects to a tier must fail before traffic moves to another tier. This is longer than an
 /// endpoint takes to move to new addresses, and shorter than one connect timeout.
 pub(super) const FAILING: Duration = Duration::from_millis(500);
-/// The pause before a trial of the better tiers, after a move or after another trial. It doubles with each
-/// failed trial, and with each return to a better tier that did not last.
+/// The pause between a move to a worse tier and a trial of the better tiers, and between two trials. It
+/// doubles with each failed trial, and with each return to a better tier that did not last.
 const TRIAL_PAUSE: Duration = Duration::from_secs(2);
-/// The maximum pause after failed trials. It is short enough to notice the end of an outage soon, and long
-/// enough not to fill the log during a long one.
+/// The maximum pause after failed trials. It is short enough that the end of an outage is noticed soon, and
+/// long enough that a long outage does not fill the log.
 const FAILED_TRIAL_PAUSE: Duration = Duration::from_secs(10);
-/// The maximum pause before the next trial if traffic returned to a better tier but moved away again within
-/// [`LASTING`]. The pause and the trial together take less than a minute.
+/// The maximum pause before the next trial if the last return to a better tier ended within [`LASTING`]. The
+/// pause and the trial together take less than a minute.
 const SHORT_RETURN_PAUSE: Duration = Duration::from_secs(30);
 /// The minimum time on a better tier before a return counts as lasting.
 pub(super) const LASTING: Duration = Duration::from_secs(60);
 /// The time after which another trial may start although the last one has not reported its end. The worker
-/// that ran it may have stopped.
+/// that ran the last one may have stopped.
 const TRIAL_LIMIT: Duration = Duration::from_secs(45);
 
 /// The direction of a change of the tier in use.

@@ -1,9 +1,9 @@
 //! The return of traffic to a better tier.
 //!
-//! While a worse tier is in use, from time to time a request starts a trial in the background. A trial is
-//! several connects to each better tier, some seconds apart. Traffic returns to a tier only if all connects
-//! to it succeed. Therefore no request waits for an unreachable tier, and traffic does not return to a tier
-//! that keeps failing.
+//! While a worse tier is in use, a request starts a trial in the background from time to time. A trial
+//! consists of several connects to each better tier, some seconds apart. Traffic returns to a tier only if
+//! all connects to it succeed. Therefore no request waits for an unreachable tier, and traffic does not
+//! return to a tier that keeps failing.
 
 use std::sync::Arc;
 use std::time::Duration;

@@ -45,8 +45,8 @@ fn mapped(rewrite: &Rewrite, host: &str, target: &str) -> Result<(String, String
         .map_err(|error| error.kind())
 }
 
-/// The rewriting table of the OSS documentation, row by row. Rows 11 and 12 (a bound domain) equal row 1
-/// here, because the domain only changes the `Host` that is sent to OSS.
+/// The rewriting table of the OSS documentation, row by row. Rows 11 and 12 are about a bound domain. Both
+/// equal row 1 here, because the domain only changes the `Host` that is sent to OSS.
 #[test]
 fn every_style_leads_to_the_bucket_and_keeps_the_bytes() {
     let ok = |bucket: &str, target: &str| Ok((bucket.to_owned(), target.to_owned()));

@@ -92,9 +92,9 @@ fn a_move_is_one_warning_and_a_return_one_event() {
     let subscriber = tracing_subscriber::fmt()
         .with_writer(move || sink.clone())
         .finish();
-    // If a process has only one subscriber, tracing asks it only once whether it wants an event, in the
-    // thread that reaches the event first. That may be the thread of another test, which has no subscriber.
-    // The second dispatcher prevents this.
+    // The threads of other tests have no subscriber. If the process has only one subscriber and such a thread
+    // reaches the event first, tracing concludes that nobody wants the event and does not ask again. The
+    // second dispatcher prevents this.
     let _second = tracing::Dispatch::new(tracing_subscriber::fmt().finish());
     let start = Instant::now();
     let tiers = three(start);
