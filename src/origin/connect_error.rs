@@ -88,6 +88,8 @@ pub enum CertificateFault {
     },
     /// No trusted CA has issued the certificate.
     UnknownIssuer,
+    /// A trusted CA has the name of the issuer, but another key. This happens when a CA was made anew.
+    OtherIssuerKey,
     /// The certificate is for other names.
     WrongName,
     /// The certificate has expired, at this time if it is known.
@@ -202,7 +204,9 @@ impl TlsFault {
         match self {
             Self::Certificate(rejected) => match rejected.fault {
                 CertificateFault::SelfSigned { .. } => "tls_self_signed",
-                CertificateFault::UnknownIssuer => "tls_unknown_issuer",
+                CertificateFault::UnknownIssuer | CertificateFault::OtherIssuerKey => {
+                    "tls_unknown_issuer"
+                }
                 CertificateFault::WrongName => "tls_wrong_name",
                 CertificateFault::Expired(_) => "tls_expired",
                 CertificateFault::NotYetValid(_) => "tls_not_yet_valid",
@@ -261,6 +265,13 @@ impl fmt::Display for RejectedCertificate {
                     "the certificate is issued by `{issuer}`, which is not a trusted CA"
                 )
             }
+            CertificateFault::OtherIssuerKey => {
+                let Self { issuer, .. } = self;
+                write!(
+                    f,
+                    "the certificate is issued by `{issuer}`, but not with the key of the trusted CA of this name"
+                )
+            }
             CertificateFault::WrongName if self.names.is_empty() => {
                 write!(f, "the certificate (`{}`) names no host", self.subject)
             }
@@ -286,6 +297,59 @@ impl std::error::Error for ConnectError {
             | ConnectFault::Tls(TlsFault::Other(error)) => Some(error),
             ConnectFault::Tls(TlsFault::Certificate(rejected)) => Some(&**rejected),
             ConnectFault::Refused | ConnectFault::TimedOut | ConnectFault::Tls(_) => None,
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn errors_of_a_tcp_connect_are_told_apart() {
+        // Values of errno(3) on Linux.
+        for (number, cause) in [
+            (111, "refused"),
+            (110, "connect_timeout"),
+            (101, "no_route"),
+            (113, "no_route"),
+            (100, "no_route"),
+            (13, "no_route"),
+            (1, "no_route"),
+            (104, "connect_failed"),
+            (22, "connect_failed"),
+        ] {
+            let fault = ConnectFault::from_tcp(io::Error::from_raw_os_error(number));
+            assert_eq!(fault.cause(), cause, "errno {number}");
+        }
+    }
+
+    #[test]
+    fn errors_of_a_handshake_are_told_apart() {
+        let tls = |error: rustls::Error| io::Error::new(io::ErrorKind::InvalidData, error);
+        let incompatible = rustls::PeerIncompatible::NoCipherSuitesInCommon;
+        for (error, cause) in [
+            (io::ErrorKind::UnexpectedEof.into(), "tls_closed"),
+            (io::ErrorKind::ConnectionReset.into(), "tls_reset"),
+            (io::ErrorKind::BrokenPipe.into(), "tls_reset"),
+            (io::ErrorKind::Other.into(), "tls_failed"),
+            (
+                tls(InvalidMessage::InvalidContentType.into()),
+                "tls_not_tls",
+            ),
+            (tls(InvalidMessage::InvalidCcs.into()), "tls_failed"),
+            (tls(incompatible.into()), "tls_incompatible"),
+            (
+                tls(rustls::Error::AlertReceived(
+                    AlertDescription::ProtocolVersion,
+                )),
+                "tls_alert",
+            ),
+            (tls(rustls::Error::DecryptError), "tls_failed"),
+        ] {
+            let shown = error.to_string();
+            let fault = ConnectFault::Tls(TlsFault::from_handshake(error));
+            assert_eq!(fault.cause(), cause, "{shown}");
         }
     }
 }

@@ -261,7 +261,9 @@ fn certificate_advice(rejected: &RejectedCertificate, endpoint: &EndpointInfo) -
     let stranger = "OSS does not have such a certificate, so another machine answers in its place: a middlebox that \
          inspects TLS, or a host that a wrong DNS answer names.";
     match &rejected.fault {
-        CertificateFault::SelfSigned { .. } | CertificateFault::UnknownIssuer
+        CertificateFault::SelfSigned { .. }
+        | CertificateFault::UnknownIssuer
+        | CertificateFault::OtherIssuerKey
             if endpoint.network.is_some() =>
         {
             format!(
@@ -278,6 +280,9 @@ fn certificate_advice(rejected: &RejectedCertificate, endpoint: &EndpointInfo) -
         CertificateFault::UnknownIssuer => {
             "If this CA is right, name its certificate in `ca` of the route's origin.".to_owned()
         }
+        CertificateFault::OtherIssuerKey => "If the CA was made anew, name its new certificate in `ca` of the route's \
+             origin."
+            .to_owned(),
         CertificateFault::WrongName if endpoint.network.is_some() => format!("{stranger} Check `server_name`, if it is set."),
         CertificateFault::WrongName => "Check `endpoint`. If the certificate is right, set `server_name` in the origin of \
              the route to one of its names."

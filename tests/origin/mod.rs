@@ -1,6 +1,7 @@
 //! Changes and faults of OSS and DNS: addresses, DNS answers, broken transfers, failing endpoints.
 
 mod answers;
+mod failing;
 mod faults;
 mod load;
 mod moving;

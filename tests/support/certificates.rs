@@ -15,15 +15,39 @@ pub(crate) struct Leaf {
 
 /// Makes a leaf certificate for `names`, signed by a new CA.
 pub(crate) fn leaf(names: &[&str]) -> Leaf {
+    leaf_with(names, |_| ())
+}
+
+/// Makes a leaf certificate that is signed with its own key.
+pub(crate) fn self_signed(names: &[&str], is_ca: bool) -> Leaf {
+    let key = KeyPair::generate().unwrap();
+    let names: Vec<String> = names.iter().map(|name| (*name).to_owned()).collect();
+    let mut parameters = CertificateParams::new(names).unwrap();
+    if is_ca {
+        parameters.is_ca = IsCa::Ca(BasicConstraints::Unconstrained);
+    }
+    let pem = parameters.self_signed(&key).unwrap().pem();
+    write(&pem, &key, &pem)
+}
+
+/// Like [`leaf`], but `change` can modify the parameters of the certificate.
+pub(crate) fn leaf_with(names: &[&str], change: impl FnOnce(&mut CertificateParams)) -> Leaf {
     let mut authority = CertificateParams::new(Vec::new()).unwrap();
+    authority.distinguished_name.push(
+        rcgen::DnType::CommonName,
+        format!("CA of {}", names.join(" and ")),
+    );
     authority.is_ca = IsCa::Ca(BasicConstraints::Unconstrained);
     let authority = CertifiedIssuer::self_signed(authority, KeyPair::generate().unwrap()).unwrap();
     let key = KeyPair::generate().unwrap();
     let names: Vec<String> = names.iter().map(|name| (*name).to_owned()).collect();
-    let certificate = CertificateParams::new(names)
-        .unwrap()
-        .signed_by(&key, &authority)
-        .unwrap();
+    let mut parameters = CertificateParams::new(names).unwrap();
+    change(&mut parameters);
+    let certificate = parameters.signed_by(&key, &authority).unwrap();
+    write(&certificate.pem(), &key, &authority.pem())
+}
+
+fn write(cert: &str, key: &KeyPair, ca: &str) -> Leaf {
     let directory = tempfile::tempdir().unwrap().keep();
     let write = |name: &str, text: &str| {
         let path = directory.join(name);
@@ -31,9 +55,9 @@ pub(crate) fn leaf(names: &[&str]) -> Leaf {
         path
     };
     Leaf {
-        cert: write("cert.pem", &certificate.pem()),
+        cert: write("cert.pem", cert),
         key: write("key.pem", &key.serialize_pem()),
-        ca: write("ca.pem", &authority.pem()),
-        ca_pem: authority.pem(),
+        ca: write("ca.pem", ca),
+        ca_pem: ca.to_owned(),
     }
 }

@@ -91,6 +91,13 @@ impl Daemon {
         .await
     }
 
+    /// Returns the line of the access log with this request id, once it is written.
+    pub(crate) fn access_line(&self, id: &str) -> Option<serde_json::Value> {
+        let text = std::fs::read_to_string(self.path("access.log")).unwrap();
+        let line = text.lines().find(|line| line.contains(id))?;
+        Some(serde_json::from_str(line).unwrap())
+    }
+
     /// Waits for an event that contains `text`.
     pub(crate) async fn event(&self, text: &str) {
         wait_for(text, || self.events().contains(text).then_some(())).await;
@@ -146,19 +153,23 @@ pub(crate) fn config(origin: SocketAddr, more: &str) -> String {
     )
 }
 
-/// Sends a GET on a new connection and returns the response.
-fn get_blocking(address: SocketAddr) -> String {
+/// Sends a GET for `host` on a new connection and returns the response.
+fn get_blocking(address: SocketAddr, host: &str) -> String {
     let mut socket = std::net::TcpStream::connect(address).unwrap();
-    socket
-        .write_all(b"GET /k HTTP/1.1\r\nhost: x\r\nconnection: close\r\n\r\n")
-        .unwrap();
+    let request = format!("GET /k HTTP/1.1\r\nhost: {host}\r\nconnection: close\r\n\r\n");
+    socket.write_all(request.as_bytes()).unwrap();
     let mut answer = String::new();
     socket.read_to_string(&mut answer).unwrap();
     answer
 }
 
 pub(crate) async fn get(address: SocketAddr) -> String {
-    tokio::task::spawn_blocking(move || get_blocking(address))
+    get_from(address, "x").await
+}
+
+pub(crate) async fn get_from(address: SocketAddr, host: &str) -> String {
+    let host = host.to_owned();
+    tokio::task::spawn_blocking(move || get_blocking(address, &host))
         .await
         .unwrap()
 }

@@ -8,6 +8,7 @@
     reason = "test support panics where a test fails, and each file uses a part of it"
 )]
 
+pub(crate) mod acting;
 pub(crate) mod black_hole;
 pub(crate) mod cases;
 pub(crate) mod certificates;

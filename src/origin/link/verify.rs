@@ -99,12 +99,15 @@ fn describe(der: &CertificateDer<'_>, reason: &CertificateError) -> Option<Rejec
     let is_ca = certificate.is_ca();
     let validity = certificate.validity();
     let fault = match reason {
-        CertificateError::UnknownIssuer if is_self_signed => CertificateFault::SelfSigned { is_ca },
+        CertificateError::UnknownIssuer | CertificateError::BadSignature if is_self_signed => {
+            CertificateFault::SelfSigned { is_ca }
+        }
         // This is how rustls reports that the certificate of a CA is used for a server.
         CertificateError::Other(_) if is_self_signed && is_ca => {
             CertificateFault::SelfSigned { is_ca }
         }
         CertificateError::UnknownIssuer => CertificateFault::UnknownIssuer,
+        CertificateError::BadSignature => CertificateFault::OtherIssuerKey,
         CertificateError::NotValidForName | CertificateError::NotValidForNameContext { .. } => {
             CertificateFault::WrongName
         }
