@@ -179,7 +179,8 @@ def read_answer(stream):
 def hold(port, count, is_tls, waits):
     context, held = client_tls(), []
     for _ in range(count):
-        stream = socket.create_connection(("127.0.0.1", port))
+        # With a timeout, so that a proxy with a lower limit ends the run with an error instead of stopping it.
+        stream = socket.create_connection(("127.0.0.1", port), timeout=30)
         if is_tls:
             stream = context.wrap_socket(stream, server_hostname="localhost")
         stream.sendall(REQUEST)
