@@ -7,8 +7,8 @@
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::TcpStream;
 
-use crate::support::origin::{Received, Reply, ok};
-use crate::support::proxy::{pair, status};
+use crate::support::origin::{Received, Reply, accept_request, ok};
+use crate::support::proxy::{pair, proxy, status};
 
 #[tokio::test(flavor = "multi_thread")]
 async fn every_byte_of_path_and_query_arrives_as_sent() {
@@ -209,4 +209,30 @@ async fn an_answer_before_the_body_is_read_closes_the_connection() {
         let answer = String::from_utf8_lossy(&answer).to_lowercase();
         assert_eq!(answer.contains("connection: close"), closes, "{answer}");
     }
+}
+
+/// The body looks like an error response that the HTTP library itself would write, and arrives after the head.
+#[tokio::test(flavor = "multi_thread")]
+async fn an_object_that_looks_like_an_error_response_comes_back() {
+    let object = b"HTTP/1.1 404 Not Found\r\ncontent-length: 0\r\n\r\n";
+    let listener = tokio::net::TcpListener::bind("127.0.0.1:0").await.unwrap();
+    let proxy = proxy(listener.local_addr().unwrap(), "");
+    let mut client = TcpStream::connect(proxy.address).await.unwrap();
+    let request = b"GET /k HTTP/1.1\r\nhost: x\r\n\r\n";
+    client.write_all(request).await.unwrap();
+    let mut origin = accept_request(&listener).await;
+    let head = format!(
+        "HTTP/1.1 200 OK\r\ncontent-length: {}\r\n\r\n",
+        object.len()
+    );
+    origin.write_all(head.as_bytes()).await.unwrap();
+    let mut answer = Vec::new();
+    while !answer.ends_with(b"\r\n\r\n") {
+        client.read_buf(&mut answer).await.unwrap();
+    }
+    assert!(answer.starts_with(b"HTTP/1.1 200"));
+    origin.write_all(object).await.unwrap();
+    let mut body = vec![0; object.len()];
+    client.read_exact(&mut body).await.unwrap();
+    assert_eq!(body, object);
 }

@@ -33,6 +33,9 @@ pub(super) struct HyperIo {
     /// The status of hyper's own error response, which was held back. hyper writes at most one error
     /// response, because the connection ends with it.
     held: Option<StatusCode>,
+    /// Whether hyper may still have bytes of a service response to write. hyper flushes the socket only when
+    /// it has written all it has, so this ends with the first flush after the response body has ended.
+    is_service_writing: bool,
 }
 
 /// Returns the status if `buf` is an error response made by hyper. A response of the service has the field
@@ -50,7 +53,11 @@ impl HyperIo {
     pub(super) fn new(client: ClientIo) -> Self {
         // Bytes that an earlier hyper connection has read and not parsed will be read and inspected again.
         client.activity().hidden_fragments.reset();
-        Self { client, held: None }
+        Self {
+            client,
+            held: None,
+            is_service_writing: false,
+        }
     }
 
     /// Returns the client's socket, and the status of the response that was held back.
@@ -62,13 +69,14 @@ impl HyperIo {
     /// be held back.
     #[inline]
     fn holds_back(&mut self, buf: &[u8]) -> bool {
-        // While a request is in flight, only the service can have made the response. Without a request in
-        // flight, `buf` is hyper's own response, or it belongs to a response of the service whose body has
-        // already ended.
-        if self.client.activity().in_flight() > 0 || self.held.is_some() {
+        // The last bytes of an object may look like an error response. They are written when the response body
+        // has ended, and thus when no request is in flight.
+        self.is_service_writing |= self.client.activity().in_flight() > 0;
+        if self.is_service_writing || self.held.is_some() {
             return false;
         }
         self.held = own_answer(buf);
+        self.is_service_writing = self.held.is_none();
         self.held.is_some()
     }
 }
@@ -119,6 +127,8 @@ impl AsyncWrite for HyperIo {
         {
             return Poll::Ready(Ok(buf.len()));
         }
+        // hyper writes its own response in one piece.
+        this.is_service_writing |= bufs.len() > 1;
         Pin::new(&mut this.client).poll_write_vectored(cx, bufs)
     }
 
@@ -130,6 +140,7 @@ impl AsyncWrite for HyperIo {
     fn poll_flush(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
         let this = self.get_mut();
         let activity = this.client.activity();
+        this.is_service_writing = activity.in_flight() > 0;
         // hyper does not read while it waits for the service, so it would not notice a reset by the
         // client. But hyper flushes whenever it is polled, at least once per tick, so the reset is
         // detected here. While a request body is being read, the reset is ignored, because bytes of the
