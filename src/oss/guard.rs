@@ -72,6 +72,12 @@ impl fmt::Display for Refused<'_> {
 /// read.
 const ACL_FIELDS: [&str; 3] = ["x-oss-object-acl", "x-oss-acl", "x-amz-acl"];
 
+fn is_acl_field(name: &str) -> bool {
+    ACL_FIELDS
+        .iter()
+        .any(|field| field.eq_ignore_ascii_case(name))
+}
+
 /// Checks a request against `preset`. `level` is the kind of resource of the request, and `query` is its
 /// query without the `?`.
 ///
@@ -110,6 +116,11 @@ pub fn check<'q>(
         let (name, value) = pair.split_once('=').unwrap_or((pair, ""));
         let name = percent_decode_str(name).decode_utf8_lossy();
         deletes_many |= name == "delete";
+        // Presigned URLs can have header fields as query parameters. No document says that OSS reads the ACL
+        // from one, and none says that it does not.
+        if !is_read && is_acl_field(&name) {
+            return Err(Refused::SubResource(name));
+        }
         // An unknown name may be a setting that is newer than these lists, so it is refused if it could be a
         // setting. Web pages add their own query names to URLs of GET requests, such as `/logo.png?2026`. So
         // a read of an object may have any unknown name. A read of a bucket may be for the root of a website,
@@ -169,7 +180,8 @@ pub fn find_allowed(
             percent_decode_str(name).decode_utf8_lossy()
         });
     let is_harmless = |name: &str| {
-        is_common(name) || is_qualifier(name) || is_plain(name) || is_of_signature(name)
+        !is_acl_field(name)
+            && (is_common(name) || is_qualifier(name) || is_plain(name) || is_of_signature(name))
     };
     let selecting: Vec<Cow<'_, str>> = names.filter(|name| !is_harmless(name)).collect();
     let has_acl = ACL_FIELDS.iter().any(|name| headers.contains_key(*name));
@@ -228,6 +240,15 @@ mod tests {
             ("PUT", Some("k?retention"), false, false),
             ("PUT", Some("k?legalHold=x"), false, false),
             ("POST", Some("k?cleanRestoredObject"), false, false),
+            ("PUT", Some("k?x-oss-object-acl=public-read"), false, false),
+            ("PUT", Some("k?X-Oss-Object-%41cl=private"), false, false),
+            (
+                "POST",
+                Some("k?uploads&x-amz-acl=public-read"),
+                false,
+                false,
+            ),
+            ("GET", Some("k?x-oss-object-acl=public-read"), true, true),
             ("PUT", Some("k?someNewSetting"), false, false),
             (
                 "PUT",
