@@ -105,6 +105,9 @@ impl Worker {
             // When this function returns, the event loop is dropped, which closes all of its connections.
             () = stopping.reached(Phase::Stopping) => {
                 let open = tasks.len();
+                if let Some(log) = &log {
+                    log.set_stopping();
+                }
                 if open > 0 {
                     tracing::warn!(connections = open, "closing connections before their end");
                 }

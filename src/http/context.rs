@@ -123,6 +123,8 @@ pub enum AbortReason {
     ClientGone,
     /// The response body of OSS broke off and could not be continued.
     OriginBroke,
+    /// The proxy stopped before the request had ended.
+    ProxyStopped,
 }
 
 impl AbortReason {
@@ -133,6 +135,7 @@ impl AbortReason {
             Self::UploadIncomplete => "upload_incomplete",
             Self::ClientGone => "client_gone",
             Self::OriginBroke => "origin_broke",
+            Self::ProxyStopped => "proxy_stopped",
         }
     }
 }
@@ -265,4 +268,24 @@ pub struct Outcome {
     pub total: Duration,
     /// The reason why the client did not get a complete response; `None` when it did.
     pub aborted: Option<AbortReason>,
+}
+
+impl Outcome {
+    /// Records that the stop of the proxy has ended the request, if it ended before its end.
+    pub fn blame_stop(&mut self) {
+        if let Some(AbortReason::ClientGone | AbortReason::UploadIncomplete) = self.aborted {
+            self.aborted = Some(AbortReason::ProxyStopped);
+        }
+    }
+
+    /// Returns the status for log and metrics. If there is no response, returns 503 if the proxy has stopped,
+    /// and otherwise 499, as nginx does for a client that is gone.
+    #[must_use]
+    pub fn logged_status(&self) -> u16 {
+        match (self.status, self.aborted) {
+            (Some(status), _) => status.as_u16(),
+            (None, Some(AbortReason::ProxyStopped)) => 503,
+            (None, _) => 499,
+        }
+    }
 }

@@ -6,7 +6,7 @@
 
 use std::cell::RefCell;
 use std::io::Write;
-use std::sync::atomic::{AtomicU64, Ordering::Relaxed};
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering::Relaxed};
 use std::sync::mpsc::{Receiver, RecvTimeoutError, SyncSender, TrySendError, sync_channel};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::thread::JoinHandle;
@@ -45,6 +45,8 @@ pub struct AccessLog {
     unreported: Arc<AtomicU64>,
     /// The number of lost lines that the writer has reported since the process started.
     lost_lines: Arc<AtomicU64>,
+    /// Whether the proxy closes the connections that are still open.
+    is_stopping: AtomicBool,
 }
 
 /// The writer thread of the access log.
@@ -71,6 +73,7 @@ pub fn start(
         metrics,
         unreported: Arc::default(),
         lost_lines: Arc::default(),
+        is_stopping: AtomicBool::new(false),
     };
     if format == AccessFormat::Off {
         let is_wanted = log.metrics.is_some();
@@ -118,6 +121,9 @@ impl Writer {
 
 impl Recorder for AccessLog {
     fn record(&self, context: Arc<RequestContext>) {
+        if self.is_stopping.load(Relaxed) {
+            context.outcome().blame_stop();
+        }
         // `try_with` is used, because a body may be dropped while its worker thread exits. The batch of the
         // thread may then no longer exist.
         let pushed = PENDING.try_with(|pending| {
@@ -134,6 +140,12 @@ impl Recorder for AccessLog {
 }
 
 impl AccessLog {
+    /// Records that the proxy now closes the connections that are still open. A request that ends early from
+    /// now on is not logged as aborted by its client.
+    pub fn set_stopping(&self) {
+        self.is_stopping.store(true, Relaxed);
+    }
+
     /// Sends the batch of the calling worker thread to the writer. Each worker calls this a few times per
     /// second and at its end.
     pub fn flush(&self) {

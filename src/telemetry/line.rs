@@ -11,8 +11,10 @@
 //! | `upload_incomplete` | The request body broke off. OSS did not receive the whole upload. |
 //! | `client_gone` | The client's connection ended before the whole response was written to it. If the request was an upload, its whole body was sent to OSS, unless the other fields report a failure of OSS. |
 //! | `origin_broke` | The response body of OSS broke off and could not be continued. |
+//! | `proxy_stopped` | The proxy stopped before the request had ended: `drain_timeout` was over, or a second signal came. |
 //!
-//! A status of 499 means that the client was gone before the response began. `combined` has no field for the
+//! A status of 499 means that the client was gone before the response began. If the proxy stopped before that,
+//! the status is 503. `combined` has no field for the
 //! reason.
 
 use std::io::Write;
@@ -20,12 +22,9 @@ use std::time::Duration;
 
 use http::Version;
 
-use crate::http::context::{Outcome, RequestContext};
+use crate::http::context::RequestContext;
 use crate::telemetry::dates::{clf, rfc3339};
 use crate::telemetry::mask::append_masked;
-
-/// The status that nginx logs when the client disconnects before the response.
-const CLIENT_GONE: u16 = 499;
 
 /// Appends the JSON line of `context`. `unix_millis` is the end time of the request, in milliseconds since
 /// 1970.
@@ -65,7 +64,7 @@ pub fn append_json(line: &mut Vec<u8>, context: &RequestContext, unix_millis: u6
     json.text("host", host.next().unwrap_or_default());
     json.text("method", context.method.as_str().as_bytes());
     json.masked("path", context.text.path());
-    json.number("status", u64::from(status(&outcome)));
+    json.number("status", u64::from(outcome.logged_status()));
     json.optional("error", outcome.error.unwrap_or_default().as_bytes());
     json.optional("cause", outcome.cause.unwrap_or_default().as_bytes());
     json.number("bytes_in", outcome.bytes_in);
@@ -138,7 +137,7 @@ pub fn append_combined(line: &mut Vec<u8>, context: &RequestContext, unix_millis
         format_args!(
             " {}\" {} {} \"",
             version(context.version),
-            status(&outcome),
+            outcome.logged_status(),
             outcome.bytes_out
         ),
     );
@@ -165,10 +164,6 @@ fn append_nginx(line: &mut Vec<u8>, text: &[u8]) {
             _ => line.push(*byte),
         }
     }
-}
-
-fn status(outcome: &Outcome) -> u16 {
-    outcome.status.map_or(CLIENT_GONE, |status| status.as_u16())
 }
 
 fn version(version: Version) -> &'static str {

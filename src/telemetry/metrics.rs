@@ -74,7 +74,7 @@ struct PerRoute {
 
 impl PerRoute {
     fn add(&mut self, method: &'static str, outcome: &Outcome) {
-        let code = outcome.status.map_or(499, |status| status.as_u16());
+        let code = outcome.logged_status();
         *self.by_code.entry((method, code)).or_default() += 1;
         self.durations.add(outcome.total);
         if let Some(first_byte) = outcome.first_byte {

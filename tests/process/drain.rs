@@ -159,8 +159,8 @@ async fn a_stop_does_not_wait_for_a_silent_origin() {
         tokio::task::yield_now().await;
     }
     let lines = proxy.stop();
-    assert_eq!(lines[0]["status"], 499);
-    assert_eq!(lines[0]["aborted"], true);
+    assert_eq!(lines[0]["status"], 503);
+    assert_eq!(lines[0]["abort_reason"], "proxy_stopped");
 }
 
 /// A client whose host has vanished acknowledges nothing. It must not hold the drain for its whole timeout.
