@@ -211,8 +211,7 @@ fn start_control(
     let state = Arc::clone(state);
     let control = async move {
         let report = |found: Reachability| {
-            let has_changed = state.health.is_fit() != found.is_fit;
-            let text = has_changed.then(|| summary(&found.troubles));
+            let text = (!found.is_fit).then(|| summary(&found.troubles));
             if state.health.set_fit(found.is_fit, found.troubles) {
                 if found.is_fit {
                     tracing::info!("ready: an endpoint can be reached");

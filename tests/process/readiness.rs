@@ -49,7 +49,7 @@ async fn a_node_is_not_ready_before_it_has_reached_an_endpoint() {
     let address = listener.local_addr().unwrap();
     drop(listener);
     let proxy = Proxy::start(&one_route(&bucket_at(address)));
-    stays_unready(&proxy, "can be connected to").await;
+    stays_unready(&proxy, "be connected to").await;
     // The node becomes ready without a request.
     let listener = TcpListener::bind(address).await.unwrap();
     let origin = RawOrigin::serve(listener, |_| ok("x"));
@@ -66,7 +66,7 @@ async fn an_address_that_fails_at_tls_does_not_become_healthy_by_accepting_conne
         leaf.ca
     );
     let proxy = Proxy::start(&one_route(&origin));
-    stays_unready(&proxy, "can be connected to").await;
+    stays_unready(&proxy, "be connected to").await;
     for _ in 0..3 {
         let answer = proxy.get("x", "/k").await;
         assert!(answer.contains("UpstreamTlsFailure"), "{answer}");

@@ -158,6 +158,9 @@ async fn refresh(shared: Arc<Resolution>, set: Weak<AddressSet>, rule: AddressRu
         let Some(live) = set.upgrade() else { return };
         let pause = match answer {
             Ok((ips, ttl)) => {
+                if failures > 0 {
+                    tracing::info!(endpoint = %name, failures, "endpoint resolved again");
+                }
                 failures = 0;
                 let pause = ttl.clamp(config.min_ttl, config.max_ttl);
                 let before = live.changes();
@@ -169,7 +172,12 @@ async fn refresh(shared: Arc<Resolution>, set: Weak<AddressSet>, rule: AddressRu
             }
             Err(failure) => {
                 failures = failures.saturating_add(1);
-                tracing::warn!(endpoint = %name, %failure, failures, "endpoint not resolved");
+                // With ten thousand names that do not resolve, an event for each attempt would hide all others.
+                if failures.is_power_of_two() {
+                    tracing::warn!(endpoint = %name, %failure, failures, "endpoint not resolved");
+                } else {
+                    tracing::debug!(endpoint = %name, %failure, failures, "endpoint not resolved");
+                }
                 live.note_failure(failure, config.stale, Instant::now());
                 RETRY_FIRST
                     .saturating_mul(1 << failures.saturating_sub(1).min(8))

@@ -70,13 +70,16 @@ pub(crate) fn trouble(set: &AddressSet, now: Instant) -> Option<String> {
         .iter()
         .all(|address| address.is_lost(now, PATIENCE))
     {
+        let mut text = match addresses {
+            [only] => format!("its address {} cannot be connected to", only.socket),
+            many => format!("none of its {} addresses can be connected to", many.len()),
+        };
         let age = set.age(now).unwrap_or_default().as_secs();
-        let mut text = format!(
-            "none of its {} addresses can be connected to; resolved {age} s ago",
-            addresses.len()
-        );
+        if age > 0 {
+            text.push_str(&format!(", resolved {age} s ago"));
+        }
         if let Some(failure) = set.connect_failure() {
-            text.push_str("; ");
+            text.push_str(": ");
             text.push_str(&failure);
         }
         return Some(text);
