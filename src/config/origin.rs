@@ -27,8 +27,8 @@ use crate::oss::spelling;
 pub enum Buckets {
     /// One bucket. The whole path is the key.
     One(String),
-    /// Several buckets. A request names the bucket in its first path segment. If the host of the request
-    /// matches a wildcard host of the route, the bucket is the host label that the `*` stands for.
+    /// Several buckets. If the host of the request matches a wildcard host of the route, the bucket is the host
+    /// label that the `*` stands for. Otherwise the bucket is the first path segment.
     Many(Vec<BucketPattern>),
 }
 

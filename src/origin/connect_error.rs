@@ -101,7 +101,7 @@ pub enum CertificateFault {
 }
 
 impl ConnectError {
-    /// Whether the TCP connection was established, so that the TLS handshake failed.
+    /// Whether the failure was in the TLS handshake, after the TCP connection had been established.
     pub(super) fn has_connected(&self) -> bool {
         matches!(self.fault, ConnectFault::Tls(_))
     }

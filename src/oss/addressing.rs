@@ -1,8 +1,8 @@
 //! Finds the bucket and the object that a request names. The bucket may be in the host (virtual-host style)
 //! or in the path (path style, also for requests by IP address).
 //!
-//! The parts of a target are found by its decoded bytes (see [`spelling`]). They are returned as the client
-//! wrote them, because a signature may cover them. Nothing is collapsed or re-encoded: `..` and `//` are
+//! A target is split at its decoded bytes (see [`spelling`]). The parts are returned as the client wrote them,
+//! because a signature may cover them. Nothing is collapsed or re-encoded: `..` and `//` are
 //! ordinary parts of a key. A bucket name is only compared with configured names, so no path can lead to a
 //! host that the config does not name.
 
@@ -60,7 +60,7 @@ pub struct Layout {
     pub prefix: String,
 }
 
-/// The kind of resource that a request is for, from the view of OSS.
+/// The kind of resource that a request is for, from the point of view of OSS.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Level {
     /// The service itself: the request names no bucket.

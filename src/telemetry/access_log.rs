@@ -45,7 +45,8 @@ pub struct AccessLog {
     unreported: Arc<AtomicU64>,
     /// The number of lost lines that the writer has reported since the process started.
     lost_lines: Arc<AtomicU64>,
-    /// Whether the proxy closes the connections that are still open.
+    /// Whether the proxy is stopping. It then closes the connections that are still open, and a request that
+    /// ends early is not blamed on its client.
     is_stopping: AtomicBool,
 }
 

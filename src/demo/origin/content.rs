@@ -11,7 +11,7 @@ use crc_fast::CrcAlgorithm;
 
 /// The CRC-64/XZ algorithm, which OSS calls crc64ecma.
 pub(super) const CRC: CrcAlgorithm = CrcAlgorithm::Crc64Xz;
-/// The length of the block of generated objects, in bytes: a prime below 1 MiB.
+/// The length of the block that generated objects repeat, in bytes: a prime below 1 MiB.
 pub(super) const BLOCK_LENGTH: usize = 1_048_573;
 /// The maximum length of one piece of a body, in bytes. It limits the memory that a slow reader uses.
 pub(super) const PIECE_LIMIT: usize = 64 * 1024;

@@ -60,8 +60,8 @@ pub(super) enum AfterPark {
 /// Waits until a parked connection has bytes to read, until `limit` has passed, or until its client must
 /// reconnect.
 pub(super) async fn wait(io: &ClientIo, limit: Duration, shutdown: &mut Shutdown) -> AfterPark {
-    // If clients must already reconnect when this function is called, there is no wait. Before the
-    // connection was parked, this client had time for one more request.
+    // If clients were told to reconnect before this call, this function does not wait: the client had time
+    // for its last request (`LAST_REQUEST`) before the connection was parked.
     let is_readable = !shutdown.is_leaving() && {
         let must_leave = async {
             if shutdown.idle_must_leave().await == LeaveRequest::AfterAnswer {

@@ -32,7 +32,7 @@ impl HeldEnd {
     pub(super) fn hold(&mut self, end: io::Result<()>, cx: &Context<'_>) {
         self.is_write_lost |= end.is_err();
         self.end = Some(end);
-        // h2 passes on the requests that it has read only when a read returns `Pending`. The caller
+        // h2 does not pass on the requests that it has read until a read returns `Pending`. The caller
         // returns `Pending` for this read, and the waker causes the next poll.
         cx.waker().wake_by_ref();
     }

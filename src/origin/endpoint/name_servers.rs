@@ -32,7 +32,7 @@ const VPC_SERVERS: [IpAddr; 2] = [
 ];
 /// The longest wait for one server before the next one is queried too.
 const STAGGER: Duration = Duration::from_millis(500);
-/// After the addresses of one family are known, the time to wait for the answer about the other family.
+/// How long to wait for the answer about the other family, once the addresses of one family are known.
 const OTHER_FAMILY: Duration = Duration::from_millis(100);
 
 /// Addresses and their TTL.

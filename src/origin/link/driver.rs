@@ -123,7 +123,7 @@ impl Driver {
     }
 }
 
-/// One poll by the user of a [`Driver`]. When it is dropped, wakes are no longer muted.
+/// One poll by the user of a [`Driver`]. Dropping the turn unmutes the wakes.
 #[derive(Debug)]
 pub(crate) struct Turn<'a>(&'a mut Driver);
 

@@ -42,7 +42,7 @@ pub(super) struct TierState {
     failing_since: AtomicU64,
     next_trial: AtomicU64,
     returned: AtomicU64,
-    /// The number of consecutive returns that did not last.
+    /// The number of consecutive returns to a better tier that did not last.
     short_returns: AtomicU32,
     /// The number of consecutive failed trials.
     failed_trials: AtomicU32,

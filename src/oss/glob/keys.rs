@@ -172,7 +172,7 @@ pub(super) struct KeyTable<N> {
     /// ends in every later state.
     first_end: N,
     width: usize,
-    /// The literals that end in each state, beginning with `first_end`.
+    /// For each state from `first_end` on, the literals that end in it. Index 0 is the state `first_end`.
     ends: Box<[Box<[u32]>]>,
 }
 
