@@ -6,6 +6,7 @@
 //! [`change`] keeps the same order for a new config. Order of a shutdown: accepting stops, requests in
 //! flight finish within `drain_timeout`, the remaining connections are closed, the access log is flushed.
 
+mod certificates;
 pub mod change;
 mod endpoints;
 mod error;
@@ -101,6 +102,7 @@ pub fn build_on(
         listeners: Mutex::default(),
         routes: Mutex::default(),
         certificates: Mutex::default(),
+        warnings: Mutex::default(),
         reloads: Mutex::new(ReloadState {
             is_good: true,
             taken_at: state::unix_now(),

@@ -48,6 +48,10 @@ pub enum Malformed {
     RepeatedField(SingleField),
     /// A host that the connection's certificate does not cover.
     Misdirected,
+    /// HTTP without TLS on a listener with TLS.
+    PlainHttp,
+    /// TLS on a listener without TLS.
+    TlsOnPlainPort,
 }
 
 /// A field that may have only one line, because a rule checks its value. With two lines, a rule could
@@ -128,6 +132,10 @@ impl Malformed {
                 "The certificate of this TLS connection is not for the host of the request. \
                  A connection with that host as its server name (SNI) is needed."
             }
+            Self::PlainHttp => "This port speaks HTTPS, but the request came without TLS.",
+            Self::TlsOnPlainPort => {
+                "This port speaks HTTP without TLS, but the client began a TLS handshake."
+            }
         }
     }
 
@@ -136,6 +144,8 @@ impl Malformed {
     pub fn kind(self) -> &'static str {
         match self {
             Self::Misdirected => "misdirected",
+            Self::PlainHttp => "plain_http",
+            Self::TlsOnPlainPort => "tls_on_plain_port",
             _ => "bad_request",
         }
     }
@@ -164,7 +174,9 @@ impl Malformed {
             | Self::BadFieldValue
             | Self::Unreadable
             | Self::Fragment
-            | Self::RepeatedField(_) => http::StatusCode::BAD_REQUEST,
+            | Self::RepeatedField(_)
+            | Self::PlainHttp
+            | Self::TlsOnPlainPort => http::StatusCode::BAD_REQUEST,
         }
     }
 }

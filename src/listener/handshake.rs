@@ -1,23 +1,29 @@
-//! The steps before the first request of a connection: the PROXY header, the TLS handshake, and the
-//! detection of HTTP/2 on connections without TLS. Each step has its own deadline.
+//! The steps before the first request of a connection: the PROXY header, the TLS handshake, and on connections
+//! without TLS the detection of the protocol. Each step has its own deadline.
+//!
+//! A client that sends plain HTTP to a listener with TLS, or TLS to one without, gets a response in plain HTTP.
+//! To a TLS client that response is an error, for which its messages usually name the cause, and its bytes say
+//! the rest.
 
 use std::net::SocketAddr;
 use std::sync::Arc;
 use std::time::Duration;
 
-use bytes::BytesMut;
+use bytes::{Bytes, BytesMut};
 use tokio::io::AsyncReadExt;
-use tokio_rustls::TlsAcceptor;
 
 use crate::config::ProxyProtocol;
 use crate::http::activity::Activity;
 use crate::http::context::ConnectionInfo;
+use crate::http::malformed::Malformed;
 use crate::listener::client_io::ClientIo;
+use crate::listener::first_bytes::FirstBytes;
 use crate::listener::places::Admission;
 use crate::listener::proxy_protocol::{self, Header, HeaderError};
 use crate::listener::settings::ListenerSettings;
 use crate::listener::tls::{ServerName, TlsSettings};
-use crate::listener::tls_socket::TlsSocket;
+use crate::listener::tls_handshake::{self, Accepted};
+use crate::listener::tls_outcome::TlsFailure;
 use crate::net::socket::Socket;
 use crate::net::stream::MaybeTls;
 
@@ -33,6 +39,8 @@ pub(super) enum Protocol {
     Http1,
     /// HTTP/2.
     Http2,
+    /// The client speaks a protocol that the listener does not serve. It gets one response, in HTTP/1.1.
+    Refused(Malformed),
 }
 
 /// A connection that is ready for its first request.
@@ -86,15 +94,15 @@ pub(super) async fn establish(
         return tls_handshake(tls, socket, settings, info, activity).await;
     }
     let mut io = ClientIo::new(MaybeTls::Plain(socket), Arc::clone(activity));
-    let protocol = if settings.has_http2 {
-        let limit = settings.header_timeout(admission);
-        tokio::time::timeout(limit, detect_protocol(&mut io))
-            .await
-            .ok()
-            .flatten()?
-    } else {
-        Protocol::Http1
-    };
+    let limit = settings.header_timeout(admission);
+    let protocol = tokio::time::timeout(limit, detect_protocol(&mut io, settings.has_http2))
+        .await
+        .ok()
+        .flatten()?;
+    if protocol == Protocol::Refused(Malformed::TlsOnPlainPort) {
+        let error = "a TLS handshake message";
+        tls_handshake::note(settings, &info, TlsFailure::TlsOnPlainPort, &error, None);
+    }
     Some(Established {
         io,
         info,
@@ -129,6 +137,7 @@ fn connection_info(
         max_headers: settings.limits.headers,
         health_path: settings.health_path.clone(),
         is_turned_away: admission == Admission::TurnedAway,
+        is_plain_on_tls: false,
     }
 }
 
@@ -139,37 +148,27 @@ async fn tls_handshake(
     mut info: ConnectionInfo,
     activity: &Arc<Activity>,
 ) -> Option<Established> {
-    let peer = info.peer;
-    let acceptor = TlsAcceptor::from(Arc::clone(&tls.config));
-    let handshake = tokio::time::timeout(
-        settings.timeouts.tls_handshake,
-        acceptor.accept(TlsSocket::new(socket)),
-    );
-    let mut stream = match handshake.await {
-        Ok(Ok(stream)) => stream,
-        Ok(Err(error)) => {
-            tracing::debug!(?peer, %error, "tls handshake failed");
-            return None;
+    let (stream, name) = match tls_handshake::accept(tls, socket, settings, &info).await {
+        Accepted::Tls(stream, name) => (stream, name),
+        Accepted::PlainHttp(socket, request) => {
+            info.is_plain_on_tls = true;
+            return plain_http(socket, request, settings, info, activity).await;
         }
-        Err(_elapsed) => {
-            tracing::debug!(?peer, "tls handshake timed out");
-            return None;
-        }
+        Accepted::Failed => return None,
     };
-    stream.get_mut().0.end_handshake();
     let (_, session) = stream.get_ref();
     info.tls = session.protocol_version().map(|version| match version {
         rustls::ProtocolVersion::TLSv1_3 => "TLSv1.3",
         _ => "TLSv1.2",
     });
-    info.sni = session.server_name().map(Into::into);
     let protocol = match session.alpn_protocol() {
         Some(b"h2") => Protocol::Http2,
         Some(_) | None => Protocol::Http1,
     };
-    let io = ClientIo::new(MaybeTls::Tls(Box::new(stream)), Arc::clone(activity));
+    let io = ClientIo::new(MaybeTls::Tls(stream), Arc::clone(activity));
     let server_name =
-        (info.sni.as_deref()).map(|name| ServerName::new(name, Arc::clone(&tls.certificates)));
+        (name.as_deref()).map(|name| ServerName::new(name, Arc::clone(&tls.certificates)));
+    info.sni = name;
     Some(Established {
         io,
         info,
@@ -178,19 +177,49 @@ async fn tls_handshake(
     })
 }
 
-/// Detects whether the client uses HTTP/2, and puts back the bytes that were read for the detection.
-/// Returns `None` when the client has closed the connection.
-async fn detect_protocol(io: &mut ClientIo) -> Option<Protocol> {
+/// Prepares the response to a client that speaks plain HTTP on a listener with TLS. `request` is the beginning
+/// of its request.
+async fn plain_http(
+    socket: Socket,
+    request: Bytes,
+    settings: &ListenerSettings,
+    info: ConnectionInfo,
+    activity: &Arc<Activity>,
+) -> Option<Established> {
+    let mut io = ClientIo::new(MaybeTls::Plain(socket), Arc::clone(activity));
+    io.put_back(request);
+    // HTTP/1.1 is served as usual, up to the router, which refuses every request. A client that begins HTTP/2
+    // without TLS gets the response in HTTP/1.1, as from any server without HTTP/2.
+    let detecting = detect_protocol(&mut io, true);
+    let detected = tokio::time::timeout(settings.timeouts.header, detecting).await;
+    let protocol = match detected.ok().flatten()? {
+        Protocol::Http2 => Protocol::Refused(Malformed::PlainHttp),
+        protocol => protocol,
+    };
+    Some(Established {
+        io,
+        info,
+        protocol,
+        server_name: None,
+    })
+}
+
+/// Detects the protocol of a connection without TLS, and puts back the bytes that were read for the detection.
+/// Without `has_http2`, HTTP/2 is not detected. Returns `None` when the client has closed the connection.
+async fn detect_protocol(io: &mut ClientIo, has_http2: bool) -> Option<Protocol> {
     let mut read = BytesMut::with_capacity(PREFACE.len());
     let protocol = loop {
         let mut room = [0; PREFACE.len()];
         let room = room.get_mut(read.len()..)?;
         let length = io.read(room).await.ok().filter(|length| *length > 0)?;
         read.extend_from_slice(room.get(..length)?);
-        if read.as_ref() == PREFACE {
+        if FirstBytes::of(&read) == FirstBytes::Tls {
+            break Protocol::Refused(Malformed::TlsOnPlainPort);
+        }
+        if has_http2 && read.as_ref() == PREFACE {
             break Protocol::Http2;
         }
-        if !PREFACE.starts_with(&read) {
+        if !has_http2 || !PREFACE.starts_with(&read) {
             break Protocol::Http1;
         }
     };
