@@ -188,12 +188,12 @@ async fn plain_http(
 ) -> Option<Established> {
     let mut io = ClientIo::new(MaybeTls::Plain(socket), Arc::clone(activity));
     io.put_back(request);
-    // HTTP/1.1 is served as usual, up to the router, which refuses every request. A client that begins HTTP/2
-    // without TLS gets the response in HTTP/1.1, as from any server without HTTP/2.
+    // HTTP is served as usual, up to the router, which refuses every request. A listener without HTTP/2 has
+    // only HTTP/1.1 for the response to an HTTP/2 preface.
     let detecting = detect_protocol(&mut io, true);
     let detected = tokio::time::timeout(settings.timeouts.header, detecting).await;
     let protocol = match detected.ok().flatten()? {
-        Protocol::Http2 => Protocol::Refused(Malformed::PlainHttp),
+        Protocol::Http2 if !settings.has_http2 => Protocol::Refused(Malformed::PlainHttp),
         protocol => protocol,
     };
     Some(Established {

@@ -110,7 +110,7 @@ pub(super) fn note(
     let (peer, client): (Option<SocketAddr>, _) = (info.peer, info.client);
     let sni = name.map(tracing::field::display);
     match noted.note(Instant::now()) {
-        Some(so_far) if failure.is_ours() => {
+        Some(so_far) if failure.is_ours(name.is_some()) => {
             tracing::warn!(%listener, reason, ?peer, ?client, sni, %error, so_far, "tls handshake failed: {sentence}");
         }
         Some(so_far) => {

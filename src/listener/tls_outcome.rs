@@ -88,7 +88,10 @@ impl TlsFailure {
         match error {
             rustls::Error::AlertReceived(alert) => Self::of_alert(*alert),
             rustls::Error::PeerIncompatible(why) => match why {
-                PeerIncompatible::ServerDoesNotSupportTls12Or13
+                // rustls looks for this extension before the version, and only clients of TLS 1.1 and older
+                // leave it out.
+                PeerIncompatible::SignatureAlgorithmsExtensionRequired
+                | PeerIncompatible::ServerDoesNotSupportTls12Or13
                 | PeerIncompatible::ServerTlsVersionIsDisabledByOurConfig
                 | PeerIncompatible::SupportedVersionsExtensionRequired
                 | PeerIncompatible::Tls12NotOffered
@@ -117,7 +120,10 @@ impl TlsFailure {
             | AlertDescription::CertificateUnknown
             | AlertDescription::UnknownCA
             | AlertDescription::BadCertificateStatusResponse
-            | AlertDescription::BadCertificateHashValue => Self::CertificateRejected,
+            | AlertDescription::BadCertificateHashValue
+            // The signature of a CA in the chain is wrong. The same alert stands for a wrong signature of the
+            // proxy, which cannot happen.
+            | AlertDescription::DecryptError => Self::CertificateRejected,
             AlertDescription::ProtocolVersion => Self::NoCommonVersion,
             // The client closes in an orderly way, or its user has stopped waiting.
             AlertDescription::CloseNotify | AlertDescription::UserCanceled => Self::Closed,
@@ -172,12 +178,12 @@ impl TlsFailure {
     }
 
     /// Whether an operator can usually remove the cause. The other failures are also caused by scanners and by
-    /// networks that fail.
-    pub(super) fn is_ours(self) -> bool {
+    /// networks that fail. `has_name` tells whether the client sent a server name, which most scanners do not.
+    pub(super) fn is_ours(self, has_name: bool) -> bool {
         match self {
+            Self::NoCertificateForName => has_name,
             Self::ProxyHeader
             | Self::NoCommonCipher
-            | Self::NoCertificateForName
             | Self::CertificateRejected
             | Self::Internal => true,
             Self::Timeout
