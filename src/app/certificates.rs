@@ -1,9 +1,9 @@
-//! The certificates in use, for status, metrics and the daily check of their expiry.
+//! The certificates in use and the warnings about the config, for status, metrics and the daily check of expiry.
 
 use std::collections::BTreeMap;
 use std::sync::{Arc, MutexGuard, PoisonError};
 
-use crate::app::state::{CertificateState, State, unix_now};
+use crate::app::state::{CertificateState, ConfigWarning, State, unix_now};
 use crate::config::Certificate;
 use crate::config::certificate::expiry;
 use crate::telemetry::dates;
@@ -33,14 +33,26 @@ impl State {
             .unwrap_or_else(PoisonError::into_inner)
     }
 
-    /// Sets the warnings of the config in use, one line for each.
-    pub fn set_warnings(&self, warnings: Vec<String>) {
-        *self.warnings.lock().unwrap_or_else(PoisonError::into_inner) = warnings;
+    /// Sets the warnings about the config in use.
+    pub fn set_warnings(&self, warnings: Vec<ConfigWarning>) {
+        *self.lock_warnings() = warnings;
     }
 
+    /// Removes the warnings about the certificate with this index in the config, because its files have changed.
+    pub(super) fn forget_warnings(&self, certificate: usize) {
+        let path = format!("certificate[{certificate}].");
+        self.lock_warnings()
+            .retain(|warning| !warning.path.starts_with(&path));
+    }
+
+    /// Returns the warnings about the config in use, one line for each.
     pub(super) fn warnings(&self) -> Vec<String> {
-        let warnings = self.warnings.lock();
-        warnings.unwrap_or_else(PoisonError::into_inner).clone()
+        let warnings = self.lock_warnings();
+        warnings.iter().map(|one| one.line.clone()).collect()
+    }
+
+    fn lock_warnings(&self) -> MutexGuard<'_, Vec<ConfigWarning>> {
+        self.warnings.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
     /// Returns a message for each certificate that has expired or expires soon. The message begins with the name

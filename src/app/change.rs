@@ -232,10 +232,16 @@ impl LiveConfig {
                 if !indexes.contains(&index) {
                     return certificate.clone();
                 }
-                certificate.read_again().unwrap_or_else(|error| {
-                    errors.push(error.to_string());
-                    certificate.clone()
-                })
+                match certificate.read_again() {
+                    Ok(renewed) => {
+                        self.state.forget_warnings(index);
+                        renewed
+                    }
+                    Err(error) => {
+                        errors.push(error.to_string());
+                        certificate.clone()
+                    }
+                }
             })
             .collect();
         self.certificates.replace(CertificateTable::new(&renewed));

@@ -27,6 +27,15 @@ pub(super) struct CertificateState {
     pub(super) expires: i64,
 }
 
+/// A warning about the config in use.
+#[derive(Clone, Debug)]
+pub struct ConfigWarning {
+    /// The key path, such as `certificate[0].cert`.
+    pub path: String,
+    /// The warning with its position, as it is logged.
+    pub line: String,
+}
+
 /// The outcomes of config loads.
 #[derive(Clone, Copy, Debug)]
 pub struct ReloadState {
@@ -52,7 +61,7 @@ pub struct State {
     pub(super) routes: Mutex<Vec<Arc<Route>>>,
     pub(super) certificates: Mutex<Vec<CertificateState>>,
     /// The warnings of the config in use.
-    pub(super) warnings: Mutex<Vec<String>>,
+    pub(super) warnings: Mutex<Vec<ConfigWarning>>,
     pub(super) reloads: Mutex<ReloadState>,
     pub(super) requests: Option<Arc<RequestMetrics>>,
     pub(super) lost_lines: Option<Arc<AtomicU64>>,

@@ -9,7 +9,7 @@ use std::net::SocketAddr;
 use std::sync::Arc;
 use std::time::Duration;
 
-use bytes::{Bytes, BytesMut};
+use bytes::BytesMut;
 use tokio::io::AsyncReadExt;
 
 use crate::config::ProxyProtocol;
@@ -90,11 +90,11 @@ pub(super) async fn establish(
 ) -> Option<Established> {
     let header = read_proxy_header(&mut socket, peer, settings).await?;
     let info = connection_info(header, peer, settings, admission);
+    let limit = settings.header_timeout(admission);
     if let Some(tls) = &settings.tls {
-        return tls_handshake(tls, socket, settings, info, activity).await;
+        return tls_handshake(tls, socket, settings, info, limit, activity).await;
     }
     let mut io = ClientIo::new(MaybeTls::Plain(socket), Arc::clone(activity));
-    let limit = settings.header_timeout(admission);
     let protocol = tokio::time::timeout(limit, detect_protocol(&mut io, settings.has_http2))
         .await
         .ok()
@@ -141,18 +141,24 @@ fn connection_info(
     }
 }
 
+/// Completes the TLS handshake. If the client sends HTTP instead, `limit` is the maximum time for the beginning of
+/// its request.
 async fn tls_handshake(
     tls: &TlsSettings,
     socket: Socket,
     settings: &ListenerSettings,
     mut info: ConnectionInfo,
+    limit: Duration,
     activity: &Arc<Activity>,
 ) -> Option<Established> {
     let (stream, name) = match tls_handshake::accept(tls, socket, settings, &info).await {
         Accepted::Tls(stream, name) => (stream, name),
         Accepted::PlainHttp(socket, request) => {
             info.is_plain_on_tls = true;
-            return plain_http(socket, request, settings, info, activity).await;
+            let mut io = ClientIo::new(MaybeTls::Plain(socket), Arc::clone(activity));
+            io.put_back(request);
+            let answering = plain_http(io, settings.has_http2, info);
+            return tokio::time::timeout(limit, answering).await.ok().flatten();
         }
         Accepted::Failed => return None,
     };
@@ -177,23 +183,16 @@ async fn tls_handshake(
     })
 }
 
-/// Prepares the response to a client that speaks plain HTTP on a listener with TLS. `request` is the beginning
-/// of its request.
+/// Prepares the response to a client that speaks plain HTTP on a listener with TLS.
 async fn plain_http(
-    socket: Socket,
-    request: Bytes,
-    settings: &ListenerSettings,
+    mut io: ClientIo,
+    has_http2: bool,
     info: ConnectionInfo,
-    activity: &Arc<Activity>,
 ) -> Option<Established> {
-    let mut io = ClientIo::new(MaybeTls::Plain(socket), Arc::clone(activity));
-    io.put_back(request);
     // HTTP is served as usual, up to the router, which refuses every request. A listener without HTTP/2 has
     // only HTTP/1.1 for the response to an HTTP/2 preface.
-    let detecting = detect_protocol(&mut io, true);
-    let detected = tokio::time::timeout(settings.timeouts.header, detecting).await;
-    let protocol = match detected.ok().flatten()? {
-        Protocol::Http2 if !settings.has_http2 => Protocol::Refused(Malformed::PlainHttp),
+    let protocol = match detect_protocol(&mut io, true).await? {
+        Protocol::Http2 if !has_http2 => Protocol::Refused(Malformed::PlainHttp),
         protocol => protocol,
     };
     Some(Established {

@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use tokio::time::Instant;
 
-use crate::app::state::State;
+use crate::app::state::{ConfigWarning, State};
 use crate::config::Problems;
 
 /// The maximum number of warnings that are logged together. Ten thousand hosts without a certificate must not
@@ -13,21 +13,24 @@ const LOGGED: usize = 20;
 /// The time between two reports about certificates that expire soon.
 const DAY: Duration = Duration::from_secs(24 * 60 * 60);
 
-/// Logs the first warnings of a config and the number of the others. Returns the lines that were logged.
-pub fn log_warnings(warnings: &Problems) -> Vec<String> {
-    let lines: Vec<String> = warnings
+/// Logs the first warnings of a config and the number of the others. Returns the warnings that were logged.
+pub fn log_warnings(warnings: &Problems) -> Vec<ConfigWarning> {
+    let logged: Vec<ConfigWarning> = warnings
         .iter()
         .take(LOGGED)
-        .map(|warning| warnings.line(warning))
+        .map(|warning| ConfigWarning {
+            path: warning.path.clone(),
+            line: warnings.line(warning),
+        })
         .collect();
-    for line in &lines {
-        tracing::warn!("{line}");
+    for warning in &logged {
+        tracing::warn!("{}", warning.line);
     }
-    let more = warnings.iter().count() - lines.len();
+    let more = warnings.iter().count() - logged.len();
     if more > 0 {
         tracing::warn!(more, "further warnings; `ossgate check` prints all");
     }
-    lines
+    logged
 }
 
 /// Logs the certificates that have expired or expire soon.

@@ -188,7 +188,9 @@ async fn each_failure_is_counted_and_logged_with_its_reason() {
     for ca in [&stranger, &unknown] {
         let refused = tls::connect_to(address, ca, "a.example", &[]).await;
         assert!(refused.unwrap_err().to_string().contains("certificate"));
-        *expected.entry("certificate_rejected".to_owned()).or_default() += 1;
+        *expected
+            .entry("certificate_rejected".to_owned())
+            .or_default() += 1;
         wait_for_results(&daemon, &expected).await;
     }
 

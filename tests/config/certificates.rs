@@ -133,7 +133,7 @@ fn a_host_without_a_certificate_is_reported_at_its_place() {
 fn the_address_of_a_certificate_covers_a_route_by_address() {
     let make = |addresses: &[&str]| {
         let key = KeyPair::generate().unwrap();
-        certificates::leaf_with(&[], key, |params: &mut CertificateParams| {
+        certificates::leaf_with(&[], &key, |params: &mut CertificateParams| {
             let addresses = addresses
                 .iter()
                 .map(|one| SanType::IpAddress(one.parse().unwrap()));
@@ -204,7 +204,7 @@ fn a_certificate_that_expires_soon_is_reported_with_the_days() {
     ] {
         let key = KeyPair::generate().unwrap();
         let leaf =
-            certificates::leaf_with(&["a.example"], key, |params: &mut CertificateParams| {
+            certificates::leaf_with(&["a.example"], &key, |params: &mut CertificateParams| {
                 params.not_before = date_time_ymd(2020, 1, 1);
                 params.not_after = date_time_ymd(2025, 1, day);
             });

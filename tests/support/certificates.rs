@@ -15,19 +15,19 @@ pub(crate) struct Leaf {
 
 /// Makes a leaf certificate for `names` with an ECDSA key, signed by a new CA.
 pub(crate) fn leaf(names: &[&str]) -> Leaf {
-    leaf_with(names, KeyPair::generate().unwrap(), |_| ())
+    leaf_with(names, &KeyPair::generate().unwrap(), |_| ())
 }
 
 /// Like [`leaf`], with an RSA key.
 pub(crate) fn rsa_leaf(names: &[&str]) -> Leaf {
     let key = KeyPair::generate_for(&rcgen::PKCS_RSA_SHA256).unwrap();
-    leaf_with(names, key, |_| ())
+    leaf_with(names, &key, |_| ())
 }
 
 /// Makes a leaf certificate for `names` and `key`, signed by a new CA. `change` can modify its parameters.
 pub(crate) fn leaf_with(
     names: &[&str],
-    key: KeyPair,
+    key: &KeyPair,
     change: impl FnOnce(&mut CertificateParams),
 ) -> Leaf {
     let mut authority = CertificateParams::new(Vec::new()).unwrap();
@@ -36,7 +36,7 @@ pub(crate) fn leaf_with(
     let names: Vec<String> = names.iter().map(|name| (*name).to_owned()).collect();
     let mut params = CertificateParams::new(names).unwrap();
     change(&mut params);
-    let certificate = params.signed_by(&key, &authority).unwrap();
+    let certificate = params.signed_by(key, &authority).unwrap();
     let directory = tempfile::tempdir().unwrap().keep();
     let write = |name: &str, text: &str| {
         let path = directory.join(name);
