@@ -99,8 +99,10 @@ impl TlsFailure {
                 _ => Self::NoCommonCipher,
             },
             rustls::Error::NoApplicationProtocol => Self::NoCommonAlpn,
-            // rustls has no variant of its own for this.
+            // rustls has no variants of their own for a missing certificate, and for a key that can make none of
+            // the client's signatures of TLS 1.2.
             rustls::Error::General(_) if !has_certificate => Self::NoCertificateForName,
+            rustls::Error::General(_) => Self::NoCommonCipher,
             rustls::Error::InappropriateMessage { .. }
             | rustls::Error::InappropriateHandshakeMessage { .. }
             | rustls::Error::InvalidMessage(_)
@@ -257,6 +259,13 @@ mod tests {
     }
 
     #[test]
+    fn a_missing_certificate_concerns_the_operator_only_for_a_client_with_a_name() {
+        assert!(TlsFailure::NoCertificateForName.is_ours(true));
+        assert!(!TlsFailure::NoCertificateForName.is_ours(false));
+        assert!(TlsFailure::CertificateRejected.is_ours(false));
+    }
+
+    #[test]
     fn errors_that_no_client_of_the_tests_causes_have_their_reasons() {
         let tls = |error: rustls::Error| io::Error::new(io::ErrorKind::InvalidData, error);
         let general = || tls(rustls::Error::General("x".to_owned()));
@@ -265,7 +274,12 @@ mod tests {
         for (error, first, has_certificate, expected) in [
             (reset(), None, true, None),
             (reset(), first, true, Some(TlsFailure::Closed)),
-            (general(), first, true, Some(TlsFailure::Internal)),
+            (
+                tls(rustls::Error::FailedToGetRandomBytes),
+                first,
+                true,
+                Some(TlsFailure::Internal),
+            ),
             (
                 general(),
                 first,

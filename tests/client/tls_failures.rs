@@ -2,11 +2,10 @@
 //!
 //! Rows: each reason, caused by a client of its kind; connections that end before their first byte, which are no
 //! handshake; many failures of one kind, of which one is logged; a peer with a PROXY header that the listener does
-//! not expect. Left out: the responses to plain HTTP (`wrong_port`).
+//! not expect; ClientHellos with a wrong byte at each place. Left out: the responses to plain HTTP (`wrong_port`).
 
 use std::collections::BTreeMap;
 use std::net::SocketAddr;
-use std::sync::Arc;
 
 use ossgate::demo::ca::Ca;
 use rustls::pki_types::ServerName;
@@ -162,6 +161,12 @@ async fn each_failure_is_counted_and_logged_with_its_reason() {
         schemes: Some(&rsa),
         ..Client::default()
     };
+    let curve = [SignatureScheme::ECDSA_NISTP384_SHA384];
+    let old_signature = Client {
+        version: Some(&TLS12),
+        schemes: Some(&curve),
+        ..Client::default()
+    };
     let protocol = Client {
         alpn: &["spdy/3"],
         ..Client::default()
@@ -172,6 +177,7 @@ async fn each_failure_is_counted_and_logged_with_its_reason() {
     };
     for (client, name, reason) in [
         (signature, "a.example", "no_common_cipher"),
+        (old_signature, "a.example", "no_common_cipher"),
         (protocol, "a.example", "no_common_alpn"),
         (Client::default(), "B.example", "no_certificate_for_name"),
         (nameless, "a.example", "no_certificate_for_name"),
@@ -240,15 +246,19 @@ async fn each_failure_is_counted_and_logged_with_its_reason() {
 async fn many_failures_of_one_kind_are_one_entry_of_the_log() {
     let origin = RawOrigin::start(|_| ok("x")).await;
     let leaf = certificates::leaf(&["a.example"]);
-    let text = config(origin.address, &leaf, "").replace("\"debug\"", "\"info\"");
-    let daemon = Arc::new(Daemon::start(&text));
-    let address = daemon.addresses(1).await[0];
+    let plain = "[[listener]]\naddress = \"127.0.0.1:0\"";
+    let text = config(origin.address, &leaf, plain).replace("\"debug\"", "\"info\"");
+    let daemon = Daemon::start(&text);
+    let addresses = daemon.addresses(2).await;
+    let address = addresses[0];
     for _ in 0..30 {
+        send(addresses[1], &hello(), true).await;
         send(address, b"GET / HTTP/1.0\r\n\r\n", true).await;
         send(address, b"SSH-2.0-x\r\n", true).await;
         send(address, b"", false).await;
     }
-    let expected = ["plain_http", "not_tls"].map(|reason| (reason.to_owned(), 30));
+    let expected =
+        ["plain_http", "not_tls", "tls_on_plain_port"].map(|reason| (reason.to_owned(), 30));
     wait_for_results(&daemon, &BTreeMap::from(expected)).await;
     // All log lines before this one have been written.
     Daemon::signal("TERM", daemon.child.id());
@@ -257,9 +267,48 @@ async fn many_failures_of_one_kind_are_one_entry_of_the_log() {
     })
     .await;
     let events = daemon.events();
-    assert_eq!(
-        events.matches("tls handshake failed").count(),
-        2,
+    let entries: Vec<&str> = (events.lines())
+        .filter(|line| line.contains("tls handshake failed"))
+        .collect();
+    assert_eq!(entries.len(), 3, "{events}");
+    let of_plain = format!("listener={} reason=\"tls_on_plain_port\"", addresses[1]);
+    assert!(
+        entries.iter().any(|line| line.contains(&of_plain)),
         "{events}"
     );
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_damaged_client_hello_ends_only_its_own_connection() {
+    let origin = RawOrigin::start(|_| ok("x")).await;
+    let leaf = certificates::leaf(&["a.example"]);
+    let text = config(origin.address, &leaf, "").replace("\"debug\"", "\"info\"");
+    let daemon = Daemon::start(&text);
+    let address = daemon.addresses(1).await[0];
+    let hello = hello();
+    for place in 0..hello.len() {
+        for damage in [0xff, 0x01] {
+            let mut damaged = hello.clone();
+            damaged[place] ^= damage;
+            send(address, &damaged, false).await;
+        }
+    }
+    let outcome = Client::default().connect(address, "a.example").await;
+    assert!(outcome.is_ok(), "{outcome:?}");
+    let sent = 2 * hello.len() as u64 + 1;
+    let begin = tokio::time::Instant::now();
+    let mut pace = tokio::time::interval(std::time::Duration::from_millis(20));
+    // Every connection has exactly one result.
+    while results(&daemon).await.values().sum::<u64>() != sent {
+        pace.tick().await;
+        let found = results(&daemon).await;
+        assert!(begin.elapsed().as_secs() < 20, "{found:?}, not {sent}");
+    }
+    let found = results(&daemon).await;
+    assert_eq!(
+        (found.get("completed"), found.get("internal")),
+        (Some(&1), None)
+    );
+    let metrics = daemon.metrics("admin.sock").await;
+    assert!(metrics.contains("ossgate_panics_total 0"), "{metrics}");
 }

@@ -130,6 +130,38 @@ fn a_host_without_a_certificate_is_reported_at_its_place() {
 }
 
 #[test]
+fn many_hosts_of_a_route_without_a_certificate_are_reported_together() {
+    let leaf = certificates::leaf(&["a.example"]);
+    for (count, last) in [
+        (3, None),
+        (4, Some("`h3.b.example` is")),
+        (5, Some("`h3.b.example` and 1 more hosts of this route are")),
+        (
+            5000,
+            Some("`h3.b.example` and 4996 more hosts of this route are"),
+        ),
+    ] {
+        let hosts: Vec<String> = (0..count)
+            .map(|host| format!("\"h{host}.b.example\""))
+            .collect();
+        let hosts = format!("\"a.example\", {}", hosts.join(", "));
+        let text = format!("{TLS}{}{}", certificate(&leaf, ""), route(&hosts));
+        let found = lines(&Files::new().read(&text).unwrap().warnings);
+        let last = last.map(|last| format!("{last} in no certificate: {REJECTED}"));
+        let hosts =
+            (0..3).map(|host| format!("`h{host}.b.example` is in no certificate: {REJECTED}"));
+        let expected: Vec<String> = hosts.chain(last).collect();
+        assert_eq!(found.len(), expected.len(), "{found:?}");
+        for (found, expected) in found.iter().zip(&expected) {
+            assert!(
+                found.ends_with(&format!("route[0].hosts: {expected}")),
+                "{found}"
+            );
+        }
+    }
+}
+
+#[test]
 fn the_address_of_a_certificate_covers_a_route_by_address() {
     let make = |addresses: &[&str]| {
         let key = KeyPair::generate().unwrap();

@@ -128,9 +128,14 @@ async fn warnings_are_logged_at_start_and_reload_and_shown_by_status() {
 async fn of_many_warnings_only_the_first_are_logged() {
     let origin = RawOrigin::start(|_| ok("x")).await;
     let leaf = certificates::leaf(&["a.example"]);
-    let hosts: Vec<String> = (0..50).map(|host| format!("\"h{host}.example\"")).collect();
-    let hosts = format!("\"a.example\", {}", hosts.join(", "));
-    let daemon = Daemon::start(&config(origin.address, &[&leaf], &hosts));
+    let mut text = config(origin.address, &[&leaf], "\"a.example\"");
+    for route in 0..50 {
+        let origin = bucket_at(origin.address);
+        text.push_str(&format!(
+            "[[route]]\nhosts = [\"h{route}.example\"]\n{origin}\n"
+        ));
+    }
+    let daemon = Daemon::start(&text);
     daemon.addresses(1).await;
     let events = daemon.events();
     assert_eq!(

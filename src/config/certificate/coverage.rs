@@ -9,9 +9,10 @@ use std::net::IpAddr;
 
 use crate::config::certificate::{Certificate, CertificateCandidate, KeyType};
 use crate::config::pattern::HostPattern;
+use crate::config::reader::Text;
 use crate::config::route::RouteCandidate;
 
-/// The maximum number of names of a certificate in a message.
+/// The maximum number of names of a certificate in a message, and of hosts of a route that are reported one by one.
 const SHOWN: usize = 3;
 
 /// Warns of certificates that are never used, and of hosts without a certificate. At least one listener has
@@ -49,11 +50,23 @@ pub(crate) fn check(
     };
     let mut seen = HashSet::new();
     for route in routes {
-        for (host, text) in route.hosts() {
-            if !names.have(host, has_plain) && seen.insert(host) {
-                let reason = format!("is in no certificate: {consequence}");
-                route.reader().warn_at("hosts", text, &reason);
-            }
+        let missing = route.hosts();
+        let missing: Vec<&Text> = missing
+            .filter(|(host, _)| !names.have(host, has_plain) && seen.insert(*host))
+            .map(|(_, text)| text)
+            .collect();
+        // Not one warning for each host: a route can have thousands of hosts, often all in one line of the file,
+        // and `check` prints this line with each warning.
+        for (index, text) in missing.iter().take(SHOWN + 1).enumerate() {
+            let reason = match missing.len() - 1 - index {
+                more @ 1.. if index == SHOWN => {
+                    format!(
+                        "and {more} more hosts of this route are in no certificate: {consequence}"
+                    )
+                }
+                _ => format!("is in no certificate: {consequence}"),
+            };
+            route.reader().warn_at("hosts", text, &reason);
         }
     }
 }
