@@ -1,9 +1,9 @@
 //! The steps before the first request of a connection: the PROXY header, the TLS handshake, and on connections
 //! without TLS the detection of the protocol. Each step has its own deadline.
 //!
-//! A client that sends plain HTTP to a listener with TLS, or TLS to one without, gets a response in plain HTTP.
-//! To a TLS client that response is an error, for which its messages usually name the cause, and its bytes say
-//! the rest.
+//! A client that sends plain HTTP to a listener with TLS gets a response in plain HTTP. So does a client that
+//! begins TLS on a listener without TLS: most TLS clients cannot show the response, but they report that the server
+//! does not speak TLS, which is the cause. A TLS alert would not tell them that.
 
 use std::net::SocketAddr;
 use std::sync::Arc;
@@ -100,8 +100,7 @@ pub(super) async fn establish(
         .ok()
         .flatten()?;
     if protocol == Protocol::Refused(Malformed::TlsOnPlainPort) {
-        let error = "a TLS handshake message";
-        tls_handshake::note(settings, &info, TlsFailure::TlsOnPlainPort, &error, None);
+        tls_handshake::note(settings, &info, TlsFailure::TlsOnPlainPort, None, None);
     }
     Some(Established {
         io,

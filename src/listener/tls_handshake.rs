@@ -58,7 +58,8 @@ pub(super) async fn accept(
         Ok(Err((error, io))) => end(Some(io), &error, name.as_deref(), tls, settings, info),
         Err(_elapsed) => {
             let error: io::Error = io::ErrorKind::TimedOut.into();
-            note(settings, info, TlsFailure::Timeout, &error, name.as_deref());
+            let name = name.as_deref();
+            note(settings, info, TlsFailure::Timeout, Some(&error), name);
             Accepted::Failed
         }
     }
@@ -84,6 +85,8 @@ fn end(
         failure => failure,
     };
     if let Some(failure) = failure {
+        // The error of an HTTP request only says that it is one.
+        let error = (failure != TlsFailure::PlainHttp).then_some(error);
         note(settings, info, failure, error, name);
     }
     match io {
@@ -100,7 +103,7 @@ pub(super) fn note(
     settings: &ListenerSettings,
     info: &ConnectionInfo,
     failure: TlsFailure,
-    error: &dyn std::fmt::Display,
+    error: Option<&io::Error>,
     name: Option<&str>,
 ) {
     let Some(noted) = settings.counters.tls.of(failure) else {
@@ -108,16 +111,19 @@ pub(super) fn note(
     };
     let (listener, reason, sentence) = (&*settings.label, failure.as_str(), failure.sentence());
     let (peer, client): (Option<SocketAddr>, _) = (info.peer, info.client);
-    let sni = name.map(tracing::field::display);
+    let (sni, error) = (
+        name.map(tracing::field::display),
+        error.map(tracing::field::display),
+    );
     match noted.note(Instant::now()) {
         Some(so_far) if failure.is_ours(name.is_some()) => {
-            tracing::warn!(%listener, reason, ?peer, ?client, sni, %error, so_far, "tls handshake failed: {sentence}");
+            tracing::warn!(%listener, reason, ?peer, ?client, sni, error, so_far, "tls handshake failed: {sentence}");
         }
         Some(so_far) => {
-            tracing::info!(%listener, reason, ?peer, ?client, sni, %error, so_far, "tls handshake failed: {sentence}");
+            tracing::info!(%listener, reason, ?peer, ?client, sni, error, so_far, "tls handshake failed: {sentence}");
         }
         None => {
-            tracing::debug!(%listener, reason, ?peer, ?client, sni, %error, "tls handshake failed: {sentence}");
+            tracing::debug!(%listener, reason, ?peer, ?client, sni, error, "tls handshake failed: {sentence}");
         }
     }
 }
