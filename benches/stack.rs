@@ -131,6 +131,7 @@ fn run(name: &str, count: usize) {
         max_headers: 200,
         health_path: None,
         is_turned_away: false,
+        is_plain_on_tls: false,
     });
     let authority = Ok(AuthoritySpan::parse("img.example.com"));
     let start = Instant::now();

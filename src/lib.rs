@@ -47,8 +47,9 @@
 //! | accept loop | `listener/accept_loop.rs` |
 //! | connection limit, connections that are refused with 503 | `listener/places.rs` |
 //! | start of a connection: PROXY header, TLS handshake, choice of HTTP version | `listener/handshake.rs` |
+//! | failed TLS handshakes: reasons, counters, log; HTTP on a port with TLS | `listener/tls_outcome.rs`, `tls_handshake.rs` |
 //! | PROXY protocol, versions 1 and 2 | [`listener::proxy_protocol`] |
-//! | certificate by server name, TLS versions | [`listener::tls`] |
+//! | certificate by server name and type of key; TLS versions | [`listener::certificate_table`], [`listener::tls`] |
 //! | deadlines: header, idle, stall | `listener/deadline.rs` |
 //! | HTTP/1.1: one connection, keep-alive | `listener/http1/connection.rs` |
 //! | HTTP/1.1: idle connections are parked to save memory | `listener/http1/parking.rs` |
@@ -133,6 +134,7 @@
 //! | --- | --- |
 //! | loads a file, reports all its problems | [`config`], [`config::problem`] |
 //! | one TOML table: keys, defaults, checks | `config/TABLE.rs`, `config/policy/TABLE.rs` |
+//! | certificates that are never used or expire soon, hosts without one | `config/certificate/` |
 //! | durations, sizes, host patterns | [`config::value`] |
 //! | `${ENV}` and `${file:}` | `config/interpolate.rs` |
 //! | JSON Schema | [`config::schema`] |

@@ -17,7 +17,8 @@ use crate::app::error::StartError;
 use crate::app::state::State;
 use crate::config::{Address, Certificate, Config, Listener};
 use crate::listener::bind::Inherited;
-use crate::listener::tls::{CertificateTable, Certificates, TlsSettings};
+use crate::listener::certificate_table::CertificateTable;
+use crate::listener::tls::{Certificates, TlsSettings};
 use crate::listener::{Listening, Places, WorkerListener};
 use crate::net::unix;
 use crate::route::{Router, build};
@@ -232,10 +233,16 @@ impl LiveConfig {
                 if !indexes.contains(&index) {
                     return certificate.clone();
                 }
-                certificate.read_again().unwrap_or_else(|error| {
-                    errors.push(error.to_string());
-                    certificate.clone()
-                })
+                match certificate.read_again() {
+                    Ok(renewed) => {
+                        self.state.forget_warnings(index);
+                        renewed
+                    }
+                    Err(error) => {
+                        errors.push(error.to_string());
+                        certificate.clone()
+                    }
+                }
             })
             .collect();
         self.certificates.replace(CertificateTable::new(&renewed));

@@ -7,6 +7,7 @@
 //! accepting. Requests in flight may finish within `drain_timeout`. Then the remaining connections are
 //! closed, and the access log is flushed.
 
+mod certificates;
 pub mod change;
 mod endpoints;
 mod error;
@@ -102,6 +103,7 @@ pub fn build_on(
         listeners: Mutex::default(),
         routes: Mutex::default(),
         certificates: Mutex::default(),
+        warnings: Mutex::default(),
         reloads: Mutex::new(ReloadState {
             is_good: true,
             taken_at: state::unix_now(),

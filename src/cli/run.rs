@@ -38,9 +38,7 @@ pub fn run(path: &Path) -> u8 {
     };
     let _last_events = telemetry::init(config.log.level, events.clone());
     telemetry::faults::watch();
-    for warning in warnings.iter() {
-        tracing::warn!("{}", warnings.line(warning));
-    }
+    let logged = supervise::log_warnings(&warnings);
     // Dropped here to free memory: the warnings contain the whole text of the file.
     drop(warnings);
     tracing::info!(
@@ -79,6 +77,7 @@ pub fn run(path: &Path) -> u8 {
             return NOT_NOW;
         }
     };
+    running.state().set_warnings(logged);
     let supervisor = Supervisor {
         path: path.to_owned(),
         env: &env,

@@ -37,7 +37,7 @@ use toml::de::DeTable;
 
 pub use addressing::Addressing;
 pub use admin::Admin;
-pub use certificate::{Certificate, CertificateError};
+pub use certificate::{Certificate, CertificateError, KeyType};
 pub use endpoint::{Endpoint, EndpointHost};
 pub use interpolate::Env;
 pub use listener::{Address, Limits, Listener, ProxyProtocol, Timeouts};
@@ -219,7 +219,9 @@ fn read(root: &Reader<'_>) -> Option<Config> {
     let log = Log::read(&root.table("log"));
     let admin = Admin::read(root);
     let listeners = read_listeners(root, admin.as_ref());
-    let certificates = Certificate::read_all(root);
+    let tables = root.tables("certificate");
+    let certificate_count = tables.len();
+    let certificates = certificate::read_all(tables);
     if !listeners.is_empty()
         && !listeners.iter().any(|listener| listener.tls)
         && !certificates.is_empty()
@@ -237,14 +239,24 @@ fn read(root: &Reader<'_>) -> Option<Config> {
         .filter_map(RouteCandidate::read)
         .collect();
     let is_complete = candidates.len() == route_count;
+    // If a certificate or a route is wrong, the comparison would report more than what is wrong.
+    if is_complete
+        && certificates.len() == certificate_count
+        && certificate_count > 0
+        && listeners.iter().any(|listener| listener.tls)
+    {
+        let has_plain = listeners.iter().any(|listener| !listener.tls);
+        certificate::coverage::check(&certificates, &candidates, has_plain);
+    }
     let routes = route::finish(candidates);
+    let certificates = certificates.into_iter().map(|one| one.certificate);
     is_complete.then_some(Config {
         server,
         dns,
         log,
         admin,
         listeners,
-        certificates,
+        certificates: certificates.collect(),
         routes,
     })
 }

@@ -2,7 +2,8 @@
 //!
 //! [`Problems`] holds all [`Problem`]s of one file, in file order. The text form of a problem is one line
 //! that begins with `file:line:column`; [`Problems::render`] adds the source line with a caret. Values
-//! from the environment or from other files are never part of a message.
+//! from the environment or from other files are never part of a message, except the public data of
+//! certificates.
 
 use std::fmt;
 use std::ops::Range;

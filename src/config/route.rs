@@ -173,6 +173,24 @@ impl<'a> RouteCandidate<'a> {
     }
 }
 
+impl RouteCandidate<'_> {
+    /// Returns the hosts of the route, each with its text in the file.
+    pub(crate) fn hosts(&self) -> impl Iterator<Item = (&HostPattern, &Text)> {
+        self.route.hosts.iter().zip(&self.hosts)
+    }
+
+    /// Whether the route serves every host. An empty list of hosts is not enough: it is also empty if all hosts
+    /// of the route are invalid.
+    pub(crate) fn serves_every_host(&self) -> bool {
+        !self.reader.has("hosts")
+    }
+
+    /// Returns the reader of the route's table.
+    pub(crate) fn reader(&self) -> &Reader<'_> {
+        &self.reader
+    }
+}
+
 fn read_path(reader: &Reader<'_>) -> (String, String) {
     let Some(text) = reader.text("path") else {
         return ("/".to_owned(), "/".to_owned());
@@ -229,9 +247,7 @@ fn check_hosts(candidates: &[RouteCandidate<'_>]) {
                 Cow::Owned(path) => path.truncate(length),
             }
         }
-        // A route without the key `hosts` serves every host. The list of parsed hosts is not checked here,
-        // because it is also empty if all hosts of the route are invalid.
-        if !candidate.reader.has("hosts")
+        if candidate.serves_every_host()
             && let Some(other) = seen.insert((None, path.clone()), index)
         {
             let message = format!(

@@ -178,7 +178,7 @@ static LISTENER_LIMITS: Spec = spec! {
 static CERTIFICATE: Spec = spec! {
     "cert": Text, Required, "PEM file with the certificate chain, leaf first.";
     "key": Text, Required, "PEM file with the private key.";
-    "default": Flag, Optional, "Whether to use it for clients that send no host name or an unknown one; default: true for the only certificate.";
+    "default": Flag, Optional, "Whether to use it for clients that send no host name or an unknown one; default: true for the only certificate, or for all that differ only in the type of key.";
 };
 
 static ROUTE: Spec = spec! {

@@ -53,6 +53,8 @@ pub struct ConnectionInfo {
     pub health_path: Option<Arc<[u8]>>,
     /// Whether the connection is over the listener's connection limit. Its requests are answered 503.
     pub is_turned_away: bool,
+    /// Whether the client speaks HTTP without TLS on a listener with TLS. Its requests are answered 400.
+    pub is_plain_on_tls: bool,
 }
 
 /// The data that the access layer reads from a request head.

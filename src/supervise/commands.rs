@@ -5,7 +5,7 @@ use crate::config;
 use crate::supervise::error::CommandError;
 use crate::supervise::files::WatchedFiles;
 use crate::supervise::supervisor::Supervisor;
-use crate::supervise::systemd;
+use crate::supervise::{systemd, warnings};
 use crate::telemetry;
 use crate::telemetry::sink::SharedSink;
 
@@ -44,12 +44,11 @@ pub(super) fn reload(
 
 fn load_and_change(running: &mut Running, supervisor: &Supervisor) -> Result<String, CommandError> {
     let loaded = config::load(&supervisor.path, supervisor.env).map_err(CommandError::Config)?;
-    for warning in loaded.warnings.iter() {
-        tracing::warn!("{}", loaded.warnings.line(warning));
-    }
+    let warnings = warnings::log_warnings(&loaded.warnings);
     let level = loaded.config.log.level;
     let changed = running.change(loaded.config).map_err(CommandError::Start)?;
     telemetry::set_level(level);
+    running.state().set_warnings(warnings);
     let routes = running.config().routes.len();
     let [added, removed, keys] = [
         changed.added.join(", "),

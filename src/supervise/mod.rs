@@ -21,12 +21,14 @@ mod systemd;
 mod upgrade_protocol;
 mod upgrade_start;
 mod upgrade_takeover;
+mod warnings;
 
 use std::sync::Arc;
 use std::time::Duration;
 
 use tokio::sync::{Notify, mpsc};
 use tokio::task::JoinHandle;
+use tokio::time::Instant;
 
 use crate::admin::{self, Command, CommandOutcome, Show, Verb};
 use crate::app::Running;
@@ -42,6 +44,8 @@ pub use crate::supervise::signals::Signals;
 pub use crate::supervise::supervisor::Supervisor;
 use crate::supervise::upgrade_start::Successor;
 pub use crate::supervise::upgrade_takeover::{Predecessor, inherited};
+use crate::supervise::warnings::ExpiryWatch;
+pub use crate::supervise::warnings::log_warnings;
 
 /// The interval of the periodic checks.
 const CHECK_INTERVAL: Duration = Duration::from_secs(1);
@@ -112,6 +116,7 @@ async fn serve(
     systemd::ready();
     let mut watched = WatchedFiles::new(&supervisor.path, running.config());
     let mut memory = MemoryWatch::default();
+    let mut expiry = ExpiryWatch::new(Instant::now());
     let mut checks = tokio::time::interval(CHECK_INTERVAL);
     checks.set_missed_tick_behavior(tokio::time::MissedTickBehavior::Delay);
     // The new process of an upgrade in progress, and the command that waits for the outcome.
@@ -146,6 +151,9 @@ async fn serve(
             }
             _ = checks.tick() => {
                 periodic::check(running, supervisor, &mut watched, &mut memory);
+                if expiry.is_due(Instant::now()) {
+                    warnings::log_expiring(&running.state());
+                }
                 lost = running.lost_thread().map(|name| {
                     std::io::Error::other(format!("thread {name} has ended by a fault"))
                 });

@@ -184,7 +184,8 @@ fn the_minimal_example_gets_the_defaults() {
     assert!(!config.listeners[0].tls && config.listeners[1].tls);
     let certificate = &config.certificates[0];
     assert!(certificate.is_default);
-    assert_eq!(certificate.names, ["img.example.com", "*.example.org"]);
+    let names = ["img.example.com", "*.example.org", "www.example.com"];
+    assert_eq!(*certificate.names, names);
     let route = &config.routes[0];
     assert_eq!(route.name, "img.example.com");
     assert_eq!(route.hosts, [HostPattern::Exact("img.example.com".into())]);

@@ -179,7 +179,7 @@ fn problems_of_certificates_are_reported_at_their_place() {
             ),
             (
                 "cert = \"fullchain.pem\"\nkey = \"privkey.pem\"\ndefault = true\n[[certificate]]\ncert = \"fullchain.pem\"\nkey = \"privkey.pem\"\ndefault = true",
-                "11:11: certificate[1].default: `certificate[0]` is already the default",
+                "11:11: certificate[1].default: `certificate[0]` is already the default with this type of key",
             ),
         ],
     );

@@ -1,6 +1,7 @@
 //! The process: start, reload, upgrade, drain, exhausted resources, logs, and the admin listener.
 
 mod admin;
+mod certificates;
 mod descriptors;
 mod drain;
 mod lifecycle;

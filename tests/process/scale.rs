@@ -1,14 +1,16 @@
-//! Ten thousand routes: nothing takes time that grows faster than the number of routes.
+//! Ten thousand routes, and thousands of certificates: nothing takes time that grows faster than their number.
 //!
-//! Rows: `check` of correct routes, and of as many problems; start, reload, a request by host and by path,
+//! Rows: `check` of correct routes, of as many problems, and of certificates without a host of their own; start, reload, a request by host and by path,
 //! metrics and status of one process. Times are CPU seconds, so a busy machine does not matter. Left out: the
 //! figures of an optimized build, and memory.
 
 use std::fmt::Write;
 use std::net::SocketAddr;
+use std::path::Path;
 use std::process::Command;
 use std::time::Duration;
 
+use rcgen::{CertificateParams, KeyPair};
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::TcpStream;
 
@@ -121,6 +123,44 @@ async fn problems_are_shown_in_time_in_proportion_to_their_number() {
         "{output:.500}"
     );
     assert_linear("check of problems", few, many);
+}
+
+/// Returns a config with as many certificates as routes. If `fits`, each route has a host of one certificate;
+/// otherwise no certificate has a host, and no host has a certificate. All certificates have one key.
+fn certificates(count: usize, fits: bool, dir: &Path) -> String {
+    let key = KeyPair::generate().unwrap();
+    std::fs::write(dir.join("key.pem"), key.serialize_pem()).unwrap();
+    let mut text = "[[listener]]\naddress = \"127.0.0.1:443\"\ntls = true\n".to_owned();
+    for index in 0..count {
+        let names = vec![
+            format!("c{index}.example.com"),
+            format!("*.w{index}.example.com"),
+        ];
+        let certificate = CertificateParams::new(names).unwrap().self_signed(&key);
+        let file = dir.join(format!("{index}.pem"));
+        std::fs::write(&file, certificate.unwrap().pem()).unwrap();
+        let host = if fits { "c" } else { "d" };
+        write!(
+            text,
+            "[[certificate]]\ncert = {file:?}\nkey = {:?}\n[[route]]\nhosts = [\"{host}{index}.example.com\"]\n\
+             origin = {{ bucket = \"bucket-{index}\", region = \"cn-hangzhou\" }}\n",
+            dir.join("key.pem"),
+        )
+        .unwrap();
+    }
+    text
+}
+
+#[tokio::test]
+async fn certificates_are_compared_with_hosts_in_time_in_proportion_to_their_number() {
+    let dir = tempfile::tempdir().unwrap();
+    for (fits, warnings) in [(true, 0), (false, 2)] {
+        let (few, _) = check(&certificates(300, fits, dir.path()));
+        let (many, output) = check(&certificates(3000, fits, dir.path()));
+        assert!(output.contains("ossgate.toml: ok\n"), "{output:.500}");
+        assert_eq!(output.matches("warning: ").count(), warnings * 3000);
+        assert_linear("check of certificates", few, many);
+    }
 }
 
 /// Starts a process with `count` routes, sends it requests, reloads its config and reads its state. Returns

@@ -17,6 +17,7 @@ fn context(target: &str) -> RequestContext {
         max_headers: 200,
         health_path: None,
         is_turned_away: false,
+        is_plain_on_tls: false,
     };
     RequestContext::new(
         RequestId::next(1),
