@@ -219,6 +219,8 @@ pub struct Outcome {
     pub status: Option<StatusCode>,
     /// The kind of the proxy's own response, as in `x-ossgate-error`.
     pub error: Option<&'static str>,
+    /// Whether hotlink protection would have refused the request, in its mode `report`.
+    pub would_refuse_referer: bool,
     /// The number of request body bytes read from the client.
     pub bytes_in: u64,
     /// The number of response body bytes passed to the client's connection.

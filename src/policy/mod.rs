@@ -4,7 +4,8 @@
 //!
 //! - It refuses with a response from [`respond`](crate::http::respond), never with an error.
 //! - It decides before it allocates.
-//! - A field that it adds is added to every response of the inner service, including refusals and 5xx.
+//! - A field that it adds is added to every response of the inner service, including refusals and 5xx. The
+//!   only exception are fields about an object, which [`headers`] adds only to responses with the object.
 //! - It reads neither the body nor the clock nor the environment.
 //! - It calls the inner service at most once. Only [`website`] may call it again.
 //! - It imports no other policy. Code that several policies share is in [`gate`].
@@ -15,6 +16,7 @@
 pub mod cors;
 pub mod gate;
 pub mod guard;
+pub mod headers;
 pub mod hsts;
 pub mod https;
 pub mod preview;

@@ -94,6 +94,9 @@ pub fn append_json(line: &mut Vec<u8>, context: &RequestContext, unix_millis: u6
         json.number("resumes", u64::from(outcome.resumes));
     }
     json.optional_masked("referer", context.text.referer());
+    if outcome.would_refuse_referer {
+        json.text("referer_verdict", b"would_refuse");
+    }
     json.optional("user_agent", context.text.user_agent());
     json.optional("oss_request_id", outcome.oss_request_id.as_bytes());
     json.optional("oss_ec", outcome.oss_ec.as_bytes());

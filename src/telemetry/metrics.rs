@@ -68,6 +68,7 @@ struct PerRoute {
     reused: u64,
     connects: u64,
     aborted: u64,
+    referer_reports: u64,
 }
 
 impl PerRoute {
@@ -87,6 +88,7 @@ impl PerRoute {
             self.connects += u64::from(!outcome.reused);
         }
         self.aborted += u64::from(outcome.aborted.is_some());
+        self.referer_reports += u64::from(outcome.would_refuse_referer);
     }
 
     fn merge(&mut self, other: &Self) {
@@ -102,6 +104,7 @@ impl PerRoute {
         self.reused += other.reused;
         self.connects += other.connects;
         self.aborted += other.aborted;
+        self.referer_reports += other.referer_reports;
     }
 }
 
@@ -230,7 +233,7 @@ impl Collector for RequestMetrics {
             }
         }
         type Pick = fn(&PerRoute) -> u64;
-        let counters: [(&str, &str, Pick); 7] = [
+        let counters: [(&str, &str, Pick); 8] = [
             ("received_bytes", "Request body bytes", |route| {
                 route.bytes_in
             }),
@@ -257,6 +260,11 @@ impl Collector for RequestMetrics {
                 "requests_aborted",
                 "Requests whose answer did not reach the client whole",
                 |route| route.aborted,
+            ),
+            (
+                "referer_reports",
+                "Requests that the Referer rules would refuse, in their mode report",
+                |route| route.referer_reports,
             ),
         ];
         for (name, help, pick) in counters {

@@ -10,6 +10,7 @@ use ossgate::config::{self, Config};
 use ossgate::listener::tls;
 use ossgate::origin::endpoint::dns;
 use ossgate::origin::tiers::registry::Registry;
+use ossgate::policy::referer::Reports;
 use ossgate::route::explain::{End, Explanation, RequestToExplain, explain};
 use ossgate::route::{Router, build};
 use proptest::prelude::*;
@@ -170,7 +171,7 @@ fn built(text: &str) -> (Router, Config) {
     let config = loaded.unwrap().config;
     let (engine, _) = dns::engine(&config.dns).unwrap();
     let registry = Registry::new(engine, &config.dns, Arc::new(tls::provider()));
-    let router = build::router(&config, &Arc::new(registry)).unwrap();
+    let router = build::router(&config, &Arc::new(registry), &Reports::default()).unwrap();
     (router, config)
 }
 
