@@ -12,6 +12,9 @@ use crate::config::reader::{Reader, Text};
 /// The maximum length of a value, in bytes. Many servers and clients limit a header line to 8 KiB.
 const LONGEST: usize = 8 * 1024;
 
+/// The maximum number of fields in one table or list. The header of a response has room for all of them.
+pub const MOST_FIELDS: usize = 64;
+
 /// The fields that belong to one connection (RFC 9110 section 7.6.1).
 const OF_CONNECTION: [&str; 9] = [
     "connection",
@@ -79,7 +82,9 @@ pub(crate) fn read_fields(
 ) -> Vec<Field> {
     let mut fields = Vec::new();
     let mut spellings: HashMap<HeaderName, String> = HashMap::new();
-    for (name, value) in reader.entries(key) {
+    let entries = reader.entries(key);
+    check_count(reader, key, entries.len());
+    for (name, value) in entries {
         let path = format!("{key}.{}", name.value);
         let at_name = |message: String, hint: Option<&str>| {
             let hint = hint.map(str::to_owned);
@@ -111,6 +116,12 @@ pub(crate) fn read_fields(
     fields
 }
 
+fn check_count(reader: &Reader<'_>, key: &str, count: usize) {
+    if count > MOST_FIELDS {
+        reader.error(key, format!("has more than {MOST_FIELDS} fields"), None);
+    }
+}
+
 fn field_value(text: &Text) -> Result<HeaderValue, Refused> {
     let error = |reason, hint| Err(Refused { reason, hint });
     let value = text.value.as_str();
@@ -123,8 +134,11 @@ fn field_value(text: &Text) -> Result<HeaderValue, Refused> {
     if value.len() > LONGEST {
         return error("is longer than 8192 bytes", None);
     }
-    // This function accepts exactly the visible ASCII characters, spaces and tabs.
-    let Ok(mut parsed) = HeaderValue::from_str(value) else {
+    // Clients read other characters in different ways, so those are refused although HTTP permits them.
+    let parsed = HeaderValue::from_str(value)
+        .ok()
+        .filter(|_| value.is_ascii());
+    let Some(mut parsed) = parsed else {
         let reason = "has characters that are not allowed: only visible ASCII characters, spaces and tabs are";
         return error(reason, None);
     };
@@ -140,7 +154,9 @@ pub(crate) fn read_names(
 ) -> Vec<HeaderName> {
     let mut names = Vec::new();
     let mut spellings: HashMap<HeaderName, String> = HashMap::new();
-    for text in reader.texts(key) {
+    let texts = reader.texts(key);
+    check_count(reader, key, texts.len());
+    for text in texts {
         let Ok(name) = HeaderName::from_bytes(text.value.as_bytes()) else {
             reader.error_at(key, &text, "is not the name of a header field", None);
             continue;

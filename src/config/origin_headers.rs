@@ -8,13 +8,10 @@ use http::HeaderName;
 use serde::Serialize;
 
 use crate::config::header_fields::{
-    Field, Refused, belongs_to_connection, read_fields, read_names, serialize_fields,
+    Field, MOST_FIELDS, Refused, belongs_to_connection, read_fields, read_names, serialize_fields,
     serialize_names,
 };
 use crate::config::reader::Reader;
-
-/// The maximum number of fields in one table. The origin has one bit of a number for each field.
-pub const MOST_FIELDS: usize = 64;
 
 /// `[route.origin.headers]`.
 #[derive(Clone, Debug, Default, Serialize)]
@@ -54,8 +51,9 @@ impl OriginHeaders {
             }
             refused(name, Change::Remove)
         });
+        // The origin has one bit of a number for each field.
         if set.len() + remove.len() > MOST_FIELDS {
-            let message = format!("has more than {MOST_FIELDS} fields");
+            let message = format!("has more than {MOST_FIELDS} fields in `set` and `remove`");
             reader.error("", message, None);
         }
         Self { set, remove }

@@ -19,16 +19,18 @@ use http::{Method, StatusCode};
 use tower::Service;
 
 use crate::config::policy::HeaderRule;
+use crate::http::message::StandIn;
 use crate::http::{Request, Response};
 use crate::oss::spelling;
 
-/// Fields about an object, and those that give a response a lifetime unless their value prevents it.
+/// The fields that describe the content of an object.
 const CONTENT: [HeaderName; 4] = [
     header::CONTENT_TYPE,
     header::CONTENT_DISPOSITION,
     header::CONTENT_ENCODING,
     header::CONTENT_LANGUAGE,
 ];
+/// The fields that tell caches how long they may keep a response, in the form of `Cache-Control`.
 const LIFETIME: [HeaderName; 3] = [
     header::CACHE_CONTROL,
     HeaderName::from_static("cdn-cache-control"),
@@ -149,12 +151,17 @@ enum ObjectFields {
 }
 
 impl ObjectFields {
-    /// Decides for the response with the status `status` to a GET or HEAD request. The list has the statuses
-    /// with which OSS sends an object (200, 206), confirms that the client's copy is current (304), or the
-    /// object has moved for good (301, 308).
-    fn of(status: StatusCode) -> Self {
-        match status.as_u16() {
-            200 | 206 | 301 | 304 | 308 => Self::Change,
+    /// Decides for the response to a GET or HEAD request. The statuses are those with which the object is sent
+    /// (200, 206), a copy of it is confirmed (304), or it has moved permanently (301, 308).
+    fn of(response: &Response) -> Self {
+        match response.status() {
+            // The error document of a website may have the status 200. Its content is not that of the object.
+            _ if response.extensions().get::<StandIn>().is_some() => Self::Keep,
+            StatusCode::OK
+            | StatusCode::PARTIAL_CONTENT
+            | StatusCode::NOT_MODIFIED
+            | StatusCode::MOVED_PERMANENTLY
+            | StatusCode::PERMANENT_REDIRECT => Self::Change,
             _ => Self::Keep,
         }
     }
@@ -273,7 +280,7 @@ where
             && let Some(changes) = &this.changes
         {
             let object = if changes.is_read {
-                ObjectFields::of(response.status())
+                ObjectFields::of(response)
             } else {
                 ObjectFields::Keep
             };

@@ -9,7 +9,7 @@ use crate::config::header_fields::{
     Field, Refused, belongs_to_connection, read_fields, read_names, serialize_fields,
     serialize_names,
 };
-use crate::config::policy::Cors;
+use crate::config::policy::cors::Cors;
 use crate::config::reader::Reader;
 use crate::config::value::check_encoded;
 use crate::oss::spelling;
