@@ -11,6 +11,9 @@
 //! | `client_gone` | The client's connection ended before the whole response was written to it. If the request was an upload, its whole body was sent to OSS, unless the other fields report a failure of OSS. |
 //! | `origin_broke` | The response body of OSS broke off and could not be continued. |
 //!
+//! `referer_verdict` is `would_refuse` when hotlink protection would have refused the request, in its mode
+//! `report`. Other requests do not have the field.
+//!
 //! A status of 499 means that the client was gone before the response began. `combined` has no field for the
 //! reason.
 

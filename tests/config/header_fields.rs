@@ -113,6 +113,46 @@ fn problems_of_response_fields_are_reported_at_their_place() {
     );
 }
 
+/// The names that no rule may change, all in one table. The rows above have the whole lines.
+#[test]
+fn every_protected_name_is_refused_in_each_list() {
+    const CONNECTION: &str = "connection keep-alive proxy-authenticate proxy-authorization proxy-connection te trailer transfer-encoding upgrade";
+    const BODY: &str = "content-length content-range content-md5";
+    const ONCE: &str = "content-type content-disposition expires retry-after server";
+    const STORED: &str =
+        "cache-control content-disposition content-encoding content-language expires";
+    let files = Files::new();
+    let refused = |table: &str, key: &str, names: &str| {
+        let names: Vec<&str> = names.split(' ').collect();
+        let written: Vec<String> = match key {
+            "remove" => names.iter().map(|name| format!("{name:?}")).collect(),
+            _ => names.iter().map(|name| format!("{name} = \"1\"")).collect(),
+        };
+        let list = match key {
+            "remove" => format!("[{}]", written.join(", ")),
+            _ => format!("{{ {} }}", written.join(", ")),
+        };
+        let text = format!(
+            "{LISTENER}[[route]]\norigin.bucket = \"examplebucket\"\norigin.region = \"cn-hangzhou\"\n{}\n",
+            table.replace("TABLE", &format!("{{ {key} = {list} }}"))
+        );
+        let problems = files
+            .read(&text)
+            .map(|_| 0)
+            .map_err(|problems| problems.errors().count());
+        assert_eq!(problems, Err(names.len()), "{text}");
+    };
+    for key in ["set", "add", "remove"] {
+        refused("headers = [TABLE]", key, CONNECTION);
+        refused("headers = [TABLE]", key, BODY);
+    }
+    refused("headers = [TABLE]", "add", ONCE);
+    for key in ["set", "remove"] {
+        refused("origin.headers = TABLE", key, CONNECTION);
+        refused("origin.headers = TABLE", key, STORED);
+    }
+}
+
 #[test]
 fn problems_of_fields_towards_oss_are_reported_at_their_place() {
     let route = |table: &str| {
