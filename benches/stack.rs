@@ -27,6 +27,7 @@ use ossgate::http::authority::AuthoritySpan;
 use ossgate::http::context::{ConnectionInfo, LineText, RequestContext, RequestFacts, RequestId};
 use ossgate::http::{Received, Request, RequestBody, Response};
 use ossgate::origin::Failed;
+use ossgate::policy::referer::Reports;
 use ossgate::route::build::{SharedRules, policies};
 use ossgate::route::stack::Stack;
 use tokio::time::Instant;
@@ -38,6 +39,17 @@ static ALLOCATOR: tikv_jemallocator::Jemalloc = tikv_jemallocator::Jemalloc;
 const HTTPS: &str = "https = { hsts = { max_age = \"365d\" } }\n";
 const CORS: &str = "cors = { rules = [{ origins = [\"https://www.example.com\"], methods = [\"GET\", \"HEAD\"], expose = [\"ETag\"], max_age = \"10m\" }] }\n";
 const GUARD: &str = "guard = { preset = \"data-plane\" }\n";
+
+/// The first rule is for the requests of the bench, the second is not.
+const HEADERS: &str = "headers = [{ set = { X-Content-Type-Options = \"nosniff\", Cache-Control = \"max-age=60\" } }, \
+                       { suffix = [\".html\", \"/\"], set = { X-Frame-Options = \"DENY\" } }]\n";
+
+/// Returns rules of which none is for the requests of the bench.
+fn headers(rules: usize) -> String {
+    let rule = |number| format!("{{ suffix = [\"{number}.jpg\"], remove = [\"etag\"] }}");
+    let rules: Vec<String> = (0..rules).map(rule).collect();
+    format!("headers = [{}]\n", rules.join(", "))
+}
 
 fn referer(patterns: usize) -> String {
     let mut all: Vec<String> = (1..patterns)
@@ -61,13 +73,15 @@ fn row(name: &str) -> Option<(String, String)> {
         "referer-10000" => (referer(10_000), page),
         "referer-hostile-1000" => (hostile, long.get(..1000)?.to_owned()),
         "referer-hostile-8000" => (hostile, long),
+        "headers" => (HEADERS.to_owned(), page),
+        "headers-64" => (headers(64), page),
         "website" => ("website = { error = \"404.html\" }\n".to_owned(), page),
         "all" => (format!("{HTTPS}{CORS}{GUARD}{}", referer(20)), page),
         _ => return None,
     })
 }
 
-const ROWS: [&str; 10] = [
+const ROWS: [&str; 12] = [
     "none",
     "https",
     "cors",
@@ -76,6 +90,8 @@ const ROWS: [&str; 10] = [
     "referer-10000",
     "referer-hostile-1000",
     "referer-hostile-8000",
+    "headers",
+    "headers-64",
     "website",
     "all",
 ];
@@ -115,7 +131,11 @@ fn run(name: &str, count: usize) {
         ready(Ok::<_, Failed>(response))
     });
     let stack = Stack::over(
-        policies(&config.routes[0], &mut SharedRules::default()).unwrap(),
+        policies(
+            &config.routes[0],
+            &mut SharedRules::new(&Reports::default()),
+        )
+        .unwrap(),
         service,
     );
     let connection = Arc::new(ConnectionInfo {

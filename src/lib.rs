@@ -91,6 +91,7 @@
 //! | --- | --- | --- |
 //! | the common implementation of policies that refuse requests | [`policy::gate`] | |
 //! | HSTS | [`policy::hsts`] | |
+//! | header fields of responses | [`policy::headers`] | |
 //! | cross-origin requests, preflights | [`policy::cors`] | [`oss::cors`] |
 //! | HTTPS: redirect or refusal of requests without TLS | [`policy::https`] | |
 //! | allowed methods and operations | [`policy::guard`] | [`oss::guard`] |
@@ -100,7 +101,7 @@
 //! | bucket and key in host and path | | [`oss::addressing`] |
 //! | regions and endpoint names | | [`oss::endpoint`] |
 //! | query names that select an operation | | [`oss::subresource`] |
-//! | whether a request is signed; signatures V1 and V4 | | [`oss::signature`] |
+//! | whether a request is signed; signatures V1 and V4; signed header fields | | [`oss::signature`] |
 //!
 //! **[`origin`]: from a request to OSS and back**
 //!
@@ -116,6 +117,7 @@
 //! | check whether OSS is reachable while a request waits for its response | `origin/exchange/liveness.rs` |
 //! | response head, response body | `origin/exchange/answer_head.rs`, `download.rs` |
 //! | resume of a download after a broken connection | `origin/exchange/resume.rs`, `entity.rs` |
+//! | header fields changed in requests | `origin/exchange/fields.rs` |
 //! | buckets of an origin | `origin/tiers/buckets.rs` |
 //! | fallback to another endpoint, and the return to the first | `origin/tiers/choice.rs`, `state.rs`, `trial.rs` |
 //! | new connection: staggered attempts, TLS | `origin/link/connect.rs`, `tls.rs` |

@@ -38,6 +38,7 @@ use crate::origin::endpoint::dns;
 use crate::origin::endpoint::readiness::Reachability;
 use crate::origin::exchange::watch::{self, Probing};
 use crate::origin::tiers::registry::Registry;
+use crate::policy::referer::Reports;
 use crate::route::RouterService;
 use crate::runtime;
 use crate::shutdown::{self, Phase, Shutdown};
@@ -100,6 +101,7 @@ pub fn build_on(
                 .as_deref()
                 .and_then(|path| path.parse().ok()),
         },
+        referer_reports: Reports::default(),
         listeners: Mutex::default(),
         routes: Mutex::default(),
         certificates: Mutex::default(),

@@ -12,6 +12,7 @@ use crate::listener::Listening;
 use crate::origin::exchange::watch::{self, Probing};
 use crate::origin::link::host::Host;
 use crate::origin::tiers::registry::Registry;
+use crate::policy::referer::Reports;
 use crate::route::Route;
 use crate::shutdown::LeaveRequest;
 use crate::telemetry::metrics::RequestMetrics;
@@ -56,6 +57,7 @@ pub struct State {
     pub health: Arc<Health>,
     pub(super) registry: Arc<Registry>,
     pub(super) probing: Probing,
+    pub(super) referer_reports: Reports,
     pub(super) listeners: Mutex<Vec<Listening>>,
     /// The routes of the config in use.
     pub(super) routes: Mutex<Vec<Arc<Route>>>,

@@ -14,6 +14,7 @@ use crate::config::{self, Env};
 use crate::listener::tls;
 use crate::origin::endpoint::dns;
 use crate::origin::tiers::registry::Registry;
+use crate::policy::referer::Reports;
 use crate::route::build;
 use crate::route::explain::{End, Explanation, RequestToExplain, explain};
 
@@ -89,7 +90,8 @@ pub fn explain_request(
         .map_err(|error| error.to_string())
         .and_then(|(engine, _)| {
             let registry = Registry::new(engine, &config.dns, Arc::new(tls::provider()));
-            build::router(&config, &Arc::new(registry)).map_err(|error| error.to_string())
+            build::router(&config, &Arc::new(registry), &Reports::default())
+                .map_err(|error| error.to_string())
         });
     let router = match router {
         Ok(router) => router,

@@ -9,7 +9,7 @@ use std::ops::RangeInclusive;
 use std::time::Duration;
 
 use toml::Spanned;
-use toml::de::DeValue;
+use toml::de::{DeString, DeValue};
 
 use crate::config::interpolate::interpolate;
 use crate::config::problem::Severity;
@@ -59,6 +59,29 @@ impl<'s> Reader<'s> {
             .iter()
             .filter_map(|item| self.read_text(key, item, "a list of strings"))
             .collect()
+    }
+
+    /// Returns the names and strings of the table `key`, which may have keys of any name. An empty list when
+    /// it is absent. Entries with a wrong value are left out.
+    pub(crate) fn entries(&self, key: &str) -> Vec<(Text, Text)> {
+        let Some(value) = self.find(key) else {
+            return Vec::new();
+        };
+        let DeValue::Table(table) = value.get_ref() else {
+            self.wrong_type(key, value, "a table");
+            return Vec::new();
+        };
+        let read = |(name, value): (&Spanned<DeString<'s>>, &Spanned<DeValue<'s>>)| {
+            let text = name.get_ref().as_ref();
+            let value = self.read_text(&format!("{key}.{text}"), value, "a string")?;
+            let name = Text {
+                value: text.to_owned(),
+                written: text.to_owned(),
+                span: name.span(),
+            };
+            Some((name, value))
+        };
+        table.iter().filter_map(read).collect()
     }
 
     /// Parses each item of the list `key` and returns the values, each with the string that it was parsed

@@ -14,6 +14,7 @@ use serde::{Serialize, Serializer};
 use crate::config::addressing::{Addressing, Mismatch};
 use crate::config::endpoint::{Endpoint, EndpointHost, split_port};
 use crate::config::fallback::{self, OriginSettings};
+use crate::config::origin_headers::OriginHeaders;
 use crate::config::pattern::{BucketPattern, host_name};
 use crate::config::pem::read_chain;
 use crate::config::reader::Reader;
@@ -99,6 +100,8 @@ pub struct Origin {
     pub timeouts: OriginTimeouts,
     /// Keep-alive connections to OSS.
     pub pool: Pool,
+    /// The header fields that are changed in requests.
+    pub headers: OriginHeaders,
 }
 
 impl Serialize for Origin {
@@ -125,6 +128,9 @@ impl Serialize for Origin {
         map.serialize_entry("strip_path", &self.strip_path)?;
         map.serialize_entry("timeouts", &self.timeouts)?;
         map.serialize_entry("pool", &self.pool)?;
+        if !self.headers.is_empty() {
+            map.serialize_entry("headers", &self.headers)?;
+        }
         if !self.fallback.is_empty() {
             let endpoints = self
                 .fallback
@@ -166,6 +172,7 @@ impl Origin {
             idle: pool.duration("idle", Duration::from_secs(30), tick),
             max_per_address: pool.count("max_per_address", 0, 0..=1_000_000),
         };
+        let headers = OriginHeaders::read(reader);
         let (trust, server_name) = read_tls(reader, tls);
         let host = read_host(reader);
         let endpoint = endpoint?;
@@ -200,6 +207,7 @@ impl Origin {
             strip_path,
             timeouts,
             pool,
+            headers,
         })
     }
 }

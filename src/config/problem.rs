@@ -57,7 +57,9 @@ fn masked(text: &str) -> String {
     let mut shown = String::with_capacity(text.len());
     for line in text.split_inclusive('\n') {
         let (key, value) = line.split_once('=').unwrap_or((line, ""));
-        let lower = key.to_ascii_lowercase();
+        // An inline table has several keys in one line.
+        let keys = line.rsplit_once('=').map_or("", |(keys, _)| keys);
+        let lower = keys.to_ascii_lowercase();
         if value.is_empty() || !SECRET.iter().any(|word| lower.contains(word)) {
             shown.push_str(line);
             continue;
@@ -241,6 +243,11 @@ mod tests {
         let text = "[admin]\ntoken = \"géheim\nTokn = 'x y'\naddress = \"a=b\"\n";
         let shown = masked(text);
         assert_eq!(shown.len(), text.len());
+        let inline = masked("headers = { set = { X-Token = 'geheim' } }\npath = \"/token\"\n");
+        assert!(
+            !inline.contains("geheim") && inline.ends_with("path = \"/token\"\n"),
+            "{inline}"
+        );
         assert!(!shown.contains("heim") && !shown.contains('x'), "{shown}");
         assert!(shown.ends_with("address = \"a=b\"\n"), "{shown}");
     }

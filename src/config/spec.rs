@@ -4,7 +4,7 @@
 //! A test uses the description to check that `config/reference.toml` is complete. Defaults are written in
 //! TOML; another test compares them with the values of a config without these keys.
 
-use self::Kind::{Count, Duration, Flag, OneOf, Size, Table, Tables, Text, Texts};
+use self::Kind::{Count, Duration, Fields, Flag, OneOf, Size, Table, Tables, Text, Texts};
 use self::Presence::{Default, Optional, Required};
 
 /// The type of a key's value.
@@ -28,6 +28,8 @@ pub enum Kind {
     Table(&'static Spec),
     /// A list of tables.
     Tables(&'static Spec),
+    /// A table of header fields. Its keys are the names of the fields, its values are strings.
+    Fields,
 }
 
 /// Whether a key is required, and its default if it is not.
@@ -188,12 +190,20 @@ static ROUTE: Spec = spec! {
     "methods": Texts, Optional, "Methods of the route; absent: all.";
     "list_buckets": OneOf(LIST_BUCKETS), Optional, "What a request that lists the buckets gets; only with `buckets`; default: `refuse`.";
     "origin": Table(&ORIGIN), Required, "The bucket or buckets, and their endpoint.";
+    "headers": Tables(&HEADERS), Optional, "Header fields to change in responses.";
     "https": Table(&HTTPS), Optional, "What a request without TLS gets.";
     "cors": Table(&CORS), Optional, "Which pages of other origins may read responses; absent: as OSS answers.";
     "guard": Table(&GUARD), Optional, "Which OSS operations are allowed; absent: all.";
     "referer": Table(&REFERER), Optional, "Which sites may embed the objects.";
     "website": Table(&WEBSITE), Optional, "Index and error documents.";
     "preview": Table(&PREVIEW), Optional, "Whether browsers show objects or download them.";
+};
+
+static HEADERS: Spec = spec! {
+    "suffix": Texts, Optional, "Ends of the paths that the rule is for; absent: every path.";
+    "set": Fields, Optional, "Fields to set; they replace all fields of their name.";
+    "add": Fields, Optional, "Fields to add to those of the same name.";
+    "remove": Texts, Optional, "Names of fields to remove.";
 };
 
 static HTTPS: Spec = spec! {
@@ -234,7 +244,7 @@ static REFERER: Spec = spec! {
     "truncate_query": Flag, Default("true"), "Whether the query of the Referer is removed before matching.";
     "truncate_path": Flag, Default("false"), "Whether the path of the Referer is removed before matching.";
     "strict_host": Flag, Default("false"), "Whether a pattern that ends inside a host must match the whole host.";
-    "mode": OneOf(REFERER_MODES), Default("\"enforce\""), "Whether requests are refused, or only logged as refused.";
+    "mode": OneOf(REFERER_MODES), Default("\"enforce\""), "Whether requests are refused, or only counted and logged.";
 };
 
 static WEBSITE: Spec = spec! {
@@ -265,6 +275,12 @@ static ORIGIN: Spec = spec! {
     "strip_path": Flag, Default("false"), "Whether the route's path is removed from the key.";
     "timeouts": Table(&ORIGIN_TIMEOUTS), Optional, "Deadlines towards OSS.";
     "pool": Table(&POOL), Optional, "Keep-alive connections to OSS.";
+    "headers": Table(&ORIGIN_HEADERS), Optional, "Header fields to change in requests to OSS.";
+};
+
+static ORIGIN_HEADERS: Spec = spec! {
+    "set": Fields, Optional, "Fields to set; they replace all fields of their name.";
+    "remove": Texts, Optional, "Names of fields to remove.";
 };
 
 static FALLBACK: Spec = spec! {

@@ -229,6 +229,8 @@ pub struct Outcome {
     pub error: Option<&'static str>,
     /// What exactly failed on the way to OSS, as one word; `None` if nothing did.
     pub cause: Option<&'static str>,
+    /// Whether hotlink protection would have refused the request, in its mode `report`.
+    pub would_refuse_referer: bool,
     /// The number of request body bytes read from the client.
     pub bytes_in: u64,
     /// The number of response body bytes passed to the client's connection.

@@ -7,11 +7,12 @@ use std::collections::HashMap;
 use std::fmt;
 use std::sync::Arc;
 
-use crate::config::policy::Located;
+use crate::config::policy::{Located, RefererMode, RuleKey};
 use crate::config::{self, Addressing, BucketPattern, Buckets, Config, HostPattern, ListBuckets};
 use crate::origin::Origin;
 use crate::origin::exchange::Exchange;
 use crate::origin::exchange::attempt::Deadlines;
+use crate::origin::exchange::fields::FieldChanges;
 use crate::origin::exchange::locate::Service;
 use crate::origin::exchange::rewrite::Rewrite;
 use crate::origin::tiers::buckets::{BucketTable, MakeTiers};
@@ -21,10 +22,11 @@ use crate::oss::guard::Preset;
 use crate::oss::referer::{ListTooLarge, Rules, Switches};
 use crate::policy::cors::Cors;
 use crate::policy::guard::Guard;
+use crate::policy::headers::Headers;
 use crate::policy::hsts::Hsts;
 use crate::policy::https::Https;
 use crate::policy::preview::{ForcedDownload, Preview};
-use crate::policy::referer::{BucketRoot, Referer};
+use crate::policy::referer::{BucketRoot, Referer, Reports};
 use crate::policy::website::Website;
 use crate::route::stack::{Policies, Stack};
 use crate::route::table::Table;
@@ -67,15 +69,21 @@ impl std::error::Error for BuildError {
     }
 }
 
-/// Builds the router of `config`. Hosts that `registry` already has are used again.
+/// Builds the router of `config`. Hosts that `registry` already has are used again, and so are the reports that
+/// `reports` has for routes with the same name.
 ///
 /// # Errors
 ///
 /// [`BuildError::Origin`] and [`BuildError::Policies`].
-pub fn router(config: &Config, registry: &Arc<Registry>) -> Result<Router, BuildError> {
+pub fn router(
+    config: &Config,
+    registry: &Arc<Registry>,
+    reports: &Reports,
+) -> Result<Router, BuildError> {
     let mut table = Table::default();
     let mut routes = Vec::with_capacity(config.routes.len());
-    let mut shared = SharedRules::default();
+    reports.forget_unused();
+    let mut shared = SharedRules::new(reports);
     for route in &config.routes {
         let origin = origin(registry, route).map_err(|error| BuildError::Origin {
             route: route.name.clone(),
@@ -101,17 +109,41 @@ pub fn router(config: &Config, registry: &Arc<Registry>) -> Result<Router, Build
     Ok(Router { table, routes })
 }
 
-/// The compiled rules of `referer`. Routes with equal lists share one automaton, because an automaton needs
-/// many times the memory of its list.
-#[derive(Debug, Default)]
+/// The compiled rules of `referer` and `headers`. Equal rules are compiled only once: an automaton needs many
+/// times the memory of its list, and often all routes have the same header fields.
+#[derive(Debug)]
 pub struct SharedRules<'c> {
     referer: HashMap<RefererKey<'c>, Arc<Rules>>,
+    headers: HashMap<Vec<RuleKey<'c>>, Arc<Headers>>,
+    reports: &'c Reports,
 }
 
 /// The switches, the list `allow` and the list `deny`.
 type RefererKey<'c> = (Switches, Vec<&'c str>, Vec<&'c str>);
 
 impl<'c> SharedRules<'c> {
+    /// Creates a collection without rules.
+    #[must_use]
+    pub fn new(reports: &'c Reports) -> Self {
+        Self {
+            referer: HashMap::new(),
+            headers: HashMap::new(),
+            reports,
+        }
+    }
+
+    /// Returns the compiled rules of `headers`; `None` when there are none.
+    fn headers(&mut self, rules: &'c [config::policy::HeaderRule]) -> Option<Arc<Headers>> {
+        if rules.is_empty() {
+            return None;
+        }
+        let key = rules.iter().map(config::policy::HeaderRule::key).collect();
+        let known = self.headers.entry(key);
+        Some(Arc::clone(
+            known.or_insert_with(|| Arc::new(Headers::new(rules))),
+        ))
+    }
+
     fn referer(
         &mut self,
         referer: &'c config::policy::Referer,
@@ -155,7 +187,9 @@ pub fn policies<'c>(
         None => None,
         Some(referer) => {
             let rules = shared.referer(referer)?;
-            let referer = Referer::new(referer, rules, layout.clone(), root);
+            let report =
+                (referer.mode == RefererMode::Report).then(|| shared.reports.of_route(&route.name));
+            let referer = Referer::new(report, rules, layout.clone(), root);
             Some(Arc::new(referer))
         }
     };
@@ -170,6 +204,7 @@ pub fn policies<'c>(
     };
     let https = rules.https.as_ref();
     Ok(Policies {
+        headers: shared.headers(&rules.headers),
         hsts: https
             .and_then(|https| https.hsts.as_ref())
             .and_then(Hsts::new)
@@ -280,6 +315,12 @@ fn origin(registry: &Arc<Registry>, route: &config::Route) -> Result<Origin, Reg
         endpoints
             .map(|endpoint| endpoint.to_string().into())
             .collect(),
-        Exchange::new(rewrite, BucketTable::new(names, make), service, deadlines),
+        Exchange::new(
+            rewrite,
+            BucketTable::new(names, make),
+            service,
+            FieldChanges::new(&settings.headers),
+            deadlines,
+        ),
     ))
 }

@@ -3,6 +3,7 @@
 //! This module calls the same functions as the proxy, in the order of [`stack`](crate::route::stack).
 
 mod explanation;
+mod fields;
 mod judged;
 
 use std::fmt;
@@ -106,6 +107,7 @@ pub fn explain(router: &Router, config: &Config, request: &RequestToExplain) -> 
         written.map(|written| written.line),
     );
     walk.key(route);
+    walk.response_fields(route, written);
     let end = walk
         .cors(route, written)
         .or_else(|| walk.https(route, authority, payload(head.headers())))
@@ -290,6 +292,11 @@ impl Walk<'_> {
             Verdict::NotAllowed => "is refused: no pattern allows it".to_owned(),
         };
         let only_reports = lists.is_some_and(|lists| lists.mode == RefererMode::Report);
+        let finding = if verdict.is_refused() && only_reports {
+            format!("{finding}; served all the same, because the mode is `report`")
+        } else {
+            finding
+        };
         self.step("referer", finding, line);
         (verdict.is_refused() && !only_reports)
             .then_some(End::Answered(403, Some("referer_refused")))
@@ -322,6 +329,7 @@ impl Walk<'_> {
         match route.origin.destination(&head) {
             Ok(destination) => {
                 self.step("origin", &destination, None);
+                self.request_fields(route);
                 End::Sent(destination)
             }
             Err(error) => {

@@ -5,6 +5,7 @@ mod commands;
 mod description;
 mod examples;
 mod explain;
+mod header_fields;
 mod import;
 mod origins;
 mod policies;

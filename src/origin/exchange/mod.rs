@@ -2,6 +2,7 @@
 //!
 //! - [`rewrite`]: determines the bucket of a request, and the target that is sent to OSS. Does no I/O.
 //! - [`locate`]: calls `rewrite`, and also accepts ListBuckets, which names no bucket. Does no I/O.
+//! - `fields`: changes the header fields that the config names in requests. Does no I/O.
 //! - `outgoing`: conversion of a client's request into the request for OSS.
 //! - `attempt`: one request and the head of its response on one connection, with the deadlines.
 //! - `liveness`: checks whether the address or the host still accepts connections while a response takes
@@ -20,6 +21,7 @@ mod deliver;
 mod download;
 mod entity;
 mod failure_log;
+pub(crate) mod fields;
 mod liveness;
 pub(crate) mod locate;
 mod outgoing;
@@ -41,6 +43,7 @@ use crate::origin::error::Error;
 use crate::origin::exchange::attempt::{Deadlines, attempt};
 use crate::origin::exchange::deliver::Answered;
 use crate::origin::exchange::failure_log::FailureLog;
+use crate::origin::exchange::fields::{FieldChange, FieldChanges};
 use crate::origin::exchange::liveness::Liveness;
 use crate::origin::exchange::locate::Service;
 use crate::origin::exchange::outgoing::Outgoing;
@@ -78,6 +81,7 @@ pub(crate) struct Exchange {
     buckets: BucketTable,
     /// The settings for ListBuckets, if the route passes ListBuckets on; otherwise `None`.
     service: Option<Service>,
+    fields: FieldChanges,
     deadlines: Deadlines,
     failures: FailureLog,
 }
@@ -117,12 +121,14 @@ impl Exchange {
         rewrite: Rewrite,
         buckets: BucketTable,
         service: Option<Service>,
+        fields: FieldChanges,
         deadlines: Deadlines,
     ) -> Self {
         Self {
             rewrite,
             buckets,
             service,
+            fields,
             deadlines,
             failures: FailureLog::default(),
         }
@@ -138,6 +144,15 @@ impl Exchange {
     #[must_use]
     pub(crate) fn layout(&self) -> &Layout {
         &self.rewrite.layout
+    }
+
+    /// Returns the changes of the header fields of a request.
+    pub(crate) fn field_changes<'s>(
+        &'s self,
+        headers: &HeaderMap,
+        raw_query: Option<&str>,
+    ) -> impl Iterator<Item = FieldChange<'s>> + use<'s> {
+        self.fields.of_request(headers, raw_query)
     }
 
     /// Returns the destination to which `request` would be sent.
@@ -196,10 +211,13 @@ impl Exchange {
         let service = self.service.as_ref();
         let mut outgoing =
             outgoing::prepare(&self.rewrite, &self.buckets, service, request, context)?;
-        if let Some(head) = &outgoing.head {
+        if let Some(head) = &mut outgoing.head {
             let (query, host) = (head.uri.query(), context.text.host());
             SignedHost::of(&head.headers, query, host, Scheme::of(context))
                 .map_or(Ok(()), |signed| signed.check(&outgoing.bucket.tiers))?;
+            // Before the first attempt, so that every attempt and every request for the rest of a download has
+            // the changed fields.
+            self.fields.apply(&mut head.headers, query);
         }
         let is_empty = |upload: &mut Arc<Upload>| upload.is_announced_empty();
         if let Some(upload) = outgoing.upload.take_if(is_empty) {

@@ -54,6 +54,7 @@ fn combined_is_the_format_of_nginx() {
     let context = context("/k?x");
     {
         let mut outcome = context.outcome();
+        outcome.would_refuse_referer = true;
         outcome.status = Some(http::StatusCode::NOT_FOUND);
         outcome.bytes_out = 153;
     }
