@@ -113,12 +113,12 @@ fn welcome(world: &World) -> String {
          \n\
          Try, in another terminal:\n\
          \n\
-           curl http://{http}/{BUCKET}/hello.txt                         an object, by IP address\n\
-           curl -r 0-4 http://{http}/{BUCKET}/hello.txt                  the first 5 bytes of it\n\
+           curl http://{http}/{BUCKET}/hello.txt                      # an object, by IP address\n\
+           curl -r 0-4 http://{http}/{BUCKET}/hello.txt               # the first 5 bytes of it\n\
            curl --cacert {directory}/ca.pem https://{https}/{BUCKET}/index.html\n\
-           curl -H 'Host: img.example.test' http://{http}/hello.txt      a domain bound to the bucket\n\
-           curl -o /dev/null http://{http}/{BUCKET}/gen/1GiB             1 GiB, streamed\n\
-           curl http://{http}/other/hello.txt                            a bucket that is not served\n\
+           curl -H 'Host: img.example.test' http://{http}/hello.txt   # a domain bound to the bucket\n\
+           curl -o /dev/null http://{http}/{BUCKET}/gen/1GiB          # 1 GiB, streamed\n\
+           curl http://{http}/other/hello.txt                         # a bucket that is not served\n\
          \n\
          proxy    http://{http}\n\
          origin   http://{direct}   (for your own config: endpoint = \"{direct}\", tls = false)\n\
