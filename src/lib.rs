@@ -130,7 +130,11 @@
 //!
 //! | Behaviour | File |
 //! | --- | --- |
-//! | loads a file, reports all its problems | [`config`], [`config::problem`] |
+//! | loads the main file, reports all problems | [`config`], [`config::problem`] |
+//! | further files by `include` | `config/include.rs` |
+//! | a text that is not TOML | `config/syntax/` |
+//! | hints for keys and values as other programs write them | `config/habits.rs`, `rewrite.rs`, `pasted.rs` |
+//! | warnings about tables that do not fit together | `config/combinations.rs` |
 //! | one TOML table: keys, defaults, checks | `config/TABLE.rs`, `config/policy/TABLE.rs` |
 //! | durations, sizes, host patterns | [`config::value`] |
 //! | `${ENV}` and `${file:}` | `config/interpolate.rs` |

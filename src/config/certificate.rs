@@ -106,24 +106,21 @@ impl Certificate {
     pub(crate) fn read_all(root: &Reader<'_>) -> Vec<Self> {
         let readers = root.tables("certificate");
         let is_only = readers.len() == 1;
-        let mut default = None;
+        let mut default: Option<&Reader<'_>> = None;
         let mut certificates = Vec::with_capacity(readers.len());
-        for (index, reader) in readers.iter().enumerate() {
-            let Some(certificate) = Self::read(reader, is_only) else {
-                continue;
-            };
-            if certificate.is_default
-                && let Some(other) = default.replace(index)
-            {
-                let message = format!("`certificate[{other}]` is already the default");
+        for reader in &readers {
+            let is_default = reader.flag("default").unwrap_or(is_only);
+            if is_default && let Some(other) = default.replace(reader) {
+                let message = format!("{} is already the default", other.for_message_of(reader));
                 reader.error("default", message, None);
             }
-            certificates.push(certificate);
+            certificates.extend(Self::read(reader, is_default));
         }
         certificates
     }
 
-    fn read(reader: &Reader<'_>, is_only: bool) -> Option<Self> {
+    /// Reads one table. Returns `None` if it is wrong, which is reported, or if its files must not be looked at.
+    fn read(reader: &Reader<'_>, is_default: bool) -> Option<Self> {
         let path = |key: &str| {
             if !reader.has(key) {
                 let message = "is missing: a certificate needs both `cert` and `key`";
@@ -132,7 +129,10 @@ impl Certificate {
             reader.text(key)
         };
         let (cert, key) = (path("cert"), path("key"));
-        let is_default = reader.flag("default").unwrap_or(is_only);
+        let files = [&cert, &key].into_iter().flatten();
+        if files.filter(|file| reader.skips(file)).count() > 0 {
+            return None;
+        }
         let chain = cert
             .as_ref()
             .and_then(|cert| read_chain(reader, "cert", cert));

@@ -6,6 +6,7 @@ mod explanation;
 mod judged;
 
 use std::fmt;
+use std::sync::Arc;
 
 use http::{HeaderMap, Method, header};
 
@@ -52,6 +53,7 @@ pub fn explain(router: &Router, config: &Config, request: &RequestToExplain) -> 
     // Health checks are first: a load balancer need not name a host.
     if let Some((step, true)) = health {
         return Explanation {
+            file: None,
             steps: vec![step],
             end: End::Answered(200, None),
         };
@@ -73,6 +75,7 @@ pub fn explain(router: &Router, config: &Config, request: &RequestToExplain) -> 
             line: None,
         };
         return Explanation {
+            file: None,
             steps: vec![step],
             end: End::Answered(404, Some("unknown_host")),
         };
@@ -113,6 +116,7 @@ pub fn explain(router: &Router, config: &Config, request: &RequestToExplain) -> 
         .or_else(|| walk.referer(route, written))
         .unwrap_or_else(|| walk.sent(route));
     Explanation {
+        file: written.map(|written| Arc::clone(&written.file)),
         steps: walk.steps,
         end,
     }

@@ -1,11 +1,14 @@
 //! The config as an operator sees it: keys, problems, examples, and the commands that read or write configs.
 
+mod arguments;
 mod commands;
 mod description;
 mod examples;
 mod explain;
 mod import;
+mod include;
 mod origins;
 mod policies;
 mod problems;
 mod tables;
+mod wrong;

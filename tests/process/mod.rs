@@ -3,6 +3,7 @@
 mod admin;
 mod descriptors;
 mod drain;
+mod included;
 mod lifecycle;
 mod log;
 mod overload;
