@@ -50,7 +50,7 @@ impl fmt::Display for Invalid {
             }
             Self::Size => "is not a size; write for example \"64KiB\", \"16MiB\"",
             Self::Host => "is not a host name or address; write it without scheme, port and path",
-            Self::Underscore => "is not a host; only nginx uses it for every host",
+            Self::Underscore => "is not a host; it stands for every host only in nginx",
             Self::Wildcard => "is not a host pattern: `*` stands for exactly one first label",
             Self::BucketName => "is not a bucket name: 3 to 63 of `a-z`, `0-9` and `-`",
             Self::BucketPattern => {

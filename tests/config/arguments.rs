@@ -9,6 +9,7 @@ use std::path::Path;
 use std::process::{Child, Command, Output, Stdio};
 
 use crate::support::config::{Files, LISTENER, ROUTE, example};
+use crate::support::daemon::Daemon;
 
 fn ossgate(directory: &Path, arguments: &[&str]) -> Command {
     let mut command = Command::new(env!("CARGO_BIN_EXE_ossgate"));
@@ -298,12 +299,17 @@ fn the_commands_that_the_demo_prints_can_be_copied() {
     let mut command = ossgate(&files.path(""), &["demo"]);
     let child = command.stdout(Stdio::piped()).stderr(Stdio::null()).spawn();
     let mut child = Running(child.unwrap());
-    let printed = BufReader::new(child.0.stdout.take().unwrap()).lines();
+    let mut printed = BufReader::new(child.0.stdout.take().unwrap()).lines();
     let lines: Vec<String> = printed
+        .by_ref()
         .map(Result::unwrap)
         .take_while(|line| !line.contains("Ctrl-C"))
         .collect();
     let commands: Vec<&String> = lines.iter().filter(|line| line.contains("curl")).collect();
+    // The demo removes its files when it is asked to end.
+    Daemon::signal("TERM", child.0.id());
+    assert!(child.0.wait().unwrap().success());
+    drop(printed);
     assert_eq!(commands.len(), 6, "{lines:?}");
     for line in commands {
         let script = format!("curl() {{ printf '%s\\n' \"$@\"; }}\n{line}\n");

@@ -75,9 +75,10 @@ async fn try_all(world: &World, out: &mut dyn Write) -> Result<bool, DemoError> 
 }
 
 async fn serve(world: &World, out: &mut dyn Write) -> Result<bool, DemoError> {
+    // A program that reads the text may end the demo at once.
+    let mut terminate = tokio::signal::unix::signal(tokio::signal::unix::SignalKind::terminate())?;
     write!(out, "{}", welcome(world))?;
     out.flush()?;
-    let mut terminate = tokio::signal::unix::signal(tokio::signal::unix::SignalKind::terminate())?;
     let mut turn = 0;
     loop {
         tokio::select! {

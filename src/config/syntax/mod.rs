@@ -259,7 +259,7 @@ fn no_equals_sign(text: &str) -> Option<Mistake> {
             .filter(|_| is_known(&ROOT, key))?
             .line
     };
-    let message = "a value follows its key after `=`";
+    let message = "a `=` must stand between the key and its value";
     Some(Mistake::new(message, shown(text, &fixed)))
 }
 
@@ -297,7 +297,7 @@ fn no_comma(message: &str) -> Option<Mistake> {
 fn no_value(message: &str) -> Option<Mistake> {
     message.starts_with("key with no value").then(|| {
         let hint = format!("write `KEY = VALUE`; {TOML}");
-        Mistake::new("this line is no key with a value", hint)
+        Mistake::new("this line is not a key with a value", hint)
     })
 }
 
