@@ -142,3 +142,78 @@ fn a_text_in_another_encoding_is_named() {
         "{out}"
     );
 }
+
+#[test]
+fn a_file_that_cannot_be_read_is_named_with_the_place_where_it_was_looked_for() {
+    let files = Files::new();
+    let text = format!(
+        "[[listener]]\naddress = \"127.0.0.1:443\"\ntls = true\n[[certificate]]\n\
+         cert = \"C:\\tls\\fullchain.pem\"\nkey = \"none.pem\"\n{ROUTE}"
+    );
+    let problems = files.read(&text).unwrap_err();
+    let found: Vec<(String, String)> = problems
+        .iter()
+        .map(|problem| (problem.message.clone(), problem.hint.clone().unwrap()))
+        .collect();
+    let missing = "cannot be read: No such file or directory (os error 2)";
+    let place = files.path("none.pem");
+    assert_eq!(
+        found,
+        [
+            (
+                // The escapes of the string became a tab and a form feed.
+                format!("`C:\\tls\\u{{c}}ullchain.pem` {missing}"),
+                "`\\` begins an escape in a string with double quotes; put the path in single quotes".to_owned(),
+            ),
+            (
+                format!("`none.pem` {missing}"),
+                format!(
+                    "looked for at `{}`; `ossgate check --without-files` does not look at files",
+                    place.display()
+                ),
+            ),
+        ]
+    );
+}
+
+#[test]
+fn a_listener_on_the_port_of_the_other_protocol_gets_a_warning() {
+    let files = Files::new();
+    let tls = "tls = true\n[[certificate]]\ncert = \"fullchain.pem\"\nkey = \"privkey.pem\"\n";
+    let clear_on_443 =
+        "2:11: warning: listener[0].address: is the port of HTTPS, and this listener has no TLS";
+    let tls_on_80 = "3:7: warning: listener[0].tls: is on the port of HTTP: browsers send requests without TLS to it";
+    for (port, keys, expected) in [
+        (443, "", Some(clear_on_443)),
+        (443, "trusted_proxies = [\"10.0.0.0/8\"]\n", None),
+        (443, tls, None),
+        (80, tls, Some(tls_on_80)),
+        (80, "", None),
+        (8443, "", None),
+    ] {
+        let text = format!("[[listener]]\naddress = \"127.0.0.1:{port}\"\n{keys}{ROUTE}");
+        expect(&files, &text, expected.as_slice());
+    }
+    // A request can come over TLS from a trusted proxy, from a Unix socket, or to another listener.
+    let https = format!("{ROUTE}https = {{}}\n");
+    let warning = "warning: route[0].https.mode: sends every request to HTTPS, and no listener has `tls = true`";
+    for (listeners, line) in [
+        ("address = \"127.0.0.1:80\"\n", Some(5)),
+        (
+            "address = \"127.0.0.1:80\"\ntrusted_proxies = [\"10.0.0.0/8\"]\n",
+            None,
+        ),
+        ("address = \"unix:/run/a.sock\"\n", None),
+        ("address = \"fd:http\"\n", None),
+    ] {
+        let expected = line.map(|line| format!("{line}:9: {warning}"));
+        let expected: Vec<&str> = expected.iter().map(String::as_str).collect();
+        expect(
+            &files,
+            &format!("[[listener]]\n{listeners}{https}"),
+            &expected,
+        );
+    }
+    let both = format!("{LISTENER}[[listener]]\naddress = \"127.0.0.1:8443\"\n{tls}{https}");
+    expect(&files, &both, &[]);
+}
