@@ -134,7 +134,11 @@
 //!
 //! | Behaviour | File |
 //! | --- | --- |
-//! | loads a file, reports all its problems | [`config`], [`config::problem`] |
+//! | loads the main file, reports all problems | [`config`], [`config::problem`] |
+//! | further files by `include` | `config/include.rs` |
+//! | a text that is not TOML | `config/syntax/` |
+//! | hints for keys and values as other programs write them | `config/habits.rs`, `rewrite.rs`, `pasted.rs` |
+//! | warnings about tables that do not fit together | `config/combinations.rs` |
 //! | one TOML table: keys, defaults, checks | `config/TABLE.rs`, `config/policy/TABLE.rs` |
 //! | certificates that are never used or expire soon, hosts without one | `config/certificate/` |
 //! | durations, sizes, host patterns | [`config::value`] |

@@ -10,7 +10,7 @@ use http::uri::InvalidUri;
 use http::{Method, Request, Uri};
 
 use crate::cli::exit_code::{BAD_CONFIG, REFUSED, USAGE};
-use crate::config::{self, Env};
+use crate::config::{self, Env, NamedFiles};
 use crate::listener::tls;
 use crate::origin::endpoint::dns;
 use crate::origin::tiers::registry::Registry;
@@ -27,6 +27,8 @@ pub struct RequestArguments<'a> {
     pub method: &'a str,
     /// The header fields, each as `Name: value`.
     pub headers: &'a [String],
+    /// What happens with the files that the config names.
+    pub named_files: NamedFiles,
 }
 
 /// The reason why the arguments do not describe a request.
@@ -72,7 +74,8 @@ pub fn explain_request(
     env: Env<'_>,
     out: &mut dyn Write,
 ) -> io::Result<u8> {
-    let config = match config::load(path, env) {
+    let loaded = config::load_with(path, env, arguments.named_files);
+    let config = match loaded {
         Ok(loaded) => loaded.config,
         Err(problems) => {
             write!(out, "{}", problems.render())?;
@@ -101,7 +104,10 @@ pub fn explain_request(
         }
     };
     let explanation = explain(&router, &config, &asked);
-    print(path, arguments, &explanation, out)?;
+    print(arguments, &explanation, out)?;
+    if arguments.named_files == NamedFiles::Skip {
+        writeln!(out, "the files that the config names were not looked at")?;
+    }
     Ok(if explanation.end.is_served() {
         0
     } else {
@@ -150,7 +156,6 @@ fn parse(arguments: &RequestArguments<'_>) -> Result<RequestToExplain, InvalidAr
 }
 
 fn print(
-    path: &Path,
     arguments: &RequestArguments<'_>,
     explanation: &Explanation,
     out: &mut dyn Write,
@@ -158,8 +163,8 @@ fn print(
     writeln!(out, "{} {}", arguments.method, arguments.url)?;
     for step in &explanation.steps {
         write!(out, "  {:8} {}", step.name, step.finding)?;
-        match step.line {
-            Some(line) => writeln!(out, "  ({}:{line})", path.display())?,
+        match explanation.file.as_ref().zip(step.line) {
+            Some((file, line)) => writeln!(out, "  ({file}:{line})")?,
             None => writeln!(out)?,
         }
     }

@@ -26,7 +26,11 @@ pub fn run(path: &Path) -> u8 {
             return BAD_CONFIG;
         }
     };
-    let Loaded { config, warnings } = loaded;
+    let Loaded {
+        config,
+        warnings,
+        skipped: _,
+    } = loaded;
     let sinks = open(&config.log.error_file, SharedSink::stderr())
         .and_then(|events| Ok((events, open(&config.log.access_file, SharedSink::stdout())?)));
     let (events, access) = match sinks {

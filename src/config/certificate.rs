@@ -149,12 +149,21 @@ pub(crate) fn read_all<'a>(tables: Vec<Reader<'a>>) -> Vec<CertificateCandidate<
         .collect();
     let is_one = candidates.len() == count && differ_only_in_key(&candidates);
     let mut defaults: HashMap<KeyType, usize> = HashMap::new();
-    for (index, candidate) in candidates.iter_mut().enumerate() {
-        let is_default = candidate.default.unwrap_or(is_one);
-        candidate.certificate.is_default = is_default;
-        if is_default && let Some(other) = defaults.insert(candidate.certificate.key_type, index) {
-            let message =
-                format!("`certificate[{other}]` is already the default with this type of key");
+    for candidate in &mut candidates {
+        candidate.certificate.is_default = candidate.default.unwrap_or(is_one);
+    }
+    for (index, candidate) in candidates.iter().enumerate() {
+        let Certificate {
+            is_default,
+            key_type,
+            ..
+        } = candidate.certificate;
+        if is_default
+            && let Some(other) = defaults.insert(key_type, index)
+            && let Some(other) = candidates.get(other)
+        {
+            let other = other.reader.for_message_of(&candidate.reader);
+            let message = format!("{other} is already the default with this type of key");
             candidate.reader.error("default", message, None);
         }
     }
@@ -177,7 +186,8 @@ fn differ_only_in_key(candidates: &[CertificateCandidate<'_>]) -> bool {
 }
 
 impl Certificate {
-    /// Reads one table, except its key `default`.
+    /// Reads one table, except its key `default`. Returns `None` if the table is wrong, which is reported, or if
+    /// its files must not be looked at.
     fn read(reader: &Reader<'_>) -> Option<Self> {
         let path = |key: &str| {
             if !reader.has(key) {
@@ -187,6 +197,10 @@ impl Certificate {
             reader.text(key)
         };
         let (cert, key) = (path("cert"), path("key"));
+        let files = [&cert, &key].into_iter().flatten();
+        if files.filter(|file| reader.skips(file)).count() > 0 {
+            return None;
+        }
         let chain = cert
             .as_ref()
             .and_then(|cert| read_chain(reader, "cert", cert));

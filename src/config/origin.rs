@@ -15,6 +15,7 @@ use crate::config::addressing::{Addressing, Mismatch};
 use crate::config::endpoint::{Endpoint, EndpointHost, split_port};
 use crate::config::fallback::{self, OriginSettings};
 use crate::config::origin_headers::OriginHeaders;
+use crate::config::pasted;
 use crate::config::pattern::{BucketPattern, host_name};
 use crate::config::pem::read_chain;
 use crate::config::reader::Reader;
@@ -229,7 +230,10 @@ fn read_buckets(reader: &Reader<'_>) -> Option<Buckets> {
                 return Some(Buckets::One(text.value));
             }
             let is_pattern = text.value.contains('*');
-            let hint = is_pattern.then(|| "write patterns in `buckets`".to_owned());
+            let hint = match is_pattern {
+                true => Some("write patterns in `buckets`".to_owned()),
+                false => pasted::bucket(&text.written),
+            };
             reader.error_at("bucket", &text, Invalid::BucketName, hint);
             None
         }
@@ -237,7 +241,7 @@ fn read_buckets(reader: &Reader<'_>) -> Option<Buckets> {
             if reader.is_empty_list("buckets") {
                 reader.error("buckets", "is empty", None);
             }
-            let patterns = reader.parsed("buckets", BucketPattern::parse);
+            let patterns = reader.parsed_or("buckets", BucketPattern::parse, pasted::bucket);
             let patterns: Vec<_> = patterns.into_iter().map(|(pattern, _)| pattern).collect();
             (!patterns.is_empty()).then_some(Buckets::Many(patterns))
         }
@@ -313,6 +317,9 @@ fn read_tls(reader: &Reader<'_>, tls: bool) -> (Option<Trust>, Option<String>) {
         }
     }
     let ca = reader.text("ca").and_then(|text| {
+        if reader.skips(&text) {
+            return None;
+        }
         let path = reader.base().join(&text.value);
         let read = || read_chain(reader, "ca", &text);
         let list = reader.session().trusted(&path, read)?;

@@ -109,8 +109,9 @@ macro_rules! spec {
     };
 }
 
-/// The whole file.
+/// The whole main file.
 pub static ROOT: Spec = spec! {
+    "include": Texts, Default("[]"), "Further config files, each a path or a pattern with `*` and `?`.";
     "server": Table(&SERVER), Optional, "The process.";
     "dns": Table(&DNS), Optional, "How endpoint names are resolved.";
     "log": Table(&LOG), Optional, "Log events and the access log.";
@@ -118,6 +119,13 @@ pub static ROOT: Spec = spec! {
     "listener": Tables(&LISTENER), Required, "Addresses that clients connect to.";
     "certificate": Tables(&CERTIFICATE), Optional, "Certificates for listeners with TLS.";
     "route": Tables(&ROUTE), Required, "Which bucket serves which host and path.";
+};
+
+/// A whole included file. The other tables of [`ROOT`] hold for the process, so only the main file has them.
+pub(crate) static INCLUDED: Spec = spec! {
+    "listener": Tables(&LISTENER), Optional, "Addresses that clients connect to.";
+    "certificate": Tables(&CERTIFICATE), Optional, "Certificates for listeners with TLS.";
+    "route": Tables(&ROUTE), Optional, "Which bucket serves which host and path.";
 };
 
 static SERVER: Spec = spec! {
@@ -128,7 +136,7 @@ static SERVER: Spec = spec! {
     "probe": Duration, Default("\"0s\""), "How often every endpoint is connected to as a check; 0: only endpoints that failed.";
     "probe_path": Text, Optional, "Path of a HEAD that OSS must answer in each check; absent: a check ends with the TLS handshake.";
     "retry_buffer": Size, Default("\"16MiB\""), "Memory per worker for small request bodies that may be sent again; 0: none is kept.";
-    "watch_config": Flag, Default("false"), "Whether the config file is loaded again when it changes.";
+    "watch_config": Flag, Default("false"), "Whether the config is loaded again when one of its files changes.";
 };
 
 static ADMIN: Spec = spec! {

@@ -7,6 +7,7 @@ mod fields;
 mod judged;
 
 use std::fmt;
+use std::sync::Arc;
 
 use http::{HeaderMap, Method, header};
 
@@ -53,6 +54,7 @@ pub fn explain(router: &Router, config: &Config, request: &RequestToExplain) -> 
     // A health check gets its response before all other checks, because a load balancer need not send a host.
     if let Some((step, true)) = health {
         return Explanation {
+            file: None,
             steps: vec![step],
             end: End::Answered(200, None),
         };
@@ -74,6 +76,7 @@ pub fn explain(router: &Router, config: &Config, request: &RequestToExplain) -> 
             line: None,
         };
         return Explanation {
+            file: None,
             steps: vec![step],
             end: End::Answered(404, Some("unknown_host")),
         };
@@ -115,6 +118,7 @@ pub fn explain(router: &Router, config: &Config, request: &RequestToExplain) -> 
         .or_else(|| walk.referer(route, written))
         .unwrap_or_else(|| walk.sent(route));
     Explanation {
+        file: written.map(|written| Arc::clone(&written.file)),
         steps: walk.steps,
         end,
     }

@@ -3,7 +3,7 @@
 use crate::app::Running;
 use crate::config;
 use crate::supervise::error::CommandError;
-use crate::supervise::files::WatchedFiles;
+use crate::supervise::files::{ConfigFiles, WatchedFiles};
 use crate::supervise::supervisor::Supervisor;
 use crate::supervise::{systemd, warnings};
 use crate::telemetry;
@@ -29,12 +29,13 @@ pub(super) fn reload(
     watched: &mut WatchedFiles,
 ) -> Result<String, CommandError> {
     systemd::reloading();
+    let files = ConfigFiles::new(&supervisor.path, supervisor.env);
     let outcome = load_and_change(running, supervisor);
     systemd::ready();
     match &outcome {
-        Ok(_) => *watched = WatchedFiles::new(&supervisor.path, running.config()),
+        Ok(_) => *watched = WatchedFiles::new(files, running.config()),
         Err(error) => {
-            watched.note_config_read();
+            watched.note_config_read(files);
             running.state().note_refused();
             tracing::error!(%error, "config not reloaded, the old one stays in use");
         }

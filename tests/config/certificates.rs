@@ -200,7 +200,7 @@ fn a_certificate_that_is_never_used_is_reported() {
     let owned = "warning: certificate[2].cert: is never used: earlier certificates, such as";
     let why = "have all of its names and the same type of key (ECDSA P-256)";
     for (third, key, expected) in [
-        (&both, "", Some(format!("11:8: {owned} `certificate[1]`, {why}"))),
+        (&both, "", Some(format!("11:8: {owned} `certificate[1]` (line 7), {why}"))),
         (&both, "default = true\n", None),
         (&rsa, "", None),
         (&more, "", None),

@@ -211,7 +211,7 @@ async fn the_proxy_treats_each_request_as_explain_reports() {
     let (mut sent, mut answered) = (0, 0);
     for _ in 0..CASES {
         let one = generated().new_tree(&mut runner).unwrap().current();
-        let Explanation { steps, end } = explained(&router, &config, &one);
+        let Explanation { steps, end, .. } = explained(&router, &config, &one);
         let rules =
             (steps.iter()).filter(|step| step.name == "headers" && step.finding.contains("x-rule"));
         let before = origin.received().len();

@@ -1,5 +1,6 @@
 //! The config as an operator sees it: keys, problems, examples, and the commands that read or write configs.
 
+mod arguments;
 mod certificates;
 mod commands;
 mod description;
@@ -7,7 +8,9 @@ mod examples;
 mod explain;
 mod header_fields;
 mod import;
+mod include;
 mod origins;
 mod policies;
 mod problems;
 mod tables;
+mod wrong;

@@ -4,6 +4,7 @@ mod admin;
 mod certificates;
 mod descriptors;
 mod drain;
+mod included;
 mod lifecycle;
 mod log;
 mod overload;

@@ -34,7 +34,11 @@ pub(crate) fn check(
             other = other.or((owner != index).then_some(owner));
         }
         let message = if !is_needed {
-            shadowed(certificate, other)
+            let other = other.and_then(|other| certificates.get(other));
+            shadowed(
+                certificate,
+                other.map(|other| other.reader.for_message_of(&candidate.reader)),
+            )
         } else if !candidate.is_wanted_as_default() && !hosts.are_in(certificate) {
             format!("covers no host of any route: it has {}", named(certificate))
         } else {
@@ -71,13 +75,13 @@ pub(crate) fn check(
     }
 }
 
-/// Returns the message for a certificate all of whose names belong to earlier certificates. `other` is the index
-/// of one of these.
-fn shadowed(certificate: &Certificate, other: Option<usize>) -> String {
+/// Returns the message for a certificate all of whose names belong to earlier certificates. `other` names one of
+/// these.
+fn shadowed(certificate: &Certificate, other: Option<String>) -> String {
     let key_type = certificate.key_type;
     match other {
         Some(other) => format!(
-            "is never used: earlier certificates, such as `certificate[{other}]`, have all of its names and the same type of key ({key_type})"
+            "is never used: earlier certificates, such as {other}, have all of its names and the same type of key ({key_type})"
         ),
         None => "is never used: it has no DNS name, and is not the default".to_owned(),
     }

@@ -64,5 +64,9 @@ impl Policies {
 }
 
 fn present<T>(route: &Reader<'_>, key: &str, read: impl Fn(&Reader<'_>) -> T) -> Option<T> {
-    route.has(key).then(|| read(&route.table(key)))
+    if !route.has(key) {
+        return None;
+    }
+    let table = route.table(key);
+    table.exists().then(|| read(&table))
 }
