@@ -170,8 +170,13 @@ pub fn load_admin(path: &Path, env: Env<'_>) -> Result<Option<Admin>, Problems> 
     // Problems in the other tables do not matter here, because the running process checks those tables.
     session.problems.borrow_mut().clear();
     let admin = Admin::read(&root);
-    let problems = Problems::new(main.clone(), &[], session.problems.take());
-    if problems.has_errors() || (admin.is_none() && !errors.is_empty()) {
+    let mut problems = session.problems.take();
+    if admin.is_none() {
+        // The table may be there, after the error.
+        problems.extend(syntax::problems(&main, &errors));
+    }
+    let problems = Problems::new(main.clone(), &[], problems);
+    if problems.has_errors() {
         return Err(problems);
     }
     Ok(admin)

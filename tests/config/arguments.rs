@@ -43,6 +43,7 @@ fn a_command_takes_the_config_file_with_and_without_the_option() {
     for name in ["one", "two"] {
         std::fs::write(files.path(&format!("{name}.toml")), config(name)).unwrap();
     }
+    std::fs::write(files.path("broken.toml"), "[[route]\n[admin]\n").unwrap();
     let url = "http://a.cn/k";
     for (arguments, code, part) in [
         (&["check", "one.toml"][..], 0, "one.toml: ok"),
@@ -83,6 +84,7 @@ fn a_command_takes_the_config_file_with_and_without_the_option() {
             1,
             "one.toml: has no `[admin]` table",
         ),
+        (&["status", "broken.toml"], 78, "broken.toml:1:"),
         (
             &["reload", "one.toml"],
             1,
