@@ -21,7 +21,7 @@ use crate::cli::demo::Mode;
 use crate::cli::environment::env;
 use crate::cli::exit_code::{FAILED, USAGE};
 use crate::cli::explain::RequestArguments;
-use crate::cli::import::Source;
+use crate::cli::import::{Losses, Source};
 
 /// A reverse proxy that gives Alibaba Cloud OSS a fixed IP.
 #[derive(Debug, Parser)]
@@ -123,8 +123,16 @@ enum Command {
 
 #[derive(Debug, Subcommand)]
 enum ImportFrom {
-    /// Import nginx configuration files that follow the published recipe for OSS or a variant of it.
+    /// Import nginx configuration files that follow the published recipe for OSS or a variant of it. Exit code
+    /// 3: nginx refuses requests that the config would serve, so no config is written.
     Nginx {
+        /// A bucket that may be served, by name or by a pattern such as `team-*`, for files that let the client
+        /// choose the bucket. Can be repeated.
+        #[arg(long = "bucket")]
+        buckets: Vec<String>,
+        /// Write the config although it serves requests that nginx refuses. Comments name the directives.
+        #[arg(long)]
+        accept_loss: bool,
         /// The files.
         #[arg(required = true)]
         files: Vec<PathBuf>,
@@ -179,7 +187,19 @@ pub fn main() -> u8 {
         }
         Some(Command::Import { from }) => {
             let source = match &from {
-                ImportFrom::Nginx { files } => Source::Nginx(files),
+                ImportFrom::Nginx {
+                    buckets,
+                    accept_loss,
+                    files,
+                } => Source::Nginx {
+                    files,
+                    buckets,
+                    losses: if *accept_loss {
+                        Losses::Accept
+                    } else {
+                        Losses::Stop
+                    },
+                },
                 ImportFrom::BucketXml {
                     bucket,
                     region,
