@@ -23,7 +23,7 @@ use crate::cli::demo::Mode;
 use crate::cli::environment::env;
 use crate::cli::exit_code::{FAILED, USAGE};
 use crate::cli::explain::RequestArguments;
-use crate::cli::import::Source;
+use crate::cli::import::{Losses, Source};
 use crate::config::NamedFiles;
 
 /// A reverse proxy that gives Alibaba Cloud OSS a fixed IP.
@@ -183,8 +183,16 @@ enum Command {
 
 #[derive(Debug, Subcommand)]
 enum ImportFrom {
-    /// Import nginx configuration files that follow the recipe of the OSS documentation or a variant of it.
+    /// Import nginx configuration files that follow the recipe of the OSS documentation or a variant of it. The
+    /// exit code is 3 if nginx refuses requests that the config would serve; then no config is written.
     Nginx {
+        /// A bucket that may be served, by name or by a pattern such as `team-*`, for files that let the client
+        /// choose the bucket. Can be repeated.
+        #[arg(long = "bucket")]
+        buckets: Vec<String>,
+        /// Write the config although it serves requests that nginx refuses. Comments name the directives.
+        #[arg(long)]
+        accept_loss: bool,
         /// The files.
         #[arg(required = true)]
         files: Vec<PathBuf>,
@@ -294,7 +302,19 @@ pub fn main() -> u8 {
         }
         Some(Command::Import { from }) => {
             let source = match &from {
-                ImportFrom::Nginx { files } => Source::Nginx(files),
+                ImportFrom::Nginx {
+                    buckets,
+                    accept_loss,
+                    files,
+                } => Source::Nginx {
+                    files,
+                    buckets,
+                    losses: if *accept_loss {
+                        Losses::Accept
+                    } else {
+                        Losses::Stop
+                    },
+                },
                 ImportFrom::BucketXml {
                     bucket,
                     region,
