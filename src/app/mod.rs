@@ -111,6 +111,7 @@ pub fn build_on(
             taken_at: state::unix_now(),
             taken: 1,
             refused: 0,
+            problem: None,
         }),
         requests,
         lost_lines: log.as_ref().map(|(log, _)| log.lost_lines()),

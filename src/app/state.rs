@@ -38,7 +38,7 @@ pub struct ConfigWarning {
 }
 
 /// The outcomes of config loads.
-#[derive(Clone, Copy, Debug)]
+#[derive(Clone, Debug)]
 pub struct ReloadState {
     /// Whether the latest config load succeeded.
     pub is_good: bool,
@@ -48,6 +48,8 @@ pub struct ReloadState {
     pub taken: u64,
     /// The number of failed config loads.
     pub refused: u64,
+    /// Why the latest config load failed; `None` if it succeeded.
+    pub problem: Option<String>,
 }
 
 /// The state of a proxy.
@@ -137,20 +139,23 @@ impl State {
     /// Returns the outcomes of config loads.
     #[must_use]
     pub fn reloads(&self) -> ReloadState {
-        *self.reloads.lock().unwrap_or_else(PoisonError::into_inner)
+        let reloads = self.reloads.lock().unwrap_or_else(PoisonError::into_inner);
+        reloads.clone()
     }
 
-    /// Counts a failed config load.
-    pub fn note_refused(&self) {
+    /// Counts a config load that failed because of `problem`.
+    pub fn note_refused(&self, problem: String) {
         let mut reloads = self.reloads.lock().unwrap_or_else(PoisonError::into_inner);
         reloads.is_good = false;
         reloads.refused += 1;
+        reloads.problem = Some(problem);
     }
 
     /// Counts a successful config load.
     pub(super) fn note_taken(&self) {
         let mut reloads = self.reloads.lock().unwrap_or_else(PoisonError::into_inner);
         reloads.is_good = true;
+        reloads.problem = None;
         reloads.taken += 1;
         reloads.taken_at = unix_now();
     }
@@ -188,7 +193,7 @@ impl State {
                     "endpoint": label,
                     "addresses": addresses,
                     "age_seconds": one.age.map(|age| age.as_secs()),
-                    "failure": one.failure.map(|failure| failure.to_string()),
+                    "failure": one.problem(),
                 })
             })
             .collect();
@@ -203,6 +208,7 @@ impl State {
                 "good": reloads.is_good,
                 "taken": reloads.taken,
                 "refused": reloads.refused,
+                "problem": reloads.problem,
                 "taken_at": reloads.taken_at,
                 "warnings": self.warnings(),
             },

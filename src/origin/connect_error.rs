@@ -216,8 +216,10 @@ impl TlsFault {
             Self::Closed => "tls_closed",
             Self::Reset => "tls_reset",
             Self::TimedOut => "tls_timeout",
+            Self::Alert(AlertDescription::ProtocolVersion) | Self::Incompatible => {
+                "tls_incompatible"
+            }
             Self::Alert(_) => "tls_alert",
-            Self::Incompatible => "tls_incompatible",
             Self::Other(_) => "tls_failed",
         }
     }
@@ -343,6 +345,10 @@ mod tests {
                 tls(rustls::Error::AlertReceived(
                     AlertDescription::ProtocolVersion,
                 )),
+                "tls_incompatible",
+            ),
+            (
+                tls(rustls::Error::AlertReceived(AlertDescription::AccessDenied)),
                 "tls_alert",
             ),
             (tls(rustls::Error::DecryptError), "tls_failed"),
