@@ -90,6 +90,7 @@
 //! | Behaviour | Applied by | Decided by |
 //! | --- | --- | --- |
 //! | the common implementation of policies that refuse requests | [`policy::gate`] | |
+//! | refusals by client address | [`policy::ip`] | [`net::ranges`] |
 //! | HSTS | [`policy::hsts`] | |
 //! | cross-origin requests, preflights | [`policy::cors`] | [`oss::cors`] |
 //! | HTTPS: redirect or refusal of requests without TLS | [`policy::https`] | |

@@ -110,6 +110,7 @@ pub fn build_on(
             taken: 1,
             refused: 0,
         }),
+        broken_lists: Mutex::default(),
         requests,
         lost_lines: log.as_ref().map(|(log, _)| log.lost_lines()),
         started: Instant::now(),

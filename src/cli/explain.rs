@@ -2,6 +2,7 @@
 
 use std::fmt;
 use std::io::{self, Write};
+use std::net::IpAddr;
 use std::path::Path;
 use std::sync::Arc;
 
@@ -26,6 +27,8 @@ pub struct RequestArguments<'a> {
     pub method: &'a str,
     /// The header fields, each as `Name: value`.
     pub headers: &'a [String],
+    /// The address of the client, behind all trusted proxies; `None` leaves out the decisions about it.
+    pub client: Option<IpAddr>,
 }
 
 /// The reason why the arguments do not describe a request.
@@ -143,6 +146,7 @@ fn parse(arguments: &RequestArguments<'_>) -> Result<RequestToExplain, InvalidAr
     }
     Ok(RequestToExplain {
         is_https: scheme == "https",
+        client: arguments.client,
         head: request,
     })
 }

@@ -11,6 +11,7 @@ pub mod run;
 pub mod show;
 
 use std::io::Write;
+use std::net::IpAddr;
 use std::path::PathBuf;
 
 use clap::{Args, CommandFactory, Parser, Subcommand};
@@ -96,6 +97,9 @@ enum Command {
         /// A header field, `Name: value`. Can be repeated.
         #[arg(short = 'H', long = "header")]
         headers: Vec<String>,
+        /// The address of the client: the one behind all trusted proxies. Header fields do not change it.
+        #[arg(long, value_name = "ADDRESS")]
+        client: Option<IpAddr>,
     },
     /// Write a config from nginx files, or from the settings of a bucket at OSS. Settings that cannot be
     /// imported are listed on standard error.
@@ -169,11 +173,13 @@ pub fn main() -> u8 {
             url,
             method,
             headers,
+            client,
         }) => {
             let arguments = RequestArguments {
                 url: &url,
                 method: &method,
                 headers: &headers,
+                client,
             };
             explain::explain_request(&path, &arguments, &env, &mut out)
         }

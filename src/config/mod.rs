@@ -14,6 +14,7 @@ mod interpolate;
 mod lines;
 pub mod listener;
 mod located;
+pub mod network_list;
 pub mod origin;
 mod pattern;
 mod pem;

@@ -9,6 +9,7 @@ use rustls::pki_types::CertificateDer;
 
 use crate::config::interpolate::Env;
 use crate::config::lines::Lines;
+use crate::config::network_list::NetworkList;
 use crate::config::problem::{Problem, Source};
 
 /// The trusted CA certificates in one PEM file.
@@ -26,6 +27,8 @@ pub(crate) struct Session<'a> {
     /// The CA certificates of each file that a `ca` key names. Usually all routes name the same file, which
     /// is then read only once.
     trusted: RefCell<HashMap<PathBuf, TrustedCas>>,
+    /// The list of each file that an `ip.file` key names; `None` if the file is wrong.
+    network_lists: RefCell<HashMap<PathBuf, Option<Arc<NetworkList>>>>,
 }
 
 impl<'a> Session<'a> {
@@ -38,6 +41,7 @@ impl<'a> Session<'a> {
             now,
             problems: RefCell::default(),
             trusted: RefCell::default(),
+            network_lists: RefCell::default(),
         }
     }
 
@@ -55,6 +59,22 @@ impl<'a> Session<'a> {
             trusted.insert(path.to_owned(), Arc::clone(&read));
             Some(read)
         })
+    }
+
+    /// Returns the list of networks of the file at `path`. If no earlier call has read the file, it is read with
+    /// `read`. Returns `None` if this or an earlier `read` of the file has failed.
+    pub(crate) fn network_list(
+        &self,
+        path: &Path,
+        read: impl FnOnce() -> Option<NetworkList>,
+    ) -> Option<Arc<NetworkList>> {
+        if let Some(known) = self.network_lists.borrow().get(path) {
+            return known.clone();
+        }
+        let read = read().map(Arc::new);
+        let mut lists = self.network_lists.borrow_mut();
+        lists.insert(path.to_owned(), read.clone());
+        read
     }
 
     /// Returns the problems, in the order of detection.

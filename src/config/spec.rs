@@ -188,12 +188,19 @@ static ROUTE: Spec = spec! {
     "methods": Texts, Optional, "Methods of the route; absent: all.";
     "list_buckets": OneOf(LIST_BUCKETS), Optional, "What a request that lists the buckets gets; only with `buckets`; default: `refuse`.";
     "origin": Table(&ORIGIN), Required, "The bucket or buckets, and their endpoint.";
+    "ip": Table(&IP), Optional, "Which client addresses are served; absent: all.";
     "https": Table(&HTTPS), Optional, "What a request without TLS gets.";
     "cors": Table(&CORS), Optional, "Which pages of other origins may read responses; absent: as OSS answers.";
     "guard": Table(&GUARD), Optional, "Which OSS operations are allowed; absent: all.";
     "referer": Table(&REFERER), Optional, "Which sites may embed the objects.";
     "website": Table(&WEBSITE), Optional, "Index and error documents.";
     "preview": Table(&PREVIEW), Optional, "Whether browsers show objects or download them.";
+};
+
+static IP: Spec = spec! {
+    "allow": Texts, Optional, "Addresses and networks to serve; absent, without `file`: all that are not denied.";
+    "deny": Texts, Optional, "Addresses and networks to refuse, even if they are allowed.";
+    "file": Text, Optional, "File with more of `allow`: a network a line, `#` begins a comment; read again when it changes.";
 };
 
 static HTTPS: Spec = spec! {

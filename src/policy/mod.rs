@@ -18,6 +18,7 @@ pub mod gate;
 pub mod guard;
 pub mod hsts;
 pub mod https;
+pub mod ip;
 pub mod preview;
 pub mod referer;
 pub mod website;

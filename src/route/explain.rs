@@ -2,6 +2,7 @@
 //!
 //! This module calls the same functions as the proxy, in the order of [`stack`](crate::route::stack).
 
+mod address;
 mod explanation;
 mod judged;
 
@@ -47,7 +48,11 @@ impl Walk<'_> {
 /// Explains `request` for `router`, which was built from `config`.
 #[must_use]
 pub fn explain(router: &Router, config: &Config, request: &RequestToExplain) -> Explanation {
-    let RequestToExplain { head, is_https } = request;
+    let RequestToExplain {
+        head,
+        is_https,
+        client,
+    } = request;
     let health = health_check(config, head);
     // A health check gets its response before all other checks, because a load balancer need not send a host.
     if let Some((step, true)) = health {
@@ -107,7 +112,8 @@ pub fn explain(router: &Router, config: &Config, request: &RequestToExplain) -> 
     );
     walk.key(route);
     let end = walk
-        .cors(route, written)
+        .ip(route, written, *client)
+        .or_else(|| walk.cors(route, written))
         .or_else(|| walk.https(route, authority, payload(head.headers())))
         .or_else(|| walk.guard(route, written))
         .or_else(|| walk.referer(route, written))

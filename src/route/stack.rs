@@ -22,6 +22,7 @@ use crate::policy::gate::GateService;
 use crate::policy::guard::Guard;
 use crate::policy::hsts::{Hsts, HstsService};
 use crate::policy::https::Https;
+use crate::policy::ip::Ip;
 use crate::policy::preview::{Preview, PreviewService};
 use crate::policy::referer::Referer;
 use crate::policy::website::{Website, WebsiteService};
@@ -46,6 +47,8 @@ impl std::fmt::Debug for Stack {
 /// `ossgate explain` calls the same policies.
 #[derive(Clone, Debug)]
 pub struct Policies {
+    /// The client addresses that are served.
+    pub ip: Option<Arc<Ip>>,
     /// The policy that adds `Strict-Transport-Security`.
     pub hsts: Option<Arc<Hsts>>,
     /// The cross-origin rules.
@@ -77,6 +80,7 @@ impl Stack {
         S::Future: Send + Unpin,
     {
         let Policies {
+            ip,
             hsts,
             cors,
             https,
@@ -86,7 +90,10 @@ impl Stack {
             preview,
         } = policies;
         let service = ServiceBuilder::new()
-            // Outermost, so that every response over TLS has the field, including the responses to preflights
+            // Outermost, so that a refused client costs nothing more and learns nothing about the route. Its
+            // refusal is therefore the only response without the header fields of `hsts` and `cors`.
+            .layer_fn(move |inner| GateService::new(ip.clone(), inner))
+            // Above all other policies, so that every other response over TLS has the field, including the responses to preflights
             // and refused requests.
             .layer_fn(move |inner| HstsService::new(hsts.clone(), inner))
             // A preflight gets its response here and does not reach the policies below. This also applies to

@@ -4,6 +4,8 @@ mod cors;
 mod cors_fields;
 mod guard;
 mod https;
+mod ip;
+mod ip_client;
 mod list_buckets;
 mod preview;
 mod referer;

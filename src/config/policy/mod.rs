@@ -3,6 +3,7 @@
 pub mod cors;
 pub mod guard;
 pub mod https;
+pub mod ip;
 pub mod preview;
 pub mod referer;
 pub mod website;
@@ -15,6 +16,7 @@ pub use crate::config::located::Located;
 pub use cors::{Cors, CorsRule, PrivateNetwork};
 pub use guard::{Guard, Preset};
 pub use https::{Hsts, Https, HttpsMode};
+pub use ip::Ip;
 pub use preview::Preview;
 pub use referer::{Referer, RefererMode};
 pub use website::{Subdirectories, Website};
@@ -22,6 +24,9 @@ pub use website::{Subdirectories, Website};
 /// The policies of one route. An absent policy does nothing.
 #[derive(Clone, Debug, Default, Serialize)]
 pub struct Policies {
+    /// `[route.ip]`.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub ip: Option<Ip>,
     /// `[route.https]`.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub https: Option<Https>,
@@ -46,6 +51,7 @@ impl Policies {
     /// Reads the policies of a `[[route]]`.
     pub(crate) fn read(route: &Reader<'_>) -> Self {
         Self {
+            ip: present(route, "ip", Ip::read),
             https: present(route, "https", Https::read),
             cors: present(route, "cors", Cors::read),
             guard: present(route, "guard", Guard::read),

@@ -1,5 +1,7 @@
 //! A request to explain, and its explanation.
 
+use std::net::IpAddr;
+
 use crate::http::malformed::Malformed;
 use crate::origin::Destination;
 
@@ -10,6 +12,8 @@ pub struct RequestToExplain {
     pub head: http::Request<()>,
     /// Whether the request comes over TLS.
     pub is_https: bool,
+    /// The address of the client, behind all trusted proxies. With `None`, the decisions about it are left out.
+    pub client: Option<IpAddr>,
 }
 
 /// The decision of one part of the proxy.
