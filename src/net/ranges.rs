@@ -12,8 +12,8 @@ use ipnet::IpNet;
 /// binary search in a sorted array. A lookup among 10,000 ranges takes twice the instructions of a lookup among 10.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct IpRanges {
-    /// The first and the last address of each range, without overlaps. The entry at index 0 is unused; a set
-    /// without ranges may lack it.
+    /// The first and the last address of each range, without overlaps. The entry at index 0 is unused.
+    /// Empty without ranges.
     v4: Box<[(u32, u32)]>,
     v6: Box<[(u128, u128)]>,
 }
@@ -64,6 +64,9 @@ fn merged<T: Copy + Ord>(mut ranges: Vec<(T, T)>) -> Vec<(T, T)> {
 
 /// Makes the search tree of sorted ranges.
 fn tree<T: Copy + Default>(sorted: Vec<(T, T)>) -> Box<[(T, T)]> {
+    if sorted.is_empty() {
+        return Box::default();
+    }
     let mut tree = vec![<(T, T)>::default(); sorted.len() + 1];
     fill(&mut tree, 1, &mut sorted.into_iter());
     tree.into()
@@ -149,6 +152,15 @@ mod tests {
                 assert!(COMPARED.get() <= most, "{count}: {address}");
                 assert_eq!(found, address % 256 <= 9, "{count}: {address}");
             }
+        }
+    }
+
+    #[test]
+    fn sets_without_ranges_are_equal_and_contain_nothing() {
+        let none = IpRanges::new(&[]);
+        assert_eq!(none, IpRanges::default());
+        for address in ["0.0.0.0", "255.255.255.255", "::"] {
+            assert!(!none.contains(address.parse().unwrap()), "{address}");
         }
     }
 

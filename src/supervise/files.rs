@@ -39,6 +39,8 @@ struct Group {
     read: Vec<Stamp>,
     /// The state of the files at the previous poll.
     seen: Vec<Stamp>,
+    /// Whether a missing file is a change.
+    reports_missing: bool,
 }
 
 impl Group {
@@ -48,16 +50,19 @@ impl Group {
             files,
             seen: read.clone(),
             read,
+            reports_missing: false,
         }
     }
 
-    /// Creates the group of one file that was read in the state `read`. The file may have changed since then.
+    /// Creates the group of one file that was read in the state `read`. The file may have changed since then. A
+    /// missing file is a change: whoever removes it may believe that its content is no longer in use.
     fn read_at(file: &Path, read: &Metadata) -> Self {
         let read = vec![stamp_of(read)];
         Self {
             files: vec![file.to_owned()],
             seen: read.clone(),
             read,
+            reports_missing: true,
         }
     }
 
@@ -65,7 +70,8 @@ impl Group {
         let now: Vec<Stamp> = self.files.iter().map(|file| stamp(file)).collect();
         let is_still = now == self.seen;
         self.seen.clone_from(&now);
-        let is_changed = is_still && now != self.read && now.iter().all(Option::is_some);
+        let is_readable = self.reports_missing || now.iter().all(Option::is_some);
+        let is_changed = is_still && now != self.read && is_readable;
         if is_changed {
             self.read = now;
         }
@@ -182,7 +188,11 @@ mod tests {
             watched.poll().lists.is_empty(),
             "it may still be written to"
         );
-        assert_eq!(watched.poll().lists, [list]);
+        assert_eq!(watched.poll().lists, [&*list]);
+        assert!(watched.poll().lists.is_empty());
+        std::fs::remove_file(&list).unwrap();
+        assert!(watched.poll().lists.is_empty(), "it may be replaced");
+        assert_eq!(watched.poll().lists, [&*list]);
         assert!(watched.poll().lists.is_empty());
     }
 }

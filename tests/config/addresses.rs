@@ -4,9 +4,11 @@
 //! `explain` with and without a client, and the line that it names; `show`.
 
 use std::process::Command;
+use std::sync::Arc;
 
 use ossgate::cli::explain::{RequestArguments, explain_request};
 use ossgate::cli::show::show;
+use ossgate::route::build::{SharedRules, policies};
 use tokio::time::Instant;
 
 use crate::support::config::{Files, LISTENER, ROUTE, expect, expect_rows, lines};
@@ -185,11 +187,38 @@ fn a_thousand_routes_share_the_list_of_one_file() {
         .iter()
         .map(|route| route.policies.ip.as_ref().unwrap().file.as_ref().unwrap());
     let first = lists.clone().next().unwrap();
-    assert!(
-        lists
-            .clone()
-            .all(|list| std::sync::Arc::ptr_eq(list, first))
-    );
+    assert!(lists.clone().all(|list| Arc::ptr_eq(list, first)));
+}
+
+#[test]
+fn routes_with_equal_lists_share_the_compiled_sets() {
+    let files = Files::new();
+    std::fs::write(files.path("partners.txt"), "10.0.0.0/8\n").unwrap();
+    let mut text = LISTENER.to_owned();
+    for (host, lists) in [
+        ("a", "allow = [\"127.0.0.1\"]"),
+        ("b", "allow = [\"::ffff:127.0.0.1\"]"),
+        ("c", "allow = [\"127.0.0.2\"]"),
+    ] {
+        let route = ROUTE.replace("[[route]]", &format!("[[route]]\nhosts = [\"{host}.cn\"]"));
+        text.push_str(&format!(
+            "{route}ip = {{ file = \"partners.txt\", {lists} }}\n"
+        ));
+    }
+    let config = files.read(&text).unwrap().config;
+    let mut shared = SharedRules::default();
+    let routes = config.routes.iter();
+    let built: Vec<_> = routes
+        .map(|route| policies(route, &mut shared).unwrap().ip.unwrap())
+        .collect();
+    let allow = |route: usize| built[route].allow.as_ref().unwrap();
+    assert!(Arc::ptr_eq(&allow(0).written, &allow(1).written));
+    assert_ne!(allow(0).written, allow(2).written);
+    for other in [1, 2] {
+        let files = [0, other].map(|route| allow(route).file.as_ref().unwrap());
+        assert!(Arc::ptr_eq(files[0], files[1]));
+        assert!(Arc::ptr_eq(&built[0].deny, &built[other].deny));
+    }
 }
 
 /// Returns the exit code of `explain` for a client, and the line about its address.

@@ -1,7 +1,7 @@
 //! Files with client addresses that change while the proxy serves.
 //!
-//! Rows: a list that is replaced, rewritten and emptied; one that is wrong, and then right again; the log, `status`
-//! and the metric for each; edits of the config file that nobody has asked for yet; a reload that reads the list.
+//! Rows: a list that is replaced, rewritten and emptied; one that is wrong or gone, and then right again; the log, `status`
+//! and the metric for each; one with the same networks; edits of the config file that nobody has asked for yet; a reload that reads the list.
 //! Left out: what a list may contain (`config/addresses`), which clients it admits (`policy/ip`).
 
 use std::net::SocketAddr;
@@ -156,12 +156,25 @@ async fn a_wrong_list_changes_nothing_and_is_visible_until_it_is_right_again() {
         (&true.into(), &Value::Array(vec![]))
     );
 
+    // A list that is gone is wrong as well.
+    std::fs::remove_file(&list).unwrap();
+    daemon
+        .event("partners.txt cannot be read: No such file")
+        .await;
+    assert!(is_served(address, "127.0.0.3").await);
+    assert_eq!(metric(&daemon, good).await, "0");
+    std::fs::write(&list, "127.0.0.3\n").unwrap();
+    wait_for("the list", || {
+        (status_of(&daemon)["config"]["good"] == true).then_some(())
+    })
+    .await;
+
     // A list that is right does not hide that the config file is wrong.
     daemon.write("nonsense");
     Daemon::signal("HUP", daemon.child.id());
     daemon.event("config not reloaded").await;
-    std::fs::write(&list, "127.0.0.2\n").unwrap();
-    daemon.event("partners.txt networks=1").await;
+    std::fs::write(&list, "127.0.0.2\n::1\n::2\n").unwrap();
+    daemon.event("partners.txt networks=3").await;
     assert!(is_served(address, "127.0.0.2").await);
     assert_eq!(metric(&daemon, good).await, "0");
 
@@ -171,4 +184,19 @@ async fn a_wrong_list_changes_nothing_and_is_visible_until_it_is_right_again() {
     assert!(daemon.ask("reload").status.success());
     assert!(is_served(address, "127.0.0.6").await);
     assert_eq!(metric(&daemon, good).await, "1");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_list_with_the_same_networks_keeps_the_routes_as_they_are() {
+    let origin = RawOrigin::start(|_| ok("x")).await;
+    let report = ", deny = [\"127.0.0.4\"] }\nreferer = { deny = [\"*evil*\"], mode = \"report\"";
+    let (daemon, address) = start(&config(origin.address, report)).await;
+    let evil = get("referer: http://evil.example/\r\n");
+    assert_eq!(refusal(&send("127.0.0.2", address, &evil).await), "");
+    daemon.event("so_far=1").await;
+    std::fs::write(daemon.path("partners.txt"), "# the same\n127.0.0.2\n").unwrap();
+    daemon.event("partners.txt networks=1").await;
+    assert_eq!(refusal(&send("127.0.0.2", address, &evil).await), "");
+    // Routes that are built again begin to count anew.
+    daemon.event("so_far=2").await;
 }

@@ -7,6 +7,8 @@ use std::collections::{BTreeMap, HashSet};
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
+use ipnet::IpNet;
+
 use crate::app::change::LiveConfig;
 use crate::app::state::ConfigWarning;
 use crate::config::Config;
@@ -15,6 +17,10 @@ use crate::route::build::{self, BuildError};
 
 /// The new list of each file, or the reason why its previous list stays in use.
 type Lists<'p> = BTreeMap<&'p Path, Result<Arc<NetworkList>, String>>;
+
+fn nets(list: &NetworkList) -> impl Iterator<Item = &IpNet> {
+    list.networks.iter().map(|network| &network.net)
+}
 
 /// The outcome of reading lists again.
 #[derive(Debug, Default)]
@@ -54,8 +60,8 @@ impl LiveConfig {
         }
     }
 
-    /// Puts the lists that could be read into `config`, and serves `config` if a list has other networks than
-    /// before.
+    /// Puts the lists that could be read into `config`. If one of them has other networks than before, builds the
+    /// routes of `config` and serves them. Otherwise, as after an edit of a comment, the routes stay as they are.
     fn serve_lists(&self, config: &mut Config, read: &Lists<'_>) -> Result<(), BuildError> {
         let mut is_changed = false;
         let mut compared = HashSet::new();
@@ -66,7 +72,7 @@ impl LiveConfig {
             {
                 // All routes that name a file have the same list of it.
                 if compared.insert(&*list.path) {
-                    is_changed |= file.networks != list.networks;
+                    is_changed |= !nets(file).eq(nets(list));
                 }
                 *file = Arc::clone(list);
             }
