@@ -113,6 +113,7 @@ pub fn build_on(
             refused: 0,
             problem: None,
         }),
+        broken_lists: Mutex::default(),
         requests,
         lost_lines: log.as_ref().map(|(log, _)| log.lost_lines()),
         started: Instant::now(),

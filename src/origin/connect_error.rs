@@ -97,7 +97,7 @@ pub enum CertificateFault {
     /// The certificate is valid from this time, if it is known.
     NotYetValid(Option<String>),
     /// Any other reason.
-    Other(CertificateError),
+    Other(String),
 }
 
 impl ConnectError {
@@ -286,7 +286,7 @@ impl fmt::Display for RejectedCertificate {
             CertificateFault::NotYetValid(Some(from)) => {
                 write!(f, "the certificate is not valid before {from}")
             }
-            CertificateFault::Other(error) => write!(f, "the certificate was rejected: {error}"),
+            CertificateFault::Other(reason) => write!(f, "the certificate was rejected: {reason}"),
         }
     }
 }
