@@ -32,7 +32,9 @@ impl std::fmt::Display for StartError {
             Self::Bind { address, error } => {
                 write!(f, "cannot listen on `{address}`: {error}")?;
                 f.write_str(match error.kind() {
-                    io::ErrorKind::AddrInUse => "; another process listens there",
+                    io::ErrorKind::AddrInUse => {
+                        "; another process listens there, or this process still listens at an address that overlaps"
+                    }
                     io::ErrorKind::AddrNotAvailable => "; this machine does not have the address",
                     io::ErrorKind::PermissionDenied => {
                         "; a port below 1024 needs root or CAP_NET_BIND_SERVICE"

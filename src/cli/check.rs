@@ -33,9 +33,14 @@ pub fn check(
     env: Env<'_>,
     out: &mut dyn Write,
 ) -> io::Result<u8> {
-    let (problems, config, skipped) = match config::load_with(path, env, named_files) {
-        Ok(loaded) => (loaded.warnings, Some(loaded.config), loaded.skipped),
-        Err(problems) => (problems, None, Vec::new()),
+    let (problems, config, skipped, included) = match config::load_with(path, env, named_files) {
+        Ok(loaded) => (
+            loaded.warnings,
+            Some(loaded.config),
+            loaded.skipped,
+            loaded.included,
+        ),
+        Err(problems) => (problems, None, Vec::new(), None),
     };
     match format {
         Format::Json => {
@@ -44,6 +49,7 @@ pub fn check(
                 "ok": config.is_some(),
                 "errors": problems.errors().count(),
                 "warnings": problems.warnings().count(),
+                "included": included,
                 "files_looked_at": named_files == NamedFiles::Read,
                 "problems": problems.to_json(),
             });
@@ -60,6 +66,9 @@ pub fn check(
             if named_files == NamedFiles::Skip {
                 write_skipped(&skipped, out)?;
             }
+            if let Some(included) = &included {
+                write_included(included, out)?;
+            }
             if let Some(config) = &config {
                 write_config(config, out)?;
             }
@@ -75,6 +84,16 @@ fn write_skipped(skipped: &[PathBuf], out: &mut dyn Write) -> io::Result<()> {
     )?;
     for path in skipped {
         writeln!(out, "    not looked at: {}", path.display())?;
+    }
+    Ok(())
+}
+
+fn write_included(included: &[String], out: &mut dyn Write) -> io::Result<()> {
+    if included.is_empty() {
+        writeln!(out, "  includes no file: nothing matches `include`")?;
+    }
+    for name in included {
+        writeln!(out, "  includes {name}")?;
     }
     Ok(())
 }

@@ -10,6 +10,7 @@ pub mod explain;
 pub mod import;
 pub mod run;
 pub mod show;
+mod tls_step;
 
 use std::io::Write;
 use std::net::IpAddr;
@@ -143,14 +144,14 @@ enum Command {
     },
     /// Show how a request would be answered and which rule decides; nothing is sent. The exit code is 0 if it
     /// would be served, and 3 if it would be refused.
-    #[command(allow_missing_positional = true)]
+    #[command(override_usage = "ossgate explain [OPTIONS] [FILE] URL")]
     Explain {
         #[command(flatten)]
-        file: File,
-        #[command(flatten)]
         files: WithoutFiles,
-        /// The URL that a client would request, with `http://` or `https://`.
-        url: String,
+        /// The URL that a client would request, with `http://` or `https://`. The config file may stand before or
+        /// after it, like `-c FILE`.
+        #[arg(value_name = "URL", num_args = 1..=2, required = true)]
+        words: Vec<PathBuf>,
         /// The method.
         #[arg(short = 'X', long, default_value = "GET")]
         method: String,
@@ -216,22 +217,6 @@ enum ImportFrom {
 }
 
 impl Command {
-    /// Exchanges the two arguments of `explain` if the URL stands before the config file.
-    fn order_arguments(&mut self) {
-        if let Self::Explain {
-            file: File { file: Some(file) },
-            url,
-            ..
-        } = self
-            && let Some(first) = file.to_str()
-            && first.contains("://")
-            && !url.contains("://")
-        {
-            let first = first.to_owned();
-            *file = PathBuf::from(std::mem::replace(url, first));
-        }
-    }
-
     /// Returns the config file that the command has as an argument.
     fn file(&self) -> Option<&PathBuf> {
         match self {
@@ -242,8 +227,8 @@ impl Command {
             | Self::Upgrade(file)
             | Self::Status(file)
             | Self::Check { file, .. }
-            | Self::Explain { file, .. }
             | Self::Show(file) => file.file.as_ref(),
+            Self::Explain { words, .. } => explain::split(words).0,
             Self::Demo { .. } | Self::Import { .. } | Self::Schema | Self::Init { .. } => None,
         }
     }
@@ -256,13 +241,10 @@ pub fn main() -> u8 {
         let arguments = Arguments::from_arg_matches(&matches)?;
         Ok((arguments, matches))
     });
-    let (mut arguments, matches) = match parsed {
+    let (arguments, matches) = match parsed {
         Ok(parsed) => parsed,
         Err(error) => return errors::report(&error),
     };
-    if let Some(command) = &mut arguments.command {
-        command.order_arguments();
-    }
     let argument = arguments.command.as_ref().and_then(Command::file);
     let path = match arguments.file.path(argument, &matches) {
         Ok(path) => path,
@@ -290,7 +272,7 @@ pub fn main() -> u8 {
             demo::demo(mode, &mut out)
         }
         Some(Command::Explain {
-            url,
+            words,
             method,
             headers,
             files,
@@ -298,7 +280,7 @@ pub fn main() -> u8 {
             ..
         }) => {
             let arguments = RequestArguments {
-                url: &url,
+                url: explain::split(&words).1,
                 method: &method,
                 headers: &headers,
                 named_files: files.named_files(),

@@ -30,6 +30,7 @@ pub fn run(path: &Path) -> u8 {
         config,
         warnings,
         skipped: _,
+        included: _,
     } = loaded;
     let sinks = open(&config.log.error_file, SharedSink::stderr())
         .and_then(|events| Ok((events, open(&config.log.access_file, SharedSink::stdout())?)));

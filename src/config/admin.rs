@@ -70,13 +70,29 @@ impl Admin {
         });
         if let Address::Tcp(address) = &address
             && !is_local(address.ip())
-            && token.is_none()
+            // A token that cannot be read is reported as such.
+            && !reader.has("token")
         {
             let hint = "set `token`, or use 127.0.0.1 or a Unix socket";
             let message = "needs a `token`: other machines can reach it, and it can reload and drain this process";
             reader.error("address", message, Some(hint));
         }
         Some(Self { address, token })
+    }
+
+    /// Reports a Unix socket whose directory does not exist. Only the process that binds the socket needs the
+    /// directory, so [`read`](Self::read) does not check it.
+    pub(crate) fn check_directory(&self, root: &Reader<'_>) {
+        let reader = root.table_again("admin");
+        if let Address::Unix(path) = &self.address
+            && let Some(parent) = path.parent().filter(|it| !it.as_os_str().is_empty())
+            && !reader.session().skips(parent)
+            && !parent.is_dir()
+        {
+            let hint = "make the directory, or let systemd make it with `RuntimeDirectory=`";
+            let message = "cannot be bound: its directory does not exist";
+            reader.error("address", message, Some(hint));
+        }
     }
 }
 

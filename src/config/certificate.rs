@@ -20,6 +20,7 @@ use rustls::pki_types::{CertificateDer, PrivateKeyDer};
 use rustls::sign::CertifiedKey;
 use serde::Serialize;
 use x509_parser::extensions::GeneralName;
+use x509_parser::public_key::PublicKey;
 
 pub use crate::config::certificate::key_type::KeyType;
 use crate::config::pattern::HostPattern;
@@ -44,6 +45,9 @@ pub struct Certificate {
     /// The IP addresses of the certificate.
     #[serde(skip)]
     pub addresses: Vec<IpAddr>,
+    /// The CN of the subject, without control characters. No client compares it with a host.
+    #[serde(skip)]
+    pub common_name: Option<String>,
     /// The type of the key.
     #[serde(skip)]
     pub key_type: KeyType,
@@ -55,8 +59,14 @@ pub struct Certificate {
     pub expires: i64,
 }
 
+/// The length of the shortest RSA key that the cryptographic library accepts, in bits.
+const SHORTEST_RSA: usize = 2048;
+
 /// The data of the leaf certificate.
 struct Leaf {
+    common_name: Option<String>,
+    /// The length of the key in bits; `None` if it is not an RSA key.
+    rsa_bits: Option<usize>,
     names: Arc<[String]>,
     addresses: Vec<IpAddr>,
     begins: i64,
@@ -219,19 +229,38 @@ impl Certificate {
             let hint = "check the clock of this machine";
             reader.warn("cert", "is not valid yet", Some(hint));
         }
-        match CertifiedKey::from_der(chain, der?, &aws_lc_rs::default_provider()) {
+        let der = der?;
+        let provider = aws_lc_rs::default_provider();
+        let is_of_key = |one: &CertificateDer<'static>| {
+            CertifiedKey::from_der(vec![one.clone()], der.clone_key(), &provider).is_ok()
+        };
+        match CertifiedKey::from_der(chain.clone(), der.clone_key(), &provider) {
             Ok(certified) => Some(Self {
                 cert: reader.base().join(cert.value),
                 key: reader.base().join(key.value),
                 is_default: false,
                 names: leaf.names,
                 addresses: leaf.addresses,
+                common_name: leaf.common_name,
                 key_type: KeyType::of(&*certified.key),
                 certified: Arc::new(certified),
                 expires: leaf.expires,
             }),
+            Err(rustls::Error::InconsistentKeys(_)) if chain.iter().skip(1).any(is_of_key) => {
+                let message = "has the certificate of the key behind another one: the leaf must be first, and the CAs follow";
+                reader.error("cert", message, None);
+                None
+            }
             Err(rustls::Error::InconsistentKeys(_)) => {
                 reader.error("key", "does not belong to the certificate in `cert`", None);
+                None
+            }
+            Err(_) if leaf.rsa_bits.is_some_and(|bits| bits < SHORTEST_RSA) => {
+                let bits = leaf.rsa_bits.unwrap_or_default();
+                let message = format!(
+                    "is an RSA key of {bits} bits, which is too short: at least {SHORTEST_RSA} are needed"
+                );
+                reader.error("key", message, None);
                 None
             }
             Err(error) => {
@@ -284,6 +313,7 @@ impl Certificate {
             is_default: self.is_default,
             names: leaf.names,
             addresses: leaf.addresses,
+            common_name: leaf.common_name,
             key_type: KeyType::of(&*certified.key),
             certified: Arc::new(certified),
             expires: leaf.expires,
@@ -305,7 +335,15 @@ fn describe(der: &CertificateDer<'_>) -> Option<Leaf> {
         _ => None,
     });
     let validity = certificate.validity();
+    let mut common_names = certificate.subject().iter_common_name();
+    let common_name = common_names.next().and_then(|name| name.as_str().ok());
+    let rsa_bits = match certificate.public_key().parsed() {
+        Ok(PublicKey::RSA(key)) => Some(key.key_size()),
+        Ok(_) | Err(_) => None,
+    };
     Some(Leaf {
+        common_name: common_name.map(|name| name.replace(char::is_control, "")),
+        rsa_bits,
         names: names.map(|name| name.to_string()).collect(),
         addresses: addresses.collect(),
         begins: validity.not_before.timestamp(),

@@ -1,7 +1,12 @@
 //! Warnings about tables that are valid alone and do not do together what they seem to do.
 
+use std::collections::BTreeSet;
+
+use ipnet::IpNet;
+
 use crate::config::endpoint::Endpoint;
 use crate::config::listener::{Address, Listener};
+use crate::config::origin::Origin;
 use crate::config::policy::HttpsMode;
 use crate::config::reader::Reader;
 use crate::config::route::Route;
@@ -10,6 +15,16 @@ use crate::oss::endpoint::Network;
 
 /// Warns about a listener whose port is the usual one of the other protocol.
 pub(super) fn check_listener(reader: &Reader<'_>, listener: &Listener) {
+    // Peers on a Unix socket are trusted in any case.
+    let is_for_all = |range: &IpNet| range.prefix_len() == 0;
+    if listener.trusted_proxies.iter().any(is_for_all)
+        && !matches!(listener.address, Address::Unix(_))
+    {
+        let message =
+            "trusts every client: anyone can send a false client address, and claim to use HTTPS";
+        let hint = "write the addresses of the proxies, such as `10.0.0.0/8`";
+        reader.warn("trusted_proxies", message, Some(hint));
+    }
     let Address::Tcp(address) = &listener.address else {
         return;
     };
@@ -29,6 +44,11 @@ pub(super) fn check_listener(reader: &Reader<'_>, listener: &Listener) {
 pub(super) struct Surroundings {
     /// Whether a request can come over TLS, at a listener or at a trusted proxy before it.
     has_tls: bool,
+    /// The TCP ports of the listeners with TLS.
+    tls_ports: BTreeSet<u16>,
+    /// Whether every listener has a port of its own that clients connect to. It has not with port 0, with a socket
+    /// from another process, or behind a trusted proxy.
+    has_own_ports: bool,
     family: Family,
 }
 
@@ -42,6 +62,17 @@ impl Surroundings {
         Self {
             // Without a listener, the missing listener is reported.
             has_tls: listeners.is_empty() || listeners.iter().any(receives_tls),
+            tls_ports: (listeners.iter())
+                .filter(|listener| listener.tls)
+                .filter_map(|listener| match listener.address {
+                    Address::Tcp(address) => Some(address.port()),
+                    Address::Unix(_) | Address::Passed(_) => None,
+                })
+                .collect(),
+            has_own_ports: listeners.iter().all(|listener| {
+                matches!(listener.address, Address::Tcp(address) if address.port() != 0)
+                    && listener.trusted_proxies.is_empty()
+            }),
             family,
         }
     }
@@ -51,8 +82,37 @@ impl Surroundings {
         if !self.has_tls {
             check_https(reader, route);
         }
+        self.check_redirect(reader, route);
         let origin = reader.table_again("origin");
+        check_port(&origin, &route.origin);
         self.check_family(&origin, &route.origin.endpoint);
+    }
+
+    /// Warns about a redirect to a port on which no listener has TLS.
+    fn check_redirect(&self, reader: &Reader<'_>, route: &Route) {
+        let Some(https) = &route.policies.https else {
+            return;
+        };
+        let Some(first) = self.tls_ports.first() else {
+            return;
+        };
+        if https.mode == HttpsMode::Redirect
+            && self.has_own_ports
+            && !u16::try_from(https.port).is_ok_and(|port| self.tls_ports.contains(&port))
+        {
+            let port = https.port;
+            let message = format!(
+                "redirects to port {port}, and no listener with `tls = true` has this port"
+            );
+            let hint = format!(
+                "write `port = {first}` in `https`, or `port = {port}` if something before this machine maps it"
+            );
+            // With `port`, the file says that the port is meant.
+            let table = reader.table_again("https");
+            if !table.has("port") {
+                table.warn("mode", message, Some(&hint));
+            }
+        }
     }
 
     fn check_family(&self, origin: &Reader<'_>, endpoint: &Endpoint) {
@@ -75,6 +135,33 @@ impl Surroundings {
                 origin.warn(key, message, Some(hint));
             }
             _ => {}
+        }
+    }
+}
+
+/// Warns about endpoints of OSS with the port of the other protocol.
+fn check_port(reader: &Reader<'_>, origin: &Origin) {
+    let (port, message, hint) = if origin.tls {
+        (
+            80,
+            "has the port of HTTP, and connections to it use TLS, so they fail",
+            "leave the port out, or write `tls = false`",
+        )
+    } else {
+        (
+            443,
+            "has the port of HTTPS, and `tls` is false, so requests to it fail",
+            "leave the port out, or leave `tls = false` out",
+        )
+    };
+    let first = ("endpoint", &origin.endpoint);
+    let further = origin
+        .fallback
+        .iter()
+        .map(|endpoint| ("fallback", endpoint));
+    for (key, endpoint) in std::iter::once(first).chain(further) {
+        if endpoint.port == port && endpoint.kind().is_some() {
+            reader.warn(key, format!("`{endpoint}` {message}"), Some(hint));
         }
     }
 }

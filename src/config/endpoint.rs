@@ -153,7 +153,7 @@ fn read_region(reader: &Reader<'_>) -> Option<&'static endpoint::Region> {
     let text = reader.text("region")?;
     let region = endpoint::region(&text.value);
     if region.is_none() {
-        let hint = pasted::region(&text.written);
+        let hint = pasted::unknown_region(&text.written);
         reader.error_at("region", &text, "is not a region of OSS", hint);
     }
     region

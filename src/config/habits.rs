@@ -2,7 +2,7 @@
 
 use toml::de::DeValue;
 
-use crate::config::spec::{INCLUDED, Kind, ROOT, Spec};
+use crate::config::spec::{INCLUDED, Key, Kind, ROOT, Spec};
 use crate::config::suggest::hint_for;
 
 /// Keys of other programs, each with the hint that leads to the key of ossgate.
@@ -126,7 +126,12 @@ pub(crate) fn unknown_key(
         return misplaced(name);
     }
     let known: Vec<&str> = spec.keys.iter().map(|key| key.name).collect();
-    let hint = habit(spec, name, value)
+    // A key of a list of tables inside this table is written one level too high.
+    let is_inside =
+        |key: &Key| matches!(key.kind, Kind::Tables(inner) if inner.key(name).is_some());
+    let inside = spec.keys.iter().any(is_inside).then(|| elsewhere(name));
+    let hint = (inside.flatten())
+        .or_else(|| habit(spec, name, value))
         .or_else(|| elsewhere(name))
         .or_else(|| hint_for(name, &known));
     (format!("unknown key `{name}`"), hint)

@@ -102,6 +102,10 @@ pub(crate) fn read_fields(
             at_name(reason.to_owned(), hint);
             continue;
         }
+        if let Some(doubt) = doubt(&parsed, &value.written) {
+            let message = doubt.to_owned();
+            reader.report(Severity::Warning, name.span.clone(), &path, message, None);
+        }
         match field_value(&value) {
             Ok(parsed_value) => fields.push(Field {
                 name: parsed,
@@ -114,6 +118,22 @@ pub(crate) fn read_fields(
         }
     }
     fields
+}
+
+/// Returns the reason why a field probably does not have the intended effect; `None` if the field looks right.
+fn doubt(name: &HeaderName, written: &str) -> Option<&'static str> {
+    if name.as_str().contains('_') {
+        return Some(
+            "has a `_` in its name: many programs drop such a field, and most names have `-`",
+        );
+    }
+    // A variable of nginx, such as `$host`. Interpolation takes `${`, and `$${` stands for `${`.
+    let is_variable = written.match_indices('$').any(|(place, _)| {
+        let after = written.get(place + 1..).unwrap_or_default();
+        after.starts_with(|first: char| first.is_ascii_lowercase())
+    });
+    is_variable
+        .then_some("is sent as it is written, with the `$`: there are no variables as in nginx")
 }
 
 fn check_count(reader: &Reader<'_>, key: &str, count: usize) {

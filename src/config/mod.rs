@@ -8,6 +8,7 @@
 mod addressing;
 pub mod admin;
 pub mod certificate;
+mod circle;
 mod combinations;
 pub mod endpoint;
 mod fallback;
@@ -18,6 +19,7 @@ mod include;
 mod interpolate;
 mod lines;
 pub mod listener;
+mod listeners;
 mod located;
 pub mod network_list;
 pub mod origin;
@@ -39,7 +41,6 @@ mod suggest;
 mod syntax;
 pub mod value;
 
-use std::collections::HashMap;
 use std::io;
 use std::path::{Path, PathBuf};
 use std::time::{SystemTime, UNIX_EPOCH};
@@ -102,6 +103,9 @@ pub struct Loaded {
     pub config: Config,
     /// The warnings. There is no error among them.
     pub warnings: Problems,
+    /// The names of the included files, in their order. Empty if `include` matches no file; `None` if the main file
+    /// has no `include`.
+    pub included: Option<Vec<String>>,
     /// The files that the config names and that were not looked at, each once. Always empty with
     /// [`NamedFiles::Read`].
     pub skipped: Vec<PathBuf>,
@@ -270,12 +274,15 @@ fn read_all(main: &Source, path: Option<&Path>, session: &Session<'_>) -> Result
             Reader::of_file(session, file, document.get_ref(), &spec::INCLUDED)
         })
         .collect();
+    let list = || included.iter().map(|file| file.name.to_string()).collect();
+    let names = root.has("include").then(list);
     let config = read(&root.with_included(readers));
     let problems = Problems::new(main.clone(), &included, session.problems.take());
     match config {
         Some(config) if !problems.has_errors() => Ok(Loaded {
             config,
             warnings: problems,
+            included: names,
             skipped: session.take_skipped(),
         }),
         Some(_) | None => Err(problems),
@@ -296,7 +303,10 @@ fn read(root: &Reader<'_>) -> Option<Config> {
     let dns = Dns::read(&root.table("dns"));
     let log = Log::read(&root.table("log"));
     let admin = Admin::read(root);
-    let listeners = read_listeners(root, admin.as_ref());
+    if let Some(admin) = &admin {
+        admin.check_directory(root);
+    }
+    let listeners = listeners::read(root, admin.as_ref());
     let tables = root.tables("certificate");
     let certificate_count = tables.len();
     let certificates = certificate::read_all(tables);
@@ -331,6 +341,7 @@ fn read(root: &Reader<'_>) -> Option<Config> {
     for candidate in &candidates {
         surroundings.check_route(candidate.reader(), candidate.route());
     }
+    circle::check(&candidates, &listeners);
     let routes = route::finish(candidates);
     let certificates = certificates.into_iter().map(|one| one.certificate);
     is_complete.then_some(Config {
@@ -342,40 +353,4 @@ fn read(root: &Reader<'_>) -> Option<Config> {
         certificates: certificates.collect(),
         routes,
     })
-}
-
-fn read_listeners(root: &Reader<'_>, admin: Option<&Admin>) -> Vec<Listener> {
-    let readers = root.tables("listener");
-    if !root.has("listener") || root.is_empty_list("listener") {
-        let hint = "add `[[listener]]` with `address = \"0.0.0.0:80\"`";
-        root.error(
-            "listener",
-            "is missing: nothing would be served",
-            Some(hint),
-        );
-    }
-    let has_certificate = root.has("certificate");
-    let admin = admin.map(|admin| &admin.address);
-    let mut seen: HashMap<Address, &Reader<'_>> = HashMap::new();
-    let mut listeners = Vec::with_capacity(readers.len());
-    for reader in &readers {
-        let Some(listener) = Listener::read(reader) else {
-            continue;
-        };
-        if listener.tls && !has_certificate {
-            reader.error("tls", "needs a `[[certificate]]`", None);
-        }
-        let takes_any_port =
-            matches!(&listener.address, Address::Tcp(address) if address.port() == 0);
-        if !takes_any_port && let Some(other) = seen.insert(listener.address.clone(), reader) {
-            let message = format!("is already the address of {}", other.for_message_of(reader));
-            reader.error("address", message, None);
-        }
-        if !takes_any_port && admin == Some(&listener.address) {
-            reader.error("address", "is already the address of `admin`", None);
-        }
-        combinations::check_listener(reader, &listener);
-        listeners.push(listener);
-    }
-    listeners
 }

@@ -64,7 +64,8 @@ pub(super) fn bucket(text: &str) -> Option<String> {
         lines.push(format!("`region = \"{region}\"`"));
     } else {
         let lower = host.to_ascii_lowercase();
-        if !is_bucket_name(&lower) {
+        // Only old buckets have a `_`, and the name of an old bucket would be written as it is.
+        if !is_bucket_name(&lower) || (lower != host && lower.contains('_')) {
             return None;
         }
         lines.push(format!("`bucket = \"{lower}\"`"));
@@ -75,21 +76,81 @@ pub(super) fn bucket(text: &str) -> Option<String> {
     Some(format!("write {}", lines.join(" and ")))
 }
 
-/// Returns a hint with the region that `text` probably stands for.
-pub(super) fn region(text: &str) -> Option<String> {
+/// Returns the table that stands for a text in place of the table `origin`.
+pub(super) fn origin(text: &str) -> String {
+    let Parts { scheme, host, .. } = parts(text);
+    let known = endpoint::classify(host);
+    let (bucket, region) = match known.map(|known| (known.bucket, known.region)) {
+        Some((bucket, region)) => (
+            bucket.as_deref().map(str::to_owned),
+            region.as_deref().map(str::to_owned),
+        ),
+        None => (
+            Some(host.to_owned()).filter(|name| is_bucket_name(name)),
+            None,
+        ),
+    };
+    let bucket = bucket.unwrap_or_else(|| "examplebucket".to_owned());
+    let region = region.unwrap_or_else(|| "cn-hangzhou".to_owned());
+    let tls = match scheme {
+        Some("http") => ", tls = false",
+        Some(_) | None => "",
+    };
+    format!("write `origin = {{ bucket = {bucket:?}, region = {region:?}{tls} }}`")
+}
+
+/// Returns the hint for an unknown region: the region that `text` probably stands for, and the way to name a
+/// region that this version does not know. `None` if `text` is empty.
+pub(super) fn unknown_region(text: &str) -> Option<String> {
+    let id = text.strip_prefix("oss-").unwrap_or(text);
+    let is_part = |part: &str| {
+        !part.is_empty()
+            && (part.bytes()).all(|byte| byte.is_ascii_lowercase() || byte.is_ascii_digit())
+    };
+    let is_id = id.contains('-') && id.split('-').all(is_part);
+    let newer = |id: &str| {
+        format!(
+            "if the region is newer than this version, write `endpoint = \"oss-{id}-internal.aliyuncs.com\"`"
+        )
+    };
+    if text.is_empty() {
+        return None;
+    }
+    Some(match (respelled(text), region(text)) {
+        (None, Some(likely)) if is_id => format!("{likely} {}", newer(id)),
+        (_, Some(likely)) => likely,
+        (_, None) if is_id => newer(id),
+        (_, None) => newer("REGION"),
+    })
+}
+
+/// Returns the region that `text` is in another spelling: with a prefix, a suffix or a scheme, or with `_`.
+fn respelled(text: &str) -> Option<String> {
     let host = parts(text).host;
     if let Some(region) = endpoint::classify(host).and_then(|known| known.region)
         && endpoint::region(&region).is_some()
     {
-        return Some(format!("did you mean `{region}`?"));
+        return Some(region.into_owned());
     }
     let lower = host.to_ascii_lowercase().replace('_', "-");
-    let bare = lower.strip_prefix("oss-").unwrap_or(&lower);
+    let bare = bare_region(&lower);
+    endpoint::region(bare).map(|_| bare.to_owned())
+}
+
+/// Returns the part of the name of an endpoint that is the region.
+fn bare_region(lower: &str) -> &str {
+    let bare = lower.strip_prefix("oss-").unwrap_or(lower);
     let bare = bare.strip_suffix(".aliyuncs.com").unwrap_or(bare);
-    let bare = bare.strip_suffix("-internal").unwrap_or(bare);
-    if endpoint::region(bare).is_some() {
-        return Some(format!("did you mean `{bare}`?"));
+    bare.strip_suffix("-internal").unwrap_or(bare)
+}
+
+/// Returns a hint with the region that `text` probably stands for.
+pub(super) fn region(text: &str) -> Option<String> {
+    if let Some(region) = respelled(text) {
+        return Some(format!("did you mean `{region}`?"));
     }
+    let lower = parts(text).host.to_ascii_lowercase().replace('_', "-");
+    let bare = bare_region(&lower);
     // The console shows names such as "China (Hangzhou)" and "Singapore".
     let is_named = |region: &&endpoint::Region| {
         bare.len() >= 4 && region.name.to_ascii_lowercase().contains(bare)
@@ -107,6 +168,10 @@ pub(super) fn host(text: &str) -> Option<String> {
         "leave `hosts` out: a route without `hosts` serves every host, and requests by IP address";
     if matches!(text, "" | "*" | "_" | "*.*" | "default") || text.starts_with("*:") {
         return Some(EVERY.to_owned());
+    }
+    if !text.is_ascii() {
+        let hint = "write the name in its ASCII form (punycode), which begins with `xn--` where it has other characters";
+        return Some(hint.to_owned());
     }
     if text.starts_with('~') || text.contains(['^', '$', '(', '|']) {
         let hint =

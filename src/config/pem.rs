@@ -1,7 +1,8 @@
 //! Reads the PEM files that the config names, and reports files that cannot be used.
 
 use std::fmt;
-use std::io;
+use std::fs::File;
+use std::io::{self, Read};
 
 use rustls::pki_types::pem::{self, PemObject};
 use rustls::pki_types::{CertificateDer, PrivateKeyDer};
@@ -59,14 +60,27 @@ pub(crate) fn read_chain(
     match read {
         Ok(list) if !list.is_empty() => Some(list),
         Ok(_) => {
-            reader.error_at(key, text, "contains no PEM certificate", None);
+            let plain = Diagnosis::new("contains no PEM certificate", None);
+            diagnose(reader, key, text)
+                .unwrap_or(plain)
+                .report(reader, key, text);
             None
         }
         Err(error) => {
-            let error = PemError::from(error);
-            reader.error_at(key, text, &error, hint(reader, text, &error));
+            report_failure(reader, key, text, &error.into());
             None
         }
+    }
+}
+
+fn report_failure(reader: &Reader<'_>, key: &str, text: &Text, error: &PemError) {
+    let diagnosis = match error {
+        PemError::Format => diagnose(reader, key, text),
+        PemError::Io(_) => None,
+    };
+    match diagnosis {
+        Some(diagnosis) => diagnosis.report(reader, key, text),
+        None => reader.error_at(key, text, error, hint(reader, text, error)),
     }
 }
 
@@ -101,14 +115,82 @@ pub(crate) fn read_key(reader: &Reader<'_>, text: &Text) -> Option<PrivateKeyDer
     match PrivateKeyDer::from_pem_file(reader.base().join(&text.value)) {
         Ok(key) => Some(key),
         Err(pem::Error::NoItemsFound) => {
-            let hint = "decrypt the key first, if it is encrypted".to_owned();
-            reader.error_at("key", text, "contains no PEM private key", Some(hint));
+            let plain = Diagnosis::new("contains no PEM private key", None);
+            diagnose(reader, "key", text)
+                .unwrap_or(plain)
+                .report(reader, "key", text);
             None
         }
         Err(error) => {
-            let error = PemError::from(error);
-            reader.error_at("key", text, &error, hint(reader, text, &error));
+            report_failure(reader, "key", text, &error.into());
             None
         }
     }
+}
+
+/// What a file contains in place of what is needed. No text quotes the content of the file.
+struct Diagnosis {
+    reason: &'static str,
+    hint: Option<String>,
+}
+
+impl Diagnosis {
+    fn new(reason: &'static str, hint: Option<String>) -> Self {
+        Self { reason, hint }
+    }
+
+    fn report(self, reader: &Reader<'_>, key: &str, text: &Text) {
+        reader.error_at(key, text, self.reason, self.hint);
+    }
+}
+
+/// The maximum number of bytes of a file that are looked at. A file with a certificate or a key is much shorter.
+const LOOKED_AT: u64 = 64 << 10;
+
+/// Looks for the mistake in the file of `key`, which cannot be used; `None` if it is not known.
+fn diagnose(reader: &Reader<'_>, key: &str, text: &Text) -> Option<Diagnosis> {
+    let path = reader.base().join(&text.value);
+    let mut content = Vec::new();
+    // The hint may not show an interpolated value.
+    let file = if text.is_literal() {
+        &*text.value
+    } else {
+        "FILE"
+    };
+    // Opening a pipe again would block until another process opens its other end.
+    if !path.is_file() {
+        return None;
+    }
+    File::open(path)
+        .ok()?
+        .take(LOOKED_AT)
+        .read_to_end(&mut content)
+        .ok()?;
+    let has = |part: &[u8]| memchr::memmem::find(&content, part).is_some();
+    let is_key = key == "key";
+    if is_key && (has(b"Proc-Type: 4,ENCRYPTED") || has(b"BEGIN ENCRYPTED PRIVATE KEY")) {
+        let hint = format!("decrypt it: `openssl pkey -in {file} -out decrypted.pem`");
+        return Some(Diagnosis::new("is encrypted", Some(hint)));
+    }
+    let swapped = || (key != "ca").then(|| "perhaps `cert` and `key` are swapped".to_owned());
+    if is_key && has(b"BEGIN CERTIFICATE") {
+        return Some(Diagnosis::new(
+            "contains a certificate and no private key",
+            swapped(),
+        ));
+    }
+    if !is_key && has(b"PRIVATE KEY-----") {
+        return Some(Diagnosis::new(
+            "contains a private key and no certificate",
+            swapped(),
+        ));
+    }
+    // In DER, both are a sequence whose length takes two bytes or three.
+    let is_der = matches!(content.get(..2), Some([0x30, 0x81 | 0x82]));
+    is_der.then(|| {
+        let command = if is_key { "pkey" } else { "x509" };
+        let hint =
+            format!("convert it: `openssl {command} -inform der -in {file} -out converted.pem`");
+        Diagnosis::new("is in DER format, and PEM is needed", Some(hint))
+    })
 }

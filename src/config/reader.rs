@@ -117,6 +117,11 @@ impl<'s> Reader<'s> {
         self.source.lines().line(span.start)
     }
 
+    /// Returns the line of `key`, from 1; the line of the table if the key is absent.
+    pub(crate) fn line_of(&self, key: &str) -> usize {
+        self.line(&self.span_of(key))
+    }
+
     /// Returns the line in which the table begins, from 1.
     pub(crate) fn own_line(&self) -> usize {
         self.line(&self.span)

@@ -5,6 +5,7 @@
 use toml::Spanned;
 use toml::de::{DeInteger, DeValue};
 
+use crate::config::pasted;
 use crate::config::problem::suggests_secret;
 use crate::config::spec::{Key, Kind, Presence, Spec};
 use crate::config::suggest::quoted;
@@ -123,9 +124,7 @@ fn table(key: &Key, path: &str, value: &DeValue<'_>) -> Option<String> {
         {
             format!("write `[{header}]`, with one bracket; the table cannot be repeated")
         }
-        (Kind::Table(_), DeValue::String(text)) if name == "origin" => {
-            format!("write `origin = {{ bucket = {text:?}, region = \"cn-hangzhou\" }}`")
-        }
+        (Kind::Table(_), DeValue::String(text)) if name == "origin" => pasted::origin(text),
         (Kind::Table(spec), DeValue::Boolean(true)) if has_defaults(spec) => {
             format!("write `{name} = {{}}` for the defaults of the table")
         }

@@ -58,6 +58,9 @@ pub struct Route {
         skip_serializing_if = "Vec::is_empty"
     )]
     pub methods: Vec<Method>,
+    /// The line of `methods` in its file, from 1; the line of the route if the key is absent.
+    #[serde(skip)]
+    pub methods_line: usize,
     /// The handling of a request that lists the buckets. Default `refuse`. Only routes with the key `buckets`
     /// may have this key, because no request to a route with the key `bucket` lists the buckets.
     #[serde(skip_serializing_if = "ListBuckets::is_default")]
@@ -171,6 +174,7 @@ impl<'a> RouteCandidate<'a> {
             (None, Some(host)) => host.to_string(),
             (None, None) => default_name(&origin.buckets),
         };
+        let methods_line = reader.line_of("methods");
         let (file, line) = (Arc::clone(reader.file_name()), reader.own_line());
         Some(Self {
             reader,
@@ -181,6 +185,7 @@ impl<'a> RouteCandidate<'a> {
                 hosts,
                 path,
                 methods,
+                methods_line,
                 list_buckets,
                 origin: Arc::new(origin),
                 policies,

@@ -3,7 +3,7 @@
 //! All three tables may be left out. Nothing is opened or resolved here.
 
 use std::net::{IpAddr, SocketAddr};
-use std::path::PathBuf;
+use std::path::{Component, Path, PathBuf};
 use std::time::Duration;
 
 use ipnet::IpNet;
@@ -156,6 +156,15 @@ impl Dns {
     }
 }
 
+/// Whether two paths are the same apart from `.`. Links are not followed.
+fn is_same_path(one: &Path, other: &Path) -> bool {
+    let parts = |path: &Path| {
+        let parts = path.components().filter(|part| *part != Component::CurDir);
+        parts.collect::<PathBuf>()
+    };
+    parts(one) == parts(other)
+}
+
 fn parse_server(text: &str) -> Result<SocketAddr, Invalid> {
     let address = match text.parse::<IpAddr>() {
         Ok(ip) => Some(SocketAddr::new(ip, 53)),
@@ -263,13 +272,21 @@ impl Log {
             }
             Some(_) | None => Sink::Standard,
         };
-        Self {
+        let log = Self {
             level: reader.word("level", &levels).unwrap_or(Level::Info),
             access: reader
                 .word("access", &formats)
                 .unwrap_or(AccessFormat::Json),
             access_file: sink("access_file"),
             error_file: sink("error_file"),
+        };
+        if log.access != AccessFormat::Off
+            && let (Sink::File(access), Sink::File(error)) = (&log.access_file, &log.error_file)
+            && is_same_path(access, error)
+        {
+            let message = "is also `access_file`, so one file gets the lines of both logs";
+            reader.warn("error_file", message, Some("write another file"));
         }
+        log
     }
 }

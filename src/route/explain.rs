@@ -119,7 +119,7 @@ pub fn explain(router: &Router, config: &Config, request: &RequestToExplain) -> 
         // Above `ip` there is no layer that changes its refusals.
         walk.response_fields(route, written);
         walk.cors(route, written)
-            .or_else(|| walk.https(route, authority, payload(head.headers())))
+            .or_else(|| walk.https(route, written, authority, payload(head.headers())))
             .or_else(|| walk.guard(route, written))
             .or_else(|| walk.referer(route, written))
             .unwrap_or_else(|| walk.sent(route))
@@ -178,10 +178,12 @@ impl Walk<'_> {
     fn https(
         &mut self,
         route: &Route,
+        written: Option<&config::Route>,
         authority: Option<Authority<'_>>,
         payload: https::Payload,
     ) -> Option<End> {
         let policy = route.policies.https.as_ref()?;
+        let line = written.and_then(|written| Some(written.policies.https.as_ref()?.line));
         match policy.decide(
             self.transport,
             || authority,
@@ -194,7 +196,7 @@ impl Walk<'_> {
                 None
             }
             https::Enforcement::Redirect(location) => {
-                self.step("https", format_args!("redirects to {location}"), None);
+                self.step("https", format_args!("redirects to {location}"), line);
                 let is_read = self.method == Method::GET || self.method == Method::HEAD;
                 Some(End::Answered(if is_read { 301 } else { 308 }, None))
             }
@@ -207,7 +209,7 @@ impl Walk<'_> {
                         "is required; a request with a body is not redirected"
                     }
                 };
-                self.step("https", finding, None);
+                self.step("https", finding, line);
                 Some(End::Answered(403, Some("https_required")))
             }
         }
@@ -262,7 +264,8 @@ impl Walk<'_> {
                 None
             }
             Err(guard::NotServed::Method) => {
-                self.step("guard", "the route does not serve the method", None);
+                let line = written.map(|written| written.methods_line);
+                self.step("guard", "the route does not serve the method", line);
                 Some(End::Answered(405, Some("method_not_allowed")))
             }
             Err(guard::NotServed::Operation(why)) => {
@@ -270,7 +273,8 @@ impl Walk<'_> {
                     "`{}` lets no such operation through: {why}",
                     policy.preset.as_str()
                 );
-                self.step("guard", finding, None);
+                let guard = written.and_then(|written| written.policies.guard.as_ref());
+                self.step("guard", finding, guard.map(|guard| guard.line));
                 Some(End::Answered(403, Some("guard_refused")))
             }
         }
@@ -292,7 +296,14 @@ impl Walk<'_> {
             | Verdict::EmptyDenied
             | Verdict::NotAllowed => None,
         };
-        let line = pattern.map(|pattern| pattern.line);
+        let line = match verdict {
+            Verdict::EmptyDenied => lists.map(|lists| lists.allow_empty_line),
+            Verdict::NotAllowed => lists.map(|lists| lists.allow_line),
+            Verdict::Allowed(_)
+            | Verdict::Denied(_)
+            | Verdict::NotListed
+            | Verdict::EmptyAllowed => pattern.map(|pattern| pattern.line),
+        };
         let text = pattern.map_or("", |pattern| pattern.text.as_str());
         let finding = match verdict {
             Verdict::NotListed => "passes: nothing denies it".to_owned(),

@@ -225,7 +225,7 @@ fn routes_with_equal_lists_share_the_compiled_sets() {
 /// Returns the exit code of `explain` for a client, and the line about its address.
 fn explained(files: &Files, client: Option<&str>) -> (u8, String) {
     let arguments = RequestArguments {
-        url: "http://img.example.com/k",
+        url: Some("http://img.example.com/k"),
         method: "GET",
         headers: &["X-Forwarded-For: 203.0.113.7".to_owned()],
         client: client.map(|client| client.parse().unwrap()),

@@ -257,6 +257,19 @@ fn wrong_arguments_of_init_get_a_hint() {
              hint: write `bucket = \"examplebucket\"`\n",
         ),
         (
+            "Example_Bucket",
+            "cn-hangzhou",
+            "internal",
+            "--bucket: `Example_Bucket` is not a bucket name: 3 to 63 of `a-z`, `0-9` and `-`\n",
+        ),
+        (
+            "examplebucket",
+            "xy-mars-1",
+            "internal",
+            "--region: `xy-mars-1` is not a region of OSS\n  \
+             hint: if the region is newer than this version, write `endpoint = \"oss-xy-mars-1-internal.aliyuncs.com\"`\n",
+        ),
+        (
             "examplebucket",
             "cn-hangzhou",
             "vpc",
@@ -343,6 +356,24 @@ fn an_instance_that_cannot_listen_is_told_why() {
         assert_eq!(code, Some(75), "{out}");
         assert!(out.contains(&address) && out.contains(part), "{out}");
     }
+}
+
+#[test]
+fn two_listeners_of_one_config_that_overlap_blame_no_other_process() {
+    let files = Files::new();
+    let free = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
+    let port = free.local_addr().unwrap().port();
+    drop(free);
+    let listeners = format!(
+        "[[listener]]\naddress = \"127.0.0.1:{port}\"\n[[listener]]\naddress = \"0.0.0.0:{port}\"\n"
+    );
+    std::fs::write(files.path("a.toml"), format!("{listeners}{ROUTE}")).unwrap();
+    let (code, out) = run(&files.path(""), &["run", "a.toml"]);
+    assert_eq!(code, Some(78), "{out}");
+    assert!(
+        out.contains("overlaps with `127.0.0.1:") && !out.contains("process"),
+        "{out}"
+    );
 }
 
 #[test]

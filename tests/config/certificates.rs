@@ -2,7 +2,7 @@
 //!
 //! Rows: certificates that cover no host, by exact name, wildcard, address and default; hosts without a
 //! certificate; certificates that are never used; certificates that expire soon; the key `default` with several
-//! types of keys. Left out: problems of the files (`tables`), ten thousand certificates (`process/scale`).
+//! types of keys; routes by IP address without a default certificate. Left out: problems of the files (`tables`), ten thousand certificates (`process/scale`).
 
 use rcgen::{CertificateParams, KeyPair, SanType, date_time_ymd};
 
@@ -77,7 +77,10 @@ fn a_certificate_that_covers_no_host_is_reported() {
     // A route for every host needs every certificate.
     let every = format!("[[route]]\n{ORIGIN}");
     expect_of(
-        &[certificate(&exact, ""), certificate(&other, "")],
+        &[
+            certificate(&exact, ""),
+            certificate(&other, "default = true\n"),
+        ],
         &every,
         &[],
     );
@@ -124,7 +127,13 @@ fn a_host_without_a_certificate_is_reported_at_its_place() {
     let text = tls(&routes).replace("[[route]]\nhosts", "default = false\n[[route]]\nhosts");
     let found = wrong("TLS handshakes for it fail").map(|line| line.replace("8:", "9:"));
     let [b, v, w] = [&*found[0], &*found[1], &*found[2]];
-    expect(&Files::new(), &format!("{text}{PLAIN}"), &[b, v, w]);
+    let address = "9:68: warning: route[0].hosts: `203.0.113.7` is an IP address, and no certificate has `default = true`: \
+                   TLS handshakes by IP address fail";
+    expect(
+        &Files::new(),
+        &format!("{text}{PLAIN}"),
+        &[address, b, v, w],
+    );
     // Without a listener with TLS, no host needs a certificate.
     expect(&Files::new(), &format!("{PLAIN}{routes}"), &[]);
 }
@@ -208,7 +217,8 @@ fn a_certificate_that_is_never_used_is_reported() {
             &nameless,
             "",
             Some(
-                "11:8: warning: certificate[2].cert: is never used: it has no DNS name, and is not the default"
+                "11:8: warning: certificate[2].cert: is never used: it has the name `rcgen self signed cert` only as its CN \
+                 and none in `subjectAltName`, where clients look, and is not the default"
                     .to_owned(),
             ),
         ),
@@ -275,4 +285,34 @@ fn certificates_that_differ_only_in_the_type_of_their_key_are_one_default() {
             .collect();
         assert_eq!(defaults, expected);
     }
+}
+
+#[test]
+fn requests_by_address_need_a_default_certificate() {
+    let (one, two) = (
+        certificates::leaf(&["a.example"]),
+        certificates::leaf(&["b.example"]),
+    );
+    let named = route("\"a.example\", \"b.example\"");
+    let every = format!("[[route]]\n{ORIGIN}");
+    let of_every = "13:1: warning: route[1]: serves every host, and no certificate has `default = true`: TLS handshakes by \
+                    IP address, without a server name, or with a name that no certificate has, fail";
+    let of_address = "14:10: warning: route[1].hosts: `[2001:db8::7]` is an IP address, and no certificate has `default = true`: \
+                      TLS handshakes by IP address fail";
+    let address = route("\"[2001:db8::7]\"");
+    for (default, more, expected) in [
+        ("", "", None),
+        ("", &*every, Some(of_every)),
+        ("", &*format!("{address}{every}"), Some(of_address)),
+        ("default = true\n", &every, None),
+        ("default = true\n", &address, None),
+    ] {
+        let all = [certificate(&one, ""), certificate(&two, default)];
+        let text = format!("{TLS}{}{named}{more}{PLAIN}", all.concat());
+        let expected: Vec<&str> = expected.into_iter().collect();
+        expect(&Files::new(), &text, &expected);
+    }
+    // The only certificate is the default.
+    let text = format!("{TLS}{}{every}", certificate(&one, ""));
+    expect(&Files::new(), &text, &[]);
 }

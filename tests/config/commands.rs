@@ -1,16 +1,17 @@
 //! The commands that read or write configs: `check`, `show`, `schema` and `init`.
 //!
-//! Rows: `check` of good and bad configs, as text and as JSON; `show` of every example; `init` for every region and
-//! for bad arguments; relative paths. Left out: `explain` and `import`, which have their own files.
+//! Rows: `check` of good and bad configs, as text and as JSON, with included files; the directory of the admin
+//! socket; `show` of every example; `init` for every region and for bad arguments; relative paths. Left out:
+//! `explain` and `import`, which have their own files.
 
 use std::path::Path;
 
 use ossgate::cli::check::{Format, check};
 use ossgate::cli::show::{init, schema, show};
-use ossgate::config::{NamedFiles, from_str, load};
+use ossgate::config::{NamedFiles, from_str, load, load_admin};
 use ossgate::oss::endpoint::{self, Network, regions};
 
-use crate::support::config::{Files, example, examples};
+use crate::support::config::{Files, LISTENER, ROUTE, example, examples};
 
 fn text(write: impl FnOnce(&mut dyn std::io::Write) -> std::io::Result<u8>) -> (u8, String) {
     let mut out = Vec::new();
@@ -34,6 +35,66 @@ fn check_lists_listeners_and_routes() {
     ] {
         assert!(out.contains(part), "{part}\n{out}");
     }
+}
+
+#[test]
+fn check_lists_the_included_files() {
+    let files = Files::new();
+    let path = files.path("main.toml");
+    let base = example("multi-bucket.toml");
+    let checked = |include: &str| {
+        std::fs::write(&path, format!("{include}{base}")).unwrap();
+        let shown = |format| text(|out| check(&path, format, NamedFiles::Read, &|_| None, out)).1;
+        let json: serde_json::Value = serde_json::from_str(&shown(Format::Json)).unwrap();
+        (shown(Format::Text), json["included"].clone())
+    };
+    let (out, json) = checked("");
+    assert!(!out.contains("includes") && json.is_null(), "{out}");
+    let pattern = "include = [\"more-*.toml\"]\n";
+    let (out, json) = checked(pattern);
+    assert!(
+        out.contains("  includes no file: nothing matches `include`\n"),
+        "{out}"
+    );
+    assert_eq!(json, serde_json::json!([]));
+    let names = ["more-1.toml", "more-2.toml"].map(|name| files.path(name));
+    for name in &names {
+        std::fs::write(name, "").unwrap();
+    }
+    let (out, json) = checked(pattern);
+    let [one, two] = names.map(|name| name.display().to_string());
+    assert!(
+        out.contains(&format!("  includes {one}\n  includes {two}\n")),
+        "{out}"
+    );
+    assert_eq!(json, serde_json::json!([one, two]));
+}
+
+#[test]
+fn only_the_process_needs_the_directory_of_the_admin_socket() {
+    let files = Files::new();
+    let path = files.path("admin.toml");
+    let admin = "[admin]\naddress = \"unix:/nonexistent/run/admin.sock\"\n";
+    std::fs::write(&path, format!("{admin}{LISTENER}{ROUTE}")).unwrap();
+    let checked = |files| text(|out| check(&path, Format::Text, files, &|_| None, out));
+    let (code, out) = checked(NamedFiles::Read);
+    assert_eq!(code, 78);
+    assert!(
+        out.contains("admin.address: cannot be bound: its directory does not exist"),
+        "{out}"
+    );
+    let (code, out) = checked(NamedFiles::Skip);
+    assert_eq!(code, 0, "{out}");
+    assert!(
+        out.contains("    not looked at: /nonexistent/run\n"),
+        "{out}"
+    );
+    // The command asks a process that may run elsewhere, or not at all.
+    let found = load_admin(&path, &|_| None).unwrap().unwrap();
+    assert_eq!(
+        found.address.to_string(),
+        "unix:/nonexistent/run/admin.sock"
+    );
 }
 
 #[test]

@@ -324,7 +324,7 @@ fn explain_shows_the_changes_of_response_and_request() {
         let mut out = Vec::new();
         let headers: Vec<String> = headers.iter().map(|line| (*line).to_owned()).collect();
         let arguments = RequestArguments {
-            url,
+            url: Some(url),
             method: "GET",
             headers: &headers,
             named_files: ossgate::config::NamedFiles::Read,

@@ -339,7 +339,7 @@ fn explain_show_and_check_cover_included_files() {
     let mut out = Vec::new();
     let headers = ["Referer: http://b.cn/x".to_owned()];
     let arguments = RequestArguments {
-        url: "http://a.cn/k",
+        url: Some("http://a.cn/k"),
         method: "GET",
         headers: &headers,
         named_files: NamedFiles::Read,

@@ -99,7 +99,7 @@ fn problems_of_listeners_are_reported_at_their_place() {
             ),
             ("address = \"unix:/run/a.sock\"", ""),
             (
-                "address = \"0.0.0.0:80\"\n[[listener]]\naddress = \"127.0.0.1:80\"",
+                "address = \"0.0.0.0:80\"\n[[listener]]\naddress = \"[::]:80\"",
                 "",
             ),
             (
@@ -175,7 +175,7 @@ fn problems_of_certificates_are_reported_at_their_place() {
             ),
             (
                 "cert = \"fullchain.pem\"\nkey = \"fullchain.pem\"",
-                "6:7: certificate[0].key: `fullchain.pem` contains no PEM private key",
+                "6:7: certificate[0].key: `fullchain.pem` contains a certificate and no private key",
             ),
             (
                 "cert = \"fullchain.pem\"\nkey = \"privkey.pem\"\ndefault = true\n[[certificate]]\ncert = \"fullchain.pem\"\nkey = \"privkey.pem\"\ndefault = true",

@@ -26,7 +26,7 @@ fn cases() -> Vec<(&'static str, &'static str, &'static str)> {
 fn each_wrong_config_gets_the_message_that_leads_on() {
     let files = Files::new();
     let cases = cases();
-    assert!(cases.len() >= 80, "{}", cases.len());
+    assert!(cases.len() >= 110, "{}", cases.len());
     for (title, config, expected) in cases {
         let found = match files.read(config) {
             Ok(loaded) => loaded.warnings.render(),
@@ -214,6 +214,6 @@ fn a_listener_on_the_port_of_the_other_protocol_gets_a_warning() {
             &expected,
         );
     }
-    let both = format!("{LISTENER}[[listener]]\naddress = \"127.0.0.1:8443\"\n{tls}{https}");
+    let both = format!("{LISTENER}[[listener]]\naddress = \"127.0.0.1:443\"\n{tls}{https}");
     expect(&files, &both, &[]);
 }

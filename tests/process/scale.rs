@@ -32,7 +32,7 @@ fn routes(count: usize, origin: SocketAddr) -> String {
         write!(
             text,
             "[[route]]\n{place}\nguard = {{ preset = \"data-plane\" }}\n\
-             referer = {{ allow = [\"https://*.example.com\", \"https://example{}.org\"] }}\n\
+             referer = {{ allow = [\"https://*.example.com\", \"https://example{}.org\"], strict_host = true }}\n\
              origin = {{ bucket = \"bucket-{route}\", endpoint = \"{origin}\", host = \"bucket-{route}.oss.test\", tls = false }}\n",
             // Equal lists are compiled once. Ten thousand different ones take long in a debug build.
             route / 100,

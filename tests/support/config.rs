@@ -48,10 +48,12 @@ impl Files {
         self.directory.path().join(name)
     }
 
-    /// Replaces the certificate paths of the examples in `text` by the paths of these files.
+    /// Replaces the certificate paths of the examples in `text` by the paths of these files, and the directory of
+    /// the Unix socket by the directory of these files.
     pub(crate) fn place(&self, text: &str) -> String {
         let directory = self.directory.path().display().to_string();
         text.replace("/etc/ossgate/tls", &directory)
+            .replace("unix:/run/ossgate/", &format!("unix:{directory}/"))
     }
 
     /// Loads `text` with a clock in 2025 and a few environment variables.

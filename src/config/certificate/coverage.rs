@@ -39,6 +39,8 @@ pub(crate) fn check(
                 certificate,
                 other.map(|other| other.reader.for_message_of(&candidate.reader)),
             )
+        } else if certificate.names.is_empty() && certificate.addresses.is_empty() {
+            format!("{}, so clients reject it", nameless(certificate))
         } else if !candidate.is_wanted_as_default() && !hosts.are_in(certificate) {
             format!("covers no host of any route: it has {}", named(certificate))
         } else {
@@ -52,6 +54,9 @@ pub(crate) fn check(
     } else {
         "TLS handshakes for it fail"
     };
+    if !names.has_default {
+        check_nameless(routes);
+    }
     let mut seen = HashSet::new();
     for route in routes {
         let missing = route.hosts();
@@ -75,6 +80,26 @@ pub(crate) fn check(
     }
 }
 
+/// Warns of the first route that serves requests by IP address, whose clients send no server name. No certificate is
+/// the default.
+fn check_nameless(routes: &[RouteCandidate<'_>]) {
+    let is_address = |host: &HostPattern| matches!(host, HostPattern::Exact(name) if name.parse::<IpAddr>().is_ok());
+    for route in routes {
+        if route.serves_every_host() {
+            let message = "serves every host, and no certificate has `default = true`: TLS handshakes by IP address, \
+                           without a server name, or with a name that no certificate has, fail";
+            let hint = "write `default = true` in one `[[certificate]]`";
+            route.reader().warn("", message, Some(hint));
+            return;
+        }
+        if let Some((_, text)) = route.hosts().find(|(host, _)| is_address(host)) {
+            let reason = "is an IP address, and no certificate has `default = true`: TLS handshakes by IP address fail";
+            route.reader().warn_at("hosts", text, reason);
+            return;
+        }
+    }
+}
+
 /// Returns the message for a certificate all of whose names belong to earlier certificates. `other` names one of
 /// these.
 fn shadowed(certificate: &Certificate, other: Option<String>) -> String {
@@ -83,7 +108,20 @@ fn shadowed(certificate: &Certificate, other: Option<String>) -> String {
         Some(other) => format!(
             "is never used: earlier certificates, such as {other}, have all of its names and the same type of key ({key_type})"
         ),
-        None => "is never used: it has no DNS name, and is not the default".to_owned(),
+        None => format!(
+            "is never used: it {}, and is not the default",
+            nameless(certificate)
+        ),
+    }
+}
+
+/// Returns what a certificate without DNS names has, as the predicate of a sentence.
+fn nameless(certificate: &Certificate) -> String {
+    match &certificate.common_name {
+        Some(name) => format!(
+            "has the name `{name}` only as its CN and none in `subjectAltName`, where clients look"
+        ),
+        None => "has no DNS name".to_owned(),
     }
 }
 

@@ -15,6 +15,9 @@ pub struct Guard {
     /// The preset: the set of operations that pass. Default `data-plane`.
     #[serde(serialize_with = "serialize_preset")]
     pub preset: Preset,
+    /// The line of the preset in the config file, from 1; the line of the table if there is no key `preset`.
+    #[serde(skip)]
+    pub line: usize,
     /// Operations that pass although the preset refuses them. Default: none.
     pub allow: Vec<AllowedOperation>,
 }
@@ -59,7 +62,11 @@ impl Guard {
                 None,
             );
         }
-        Self { preset, allow }
+        Self {
+            preset,
+            line: reader.line_of("preset"),
+            allow,
+        }
     }
 }
 

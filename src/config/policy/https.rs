@@ -26,6 +26,9 @@ pub enum HttpsMode {
 pub struct Https {
     /// The response to a request without TLS. Default `redirect`.
     pub mode: HttpsMode,
+    /// The line of `mode` in the config file, from 1; the line of the table if the key is absent.
+    #[serde(skip)]
+    pub line: usize,
     /// The port of the redirect URL, from 1 to 65535. Default 443, which is omitted from the URL.
     pub port: usize,
     /// The settings of `Strict-Transport-Security`. `None` means that the field is not sent.
@@ -69,6 +72,7 @@ impl Https {
         });
         Self {
             mode: reader.word("mode", &modes).unwrap_or(HttpsMode::Redirect),
+            line: reader.line_of("mode"),
             port: reader.count("port", 443, 1..=65_535),
             hsts,
         }

@@ -31,6 +31,12 @@ pub struct Referer {
     pub deny: Vec<Located>,
     /// Whether a request without a Referer is allowed. Default true.
     pub allow_empty: bool,
+    /// The line of `allow_empty` in the config file, from 1; the line of the table if the key is absent.
+    #[serde(skip)]
+    pub allow_empty_line: usize,
+    /// The line of `allow` in the config file, from 1; the line of the table if the key is absent.
+    #[serde(skip)]
+    pub allow_line: usize,
     /// Whether the query of the Referer is removed before matching. Default true.
     pub truncate_query: bool,
     /// Whether the path of the Referer is also removed. Default false.
@@ -50,18 +56,34 @@ impl Referer {
         ];
         let list = |key| {
             let parsed = reader.parsed(key, pattern);
-            let located = |(_, text): (String, Text)| {
+            let texts: Vec<Text> = parsed.into_iter().map(|(_, text)| text).collect();
+            for text in &texts {
                 if let Some(doubt) = doubt(&text.value) {
-                    reader.warn_at(key, &text, doubt);
+                    reader.warn_at(key, text, doubt);
                 }
-                Located::new(reader, text)
-            };
-            parsed.into_iter().map(located).collect::<Vec<_>>()
+            }
+            texts
+        };
+        let (allow, deny) = (list("allow"), list("deny"));
+        let is_open = |text: &&Text| is_open(&text.value) && doubt(&text.value).is_none();
+        // A file that has the key says which of the two is meant.
+        if !reader.has("strict_host")
+            && let Some(first) = allow.iter().find(is_open)
+        {
+            let reason = "also allows hosts that go on after it, such as `.evil.example`, as OSS does; \
+                          `strict_host = true` prevents that, and `strict_host = false` says that it is meant";
+            reader.warn_at("allow", first, reason);
+        }
+        let located = |texts: Vec<Text>| {
+            let located = texts.into_iter().map(|text| Located::new(reader, text));
+            located.collect::<Vec<_>>()
         };
         let referer = Self {
-            allow: list("allow"),
-            deny: list("deny"),
+            allow: located(allow),
+            deny: located(deny),
             allow_empty: reader.flag("allow_empty").unwrap_or(true),
+            allow_empty_line: reader.line_of("allow_empty"),
+            allow_line: reader.line_of("allow"),
             truncate_query: reader.flag("truncate_query").unwrap_or(true),
             truncate_path: reader.flag("truncate_path").unwrap_or(false),
             strict_host: reader.flag("strict_host").unwrap_or(false),
@@ -88,6 +110,12 @@ impl Referer {
             strict_host: self.strict_host,
         }
     }
+}
+
+/// Whether a pattern ends inside a host, so that the host of a Referer may continue after it.
+fn is_open(pattern: &str) -> bool {
+    let host = pattern.split_once("://").map_or(pattern, |(_, rest)| rest);
+    !pattern.ends_with('*') && !host.contains('/')
 }
 
 fn pattern(text: &str) -> Result<String, &'static str> {

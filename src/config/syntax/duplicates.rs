@@ -1,6 +1,6 @@
-//! Keys and tables that are written twice.
+//! Keys and tables that are written twice, or in two places that do not fit together.
 
-use std::collections::HashMap;
+use std::collections::{HashMap, HashSet};
 
 /// The lines of a text by the key or the table header that they begin with.
 pub(super) struct Duplicates<'t> {
@@ -9,8 +9,26 @@ pub(super) struct Duplicates<'t> {
     places: HashMap<(usize, &'t str), Vec<usize>>,
     /// The line of the header above each line; 0 before the first header.
     headers: Vec<usize>,
+    /// The first header below each name: `[route.guard]` is below `route`. The value is its line.
+    below: HashMap<&'t str, usize>,
     /// The header that was described last as a duplicate.
     second: Option<usize>,
+    /// The lines that were reported because they add to an inline table, and the headers that were described
+    /// because they stand before their table.
+    described: HashSet<usize>,
+}
+
+/// Returns the header of a table in `line`, without the comment after it; `None` if `line` is not a header.
+fn header_of(line: &str) -> Option<&str> {
+    let end = if line.starts_with("[[") { "]]" } else { "]" };
+    let length = line.find(end).map_or(line.len(), |at| at + end.len());
+    line.starts_with('[').then(|| line.get(..length))?
+}
+
+/// Returns the path in the header of a table; `None` if `line` is not a header.
+fn path_of(line: &str) -> Option<&str> {
+    let is_bracket = |sign| matches!(sign, '[' | ']');
+    Some(header_of(line)?.trim_matches(is_bracket).trim())
 }
 
 impl<'t> Duplicates<'t> {
@@ -19,12 +37,16 @@ impl<'t> Duplicates<'t> {
         let lines: Vec<&str> = text.lines().map(str::trim).collect();
         let mut places: HashMap<(usize, &str), Vec<usize>> = HashMap::new();
         let mut headers = Vec::with_capacity(lines.len());
+        let mut below = HashMap::new();
         let mut header = 0;
         for (index, line) in lines.iter().enumerate() {
             let number = index + 1;
-            if line.starts_with('[') {
+            if let Some((table, path)) = header_of(line).zip(path_of(line)) {
                 header = number;
-                places.entry((0, *line)).or_default().push(number);
+                places.entry((0, table)).or_default().push(number);
+                if let Some((name, _)) = path.split_once('.') {
+                    below.entry(name).or_insert(number);
+                }
             } else if let Some((key, _)) = line.split_once('=') {
                 let places = places.entry((header, key.trim())).or_default();
                 places.push(number);
@@ -35,8 +57,22 @@ impl<'t> Duplicates<'t> {
             lines,
             places,
             headers,
+            below,
             second: None,
+            described: HashSet::new(),
         }
+    }
+
+    /// Returns a line, without the comment after a header.
+    fn line(&self, number: usize) -> &'t str {
+        let line = self.lines.get(number.wrapping_sub(1)).copied();
+        let line = line.unwrap_or_default();
+        header_of(line).unwrap_or(line)
+    }
+
+    fn header(&self, number: usize) -> usize {
+        let header = self.headers.get(number.wrapping_sub(1)).copied();
+        header.unwrap_or_default()
     }
 
     /// Returns the last line before `number` that begins with `start` below `header`.
@@ -46,25 +82,23 @@ impl<'t> Duplicates<'t> {
         places.get(count.checked_sub(1)?).copied()
     }
 
+    /// Returns the line of the table at `path` to which a header in line `number` belongs; 0 for the empty path,
+    /// the top of the file.
+    fn table_before(&self, path: &str, number: usize) -> Option<usize> {
+        if path.is_empty() {
+            return Some(0);
+        }
+        let of_list = self.before(0, &format!("[[{path}]]"), number);
+        of_list.max(self.before(0, &format!("[{path}]"), number))
+    }
+
     /// Returns the message and the hint for `key`, which is written in line `number` and before. Returns `None`
     /// if the key is below a header that was described before.
     pub(super) fn describe(&mut self, number: usize, key: &str) -> Option<(String, String)> {
-        let line = self.lines.get(number.wrapping_sub(1)).copied();
-        let line = line.unwrap_or_default();
-        let header = self.headers.get(number.wrapping_sub(1)).copied();
-        let header = header.unwrap_or_default();
-        if line.starts_with('[') {
+        let (line, header) = (self.line(number), self.header(number));
+        if let Some(path) = path_of(line) {
             self.second = Some(number);
-            return Some(match self.before(0, line, number) {
-                Some(first) => (
-                    format!("the table `{line}` is already in line {first}"),
-                    "put all keys of the table below one header".to_owned(),
-                ),
-                None => (
-                    format!("`{key}` is already a key of the table above"),
-                    "write the table either inline or with a header".to_owned(),
-                ),
-            });
+            return self.second_header(number, line, path, key);
         }
         if self.second == Some(header) {
             return None;
@@ -79,5 +113,92 @@ impl<'t> Duplicates<'t> {
                 "keep one of the two".to_owned(),
             ),
         })
+    }
+
+    fn second_header(
+        &mut self,
+        number: usize,
+        line: &str,
+        path: &str,
+        key: &str,
+    ) -> Option<(String, String)> {
+        let early = self.below.get(path).copied().filter(|it| *it < number);
+        if let Some(first) = early.filter(|first| self.table_before(path, *first).is_none()) {
+            // Each further table of the list has the same problem.
+            return self.described.insert(first).then(|| {
+                let early = self.line(first);
+                (
+                    format!(
+                        "`{early}` in line {first} stands before the `{line}` that it belongs to"
+                    ),
+                    format!("move `{early}` and its keys below a `{line}`"),
+                )
+            });
+        }
+        if let Some(first) = self.before(0, line, number) {
+            return Some((
+                format!("the table `{line}` is already in line {first}"),
+                "put all keys of the table below one header".to_owned(),
+            ));
+        }
+        let parent = path.rsplit_once('.').map_or("", |(parent, _)| parent);
+        let table = self.table_before(parent, number);
+        let place = match table.and_then(|table| self.before(table, key, number)) {
+            Some(first) => format!("in line {first}"),
+            None => "a key of the table above".to_owned(),
+        };
+        Some((
+            format!("`{key}` is already {place}"),
+            "write the table either inline or with a header".to_owned(),
+        ))
+    }
+
+    /// Whether line `number`, which adds to a table that is written inline, was not reported yet. The parser reports
+    /// a header where it begins, and again where its table ends.
+    pub(super) fn is_new(&mut self, number: usize) -> bool {
+        self.described.insert(number)
+    }
+
+    /// Returns the message and the hint for line `number`, which adds to `key`, a table that is written inline
+    /// before. Returns `None` if the line is written in a way that is not known.
+    pub(super) fn extension(&self, number: usize, key: &str) -> Option<(String, String)> {
+        let line = self.line(number);
+        let of_header = path_of(line);
+        let written = of_header.unwrap_or_else(|| line.split('=').next().unwrap_or_default());
+        let names: Vec<&str> = written.split('.').map(str::trim).collect();
+        let place = names.iter().position(|name| *name == key)?;
+        let next = names.get(place + 1)?;
+        let is_last = names.len() == place + 2;
+        let (table, above) = match of_header {
+            Some(_) => {
+                let parent = names.get(..place)?.join(".");
+                (self.table_before(&parent, number), "")
+            }
+            None => {
+                let table = self.header(number);
+                (Some(table), path_of(self.line(table)).unwrap_or_default())
+            }
+        };
+        let first = table.and_then(|table| self.before(table, key, number));
+        let message = match first {
+            Some(first) => format!("`{key}` is written inline in line {first}"),
+            None => format!("`{key}` is written inline above"),
+        };
+        let value = match of_header {
+            Some(_) if is_last && line.starts_with("[[") => "[{ ... }]",
+            None if is_last => "...",
+            Some(_) | None => "{ ... }",
+        };
+        let mut whole = names.get(..=place)?.join(".");
+        if !above.is_empty() {
+            whole = format!("{above}.{whole}");
+        }
+        let value_of_first = first.and_then(|first| self.line(first).split_once('='));
+        let header = match value_of_first {
+            Some((_, list)) if list.trim_start().starts_with('[') => format!("[[{whole}]]"),
+            Some(_) | None => format!("[{whole}]"),
+        };
+        let hint = format!("add `{next} = {value}` inside it, or write the table as `{header}`");
+        Some((message, hint))
     }
 }

@@ -58,12 +58,23 @@ pub(crate) fn problems(source: &Source, errors: &[toml::de::Error]) -> Vec<Probl
             hint: None,
             severity: Severity::Error,
         };
-        if error.message() == "duplicate key" {
+        let is_extension = error.message().starts_with("cannot extend value of type");
+        if is_extension || error.message() == "duplicate key" {
             let known = duplicates.get_or_insert_with(|| Duplicates::new(&source.text));
             let key = source.text.get(span).unwrap_or_default();
-            // Without a description, the key is in a table that is itself reported.
-            if let Some((message, hint)) = known.describe(number, key) {
+            let described = match is_extension {
+                true => known.extension(number, key),
+                false => known.describe(number, key),
+            };
+            // Without a description, a key that is written twice is in a table that is itself reported.
+            let is_reported = match is_extension {
+                true => !known.is_new(number),
+                false => described.is_none(),
+            };
+            if let Some((message, hint)) = described {
                 (problem.message, problem.hint) = (message, Some(hint));
+            }
+            if !is_reported {
                 problems.push(problem);
             }
             continue;
@@ -112,6 +123,7 @@ fn recognize(line: &str, message: &str) -> Option<Mistake> {
         .or_else(|| escape(text, message))
         .or_else(|| open_string(text, message))
         .or_else(|| no_equals_sign(text))
+        .or_else(|| bare_word(text, message))
         .or_else(|| unquoted(text))
         .or_else(|| ending(text))
         .or_else(|| no_comma(message))
@@ -292,6 +304,19 @@ fn no_comma(message: &str) -> Option<Mistake> {
         let hint = "put a `,` after the value before this one";
         Mistake::new("a `,` is missing before this", hint.to_owned())
     })
+}
+
+/// Recognizes a word alone in a line. In a list of several lines, such a word is a string without quotes, and the
+/// parser does not miss a value.
+fn bare_word(text: &str, message: &str) -> Option<Mistake> {
+    if text.is_empty() || !text.bytes().all(is_key_byte) {
+        return None;
+    }
+    let Some(mistake) = no_value(message).filter(|_| is_known(&ROOT, text)) else {
+        return no_value(message);
+    };
+    let hint = format!("write `{text} = VALUE`");
+    Some(Mistake { hint, ..mistake })
 }
 
 fn no_value(message: &str) -> Option<Mistake> {
