@@ -61,7 +61,8 @@ impl LiveConfig {
         state: Arc<State>,
         inherited: Inherited,
     ) -> Result<(Self, Vec<WorkerListener>), StartError> {
-        let router = build::router(&config, &state.registry).map_err(StartError::Route)?;
+        let router = build::router(&config, &state.registry, &state.credentials)
+            .map_err(StartError::Route)?;
         let table = CertificateTable::new(&config.certificates);
         state.set_certificates(&config.certificates);
         state.routes().clone_from(&router.routes);
@@ -135,7 +136,8 @@ impl LiveConfig {
         mut config: Config,
     ) -> Result<(Changed, Vec<WorkerListener>), StartError> {
         let needs_restart = keep_fixed(&self.config, &mut config);
-        let router = build::router(&config, &self.state.registry).map_err(StartError::Route)?;
+        let router = build::router(&config, &self.state.registry, &self.state.credentials)
+            .map_err(StartError::Route)?;
         let state = Arc::clone(&self.state);
         // The current listeners by address. A listener that the new config keeps is removed from this map.
         // Several listeners can have the same address with port 0; these are matched in order.

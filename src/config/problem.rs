@@ -49,20 +49,21 @@ impl Source {
     }
 }
 
-/// Returns a copy of `text` that masks the value of each key whose name suggests a secret. Each byte becomes
-/// one `*`, so positions in the text stay the same. Lines that are not valid TOML are masked in the same way.
+/// Returns a copy of `text` that masks the value of each key whose name suggests a secret: in each line, everything
+/// after the first `=` that follows such a name. The key may be a part of an inline table. Each byte becomes one
+/// `*`, so positions in the text stay the same. Lines that are not valid TOML are masked in the same way.
 fn masked(text: &str) -> String {
     const SECRET: [&str; 4] = ["tok", "secret", "password", "access_key"];
     let mut shown = String::with_capacity(text.len());
     for line in text.split_inclusive('\n') {
-        let (key, value) = line.split_once('=').unwrap_or((line, ""));
-        let lower = key.to_ascii_lowercase();
-        if value.is_empty() || !SECRET.iter().any(|word| lower.contains(word)) {
+        let lower = line.to_ascii_lowercase();
+        let name = SECRET.iter().filter_map(|word| lower.find(word)).min();
+        let equals = name.and_then(|at| Some(at + lower.get(at..)?.find('=')?));
+        let Some((key, value)) = equals.and_then(|at| line.split_at_checked(at + 1)) else {
             shown.push_str(line);
             continue;
-        }
+        };
         shown.push_str(key);
-        shown.push('=');
         for character in value.chars() {
             if character.is_whitespace() {
                 shown.push(character);
@@ -242,5 +243,15 @@ mod tests {
         assert_eq!(shown.len(), text.len());
         assert!(!shown.contains("heim") && !shown.contains('x'), "{shown}");
         assert!(shown.ends_with("address = \"a=b\"\n"), "{shown}");
+        let inline = "origin = { bucket = \"b\", credentials = { access_key_id = \"i\", access_key_secret = \"hunter\" } }";
+        let shown = masked(inline);
+        assert!(
+            shown.starts_with("origin = { bucket = \"b\", credentials = { access_key_id ="),
+            "{shown}"
+        );
+        assert!(
+            !shown.contains("hunter") && shown.len() == inline.len(),
+            "{shown}"
+        );
     }
 }

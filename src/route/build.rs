@@ -9,6 +9,9 @@ use std::sync::Arc;
 
 use crate::config::policy::Located;
 use crate::config::{self, Addressing, BucketPattern, Buckets, Config, HostPattern, ListBuckets};
+use crate::http::signing::SignRequests;
+use crate::identity::credentials::Sources;
+use crate::identity::sign::Signer;
 use crate::origin::Origin;
 use crate::origin::exchange::Exchange;
 use crate::origin::exchange::attempt::Deadlines;
@@ -67,20 +70,27 @@ impl std::error::Error for BuildError {
     }
 }
 
-/// Builds the router of `config`. Hosts that `registry` already has are used again.
+/// Builds the router of `config`. Hosts that `registry` already has and access keys that `sources` already has
+/// are used again.
 ///
 /// # Errors
 ///
 /// [`BuildError::Origin`] and [`BuildError::Policies`].
-pub fn router(config: &Config, registry: &Arc<Registry>) -> Result<Router, BuildError> {
+pub fn router(
+    config: &Config,
+    registry: &Arc<Registry>,
+    sources: &Sources,
+) -> Result<Router, BuildError> {
     let mut table = Table::default();
     let mut routes = Vec::with_capacity(config.routes.len());
     let mut shared = SharedRules::default();
     for route in &config.routes {
-        let origin = origin(registry, route).map_err(|error| BuildError::Origin {
-            route: route.name.clone(),
-            error,
-        })?;
+        let signer = signer(sources, route);
+        let origin =
+            origin(registry, route, signer.as_ref()).map_err(|error| BuildError::Origin {
+                route: route.name.clone(),
+                error,
+            })?;
         let policies = policies(route, &mut shared).map_err(|error| BuildError::Policies {
             route: route.name.clone(),
             error,
@@ -90,6 +100,7 @@ pub fn router(config: &Config, registry: &Arc<Registry>) -> Result<Router, Build
             stack: Stack::new(policies.clone(), origin.clone()),
             origin,
             policies,
+            signer,
         });
         table.insert(&route.hosts, &route.decoded_path(), &built);
         if let Buckets::Many(_) = route.origin.buckets {
@@ -235,8 +246,19 @@ fn service_root(route: &config::Route) -> Vec<u8> {
     path.strip_suffix(b"/").unwrap_or(&path).to_vec()
 }
 
+/// Returns the signer of a route; `None` if its origin has no credentials.
+fn signer(sources: &Sources, route: &config::Route) -> Option<Arc<Signer>> {
+    let (source, sign) = (route.origin.credentials.as_ref()?, route.sign.as_ref()?);
+    let source = sources.get(source);
+    Some(Arc::new(Signer::new(sign, source, sources.clock())))
+}
+
 /// Returns the origin of a route.
-fn origin(registry: &Arc<Registry>, route: &config::Route) -> Result<Origin, RegistryError> {
+fn origin(
+    registry: &Arc<Registry>,
+    route: &config::Route,
+    signer: Option<&Arc<Signer>>,
+) -> Result<Origin, RegistryError> {
     let settings = &route.origin;
     let rewrite = Rewrite {
         buckets: settings.buckets.clone(),
@@ -271,6 +293,7 @@ fn origin(registry: &Arc<Registry>, route: &config::Route) -> Result<Origin, Reg
             Box::new(move |bucket| registry.tiers(&settings, Some(bucket)).ok())
         }
     };
+    let signer = signer.map(|signer| Arc::clone(signer) as Arc<dyn SignRequests>);
     let endpoints = std::iter::once(&settings.endpoint).chain(&settings.fallback);
     let deadlines = Deadlines {
         first_byte: settings.timeouts.first_byte,
@@ -280,6 +303,12 @@ fn origin(registry: &Arc<Registry>, route: &config::Route) -> Result<Origin, Reg
         endpoints
             .map(|endpoint| endpoint.to_string().into())
             .collect(),
-        Exchange::new(rewrite, BucketTable::new(names, make), service, deadlines),
+        Exchange::new(
+            rewrite,
+            BucketTable::new(names, make),
+            service,
+            signer,
+            deadlines,
+        ),
     ))
 }

@@ -17,6 +17,8 @@ use crate::http::framing;
 use crate::http::headers;
 use crate::http::malformed::Malformed;
 use crate::http::message::Target;
+use crate::http::signing::Admission;
+use crate::origin::error::Error;
 use crate::origin::{HeadToSend, Scheme};
 use crate::oss::referer::Verdict;
 use crate::oss::spelling;
@@ -321,11 +323,26 @@ impl Walk<'_> {
         };
         match route.origin.destination(&head) {
             Ok(destination) => {
+                match (&route.signer, destination.admission) {
+                    (Some(signer), Some(Admission::Sign)) => {
+                        self.step("sign", signer.describe(), None)
+                    }
+                    (Some(_), Some(Admission::Unchanged)) => {
+                        let finding =
+                            "passes unchanged: the client has signed it, or it needs no signature";
+                        self.step("sign", finding, None);
+                    }
+                    (_, None) | (None, _) => {}
+                }
                 self.step("origin", &destination, None);
                 End::Sent(destination)
             }
             Err(error) => {
-                self.step("origin", error.message(None), None);
+                let name = match error {
+                    Error::NotSigned(_) => "sign",
+                    _ => "origin",
+                };
+                self.step(name, error.message(None), None);
                 End::Answered(error.status().as_u16(), Some(error.kind()))
             }
         }

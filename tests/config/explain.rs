@@ -7,6 +7,7 @@ use std::path::Path;
 use std::sync::Arc;
 
 use ossgate::config::{self, Config};
+use ossgate::identity::credentials;
 use ossgate::listener::tls;
 use ossgate::origin::endpoint::dns;
 use ossgate::origin::tiers::registry::Registry;
@@ -170,7 +171,8 @@ fn built(text: &str) -> (Router, Config) {
     let config = loaded.unwrap().config;
     let (engine, _) = dns::engine(&config.dns).unwrap();
     let registry = Registry::new(engine, &config.dns, Arc::new(tls::provider()));
-    let router = build::router(&config, &Arc::new(registry)).unwrap();
+    let (sources, _runner) = credentials::sources(|| 0, 0);
+    let router = build::router(&config, &Arc::new(registry), &sources).unwrap();
     (router, config)
 }
 

@@ -27,9 +27,10 @@ pub use claim::{SignedIn, is_signed_in_header, signed_in};
 pub use failure::Failure;
 pub use keys::Keys;
 pub use request::{Resource, Signable};
-pub use v1::{signature as v1_signature, string_to_sign as v1_string_to_sign};
+pub use time::{format_time, read_rfc3339};
+pub use v1::{sign as v1_sign, signature as v1_signature, string_to_sign as v1_string_to_sign};
 pub use v4::{
-    Scope, canonical_request as v4_canonical_request, credential as v4_credential,
+    Scope, SigningKey, canonical_request as v4_canonical_request, credential as v4_credential,
     signature as v4_signature, string_to_sign as v4_string_to_sign,
 };
 pub use verifier::{MAX_SKEW, Verifier};

@@ -7,8 +7,9 @@
 use std::borrow::Cow;
 
 use aws_lc_rs::digest;
-use aws_lc_rs::hmac::HMAC_SHA256;
+use aws_lc_rs::hmac::{self, HMAC_SHA256};
 use percent_encoding::{AsciiSet, NON_ALPHANUMERIC, percent_encode};
+use zeroize::Zeroizing;
 
 use super::failure::Failure;
 use super::keys::Keys;
@@ -161,26 +162,47 @@ pub fn string_to_sign(time: &str, scope: &Scope<'_>, canonical: &[u8]) -> String
     )
 }
 
+/// The key that signs the requests of one scope. It is derived from the secret of an access key with four
+/// keyed hashes, so a program that signs many requests keeps it.
+pub struct SigningKey(hmac::Key);
+
+impl std::fmt::Debug for SigningKey {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.write_str("SigningKey")
+    }
+}
+
+impl SigningKey {
+    /// Derives the key of `scope` from the secret of an access key.
+    #[must_use]
+    pub fn derive(secret: &str, scope: &Scope<'_>) -> Self {
+        let secret = Zeroizing::new(format!("aliyun_v4{secret}"));
+        let mut key = mac(HMAC_SHA256, secret.as_bytes(), scope.date.as_bytes());
+        for part in [scope.region, scope.product, "aliyun_v4_request"] {
+            key = mac(HMAC_SHA256, key.as_ref(), part.as_bytes());
+        }
+        Self(hmac::Key::new(HMAC_SHA256, key.as_ref()))
+    }
+
+    /// Returns the signature of `text`, in lower-case hexadecimal.
+    #[must_use]
+    pub fn sign(&self, text: &str) -> String {
+        hex(hmac::sign(&self.0, text.as_bytes()).as_ref())
+    }
+}
+
 /// Returns the signature of `text`, in lower-case hexadecimal.
 #[must_use]
 pub fn signature(keys: &Keys, scope: &Scope<'_>, text: &str) -> String {
-    let secret = format!("aliyun_v4{}", keys.access_key_secret);
-    let mut key = mac(HMAC_SHA256, secret.as_bytes(), scope.date.as_bytes());
-    for part in [scope.region, scope.product, "aliyun_v4_request"] {
-        key = mac(HMAC_SHA256, key.as_ref(), part.as_bytes());
-    }
-    hex(mac(HMAC_SHA256, key.as_ref(), text.as_bytes()).as_ref())
+    SigningKey::derive(&keys.access_key_secret, scope).sign(text)
 }
 
 fn hex(bytes: &[u8]) -> String {
-    use std::fmt::Write;
+    let digit = |value: u8| char::from_digit(value.into(), 16).unwrap_or_default();
     bytes
         .iter()
-        .fold(String::with_capacity(bytes.len() * 2), |mut text, byte| {
-            // Writing to a string never fails.
-            let _written = write!(text, "{byte:02x}");
-            text
-        })
+        .flat_map(|byte| [digit(byte >> 4), digit(byte & 15)])
+        .collect()
 }
 
 /// The signature that a request carries, in its header or in its query.
