@@ -1,6 +1,7 @@
 //! The config as an operator sees it: keys, problems, examples, and the commands that read or write configs.
 
 mod commands;
+mod credentials;
 mod description;
 mod examples;
 mod explain;
