@@ -87,6 +87,13 @@ impl Signer {
         )
     }
 
+    /// Whether requests are answered 503 now, because the source has no valid key. For `explain`, which does not
+    /// wait for a first key.
+    #[must_use]
+    pub fn is_without_key(&self) -> bool {
+        !self.source.is_starting() && self.source.key().is_none()
+    }
+
     fn day_key(&self, key: &Key, date: &str) -> Arc<DayKey> {
         // Uncontended except for the first request of a day, and far cheaper than the signature itself.
         let kept = self

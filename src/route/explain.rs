@@ -323,16 +323,8 @@ impl Walk<'_> {
         };
         match route.origin.destination(&head) {
             Ok(destination) => {
-                match (&route.signer, destination.admission) {
-                    (Some(signer), Some(Admission::Sign)) => {
-                        self.step("sign", signer.describe(), None)
-                    }
-                    (Some(_), Some(Admission::Unchanged)) => {
-                        let finding =
-                            "passes unchanged: the client has signed it, or it needs no signature";
-                        self.step("sign", finding, None);
-                    }
-                    (_, None) | (None, _) => {}
+                if let Some(end) = self.signed(route, destination.admission) {
+                    return end;
                 }
                 self.step("origin", &destination, None);
                 End::Sent(destination)
@@ -346,5 +338,21 @@ impl Walk<'_> {
                 End::Answered(error.status().as_u16(), Some(error.kind()))
             }
         }
+    }
+    /// Explains whether the proxy signs the request. Returns the end if it has no key to sign with.
+    fn signed(&mut self, route: &Route, admission: Option<Admission>) -> Option<End> {
+        let signer = route.signer.as_ref()?;
+        match admission? {
+            Admission::Sign => self.step("sign", signer.describe(), None),
+            Admission::Unchanged => {
+                let finding =
+                    "passes unchanged: the client has signed it, or it needs no signature";
+                self.step("sign", finding, None);
+                return None;
+            }
+        }
+        signer
+            .is_without_key()
+            .then_some(End::Answered(503, Some("credentials_unavailable")))
     }
 }

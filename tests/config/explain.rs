@@ -20,7 +20,11 @@ use proptest::test_runner::{Config as RunnerConfig, TestRunner};
 use crate::support::origin::{RawOrigin, ok};
 use crate::support::proxy::{Proxy, status};
 
-const CASES: usize = 300;
+const CASES: usize = 400;
+
+const STATIC: &str =
+    "credentials = { source = \"static\", access_key_id = \"id\", access_key_secret = \"s\" }";
+const KEYLESS: &str = "credentials = { source = \"file\", path = \"/nonexistent/key.json\" }";
 
 /// A config with every rule, on routes by exact host, by wildcard and for every host.
 fn text(origin: std::net::SocketAddr) -> String {
@@ -34,6 +38,10 @@ fn text(origin: std::net::SocketAddr) -> String {
          [[route]]\nhosts = [\"*.gate.cn\"]\npath = \"/api\"\nmethods = [\"GET\", \"PUT\", \"OPTIONS\"]\n\
          origin = {{ buckets = [\"team-*\", \"examplebucket\"], endpoint = \"{origin}\", tls = false, strip_path = true }}\n\
          guard = {{ preset = \"read-only\", allow = [\"GET ?acl\"] }}\n\
+         [[route]]\nhosts = [\"private.cn\"]\nsign = {{ region = \"cn-hangzhou\" }}\nwebsite = {{}}\n\
+         origin = {{ bucket = \"examplebucket\", endpoint = \"{origin}\", host = \"b.oss.test\", tls = false, {STATIC} }}\n\
+         [[route]]\nhosts = [\"keyless.cn\"]\nsign = {{ version = \"v1\" }}\n\
+         origin = {{ buckets = [\"team-*\"], endpoint = \"{origin}\", tls = false, {KEYLESS} }}\n\
          [[route]]\nhosts = [\"*.list.cn\"]\nlist_buckets = \"pass\"\n\
          origin = {{ buckets = [\"team-*\"], endpoint = \"{origin}\", tls = false }}\nhttps = {{}}\n\
          [[route]]\n\
@@ -91,6 +99,8 @@ fn generated() -> impl Strategy<Value = Generated> {
             "img.example.com",
             "203.0.113.7",
             "IMG.example.com",
+            "private.cn",
+            "keyless.cn",
             "team-a.gate.cn",
             "examplebucket.gate.cn",
             "no.gate.cn",

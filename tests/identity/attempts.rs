@@ -3,6 +3,7 @@
 //! Rows: further attempts, the rest of a download and a fallback endpoint; a clock that is wrong; refusals of OSS;
 //! two routes with different keys. Left out: what is signed (`private`).
 
+use std::sync::atomic::AtomicUsize;
 use std::sync::atomic::Ordering::Relaxed;
 
 use crate::support::object::{LENGTH, TAG, answer, joined, object, whole};
@@ -96,34 +97,99 @@ async fn a_wrong_clock_is_corrected_after_one_refusal() {
     }
 }
 
+const DENIED: &str = "<Error><Code>AccessDenied</Code></Error>";
+const SKEWED: &str = "<Error><Code>RequestTimeTooSkewed</Code></Error>";
+
+fn forbidden(date: &str, framing: &str, body: &str) -> Vec<u8> {
+    format!(
+        "HTTP/1.1 403 Forbidden\r\ndate: {date}\r\nx-oss-request-id: r\r\n{framing}\r\n\r\n{body}"
+    )
+    .into_bytes()
+}
+
 #[tokio::test(flavor = "multi_thread")]
 async fn a_refusal_that_another_signature_cannot_change_passes_whole() {
-    let body = "<Error><Code>AccessDenied</Code></Error>";
-    let skewed = "<Error><Code>RequestTimeTooSkewed</Code></Error>";
-    for (body, date, requests) in [
-        (body, "Thu, 01 Jan 2015 00:00:00 GMT", 1),
-        (skewed, "never", 1),
-        // Each response asks for another time, but a request is sent twice at most.
-        (skewed, "Thu, 01 Jan 2015 00:00:00 GMT", 2),
-        ("", "Thu, 01 Jan 2015 00:00:00 GMT", 1),
+    let long = DENIED.repeat(2000);
+    let half = &long[..long.len() / 2];
+    let length = |body: &str| format!("content-length: {}", body.len());
+    let chunked = format!("{:x}\r\n{SKEWED}\r\n0\r\n\r\n", SKEWED.len());
+    let date = "Thu, 01 Jan 2015 00:00:00 GMT";
+    for (name, text, end, requests) in [
+        (
+            "another code",
+            forbidden(date, &length(DENIED), DENIED),
+            DENIED,
+            1,
+        ),
+        (
+            "no date",
+            forbidden("never", &length(SKEWED), SKEWED),
+            SKEWED,
+            1,
+        ),
+        ("no body", forbidden(date, &length(""), ""), "", 1),
+        (
+            "longer than what is read",
+            forbidden(date, &length(&long), &long),
+            &long,
+            1,
+        ),
+        (
+            "of unknown length",
+            forbidden(date, "transfer-encoding: chunked", &chunked),
+            "0\r\n\r\n",
+            1,
+        ),
+        (
+            "skewed",
+            forbidden(date, &length(SKEWED), SKEWED),
+            SKEWED,
+            2,
+        ),
     ] {
-        let length = body.len();
-        let text = format!(
-            "HTTP/1.1 403 Forbidden\r\ndate: {date}\r\nx-oss-request-id: r\r\ncontent-length: {length}\r\n\r\n{body}"
-        );
-        let origin = RawOrigin::start(move |_| Reply::Bytes(text.clone().into_bytes())).await;
+        let origin = RawOrigin::start(move |_| Reply::Bytes(text.clone())).await;
         let proxy = Proxy::start(&one_route(&route(origin.address, STATIC)));
         let answer = proxy.text(&request("GET", "/k", "")).await;
-        assert_eq!(status(&answer), 403, "{answer}");
-        assert_eq!(header(&answer, "x-oss-request-id"), ["r"]);
-        assert!(answer.ends_with(&format!("\r\n\r\n{body}")), "{answer}");
-        assert_eq!(origin.received().len(), requests, "{body} {date}");
-        if requests == 1 {
+        assert_eq!(status(&answer), 403, "{name}: {answer}");
+        assert_eq!(header(&answer, "x-oss-request-id"), ["r"], "{name}");
+        assert!(answer.ends_with(end), "{name}: {answer}");
+        assert_eq!(origin.received().len(), requests, "{name}");
+        if requests == 1 && end.len() < 100 && name != "of unknown length" {
             // The body was read whole, so the connection carries the next request.
             proxy.text(&request("GET", "/k", "")).await;
-            assert_eq!(origin.connections(), 1);
+            assert_eq!(origin.connections(), 1, "{name}");
         }
     }
+    // A document that breaks off is no response.
+    let text = forbidden(date, &length(&long[..60_000]), half);
+    let origin = RawOrigin::start(move |_| Reply::Close(text[..30_000].to_vec())).await;
+    let proxy = Proxy::start(&one_route(&route(origin.address, STATIC)));
+    let answer = proxy.text(&request("GET", "/k", "")).await;
+    assert_eq!(status(&answer), 502, "{answer}");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_request_is_signed_again_only_once() {
+    // Each response asks for another time.
+    const DATES: [&str; 3] = [
+        "Thu, 01 Jan 2015 00:00:00 GMT",
+        "Fri, 01 Jan 2016 00:00:00 GMT",
+        "Sun, 01 Jan 2017 00:00:00 GMT",
+    ];
+    let count = AtomicUsize::new(0);
+    let origin = RawOrigin::start(move |_| {
+        let framing = format!("content-length: {}", SKEWED.len());
+        Reply::Bytes(forbidden(
+            DATES[count.fetch_add(1, Relaxed) % 3],
+            &framing,
+            SKEWED,
+        ))
+    })
+    .await;
+    let proxy = Proxy::start(&one_route(&route(origin.address, STATIC)));
+    let answer = proxy.text(&request("GET", "/k", "")).await;
+    assert_eq!(status(&answer), 403, "{answer}");
+    assert_eq!(origin.received().len(), 2);
 }
 
 #[tokio::test(flavor = "multi_thread")]

@@ -216,6 +216,41 @@ async fn what_would_be_more_than_a_read_is_refused_in_every_spelling() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
+async fn in_path_style_the_bucket_is_not_a_part_of_the_key() {
+    let bucket = Private::start().await;
+    bucket.put("k");
+    bucket.put("site/k");
+    for (prefix, target, expected) in [
+        ("", "/examplebucket/k", 200),
+        ("", "/%65xamplebucket/k?v=1", 200),
+        ("", "/examplebucket%2F%6B", 200),
+        ("", "/examplebucket", 403),
+        ("", "/examplebucket/", 403),
+        ("", "/examplebucket//", 403),
+        ("", "/examplebucket%2F", 403),
+        ("", "/examplebucket/k?acl", 403),
+        ("", "/", 403),
+        ("site/", "/examplebucket/k", 200),
+        // With a prefix, the empty key is the object `site/`.
+        ("site/", "/examplebucket/", 404),
+    ] {
+        let proxy = Proxy::start(&one_route(&format!(
+            "origin = {{ buckets = [\"example*\"], endpoint = \"{}\", tls = false, prefix = \"{prefix}\", credentials = {{ {STATIC} }} }}\n\
+             sign = {{ region = \"cn-hangzhou\" }}",
+            bucket.address
+        )));
+        let answer = proxy.text(&request("GET", target, "")).await;
+        assert_eq!(status(&answer), expected, "{prefix} {target}: {answer}");
+        let kinds = header(&answer, "x-ossgate-error");
+        assert_eq!(
+            kinds.is_empty(),
+            expected != 403,
+            "{prefix} {target}: {answer}"
+        );
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
 async fn the_route_says_which_methods_are_signed() {
     let bucket = Private::start().await;
     bucket.put("k");

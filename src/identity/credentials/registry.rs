@@ -88,12 +88,10 @@ impl Sources {
     /// Returns the sources in use, sorted by label.
     #[must_use]
     pub fn all(&self) -> Vec<Arc<Source>> {
-        let mut all: Vec<Arc<Source>> = self
-            .known()
-            .sources
-            .values()
-            .filter_map(Weak::upgrade)
-            .collect();
+        let mut known = self.known();
+        // An entry contains the access key of its source, so entries of dropped sources are removed.
+        known.sources.retain(|_, source| source.strong_count() > 0);
+        let mut all: Vec<Arc<Source>> = known.sources.values().filter_map(Weak::upgrade).collect();
         all.sort_by(|one, other| one.label().cmp(other.label()));
         all
     }

@@ -327,6 +327,7 @@ impl Exchange {
                     let mut document = None;
                     if let (Some(signing), Some(stamp)) = (signing, stamp)
                         && answer.status() == StatusCode::FORBIDDEN
+                        && upload.is_none()
                     {
                         // Boxed, because only refused requests need it.
                         let idle = self.deadlines.idle;
