@@ -31,6 +31,7 @@ use ossgate::identity::credentials::sources;
 use ossgate::identity::sign::Signer;
 use ossgate::origin::Failed;
 use ossgate::oss::signature::Resource;
+use ossgate::policy::referer::Reports;
 use ossgate::route::build::{SharedRules, policies};
 use ossgate::route::stack::Stack;
 use tokio::time::Instant;
@@ -42,6 +43,17 @@ static ALLOCATOR: tikv_jemallocator::Jemalloc = tikv_jemallocator::Jemalloc;
 const HTTPS: &str = "https = { hsts = { max_age = \"365d\" } }\n";
 const CORS: &str = "cors = { rules = [{ origins = [\"https://www.example.com\"], methods = [\"GET\", \"HEAD\"], expose = [\"ETag\"], max_age = \"10m\" }] }\n";
 const GUARD: &str = "guard = { preset = \"data-plane\" }\n";
+
+/// The first rule is for the requests of the bench, the second is not.
+const HEADERS: &str = "headers = [{ set = { X-Content-Type-Options = \"nosniff\", Cache-Control = \"max-age=60\" } }, \
+                       { suffix = [\".html\", \"/\"], set = { X-Frame-Options = \"DENY\" } }]\n";
+
+/// Returns rules of which none is for the requests of the bench.
+fn headers(rules: usize) -> String {
+    let rule = |number| format!("{{ suffix = [\"{number}.jpg\"], remove = [\"etag\"] }}");
+    let rules: Vec<String> = (0..rules).map(rule).collect();
+    format!("headers = [{}]\n", rules.join(", "))
+}
 
 fn referer(patterns: usize) -> String {
     let mut all: Vec<String> = (1..patterns)
@@ -65,6 +77,8 @@ fn row(name: &str) -> Option<(String, String)> {
         "referer-10000" => (referer(10_000), page),
         "referer-hostile-1000" => (hostile, long.get(..1000)?.to_owned()),
         "referer-hostile-8000" => (hostile, long),
+        "headers" => (HEADERS.to_owned(), page),
+        "headers-64" => (headers(64), page),
         "website" => ("website = { error = \"404.html\" }\n".to_owned(), page),
         "sign" | "sign-sts" => (String::new(), page),
         "all" => (format!("{HTTPS}{CORS}{GUARD}{}", referer(20)), page),
@@ -72,7 +86,7 @@ fn row(name: &str) -> Option<(String, String)> {
     })
 }
 
-const ROWS: [&str; 12] = [
+const ROWS: [&str; 14] = [
     "none",
     "https",
     "cors",
@@ -81,6 +95,8 @@ const ROWS: [&str; 12] = [
     "referer-10000",
     "referer-hostile-1000",
     "referer-hostile-8000",
+    "headers",
+    "headers-64",
     "website",
     "all",
     "sign",
@@ -133,7 +149,7 @@ fn run(name: &str, count: usize) {
         .config;
     let route = &config.routes[0];
     let signer = route.sign.as_ref().map(|settings| {
-        let (sources, _runner) = sources(|| 1_764_000_000, 0);
+        let (sources, _runner) = sources(|| 1_764_000_000, 0, config::NamedFiles::Read);
         let source = sources.get(route.origin.credentials.as_ref().unwrap());
         Arc::new(Signer::new(settings, source, sources.clock()))
     });
@@ -165,7 +181,11 @@ fn run(name: &str, count: usize) {
         ready(Ok::<_, Failed>(response))
     });
     let stack = Stack::over(
-        policies(&config.routes[0], &mut SharedRules::default()).unwrap(),
+        policies(
+            &config.routes[0],
+            &mut SharedRules::new(&Reports::default()),
+        )
+        .unwrap(),
         service,
     );
     let connection = Arc::new(ConnectionInfo {
@@ -181,6 +201,7 @@ fn run(name: &str, count: usize) {
         max_headers: 200,
         health_path: None,
         is_turned_away: false,
+        is_plain_on_tls: false,
     });
     let authority = Ok(AuthoritySpan::parse("img.example.com"));
     let start = Instant::now();

@@ -48,8 +48,9 @@
 //! | accept loop | `listener/accept_loop.rs` |
 //! | connection limit, connections that are refused with 503 | `listener/places.rs` |
 //! | start of a connection: PROXY header, TLS handshake, choice of HTTP version | `listener/handshake.rs` |
+//! | failed TLS handshakes: reasons, counters, log; HTTP on a port with TLS | `listener/tls_outcome.rs`, `tls_handshake.rs` |
 //! | PROXY protocol, versions 1 and 2 | [`listener::proxy_protocol`] |
-//! | certificate by server name, TLS versions | [`listener::tls`] |
+//! | certificate by server name and type of key; TLS versions | [`listener::certificate_table`], [`listener::tls`] |
 //! | deadlines: header, idle, stall | `listener/deadline.rs` |
 //! | HTTP/1.1: one connection, keep-alive | `listener/http1/connection.rs` |
 //! | HTTP/1.1: idle connections are parked to save memory | `listener/http1/parking.rs` |
@@ -91,6 +92,7 @@
 //! | --- | --- | --- |
 //! | the common implementation of policies that refuse requests | [`policy::gate`] | |
 //! | HSTS | [`policy::hsts`] | |
+//! | header fields of responses | [`policy::headers`] | |
 //! | cross-origin requests, preflights | [`policy::cors`] | [`oss::cors`] |
 //! | HTTPS: redirect or refusal of requests without TLS | [`policy::https`] | |
 //! | allowed methods and operations | [`policy::guard`] | [`oss::guard`] |
@@ -100,7 +102,7 @@
 //! | bucket and key in host and path | | [`oss::addressing`] |
 //! | regions and endpoint names | | [`oss::endpoint`] |
 //! | query names that select an operation | | [`oss::subresource`] |
-//! | whether a request is signed; signatures V1 and V4 | | [`oss::signature`] |
+//! | whether a request is signed; signatures V1 and V4; signed header fields | | [`oss::signature`] |
 //!
 //! **[`origin`]: from a request to OSS and back**
 //!
@@ -116,6 +118,7 @@
 //! | check whether OSS is reachable while a request waits for its response | `origin/exchange/liveness.rs` |
 //! | response head, response body | `origin/exchange/answer_head.rs`, `download.rs` |
 //! | resume of a download after a broken connection | `origin/exchange/resume.rs`, `entity.rs` |
+//! | header fields changed in requests | `origin/exchange/fields.rs` |
 //! | buckets of an origin | `origin/tiers/buckets.rs` |
 //! | fallback to another endpoint, and the return to the first | `origin/tiers/choice.rs`, `state.rs`, `trial.rs` |
 //! | new connection: staggered attempts, TLS | `origin/link/connect.rs`, `tls.rs` |
@@ -141,8 +144,13 @@
 //!
 //! | Behaviour | File |
 //! | --- | --- |
-//! | loads a file, reports all its problems | [`config`], [`config::problem`] |
+//! | loads the main file, reports all problems | [`config`], [`config::problem`] |
+//! | further files by `include` | `config/include.rs` |
+//! | a text that is not TOML | `config/syntax/` |
+//! | hints for keys and values as other programs write them | `config/habits.rs`, `rewrite.rs`, `pasted.rs` |
+//! | warnings about tables that do not fit together | `config/combinations.rs` |
 //! | one TOML table: keys, defaults, checks | `config/TABLE.rs`, `config/policy/TABLE.rs` |
+//! | certificates that are never used or expire soon, hosts without one | `config/certificate/` |
 //! | durations, sizes, host patterns | [`config::value`] |
 //! | `${ENV}` and `${file:}` | `config/interpolate.rs` |
 //! | JSON Schema | [`config::schema`] |

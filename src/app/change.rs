@@ -17,7 +17,8 @@ use crate::app::error::StartError;
 use crate::app::state::State;
 use crate::config::{Address, Certificate, Config, Listener};
 use crate::listener::bind::Inherited;
-use crate::listener::tls::{CertificateTable, Certificates, TlsSettings};
+use crate::listener::certificate_table::CertificateTable;
+use crate::listener::tls::{Certificates, TlsSettings};
 use crate::listener::{Listening, Places, WorkerListener};
 use crate::net::unix;
 use crate::route::{Router, build};
@@ -61,8 +62,13 @@ impl LiveConfig {
         state: Arc<State>,
         inherited: Inherited,
     ) -> Result<(Self, Vec<WorkerListener>), StartError> {
-        let router = build::router(&config, &state.registry, &state.credentials)
-            .map_err(StartError::Route)?;
+        let router = build::router(
+            &config,
+            &state.registry,
+            &state.referer_reports,
+            &state.credentials,
+        )
+        .map_err(StartError::Route)?;
         let table = CertificateTable::new(&config.certificates);
         state.set_certificates(&config.certificates);
         state.routes().clone_from(&router.routes);
@@ -136,9 +142,14 @@ impl LiveConfig {
         mut config: Config,
     ) -> Result<(Changed, Vec<WorkerListener>), StartError> {
         let needs_restart = keep_fixed(&self.config, &mut config);
-        let router = build::router(&config, &self.state.registry, &self.state.credentials)
-            .map_err(StartError::Route)?;
         let state = Arc::clone(&self.state);
+        let router = build::router(
+            &config,
+            &state.registry,
+            &state.referer_reports,
+            &state.credentials,
+        )
+        .map_err(StartError::Route)?;
         // The current listeners by address. A listener that the new config keeps is removed from this map.
         // Several listeners can have the same address with port 0; these are matched in order.
         let mut free: HashMap<Address, VecDeque<usize>> = HashMap::new();
@@ -234,10 +245,16 @@ impl LiveConfig {
                 if !indexes.contains(&index) {
                     return certificate.clone();
                 }
-                certificate.read_again().unwrap_or_else(|error| {
-                    errors.push(error.to_string());
-                    certificate.clone()
-                })
+                match certificate.read_again() {
+                    Ok(renewed) => {
+                        self.state.forget_warnings(index);
+                        renewed
+                    }
+                    Err(error) => {
+                        errors.push(error.to_string());
+                        certificate.clone()
+                    }
+                }
             })
             .collect();
         self.certificates.replace(CertificateTable::new(&renewed));

@@ -29,7 +29,17 @@ pub enum StartError {
 impl std::fmt::Display for StartError {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         match self {
-            Self::Bind { address, error } => write!(f, "cannot listen on `{address}`: {error}"),
+            Self::Bind { address, error } => {
+                write!(f, "cannot listen on `{address}`: {error}")?;
+                f.write_str(match error.kind() {
+                    io::ErrorKind::AddrInUse => "; another process listens there",
+                    io::ErrorKind::AddrNotAvailable => "; this machine does not have the address",
+                    io::ErrorKind::PermissionDenied => {
+                        "; a port below 1024 needs root or CAP_NET_BIND_SERVICE"
+                    }
+                    _ => "",
+                })
+            }
             Self::Tls(error) => write!(f, "cannot set up tls: {error}"),
             Self::Dns(error) => write!(f, "cannot set up dns: {error}"),
             Self::Route(error) => error.fmt(f),

@@ -1,10 +1,9 @@
 //! The metrics that are read from the state at each scrape: listeners, endpoints, certificates, access keys,
 //! config loads.
 
-use std::collections::BTreeMap;
 use std::fmt;
+use std::sync::Arc;
 use std::sync::atomic::Ordering::Relaxed;
-use std::sync::{Arc, PoisonError};
 
 use crate::app::endpoints::EndpointState;
 use crate::app::state::{State, unix_now};
@@ -221,7 +220,26 @@ fn encode_listeners(state: &State, to: &mut DescriptorEncoder<'_>) -> Result<(),
             Counter,
         ),
         &rows(|one| one.4),
-    )
+    )?;
+    encode_tls_handshakes(state, to)
+}
+
+/// Encodes the TLS handshakes of the listeners, by result.
+fn encode_tls_handshakes(state: &State, to: &mut DescriptorEncoder<'_>) -> Result<(), fmt::Error> {
+    let counts: Vec<_> = (state.listeners().iter())
+        .map(|one| (one.label(), one.tls_handshakes()))
+        .collect();
+    let help = "TLS handshakes of clients by result: completed, or the reason of the failure";
+    let mut family = to.encode_descriptor("tls_handshakes", help, None, MetricType::Counter)?;
+    for (listener, results) in &counts {
+        for (result, count) in results {
+            let labels = [("listener", &**listener), ("result", *result)];
+            family
+                .encode_family(&labels)?
+                .encode_counter::<NoLabelSet, _, u64>(count, None)?;
+        }
+    }
+    Ok(())
 }
 
 /// Encodes the endpoint in use for each route, and the addresses of each endpoint.
@@ -285,21 +303,10 @@ fn encode_origins(state: &State, to: &mut DescriptorEncoder<'_>) -> Result<(), f
 
 /// Encodes the expiry of each certificate.
 fn encode_certificates(state: &State, to: &mut DescriptorEncoder<'_>) -> Result<(), fmt::Error> {
-    let certificates = state
-        .certificates
-        .lock()
-        .unwrap_or_else(PoisonError::into_inner)
-        .clone();
-    // Two certificates can have the same name, for example with different types of key. The earlier expiry is
-    // reported.
-    let mut first: BTreeMap<&str, i64> = BTreeMap::new();
-    for one in &certificates {
-        let expires = first.entry(&one.name).or_insert(one.expires);
-        *expires = one.expires.min(*expires);
-    }
-    let rows: Vec<(Labels<'_>, u64)> = first
+    let expiries = state.certificate_expiries();
+    let rows: Vec<(Labels<'_>, u64)> = expiries
         .iter()
-        .map(|(name, expires)| ([("name", *name)], u64::try_from(*expires).unwrap_or(0)))
+        .map(|(name, expires)| ([("name", &**name)], u64::try_from(*expires).unwrap_or(0)))
         .collect();
     family(
         to,

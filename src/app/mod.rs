@@ -7,6 +7,7 @@
 //! accepting. Requests in flight may finish within `drain_timeout`. Then the remaining connections are
 //! closed, and the access log is flushed.
 
+mod certificates;
 pub mod change;
 mod endpoints;
 mod error;
@@ -27,7 +28,7 @@ use crate::app::running::Parts;
 pub use crate::app::running::Running;
 use crate::app::state::{ReloadState, State};
 use crate::app::worker::{Services, Worker};
-use crate::config::Config;
+use crate::config::{Config, NamedFiles};
 use crate::health::Health;
 use crate::http::access::{AccessLayer, Recorder};
 use crate::identity::credentials;
@@ -38,6 +39,7 @@ use crate::origin::endpoint::dns;
 use crate::origin::endpoint::readiness::Reachability;
 use crate::origin::exchange::watch::{self, Probing};
 use crate::origin::tiers::registry::Registry;
+use crate::policy::referer::Reports;
 use crate::route::RouterService;
 use crate::runtime;
 use crate::shutdown::{self, Phase, Shutdown};
@@ -80,7 +82,7 @@ pub fn build_on(
     inherited: Inherited,
 ) -> Result<App, StartError> {
     let (engine, dns) = dns::engine(&config.dns).map_err(StartError::Dns)?;
-    let (sources, credentials) = credentials::sources(state::unix_now, seed);
+    let (sources, credentials) = credentials::sources(state::unix_now, seed, NamedFiles::Read);
     let provider = Arc::new(tls::provider());
     let workers = runtime::worker_count(config.server.workers);
     // Only the admin listener reads the request counters, so they exist only with an admin listener.
@@ -103,9 +105,11 @@ pub fn build_on(
                 .as_deref()
                 .and_then(|path| path.parse().ok()),
         },
+        referer_reports: Reports::default(),
         listeners: Mutex::default(),
         routes: Mutex::default(),
         certificates: Mutex::default(),
+        warnings: Mutex::default(),
         reloads: Mutex::new(ReloadState {
             is_good: true,
             taken_at: state::unix_now(),

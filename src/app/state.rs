@@ -6,24 +6,36 @@ use std::time::SystemTime;
 
 use tokio::time::Instant;
 
-use crate::config::Certificate;
+use crate::config::KeyType;
 use crate::health::Health;
 use crate::identity::credentials::Sources;
 use crate::listener::Listening;
 use crate::origin::exchange::watch::{self, Probing};
 use crate::origin::link::host::Host;
 use crate::origin::tiers::registry::Registry;
+use crate::policy::referer::Reports;
 use crate::route::Route;
 use crate::shutdown::LeaveRequest;
 use crate::telemetry::metrics::RequestMetrics;
 
 /// A certificate in use, for status and metrics.
 #[derive(Clone, Debug)]
-pub struct CertificateState {
-    /// The first DNS name of the certificate, or the path of its file if the certificate has no DNS name.
-    pub name: String,
+pub(super) struct CertificateState {
+    pub(super) names: Arc<[String]>,
+    pub(super) file: Arc<str>,
+    pub(super) key_type: KeyType,
+    pub(super) is_default: bool,
     /// The time at which the certificate expires, in seconds since 1970.
-    pub expires: i64,
+    pub(super) expires: i64,
+}
+
+/// A warning about the config in use.
+#[derive(Clone, Debug)]
+pub struct ConfigWarning {
+    /// The key path, such as `certificate[0].cert`.
+    pub path: String,
+    /// The warning with its position, as it is logged.
+    pub line: String,
 }
 
 /// The outcomes of config loads.
@@ -47,10 +59,13 @@ pub struct State {
     pub(super) registry: Arc<Registry>,
     pub(super) credentials: Arc<Sources>,
     pub(super) probing: Probing,
+    pub(super) referer_reports: Reports,
     pub(super) listeners: Mutex<Vec<Listening>>,
     /// The routes of the config in use.
     pub(super) routes: Mutex<Vec<Arc<Route>>>,
     pub(super) certificates: Mutex<Vec<CertificateState>>,
+    /// The warnings of the config in use.
+    pub(super) warnings: Mutex<Vec<ConfigWarning>>,
     pub(super) reloads: Mutex<ReloadState>,
     pub(super) requests: Option<Arc<RequestMetrics>>,
     pub(super) lost_lines: Option<Arc<AtomicU64>>,
@@ -144,20 +159,6 @@ impl State {
         reloads.taken_at = unix_now();
     }
 
-    pub(super) fn set_certificates(&self, certificates: &[Certificate]) {
-        let states = certificates.iter().map(|certificate| CertificateState {
-            name: match certificate.names.first() {
-                Some(name) => name.clone(),
-                None => certificate.cert.display().to_string(),
-            },
-            expires: certificate.expires,
-        });
-        *self
-            .certificates
-            .lock()
-            .unwrap_or_else(PoisonError::into_inner) = states.collect();
-    }
-
     /// Returns the state as JSON, for `ossgate status`.
     #[must_use]
     pub fn status(&self) -> serde_json::Value {
@@ -222,8 +223,10 @@ impl State {
                 "taken": reloads.taken,
                 "refused": reloads.refused,
                 "taken_at": reloads.taken_at,
+                "warnings": self.warnings(),
             },
             "listeners": listeners,
+            "certificates": self.certificates_status(),
             "endpoints": endpoints,
             "credentials": credentials,
         })

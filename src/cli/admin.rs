@@ -125,7 +125,7 @@ pub fn send(
         Ok(None) => {
             writeln!(
                 err,
-                "{}: has no `[admin]` table, so the process has no address for commands; to reload, send SIGHUP",
+                "{}: has no `[admin]` table, so the process has no address for commands; add the table and restart, or send SIGHUP to reload",
                 path.display()
             )?;
             return Ok(FAILED);

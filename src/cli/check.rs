@@ -1,15 +1,16 @@
 //! `ossgate check`: prints every problem of a config, or the listeners and routes of a valid one.
 //!
-//! The check opens the files to which the config refers. It sends no DNS query and makes no connection.
+//! The check opens the files to which the config refers, unless it is told not to look at them. It sends no DNS
+//! query and makes no connection.
 
 use std::io::{self, Write};
-use std::path::Path;
+use std::path::{Path, PathBuf};
 
 use clap::ValueEnum;
 use http::Method;
 
 use crate::cli::exit_code::BAD_CONFIG;
-use crate::config::{self, Buckets, Config, Env, Problems, Route};
+use crate::config::{self, Buckets, Config, Env, NamedFiles, Route};
 
 /// The format of the result.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
@@ -20,47 +21,66 @@ pub enum Format {
     Json,
 }
 
-/// Checks the config at `path` and writes the result to `out`. Returns the exit code.
+/// Checks the config at `path` and writes the result to `out`. `named_files` is what happens with the files
+/// that the config names. Returns the exit code: 0 if there is no error, even if there are warnings.
 ///
 /// # Errors
 ///
 /// The [`io::Error`] when `out` cannot be written to.
-pub fn check(path: &Path, format: Format, env: Env<'_>, out: &mut dyn Write) -> io::Result<u8> {
-    let (problems, config) = match config::load(path, env) {
-        Ok(loaded) => (loaded.warnings, Some(loaded.config)),
-        Err(problems) => (problems, None),
+pub fn check(
+    path: &Path,
+    format: Format,
+    named_files: NamedFiles,
+    env: Env<'_>,
+    out: &mut dyn Write,
+) -> io::Result<u8> {
+    let (problems, config, skipped) = match config::load_with(path, env, named_files) {
+        Ok(loaded) => (loaded.warnings, Some(loaded.config), loaded.skipped),
+        Err(problems) => (problems, None, Vec::new()),
     };
     match format {
         Format::Json => {
             let result = serde_json::json!({
                 "file": path.display().to_string(),
                 "ok": config.is_some(),
+                "errors": problems.errors().count(),
+                "warnings": problems.warnings().count(),
+                "files_looked_at": named_files == NamedFiles::Read,
                 "problems": problems.to_json(),
             });
             writeln!(out, "{result}")?;
         }
-        Format::Text => write_text(path, &problems, config.as_ref(), out)?,
+        Format::Text => {
+            write!(out, "{}", problems.render())?;
+            let (name, counts) = (path.display(), problems.counts());
+            match &config {
+                Some(_) if counts.is_empty() => writeln!(out, "{name}: ok")?,
+                Some(_) => writeln!(out, "{name}: ok, {counts}")?,
+                None => writeln!(out, "{name}: {counts}; this would not start")?,
+            }
+            if named_files == NamedFiles::Skip {
+                write_skipped(&skipped, out)?;
+            }
+            if let Some(config) = &config {
+                write_config(config, out)?;
+            }
+        }
     }
     Ok(if config.is_some() { 0 } else { BAD_CONFIG })
 }
 
-fn write_text(
-    path: &Path,
-    problems: &Problems,
-    config: Option<&Config>,
-    out: &mut dyn Write,
-) -> io::Result<()> {
-    write!(out, "{}", problems.render())?;
-    let Some(config) = config else {
-        let errors = problems.errors().count();
-        let plural = if errors == 1 { "" } else { "s" };
-        return writeln!(
-            out,
-            "{}: {errors} error{plural}; this would not start",
-            path.display()
-        );
-    };
-    writeln!(out, "{}: ok", path.display())?;
+fn write_skipped(skipped: &[PathBuf], out: &mut dyn Write) -> io::Result<()> {
+    writeln!(
+        out,
+        "  the files that the config names were not looked at (--without-files)"
+    )?;
+    for path in skipped {
+        writeln!(out, "    not looked at: {}", path.display())?;
+    }
+    Ok(())
+}
+
+fn write_config(config: &Config, out: &mut dyn Write) -> io::Result<()> {
     for listener in &config.listeners {
         let protocol = if listener.tls { "https" } else { "http" };
         writeln!(out, "  listens on {} ({protocol})", listener.address)?;

@@ -11,11 +11,12 @@ use http::{Method, Request, Uri};
 
 use crate::app::state::unix_now;
 use crate::cli::exit_code::{BAD_CONFIG, REFUSED, USAGE};
-use crate::config::{self, Env};
+use crate::config::{self, Env, NamedFiles};
 use crate::identity::credentials;
 use crate::listener::tls;
 use crate::origin::endpoint::dns;
 use crate::origin::tiers::registry::Registry;
+use crate::policy::referer::Reports;
 use crate::route::build;
 use crate::route::explain::{End, Explanation, RequestToExplain, explain};
 
@@ -28,6 +29,8 @@ pub struct RequestArguments<'a> {
     pub method: &'a str,
     /// The header fields, each as `Name: value`.
     pub headers: &'a [String],
+    /// What happens with the files that the config names.
+    pub named_files: NamedFiles,
 }
 
 /// The reason why the arguments do not describe a request.
@@ -73,7 +76,8 @@ pub fn explain_request(
     env: Env<'_>,
     out: &mut dyn Write,
 ) -> io::Result<u8> {
-    let config = match config::load(path, env) {
+    let loaded = config::load_with(path, env, arguments.named_files);
+    let config = match loaded {
         Ok(loaded) => loaded.config,
         Err(problems) => {
             write!(out, "{}", problems.render())?;
@@ -92,8 +96,9 @@ pub fn explain_request(
         .and_then(|(engine, _)| {
             let registry = Registry::new(engine, &config.dns, Arc::new(tls::provider()));
             // No runner: nothing is sent, not even to the metadata service.
-            let (sources, _runner) = credentials::sources(unix_now, 0);
-            build::router(&config, &Arc::new(registry), &sources).map_err(|error| error.to_string())
+            let (sources, _runner) = credentials::sources(unix_now, 0, arguments.named_files);
+            build::router(&config, &Arc::new(registry), &Reports::default(), &sources)
+                .map_err(|error| error.to_string())
         });
     let router = match router {
         Ok(router) => router,
@@ -103,7 +108,10 @@ pub fn explain_request(
         }
     };
     let explanation = explain(&router, &config, &asked);
-    print(path, arguments, &explanation, out)?;
+    print(arguments, &explanation, out)?;
+    if arguments.named_files == NamedFiles::Skip {
+        writeln!(out, "the files that the config names were not looked at")?;
+    }
     Ok(if explanation.end.is_served() {
         0
     } else {
@@ -152,7 +160,6 @@ fn parse(arguments: &RequestArguments<'_>) -> Result<RequestToExplain, InvalidAr
 }
 
 fn print(
-    path: &Path,
     arguments: &RequestArguments<'_>,
     explanation: &Explanation,
     out: &mut dyn Write,
@@ -160,8 +167,8 @@ fn print(
     writeln!(out, "{} {}", arguments.method, arguments.url)?;
     for step in &explanation.steps {
         write!(out, "  {:8} {}", step.name, step.finding)?;
-        match step.line {
-            Some(line) => writeln!(out, "  ({}:{line})", path.display())?,
+        match explanation.file.as_ref().zip(step.line) {
+            Some((file, line)) => writeln!(out, "  ({file}:{line})")?,
             None => writeln!(out)?,
         }
     }

@@ -4,6 +4,7 @@ pub mod admin;
 pub mod check;
 pub mod demo;
 mod environment;
+mod errors;
 pub mod exit_code;
 pub mod explain;
 pub mod import;
@@ -13,7 +14,8 @@ pub mod show;
 use std::io::Write;
 use std::path::PathBuf;
 
-use clap::{Args, CommandFactory, Parser, Subcommand};
+use clap::parser::ValueSource;
+use clap::{ArgMatches, Args, CommandFactory, FromArgMatches, Parser, Subcommand};
 
 use crate::cli::admin::AdminCommand;
 use crate::cli::check::Format;
@@ -21,7 +23,8 @@ use crate::cli::demo::Mode;
 use crate::cli::environment::env;
 use crate::cli::exit_code::{FAILED, USAGE};
 use crate::cli::explain::RequestArguments;
-use crate::cli::import::Source;
+use crate::cli::import::{Losses, Source};
+use crate::config::NamedFiles;
 
 /// A reverse proxy that gives Alibaba Cloud OSS a fixed IP.
 #[derive(Debug, Parser)]
@@ -44,11 +47,58 @@ struct ConfigFile {
     config: Option<PathBuf>,
 }
 
-impl ConfigFile {
-    fn path(&self) -> PathBuf {
-        if let Some(path) = &self.config {
-            return path.clone();
+/// The config file as an argument of a command, which people also type without `-c`.
+#[derive(Args, Debug)]
+struct File {
+    /// The config file, like `-c FILE`.
+    #[arg(value_name = "FILE")]
+    file: Option<PathBuf>,
+}
+
+#[derive(Args, Debug)]
+struct WithoutFiles {
+    /// Do not look at the files that the config names, such as certificates, keys and tokens. So the config of
+    /// a server can be checked on another machine. Included config files are read in any case, and environment
+    /// variables without a default must be set.
+    #[arg(long)]
+    without_files: bool,
+}
+
+impl WithoutFiles {
+    fn named_files(&self) -> NamedFiles {
+        if self.without_files {
+            NamedFiles::Skip
+        } else {
+            NamedFiles::Read
         }
+    }
+}
+
+impl ConfigFile {
+    /// Returns the path of the config file. `argument` is the file that the command has as an argument; it has
+    /// priority over the environment variable.
+    ///
+    /// # Errors
+    ///
+    /// A message when `-c` and `argument` name different files.
+    fn path(&self, argument: Option<&PathBuf>, matches: &ArgMatches) -> Result<PathBuf, String> {
+        let is_written = matches.value_source("config") == Some(ValueSource::CommandLine);
+        if let (Some(config), Some(argument)) = (&self.config, argument)
+            && is_written
+            && config != argument
+        {
+            let (config, argument) = (config.display(), argument.display());
+            return Err(format!(
+                "two config files are named: `-c {config}` and `{argument}`"
+            ));
+        }
+        Ok(match argument.or(self.config.as_ref()) {
+            Some(path) => path.clone(),
+            None => Self::default_path(),
+        })
+    }
+
+    fn default_path() -> PathBuf {
         let here = PathBuf::from("ossgate.toml");
         if here.exists() {
             here
@@ -61,20 +111,25 @@ impl ConfigFile {
 #[derive(Debug, Subcommand)]
 enum Command {
     /// Serve until SIGTERM or SIGINT.
-    Run,
+    Run(File),
     /// Make the running process load its config again; prints the problems if it cannot.
-    Reload,
+    Reload(File),
     /// Take the running process out of its load balancer: it reports that it is not ready, and closes
     /// client connections after their current request.
-    Drain,
+    Drain(File),
     /// End the drain: the running process reports that it is ready again.
-    Undrain,
+    Undrain(File),
     /// Make the running process start the binary that is installed now, pass its sockets to it, and exit.
-    Upgrade,
+    Upgrade(File),
     /// Print the state of the running process as JSON.
-    Status,
-    /// Check the config; prints all problems with their positions.
+    Status(File),
+    /// Check the config; prints all problems with their positions. The exit code is 0 if the
+    /// config can be served, perhaps with warnings, and 78 if it cannot.
     Check {
+        #[command(flatten)]
+        file: File,
+        #[command(flatten)]
+        files: WithoutFiles,
         /// The format of the result.
         #[arg(long, value_enum, default_value = "text")]
         format: Format,
@@ -87,7 +142,12 @@ enum Command {
     },
     /// Show how a request would be answered and which rule decides; nothing is sent. The exit code is 0 if it
     /// would be served, and 3 if it would be refused.
+    #[command(allow_missing_positional = true)]
     Explain {
+        #[command(flatten)]
+        file: File,
+        #[command(flatten)]
+        files: WithoutFiles,
         /// The URL that a client would request, with `http://` or `https://`.
         url: String,
         /// The method.
@@ -104,7 +164,7 @@ enum Command {
         from: ImportFrom,
     },
     /// Print the effective config, with all defaults.
-    Show,
+    Show(File),
     /// Print the JSON Schema of the config, for editors.
     Schema,
     /// Print a commented config for one bucket.
@@ -123,8 +183,16 @@ enum Command {
 
 #[derive(Debug, Subcommand)]
 enum ImportFrom {
-    /// Import nginx configuration files that follow the recipe of the OSS documentation or a variant of it.
+    /// Import nginx configuration files that follow the recipe of the OSS documentation or a variant of it. The
+    /// exit code is 3 if nginx refuses requests that the config would serve; then no config is written.
     Nginx {
+        /// A bucket that may be served, by name or by a pattern such as `team-*`, for files that let the client
+        /// choose the bucket. Can be repeated.
+        #[arg(long = "bucket")]
+        buckets: Vec<String>,
+        /// Write the config although it serves requests that nginx refuses. Comments name the directives.
+        #[arg(long)]
+        accept_loss: bool,
         /// The files.
         #[arg(required = true)]
         files: Vec<PathBuf>,
@@ -143,24 +211,76 @@ enum ImportFrom {
     },
 }
 
+impl Command {
+    /// Exchanges the two arguments of `explain` if the URL stands before the config file.
+    fn order_arguments(&mut self) {
+        if let Self::Explain {
+            file: File { file: Some(file) },
+            url,
+            ..
+        } = self
+            && let Some(first) = file.to_str()
+            && first.contains("://")
+            && !url.contains("://")
+        {
+            let first = first.to_owned();
+            *file = PathBuf::from(std::mem::replace(url, first));
+        }
+    }
+
+    /// Returns the config file that the command has as an argument.
+    fn file(&self) -> Option<&PathBuf> {
+        match self {
+            Self::Run(file)
+            | Self::Reload(file)
+            | Self::Drain(file)
+            | Self::Undrain(file)
+            | Self::Upgrade(file)
+            | Self::Status(file)
+            | Self::Check { file, .. }
+            | Self::Explain { file, .. }
+            | Self::Show(file) => file.file.as_ref(),
+            Self::Demo { .. } | Self::Import { .. } | Self::Schema | Self::Init { .. } => None,
+        }
+    }
+}
+
 /// Runs the command line. Returns the exit code.
 #[must_use]
 pub fn main() -> u8 {
-    let arguments = Arguments::parse();
-    let path = arguments.file.path();
+    let parsed = Arguments::command().try_get_matches().and_then(|matches| {
+        let arguments = Arguments::from_arg_matches(&matches)?;
+        Ok((arguments, matches))
+    });
+    let (mut arguments, matches) = match parsed {
+        Ok(parsed) => parsed,
+        Err(error) => return errors::report(&error),
+    };
+    if let Some(command) = &mut arguments.command {
+        command.order_arguments();
+    }
+    let argument = arguments.command.as_ref().and_then(Command::file);
+    let path = match arguments.file.path(argument, &matches) {
+        Ok(path) => path,
+        Err(error) => {
+            // An error here means that the output is closed, so it could not be reported.
+            let _written = writeln!(std::io::stderr(), "{error}");
+            return USAGE;
+        }
+    };
+    let read = NamedFiles::Read;
     let mut out = std::io::stdout().lock();
     let written = match arguments.command {
-        Some(Command::Run) if arguments.test => check::check(&path, Format::Text, &env, &mut out),
-        Some(Command::Run) => {
+        Some(Command::Run(_)) if arguments.test => {
+            check::check(&path, Format::Text, read, &env, &mut out)
+        }
+        Some(Command::Run(_)) => {
             drop(out);
             return run::run(&path);
         }
-        Some(Command::Reload) => admin::send(&path, AdminCommand::Reload, &env, &mut out),
-        Some(Command::Drain) => admin::send(&path, AdminCommand::Drain, &env, &mut out),
-        Some(Command::Undrain) => admin::send(&path, AdminCommand::Undrain, &env, &mut out),
-        Some(Command::Upgrade) => admin::send(&path, AdminCommand::Upgrade, &env, &mut out),
-        Some(Command::Status) => admin::send(&path, AdminCommand::Status, &env, &mut out),
-        Some(Command::Check { format }) => check::check(&path, format, &env, &mut out),
+        Some(Command::Check { format, files, .. }) => {
+            check::check(&path, format, files.named_files(), &env, &mut out)
+        }
         Some(Command::Demo { once }) => {
             let mode = if once { Mode::Once } else { Mode::Serve };
             demo::demo(mode, &mut out)
@@ -169,17 +289,32 @@ pub fn main() -> u8 {
             url,
             method,
             headers,
+            files,
+            ..
         }) => {
             let arguments = RequestArguments {
                 url: &url,
                 method: &method,
                 headers: &headers,
+                named_files: files.named_files(),
             };
             explain::explain_request(&path, &arguments, &env, &mut out)
         }
         Some(Command::Import { from }) => {
             let source = match &from {
-                ImportFrom::Nginx { files } => Source::Nginx(files),
+                ImportFrom::Nginx {
+                    buckets,
+                    accept_loss,
+                    files,
+                } => Source::Nginx {
+                    files,
+                    buckets,
+                    losses: if *accept_loss {
+                        Losses::Accept
+                    } else {
+                        Losses::Stop
+                    },
+                },
                 ImportFrom::BucketXml {
                     bucket,
                     region,
@@ -192,14 +327,19 @@ pub fn main() -> u8 {
             };
             import::import(&source, &mut out, &mut std::io::stderr())
         }
-        Some(Command::Show) => show::show(&path, &env, &mut out),
+        Some(Command::Show(_)) => show::show(&path, &env, &mut out),
         Some(Command::Schema) => show::schema(&mut out),
         Some(Command::Init {
             bucket,
             region,
             network,
         }) => show::init(&bucket, &region, &network, &mut out, &mut std::io::stderr()),
-        None if arguments.test => check::check(&path, Format::Text, &env, &mut out),
+        Some(Command::Reload(_)) => admin::send(&path, AdminCommand::Reload, &env, &mut out),
+        Some(Command::Drain(_)) => admin::send(&path, AdminCommand::Drain, &env, &mut out),
+        Some(Command::Undrain(_)) => admin::send(&path, AdminCommand::Undrain, &env, &mut out),
+        Some(Command::Upgrade(_)) => admin::send(&path, AdminCommand::Upgrade, &env, &mut out),
+        Some(Command::Status(_)) => admin::send(&path, AdminCommand::Status, &env, &mut out),
+        None if arguments.test => check::check(&path, Format::Text, read, &env, &mut out),
         None => {
             // These writes fail only if the output is closed. Such an error could not be reported anywhere,
             // so it is ignored.

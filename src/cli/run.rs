@@ -26,7 +26,11 @@ pub fn run(path: &Path) -> u8 {
             return BAD_CONFIG;
         }
     };
-    let Loaded { config, warnings } = loaded;
+    let Loaded {
+        config,
+        warnings,
+        skipped: _,
+    } = loaded;
     let sinks = open(&config.log.error_file, SharedSink::stderr())
         .and_then(|events| Ok((events, open(&config.log.access_file, SharedSink::stdout())?)));
     let (events, access) = match sinks {
@@ -38,9 +42,7 @@ pub fn run(path: &Path) -> u8 {
     };
     let _last_events = telemetry::init(config.log.level, events.clone());
     telemetry::faults::watch();
-    for warning in warnings.iter() {
-        tracing::warn!("{}", warnings.line(warning));
-    }
+    let logged = supervise::log_warnings(&warnings);
     // Dropped here to free memory: the warnings contain the whole text of the file.
     drop(warnings);
     tracing::info!(
@@ -79,6 +81,7 @@ pub fn run(path: &Path) -> u8 {
             return NOT_NOW;
         }
     };
+    running.state().set_warnings(logged);
     let supervisor = Supervisor {
         path: path.to_owned(),
         env: &env,

@@ -53,7 +53,12 @@ pub fn init(
     errors: &mut dyn Write,
 ) -> io::Result<u8> {
     let text = format!(
-        "# ossgate: {bucket} in {region}. Check with `ossgate check -c FILE`, serve with `ossgate run -c FILE`.\n\
+        "# ossgate: {bucket} in {region}. Check with `ossgate check FILE`, serve with `ossgate run FILE`.\n\
+         \n\
+         # For `ossgate status`, `reload` and `drain`, and for /metrics. Two instances on one machine need two\n\
+         # addresses.\n\
+         [admin]\n\
+         address = \"127.0.0.1:9180\"\n\
          \n\
          [[listener]]\n\
          address = \"0.0.0.0:80\"\n\
@@ -78,6 +83,9 @@ pub fn init(
         for problem in problems.iter() {
             let argument = problem.path.rsplit('.').next().unwrap_or_default();
             writeln!(errors, "--{argument}: {}", problem.message)?;
+            if let Some(hint) = &problem.hint {
+                writeln!(errors, "  hint: {hint}")?;
+            }
         }
         return Ok(BAD_CONFIG);
     }

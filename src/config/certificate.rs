@@ -4,7 +4,13 @@
 //! later, every handshake would fail instead. Whether clients trust the chain is not checked. An expired
 //! certificate is a warning only, because the proxy can still serve clients that do not check the time.
 
+pub(crate) mod coverage;
+pub mod expiry;
+mod key_type;
+
+use std::collections::HashMap;
 use std::fmt;
+use std::net::IpAddr;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
@@ -15,6 +21,8 @@ use rustls::sign::CertifiedKey;
 use serde::Serialize;
 use x509_parser::extensions::GeneralName;
 
+pub use crate::config::certificate::key_type::KeyType;
+use crate::config::pattern::HostPattern;
 use crate::config::pem::{PemError, read_chain, read_key};
 use crate::config::reader::Reader;
 
@@ -25,13 +33,20 @@ pub struct Certificate {
     pub cert: PathBuf,
     /// The PEM file with the private key. Required.
     pub key: PathBuf,
-    /// Whether the certificate is used for clients that send no host name, or a host name that no certificate
-    /// has. Default: true if the config has only one certificate, otherwise false.
+    /// Whether the certificate is used for clients that send no host name, or a host name that no
+    /// certificate has. Default: true if all certificates have the same names and differ in the types of their
+    /// keys, so also for the only certificate; otherwise false.
     #[serde(rename = "default")]
     pub is_default: bool,
-    /// The DNS names of the certificate, in lower case.
+    /// The DNS names of the certificate, in lower case. Names that no client can ask for are left out.
     #[serde(skip)]
-    pub names: Vec<String>,
+    pub names: Arc<[String]>,
+    /// The IP addresses of the certificate.
+    #[serde(skip)]
+    pub addresses: Vec<IpAddr>,
+    /// The type of the key.
+    #[serde(skip)]
+    pub key_type: KeyType,
     /// The chain and the key in the form that rustls uses.
     #[serde(skip)]
     pub certified: Arc<CertifiedKey>,
@@ -42,7 +57,8 @@ pub struct Certificate {
 
 /// The data of the leaf certificate.
 struct Leaf {
-    names: Vec<String>,
+    names: Arc<[String]>,
+    addresses: Vec<IpAddr>,
     begins: i64,
     expires: i64,
     /// The expiry time as a readable date.
@@ -101,29 +117,78 @@ impl std::error::Error for CertificateError {
     }
 }
 
-impl Certificate {
-    /// Reads all `[[certificate]]` tables.
-    pub(crate) fn read_all(root: &Reader<'_>) -> Vec<Self> {
-        let readers = root.tables("certificate");
-        let is_only = readers.len() == 1;
-        let mut default = None;
-        let mut certificates = Vec::with_capacity(readers.len());
-        for (index, reader) in readers.iter().enumerate() {
-            let Some(certificate) = Self::read(reader, is_only) else {
-                continue;
-            };
-            if certificate.is_default
-                && let Some(other) = default.replace(index)
-            {
-                let message = format!("`certificate[{other}]` is already the default");
-                reader.error("default", message, None);
-            }
-            certificates.push(certificate);
-        }
-        certificates
-    }
+/// A certificate that has been read but not yet compared with the routes.
+pub(crate) struct CertificateCandidate<'a> {
+    reader: Reader<'a>,
+    pub(crate) certificate: Certificate,
+    /// The value of the key `default`; `None` if it is absent.
+    default: Option<bool>,
+}
 
-    fn read(reader: &Reader<'_>, is_only: bool) -> Option<Self> {
+impl CertificateCandidate<'_> {
+    /// Whether the file says that the certificate is a default.
+    fn is_wanted_as_default(&self) -> bool {
+        self.default == Some(true)
+    }
+}
+
+/// Reads all `[[certificate]]` tables. Returns fewer certificates than there are tables if one is wrong.
+pub(crate) fn read_all<'a>(tables: Vec<Reader<'a>>) -> Vec<CertificateCandidate<'a>> {
+    let count = tables.len();
+    let mut candidates: Vec<CertificateCandidate<'a>> = tables
+        .into_iter()
+        .filter_map(|reader| {
+            let default = reader.flag("default");
+            let certificate = Certificate::read(&reader)?;
+            Some(CertificateCandidate {
+                reader,
+                certificate,
+                default,
+            })
+        })
+        .collect();
+    let is_one = candidates.len() == count && differ_only_in_key(&candidates);
+    let mut defaults: HashMap<KeyType, usize> = HashMap::new();
+    for candidate in &mut candidates {
+        candidate.certificate.is_default = candidate.default.unwrap_or(is_one);
+    }
+    for (index, candidate) in candidates.iter().enumerate() {
+        let Certificate {
+            is_default,
+            key_type,
+            ..
+        } = candidate.certificate;
+        if is_default
+            && let Some(other) = defaults.insert(key_type, index)
+            && let Some(other) = candidates.get(other)
+        {
+            let other = other.reader.for_message_of(&candidate.reader);
+            let message = format!("{other} is already the default with this type of key");
+            candidate.reader.error("default", message, None);
+        }
+    }
+    candidates
+}
+
+/// Whether all certificates have the same names, and each has another type of key.
+fn differ_only_in_key(candidates: &[CertificateCandidate<'_>]) -> bool {
+    let mut groups: HashMap<Vec<&str>, Vec<KeyType>> = HashMap::new();
+    for CertificateCandidate { certificate, .. } in candidates {
+        let mut names: Vec<&str> = certificate.names.iter().map(String::as_str).collect();
+        names.sort_unstable();
+        let types = groups.entry(names).or_default();
+        if types.contains(&certificate.key_type) {
+            return false;
+        }
+        types.push(certificate.key_type);
+    }
+    groups.len() == 1
+}
+
+impl Certificate {
+    /// Reads one table, except its key `default`. Returns `None` if the table is wrong, which is reported, or if
+    /// its files must not be looked at.
+    fn read(reader: &Reader<'_>) -> Option<Self> {
         let path = |key: &str| {
             if !reader.has(key) {
                 let message = "is missing: a certificate needs both `cert` and `key`";
@@ -132,7 +197,10 @@ impl Certificate {
             reader.text(key)
         };
         let (cert, key) = (path("cert"), path("key"));
-        let is_default = reader.flag("default").unwrap_or(is_only);
+        let files = [&cert, &key].into_iter().flatten();
+        if files.filter(|file| reader.skips(file)).count() > 0 {
+            return None;
+        }
         let chain = cert
             .as_ref()
             .and_then(|cert| read_chain(reader, "cert", cert));
@@ -144,6 +212,9 @@ impl Certificate {
         };
         if leaf.expires < reader.now() {
             reader.warn("cert", format!("expired on {}", leaf.end), None);
+        } else if let Some(soon) = expiry::warning(leaf.expires, reader.now()) {
+            let hint = "check why it has not been renewed yet";
+            reader.warn("cert", format!("{soon}, on {}", leaf.end), Some(hint));
         } else if leaf.begins > reader.now() {
             let hint = "check the clock of this machine";
             reader.warn("cert", "is not valid yet", Some(hint));
@@ -152,8 +223,10 @@ impl Certificate {
             Ok(certified) => Some(Self {
                 cert: reader.base().join(cert.value),
                 key: reader.base().join(key.value),
-                is_default,
+                is_default: false,
                 names: leaf.names,
+                addresses: leaf.addresses,
+                key_type: KeyType::of(&*certified.key),
                 certified: Arc::new(certified),
                 expires: leaf.expires,
             }),
@@ -206,10 +279,14 @@ impl Certificate {
             },
         })?;
         Ok(Self {
+            cert: cert.clone(),
+            key: key.clone(),
+            is_default: self.is_default,
             names: leaf.names,
+            addresses: leaf.addresses,
+            key_type: KeyType::of(&*certified.key),
             certified: Arc::new(certified),
             expires: leaf.expires,
-            ..self.clone()
         })
     }
 }
@@ -217,23 +294,29 @@ impl Certificate {
 /// Reads the names and the validity of a certificate; `None` when `der` is not X.509.
 fn describe(der: &CertificateDer<'_>) -> Option<Leaf> {
     let (_, certificate) = x509_parser::parse_x509_certificate(der).ok()?;
-    let names = match certificate.subject_alternative_name() {
-        Ok(Some(names)) => names
-            .value
-            .general_names
-            .iter()
-            .filter_map(|name| match name {
-                GeneralName::DNSName(name) => Some(name.to_ascii_lowercase()),
-                _ => None,
-            })
-            .collect(),
-        Ok(None) | Err(_) => Vec::new(),
-    };
+    let alternative = certificate.subject_alternative_name().ok().flatten();
+    let alternative = alternative.map_or(&[][..], |names| &names.value.general_names);
+    let names = alternative.iter().filter_map(|name| match name {
+        GeneralName::DNSName(name) => HostPattern::parse(name).ok(),
+        _ => None,
+    });
+    let addresses = alternative.iter().filter_map(|name| match name {
+        GeneralName::IPAddress(bytes) => address(bytes),
+        _ => None,
+    });
     let validity = certificate.validity();
     Some(Leaf {
-        names,
+        names: names.map(|name| name.to_string()).collect(),
+        addresses: addresses.collect(),
         begins: validity.not_before.timestamp(),
         expires: validity.not_after.timestamp(),
         end: validity.not_after.to_string(),
     })
+}
+
+/// Returns the address of 4 or 16 bytes.
+fn address(bytes: &[u8]) -> Option<IpAddr> {
+    let v4 = <[u8; 4]>::try_from(bytes).map(IpAddr::from);
+    v4.or_else(|_| <[u8; 16]>::try_from(bytes).map(IpAddr::from))
+        .ok()
 }

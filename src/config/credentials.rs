@@ -139,10 +139,7 @@ impl CredentialSource {
         match kind {
             Kind::Env => read_env(reader),
             Kind::Static => read_static(reader),
-            Kind::File => {
-                let path = needed(reader, "path")?;
-                Some(Self::File(reader.base().join(path.value)))
-            }
+            Kind::File => read_path(reader).map(Self::File),
             Kind::Profile => read_profile(reader),
             Kind::EcsRamRole => read_role(reader),
             Kind::Chain => read_chain(reader),
@@ -226,9 +223,17 @@ fn is_fit(reader: &Reader<'_>, key: &str, found: &AccessKey) -> bool {
     is_fit
 }
 
+/// Reads the key `path`. The file itself is read later. The file counts as not looked at while the config is read
+/// without files.
+fn read_path(reader: &Reader<'_>) -> Option<PathBuf> {
+    let path = needed(reader, "path")?;
+    reader.skips(&path);
+    Some(reader.base().join(path.value))
+}
+
 fn read_profile(reader: &Reader<'_>) -> Option<CredentialSource> {
     let path = if reader.has("path") {
-        reader.base().join(needed(reader, "path")?.value)
+        read_path(reader)?
     } else if let Some(home) = (reader.env())("HOME").filter(|home| !home.is_empty()) {
         PathBuf::from(home).join(".aliyun/config.json")
     } else {

@@ -8,9 +8,9 @@ use std::net::{IpAddr, Ipv4Addr, SocketAddr};
 
 use serde::{Serialize, Serializer};
 
+use crate::config::pasted;
 use crate::config::pattern::host_name;
 use crate::config::reader::Reader;
-use crate::config::suggest::nearest;
 
 use crate::oss::endpoint::{self, HostKind, Network};
 
@@ -153,24 +153,19 @@ fn read_region(reader: &Reader<'_>) -> Option<&'static endpoint::Region> {
     let text = reader.text("region")?;
     let region = endpoint::region(&text.value);
     if region.is_none() {
-        let hint = nearest_region(&text.written);
+        let hint = pasted::region(&text.written);
         reader.error_at("region", &text, "is not a region of OSS", hint);
     }
     region
-}
-
-fn nearest_region(written: &str) -> Option<String> {
-    let ids: Vec<&str> = endpoint::regions().iter().map(|region| region.id).collect();
-    let bare = written.strip_prefix("oss-").unwrap_or(written);
-    let bare = bare.strip_suffix("-internal").unwrap_or(bare);
-    nearest(bare, &ids)
 }
 
 fn as_written(reader: &Reader<'_>, default_port: u16) -> Option<Endpoint> {
     const FORMS: &str = "write `host`, `host:port` or `ip:port`, without scheme, bucket and path";
     let text = reader.text("endpoint")?;
     let invalid = |reason: &str| {
-        reader.error_at("endpoint", &text, reason, Some(FORMS.to_owned()));
+        let lines = text.is_literal().then(|| pasted::endpoint(&text.written));
+        let hint = lines.flatten().unwrap_or_else(|| FORMS.to_owned());
+        reader.error_at("endpoint", &text, reason, Some(hint));
         None
     };
     let Some((host, port)) = split_port(&text.value) else {
@@ -209,7 +204,7 @@ fn as_written(reader: &Reader<'_>, default_port: u16) -> Option<Endpoint> {
         && endpoint::region(region).is_none()
     {
         let message = "is of a region that ossgate does not know";
-        reader.warn("endpoint", message, nearest_region(region).as_deref());
+        reader.warn("endpoint", message, pasted::region(region).as_deref());
     }
     Some(Endpoint {
         network: known.and_then(|known| network_of(known.kind, known.is_internal)),

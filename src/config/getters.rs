@@ -4,17 +4,20 @@
 //! reported and reading continues, so that all problems of a file are reported together. A key should be read
 //! only once, because a second read reports its problem again.
 
+use std::cell::Cell;
 use std::fmt;
+use std::hash::{DefaultHasher, Hash, Hasher};
 use std::ops::RangeInclusive;
+use std::path::Path;
 use std::time::Duration;
 
 use toml::Spanned;
-use toml::de::DeValue;
+use toml::de::{DeString, DeValue};
 
-use crate::config::interpolate::interpolate;
+use crate::config::interpolate;
 use crate::config::problem::Severity;
 use crate::config::reader::{Reader, Text};
-use crate::config::suggest::{nearest, quoted};
+use crate::config::suggest::{self, nearest, quoted};
 use crate::config::value;
 
 impl<'s> Reader<'s> {
@@ -32,8 +35,18 @@ impl<'s> Reader<'s> {
             self.wrong_type(key, value, wanted);
             return None;
         };
-        match interpolate(written, self.session().env, self.session().base) {
+        let is_known = Cell::new(true);
+        let read = |path: &str| {
+            let path = self.base().join(path);
+            if !self.session().skips(&path) {
+                return interpolate::read(&path);
+            }
+            is_known.set(false);
+            Ok(stand_in(&path))
+        };
+        match interpolate::interpolate(written, self.session().env, read) {
             Ok(filled) => Some(Text {
+                is_known: is_known.get(),
                 value: filled,
                 written: written.clone().into_owned(),
                 span: value.span(),
@@ -61,6 +74,30 @@ impl<'s> Reader<'s> {
             .collect()
     }
 
+    /// Returns the names and strings of the table `key`, which may have keys of any name. An empty list when
+    /// it is absent. Entries with a wrong value are left out.
+    pub(crate) fn entries(&self, key: &str) -> Vec<(Text, Text)> {
+        let Some(value) = self.find(key) else {
+            return Vec::new();
+        };
+        let DeValue::Table(table) = value.get_ref() else {
+            self.wrong_type(key, value, "a table");
+            return Vec::new();
+        };
+        let read = |(name, value): (&Spanned<DeString<'s>>, &Spanned<DeValue<'s>>)| {
+            let text = name.get_ref().as_ref();
+            let value = self.read_text(&format!("{key}.{text}"), value, "a string")?;
+            let name = Text {
+                value: text.to_owned(),
+                written: text.to_owned(),
+                is_known: true,
+                span: name.span(),
+            };
+            Some((name, value))
+        };
+        table.iter().filter_map(read).collect()
+    }
+
     /// Parses each item of the list `key` and returns the values, each with the string that it was parsed
     /// from. If `parse` returns an error for an item, the error is reported and the item is left out.
     pub(crate) fn parsed<T, E: fmt::Display>(
@@ -68,21 +105,25 @@ impl<'s> Reader<'s> {
         key: &str,
         parse: impl Fn(&str) -> Result<T, E>,
     ) -> Vec<(T, Text)> {
+        self.parsed_or(key, parse, |_| None)
+    }
+
+    /// Does the same as [`parsed`](Self::parsed); `hint` returns a hint for a wrong item.
+    pub(crate) fn parsed_or<T, E: fmt::Display>(
+        &self,
+        key: &str,
+        parse: impl Fn(&str) -> Result<T, E>,
+        hint: impl Fn(&str) -> Option<String>,
+    ) -> Vec<(T, Text)> {
         let read = |text: Text| match parse(&text.value) {
             Ok(value) => Some((value, text)),
             Err(reason) => {
-                self.error_at(key, &text, reason, None);
+                let hint = text.is_literal().then(|| hint(&text.written)).flatten();
+                self.error_at(key, &text, reason, hint);
                 None
             }
         };
         self.texts(key).into_iter().filter_map(read).collect()
-    }
-
-    /// Whether `key` is an empty list.
-    pub(crate) fn is_empty_list(&self, key: &str) -> bool {
-        self.find(key).is_some_and(
-            |value| matches!(value.get_ref(), DeValue::Array(items) if items.is_empty()),
-        )
     }
 
     /// Returns the boolean of `key`; `None` when it is absent or wrong.
@@ -126,7 +167,7 @@ impl<'s> Reader<'s> {
                 let least = value::format_duration(least);
                 self.error_at(key, &text, format_args!("must be at least {least}"), None);
             }
-            Err(reason) => self.error_at(key, &text, reason, None),
+            Err(reason) => self.error_at(key, &text, reason, suggest::duration(&text.written)),
         }
         default
     }
@@ -148,7 +189,7 @@ impl<'s> Reader<'s> {
                     None,
                 );
             }
-            Err(reason) => self.error_at(key, &text, reason, None),
+            Err(reason) => self.error_at(key, &text, reason, suggest::size(&text.written)),
         }
         default
     }
@@ -165,4 +206,12 @@ impl<'s> Reader<'s> {
         }
         found.map(|(_, value)| *value)
     }
+}
+
+/// Returns a text that stands for the content of the file at `path`, which is not looked at. It is a valid
+/// token, bucket name and host, and it differs between files.
+fn stand_in(path: &Path) -> String {
+    let mut hasher = DefaultHasher::new();
+    path.hash(&mut hasher);
+    format!("not-read-{:016x}", hasher.finish())
 }

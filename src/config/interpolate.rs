@@ -54,7 +54,7 @@ impl InterpolationError {
 
 /// Interpolates `text`. `${NAME}` stands for an environment variable. `${NAME:-default}` stands for `default`
 /// if the variable is unset or empty. `${file:/path}` stands for the content of a file without the line
-/// breaks at its end; a relative path is relative to `base`. `$${` stands for a literal `${`.
+/// breaks at its end; `read` returns the content. `$${` stands for a literal `${`.
 ///
 /// # Errors
 ///
@@ -63,7 +63,7 @@ impl InterpolationError {
 pub(crate) fn interpolate(
     text: &str,
     env: Env<'_>,
-    base: &Path,
+    read: impl Fn(&str) -> io::Result<String>,
 ) -> Result<String, InterpolationError> {
     let mut result = String::with_capacity(text.len());
     let mut rest = text;
@@ -78,8 +78,8 @@ pub(crate) fn interpolate(
         let (inside, after) = after.split_once('}').ok_or(InterpolationError::Open)?;
         rest = after;
         if let Some(path) = inside.strip_prefix("file:") {
-            let content = read(&base.join(path))
-                .map_err(|error| InterpolationError::File(path.to_owned(), error))?;
+            let content =
+                read(path).map_err(|error| InterpolationError::File(path.to_owned(), error))?;
             result.push_str(content.trim_end_matches(['\r', '\n']));
             continue;
         }
@@ -110,7 +110,12 @@ fn is_name(name: &str) -> bool {
             .is_some_and(|byte| !byte.is_ascii_digit())
 }
 
-fn read(path: &Path) -> io::Result<String> {
+/// Reads a file that a string inserts.
+///
+/// # Errors
+///
+/// The OS error, or [`io::ErrorKind::FileTooLarge`] for more than 64 KiB.
+pub(crate) fn read(path: &Path) -> io::Result<String> {
     let mut content = String::new();
     let read = File::open(path)?
         .take(LONGEST_FILE + 1)
@@ -127,6 +132,10 @@ fn read(path: &Path) -> io::Result<String> {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    fn absolute(path: &str) -> io::Result<String> {
+        read(Path::new(path))
+    }
 
     #[test]
     fn strings_are_filled_in_after_parsing() {
@@ -146,7 +155,7 @@ mod tests {
             ("plain $A {A}", "plain $A {A}"),
             ("$${A}${A}$${", "${A}x\"y${"),
         ] {
-            assert_eq!(interpolate(text, &env, Path::new("/")).unwrap(), expected);
+            assert_eq!(interpolate(text, &env, absolute).unwrap(), expected);
         }
         for (text, expected) in [
             ("${B}", "environment variable `B` is not set"),
@@ -163,7 +172,7 @@ mod tests {
                 "cannot read `/dev/zero`: longer than 64KiB",
             ),
         ] {
-            let error = interpolate(text, &env, Path::new("/")).unwrap_err();
+            let error = interpolate(text, &env, absolute).unwrap_err();
             assert_eq!(error.to_string(), expected, "{text}");
             assert!(!error.hint().is_empty());
         }
@@ -173,7 +182,8 @@ mod tests {
     fn a_file_is_filled_in_without_its_last_line_end() {
         let directory = tempfile::tempdir().unwrap();
         std::fs::write(directory.path().join("token"), "abc\r\n").unwrap();
-        let filled = interpolate("<${file:token}>", &|_| None, directory.path()).unwrap();
+        let inside = |path: &str| read(&directory.path().join(path));
+        let filled = interpolate("<${file:token}>", &|_| None, inside).unwrap();
         assert_eq!(filled, "<abc>");
     }
 }

@@ -12,6 +12,7 @@ use ipnet::IpNet;
 use serde::{Serialize, Serializer};
 
 use crate::config::reader::Reader;
+use crate::config::suggest;
 use crate::config::value::{parse_range, serialize_duration, serialize_size};
 use crate::oss::spelling;
 
@@ -138,7 +139,7 @@ impl Listener {
             tls: reader.flag("tls").unwrap_or(false),
             http2: reader.flag("http2").unwrap_or(true),
             max_connections: reader.count("max_connections", 0, 0..=10_000_000),
-            proxy_protocol: read_proxy_protocol(reader),
+            proxy_protocol: read_proxy_protocol(reader, address.as_ref()),
             trusted_proxies: reader
                 .parsed("trusted_proxies", parse_range)
                 .into_iter()
@@ -160,7 +161,7 @@ impl Listener {
     }
 }
 
-fn read_proxy_protocol(reader: &Reader<'_>) -> ProxyProtocol {
+fn read_proxy_protocol(reader: &Reader<'_>, address: Option<&Address>) -> ProxyProtocol {
     let words = [
         ("off", ProxyProtocol::Off),
         ("v1", ProxyProtocol::V1),
@@ -169,9 +170,7 @@ fn read_proxy_protocol(reader: &Reader<'_>) -> ProxyProtocol {
     ];
     let chosen = reader.word("proxy_protocol", &words);
     let chosen = chosen.unwrap_or(ProxyProtocol::Off);
-    let is_local = reader
-        .text("address")
-        .is_some_and(|address| address.value.starts_with("unix:"));
+    let is_local = matches!(address, Some(Address::Unix(_)));
     let has_trusted = reader.has("trusted_proxies") && !reader.is_empty_list("trusted_proxies");
     if chosen != ProxyProtocol::Off && !has_trusted && !is_local {
         let hint = "for NLB, write the address ranges of its vSwitches";
@@ -230,7 +229,9 @@ pub(crate) fn read_address(reader: &Reader<'_>) -> Option<Address> {
         Ok(address) => Some(Address::Tcp(address)),
         Err(_) => {
             let reason = "is not an address to listen on";
-            reader.error_at("address", &text, reason, Some(FORMS.to_owned()));
+            let hint = suggest::listen_address(&text.written);
+            let hint = hint.unwrap_or_else(|| FORMS.to_owned());
+            reader.error_at("address", &text, reason, Some(hint));
             None
         }
     }

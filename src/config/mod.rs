@@ -1,38 +1,49 @@
-//! The configuration of ossgate: read from a TOML file and checked as a whole.
+//! The configuration of ossgate: read from a TOML file and the files that it includes, and checked as a
+//! whole.
 //!
-//! [`load`] and [`from_str`] return a [`Config`] that can be served, or every problem of the file. The only
+//! [`load`] and [`from_str`] return a [`Config`] that can be served, or every problem of its files. The only
 //! other part of the crate that this module uses is [`oss`](crate::oss), for example to check regions and
 //! bucket names.
 
 mod addressing;
 pub mod admin;
 pub mod certificate;
+mod combinations;
 pub mod credentials;
 pub mod endpoint;
 mod fallback;
 mod getters;
+mod habits;
+pub mod header_fields;
+mod include;
 mod interpolate;
 mod lines;
 pub mod listener;
 mod located;
 pub mod origin;
+pub mod origin_headers;
+mod pasted;
 mod pattern;
 mod pem;
 pub mod policy;
 pub mod problem;
 mod reader;
+mod rewrite;
 pub mod route;
 pub mod schema;
 pub mod secret;
 pub mod server;
 mod session;
 pub mod sign;
+mod source;
 pub mod spec;
 mod suggest;
+mod syntax;
 pub mod value;
 
 use std::collections::HashMap;
-use std::path::Path;
+use std::io;
+use std::path::{Path, PathBuf};
 use std::time::{SystemTime, UNIX_EPOCH};
 
 use serde::Serialize;
@@ -40,24 +51,31 @@ use toml::de::DeTable;
 
 pub use addressing::Addressing;
 pub use admin::Admin;
-pub use certificate::{Certificate, CertificateError};
+pub use certificate::{Certificate, CertificateError, KeyType};
 pub use credentials::{AccessKey, CredentialSource};
 pub use endpoint::{Endpoint, EndpointHost};
+pub use header_fields::Field;
+pub use include::Includes;
 pub use interpolate::Env;
 pub use listener::{Address, Limits, Listener, ProxyProtocol, Timeouts};
 pub use origin::{Buckets, Origin, OriginTimeouts, Pool};
+pub use origin_headers::OriginHeaders;
 pub use pattern::{BucketPattern, HostPattern};
 pub use pem::PemError;
 pub use policy::Policies;
-pub use problem::{Problem, Problems, Severity, Source};
+pub use problem::{Problem, Problems, Severity};
 pub use route::{ListBuckets, Route};
 pub use secret::Secret;
 pub use server::{AccessFormat, Dns, Family, Level, Log, Server, Sink};
+pub use session::NamedFiles;
 pub use sign::{Sign, SignVersion};
+pub use source::Source;
 
+use combinations::Surroundings;
 use reader::Reader;
 use route::RouteCandidate;
 use session::Session;
+use source::ReadError;
 
 /// A whole config without errors.
 #[derive(Clone, Debug, Serialize)]
@@ -89,31 +107,33 @@ pub struct Loaded {
     pub config: Config,
     /// The warnings. There is no error among them.
     pub warnings: Problems,
+    /// The files that the config names and that were not looked at, each once. Always empty with
+    /// [`NamedFiles::Read`].
+    pub skipped: Vec<PathBuf>,
 }
 
-/// Reads the file at `path`. Relative paths in the file are relative to the directory of the file. `env`
-/// returns the values of environment variables.
+/// Reads the file at `path` and the files that it includes. Relative paths in a file are relative to the
+/// directory of that file. `env` returns the values of environment variables.
 ///
 /// # Errors
 ///
-/// [`Problems`] with every problem of the file, or with one problem when the file cannot be read.
+/// [`Problems`] with every problem of the files, or with one problem when the main file cannot be read.
 pub fn load(path: &Path, env: Env<'_>) -> Result<Loaded, Problems> {
-    let name = path.display().to_string();
-    match std::fs::read_to_string(path) {
-        Ok(text) => from_str(&name, &text, path.parent().unwrap_or(Path::new(".")), env),
-        Err(error) => {
-            let problem = Problem {
-                span: None,
-                path: String::new(),
-                message: format!("cannot read the file: {error}"),
-                hint: (error.kind() == std::io::ErrorKind::NotFound).then(|| {
-                    "name another file with `-c`, or make one with `ossgate init`".to_owned()
-                }),
-                severity: Severity::Error,
-            };
-            Err(Problems::new(Source::new(&name, ""), vec![problem]))
-        }
-    }
+    load_with(path, env, NamedFiles::Read)
+}
+
+/// Does the same as [`load`]; `named_files` is what happens with the files that the config names.
+///
+/// # Errors
+///
+/// The errors of [`load`].
+pub fn load_with(path: &Path, env: Env<'_>, named_files: NamedFiles) -> Result<Loaded, Problems> {
+    let main = read_main(path)?;
+    read_all(
+        &main,
+        Some(path),
+        &new_session(env, named_files, wall_clock()),
+    )
 }
 
 /// Reads a config from `text`. `name` is the name of the file in messages; relative paths are relative to
@@ -124,41 +144,6 @@ pub fn load(path: &Path, env: Env<'_>) -> Result<Loaded, Problems> {
 /// [`Problems`] with every problem of the text.
 pub fn from_str(name: &str, text: &str, base: &Path, env: Env<'_>) -> Result<Loaded, Problems> {
     from_str_at(name, text, base, env, wall_clock())
-}
-
-/// Reads only the `[admin]` table of the file at `path`. Problems in the rest of the file are ignored.
-///
-/// # Errors
-///
-/// [`Problems`] when the file cannot be read, when the table has errors, and when no table was found in a
-/// file with syntax errors.
-pub fn load_admin(path: &Path, env: Env<'_>) -> Result<Option<Admin>, Problems> {
-    let name = path.display().to_string();
-    let read = std::fs::read_to_string(path);
-    let Ok(text) = &read else {
-        return load(path, env).map(|loaded| loaded.config.admin);
-    };
-    let source = Source::new(&name, text);
-    let (document, errors) = DeTable::parse_recoverable(text);
-    let base = path.parent().unwrap_or(Path::new("."));
-    let session = Session::new(&source, env, base, 0);
-    let root = Reader::new(
-        &session,
-        document.get_ref(),
-        &spec::ROOT,
-        String::new(),
-        0..0,
-    );
-    // So far only unknown top-level keys have been reported. They do not matter here, because they do not
-    // affect the `[admin]` table.
-    session.problems.borrow_mut().clear();
-    let admin = Admin::read(&root);
-    drop(root);
-    let problems = Problems::new(source, session.into_problems());
-    if problems.has_errors() || (admin.is_none() && !errors.is_empty()) {
-        return Err(problems);
-    }
-    Ok(admin)
 }
 
 /// Does the same as [`from_str`], but takes the current time from `now` when it checks whether certificates
@@ -174,37 +159,129 @@ pub fn from_str_at(
     env: Env<'_>,
     now: SystemTime,
 ) -> Result<Loaded, Problems> {
-    let source = Source::new(name, text);
-    let (document, errors) = DeTable::parse_recoverable(text);
+    let main = Source::new(name, text, base);
+    read_all(&main, None, &new_session(env, NamedFiles::Read, now))
+}
+
+/// Reads only the `[admin]` table of the file at `path`. Problems in the rest of the file are ignored.
+///
+/// # Errors
+///
+/// [`Problems`] when the file cannot be read or is not TOML, and with every problem of the table.
+pub fn load_admin(path: &Path, env: Env<'_>) -> Result<Option<Admin>, Problems> {
+    let main = read_main(path)?;
+    let (document, errors) = DeTable::parse_recoverable(&main.text);
+    let session = Session::new(env, NamedFiles::Read, 0);
+    let root = Reader::of_file(&session, &main, document.get_ref(), &spec::ROOT);
+    // Problems in the other tables do not matter here, because the running process checks those tables.
+    session.problems.borrow_mut().clear();
+    let admin = Admin::read(&root);
+    let mut problems = session.problems.take();
+    if admin.is_none() {
+        // The table may be there, after the error.
+        problems.extend(syntax::problems(&main, &errors));
+    }
+    let problems = Problems::new(main.clone(), &[], problems);
+    if problems.has_errors() {
+        return Err(problems);
+    }
+    Ok(admin)
+}
+
+/// Reads only `include` of the file at `path`, and ignores all problems. Returns the patterns of the files
+/// that belong to the config.
+#[must_use]
+pub fn load_includes(path: &Path, env: Env<'_>) -> Includes {
+    let Ok(main) = read_main(path) else {
+        return Includes::default();
+    };
+    let (document, _) = DeTable::parse_recoverable(&main.text);
+    let session = Session::new(env, NamedFiles::Skip, 0);
+    let root = Reader::of_file(&session, &main, document.get_ref(), &spec::ROOT);
+    Includes::new(&root)
+}
+
+/// Reads the main file of a config.
+fn read_main(path: &Path) -> Result<Source, Problems> {
+    let (name, base) = (path.display().to_string(), source::directory_of(path));
+    let error = match source::read_text(path) {
+        Ok(text) => return Ok(Source::new(&name, &text, &base)),
+        Err(error) => error,
+    };
+    let is_absent =
+        matches!(&error, ReadError::Io(error) if error.kind() == io::ErrorKind::NotFound);
+    let absent = "name another file with `-c`, or make one with `ossgate init`";
+    let hint = if is_absent {
+        Some(absent)
+    } else {
+        error.hint()
+    };
+    let problem = Problem {
+        file: 0,
+        span: None,
+        path: String::new(),
+        message: error.to_string(),
+        hint: hint.map(str::to_owned),
+        severity: Severity::Error,
+    };
+    Err(Problems::new(
+        Source::new(&name, "", &base),
+        &[],
+        vec![problem],
+    ))
+}
+
+fn new_session(env: Env<'_>, named_files: NamedFiles, now: SystemTime) -> Session<'_> {
+    let now = now.duration_since(UNIX_EPOCH).unwrap_or_default();
+    let now = i64::try_from(now.as_secs()).unwrap_or(i64::MAX);
+    Session::new(env, named_files, now)
+}
+
+/// Reads the config whose main file is `main`, and the files that it includes. `path` is the path of the main
+/// file, if it was read from a file.
+fn read_all(main: &Source, path: Option<&Path>, session: &Session<'_>) -> Result<Loaded, Problems> {
+    let (document, errors) = DeTable::parse_recoverable(&main.text);
     if !errors.is_empty() {
         // The keys of a document with syntax errors are not checked, because the parser may have misread
         // them.
-        let problems = errors.iter().map(|error| Problem {
-            span: Some(error.span().unwrap_or(0..0)),
-            path: String::new(),
-            message: error.message().trim().replace('\n', ", "),
-            hint: None,
-            severity: Severity::Error,
-        });
-        return Err(Problems::new(source, problems.collect()));
+        return Err(Problems::new(
+            main.clone(),
+            &[],
+            syntax::problems(main, &errors),
+        ));
     }
-    let now = now.duration_since(UNIX_EPOCH).unwrap_or_default();
-    let now = i64::try_from(now.as_secs()).unwrap_or(i64::MAX);
-    let session = Session::new(&source, env, base, now);
-    let root = Reader::new(
-        &session,
-        document.get_ref(),
-        &spec::ROOT,
-        String::new(),
-        0..0,
-    );
-    let config = read(&root);
-    drop(root);
-    let problems = Problems::new(source, session.into_problems());
+    let root = Reader::of_file(session, main, document.get_ref(), &spec::ROOT);
+    let included = include::read(&root, path);
+    let parsed: Vec<_> = included
+        .iter()
+        .map(|file| DeTable::parse_recoverable(&file.text))
+        .collect();
+    let files = || included.iter().zip(&parsed);
+    let of_syntax: Vec<Problem> = files()
+        .flat_map(|(file, (_, errors))| syntax::problems(file, errors))
+        .collect();
+    if !of_syntax.is_empty() {
+        // The tables of the other files are not checked either: a table in a file with syntax errors may be
+        // what they need.
+        session.problems.borrow_mut().extend(of_syntax);
+        return Err(Problems::new(
+            main.clone(),
+            &included,
+            session.problems.take(),
+        ));
+    }
+    let readers = files()
+        .map(|(file, (document, _))| {
+            Reader::of_file(session, file, document.get_ref(), &spec::INCLUDED)
+        })
+        .collect();
+    let config = read(&root.with_included(readers));
+    let problems = Problems::new(main.clone(), &included, session.problems.take());
     match config {
         Some(config) if !problems.has_errors() => Ok(Loaded {
             config,
             warnings: problems,
+            skipped: session.take_skipped(),
         }),
         Some(_) | None => Err(problems),
     }
@@ -225,7 +302,9 @@ fn read(root: &Reader<'_>) -> Option<Config> {
     let log = Log::read(&root.table("log"));
     let admin = Admin::read(root);
     let listeners = read_listeners(root, admin.as_ref());
-    let certificates = Certificate::read_all(root);
+    let tables = root.tables("certificate");
+    let certificate_count = tables.len();
+    let certificates = certificate::read_all(tables);
     if !listeners.is_empty()
         && !listeners.iter().any(|listener| listener.tls)
         && !certificates.is_empty()
@@ -234,7 +313,8 @@ fn read(root: &Reader<'_>) -> Option<Config> {
         root.warn("certificate", message, None);
     }
     if !root.has("route") || root.is_empty_list("route") {
-        root.error("route", "is missing: nothing would be served", None);
+        let hint = "add `[[route]]` with `origin = { bucket = \"examplebucket\", region = \"cn-hangzhou\" }`";
+        root.error("route", "is missing: nothing would be served", Some(hint));
     }
     let tables = root.tables("route");
     let route_count = tables.len();
@@ -243,14 +323,28 @@ fn read(root: &Reader<'_>) -> Option<Config> {
         .filter_map(RouteCandidate::read)
         .collect();
     let is_complete = candidates.len() == route_count;
+    // If a certificate or a route is wrong, the comparison would report more than what is wrong.
+    if is_complete
+        && certificates.len() == certificate_count
+        && certificate_count > 0
+        && listeners.iter().any(|listener| listener.tls)
+    {
+        let has_plain = listeners.iter().any(|listener| !listener.tls);
+        certificate::coverage::check(&certificates, &candidates, has_plain);
+    }
+    let surroundings = Surroundings::new(&listeners, dns.family);
+    for candidate in &candidates {
+        surroundings.check_route(candidate.reader(), candidate.route());
+    }
     let routes = route::finish(candidates);
+    let certificates = certificates.into_iter().map(|one| one.certificate);
     is_complete.then_some(Config {
         server,
         dns,
         log,
         admin,
         listeners,
-        certificates,
+        certificates: certificates.collect(),
         routes,
     })
 }
@@ -267,9 +361,9 @@ fn read_listeners(root: &Reader<'_>, admin: Option<&Admin>) -> Vec<Listener> {
     }
     let has_certificate = root.has("certificate");
     let admin = admin.map(|admin| &admin.address);
-    let mut seen: HashMap<Address, usize> = HashMap::new();
+    let mut seen: HashMap<Address, &Reader<'_>> = HashMap::new();
     let mut listeners = Vec::with_capacity(readers.len());
-    for (index, reader) in readers.iter().enumerate() {
+    for reader in &readers {
         let Some(listener) = Listener::read(reader) else {
             continue;
         };
@@ -278,13 +372,14 @@ fn read_listeners(root: &Reader<'_>, admin: Option<&Admin>) -> Vec<Listener> {
         }
         let takes_any_port =
             matches!(&listener.address, Address::Tcp(address) if address.port() == 0);
-        if !takes_any_port && let Some(other) = seen.insert(listener.address.clone(), index) {
-            let message = format!("is already the address of `listener[{other}]`");
+        if !takes_any_port && let Some(other) = seen.insert(listener.address.clone(), reader) {
+            let message = format!("is already the address of {}", other.for_message_of(reader));
             reader.error("address", message, None);
         }
         if !takes_any_port && admin == Some(&listener.address) {
             reader.error("address", "is already the address of `admin`", None);
         }
+        combinations::check_listener(reader, &listener);
         listeners.push(listener);
     }
     listeners

@@ -15,6 +15,8 @@ use crate::config::addressing::{Addressing, Mismatch};
 use crate::config::credentials::CredentialSource;
 use crate::config::endpoint::{Endpoint, EndpointHost, split_port};
 use crate::config::fallback::{self, OriginSettings};
+use crate::config::origin_headers::OriginHeaders;
+use crate::config::pasted;
 use crate::config::pattern::{BucketPattern, host_name};
 use crate::config::pem::read_chain;
 use crate::config::reader::Reader;
@@ -103,6 +105,8 @@ pub struct Origin {
     /// The source of the access key with which unsigned requests are signed. `None` (the default) means that
     /// ossgate signs nothing.
     pub credentials: Option<CredentialSource>,
+    /// The header fields that are changed in requests.
+    pub headers: OriginHeaders,
 }
 
 impl Serialize for Origin {
@@ -129,6 +133,9 @@ impl Serialize for Origin {
         map.serialize_entry("strip_path", &self.strip_path)?;
         map.serialize_entry("timeouts", &self.timeouts)?;
         map.serialize_entry("pool", &self.pool)?;
+        if !self.headers.is_empty() {
+            map.serialize_entry("headers", &self.headers)?;
+        }
         if !self.fallback.is_empty() {
             let endpoints = self
                 .fallback
@@ -173,6 +180,7 @@ impl Origin {
             idle: pool.duration("idle", Duration::from_secs(30), tick),
             max_per_address: pool.count("max_per_address", 0, 0..=1_000_000),
         };
+        let headers = OriginHeaders::read(reader);
         let (trust, server_name) = read_tls(reader, tls);
         let host = read_host(reader);
         let has_credentials = reader.has("credentials");
@@ -214,6 +222,7 @@ impl Origin {
                 None => None,
                 Some(source) => Some(source?),
             },
+            headers,
         })
     }
 }
@@ -235,7 +244,10 @@ fn read_buckets(reader: &Reader<'_>) -> Option<Buckets> {
                 return Some(Buckets::One(text.value));
             }
             let is_pattern = text.value.contains('*');
-            let hint = is_pattern.then(|| "write patterns in `buckets`".to_owned());
+            let hint = match is_pattern {
+                true => Some("write patterns in `buckets`".to_owned()),
+                false => pasted::bucket(&text.written),
+            };
             reader.error_at("bucket", &text, Invalid::BucketName, hint);
             None
         }
@@ -243,7 +255,7 @@ fn read_buckets(reader: &Reader<'_>) -> Option<Buckets> {
             if reader.is_empty_list("buckets") {
                 reader.error("buckets", "is empty", None);
             }
-            let patterns = reader.parsed("buckets", BucketPattern::parse);
+            let patterns = reader.parsed_or("buckets", BucketPattern::parse, pasted::bucket);
             let patterns: Vec<_> = patterns.into_iter().map(|(pattern, _)| pattern).collect();
             (!patterns.is_empty()).then_some(Buckets::Many(patterns))
         }
@@ -319,6 +331,9 @@ fn read_tls(reader: &Reader<'_>, tls: bool) -> (Option<Trust>, Option<String>) {
         }
     }
     let ca = reader.text("ca").and_then(|text| {
+        if reader.skips(&text) {
+            return None;
+        }
         let path = reader.base().join(&text.value);
         let read = || read_chain(reader, "ca", &text);
         let list = reader.session().trusted(&path, read)?;

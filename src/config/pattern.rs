@@ -24,8 +24,8 @@ impl HostPattern {
     ///
     /// # Errors
     ///
-    /// [`Invalid::Wildcard`] for an invalid text with a `*`, [`Invalid::Host`] for an invalid text without
-    /// one.
+    /// [`Invalid::Underscore`] for `_`, [`Invalid::Wildcard`] for an invalid text with a `*`, and
+    /// [`Invalid::Host`] for any other invalid text.
     pub fn parse(text: &str) -> Result<Self, Invalid> {
         let lower = text.to_ascii_lowercase();
         if let Some(suffix) = lower.strip_prefix("*.") {
@@ -33,6 +33,9 @@ impl HostPattern {
                 Some(suffix) if suffix.parse::<IpAddr>().is_err() => Ok(Self::Wildcard(suffix)),
                 Some(_) | None => Err(Invalid::Wildcard),
             };
+        }
+        if lower == "_" {
+            return Err(Invalid::Underscore);
         }
         let reason = if lower.contains('*') {
             Invalid::Wildcard
@@ -199,6 +202,7 @@ mod tests {
         for text in [
             "",
             "*",
+            "_",
             "*.1.2.3.4",
             "[1.2.3.4]",
             "a:80",

@@ -63,9 +63,35 @@ pub(crate) fn read_chain(
             None
         }
         Err(error) => {
-            reader.error_at(key, text, PemError::from(error), None);
+            let error = PemError::from(error);
+            reader.error_at(key, text, &error, hint(reader, text, &error));
             None
         }
+    }
+}
+
+/// Returns a hint for a file that cannot be read.
+fn hint(reader: &Reader<'_>, text: &Text, error: &PemError) -> Option<String> {
+    let PemError::Io(error) = error else {
+        return None;
+    };
+    if text.value.contains(char::is_control) {
+        let hint =
+            "`\\` begins an escape in a string with double quotes; put the path in single quotes";
+        return Some(hint.to_owned());
+    }
+    match error.kind() {
+        io::ErrorKind::NotFound if text.is_literal() => {
+            let path = reader.base().join(&text.value);
+            Some(format!(
+                "looked for at `{}`; `ossgate check --without-files` does not look at files",
+                path.display()
+            ))
+        }
+        io::ErrorKind::PermissionDenied => {
+            Some("run the command as root, or as the user of the process".to_owned())
+        }
+        _ => None,
     }
 }
 
@@ -80,7 +106,8 @@ pub(crate) fn read_key(reader: &Reader<'_>, text: &Text) -> Option<PrivateKeyDer
             None
         }
         Err(error) => {
-            reader.error_at("key", text, PemError::from(error), None);
+            let error = PemError::from(error);
+            reader.error_at("key", text, &error, hint(reader, text, &error));
             None
         }
     }

@@ -10,6 +10,7 @@ use http::Method;
 use serde::{Serialize, Serializer};
 
 use crate::config::origin::{Buckets, Origin};
+use crate::config::pasted;
 use crate::config::pattern::HostPattern;
 use crate::config::policy::{Policies, Preset};
 use crate::config::reader::{Reader, Text};
@@ -35,7 +36,10 @@ pub enum ListBuckets {
 /// **Defaults**: every host, every path, every method.
 #[derive(Clone, Debug, Serialize)]
 pub struct Route {
-    /// The line of the route in the file, from 1.
+    /// The name of the file that contains the route. All lines of the route and its policies are in this file.
+    #[serde(skip)]
+    pub file: Arc<str>,
+    /// The line of the route in its file, from 1.
     #[serde(skip)]
     pub line: usize,
     /// The unique name of the route in logs. Default: the first host, or the bucket if the route has no host.
@@ -120,20 +124,30 @@ pub(crate) struct RouteCandidate<'a> {
 }
 
 impl<'a> RouteCandidate<'a> {
+    /// Returns the reader of the table.
+    pub(crate) fn reader(&self) -> &Reader<'a> {
+        &self.reader
+    }
+
+    /// Returns the route, whose name may not be unique yet.
+    pub(crate) fn route(&self) -> &Route {
+        &self.route
+    }
+
     /// Reads one `[[route]]`; `None` when its origin is absent or wrong.
     pub(crate) fn read(reader: Reader<'a>) -> Option<Self> {
         if reader.is_empty_list("hosts") {
             let hint = "leave `hosts` out to serve every host";
             reader.error("hosts", "is empty", Some(hint));
         }
-        let parsed = reader.parsed("hosts", HostPattern::parse);
+        let parsed = reader.parsed_or("hosts", HostPattern::parse, pasted::host);
         let (hosts, written): (Vec<_>, Vec<_>) = parsed.into_iter().unzip();
         let (path, written_path) = read_path(&reader);
         if reader.is_empty_list("methods") {
             let hint = "leave `methods` out to serve all";
             reader.error("methods", "is empty", Some(hint));
         }
-        let methods = reader.parsed("methods", parse_method);
+        let methods = reader.parsed_or("methods", parse_method, nearest_method);
         let methods = methods.into_iter().map(|(method, _)| method).collect();
         let policies = Policies::read(&reader);
         let list_buckets = ListBuckets::read(&reader, &policies);
@@ -146,7 +160,11 @@ impl<'a> RouteCandidate<'a> {
             reader.error("origin", "is missing", Some(hint));
             return None;
         }
-        let origin = Origin::read(&reader.table("origin"), &path)?;
+        let table = reader.table("origin");
+        if !table.exists() {
+            return None;
+        }
+        let origin = Origin::read(&table, &path)?;
         if reader.has("list_buckets") && matches!(origin.buckets, Buckets::One(_)) {
             let hint = "leave it out: with `bucket` every request is for the bucket";
             reader.error("list_buckets", "needs `origin.buckets`", Some(hint));
@@ -158,10 +176,11 @@ impl<'a> RouteCandidate<'a> {
             (None, Some(host)) => host.to_string(),
             (None, None) => default_name(&origin.buckets),
         };
-        let line = reader.own_line();
+        let (file, line) = (Arc::clone(reader.file_name()), reader.own_line());
         Some(Self {
             reader,
             route: Route {
+                file,
                 line,
                 name,
                 hosts,
@@ -179,14 +198,32 @@ impl<'a> RouteCandidate<'a> {
     }
 }
 
+impl RouteCandidate<'_> {
+    /// Returns the hosts of the route, each with its text in the file.
+    pub(crate) fn hosts(&self) -> impl Iterator<Item = (&HostPattern, &Text)> {
+        self.route.hosts.iter().zip(&self.hosts)
+    }
+
+    /// Whether the route serves every host. An empty list of hosts is not enough: it is also empty if all hosts
+    /// of the route are invalid.
+    pub(crate) fn serves_every_host(&self) -> bool {
+        !self.reader.has("hosts")
+    }
+}
+
 fn read_path(reader: &Reader<'_>) -> (String, String) {
     let Some(text) = reader.text("path") else {
         return ("/".to_owned(), "/".to_owned());
     };
     if !text.value.starts_with('/') {
-        reader.error_at("path", &text, Invalid::Path, None);
+        let is_name = text.is_literal() && check_encoded(&text.value).is_ok();
+        let hint = is_name.then(|| format!("write `path = \"/{}\"`", text.value));
+        reader.error_at("path", &text, Invalid::Path, hint);
     } else if let Err(reason) = check_encoded(&text.value) {
         reader.error_at("path", &text, reason, None);
+    } else if text.value.ends_with('*') {
+        let doubt = "has a `*` that stands for itself; a path is a prefix, so no `*` is needed";
+        reader.warn_at("path", &text, doubt);
     }
     (text.value, text.written)
 }
@@ -201,6 +238,15 @@ fn parse_method(text: &str) -> Result<Method, Invalid> {
         "OPTIONS" => Ok(Method::OPTIONS),
         _ => Err(Invalid::Method),
     }
+}
+
+fn nearest_method(text: &str) -> Option<String> {
+    let upper = text.to_ascii_uppercase();
+    if matches!(upper.as_str(), "*" | "ALL" | "ANY") {
+        return Some("leave `methods` out to serve all".to_owned());
+    }
+    parse_method(&upper).ok()?;
+    Some(format!("did you mean `{upper}`?"))
 }
 
 fn default_name(buckets: &Buckets) -> String {
@@ -235,14 +281,13 @@ fn check_hosts(candidates: &[RouteCandidate<'_>]) {
                 Cow::Owned(path) => path.truncate(length),
             }
         }
-        // A route without the key `hosts` serves every host. The list of parsed hosts is not checked here,
-        // because it is also empty if all hosts of the route are invalid.
-        if !candidate.reader.has("hosts")
+        if candidate.serves_every_host()
             && let Some(other) = seen.insert((None, path.clone()), index)
         {
             let message = format!(
-                "serves every host with path `{}`, as `route[{other}]` does",
-                candidate.path
+                "serves every host with path `{}`, as {} does",
+                candidate.path,
+                described(candidates, other, candidate)
             );
             let hint = "add `hosts` to one of them, or change its `path`";
             candidate.reader.error("", message, Some(hint));
@@ -257,8 +302,9 @@ fn check_hosts(candidates: &[RouteCandidate<'_>]) {
                 }
                 Some(other) => {
                     let reason = format!(
-                        "with path `{}` is already served by `route[{other}]`",
-                        candidate.path
+                        "with path `{}` is already served by {}",
+                        candidate.path,
+                        described(candidates, other, candidate)
                     );
                     let hint = "change `path` or `hosts` of one of them".to_owned();
                     candidate
@@ -270,13 +316,24 @@ fn check_hosts(candidates: &[RouteCandidate<'_>]) {
     }
 }
 
+/// Returns the key path and the place of the route with index `other`, for a message about `candidate`.
+fn described(
+    candidates: &[RouteCandidate<'_>],
+    other: usize,
+    candidate: &RouteCandidate<'_>,
+) -> String {
+    let other = candidates.get(other).unwrap_or(candidate);
+    other.reader.for_message_of(&candidate.reader)
+}
+
 fn assign_names(candidates: &mut [RouteCandidate<'_>]) {
     let mut taken: HashMap<String, usize> = HashMap::new();
     for (index, candidate) in candidates.iter().enumerate() {
         if candidate.is_named
             && let Some(other) = taken.insert(candidate.route.name.clone(), index)
         {
-            let message = format!("is already the name of `route[{other}]`");
+            let other = described(candidates, other, candidate);
+            let message = format!("is already the name of {other}");
             candidate.reader.error("name", message, None);
         }
     }

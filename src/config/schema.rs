@@ -85,5 +85,9 @@ fn of_kind(kind: Kind) -> Value {
         }),
         Kind::Table(spec) => table(spec),
         Kind::Tables(spec) => json!({ "type": "array", "items": table(spec) }),
+        Kind::Fields => json!({
+            "type": "object",
+            "additionalProperties": { "type": "string" },
+        }),
     }
 }

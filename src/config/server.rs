@@ -20,7 +20,7 @@ const TICK: Duration = Duration::from_millis(1);
 /// `[server]`: the process.
 ///
 /// **Defaults**: one worker per core, no drain delay, 30 s drain timeout, nine tenths of the control
-/// group's memory limit, no probes, no reload when the config file changes.
+/// group's memory limit, no probes, no reload when a config file changes.
 #[derive(Clone, Debug, PartialEq, Serialize)]
 pub struct Server {
     /// The number of worker threads, at most 1024. 0 (the default) means one per core.
@@ -48,8 +48,8 @@ pub struct Server {
     /// begins. Default 16 MiB; with 0 no body is kept.
     #[serde(serialize_with = "serialize_size")]
     pub retry_buffer: usize,
-    /// Whether the config file is loaded again when it changes. Default false. Changed certificate files are
-    /// always loaded.
+    /// Whether the config is loaded again when its main file changes, or when an included file changes, appears
+    /// or vanishes. Default false. Changed certificates are always loaded.
     pub watch_config: bool,
 }
 
@@ -254,7 +254,8 @@ impl Log {
                     .filter(|parent| !parent.as_os_str().is_empty());
                 // The parent of a bare file name is empty. An empty parent stands for the working directory,
                 // which exists.
-                if parent.is_some_and(|parent| !parent.is_dir()) {
+                if parent.is_some_and(|parent| !reader.session().skips(parent) && !parent.is_dir())
+                {
                     let reason = "cannot be opened: its directory does not exist";
                     reader.error_at(key, &text, reason, None);
                 }

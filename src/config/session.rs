@@ -1,4 +1,4 @@
-//! The state that all readers of one config file share: its lines, the environment, and the problems found.
+//! The state that all readers of one config share: its environment, and the problems found.
 
 use std::cell::RefCell;
 use std::collections::HashMap;
@@ -8,36 +8,46 @@ use std::sync::Arc;
 use rustls::pki_types::CertificateDer;
 
 use crate::config::interpolate::Env;
-use crate::config::lines::Lines;
-use crate::config::problem::{Problem, Source};
+use crate::config::problem::Problem;
 
 /// The trusted CA certificates in one PEM file.
 pub(crate) type TrustedCas = Arc<[CertificateDer<'static>]>;
 
-/// The state while one config file is read.
+/// What happens with the files that a config names: certificates, keys, CAs, the files of `${file:}`, and the
+/// directories of logs. Included files are a part of the config itself, so they are always read.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum NamedFiles {
+    /// The files are read and checked.
+    Read,
+    /// The files are not looked at, so they need not exist. The config can be checked and explained, and it
+    /// cannot be served: it has no certificates.
+    Skip,
+}
+
+/// The state of reading one config.
 pub(crate) struct Session<'a> {
-    pub(crate) lines: Arc<Lines>,
     pub(crate) env: Env<'a>,
-    /// The directory to which relative paths are relative.
-    pub(crate) base: &'a Path,
+    pub(crate) named_files: NamedFiles,
     /// The current time, in seconds since 1970.
     pub(crate) now: i64,
     pub(crate) problems: RefCell<Vec<Problem>>,
     /// The CA certificates of each file that a `ca` key names. Usually all routes name the same file, which
     /// is then read only once.
     trusted: RefCell<HashMap<PathBuf, TrustedCas>>,
+    /// The files that were not looked at, in the order of the config.
+    skipped: RefCell<Vec<PathBuf>>,
 }
 
 impl<'a> Session<'a> {
     /// Creates a session without problems.
-    pub(crate) fn new(source: &Source, env: Env<'a>, base: &'a Path, now: i64) -> Self {
+    pub(crate) fn new(env: Env<'a>, named_files: NamedFiles, now: i64) -> Self {
         Self {
-            lines: source.lines(),
             env,
-            base,
+            named_files,
             now,
             problems: RefCell::default(),
             trusted: RefCell::default(),
+            skipped: RefCell::default(),
         }
     }
 
@@ -57,8 +67,20 @@ impl<'a> Session<'a> {
         })
     }
 
-    /// Returns the problems, in the order of detection.
-    pub(crate) fn into_problems(self) -> Vec<Problem> {
-        self.problems.into_inner()
+    /// Whether the file at `path` must not be looked at. If so, notes the path.
+    pub(crate) fn skips(&self, path: &Path) -> bool {
+        let skips = self.named_files == NamedFiles::Skip;
+        if skips {
+            self.skipped.borrow_mut().push(path.to_owned());
+        }
+        skips
+    }
+
+    /// Returns the files that were not looked at, each once, in the order of the config.
+    pub(crate) fn take_skipped(&self) -> Vec<PathBuf> {
+        let mut seen = std::collections::HashSet::new();
+        let mut skipped = self.skipped.take();
+        skipped.retain(|path| seen.insert(path.clone()));
+        skipped
     }
 }

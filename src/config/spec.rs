@@ -4,7 +4,7 @@
 //! A test uses the description to check that `config/reference.toml` is complete. Defaults are written in
 //! TOML; another test compares them with the values of a config without these keys.
 
-use self::Kind::{Count, Duration, Flag, OneOf, Size, Table, Tables, Text, Texts};
+use self::Kind::{Count, Duration, Fields, Flag, OneOf, Size, Table, Tables, Text, Texts};
 use self::Presence::{Default, Optional, Required};
 
 /// The type of a key's value.
@@ -28,6 +28,8 @@ pub enum Kind {
     Table(&'static Spec),
     /// A list of tables.
     Tables(&'static Spec),
+    /// A table of header fields. Its keys are the names of the fields, its values are strings.
+    Fields,
 }
 
 /// Whether a key is required, and its default if it is not.
@@ -109,8 +111,9 @@ macro_rules! spec {
     };
 }
 
-/// The whole file.
+/// The whole main file.
 pub static ROOT: Spec = spec! {
+    "include": Texts, Default("[]"), "Further config files, each a path or a pattern with `*` and `?`.";
     "server": Table(&SERVER), Optional, "The process.";
     "dns": Table(&DNS), Optional, "How endpoint names are resolved.";
     "log": Table(&LOG), Optional, "Log events and the access log.";
@@ -118,6 +121,13 @@ pub static ROOT: Spec = spec! {
     "listener": Tables(&LISTENER), Required, "Addresses that clients connect to.";
     "certificate": Tables(&CERTIFICATE), Optional, "Certificates for listeners with TLS.";
     "route": Tables(&ROUTE), Required, "Which bucket serves which host and path.";
+};
+
+/// A whole included file. The other tables of [`ROOT`] hold for the process, so only the main file has them.
+pub(crate) static INCLUDED: Spec = spec! {
+    "listener": Tables(&LISTENER), Optional, "Addresses that clients connect to.";
+    "certificate": Tables(&CERTIFICATE), Optional, "Certificates for listeners with TLS.";
+    "route": Tables(&ROUTE), Optional, "Which bucket serves which host and path.";
 };
 
 static SERVER: Spec = spec! {
@@ -128,7 +138,7 @@ static SERVER: Spec = spec! {
     "probe": Duration, Default("\"0s\""), "How often every endpoint is connected to as a check; 0: only endpoints that failed.";
     "probe_path": Text, Optional, "Path of a HEAD that OSS must answer in each check; absent: a check ends with the TLS handshake.";
     "retry_buffer": Size, Default("\"16MiB\""), "Memory per worker for small request bodies that may be sent again; 0: none is kept.";
-    "watch_config": Flag, Default("false"), "Whether the config file is loaded again when it changes.";
+    "watch_config": Flag, Default("false"), "Whether the config is loaded again when one of its files changes.";
 };
 
 static ADMIN: Spec = spec! {
@@ -180,7 +190,7 @@ static LISTENER_LIMITS: Spec = spec! {
 static CERTIFICATE: Spec = spec! {
     "cert": Text, Required, "PEM file with the certificate chain, leaf first.";
     "key": Text, Required, "PEM file with the private key.";
-    "default": Flag, Optional, "Whether to use it for clients that send no host name or an unknown one; default: true for the only certificate.";
+    "default": Flag, Optional, "Whether to use it for clients that send no host name or an unknown one; default: true for the only certificate, or for all that differ only in the type of key.";
 };
 
 static ROUTE: Spec = spec! {
@@ -191,12 +201,20 @@ static ROUTE: Spec = spec! {
     "list_buckets": OneOf(LIST_BUCKETS), Optional, "What a request that lists the buckets gets; only with `buckets`; default: `refuse`.";
     "origin": Table(&ORIGIN), Required, "The bucket or buckets, and their endpoint.";
     "sign": Table(&SIGN), Optional, "Which requests are signed with the origin's credentials.";
+    "headers": Tables(&HEADERS), Optional, "Header fields to change in responses.";
     "https": Table(&HTTPS), Optional, "What a request without TLS gets.";
     "cors": Table(&CORS), Optional, "Which pages of other origins may read responses; absent: as OSS answers.";
     "guard": Table(&GUARD), Optional, "Which OSS operations are allowed; absent: all.";
     "referer": Table(&REFERER), Optional, "Which sites may embed the objects.";
     "website": Table(&WEBSITE), Optional, "Index and error documents.";
     "preview": Table(&PREVIEW), Optional, "Whether browsers show objects or download them.";
+};
+
+static HEADERS: Spec = spec! {
+    "suffix": Texts, Optional, "Ends of the paths that the rule is for; absent: every path.";
+    "set": Fields, Optional, "Fields to set; they replace all fields of their name.";
+    "add": Fields, Optional, "Fields to add to those of the same name.";
+    "remove": Texts, Optional, "Names of fields to remove.";
 };
 
 static HTTPS: Spec = spec! {
@@ -237,7 +255,7 @@ static REFERER: Spec = spec! {
     "truncate_query": Flag, Default("true"), "Whether the query of the Referer is removed before matching.";
     "truncate_path": Flag, Default("false"), "Whether the path of the Referer is removed before matching.";
     "strict_host": Flag, Default("false"), "Whether a pattern that ends inside a host must match the whole host.";
-    "mode": OneOf(REFERER_MODES), Default("\"enforce\""), "Whether requests are refused, or only logged as refused.";
+    "mode": OneOf(REFERER_MODES), Default("\"enforce\""), "Whether requests are refused, or only counted and logged.";
 };
 
 static WEBSITE: Spec = spec! {
@@ -269,6 +287,7 @@ static ORIGIN: Spec = spec! {
     "timeouts": Table(&ORIGIN_TIMEOUTS), Optional, "Deadlines towards OSS.";
     "pool": Table(&POOL), Optional, "Keep-alive connections to OSS.";
     "credentials": Table(&CREDENTIALS), Optional, "Access key with which unsigned requests are signed; absent: nothing is signed.";
+    "headers": Table(&ORIGIN_HEADERS), Optional, "Header fields to change in requests to OSS.";
 };
 
 static CREDENTIALS: Spec = spec! {
@@ -287,6 +306,11 @@ static SIGN: Spec = spec! {
     "anonymous": Texts, Default("[\"GET\", \"HEAD\"]"), "Methods of the unsigned requests that are signed; others are refused; `[]`: none is signed.";
     "version": OneOf(SIGN_VERSIONS), Default("\"v4\""), "Version of the signatures.";
     "region": Text, Optional, "Region of the bucket; default: the region of the endpoint.";
+};
+
+static ORIGIN_HEADERS: Spec = spec! {
+    "set": Fields, Optional, "Fields to set; they replace all fields of their name.";
+    "remove": Texts, Optional, "Names of fields to remove.";
 };
 
 static FALLBACK: Spec = spec! {

@@ -20,6 +20,8 @@ pub enum Invalid {
     Size,
     /// The text is neither a host name nor an IP address.
     Host,
+    /// The text is `_`, which nginx uses for every host.
+    Underscore,
     /// The text has a `*`, but is not `*.` followed by a host name.
     Wildcard,
     /// The text is not the name of a bucket.
@@ -49,6 +51,7 @@ impl fmt::Display for Invalid {
             }
             Self::Size => "is not a size; write for example \"64KiB\", \"16MiB\"",
             Self::Host => "is not a host name or address; write it without scheme, port and path",
+            Self::Underscore => "is not a host; it stands for every host only in nginx",
             Self::Wildcard => "is not a host pattern: `*` stands for exactly one first label",
             Self::BucketName => "is not a bucket name: 3 to 63 of `a-z`, `0-9` and `-`",
             Self::BucketPattern => {

@@ -53,6 +53,8 @@ pub struct ConnectionInfo {
     pub health_path: Option<Arc<[u8]>>,
     /// Whether the connection is over the listener's connection limit. Its requests are answered 503.
     pub is_turned_away: bool,
+    /// Whether the client speaks HTTP without TLS on a listener with TLS. Its requests are answered 400.
+    pub is_plain_on_tls: bool,
 }
 
 /// The data that the access layer reads from a request head.
@@ -227,6 +229,8 @@ pub struct Outcome {
     pub error: Option<&'static str>,
     /// What exactly failed on the way to OSS, as one word; `None` if nothing did.
     pub cause: Option<&'static str>,
+    /// Whether hotlink protection would have refused the request, in its mode `report`.
+    pub would_refuse_referer: bool,
     /// The number of request body bytes read from the client.
     pub bytes_in: u64,
     /// The number of response body bytes passed to the client's connection.

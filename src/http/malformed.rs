@@ -49,6 +49,10 @@ pub enum Malformed {
     RepeatedField(SingleField),
     /// The certificate of the TLS connection does not cover the requested host.
     Misdirected,
+    /// HTTP without TLS on a listener with TLS.
+    PlainHttp,
+    /// TLS on a listener without TLS.
+    TlsOnPlainPort,
 }
 
 /// A field that may have only one line, because the proxy makes a decision by its value. With two lines,
@@ -129,6 +133,10 @@ impl Malformed {
                 "The certificate of this TLS connection is not for the host of the request. \
                  A connection with that host as its server name (SNI) is needed."
             }
+            Self::PlainHttp => "This port speaks HTTPS, but the request came without TLS.",
+            Self::TlsOnPlainPort => {
+                "This port speaks HTTP without TLS, but the client began a TLS handshake."
+            }
         }
     }
 
@@ -137,6 +145,8 @@ impl Malformed {
     pub fn kind(self) -> &'static str {
         match self {
             Self::Misdirected => "misdirected",
+            Self::PlainHttp => "plain_http",
+            Self::TlsOnPlainPort => "tls_on_plain_port",
             _ => "bad_request",
         }
     }
@@ -165,7 +175,9 @@ impl Malformed {
             | Self::BadFieldValue
             | Self::Unreadable
             | Self::Fragment
-            | Self::RepeatedField(_) => http::StatusCode::BAD_REQUEST,
+            | Self::RepeatedField(_)
+            | Self::PlainHttp
+            | Self::TlsOnPlainPort => http::StatusCode::BAD_REQUEST,
         }
     }
 }

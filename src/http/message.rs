@@ -25,6 +25,11 @@ pub type Received = http::Request<RequestBody>;
 /// A response on its way to the client.
 pub type Response = http::Response<ResponseBody>;
 
+/// Marks a response with a document that stands for a missing object, such as the error document of a website.
+/// It is an extension of the response.
+#[derive(Clone, Copy, Debug)]
+pub struct StandIn;
+
 /// A client's request with its context.
 ///
 /// The context is a field of the struct and not an extension, because every request has a context, and an

@@ -9,6 +9,7 @@ use bytes::Bytes;
 use http::header::{self, HeaderName, HeaderValue};
 use http::{Method, StatusCode};
 
+use crate::http::authority::Authority;
 use crate::http::context::RequestContext;
 use crate::http::malformed::Malformed;
 use crate::http::{Response, ResponseBody};
@@ -103,13 +104,27 @@ fn html(context: &RequestContext, reason: &Reason<'_>) -> Bytes {
 /// Returns the response to a request that cannot be forwarded safely. The client's connection is closed.
 #[must_use]
 pub fn malformed(context: &RequestContext, why: Malformed) -> Response {
-    let message = format!("{} OSS was not asked.", why.message());
+    let mut message = why.message().to_owned();
+    if why == Malformed::PlainHttp
+        && let Some(authority) = context.authority()
+    {
+        let Authority { host, port, .. } = authority;
+        let (open, close) = if host.contains(':') {
+            ("[", "]")
+        } else {
+            ("", "")
+        };
+        let port = port.map_or_else(String::new, |port| format!(":{port}"));
+        message.push_str(&format!(" Use https://{open}{host}{close}{port}/ instead."));
+    }
+    message.push_str(" OSS was not asked.");
     error(
         context,
         &Reason {
             status: why.status(),
             code: match why {
                 Malformed::Misdirected => "ProxyMisdirected",
+                Malformed::PlainHttp => "ProxyHttpsRequired",
                 _ => "ProxyBadRequest",
             },
             kind: why.kind(),

@@ -68,6 +68,11 @@ pub(super) async fn serve<M, B>(
             let serving = http2::connection::serve(io, service, &settings, admission, shutdown);
             Box::pin(serving).await
         }
+        Protocol::Refused(why) => {
+            let mut io = io;
+            Box::pin(http1::connection::answer_and_close(&mut io, service, why)).await;
+            return;
+        }
     };
     if let Err(error) = outcome {
         tracing::debug!(?peer, %error, "client connection ended early");

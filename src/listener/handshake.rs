@@ -1,5 +1,9 @@
-//! The steps before the first request of a connection: the PROXY header, the TLS handshake, and the
-//! detection of HTTP/2 on connections without TLS. Each step has its own deadline.
+//! The steps before the first request of a connection: the PROXY header, the TLS handshake, and on connections
+//! without TLS the detection of the protocol. Each step has its own deadline.
+//!
+//! A client that sends plain HTTP to a listener with TLS gets a response in plain HTTP. So does a client that
+//! begins TLS on a listener without TLS: most TLS clients cannot show the response, but they report that the server
+//! does not speak TLS, which is the cause. A TLS alert would not tell them that.
 
 use std::net::SocketAddr;
 use std::sync::Arc;
@@ -7,17 +11,19 @@ use std::time::Duration;
 
 use bytes::BytesMut;
 use tokio::io::AsyncReadExt;
-use tokio_rustls::TlsAcceptor;
 
 use crate::config::ProxyProtocol;
 use crate::http::activity::Activity;
 use crate::http::context::ConnectionInfo;
+use crate::http::malformed::Malformed;
 use crate::listener::client_io::ClientIo;
+use crate::listener::first_bytes::FirstBytes;
 use crate::listener::places::Admission;
 use crate::listener::proxy_protocol::{self, Header, HeaderError};
 use crate::listener::settings::ListenerSettings;
 use crate::listener::tls::{ServerName, TlsSettings};
-use crate::listener::tls_socket::TlsSocket;
+use crate::listener::tls_handshake::{self, Accepted};
+use crate::listener::tls_outcome::TlsFailure;
 use crate::net::socket::Socket;
 use crate::net::stream::MaybeTls;
 
@@ -34,6 +40,8 @@ pub(super) enum Protocol {
     Http1,
     /// HTTP/2.
     Http2,
+    /// The client speaks a protocol that the listener does not serve. It gets one response, in HTTP/1.1.
+    Refused(Malformed),
 }
 
 /// A connection that is ready for its first request.
@@ -84,19 +92,18 @@ pub(super) async fn establish(
 ) -> Option<Established> {
     let header = read_proxy_header(&mut socket, peer, settings).await?;
     let info = connection_info(header, peer, settings, admission);
+    let limit = settings.header_timeout(admission);
     if let Some(tls) = &settings.tls {
-        return tls_handshake(tls, socket, settings, info, activity).await;
+        return tls_handshake(tls, socket, settings, info, limit, activity).await;
     }
     let mut io = ClientIo::new(MaybeTls::Plain(socket), Arc::clone(activity));
-    let protocol = if settings.has_http2 {
-        let limit = settings.header_timeout(admission);
-        tokio::time::timeout(limit, detect_protocol(&mut io))
-            .await
-            .ok()
-            .flatten()?
-    } else {
-        Protocol::Http1
-    };
+    let protocol = tokio::time::timeout(limit, detect_protocol(&mut io, settings.has_http2))
+        .await
+        .ok()
+        .flatten()?;
+    if protocol == Protocol::Refused(Malformed::TlsOnPlainPort) {
+        tls_handshake::note(settings, &info, TlsFailure::TlsOnPlainPort, None, None);
+    }
     Some(Established {
         io,
         info,
@@ -131,47 +138,44 @@ fn connection_info(
         max_headers: settings.limits.headers,
         health_path: settings.health_path.clone(),
         is_turned_away: admission == Admission::TurnedAway,
+        is_plain_on_tls: false,
     }
 }
 
+/// Completes the TLS handshake. If the client sends HTTP instead, `limit` is the maximum time for the beginning of
+/// its request.
 async fn tls_handshake(
     tls: &TlsSettings,
     socket: Socket,
     settings: &ListenerSettings,
     mut info: ConnectionInfo,
+    limit: Duration,
     activity: &Arc<Activity>,
 ) -> Option<Established> {
-    let peer = info.peer;
-    let acceptor = TlsAcceptor::from(Arc::clone(&tls.config));
-    let handshake = tokio::time::timeout(
-        settings.timeouts.tls_handshake,
-        acceptor.accept(TlsSocket::new(socket)),
-    );
-    let mut stream = match handshake.await {
-        Ok(Ok(stream)) => stream,
-        Ok(Err(error)) => {
-            tracing::debug!(?peer, %error, "tls handshake failed");
-            return None;
+    let (stream, name) = match tls_handshake::accept(tls, socket, settings, &info).await {
+        Accepted::Tls(stream, name) => (stream, name),
+        Accepted::PlainHttp(socket, request) => {
+            info.is_plain_on_tls = true;
+            let mut io = ClientIo::new(MaybeTls::Plain(socket), Arc::clone(activity));
+            io.put_back(request);
+            let answering = plain_http(io, settings.has_http2, info);
+            return tokio::time::timeout(limit, answering).await.ok().flatten();
         }
-        Err(_elapsed) => {
-            tracing::debug!(?peer, "tls handshake timed out");
-            return None;
-        }
+        Accepted::Failed => return None,
     };
-    stream.get_mut().0.end_handshake();
     let (_, session) = stream.get_ref();
     info.tls = session.protocol_version().map(|version| match version {
         rustls::ProtocolVersion::TLSv1_3 => "TLSv1.3",
         _ => "TLSv1.2",
     });
-    info.sni = session.server_name().map(Into::into);
     let protocol = match session.alpn_protocol() {
         Some(b"h2") => Protocol::Http2,
         Some(_) | None => Protocol::Http1,
     };
-    let io = ClientIo::new(MaybeTls::Tls(Box::new(stream)), Arc::clone(activity));
+    let io = ClientIo::new(MaybeTls::Tls(stream), Arc::clone(activity));
     let server_name =
-        (info.sni.as_deref()).map(|name| ServerName::new(name, Arc::clone(&tls.certificates)));
+        (name.as_deref()).map(|name| ServerName::new(name, Arc::clone(&tls.certificates)));
+    info.sni = name;
     Some(Established {
         io,
         info,
@@ -180,19 +184,42 @@ async fn tls_handshake(
     })
 }
 
-/// Detects whether the client uses HTTP/2, and puts back the bytes that were read for the detection.
-/// Returns `None` when the client has closed the connection or a read has failed.
-async fn detect_protocol(io: &mut ClientIo) -> Option<Protocol> {
+/// Prepares the response to a client that speaks plain HTTP on a listener with TLS.
+async fn plain_http(
+    mut io: ClientIo,
+    has_http2: bool,
+    info: ConnectionInfo,
+) -> Option<Established> {
+    // HTTP is served as usual, up to the router, which refuses every request. A listener without HTTP/2 has
+    // only HTTP/1.1 for the response to an HTTP/2 preface.
+    let protocol = match detect_protocol(&mut io, true).await? {
+        Protocol::Http2 if !has_http2 => Protocol::Refused(Malformed::PlainHttp),
+        protocol => protocol,
+    };
+    Some(Established {
+        io,
+        info,
+        protocol,
+        server_name: None,
+    })
+}
+
+/// Detects the protocol of a connection without TLS, and puts back the bytes that were read for the detection.
+/// Without `has_http2`, HTTP/2 is not detected. Returns `None` when the client has closed the connection.
+async fn detect_protocol(io: &mut ClientIo, has_http2: bool) -> Option<Protocol> {
     let mut read = BytesMut::with_capacity(PREFACE.len());
     let protocol = loop {
         let mut room = [0; PREFACE.len()];
         let room = room.get_mut(read.len()..)?;
         let length = io.read(room).await.ok().filter(|length| *length > 0)?;
         read.extend_from_slice(room.get(..length)?);
-        if read.as_ref() == PREFACE {
+        if FirstBytes::of(&read) == FirstBytes::Tls {
+            break Protocol::Refused(Malformed::TlsOnPlainPort);
+        }
+        if has_http2 && read.as_ref() == PREFACE {
             break Protocol::Http2;
         }
-        if !PREFACE.starts_with(&read) {
+        if !has_http2 || !PREFACE.starts_with(&read) {
             break Protocol::Http1;
         }
     };

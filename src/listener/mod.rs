@@ -8,21 +8,26 @@
 
 mod accept_loop;
 pub mod bind;
+pub mod certificate_table;
 pub mod client_io;
 mod closing;
 mod connection;
 mod deadline;
 mod error;
+mod first_bytes;
 mod handshake;
 pub mod http1;
 pub mod http2;
 mod make_service;
+mod noted;
 mod places;
 pub mod proxy_protocol;
 mod service;
 mod settings;
 mod streams;
 pub mod tls;
+mod tls_handshake;
+mod tls_outcome;
 pub mod tls_socket;
 mod tracked_body;
 
@@ -158,7 +163,14 @@ impl Listening {
     /// malformed, late, or from an untrusted peer.
     #[must_use]
     pub fn bad_proxy_headers(&self) -> u64 {
-        self.counters().bad_proxy_header()
+        self.counters().bad_proxy_header.count()
+    }
+
+    /// Returns the number of TLS handshakes since the listener was bound, by their result. On a listener without
+    /// TLS, only `tls_on_plain_port` is returned.
+    #[must_use]
+    pub fn tls_handshakes(&self) -> Vec<(&'static str, u64)> {
+        self.counters().tls.all(self.config.tls)
     }
 
     /// Stops accepting, after the connections in the kernel's queue have been accepted. Open connections

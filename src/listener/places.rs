@@ -5,14 +5,11 @@
 
 use std::sync::atomic::{AtomicU64, AtomicUsize, Ordering::Relaxed};
 use std::sync::{Arc, Mutex, PoisonError};
-use std::time::Duration;
 
 use tokio::sync::{OwnedSemaphorePermit, Semaphore};
-use tokio::time::Instant;
 
-/// The minimum time between two log entries about bad PROXY headers. With a misconfigured load balancer,
-/// every connection has a bad header.
-const LOG_EVERY: Duration = Duration::from_secs(60);
+use crate::listener::noted::Noted;
+use crate::listener::tls_outcome::TlsOutcomes;
 
 /// The limits on the number of a listener's connections.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -39,10 +36,11 @@ pub(super) struct Counters {
     accepted: AtomicU64,
     turned_away: AtomicU64,
     ended: AtomicU64,
-    /// The number of connections that were closed because the PROXY header was missing, malformed, late,
-    /// or from an untrusted peer.
-    bad_proxy_header: AtomicU64,
-    bad_proxy_header_logged: Mutex<Option<Instant>>,
+    /// The number of connections that were closed because the PROXY header was missing or could not be
+    /// trusted.
+    pub(super) bad_proxy_header: Noted,
+    /// The outcomes of TLS handshakes.
+    pub(super) tls: TlsOutcomes,
 }
 
 impl Counters {
@@ -63,27 +61,6 @@ impl Counters {
     /// Returns the number of connections that were answered 503 because the listener was full.
     pub(super) fn turned_away(&self) -> u64 {
         self.turned_away.load(Relaxed)
-    }
-
-    /// Returns the number of connections that were closed because of their PROXY header.
-    pub(super) fn bad_proxy_header(&self) -> u64 {
-        self.bad_proxy_header.load(Relaxed)
-    }
-
-    /// Counts a connection with a bad PROXY header. Returns the current count if a log entry is due, and
-    /// `None` if the last entry is less than [`LOG_EVERY`] ago.
-    pub(super) fn count_bad_proxy_header(&self) -> Option<u64> {
-        let so_far = self.bad_proxy_header.fetch_add(1, Relaxed) + 1;
-        let now = Instant::now();
-        let mut logged = self
-            .bad_proxy_header_logged
-            .lock()
-            .unwrap_or_else(PoisonError::into_inner);
-        let is_due = logged.is_none_or(|last| now.saturating_duration_since(last) >= LOG_EVERY);
-        if is_due {
-            *logged = Some(now);
-        }
-        is_due.then_some(so_far)
     }
 }
 

@@ -78,6 +78,11 @@ impl std::error::Error for HeaderError {
     }
 }
 
+/// Whether the first bytes of a connection are a PROXY header of either version, as far as they have arrived.
+pub(super) fn begins_like_header(bytes: &[u8]) -> bool {
+    bytes.starts_with(b"PROXY ") || bytes.starts_with(SIGNATURE)
+}
+
 /// Reads the header of a connection, and no byte after it. Not cancel-safe: when the future is dropped,
 /// the connection must be closed.
 ///

@@ -93,7 +93,7 @@ impl ListenerSettings {
         peer: Option<SocketAddr>,
         reason: &dyn fmt::Display,
     ) {
-        if let Some(so_far) = self.counters.count_bad_proxy_header() {
+        if let Some(so_far) = self.counters.bad_proxy_header.note(Instant::now()) {
             tracing::warn!(listener = %self.label, ?peer, %reason, so_far, "connections closed: no usable PROXY header");
         }
     }

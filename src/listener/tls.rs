@@ -1,11 +1,8 @@
-//! TLS towards clients: certificates by server name, protocols and cipher suites.
+//! TLS towards clients: protocols, cipher suites and the current certificates.
 //!
-//! A server name is looked up exactly, then with its first label replaced by a wildcard (one label only,
-//! as in certificates). Without a match the default certificate is used; without a default the handshake
-//! fails. rustls supports only key exchanges with forward secrecy, so a client needs TLS 1.2 with ECDHE
+//! [`CertificateTable`] chooses the certificate. rustls supports only key exchanges with forward secrecy, so a client needs TLS 1.2 with ECDHE
 //! or TLS 1.3.
 
-use std::collections::HashMap;
 use std::sync::{Arc, PoisonError, RwLock};
 
 use rustls::CipherSuite;
@@ -14,8 +11,8 @@ use rustls::crypto::{CryptoProvider, aws_lc_rs};
 use rustls::server::{ClientHello, ResolvesServerCert};
 use rustls::sign::CertifiedKey;
 
-use crate::config::Certificate;
 use crate::http::authority;
+use crate::listener::certificate_table::CertificateTable;
 
 /// Returns the aws-lc-rs provider with the AES-128-GCM suites first. On a CPU with AES instructions, these
 /// suites cost least per byte. No client of a fixed-IP proxy is known that needs a stronger suite.
@@ -33,78 +30,7 @@ pub fn provider() -> CryptoProvider {
     provider
 }
 
-/// The certificates of one config, by name.
-#[derive(Debug, Default)]
-pub struct CertificateTable {
-    exact: HashMap<String, Arc<CertifiedKey>>,
-    wildcard: HashMap<String, Arc<CertifiedKey>>,
-    default: Option<Arc<CertifiedKey>>,
-    /// All names of each certificate. The maps above hold only one certificate for each name.
-    names: Vec<(Arc<CertifiedKey>, Vec<String>)>,
-}
-
-impl CertificateTable {
-    /// Creates the table of `certificates`. If several certificates have the same name, the first of them
-    /// is used for that name.
-    #[must_use]
-    pub fn new(certificates: &[Certificate]) -> Self {
-        let mut table = Self::default();
-        for certificate in certificates {
-            let key = &certificate.certified;
-            for name in &certificate.names {
-                let (group, name) = match name.strip_prefix("*.") {
-                    Some(suffix) => (&mut table.wildcard, suffix),
-                    None => (&mut table.exact, name.as_str()),
-                };
-                group
-                    .entry(name.to_owned())
-                    .or_insert_with(|| Arc::clone(key));
-            }
-            table
-                .names
-                .push((Arc::clone(key), certificate.names.clone()));
-            if certificate.is_default && table.default.is_none() {
-                table.default = Some(Arc::clone(key));
-            }
-        }
-        table
-    }
-
-    /// Whether a connection with the server name `sni` may carry requests for `host`, both in lower case:
-    /// `sni` and `host` have the same certificate, or the certificate for `sni` also has the name `host`.
-    #[must_use]
-    pub fn is_one_certificate(&self, sni: &str, host: &str) -> bool {
-        let Some(chosen) = self.find(Some(sni)) else {
-            // The table has no certificate for `sni` any more, because it was replaced after the
-            // handshake.
-            return true;
-        };
-        let is_same = |key: &Arc<CertifiedKey>| Arc::ptr_eq(key, &chosen);
-        let suffix = host.split_once('.').map(|(_, suffix)| suffix);
-        let is_for_host = |name: &String| match name.strip_prefix("*.") {
-            Some(name) => Some(name) == suffix,
-            None => name == host,
-        };
-        self.find(Some(host)).as_ref().is_some_and(is_same)
-            || self
-                .names
-                .iter()
-                .any(|(key, names)| is_same(key) && names.iter().any(is_for_host))
-    }
-
-    /// Returns the certificate for `name`, else the default certificate. `name` must be in lower case; it
-    /// is `None` for a client without SNI.
-    #[must_use]
-    pub fn find(&self, name: Option<&str>) -> Option<Arc<CertifiedKey>> {
-        let named = name.and_then(|name| {
-            let wildcard = || self.wildcard.get(name.split_once('.')?.1);
-            self.exact.get(name).or_else(wildcard)
-        });
-        named.or(self.default.as_ref()).map(Arc::clone)
-    }
-}
-
-/// The current certificate table of all listeners. The table can be replaced while the listeners serve.
+/// The current certificate table of all listeners. It can be replaced while they serve.
 #[derive(Debug, Default)]
 pub struct Certificates(RwLock<Arc<CertificateTable>>);
 
@@ -120,7 +46,13 @@ impl Certificates {
         Arc::clone(&self.0.read().unwrap_or_else(PoisonError::into_inner))
     }
 
-    /// Replaces the table. All later handshakes use the new table.
+    /// Whether there is a certificate for `name`, which is in lower case. `None` stands for a client without
+    /// SNI.
+    pub(super) fn has(&self, name: Option<&str>) -> bool {
+        self.table().has(name)
+    }
+
+    /// Replaces the table. All later handshakes use the new one.
     pub fn replace(&self, table: CertificateTable) {
         *self.0.write().unwrap_or_else(PoisonError::into_inner) = Arc::new(table);
     }
@@ -129,7 +61,8 @@ impl Certificates {
 impl ResolvesServerCert for Certificates {
     fn resolve(&self, hello: ClientHello<'_>) -> Option<Arc<CertifiedKey>> {
         // rustls has converted the name to lower case.
-        self.table().find(hello.server_name())
+        self.table()
+            .choose(hello.server_name(), hello.signature_schemes())
     }
 }
 

@@ -1,5 +1,8 @@
-//! The socket below TLS. If the client sends a reset during the handshake, this type keeps the connection
-//! usable.
+//! The socket below TLS. It recognizes clients that do not speak TLS, and keeps a connection usable if the client
+//! sends a reset during the handshake.
+//!
+//! The first bytes of a client pass through [`FirstBytes`]. An HTTP request is kept from rustls, which would
+//! answer with an alert: the read fails, and the connection responds to the request instead.
 //!
 //! With TLS 1.3 a client may send its last handshake message, a whole upload and a TCP reset before the
 //! server has read any of them. The bytes can still be read after the reset. But rustls first writes its
@@ -11,9 +14,11 @@ use std::io;
 use std::pin::Pin;
 use std::task::{Context, Poll};
 
+use bytes::Bytes;
 use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
 use tokio_rustls::server::TlsStream;
 
+use crate::listener::first_bytes::FirstBytes;
 use crate::net::socket::Socket;
 use crate::net::stream::OverSocket;
 
@@ -22,6 +27,10 @@ use crate::net::stream::OverSocket;
 pub struct TlsSocket {
     socket: Socket,
     is_handshaking: bool,
+    /// What the first bytes of the client look like. `None` until they arrive.
+    first: Option<FirstBytes>,
+    /// The beginning of an HTTP request, which rustls has not seen. Empty if the client did not send one.
+    request: Bytes,
 }
 
 impl TlsSocket {
@@ -31,10 +40,46 @@ impl TlsSocket {
         Self {
             socket,
             is_handshaking: true,
+            first: None,
+            request: Bytes::new(),
         }
     }
 
-    /// Ends the handshake phase: from now on, a failed write is reported as an error.
+    /// Returns what the first bytes of the client look like. `None` if none have arrived.
+    pub(super) fn first(&self) -> Option<FirstBytes> {
+        self.first
+    }
+
+    /// Returns the socket, and the beginning of the HTTP request that the client sent instead of TLS.
+    pub(super) fn into_parts(self) -> (Socket, Bytes) {
+        (self.socket, self.request)
+    }
+
+    /// Looks at the first bytes of the client, which are the bytes of `buf` after the first `before`.
+    ///
+    /// # Errors
+    ///
+    /// [`io::ErrorKind::InvalidData`] for an HTTP request, whose bytes are taken out of `buf`.
+    #[cold]
+    fn look_at_first(&mut self, buf: &mut ReadBuf<'_>, before: usize) -> io::Result<()> {
+        let bytes = buf.filled().get(before..).unwrap_or_default();
+        if bytes.is_empty() {
+            return Ok(());
+        }
+        let first = FirstBytes::of(bytes);
+        self.first = Some(first);
+        if first != FirstBytes::Http {
+            return Ok(());
+        }
+        self.request = Bytes::copy_from_slice(bytes);
+        buf.set_filled(before);
+        Err(io::Error::new(
+            io::ErrorKind::InvalidData,
+            "an HTTP request",
+        ))
+    }
+
+    /// Ends the handshake phase: errors of writes are reported from now on.
     pub(super) fn end_handshake(&mut self) {
         self.is_handshaking = false;
     }
@@ -77,7 +122,13 @@ impl AsyncRead for TlsSocket {
         cx: &mut Context<'_>,
         buf: &mut ReadBuf<'_>,
     ) -> Poll<io::Result<()>> {
-        Pin::new(&mut self.get_mut().socket).poll_read(cx, buf)
+        let this = self.get_mut();
+        let before = buf.filled().len();
+        let polled = Pin::new(&mut this.socket).poll_read(cx, buf);
+        if this.first.is_none() && matches!(polled, Poll::Ready(Ok(()))) {
+            return Poll::Ready(this.look_at_first(buf, before));
+        }
+        polled
     }
 }
 

@@ -25,6 +25,7 @@ use std::pin::Pin;
 use std::sync::Arc;
 use std::task::{Context, Poll};
 
+use http::HeaderMap;
 use tower::Service;
 
 use crate::http::context::RequestContext;
@@ -32,6 +33,7 @@ use crate::http::{Request, Response};
 use crate::origin::endpoint_info::EndpointInfo;
 use crate::origin::error::Error;
 pub use crate::origin::exchange::HeadToSend;
+pub use crate::origin::exchange::fields::FieldChange;
 pub use crate::origin::exchange::rewrite::Destination;
 use crate::origin::exchange::{Exchange, Unanswered};
 use crate::origin::link::host::Host;
@@ -89,6 +91,15 @@ impl Origin {
     #[must_use]
     pub fn layout(&self) -> &Layout {
         self.exchange.layout()
+    }
+
+    /// Returns the changes of the header fields of a request with these fields and this query.
+    pub fn field_changes<'s>(
+        &'s self,
+        headers: &HeaderMap,
+        raw_query: Option<&str>,
+    ) -> impl Iterator<Item = FieldChange<'s>> + use<'s> {
+        self.exchange.field_changes(headers, raw_query)
     }
 
     /// Returns the destination to which `request` would be sent.

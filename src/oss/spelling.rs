@@ -41,14 +41,43 @@ pub fn decode(spelled: &str) -> Cow<'_, [u8]> {
 
 /// Returns the first byte of the percent-encoded `spelled`, decoded, and the encoded text after it.
 fn first(spelled: &[u8]) -> Option<(u8, &[u8])> {
-    let digit = |byte: u8| char::from(byte).to_digit(16);
     if let [b'%', high, low, rest @ ..] = spelled
-        && let (Some(high), Some(low)) = (digit(*high), digit(*low))
-        && let Ok(byte) = u8::try_from(high * 16 + low)
+        && let Some(byte) = hex_byte(*high, *low)
     {
         return Some((byte, rest));
     }
     spelled.split_first().map(|(byte, rest)| (*byte, rest))
+}
+
+/// Returns the last byte of the percent-encoded `spelled`, decoded, and the encoded text before it.
+///
+/// A percent sign is not a hex digit, so two escapes never overlap. Therefore the escapes found from the end
+/// are the same as those found from the start.
+fn last(spelled: &[u8]) -> Option<(u8, &[u8])> {
+    if let [rest @ .., b'%', high, low] = spelled
+        && let Some(byte) = hex_byte(*high, *low)
+    {
+        return Some((byte, rest));
+    }
+    spelled.split_last().map(|(byte, rest)| (*byte, rest))
+}
+
+/// Returns the byte that two hex digits stand for; `None` when one of them is not a hex digit.
+fn hex_byte(high: u8, low: u8) -> Option<u8> {
+    let digit = |byte: u8| char::from(byte).to_digit(16);
+    u8::try_from(digit(high)? * 16 + digit(low)?).ok()
+}
+
+/// Whether the bytes that `spelled` stands for end in `suffix`. Nothing is allocated.
+#[must_use]
+pub fn ends_with(spelled: &str, suffix: &[u8]) -> bool {
+    let mut rest = spelled.as_bytes();
+    suffix.iter().rev().all(|wanted| {
+        last(rest).is_some_and(|(found, before)| {
+            rest = before;
+            found == *wanted
+        })
+    })
 }
 
 /// Returns the rest of `spelled`, still encoded, after the part that decodes to the bytes `prefix`. Returns
@@ -124,6 +153,31 @@ mod tests {
     }
 
     #[test]
+    fn a_suffix_is_found_in_any_spelling() {
+        for (spelled, suffix, expected) in [
+            ("/a.html", ".html", true),
+            ("/a.%68tml", ".html", true),
+            ("/a%2Ehtm%6C", ".html", true),
+            ("/a%2ehtm%6c", ".html", true),
+            ("/a.HTML", ".html", false),
+            ("/a.htm", ".html", false),
+            ("/a.%2568tml", ".html", false),
+            ("/docs%2F", "/", true),
+            ("/docs%2", "/", false),
+            ("/a%2e", "2e", false),
+            ("/a%252e", "2e", true),
+            ("/a%", "%", true),
+            ("/a%25", "%", true),
+            ("html", ".html", false),
+            ("", "/", false),
+            ("", "", true),
+        ] {
+            let found = ends_with(spelled, suffix.as_bytes());
+            assert_eq!(found, expected, "{spelled} ends in {suffix}");
+        }
+    }
+
+    #[test]
     fn a_segment_ends_at_a_slash_in_any_spelling() {
         for (spelled, segment, rest) in [
             ("b/k/l", "b", Some("k/l")),
@@ -154,6 +208,9 @@ mod tests {
             prop_assert_eq!(rest.as_deref(), parts.next());
             for count in 0..=key.len() {
                 let (front, back) = key.split_at(count);
+                prop_assert!(ends_with(&spelled, back));
+                let longer = [b"x", back].concat();
+                prop_assert_eq!(ends_with(&spelled, &longer), key.ends_with(&longer));
                 if let Some(rest) = strip_prefix(&spelled, front) {
                     prop_assert_eq!(&*decode(rest), back);
                 }

@@ -1,13 +1,13 @@
 //! Hotlink protection: refuses requests for objects that sites embed in their web pages without
 //! permission.
 
+mod reports;
+
 use std::sync::Arc;
-use std::sync::atomic::{AtomicU64, Ordering::Relaxed};
 
 use http::header;
 use http::{HeaderMap, Method, StatusCode};
 
-use crate::config::policy::{self as config, RefererMode};
 use crate::http::Request;
 use crate::http::respond::Reason;
 use crate::oss::addressing::{Layout, Level};
@@ -15,16 +15,17 @@ use crate::oss::referer::{MESSAGE, Rules, Verdict};
 use crate::oss::signature::is_signed_in_header;
 use crate::policy::gate::{Gate, Refusal};
 
+pub use self::reports::{ReportedRoute, Reports};
+
 /// The compiled rules.
 #[derive(Debug)]
 pub struct Referer {
     /// The rules. Routes with equal lists share them.
     rules: Arc<Rules>,
-    mode: RefererMode,
+    /// The reports of the route in the mode `report`; `None` in the mode `enforce`.
+    report: Option<Arc<ReportedRoute>>,
     layout: Layout,
     root: BucketRoot,
-    /// The number of requests that would have been refused, in the mode `report`.
-    reported: AtomicU64,
 }
 
 /// The resource of a request that has no key.
@@ -37,20 +38,19 @@ pub enum BucketRoot {
 }
 
 impl Referer {
-    /// Creates the policy. `rules` are the compiled rules of `config`.
+    /// Creates the policy. With `report`, no request is refused.
     #[must_use]
     pub fn new(
-        config: &config::Referer,
+        report: Option<Arc<ReportedRoute>>,
         rules: Arc<Rules>,
         layout: Layout,
         root: BucketRoot,
     ) -> Self {
         Self {
             rules,
-            mode: config.mode,
+            report,
             layout,
             root,
-            reported: AtomicU64::new(0),
         }
     }
 
@@ -84,14 +84,6 @@ impl Referer {
             others.find(|other| other.is_refused()).unwrap_or(verdict)
         })
     }
-
-    /// Logs a request that would have been refused.
-    fn report(&self, request: &Request, ec: &str) {
-        let so_far = self.reported.fetch_add(1, Relaxed) + 1;
-        let referer = request.headers().get(header::REFERER);
-        let route = request.context().outcome().route.clone();
-        tracing::info!(?route, ?referer, ec, so_far, "referer would be refused");
-    }
 }
 
 impl Gate for Referer {
@@ -103,8 +95,10 @@ impl Gate for Referer {
             request.target(),
         );
         let ec = verdict?.ec()?;
-        if self.mode == RefererMode::Report {
-            self.report(request, ec);
+        if let Some(report) = &self.report {
+            let context = request.context();
+            context.outcome().would_refuse_referer = true;
+            report.note(context.start);
             return None;
         }
         Some(Refusal::error(

@@ -7,7 +7,7 @@ use std::collections::HashMap;
 use std::fmt;
 use std::sync::Arc;
 
-use crate::config::policy::Located;
+use crate::config::policy::{Located, RefererMode, RuleKey};
 use crate::config::{self, Addressing, BucketPattern, Buckets, Config, HostPattern, ListBuckets};
 use crate::http::signing::SignRequests;
 use crate::identity::credentials::Sources;
@@ -15,6 +15,7 @@ use crate::identity::sign::Signer;
 use crate::origin::Origin;
 use crate::origin::exchange::Exchange;
 use crate::origin::exchange::attempt::Deadlines;
+use crate::origin::exchange::fields::FieldChanges;
 use crate::origin::exchange::locate::Service;
 use crate::origin::exchange::rewrite::Rewrite;
 use crate::origin::tiers::buckets::{BucketTable, MakeTiers};
@@ -24,10 +25,11 @@ use crate::oss::guard::Preset;
 use crate::oss::referer::{ListTooLarge, Rules, Switches};
 use crate::policy::cors::Cors;
 use crate::policy::guard::Guard;
+use crate::policy::headers::Headers;
 use crate::policy::hsts::Hsts;
 use crate::policy::https::Https;
 use crate::policy::preview::{ForcedDownload, Preview};
-use crate::policy::referer::{BucketRoot, Referer};
+use crate::policy::referer::{BucketRoot, Referer, Reports};
 use crate::policy::website::Website;
 use crate::route::stack::{Policies, Stack};
 use crate::route::table::Table;
@@ -70,8 +72,8 @@ impl std::error::Error for BuildError {
     }
 }
 
-/// Builds the router of `config`. Hosts that `registry` already has and access keys that `sources` already has
-/// are used again.
+/// Builds the router of `config`. Hosts that `registry` already has, access keys that `sources` already has, and
+/// the reports that `reports` has for routes with the same name are used again.
 ///
 /// # Errors
 ///
@@ -79,11 +81,13 @@ impl std::error::Error for BuildError {
 pub fn router(
     config: &Config,
     registry: &Arc<Registry>,
+    reports: &Reports,
     sources: &Sources,
 ) -> Result<Router, BuildError> {
     let mut table = Table::default();
     let mut routes = Vec::with_capacity(config.routes.len());
-    let mut shared = SharedRules::default();
+    reports.forget_unused();
+    let mut shared = SharedRules::new(reports);
     for route in &config.routes {
         let signer = signer(sources, route);
         let origin =
@@ -112,17 +116,41 @@ pub fn router(
     Ok(Router { table, routes })
 }
 
-/// The compiled rules of `referer`. Routes with equal lists share one automaton, because an automaton needs
-/// many times the memory of its list.
-#[derive(Debug, Default)]
+/// The compiled rules of `referer` and `headers`. Equal rules are compiled only once: an automaton needs many
+/// times the memory of its list, and often all routes have the same header fields.
+#[derive(Debug)]
 pub struct SharedRules<'c> {
     referer: HashMap<RefererKey<'c>, Arc<Rules>>,
+    headers: HashMap<Vec<RuleKey<'c>>, Arc<Headers>>,
+    reports: &'c Reports,
 }
 
 /// The switches, the list `allow` and the list `deny`.
 type RefererKey<'c> = (Switches, Vec<&'c str>, Vec<&'c str>);
 
 impl<'c> SharedRules<'c> {
+    /// Creates a collection without rules.
+    #[must_use]
+    pub fn new(reports: &'c Reports) -> Self {
+        Self {
+            referer: HashMap::new(),
+            headers: HashMap::new(),
+            reports,
+        }
+    }
+
+    /// Returns the compiled rules of `headers`; `None` when there are none.
+    fn headers(&mut self, rules: &'c [config::policy::HeaderRule]) -> Option<Arc<Headers>> {
+        if rules.is_empty() {
+            return None;
+        }
+        let key = rules.iter().map(config::policy::HeaderRule::key).collect();
+        let known = self.headers.entry(key);
+        Some(Arc::clone(
+            known.or_insert_with(|| Arc::new(Headers::new(rules))),
+        ))
+    }
+
     fn referer(
         &mut self,
         referer: &'c config::policy::Referer,
@@ -166,7 +194,9 @@ pub fn policies<'c>(
         None => None,
         Some(referer) => {
             let rules = shared.referer(referer)?;
-            let referer = Referer::new(referer, rules, layout.clone(), root);
+            let report =
+                (referer.mode == RefererMode::Report).then(|| shared.reports.of_route(&route.name));
+            let referer = Referer::new(report, rules, layout.clone(), root);
             Some(Arc::new(referer))
         }
     };
@@ -181,6 +211,7 @@ pub fn policies<'c>(
     };
     let https = rules.https.as_ref();
     Ok(Policies {
+        headers: shared.headers(&rules.headers),
         hsts: https
             .and_then(|https| https.hsts.as_ref())
             .and_then(Hsts::new)
@@ -308,6 +339,7 @@ fn origin(
             BucketTable::new(names, make),
             service,
             signer,
+            FieldChanges::new(&settings.headers),
             deadlines,
         ),
     ))

@@ -3,9 +3,11 @@
 //! This module calls the same functions as the proxy, in the order of [`stack`](crate::route::stack).
 
 mod explanation;
+mod fields;
 mod judged;
 
 use std::fmt;
+use std::sync::Arc;
 
 use http::{HeaderMap, Method, header};
 
@@ -54,6 +56,7 @@ pub fn explain(router: &Router, config: &Config, request: &RequestToExplain) -> 
     // A health check gets its response before all other checks, because a load balancer need not send a host.
     if let Some((step, true)) = health {
         return Explanation {
+            file: None,
             steps: vec![step],
             end: End::Answered(200, None),
         };
@@ -75,6 +78,7 @@ pub fn explain(router: &Router, config: &Config, request: &RequestToExplain) -> 
             line: None,
         };
         return Explanation {
+            file: None,
             steps: vec![step],
             end: End::Answered(404, Some("unknown_host")),
         };
@@ -108,6 +112,7 @@ pub fn explain(router: &Router, config: &Config, request: &RequestToExplain) -> 
         written.map(|written| written.line),
     );
     walk.key(route);
+    walk.response_fields(route, written);
     let end = walk
         .cors(route, written)
         .or_else(|| walk.https(route, authority, payload(head.headers())))
@@ -115,6 +120,7 @@ pub fn explain(router: &Router, config: &Config, request: &RequestToExplain) -> 
         .or_else(|| walk.referer(route, written))
         .unwrap_or_else(|| walk.sent(route));
     Explanation {
+        file: written.map(|written| Arc::clone(&written.file)),
         steps: walk.steps,
         end,
     }
@@ -292,6 +298,11 @@ impl Walk<'_> {
             Verdict::NotAllowed => "is refused: no pattern allows it".to_owned(),
         };
         let only_reports = lists.is_some_and(|lists| lists.mode == RefererMode::Report);
+        let finding = if verdict.is_refused() && only_reports {
+            format!("{finding}; served all the same, because the mode is `report`")
+        } else {
+            finding
+        };
         self.step("referer", finding, line);
         (verdict.is_refused() && !only_reports)
             .then_some(End::Answered(403, Some("referer_refused")))
@@ -327,6 +338,7 @@ impl Walk<'_> {
                     return end;
                 }
                 self.step("origin", &destination, None);
+                self.request_fields(route);
                 End::Sent(destination)
             }
             Err(error) => {

@@ -80,10 +80,15 @@ impl RouterService {
         }
     }
 
-    /// Returns the response to a health check. During overload, and on a connection above the listener's
-    /// limit, returns a 503 response. Returns `None` for all other requests.
+    /// Returns the response to a request without TLS on a listener with TLS, to a health check, or to a request
+    /// that is turned away. `None` for all other requests.
     fn answer_before_routing(&self, request: &Request) -> Option<Response> {
         let connection = &request.context().connection;
+        // This comes before the health check: a check without TLS must not find the node good, because it
+        // shows nothing about TLS.
+        if connection.is_plain_on_tls {
+            return Some(respond::malformed(request.context(), Malformed::PlainHttp));
+        }
         if let Some(path) = &connection.health_path
             && spelling::strip_prefix(request.uri().path(), path) == Some("")
             && (request.method() == Method::GET || request.method() == Method::HEAD)

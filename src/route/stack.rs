@@ -20,6 +20,7 @@ use crate::origin::{Failed, Origin};
 use crate::policy::cors::{Cors, CorsService};
 use crate::policy::gate::GateService;
 use crate::policy::guard::Guard;
+use crate::policy::headers::{Headers, HeadersService};
 use crate::policy::hsts::{Hsts, HstsService};
 use crate::policy::https::Https;
 use crate::policy::preview::{Preview, PreviewService};
@@ -48,6 +49,8 @@ impl std::fmt::Debug for Stack {
 pub struct Policies {
     /// The policy that adds `Strict-Transport-Security`.
     pub hsts: Option<Arc<Hsts>>,
+    /// The header fields that are changed in responses.
+    pub headers: Option<Arc<Headers>>,
     /// The cross-origin rules.
     pub cors: Option<Arc<Cors>>,
     /// HTTPS enforcement.
@@ -78,6 +81,7 @@ impl Stack {
     {
         let Policies {
             hsts,
+            headers,
             cors,
             https,
             guard,
@@ -89,6 +93,8 @@ impl Stack {
             // Outermost, so that every response over TLS has the field, including the responses to preflights
             // and refused requests.
             .layer_fn(move |inner| HstsService::new(hsts.clone(), inner))
+            // Above all layers that respond themselves, so that their responses are changed as well.
+            .layer_fn(move |inner| HeadersService::new(headers.clone(), inner))
             // A preflight gets its response here and does not reach the policies below. This also applies to
             // a preflight without TLS, because browsers do not follow a redirect of a preflight. Every other
             // response, including redirects and refusals, gets the CORS headers, which allow a page to read

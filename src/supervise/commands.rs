@@ -3,9 +3,9 @@
 use crate::app::Running;
 use crate::config;
 use crate::supervise::error::CommandError;
-use crate::supervise::files::WatchedFiles;
+use crate::supervise::files::{ConfigFiles, WatchedFiles};
 use crate::supervise::supervisor::Supervisor;
-use crate::supervise::systemd;
+use crate::supervise::{systemd, warnings};
 use crate::telemetry;
 use crate::telemetry::sink::SharedSink;
 
@@ -29,12 +29,13 @@ pub(super) fn reload(
     watched: &mut WatchedFiles,
 ) -> Result<String, CommandError> {
     systemd::reloading();
+    let files = ConfigFiles::new(&supervisor.path, supervisor.env);
     let outcome = load_and_change(running, supervisor);
     systemd::ready();
     match &outcome {
-        Ok(_) => *watched = WatchedFiles::new(&supervisor.path, running.config()),
+        Ok(_) => *watched = WatchedFiles::new(files, running.config()),
         Err(error) => {
-            watched.note_config_read();
+            watched.note_config_read(files);
             running.state().note_refused();
             tracing::error!(%error, "config not reloaded, the old one stays in use");
         }
@@ -44,12 +45,11 @@ pub(super) fn reload(
 
 fn load_and_change(running: &mut Running, supervisor: &Supervisor) -> Result<String, CommandError> {
     let loaded = config::load(&supervisor.path, supervisor.env).map_err(CommandError::Config)?;
-    for warning in loaded.warnings.iter() {
-        tracing::warn!("{}", loaded.warnings.line(warning));
-    }
+    let warnings = warnings::log_warnings(&loaded.warnings);
     let level = loaded.config.log.level;
     let changed = running.change(loaded.config).map_err(CommandError::Start)?;
     telemetry::set_level(level);
+    running.state().set_warnings(warnings);
     let routes = running.config().routes.len();
     let [added, removed, keys] = [
         changed.added.join(", "),

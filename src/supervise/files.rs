@@ -7,7 +7,7 @@
 use std::os::unix::fs::MetadataExt;
 use std::path::{Path, PathBuf};
 
-use crate::config::Config;
+use crate::config::{self, Config, Env, Includes};
 
 /// The metadata by which two states of a file are compared: inode, size, modification time and change
 /// time. `None` when the file is not accessible.
@@ -61,44 +61,97 @@ impl Group {
 /// The files that have changed since they were last read.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub(super) struct ChangedFiles {
-    /// Whether the config file has changed.
+    /// Whether a file of the config has changed.
     pub(super) config: bool,
     /// The indexes, in the config, of the certificates with a changed file.
     pub(super) certificates: Vec<usize>,
 }
 
-/// The config file and the certificate files that the config names.
+/// The main file of the config and the files that it includes.
+#[derive(Debug)]
+pub(super) struct ConfigFiles {
+    main: PathBuf,
+    includes: Includes,
+    /// The files and their states when they were last read. The main file is the first.
+    read: Vec<(PathBuf, Stamp)>,
+    /// The files and their states at the previous poll.
+    seen: Vec<(PathBuf, Stamp)>,
+}
+
+impl ConfigFiles {
+    /// Creates the list. The current state of all files counts as read, so this is called before the config is
+    /// loaded: a change during that time is then noticed.
+    pub(super) fn new(main: &Path, env: Env<'_>) -> Self {
+        let mut files = Self {
+            main: main.to_owned(),
+            includes: config::load_includes(main, env),
+            read: Vec::new(),
+            seen: Vec::new(),
+        };
+        files.read = files.now();
+        files.seen.clone_from(&files.read);
+        files
+    }
+
+    fn now(&self) -> Vec<(PathBuf, Stamp)> {
+        let files = std::iter::once(self.main.clone()).chain(self.includes.files());
+        files
+            .map(|file| {
+                let stamp = stamp(&file);
+                (file, stamp)
+            })
+            .collect()
+    }
+
+    /// Whether a file has changed, appeared or vanished. While the main file is missing, nothing has changed.
+    fn have_changed(&mut self) -> bool {
+        let now = self.now();
+        let is_still = now == self.seen;
+        self.seen.clone_from(&now);
+        let has_main = now.first().is_some_and(|(_, stamp)| stamp.is_some());
+        let are_changed = is_still && has_main && now != self.read;
+        if are_changed {
+            self.read = now;
+        }
+        are_changed
+    }
+}
+
+/// The files of the config and the files that the config names.
 #[derive(Debug)]
 pub(super) struct WatchedFiles {
-    config: Group,
+    /// `None` if the config is not to be loaded again when it changes.
+    config: Option<ConfigFiles>,
     /// The files of each certificate, in the order of the config.
     certificates: Vec<Group>,
 }
 
 impl WatchedFiles {
-    /// Creates the list of files. The current state of each file counts as read.
-    pub(super) fn new(path: &Path, config: &Config) -> Self {
+    /// Creates the list for `config`, which was read from `files`. The current state of the other files counts
+    /// as read.
+    pub(super) fn new(files: ConfigFiles, config: &Config) -> Self {
         let certificates = config
             .certificates
             .iter()
             .map(|one| Group::new(vec![one.cert.clone(), one.key.clone()]));
         Self {
-            config: Group::new(vec![path.to_owned()]),
+            config: config.server.watch_config.then_some(files),
             certificates: certificates.collect(),
         }
     }
 
-    /// Records that the current state of the config file has been read.
-    pub(super) fn note_config_read(&mut self) {
-        let file = std::mem::take(&mut self.config.files);
-        self.config = Group::new(file);
+    /// Records that a config which cannot be served was read from `files`. They may be other files than before.
+    pub(super) fn note_config_read(&mut self, files: ConfigFiles) {
+        if let Some(config) = &mut self.config {
+            *config = files;
+        }
     }
 
     /// Polls all files and returns those that have changed.
     pub(super) fn poll(&mut self) -> ChangedFiles {
         let certificates = self.certificates.iter_mut().enumerate();
         ChangedFiles {
-            config: self.config.has_changed(),
+            config: self.config.as_mut().is_some_and(ConfigFiles::have_changed),
             certificates: certificates
                 .filter_map(|(place, group)| group.has_changed().then_some(place))
                 .collect(),
@@ -128,5 +181,31 @@ mod tests {
         std::fs::write(dir.path().join("other"), "four").unwrap();
         assert!(!group.has_changed());
         assert!(group.has_changed(), "seen through a link");
+    }
+
+    #[test]
+    fn an_included_file_that_appears_changes_or_vanishes_is_a_change() {
+        let dir = tempfile::tempdir().unwrap();
+        let main = dir.path().join("ossgate.toml");
+        std::fs::write(&main, "include = [\"r.d/*.toml\"]\n").unwrap();
+        std::fs::create_dir(dir.path().join("r.d")).unwrap();
+        let mut files = ConfigFiles::new(&main, &|_| None);
+        let mut settles = |expected: bool, what: &str| {
+            assert!(!files.have_changed(), "{what}: it may still be written to");
+            assert_eq!(files.have_changed(), expected, "{what}");
+            assert!(!files.have_changed(), "{what}: reported once");
+        };
+        let path = |name: &str| dir.path().join("r.d").join(name);
+        std::fs::write(path("a.toml"), "1").unwrap();
+        settles(true, "a new file");
+        std::fs::write(path("a.toml"), "12").unwrap();
+        settles(true, "a changed file");
+        std::fs::write(path(".a.toml.swp"), "1").unwrap();
+        std::fs::write(path("a.toml~"), "1").unwrap();
+        settles(false, "files that the pattern does not match");
+        std::fs::remove_file(path("a.toml")).unwrap();
+        settles(true, "a removed file");
+        std::fs::remove_file(&main).unwrap();
+        settles(false, "a missing main file");
     }
 }

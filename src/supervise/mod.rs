@@ -21,12 +21,14 @@ mod systemd;
 mod upgrade_protocol;
 mod upgrade_start;
 mod upgrade_takeover;
+mod warnings;
 
 use std::sync::Arc;
 use std::time::Duration;
 
 use tokio::sync::{Notify, mpsc};
 use tokio::task::JoinHandle;
+use tokio::time::Instant;
 
 use crate::admin::{self, Command, CommandOutcome, Show, Verb};
 use crate::app::Running;
@@ -35,13 +37,15 @@ use crate::config::Config;
 use crate::health::Health;
 use crate::listener::bind::{self, Bound, Inherited};
 use crate::supervise::error::CommandError;
-use crate::supervise::files::WatchedFiles;
+use crate::supervise::files::{ConfigFiles, WatchedFiles};
 use crate::supervise::memory::MemoryWatch;
 use crate::supervise::signals::SignalAction;
 pub use crate::supervise::signals::Signals;
 pub use crate::supervise::supervisor::Supervisor;
 use crate::supervise::upgrade_start::Successor;
 pub use crate::supervise::upgrade_takeover::{Predecessor, inherited};
+use crate::supervise::warnings::ExpiryWatch;
+pub use crate::supervise::warnings::log_warnings;
 
 /// The interval of the periodic checks.
 const CHECK_INTERVAL: Duration = Duration::from_secs(1);
@@ -65,12 +69,23 @@ impl Show for Arc<State> {
 ///
 /// # Errors
 ///
-/// The errors of [`bind::sockets`].
+/// The errors of [`bind::sockets`], with the address in the text. When the address is in use, the text also
+/// says what to do.
 pub fn bind_admin(config: &Config, inherited: &mut Inherited) -> std::io::Result<Option<Bound>> {
     let Some(admin) = &config.admin else {
         return Ok(None);
     };
-    let (local, mut sockets) = bind::sockets(&admin.address, 1, inherited)?;
+    let bound = bind::sockets(&admin.address, 1, inherited);
+    let (local, mut sockets) = bound.map_err(|error| {
+        let kind = error.kind();
+        let mut text = format!("{}: {error}", admin.address);
+        if kind == std::io::ErrorKind::AddrInUse {
+            text.push_str(
+                "; another process listens there, perhaps another ossgate: give each process its own `address` in `[admin]`",
+            );
+        }
+        std::io::Error::new(kind, text)
+    })?;
     let address = local.map_or_else(|| admin.address.to_string(), |local| local.to_string());
     tracing::info!(%address, "admin listener");
     Ok(sockets.pop())
@@ -110,8 +125,10 @@ async fn serve(
     let closing = Arc::new(Notify::new());
     let admin = serve_admin(running, supervisor, sender, &closing);
     systemd::ready();
-    let mut watched = WatchedFiles::new(&supervisor.path, running.config());
+    let files = ConfigFiles::new(&supervisor.path, supervisor.env);
+    let mut watched = WatchedFiles::new(files, running.config());
     let mut memory = MemoryWatch::default();
+    let mut expiry = ExpiryWatch::new(Instant::now());
     let mut checks = tokio::time::interval(CHECK_INTERVAL);
     checks.set_missed_tick_behavior(tokio::time::MissedTickBehavior::Delay);
     // The new process of an upgrade in progress, and the command that waits for the outcome.
@@ -146,6 +163,9 @@ async fn serve(
             }
             _ = checks.tick() => {
                 periodic::check(running, supervisor, &mut watched, &mut memory);
+                if expiry.is_due(Instant::now()) {
+                    warnings::log_expiring(&running.state());
+                }
                 lost = running.lost_thread().map(|name| {
                     std::io::Error::other(format!("thread {name} has ended by a fault"))
                 });

@@ -4,7 +4,7 @@ use crate::app::Running;
 use crate::supervise::files::WatchedFiles;
 use crate::supervise::memory::MemoryWatch;
 use crate::supervise::supervisor::Supervisor;
-use crate::supervise::{commands, systemd};
+use crate::supervise::{commands, systemd, warnings};
 
 /// Runs all checks once.
 pub(super) fn check(
@@ -30,6 +30,8 @@ pub(super) fn check(
         let renewed = changed.certificates.len() - errors.len();
         if renewed > 0 {
             tracing::info!(renewed, "certificates renewed");
+            // A renewed file can contain an old certificate.
+            warnings::log_expiring(&running.state());
         }
     }
     if changed.config && running.config().server.watch_config {

@@ -33,6 +33,14 @@ pub(super) fn rfc3339(unix_millis: u64) -> String {
     )
 }
 
+/// Returns `YYYY-MM-DDTHH:MM:SSZ` for a time in seconds since 1970.
+#[must_use]
+pub fn rfc3339_seconds(unix_seconds: u64) -> String {
+    let text = rfc3339(unix_seconds.saturating_mul(1000));
+    let seconds = text.split('.').next().unwrap_or_default();
+    format!("{seconds}Z")
+}
+
 /// Returns `YYYYMMDDTHHMMSSZ` for a time in seconds since 1970, the format of signatures.
 #[must_use]
 pub fn basic_time(unix_seconds: u64) -> String {

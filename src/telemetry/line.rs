@@ -13,9 +13,11 @@
 //! | `origin_broke` | The response body of OSS broke off and could not be continued. |
 //! | `proxy_stopped` | The proxy stopped before the request had ended: `drain_timeout` was over, or a second signal came. |
 //!
+//! `referer_verdict` is `would_refuse` when hotlink protection would have refused the request, in its mode
+//! `report`. Other requests do not have the field.
+//!
 //! A status of 499 means that the client was gone before the response began. If the proxy stopped before that,
-//! the status is 503. `combined` has no field for the
-//! reason.
+//! the status is 503. `combined` has no field for the reason.
 
 use std::io::Write;
 use std::time::Duration;
@@ -96,6 +98,9 @@ pub fn append_json(line: &mut Vec<u8>, context: &RequestContext, unix_millis: u6
         json.number("resumes", u64::from(outcome.resumes));
     }
     json.optional_masked("referer", context.text.referer());
+    if outcome.would_refuse_referer {
+        json.text("referer_verdict", b"would_refuse");
+    }
     json.optional("user_agent", context.text.user_agent());
     json.optional("oss_request_id", outcome.oss_request_id.as_bytes());
     json.optional("oss_ec", outcome.oss_ec.as_bytes());

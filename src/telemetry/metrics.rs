@@ -70,6 +70,7 @@ struct PerRoute {
     aborted: u64,
     /// The requests that got no response from OSS, by cause.
     failures: BTreeMap<&'static str, u64>,
+    referer_reports: u64,
 }
 
 impl PerRoute {
@@ -92,6 +93,7 @@ impl PerRoute {
         if let Some(cause) = outcome.cause {
             *self.failures.entry(cause).or_default() += 1;
         }
+        self.referer_reports += u64::from(outcome.would_refuse_referer);
     }
 
     fn merge(&mut self, other: &Self) {
@@ -110,6 +112,7 @@ impl PerRoute {
         for (cause, count) in &other.failures {
             *self.failures.entry(cause).or_default() += count;
         }
+        self.referer_reports += other.referer_reports;
     }
 }
 
@@ -239,7 +242,7 @@ impl Collector for RequestMetrics {
             }
         }
         type Pick = fn(&PerRoute) -> u64;
-        let counters: [(&str, &str, Pick); 7] = [
+        let counters: [(&str, &str, Pick); 8] = [
             ("received_bytes", "Request body bytes", |route| {
                 route.bytes_in
             }),
@@ -266,6 +269,11 @@ impl Collector for RequestMetrics {
                 "requests_aborted",
                 "Requests whose answer did not reach the client whole",
                 |route| route.aborted,
+            ),
+            (
+                "referer_reports",
+                "Requests that the Referer rules would refuse, in their mode report",
+                |route| route.referer_reports,
             ),
         ];
         for (name, help, pick) in counters {

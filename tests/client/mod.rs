@@ -1,6 +1,7 @@
 //! What clients send, how they read their answers, and how their connections end.
 
 mod arbitrary;
+mod certificate_choice;
 mod client_address;
 mod cork;
 mod forward;
@@ -11,4 +12,6 @@ mod leaving;
 mod limits;
 mod slow;
 mod tls;
+mod tls_failures;
 mod whole_upload;
+mod wrong_port;

@@ -7,7 +7,7 @@ use std::path::Path;
 
 use ossgate::cli::check::{Format, check};
 use ossgate::cli::show::{init, schema, show};
-use ossgate::config::{from_str, load};
+use ossgate::config::{NamedFiles, from_str, load};
 use ossgate::oss::endpoint::{self, Network, regions};
 
 use crate::support::config::{Files, example, examples};
@@ -23,7 +23,7 @@ fn check_lists_listeners_and_routes() {
     let files = Files::new();
     let path = files.path("good.toml");
     std::fs::write(&path, example("multi-bucket.toml")).unwrap();
-    let (code, out) = text(|out| check(&path, Format::Text, &|_| None, out));
+    let (code, out) = text(|out| check(&path, Format::Text, NamedFiles::Read, &|_| None, out));
     assert_eq!(code, 0);
     for part in [
         "good.toml: ok",
@@ -44,7 +44,7 @@ fn check_names_every_endpoint_in_order() {
         "bucket = \"abc\", region = \"cn-hangzhou\", fallback = [{ network = \"public\" }]";
     let text_of = "[[listener]]\naddress = \"127.0.0.1:80\"\n[[route]]\norigin = { ORIGIN }\n";
     std::fs::write(&path, text_of.replace("ORIGIN", origin)).unwrap();
-    let (code, out) = text(|out| check(&path, Format::Text, &|_| None, out));
+    let (code, out) = text(|out| check(&path, Format::Text, NamedFiles::Read, &|_| None, out));
     assert_eq!(code, 0);
     let expected = "bucket abc at https://oss-cn-hangzhou-internal.aliyuncs.com:443\n    \
                     while that cannot be connected to: https://oss-cn-hangzhou.aliyuncs.com:443\n";
@@ -56,7 +56,7 @@ fn check_shows_every_problem_with_a_caret_and_a_hint() {
     let files = Files::new();
     let path = files.path("bad.toml");
     std::fs::write(&path, "[sever]\n[log]\nlevel = \"warm\"\n").unwrap();
-    let (code, out) = text(|out| check(&path, Format::Text, &|_| None, out));
+    let (code, out) = text(|out| check(&path, Format::Text, NamedFiles::Read, &|_| None, out));
     let path = path.display();
     assert_eq!(code, 78);
     for part in [
@@ -76,12 +76,12 @@ fn check_shows_every_problem_with_a_caret_and_a_hint() {
 fn check_writes_json_for_programs() {
     let files = Files::new();
     let path = files.path("bad.toml");
-    let (code, out) = text(|out| check(&path, Format::Json, &|_| None, out));
+    let (code, out) = text(|out| check(&path, Format::Json, NamedFiles::Read, &|_| None, out));
     let json: serde_json::Value = serde_json::from_str(&out).unwrap();
     assert_eq!((code, json["ok"].as_bool()), (78, Some(false)));
     assert!(json["problems"][0]["line"].is_null());
     std::fs::write(&path, "[log]\nlevel = \"warm\"\n").unwrap();
-    let (_, out) = text(|out| check(&path, Format::Json, &|_| None, out));
+    let (_, out) = text(|out| check(&path, Format::Json, NamedFiles::Read, &|_| None, out));
     let json: serde_json::Value = serde_json::from_str(&out).unwrap();
     let problems = json["problems"].as_array().unwrap();
     let problem = problems

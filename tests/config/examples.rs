@@ -106,7 +106,9 @@ fn an_unknown_key_is_refused_in_every_table_of_every_example() {
         let parsed = Value::Table(files.place(&text).parse::<Table>().unwrap());
         let mut tables = Vec::new();
         walk(&parsed, &[], &mut tables, &mut Vec::new());
-        for way in tables {
+        // The keys of these tables are the names of header fields, so none is unknown.
+        let is_free = |way: &Vec<Step>| matches!(way.last(), Some(Step::Key(key)) if key == "set" || key == "add");
+        for way in tables.into_iter().filter(|way| !is_free(way)) {
             let mut mutated = parsed.clone();
             let table = find(&mut mutated, &way).as_table_mut().unwrap();
             table.insert("zz_unknown".into(), Value::Boolean(true));
@@ -184,7 +186,8 @@ fn the_minimal_example_gets_the_defaults() {
     assert!(!config.listeners[0].tls && config.listeners[1].tls);
     let certificate = &config.certificates[0];
     assert!(certificate.is_default);
-    assert_eq!(certificate.names, ["img.example.com", "*.example.org"]);
+    let names = ["img.example.com", "*.example.org", "www.example.com"];
+    assert_eq!(*certificate.names, names);
     let route = &config.routes[0];
     assert_eq!(route.name, "img.example.com");
     assert_eq!(route.hosts, [HostPattern::Exact("img.example.com".into())]);

@@ -11,6 +11,7 @@ use ossgate::identity::credentials;
 use ossgate::listener::tls;
 use ossgate::origin::endpoint::dns;
 use ossgate::origin::tiers::registry::Registry;
+use ossgate::policy::referer::Reports;
 use ossgate::route::explain::{End, Explanation, RequestToExplain, explain};
 use ossgate::route::{Router, build};
 use proptest::prelude::*;
@@ -18,7 +19,7 @@ use proptest::strategy::ValueTree;
 use proptest::test_runner::{Config as RunnerConfig, TestRunner};
 
 use crate::support::origin::{RawOrigin, ok};
-use crate::support::proxy::{Proxy, status};
+use crate::support::proxy::{Proxy, header, status};
 
 const CASES: usize = 400;
 
@@ -33,6 +34,7 @@ fn text(origin: std::net::SocketAddr) -> String {
          [[route]]\nhosts = [\"img.example.com\"]\n\
          origin = {{ bucket = \"examplebucket\", endpoint = \"{origin}\", host = \"b.oss.test\", tls = false, prefix = \"site/\" }}\n\
          https = {{}}\nwebsite = {{ subdirectories = \"not-found\" }}\n\
+         headers = [{{ suffix = [\"/\", \"a.jp%67\"], set = {{ X-Rule = \"1\" }} }}, {{ suffix = [\"a.jpg\"], add = {{ X-Rule = \"2\" }} }}]\n\
          referer = {{ allow = [\"https://*.example.com\", \"http://plain?.cn/a\"], deny = [\"*evil*\"], allow_empty = false }}\n\
          cors = {{ rules = [{{ origins = [\"https://*.example.com\"], methods = [\"GET\", \"PUT\"], headers = [\"x-*\"] }}] }}\n\
          [[route]]\nhosts = [\"*.gate.cn\"]\npath = \"/api\"\nmethods = [\"GET\", \"PUT\", \"OPTIONS\"]\n\
@@ -181,8 +183,9 @@ fn built(text: &str) -> (Router, Config) {
     let config = loaded.unwrap().config;
     let (engine, _) = dns::engine(&config.dns).unwrap();
     let registry = Registry::new(engine, &config.dns, Arc::new(tls::provider()));
-    let (sources, _runner) = credentials::sources(|| 0, 0);
-    let router = build::router(&config, &Arc::new(registry), &sources).unwrap();
+    let (sources, _runner) = credentials::sources(|| 0, 0, config::NamedFiles::Read);
+    let registry = Arc::new(registry);
+    let router = build::router(&config, &registry, &Reports::default(), &sources).unwrap();
     (router, config)
 }
 
@@ -221,7 +224,9 @@ async fn the_proxy_treats_each_request_as_explain_reports() {
     let (mut sent, mut answered) = (0, 0);
     for _ in 0..CASES {
         let one = generated().new_tree(&mut runner).unwrap().current();
-        let end = explained(&router, &config, &one).end;
+        let Explanation { steps, end, .. } = explained(&router, &config, &one);
+        let rules =
+            (steps.iter()).filter(|step| step.name == "headers" && step.finding.contains("x-rule"));
         let before = origin.received().len();
         let mut lines = format!(
             "x-forwarded-proto: {}\r\n",
@@ -245,6 +250,11 @@ async fn the_proxy_treats_each_request_as_explain_reports() {
                 one.method, one.target, one.host
             ))
             .await;
+        assert_eq!(
+            header(&answer, "x-rule").len(),
+            rules.count(),
+            "{one:?}: {answer}"
+        );
         let received = origin.received();
         match &end {
             End::Sent(destination) => {

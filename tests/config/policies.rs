@@ -4,11 +4,15 @@
 
 use crate::support::config::{Files, LISTENER, ROUTE, expect_rows};
 
+/// A listener behind a load balancer, which may end TLS.
+const PROXIED: &str =
+    "[[listener]]\naddress = \"127.0.0.1:80\"\ntrusted_proxies = [\"10.0.0.0/8\"]\n";
+
 #[test]
 fn rules_without_a_meaning_are_reported_at_their_place() {
     expect_rows(
         ROUTE,
-        LISTENER,
+        PROXIED,
         &[
             ("https = {}", ""),
             (

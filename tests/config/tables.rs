@@ -104,7 +104,7 @@ fn problems_of_listeners_are_reported_at_their_place() {
             ),
             (
                 "address = \"0.0.0.0:80\"\n[[listener]]\naddress = \"0.0.0.0:80\"",
-                "4:11: listener[1].address: is already the address of `listener[0]`",
+                "4:11: listener[1].address: is already the address of `listener[0]` (line 1)",
             ),
             (
                 "address = \"127.0.0.1:0\"\n[[listener]]\naddress = \"127.0.0.1:0\"",
@@ -179,7 +179,7 @@ fn problems_of_certificates_are_reported_at_their_place() {
             ),
             (
                 "cert = \"fullchain.pem\"\nkey = \"privkey.pem\"\ndefault = true\n[[certificate]]\ncert = \"fullchain.pem\"\nkey = \"privkey.pem\"\ndefault = true",
-                "11:11: certificate[1].default: `certificate[0]` is already the default",
+                "11:11: certificate[1].default: `certificate[0]` (line 4) is already the default with this type of key",
             ),
         ],
     );
@@ -252,7 +252,7 @@ fn problems_of_routes_are_reported_at_their_place() {
         (two("path = \"/a\"", "path = \"/b\""), ""),
         (
             two("", ""),
-            "4:1: route[1]: serves every host with path `/`, as `route[0]` does",
+            "4:1: route[1]: serves every host with path `/`, as `route[0]` (line 1) does",
         ),
         (two("hosts = [\"a.example.com\"]", ""), ""),
         (
@@ -260,7 +260,7 @@ fn problems_of_routes_are_reported_at_their_place() {
                 "hosts = [\"a.example.com\"]\npath = \"/x\"",
                 "hosts = [\"A.example.com\"]\npath = \"/x/\"",
             ),
-            "7:10: route[1].hosts: `A.example.com` with path `/x/` is already served by `route[0]`",
+            "7:10: route[1].hosts: `A.example.com` with path `/x/` is already served by `route[0]` (line 1)",
         ),
         // Two spellings of one path are one path; `%25` is a percent sign and not an escape again.
         (
@@ -268,17 +268,17 @@ fn problems_of_routes_are_reported_at_their_place() {
                 "hosts = [\"a.example.com\"]\npath = \"/img\"",
                 "hosts = [\"a.example.com\"]\npath = \"/%69m%67%2F\"",
             ),
-            "7:10: route[1].hosts: `a.example.com` with path `/%69m%67%2F` is already served by `route[0]`",
+            "7:10: route[1].hosts: `a.example.com` with path `/%69m%67%2F` is already served by `route[0]` (line 1)",
         ),
         (
             two("path = \"/a%2Fb\"", "path = \"/a/b\""),
-            "4:1: route[1]: serves every host with path `/a/b`, as `route[0]` does",
+            "4:1: route[1]: serves every host with path `/a/b`, as `route[0]` (line 1) does",
         ),
         (two("path = \"/a%252Fb\"", "path = \"/a%2Fb\""), ""),
         (two("path = \"/a+b\"", "path = \"/a%20b\""), ""),
         (
             two("name = \"n\"", "name = \"n\"\npath = \"/x\""),
-            "6:8: route[1].name: is already the name of `route[0]`",
+            "6:8: route[1].name: is already the name of `route[0]` (line 1)",
         ),
     ];
     let rows: Vec<(&str, &str)> = rows

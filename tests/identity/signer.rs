@@ -4,7 +4,7 @@
 //! vectors and additional headers, which the proxy does not make (`signature` covers their canonical texts).
 
 use http::Request;
-use ossgate::config::{AccessKey, CredentialSource, Secret, Sign, SignVersion};
+use ossgate::config::{AccessKey, CredentialSource, NamedFiles, Secret, Sign, SignVersion};
 use ossgate::http::signing::SignRequests;
 use ossgate::identity::credentials::sources;
 use ossgate::identity::sign::Signer;
@@ -52,7 +52,7 @@ fn every_header_vector_is_signed_to_its_signature() {
             },
             region: "cn-hangzhou".to_owned(),
         };
-        let (sources, _runner) = sources(|| NOW, 0);
+        let (sources, _runner) = sources(|| NOW, 0, NamedFiles::Read);
         let signer = Signer::new(&sign, sources.get(&source), || NOW);
         let path = percent_encode(&case.key, NON_ALPHANUMERIC).to_string();
         let query = case

@@ -171,14 +171,15 @@ async fn tls_rows() -> Vec<Row> {
     );
     // A CA with the name of that of `good`, and with another key.
     let again = certificates::leaf(&["oss.test"]);
-    let old = certificates::leaf_with(&["oss.test"], |one| {
+    let old = certificates::leaf_with(&["oss.test"], &rcgen::KeyPair::generate().unwrap(), |one| {
         one.not_before = rcgen::date_time_ymd(2020, 1, 1);
         one.not_after = rcgen::date_time_ymd(2021, 2, 3);
     });
-    let young = certificates::leaf_with(&["oss.test"], |one| {
-        one.not_before = rcgen::date_time_ymd(2098, 1, 1);
-        one.not_after = rcgen::date_time_ymd(2099, 1, 1);
-    });
+    let young =
+        certificates::leaf_with(&["oss.test"], &rcgen::KeyPair::generate().unwrap(), |one| {
+            one.not_before = rcgen::date_time_ymd(2098, 1, 1);
+            one.not_after = rcgen::date_time_ymd(2099, 1, 1);
+        });
     let behind = |address| trusting(address, &good);
     const ALERT: &[u8] = b"\x15\x03\x03\x00\x02\x02\x28";
     vec![

@@ -3,9 +3,13 @@
 mod cors;
 mod cors_fields;
 mod guard;
+mod headers;
+mod headers_everywhere;
 mod https;
 mod list_buckets;
+mod origin_headers;
 mod preview;
 mod referer;
+mod referer_report;
 mod respelling;
 mod website;

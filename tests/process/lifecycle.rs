@@ -51,6 +51,26 @@ async fn sighup_loads_the_config_and_a_bad_one_changes_nothing() {
 }
 
 #[tokio::test]
+async fn each_warning_is_logged_at_the_start_and_at_a_reload_and_stops_neither() {
+    let origin = RawOrigin::start(|_| ok("x")).await;
+    let text = daemon::config(origin.address, "")
+        .replace("[[route]]\n", "[[route]]\npath = \"/*\"\nhttps = {}\n");
+    let daemon = Daemon::start(&text);
+    let address = daemon.addresses(1).await[0];
+    let warnings = [
+        "ossgate.toml:4:8: warning: route[0].path: ",
+        "ossgate.toml:5:9: warning: route[0].https.mode: ",
+    ];
+    let count = |text: &str| daemon.events().matches(text).count();
+    assert_eq!(warnings.map(count), [1, 1], "{}", daemon.events());
+    daemon.write(&text.replace("\"/*\"", "\"/k*\""));
+    Daemon::signal("HUP", daemon.child.id());
+    daemon.event("config reloaded").await;
+    assert_eq!(warnings.map(count), [2, 2], "{}", daemon.events());
+    assert_eq!(status(&daemon::get(address).await), 404);
+}
+
+#[tokio::test]
 async fn a_watched_config_file_is_loaded_when_it_changes() {
     let origin = RawOrigin::start(|_| ok("x")).await;
     let text = daemon::config(origin.address, "[server]\nwatch_config = true\n");

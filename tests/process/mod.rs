@@ -1,8 +1,10 @@
 //! The process: start, reload, upgrade, drain, exhausted resources, logs, and the admin listener.
 
 mod admin;
+mod certificates;
 mod descriptors;
 mod drain;
+mod included;
 mod lifecycle;
 mod log;
 mod overload;

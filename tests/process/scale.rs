@@ -1,14 +1,16 @@
-//! Ten thousand routes: nothing takes time that grows faster than the number of routes.
+//! Ten thousand routes, and thousands of certificates: nothing takes time that grows faster than their number.
 //!
-//! Rows: `check` of correct routes, and of as many problems; start, reload, a request by host and by path,
-//! metrics and status of one process. Times are CPU seconds, so a busy machine does not matter. Left out: the
-//! figures of an optimized build, and memory.
+//! Rows: `check` of correct routes, of routes in a file each, of as many problems, and of certificates without a
+//! host of their own; start, reload, a request by host and by path, metrics and status of one process. Times are
+//! CPU seconds, so a busy machine does not matter. Left out: the figures of an optimized build, and memory.
 
 use std::fmt::Write;
 use std::net::SocketAddr;
+use std::path::Path;
 use std::process::Command;
 use std::time::Duration;
 
+use rcgen::{CertificateParams, KeyPair};
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::TcpStream;
 
@@ -61,11 +63,16 @@ fn cpu_of(pid: u32) -> f64 {
 fn check(text: &str) -> (f64, String) {
     let dir = tempfile::tempdir().unwrap();
     std::fs::write(dir.path().join("ossgate.toml"), text).unwrap();
+    check_in(dir.path())
+}
+
+/// Runs `ossgate check` for the config in `directory` and returns its CPU seconds and its output.
+fn check_in(directory: &Path) -> (f64, String) {
     // The shell's `times` is the CPU time of this one process, whatever other tests do.
     let output = Command::new("sh")
         .args(["-c", "\"$0\" check -c ossgate.toml; times"])
         .arg(env!("CARGO_BIN_EXE_ossgate"))
-        .current_dir(dir.path())
+        .current_dir(directory)
         .output()
         .unwrap();
     let output = String::from_utf8(output.stdout).unwrap();
@@ -105,6 +112,38 @@ async fn check_takes_time_in_proportion_to_the_routes() {
     assert_linear("check", few, many);
 }
 
+/// Writes `count` included files with one route each, and returns the result of `ossgate check`.
+fn check_included(count: usize, change: impl Fn(&str) -> String) -> (f64, String) {
+    let dir = tempfile::tempdir().unwrap();
+    std::fs::create_dir(dir.path().join("routes.d")).unwrap();
+    let main = "include = [\"routes.d/*.toml\"]\n[[listener]]\naddress = \"127.0.0.1:80\"\n";
+    std::fs::write(dir.path().join("ossgate.toml"), main).unwrap();
+    let text = routes(count, ([127, 0, 0, 1], 1).into());
+    for (route, text) in text.split_inclusive("tls = false }\n").enumerate() {
+        let path = dir.path().join(format!("routes.d/{route}.toml"));
+        std::fs::write(path, change(text)).unwrap();
+    }
+    check_in(dir.path())
+}
+
+#[tokio::test]
+async fn included_files_are_read_in_time_in_proportion_to_their_number() {
+    let (few, _) = check_included(ROUTES / 10, str::to_owned);
+    let (many, output) = check_included(ROUTES, str::to_owned);
+    assert!(output.contains("ossgate.toml: ok\n"), "{output:.500}");
+    assert_eq!(output.matches("  route `").count(), ROUTES);
+    assert_linear("check of included files", few, many);
+    // Each file has a problem, and each problem names another file.
+    let same = |text: &str| text.replace("[[route]]", "[[route]]\nname = \"same\"");
+    let (few, _) = check_included(300, same);
+    let (many, output) = check_included(3000, same);
+    assert!(
+        output.contains("2999 errors; this would not start"),
+        "{output:.500}"
+    );
+    assert_linear("check of problems in included files", few, many);
+}
+
 #[tokio::test]
 async fn problems_are_shown_in_time_in_proportion_to_their_number() {
     let wrong = |count| {
@@ -121,6 +160,44 @@ async fn problems_are_shown_in_time_in_proportion_to_their_number() {
         "{output:.500}"
     );
     assert_linear("check of problems", few, many);
+}
+
+/// Returns a config with as many certificates as routes. If `fits`, each route has a host of one certificate;
+/// otherwise no certificate has a host, and no host has a certificate. All certificates have one key.
+fn certificates(count: usize, fits: bool, dir: &Path) -> String {
+    let key = KeyPair::generate().unwrap();
+    std::fs::write(dir.join("key.pem"), key.serialize_pem()).unwrap();
+    let mut text = "[[listener]]\naddress = \"127.0.0.1:443\"\ntls = true\n".to_owned();
+    for index in 0..count {
+        let names = vec![
+            format!("c{index}.example.com"),
+            format!("*.w{index}.example.com"),
+        ];
+        let certificate = CertificateParams::new(names).unwrap().self_signed(&key);
+        let file = dir.join(format!("{index}.pem"));
+        std::fs::write(&file, certificate.unwrap().pem()).unwrap();
+        let host = if fits { "c" } else { "d" };
+        write!(
+            text,
+            "[[certificate]]\ncert = {file:?}\nkey = {:?}\n[[route]]\nhosts = [\"{host}{index}.example.com\"]\n\
+             origin = {{ bucket = \"bucket-{index}\", region = \"cn-hangzhou\" }}\n",
+            dir.join("key.pem"),
+        )
+        .unwrap();
+    }
+    text
+}
+
+#[tokio::test]
+async fn certificates_are_compared_with_hosts_in_time_in_proportion_to_their_number() {
+    let dir = tempfile::tempdir().unwrap();
+    for (fits, warnings) in [(true, 0), (false, 2)] {
+        let (few, _) = check(&certificates(300, fits, dir.path()));
+        let (many, output) = check(&certificates(3000, fits, dir.path()));
+        assert!(output.contains("ossgate.toml: ok"), "{output:.500}");
+        assert_eq!(output.matches("warning: ").count(), warnings * 3000);
+        assert_linear("check of certificates", few, many);
+    }
 }
 
 /// Starts a process with `count` routes, sends it requests, reloads its config and reads its state. Returns

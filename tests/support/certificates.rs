@@ -13,9 +13,15 @@ pub(crate) struct Leaf {
     pub(crate) ca_pem: String,
 }
 
-/// Makes a leaf certificate for `names`, signed by a new CA.
+/// Makes a leaf certificate for `names` with an ECDSA key, signed by a new CA.
 pub(crate) fn leaf(names: &[&str]) -> Leaf {
-    leaf_with(names, |_| ())
+    leaf_with(names, &KeyPair::generate().unwrap(), |_| ())
+}
+
+/// Like [`leaf`], with an RSA key.
+pub(crate) fn rsa_leaf(names: &[&str]) -> Leaf {
+    let key = KeyPair::generate_for(&rcgen::PKCS_RSA_SHA256).unwrap();
+    leaf_with(names, &key, |_| ())
 }
 
 /// Makes a leaf certificate that is signed with its own key.
@@ -30,8 +36,12 @@ pub(crate) fn self_signed(names: &[&str], is_ca: bool) -> Leaf {
     write(&pem, &key, &pem)
 }
 
-/// Like [`leaf`], but `change` can modify the parameters of the certificate.
-pub(crate) fn leaf_with(names: &[&str], change: impl FnOnce(&mut CertificateParams)) -> Leaf {
+/// Makes a leaf certificate for `names` and `key`, signed by a new CA. `change` can modify its parameters.
+pub(crate) fn leaf_with(
+    names: &[&str],
+    key: &KeyPair,
+    change: impl FnOnce(&mut CertificateParams),
+) -> Leaf {
     let mut authority = CertificateParams::new(Vec::new()).unwrap();
     authority.distinguished_name.push(
         rcgen::DnType::CommonName,
@@ -39,12 +49,11 @@ pub(crate) fn leaf_with(names: &[&str], change: impl FnOnce(&mut CertificatePara
     );
     authority.is_ca = IsCa::Ca(BasicConstraints::Unconstrained);
     let authority = CertifiedIssuer::self_signed(authority, KeyPair::generate().unwrap()).unwrap();
-    let key = KeyPair::generate().unwrap();
     let names: Vec<String> = names.iter().map(|name| (*name).to_owned()).collect();
     let mut parameters = CertificateParams::new(names).unwrap();
     change(&mut parameters);
-    let certificate = parameters.signed_by(&key, &authority).unwrap();
-    write(&certificate.pem(), &key, &authority.pem())
+    let certificate = parameters.signed_by(key, &authority).unwrap();
+    write(&certificate.pem(), key, &authority.pem())
 }
 
 fn write(cert: &str, key: &KeyPair, ca: &str) -> Leaf {

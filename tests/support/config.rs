@@ -21,12 +21,12 @@ pub(crate) struct Files {
 }
 
 impl Files {
-    /// Writes a certificate for `img.example.com` and `*.Example.org`, valid from 2020 to 2030, and its key.
-    /// Also writes a key that does not match, a file that is not PEM, and a secret.
+    /// Writes a certificate for `img.example.com`, `www.example.com` and `*.Example.org`, valid from 2020 to 2030,
+    /// and its key. Also writes a key that does not match, a file that is not PEM, and a secret.
     pub(crate) fn new() -> Self {
         let directory = tempfile::tempdir().unwrap();
         let key = KeyPair::generate().unwrap();
-        let names = ["img.example.com", "*.Example.org"].map(String::from);
+        let names = ["img.example.com", "*.Example.org", "www.example.com"].map(String::from);
         let mut params = CertificateParams::new(names).unwrap();
         params.not_before = date_time_ymd(2020, 1, 1);
         params.not_after = date_time_ymd(2030, 1, 1);

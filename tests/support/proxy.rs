@@ -112,6 +112,20 @@ impl Proxy {
         request: http::request::Builder,
         body: &'static str,
     ) -> (u16, String) {
+        let (status, headers) = self.http2_head(request, body).await;
+        let kind = headers.get("x-ossgate-error");
+        (
+            status,
+            kind.map_or("", |kind| kind.to_str().unwrap()).to_owned(),
+        )
+    }
+
+    /// Like [`Proxy::http2`], but returns all header fields.
+    pub(crate) async fn http2_head(
+        &self,
+        request: http::request::Builder,
+        body: &'static str,
+    ) -> (u16, http::HeaderMap) {
         let socket = TcpStream::connect(self.address).await.unwrap();
         let handshake = http2::handshake(TokioExecutor::new(), TokioIo::new(socket));
         let (mut sender, connection) = handshake.await.unwrap();
@@ -119,9 +133,8 @@ impl Proxy {
         let body = http_body_util::Full::new(bytes::Bytes::from_static(body.as_bytes()));
         let request = request.body(body).unwrap();
         let answer = sender.send_request(request).await.unwrap();
-        let kind = answer.headers().get("x-ossgate-error");
-        let kind = kind.map_or("", |kind| kind.to_str().unwrap());
-        (answer.status().as_u16(), kind.to_owned())
+        let (head, _) = answer.into_parts();
+        (head.status.as_u16(), head.headers)
     }
 
     /// Sends a GET for `target` on a new connection and returns the response.

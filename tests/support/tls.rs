@@ -6,7 +6,7 @@ use std::sync::Arc;
 use rustls::client::danger::{HandshakeSignatureValid, ServerCertVerified, ServerCertVerifier};
 use rustls::pki_types::pem::PemObject;
 use rustls::pki_types::{CertificateDer, PrivateKeyDer, ServerName, UnixTime};
-use rustls::{DigitallySignedStruct, SignatureScheme};
+use rustls::{CipherSuite, DigitallySignedStruct, SignatureScheme, SupportedProtocolVersion};
 use tokio::net::TcpStream;
 use tokio_rustls::client::TlsStream;
 use tokio_rustls::{TlsAcceptor, TlsConnector};
@@ -50,22 +50,76 @@ pub(crate) async fn handshake(
 
 /// As [`connect_to`], and accepts every certificate.
 pub(crate) async fn connect_unverified(address: SocketAddr, name: &str) -> TlsStream<TcpStream> {
-    let provider = Arc::new(rustls::crypto::aws_lc_rs::default_provider());
-    let verifier = Arc::new(AcceptAll(Arc::clone(&provider)));
-    let config = rustls::ClientConfig::builder_with_provider(provider)
-        .with_safe_default_protocol_versions()
-        .unwrap()
-        .dangerous()
-        .with_custom_certificate_verifier(verifier)
-        .with_no_client_auth();
-    let socket = TcpStream::connect(address).await.unwrap();
-    let name = ServerName::try_from(name.to_owned()).unwrap();
-    let connecting = TlsConnector::from(Arc::new(config)).connect(name, socket);
+    let connecting = Client::default().connect(address, name);
     connecting.await.unwrap()
 }
 
+/// A client that accepts every certificate. `None` stands for everything that rustls supports.
+#[derive(Clone, Copy, Default)]
+pub(crate) struct Client<'a> {
+    pub(crate) version: Option<&'static SupportedProtocolVersion>,
+    /// The signatures that the client can verify.
+    pub(crate) schemes: Option<&'a [SignatureScheme]>,
+    pub(crate) suites: Option<&'a [CipherSuite]>,
+    pub(crate) alpn: &'a [&'a str],
+    /// Whether the client sends no server name.
+    pub(crate) is_nameless: bool,
+}
+
+impl Client<'_> {
+    /// Opens a TLS connection to `address` with `name` as the server name.
+    pub(crate) async fn connect(
+        self,
+        address: SocketAddr,
+        name: &str,
+    ) -> std::io::Result<TlsStream<TcpStream>> {
+        let socket = TcpStream::connect(address).await.unwrap();
+        let name = ServerName::try_from(name.to_owned()).unwrap();
+        TlsConnector::from(self.config())
+            .connect(name, socket)
+            .await
+    }
+
+    /// Returns the settings of the client.
+    pub(crate) fn config(self) -> Arc<rustls::ClientConfig> {
+        let mut provider = rustls::crypto::aws_lc_rs::default_provider();
+        if let Some(suites) = self.suites {
+            let suites = |one: &rustls::SupportedCipherSuite| suites.contains(&one.suite());
+            provider.cipher_suites.retain(suites);
+        }
+        let provider = Arc::new(provider);
+        let all = provider
+            .signature_verification_algorithms
+            .supported_schemes();
+        let verifier = AcceptAll {
+            schemes: self.schemes.map_or(all, <[_]>::to_vec),
+            provider: Arc::clone(&provider),
+        };
+        let versions = match &self.version {
+            Some(version) => std::slice::from_ref(version),
+            None => rustls::ALL_VERSIONS,
+        };
+        let mut config = rustls::ClientConfig::builder_with_provider(provider)
+            .with_protocol_versions(versions)
+            .unwrap()
+            .dangerous()
+            .with_custom_certificate_verifier(Arc::new(verifier))
+            .with_no_client_auth();
+        config.enable_sni = !self.is_nameless;
+        config.alpn_protocols = self
+            .alpn
+            .iter()
+            .map(|one| one.as_bytes().to_vec())
+            .collect();
+        Arc::new(config)
+    }
+}
+
 #[derive(Debug)]
-struct AcceptAll(Arc<rustls::crypto::CryptoProvider>);
+struct AcceptAll {
+    schemes: Vec<SignatureScheme>,
+    provider: Arc<rustls::crypto::CryptoProvider>,
+}
 
 impl ServerCertVerifier for AcceptAll {
     fn verify_server_cert(
@@ -85,7 +139,7 @@ impl ServerCertVerifier for AcceptAll {
         cert: &CertificateDer<'_>,
         dss: &DigitallySignedStruct,
     ) -> Result<HandshakeSignatureValid, rustls::Error> {
-        let algorithms = &self.0.signature_verification_algorithms;
+        let algorithms = &self.provider.signature_verification_algorithms;
         rustls::crypto::verify_tls12_signature(message, cert, dss, algorithms)
     }
 
@@ -95,12 +149,12 @@ impl ServerCertVerifier for AcceptAll {
         cert: &CertificateDer<'_>,
         dss: &DigitallySignedStruct,
     ) -> Result<HandshakeSignatureValid, rustls::Error> {
-        let algorithms = &self.0.signature_verification_algorithms;
+        let algorithms = &self.provider.signature_verification_algorithms;
         rustls::crypto::verify_tls13_signature(message, cert, dss, algorithms)
     }
 
     fn supported_verify_schemes(&self) -> Vec<SignatureScheme> {
-        self.0.signature_verification_algorithms.supported_schemes()
+        self.schemes.clone()
     }
 }
 

@@ -76,9 +76,10 @@ async fn try_all(world: &World, out: &mut dyn Write) -> Result<bool, DemoError> 
 }
 
 async fn serve(world: &World, out: &mut dyn Write) -> Result<bool, DemoError> {
+    // A program that reads the text may end the demo at once.
+    let mut terminate = tokio::signal::unix::signal(tokio::signal::unix::SignalKind::terminate())?;
     write!(out, "{}", welcome(world))?;
     out.flush()?;
-    let mut terminate = tokio::signal::unix::signal(tokio::signal::unix::SignalKind::terminate())?;
     let mut turn = 0;
     loop {
         tokio::select! {
@@ -114,12 +115,12 @@ fn welcome(world: &World) -> String {
          \n\
          Try, in another terminal:\n\
          \n\
-           curl http://{http}/{BUCKET}/hello.txt                         an object, by IP address\n\
-           curl -r 0-4 http://{http}/{BUCKET}/hello.txt                  the first 5 bytes of it\n\
+           curl http://{http}/{BUCKET}/hello.txt                      # an object, by IP address\n\
+           curl -r 0-4 http://{http}/{BUCKET}/hello.txt               # the first 5 bytes of it\n\
            curl --cacert {directory}/ca.pem https://{https}/{BUCKET}/index.html\n\
-           curl -H 'Host: img.example.test' http://{http}/hello.txt      a domain bound to the bucket\n\
-           curl -o /dev/null http://{http}/{BUCKET}/gen/1GiB             1 GiB, streamed\n\
-           curl http://{http}/other/hello.txt                            a bucket that is not served\n\
+           curl -H 'Host: img.example.test' http://{http}/hello.txt   # a domain bound to the bucket\n\
+           curl -o /dev/null http://{http}/{BUCKET}/gen/1GiB          # 1 GiB, streamed\n\
+           curl http://{http}/other/hello.txt                         # a bucket that is not served\n\
          \n\
          proxy    http://{http}\n\
          origin   http://{direct}   (for your own config: endpoint = \"{direct}\", tls = false)\n\

@@ -1,17 +1,80 @@
 //! Imports the XML documents of OSS for a bucket's hotlink protection, CORS and website.
 
+use std::collections::BTreeMap;
 use std::fmt::Write;
 
 use crate::cli::import::imported::{ImportError, Imported};
-use crate::cli::import::toml_text::{list, quoted};
+use crate::cli::import::toml_text::{encoded, list, quoted};
+use crate::oss::addressing::is_bucket_name;
+use crate::oss::endpoint::{classify, region, regions};
 use crate::oss::xml::{Node, parse};
+
+/// Returns a line for each argument that cannot be used: a text that is no name of a bucket, or no region.
+pub(super) fn wrong_arguments(bucket: &str, region_id: &str) -> Vec<String> {
+    let mut wrong = Vec::new();
+    if !is_bucket_name(bucket) {
+        let hint = bucket_in(bucket).map_or_else(String::new, |name| did_you_mean(&name));
+        wrong.push(format!(
+            "--bucket: `{bucket}` is not a bucket name: 3 to 63 of `a-z`, `0-9` and `-`{hint}"
+        ));
+    }
+    if region(region_id).is_none() {
+        let hint = region_in(region_id).map_or_else(String::new, did_you_mean);
+        wrong.push(format!(
+            "--region: `{region_id}` is not a region of OSS{hint}"
+        ));
+    }
+    wrong
+}
+
+fn did_you_mean(name: &str) -> String {
+    format!("; did you mean `{name}`?")
+}
+
+/// Returns the name of a bucket that `text` contains: in another case, in a URL, or before an endpoint.
+fn bucket_in(text: &str) -> Option<String> {
+    let lower = text.trim().to_ascii_lowercase();
+    let host = lower
+        .split_once("://")
+        .map_or(lower.as_str(), |(_, host)| host);
+    let host = host.split('/').next().unwrap_or(host);
+    let name = match classify(host).and_then(|host| host.bucket) {
+        Some(bucket) => bucket.into_owned(),
+        None => host.to_owned(),
+    };
+    is_bucket_name(&name).then_some(name)
+}
+
+/// Returns the region that `text` probably means: its endpoint, its id in another spelling, or a part of it.
+fn region_in(text: &str) -> Option<&'static str> {
+    let lower = text.trim().to_ascii_lowercase().replace('_', "-");
+    let lower = lower.strip_suffix(".aliyuncs.com").unwrap_or(&lower);
+    let lower = lower.strip_prefix("oss-").unwrap_or(lower);
+    let lower = lower.strip_suffix("-internal").unwrap_or(lower);
+    let is_same = |id: &str| id == lower || place_of(id) == lower;
+    let same = regions().iter().find(|one| is_same(one.id));
+    let similar = || {
+        let score = |id: &str| {
+            strsim::jaro_winkler(lower, id).max(strsim::jaro_winkler(lower, place_of(id)))
+        };
+        let scored = regions().iter().map(|one| (score(one.id), one));
+        let best = scored.max_by(|left, right| left.0.total_cmp(&right.0));
+        // The threshold accepts a swapped, missing or wrong letter, and rejects an unrelated word.
+        best.filter(|(score, _)| *score > 0.85).map(|(_, one)| one)
+    };
+    same.or_else(similar).map(|one| one.id)
+}
+
+fn place_of(id: &str) -> &str {
+    id.split_once('-').map_or(id, |(_, place)| place)
+}
 
 /// Imports `files`, pairs of name and text, as the settings of `bucket` in `region`.
 ///
 /// # Errors
 ///
-/// [`ImportError::NotXml`] for a file that is not an XML document of OSS, and
-/// [`ImportError::UnknownDocument`] for an XML document with other settings.
+/// [`ImportError::NotXml`] for a file that is not an XML document of OSS, [`ImportError::UnknownDocument`] for an
+/// XML document with other settings, and [`ImportError::Twice`] for two documents with the same settings.
 pub fn import(
     files: &[(String, String)],
     bucket: &str,
@@ -19,9 +82,17 @@ pub fn import(
 ) -> Result<Imported, ImportError> {
     let mut imported = Imported::default();
     let mut rules = String::new();
+    let mut seen: BTreeMap<String, &str> = BTreeMap::new();
     for (name, text) in files {
         let root =
             parse(text.as_bytes()).ok_or_else(|| ImportError::NotXml { file: name.clone() })?;
+        if let Some(first) = seen.insert(root.name.clone(), name) {
+            return Err(ImportError::Twice {
+                file: name.clone(),
+                first: first.to_owned(),
+                root: root.name,
+            });
+        }
         let mut note = |text: &str| imported.notes.push(format!("{name}: {text}"));
         rules.push_str(&match root.name.as_str() {
             "RefererConfiguration" => referer(&root, &mut note),
@@ -177,17 +248,6 @@ fn website(root: &Node, note: &mut dyn FnMut(&str)) -> String {
         ));
     }
     text
-}
-
-/// Percent-encodes a key for use in a URL path.
-fn encoded(key: &str) -> String {
-    const KEPT: &percent_encoding::AsciiSet = &percent_encoding::NON_ALPHANUMERIC
-        .remove(b'-')
-        .remove(b'_')
-        .remove(b'.')
-        .remove(b'~')
-        .remove(b'/');
-    percent_encoding::utf8_percent_encode(key, KEPT).to_string()
 }
 
 fn line(text: &mut String, key: &str, value: &str) {

@@ -10,6 +10,9 @@ pub struct Imported {
     /// Directives that were not imported, and settings to check. Each note begins with the file, and with the
     /// line if it is known: `file:line: text`.
     pub notes: Vec<String>,
+    /// Directives by which nginx refuses requests that the config would serve, each as `file:line: text`. The
+    /// config has each as a comment at its route.
+    pub losses: Vec<String>,
 }
 
 /// The reason why files cannot be imported.
@@ -29,6 +32,11 @@ pub enum ImportError {
         /// The notes. They list the directives that were skipped, with the reason.
         notes: Vec<String>,
     },
+    /// The nginx files let the client choose the bucket, and the operator names no buckets.
+    AnyBucket {
+        /// The notes. They list the directives that were skipped, with the reason.
+        notes: Vec<String>,
+    },
     /// A file is not an XML document that OSS could have sent.
     NotXml {
         /// The name of the file.
@@ -41,6 +49,15 @@ pub enum ImportError {
         /// The name of its root element.
         root: String,
     },
+    /// Two XML documents are of the same kind.
+    Twice {
+        /// The name of the second file.
+        file: String,
+        /// The name of the first file.
+        first: String,
+        /// The name of their root element.
+        root: String,
+    },
 }
 
 impl fmt::Display for ImportError {
@@ -48,10 +65,12 @@ impl fmt::Display for ImportError {
         match self {
             Self::NginxSyntax { file, line, reason } => write!(f, "{file}:{line}: {reason}"),
             Self::NoBucket { notes } => {
-                for note in notes {
-                    writeln!(f, "{note}")?;
-                }
+                write_notes(f, notes)?;
                 f.write_str("nothing here is proxied to a bucket of OSS")
+            }
+            Self::AnyBucket { notes } => {
+                write_notes(f, notes)?;
+                f.write_str("no config was written: these files let clients choose the bucket; name each one with `--bucket NAME`, or a pattern such as `team-*`")
             }
             Self::NotXml { file } => write!(
                 f,
@@ -61,8 +80,19 @@ impl fmt::Display for ImportError {
                 f,
                 "{file}: `{root}` is none of RefererConfiguration, CORSConfiguration, WebsiteConfiguration"
             ),
+            Self::Twice { file, first, root } => write!(
+                f,
+                "{file}: `{root}` is in {first} as well: a bucket has one document of each kind"
+            ),
         }
     }
+}
+
+fn write_notes(f: &mut fmt::Formatter<'_>, notes: &[String]) -> fmt::Result {
+    for note in notes {
+        writeln!(f, "{note}")?;
+    }
+    Ok(())
 }
 
 impl std::error::Error for ImportError {}

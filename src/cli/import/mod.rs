@@ -1,30 +1,45 @@
 //! `ossgate import`: writes a config from nginx files, or from the settings of a bucket at OSS.
 //!
-//! The config is written even if `ossgate check` would not accept it. In this case its errors are listed on
-//! standard error. Settings that could not be imported are listed there too, with the file and, for nginx,
-//! the line.
+//! `ossgate check` accepts the written config, except for certificates that are not on this machine. Settings
+//! that could not be imported are listed on standard error with file and line; nothing is dropped silently. An
+//! import that would serve what nginx refuses writes no config, unless the operator accepts that.
 
 pub mod bucket_xml;
 mod imported;
+mod include;
 pub mod nginx;
 mod toml_text;
 
 use std::io::{self, Write};
 use std::path::{Path, PathBuf};
 
-use crate::cli::exit_code::FAILED;
-use crate::config;
+use crate::cli::exit_code::{FAILED, LOSSES, USAGE};
+use crate::cli::import::include::{Includes, read};
+use crate::config::{self, Problem, Problems};
 
 pub use imported::{ImportError, Imported};
 
-/// The maximum size of an imported file, in bytes.
-const MAX_SIZE: u64 = 1024 * 1024;
+/// What happens when the config would serve requests that nginx refuses.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Losses {
+    /// No config is written.
+    Stop,
+    /// The config is written, with a comment for each directive that is lost.
+    Accept,
+}
 
 /// The source of an import.
 #[derive(Debug)]
 pub enum Source<'a> {
     /// nginx configuration files.
-    Nginx(&'a [PathBuf]),
+    Nginx {
+        /// The files.
+        files: &'a [PathBuf],
+        /// The buckets that a gateway may serve, by name or by pattern, if the files name none.
+        buckets: &'a [String],
+        /// What happens with directives that refuse requests and cannot be imported.
+        losses: Losses,
+    },
     /// XML responses of OSS to GetBucketReferer, GetBucketCors or GetBucketWebsite.
     BucketXml {
         /// The files that contain the responses.
@@ -36,14 +51,24 @@ pub enum Source<'a> {
     },
 }
 
-/// Imports `source`: writes the config to `out` and the notes to `errors`. Returns the exit code.
+/// Imports `source`: writes the config to `out` and the notes to `errors`. Returns the exit code. When it is not
+/// 0, nothing is written to `out`.
 ///
 /// # Errors
 ///
 /// The [`io::Error`] when `out` or `errors` cannot be written to.
 pub fn import(source: &Source<'_>, out: &mut dyn Write, errors: &mut dyn Write) -> io::Result<u8> {
+    if let Source::BucketXml { bucket, region, .. } = source {
+        let wrong = bucket_xml::wrong_arguments(bucket, region);
+        for problem in &wrong {
+            writeln!(errors, "{problem}")?;
+        }
+        if !wrong.is_empty() {
+            return Ok(USAGE);
+        }
+    }
     let files = match source {
-        Source::Nginx(files) | Source::BucketXml { files, .. } => *files,
+        Source::Nginx { files, .. } | Source::BucketXml { files, .. } => *files,
     };
     let mut texts = Vec::with_capacity(files.len());
     for path in files {
@@ -56,7 +81,12 @@ pub fn import(source: &Source<'_>, out: &mut dyn Write, errors: &mut dyn Write) 
         }
     }
     let imported = match source {
-        Source::Nginx(_) => nginx::import(&texts),
+        Source::Nginx { files, buckets, .. } => {
+            let mut includes = Includes::new(files);
+            nginx::import_with(&texts, buckets, &mut |root, pattern| {
+                includes.read(root, pattern)
+            })
+        }
         Source::BucketXml { bucket, region, .. } => bucket_xml::import(&texts, bucket, region),
     };
     let imported = match imported {
@@ -69,32 +99,51 @@ pub fn import(source: &Source<'_>, out: &mut dyn Write, errors: &mut dyn Write) 
     for note in &imported.notes {
         writeln!(errors, "{note}")?;
     }
-    // Errors of the config are listed, but the import succeeds. For example, the certificate files may be
-    // missing because they are on another machine.
-    if let Err(problems) = config::from_str("imported", &imported.config, Path::new("/"), &|_| None)
+    let loaded = config::from_str("imported", &imported.config, Path::new("/"), &|_| None);
+    if let Err(problems) = &loaded
+        && !report(problems, errors)?
     {
-        let is_about_files = |message: &str| {
-            message.contains("cannot be read") || message.contains("cannot be opened")
+        writeln!(errors, "no config was written")?;
+        return Ok(FAILED);
+    }
+    for loss in &imported.losses {
+        writeln!(errors, "{loss}")?;
+    }
+    if let Source::Nginx {
+        losses: Losses::Stop,
+        ..
+    } = source
+        && !imported.losses.is_empty()
+    {
+        let count = match imported.losses.len() {
+            1 => "1 directive refuses".to_owned(),
+            count => format!("{count} directives refuse"),
         };
-        for problem in problems.errors() {
-            let kind = if is_about_files(&problem.message) {
-                "to be put in place"
-            } else {
-                "to be corrected"
-            };
-            writeln!(errors, "{kind}: {}: {}", problem.path, problem.message)?;
-        }
+        writeln!(
+            errors,
+            "no config was written: {count} requests that ossgate would serve; with `--accept-loss`, the config is written and names them in comments"
+        )?;
+        return Ok(LOSSES);
     }
     write!(out, "{}", imported.config)?;
     Ok(0)
 }
 
-fn read(path: &Path) -> io::Result<String> {
-    if std::fs::metadata(path)?.len() > MAX_SIZE {
-        return Err(io::Error::new(
-            io::ErrorKind::FileTooLarge,
-            "is larger than 1 MiB",
-        ));
+/// Writes the problems of an imported config to `errors`. Returns whether all of them are about certificate
+/// files. These may be on another machine, so a missing one is not an error of the import.
+fn report(problems: &Problems, errors: &mut dyn Write) -> io::Result<bool> {
+    let is_about_files = |problem: &Problem| {
+        problem.path.starts_with("certificate")
+            || problem.message.contains("cannot be read")
+            || problem.message.contains("cannot be opened")
+    };
+    for problem in problems.errors() {
+        let kind = if is_about_files(problem) {
+            "to be put in place"
+        } else {
+            "to be corrected"
+        };
+        writeln!(errors, "{kind}: {}: {}", problem.path, problem.message)?;
     }
-    std::fs::read_to_string(path)
+    Ok(problems.errors().all(is_about_files))
 }

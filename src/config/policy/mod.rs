@@ -2,6 +2,7 @@
 
 pub mod cors;
 pub mod guard;
+pub mod headers;
 pub mod https;
 pub mod preview;
 pub mod referer;
@@ -14,6 +15,7 @@ use crate::config::reader::Reader;
 pub use crate::config::located::Located;
 pub use cors::{Cors, CorsRule, PrivateNetwork};
 pub use guard::{Guard, Preset};
+pub use headers::{HeaderRule, RuleKey};
 pub use https::{Hsts, Https, HttpsMode};
 pub use preview::Preview;
 pub use referer::{Referer, RefererMode};
@@ -22,6 +24,9 @@ pub use website::{Subdirectories, Website};
 /// The policies of one route. An absent policy does nothing.
 #[derive(Clone, Debug, Default, Serialize)]
 pub struct Policies {
+    /// `[[route.headers]]`. Default: none.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub headers: Vec<HeaderRule>,
     /// `[route.https]`.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub https: Option<Https>,
@@ -45,9 +50,11 @@ pub struct Policies {
 impl Policies {
     /// Reads the policies of a `[[route]]`.
     pub(crate) fn read(route: &Reader<'_>) -> Self {
+        let cors = present(route, "cors", Cors::read);
         Self {
+            headers: HeaderRule::read_all(route, cors.as_ref()),
             https: present(route, "https", Https::read),
-            cors: present(route, "cors", Cors::read),
+            cors,
             guard: present(route, "guard", Guard::read),
             referer: present(route, "referer", Referer::read),
             website: present(route, "website", Website::read),
@@ -57,5 +64,9 @@ impl Policies {
 }
 
 fn present<T>(route: &Reader<'_>, key: &str, read: impl Fn(&Reader<'_>) -> T) -> Option<T> {
-    route.has(key).then(|| read(&route.table(key)))
+    if !route.has(key) {
+        return None;
+    }
+    let table = route.table(key);
+    table.exists().then(|| read(&table))
 }

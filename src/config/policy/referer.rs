@@ -12,7 +12,7 @@ use crate::oss::referer::Switches;
 pub enum RefererMode {
     /// The response is 403.
     Enforce,
-    /// The request is served, and the refusal is only logged.
+    /// The request is served. The refusal is only counted, and noted in the access log.
     Report,
 }
 

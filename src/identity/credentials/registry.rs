@@ -9,12 +9,13 @@ use tokio::sync::mpsc;
 use tokio::task::JoinSet;
 
 use super::source::{Source, keep};
-use crate::config::CredentialSource;
+use crate::config::{CredentialSource, NamedFiles};
 use crate::identity::Clock;
 
 /// The sources in use.
 pub struct Sources {
     clock: Clock,
+    files: NamedFiles,
     known: Mutex<Known>,
     tasks: mpsc::UnboundedSender<Weak<Source>>,
 }
@@ -40,12 +41,14 @@ pub struct Runner {
 }
 
 /// Creates an empty registry and its runner. `random` should differ between processes, so that they refresh
-/// their keys at different times. Without its runner a registry only has keys that need no connection.
+/// their keys at different times. Without its runner a registry only has keys that need no connection, and with
+/// [`NamedFiles::Skip`] none of files.
 #[must_use]
-pub fn sources(clock: Clock, random: u64) -> (Arc<Sources>, Runner) {
+pub fn sources(clock: Clock, random: u64, files: NamedFiles) -> (Arc<Sources>, Runner) {
     let (sender, tasks) = mpsc::unbounded_channel();
     let sources = Sources {
         clock,
+        files,
         known: Mutex::default(),
         tasks: sender,
     };
@@ -74,7 +77,7 @@ impl Sources {
             known.sources.retain(|_, source| source.strong_count() > 0);
             known.most = 2 * known.sources.len() + 16;
         }
-        let source = Arc::new(Source::new(config, self.clock));
+        let source = Arc::new(Source::new(config, self.clock, self.files));
         known
             .sources
             .insert(config.clone(), Arc::downgrade(&source));

@@ -16,7 +16,7 @@ use tokio::time::Instant;
 use super::fetch::{fetch, local};
 use super::fetched::{FetchError, Fetched};
 use super::schedule::{until_refresh, until_retry};
-use crate::config::{AccessKey, CredentialSource, Secret};
+use crate::config::{AccessKey, CredentialSource, NamedFiles, Secret};
 use crate::identity::Clock;
 
 /// How often the files of a source are checked for changes.
@@ -99,7 +99,7 @@ impl Drop for Source {
 
 impl Source {
     /// Creates the source. A key that needs no connection is read at once.
-    pub(super) fn new(config: &CredentialSource, clock: Clock) -> Self {
+    pub(super) fn new(config: &CredentialSource, clock: Clock, files: NamedFiles) -> Self {
         let source = Self {
             config: config.clone(),
             label: config.to_string(),
@@ -108,6 +108,9 @@ impl Source {
             asked: Mutex::default(),
             clock,
         };
+        if files == NamedFiles::Skip && !source.files().is_empty() {
+            return source;
+        }
         let found = local(config);
         if found.is_ok() || !needs_connection(config) {
             source.note(found);

@@ -209,8 +209,11 @@ async fn time_out<S, B>(
 }
 
 /// Responds to a request that is not read any further, and gives the client time to read the response.
-async fn answer_and_close<S, B>(io: &mut ClientIo, service: ConnectionService<S>, why: Malformed)
-where
+pub(in crate::listener) async fn answer_and_close<S, B>(
+    io: &mut ClientIo,
+    service: ConnectionService<S>,
+    why: Malformed,
+) where
     S: Service<Received, Response = http::Response<B>, Error = Infallible>,
     B: Body<Data = Bytes>,
 {

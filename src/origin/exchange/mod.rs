@@ -2,6 +2,7 @@
 //!
 //! - [`rewrite`]: determines the bucket of a request, and the target that is sent to OSS. Does no I/O.
 //! - [`locate`]: calls `rewrite`, and also accepts ListBuckets, which names no bucket. Does no I/O.
+//! - `fields`: changes the header fields that the config names in requests. Does no I/O.
 //! - `outgoing`: conversion of a client's request into the request for OSS.
 //! - `attempt`: one request and the head of its response on one connection, with the deadlines.
 //! - `liveness`: checks whether the address or the host still accepts connections while a response takes
@@ -21,6 +22,7 @@ mod deliver;
 mod download;
 mod entity;
 mod failure_log;
+pub(crate) mod fields;
 mod liveness;
 pub(crate) mod locate;
 mod outgoing;
@@ -29,6 +31,7 @@ pub(crate) mod repeat;
 mod resume;
 pub(crate) mod rewrite;
 mod signing;
+mod unanswered;
 pub(crate) mod watch;
 
 use std::sync::Arc;
@@ -39,18 +42,18 @@ use tokio::time::Instant;
 use crate::http::context::RequestContext;
 use crate::http::signing::SignRequests;
 use crate::http::{Received, Response};
-use crate::origin::endpoint_info::EndpointInfo;
 use crate::origin::error::Error;
 use crate::origin::exchange::attempt::{Deadlines, attempt};
 use crate::origin::exchange::deliver::Answered;
 use crate::origin::exchange::failure_log::FailureLog;
+use crate::origin::exchange::fields::{FieldChange, FieldChanges};
 use crate::origin::exchange::liveness::Liveness;
 use crate::origin::exchange::locate::Service;
 use crate::origin::exchange::outgoing::Outgoing;
 use crate::origin::exchange::repeat::{Attempted, BodyState, Decision, RequestKind};
 use crate::origin::exchange::rewrite::{Destination, Rewrite};
 use crate::origin::exchange::signing::Signing;
-use crate::origin::link::host::Host;
+pub(crate) use crate::origin::exchange::unanswered::Unanswered;
 use crate::origin::link::reuse::{Acceptable, Age};
 use crate::origin::link::upload::Upload;
 use crate::origin::tiers::buckets::BucketTable;
@@ -84,36 +87,9 @@ pub(crate) struct Exchange {
     service: Option<Service>,
     /// The signer of the route; `None` if it has no credentials.
     signer: Option<Arc<dyn SignRequests>>,
+    fields: FieldChanges,
     deadlines: Deadlines,
     failures: FailureLog,
-}
-
-/// A request that got no response from OSS.
-#[derive(Debug)]
-pub(crate) struct Unanswered {
-    /// The reason.
-    pub(crate) error: Error,
-    /// The endpoint of the last attempt; `None` if there was no attempt.
-    pub(crate) endpoint: Option<Arc<EndpointInfo>>,
-}
-
-impl Unanswered {
-    /// The failure of an attempt to send a request to `host`.
-    fn at(host: &Host, error: Error) -> Self {
-        Self {
-            error,
-            endpoint: Some(Arc::clone(&host.info)),
-        }
-    }
-}
-
-impl From<Error> for Unanswered {
-    fn from(error: Error) -> Self {
-        Self {
-            error,
-            endpoint: None,
-        }
-    }
 }
 
 impl Exchange {
@@ -124,6 +100,7 @@ impl Exchange {
         buckets: BucketTable,
         service: Option<Service>,
         signer: Option<Arc<dyn SignRequests>>,
+        fields: FieldChanges,
         deadlines: Deadlines,
     ) -> Self {
         Self {
@@ -131,6 +108,7 @@ impl Exchange {
             buckets,
             service,
             signer,
+            fields,
             deadlines,
             failures: FailureLog::default(),
         }
@@ -146,6 +124,15 @@ impl Exchange {
     #[must_use]
     pub(crate) fn layout(&self) -> &Layout {
         &self.rewrite.layout
+    }
+
+    /// Returns the changes of the header fields of a request.
+    pub(crate) fn field_changes<'s>(
+        &'s self,
+        headers: &HeaderMap,
+        raw_query: Option<&str>,
+    ) -> impl Iterator<Item = FieldChange<'s>> + use<'s> {
+        self.fields.of_request(headers, raw_query)
     }
 
     /// Returns the destination to which `request` would be sent.
@@ -218,10 +205,13 @@ impl Exchange {
         let service = self.service.as_ref();
         let mut outgoing =
             outgoing::prepare(&self.rewrite, &self.buckets, service, request, context)?;
-        if let Some(head) = &outgoing.head {
+        if let Some(head) = &mut outgoing.head {
             let (query, host) = (head.uri.query(), context.text.host());
             SignedHost::of(&head.headers, query, host, Scheme::of(context))
                 .map_or(Ok(()), |signed| signed.check(&outgoing.bucket.tiers))?;
+            // Before the first attempt, so that every attempt and every request for the rest of a download has
+            // the changed fields.
+            self.fields.apply(&mut head.headers, query);
         }
         if let (Some(signer), Some(head)) = (&self.signer, &mut outgoing.head) {
             let name = outgoing.bucket.name.as_ref();

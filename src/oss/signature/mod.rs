@@ -8,10 +8,11 @@
 //! - `v1`, `v4`: the two schemes. `verifier`: the data that the verification of both schemes needs;
 //!   `verify`: the choice between the two schemes.
 //! - `claim`: whether a request is signed; `bound`: the host and region to which its signature binds it.
-//!   Neither verifies the signature.
+//!   `covered`: the header fields that its signature lists. None of them verifies the signature.
 
 mod bound;
 mod claim;
+mod covered;
 mod failure;
 mod keys;
 mod mac;
@@ -24,6 +25,7 @@ mod verify;
 
 pub use bound::Bound;
 pub use claim::{SignedIn, is_signed_in_header, signed_in};
+pub use covered::for_each_listed_field;
 pub use failure::Failure;
 pub use keys::Keys;
 pub use request::{Resource, Signable};

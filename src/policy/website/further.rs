@@ -12,6 +12,7 @@ use tower::Service;
 use super::page::{Page, Website};
 use crate::config::policy::Subdirectories;
 use crate::http::body::discard;
+use crate::http::message::StandIn;
 use crate::http::{Received, Request, RequestBody, Response, respond};
 use crate::oss::website::ends_in_slash;
 
@@ -108,6 +109,7 @@ where
             return missing;
         }
         discard(missing.into_body()).await;
+        found.extensions_mut().insert(StandIn);
         if !policy.hides_errors {
             *found.status_mut() = StatusCode::NOT_FOUND;
         }

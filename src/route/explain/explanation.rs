@@ -1,5 +1,7 @@
 //! A request to explain, and its explanation.
 
+use std::sync::Arc;
+
 use crate::http::malformed::Malformed;
 use crate::origin::Destination;
 
@@ -19,7 +21,7 @@ pub struct Step {
     pub name: &'static str,
     /// The decision as text.
     pub finding: String,
-    /// The line of the config that decided; `None` when no single line did.
+    /// The line of [`Explanation::file`] that decided; `None` when no single line did.
     pub line: Option<usize>,
 }
 
@@ -48,6 +50,9 @@ impl End {
 /// The explanation of a request: its final outcome, and the steps that led to it.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Explanation {
+    /// The name of the config file that contains the route, for the lines of the steps; `None` when no route
+    /// serves the request.
+    pub file: Option<Arc<str>>,
     /// The steps, in the order of the proxy.
     pub steps: Vec<Step>,
     /// The final outcome of the request.
@@ -58,6 +63,7 @@ impl Explanation {
     /// Explains a request that the router refuses before it chooses a route.
     pub(super) fn malformed(why: Malformed) -> Self {
         Self {
+            file: None,
             steps: vec![Step {
                 name: "framing",
                 finding: why.message().to_owned(),

@@ -17,6 +17,7 @@ fn context(target: &str) -> RequestContext {
         max_headers: 200,
         health_path: None,
         is_turned_away: false,
+        is_plain_on_tls: false,
     };
     RequestContext::new(
         RequestId::next(1),
@@ -53,6 +54,7 @@ fn combined_is_the_format_of_nginx() {
     let context = context("/k?x");
     {
         let mut outcome = context.outcome();
+        outcome.would_refuse_referer = true;
         outcome.status = Some(http::StatusCode::NOT_FOUND);
         outcome.bytes_out = 153;
     }

@@ -2,47 +2,138 @@
 //! or a variant of it. Other common directives are also imported.
 //!
 //! The files are parsed to a tree of directives, translated to routes, and written as a config.
+//!
+//! # Decision
+//!
+//! nginx files refuse requests in ways that a config of ossgate does not have. The config must not serve what
+//! nginx refused, so each such directive is a [`Loss`](loss::Loss), and the operator decides whether a config
+//! with losses is written. A directive that is not known counts as a loss as well: a false alarm costs a look
+//! into the file, but a missed one opens it.
 
+mod access;
+mod branch;
+mod condition;
+mod enter;
 mod left_out;
+mod listeners;
+mod location;
+mod loss;
 mod map;
+mod mapping;
+mod methods;
 mod names;
+mod notes;
 mod origin;
 mod output;
+mod path_pattern;
+mod pattern;
+mod proxied;
+mod redirect;
+mod regions;
+mod rules;
+mod scope;
 mod syntax;
 mod translation;
+mod units;
+mod variables;
+
+use std::rc::Rc;
 
 use crate::cli::import::imported::{ImportError, Imported};
+use syntax::Directive;
 use translation::Translation;
 
-/// Imports `files`, pairs of name and text.
+/// The maximum nesting of included files.
+const DEPTH: usize = 8;
+
+/// Reads the files that an `include` names. The arguments are the name of the file that the operator names, and
+/// the argument of `include`. Returns pairs of name and text; `None` when a file cannot be read.
+pub type Include<'i> = dyn FnMut(&str, &str) -> Option<Vec<(String, String)>> + 'i;
+
+/// Imports `files`, pairs of name and text, like [`import_with`] without buckets. No included file is read.
 ///
 /// # Errors
 ///
-/// [`ImportError::NginxSyntax`] for a file that is not in nginx's syntax, and [`ImportError::NoBucket`] when
-/// no `proxy_pass` could be translated to a route with a bucket.
+/// The same as those of [`import_with`].
 pub fn import(files: &[(String, String)]) -> Result<Imported, ImportError> {
+    import_with(files, &[], &mut |_, _| None)
+}
+
+/// Imports `files`, pairs of name and text. `buckets` are the buckets that a gateway may serve, by name or by
+/// pattern, if the files let the client choose the bucket.
+///
+/// # Errors
+///
+/// [`ImportError::NginxSyntax`] for a file that is not in nginx's syntax, [`ImportError::NoBucket`] when no
+/// directive proxies to a bucket, and [`ImportError::AnyBucket`] when the client chooses the bucket and
+/// `buckets` is empty.
+pub fn import_with(
+    files: &[(String, String)],
+    buckets: &[String],
+    include: &mut Include<'_>,
+) -> Result<Imported, ImportError> {
     let mut trees = Vec::new();
     for (name, text) in files {
-        let tree = syntax::parse(text).map_err(|error| ImportError::NginxSyntax {
-            file: name.clone(),
-            line: error.line,
-            reason: error.reason,
-        })?;
-        trees.push((name.as_str(), tree));
+        trees.push(parse(name, name, text, DEPTH, include)?);
     }
-    let mut translation = Translation::default();
-    for (name, tree) in &trees {
-        translation.add_definitions(name, tree);
+    let mut translation = Translation::new(buckets);
+    for tree in &trees {
+        translation.add_definitions(tree);
     }
-    for (name, tree) in &trees {
-        translation.add_servers(name, tree);
+    translation.add_servers();
+    if translation.lacks_buckets && buckets.is_empty() {
+        let notes = translation.notes.into_list();
+        return Err(ImportError::AnyBucket { notes });
     }
-    let Translation {
-        mut notes, output, ..
-    } = translation;
-    if output.routes.is_empty() {
+    if translation.routes.is_empty() {
+        let notes = translation.notes.into_list();
         return Err(ImportError::NoBucket { notes });
     }
-    let config = output.write(&mut notes);
-    Ok(Imported { config, notes })
+    let written = translation.write();
+    Ok(Imported {
+        config: written.config,
+        notes: written.notes,
+        losses: written.losses.iter().map(|loss| loss.line()).collect(),
+    })
+}
+
+/// Parses the file `name`. Each `include` is replaced by the content of its files. One that cannot be read
+/// stays.
+fn parse(
+    root: &str,
+    name: &str,
+    text: &str,
+    depth: usize,
+    include: &mut Include<'_>,
+) -> Result<Vec<Directive>, ImportError> {
+    let file: Rc<str> = name.into();
+    let tree = syntax::parse(&file, text).map_err(|error| ImportError::NginxSyntax {
+        file: name.to_owned(),
+        line: error.line,
+        reason: error.reason,
+    })?;
+    expand(root, tree, depth, include)
+}
+
+fn expand(
+    root: &str,
+    tree: Vec<Directive>,
+    depth: usize,
+    include: &mut Include<'_>,
+) -> Result<Vec<Directive>, ImportError> {
+    let mut expanded = Vec::with_capacity(tree.len());
+    for mut directive in tree {
+        if directive.name() == "include"
+            && depth > 0
+            && let Some(files) = include(root, directive.first())
+        {
+            for (name, text) in files {
+                expanded.extend(parse(root, &name, &text, depth - 1, include)?);
+            }
+            continue;
+        }
+        directive.block = expand(root, directive.block, depth, include)?;
+        expanded.push(directive);
+    }
+    Ok(expanded)
 }

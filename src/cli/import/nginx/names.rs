@@ -1,37 +1,132 @@
 //! The `server_name` and `listen` directives of an nginx server.
 
+use crate::cli::import::nginx::map::Map;
+use crate::cli::import::nginx::pattern::{Piece, alternatives, group, literal};
+use crate::cli::import::nginx::variables::{Value, Variables};
+use crate::config::HostPattern;
+
 /// The hosts of a server.
-pub(super) enum ServerNames {
+#[derive(Clone, Debug, Default)]
+pub(super) struct ServerNames {
     /// The hosts that the server responds to. Empty means every host.
-    Hosts(Vec<String>),
-    /// The server has names, but none of them can be imported.
-    NoneImported,
+    pub(super) hosts: Vec<String>,
+    /// Whether some names are not imported.
+    pub(super) lacks_names: bool,
+    /// Variables that are captured from the host.
+    pub(super) variables: Variables,
+    /// Variables that are captured from the host and have one value for each host.
+    pub(super) maps: Vec<(String, Map)>,
 }
 
-/// Returns the hosts for the arguments of `server_name`. Names that cannot be imported are reported in
-/// `notes`.
-pub(super) fn server_names<'w>(
-    words: impl IntoIterator<Item = &'w String>,
-    notes: &mut Vec<String>,
-) -> ServerNames {
-    let (mut hosts, mut has_all_names) = (Vec::new(), true);
-    for name in words {
-        if name.starts_with('~') || name.matches('*').count() > 1 || name.ends_with(".*") {
-            has_all_names = false;
-            notes.push(format!(
-                "the name `{name}` is not carried over: only exact names and `*.suffix` are possible"
-            ));
-        } else if let Some(suffix) = name.strip_prefix('.') {
-            hosts.extend([suffix.to_owned(), format!("*.{suffix}")]);
-        } else if name != "_" && !name.is_empty() {
-            hosts.push(name.clone());
+impl ServerNames {
+    /// Adds the arguments of `server_name`. Names that cannot be imported are reported in `notes`.
+    pub(super) fn add(&mut self, words: &[String], notes: &mut Vec<String>) {
+        for name in words {
+            if name == "_" || name.is_empty() {
+                continue;
+            }
+            let is_known = match (name.strip_prefix('~'), name.strip_prefix('.')) {
+                (Some(pattern), _) => self.add_pattern(pattern),
+                (None, Some(suffix)) => {
+                    let both = [suffix.to_owned(), format!("*.{suffix}")];
+                    let is_known = both.iter().all(|host| HostPattern::parse(host).is_ok());
+                    is_known.then(|| self.hosts.extend(both)).is_some()
+                }
+                (None, None) => {
+                    let is_known = HostPattern::parse(name).is_ok();
+                    is_known.then(|| self.hosts.push(name.clone())).is_some()
+                }
+            };
+            if !is_known {
+                self.lacks_names = true;
+                notes.push(format!(
+                    "the name `{name}` is not carried over: only exact names, `*.suffix` and regular expressions that say the same are possible"
+                ));
+            }
         }
     }
-    if hosts.is_empty() && !has_all_names {
-        ServerNames::NoneImported
-    } else {
-        ServerNames::Hosts(hosts)
+
+    /// Adds the hosts of the regular expression `pattern`, and what it captures. Returns whether the
+    /// expression is of a known form: alternatives, or any label, before a fixed suffix.
+    pub(super) fn add_pattern(&mut self, pattern: &str) -> bool {
+        let inside = pattern
+            .strip_prefix('^')
+            .and_then(|pattern| pattern.strip_suffix('$'));
+        let Some(inside) = inside else {
+            return false;
+        };
+        if let Some(host) = literal(inside) {
+            let is_known = HostPattern::parse(&host).is_ok();
+            return is_known.then(|| self.hosts.push(host)).is_some();
+        }
+        let Some((group, suffix)) = group(inside)
+            .and_then(|group| Some((literal(group.after)?, group)).map(|(a, b)| (b, a)))
+        else {
+            return false;
+        };
+        let (Some(pieces), Some(suffix)) = (alternatives(group.inside), suffix.strip_prefix('.'))
+        else {
+            return false;
+        };
+        // A group without a name is `$1`.
+        let names = [group.name, group.captures.then_some("1")];
+        let names = names.into_iter().flatten().map(str::to_owned);
+        let texts: Option<Vec<String>> = pieces
+            .iter()
+            .map(|piece| match piece {
+                Piece::Text(text) => Some(text.to_ascii_lowercase()),
+                Piece::Any(..) => None,
+            })
+            .collect();
+        if let Some(texts) = texts {
+            let hosts: Vec<String> = texts
+                .iter()
+                .map(|text| format!("{text}.{suffix}"))
+                .collect();
+            if !hosts.iter().all(|host| HostPattern::parse(host).is_ok()) {
+                return false;
+            }
+            self.hosts.extend(hosts.iter().cloned());
+            for name in names {
+                let values = hosts.iter().cloned().zip(texts.iter().cloned());
+                let map = Map {
+                    by: "$host".to_owned(),
+                    values: values.collect(),
+                };
+                self.maps.push((name, map));
+            }
+            return true;
+        }
+        let host = format!("*.{suffix}");
+        if HostPattern::parse(&host).is_err() {
+            return false;
+        }
+        let patterns = label_patterns(&pieces);
+        // Without a capture, the expression has to match each label, as the host pattern does.
+        if !group.captures && !patterns.is_empty() {
+            return false;
+        }
+        self.hosts.push(host);
+        for name in names {
+            self.variables.insert(name, Value::Label(patterns.clone()));
+        }
+        true
     }
+}
+
+/// Returns the patterns of bucket names for pieces. Empty means any name.
+pub(super) fn label_patterns(pieces: &[Piece]) -> Vec<String> {
+    let mut patterns = Vec::new();
+    for piece in pieces {
+        match piece {
+            Piece::Text(text) => patterns.push(text.clone()),
+            Piece::Any(before, after) if before.is_empty() && after.is_empty() => {
+                return Vec::new();
+            }
+            Piece::Any(before, after) => patterns.push(format!("{before}*{after}")),
+        }
+    }
+    patterns
 }
 
 /// Converts the first argument of `listen` to the address of a listener.
@@ -40,11 +135,45 @@ pub(super) fn listen_address(text: &str) -> String {
         text.to_owned()
     } else if text.bytes().all(|byte| byte.is_ascii_digit()) {
         format!("0.0.0.0:{text}")
+    } else if text.starts_with('[') && text.ends_with(']') {
+        format!("{text}:80")
     } else {
+        let text = text.replace("localhost", "127.0.0.1");
         match text.strip_prefix("*:") {
             Some(port) => format!("0.0.0.0:{port}"),
-            None if text.contains(':') => text.to_owned(),
+            None if text.contains(':') => text,
             None => format!("{text}:80"),
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn names_become_hosts_and_captures() {
+        for (name, hosts, captured) in [
+            ("a.cn", "a.cn", ""),
+            (".a.cn", "a.cn *.a.cn", ""),
+            ("~^(?<b>.+)\\.oss\\.a\\.cn$", "*.oss.a.cn", "b"),
+            ("~^(?<b>team-[a-z0-9-]+)\\.a\\.cn$", "*.a.cn", "b"),
+            ("~^(?<b>x|y)\\.a\\.cn$", "x.a.cn y.a.cn", "b"),
+            ("~^(.+)\\.a\\.cn$", "*.a.cn", "1"),
+            ("~^www\\.a\\.cn$", "www.a.cn", ""),
+            ("~^(?:www|m)\\.a\\.cn$", "www.a.cn m.a.cn", ""),
+            ("~^a", "", ""),
+            ("~^(?<b>.+)\\.(cn|com)$", "", ""),
+            ("a.*", "", ""),
+            ("a b", "", ""),
+        ] {
+            let (mut names, mut notes) = (ServerNames::default(), Vec::new());
+            names.add(&[name.to_owned()], &mut notes);
+            assert_eq!(names.hosts.join(" "), hosts, "{name}");
+            assert_eq!(names.lacks_names, hosts.is_empty(), "{name}");
+            let has = names.variables.contains_key(captured)
+                || names.maps.iter().any(|(name, _)| name == captured);
+            assert_eq!(has, !captured.is_empty(), "{name}");
         }
     }
 }

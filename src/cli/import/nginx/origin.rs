@@ -1,48 +1,51 @@
-//! Translates a `proxy_pass` to the keys of a route's `origin` table.
+//! Translates the target of a `proxy_pass` to the keys of `origin`.
 
 use std::collections::BTreeMap;
 use std::fmt;
+use std::net::IpAddr;
 
-use crate::cli::import::toml_text::quoted;
-use crate::oss::endpoint::{HostKind, classify};
+use crate::cli::import::toml_text::{list, quoted};
+use crate::oss::endpoint::{HostKind, Network, OssHost, classify, region};
 
-/// The settings of a server or a location. The settings of a location start as a copy of its server's
-/// settings.
-#[derive(Clone, Default)]
-pub(super) struct Settings {
-    /// The value of `Host` that nginx sends to the target.
-    pub(super) host: Option<String>,
-    /// `proxy_connect_timeout`, as a duration of the config.
-    pub(super) connect: Option<String>,
-    /// `proxy_read_timeout`, as a duration of the config.
-    pub(super) read: Option<String>,
-    /// The keys of `hsts`.
-    pub(super) hsts: Option<String>,
-    /// The keys of `referer`, from `valid_referers`.
-    pub(super) referer: Option<String>,
-    /// Whether the server refuses a request with an invalid Referer.
-    pub(super) refuses: bool,
+/// The host that nginx connects to.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(super) enum Target {
+    /// A host, which may name a bucket.
+    Host(String),
+    /// The host before the endpoint names the bucket, or the path does. The patterns are those of the buckets;
+    /// empty: any bucket.
+    Buckets(Vec<String>, String),
 }
 
 /// A `proxy_pass` directive and the data that its translation needs.
 pub(super) struct ProxyPass<'a> {
     /// The servers of each `upstream` block, by its name.
     pub(super) upstreams: &'a BTreeMap<String, Vec<String>>,
-    pub(super) settings: &'a Settings,
+    /// `http` or `https`.
+    pub(super) scheme: &'a str,
     /// The hosts of the route.
     pub(super) hosts: &'a [String],
-    /// The path of the location.
-    pub(super) path: &'a str,
+    /// The value of `Host` that nginx sends.
+    pub(super) sent: &'a str,
+    /// The buckets that the operator names, for files that leave the choice to the client.
+    pub(super) buckets: &'a [String],
+}
+
+/// The hosts of a route, and the lines of its `origin`.
+#[derive(Debug, PartialEq, Eq)]
+pub(super) struct Origin {
+    pub(super) hosts: Vec<String>,
+    pub(super) lines: Vec<String>,
 }
 
 /// The reason why a `proxy_pass` cannot be imported.
-#[derive(Debug)]
+#[derive(Debug, PartialEq, Eq)]
 pub(super) enum OriginError {
     /// The target is not a URL.
     NotUrl(String),
     /// The target's host is not an OSS host.
     NotOss(String),
-    /// The target's host does not contain a bucket.
+    /// The target's host does not contain a bucket, and the operator names none.
     NoBucket(String),
 }
 
@@ -54,123 +57,253 @@ impl fmt::Display for OriginError {
                 f,
                 "`{host}` is not a host of OSS: write `origin` with its bucket by hand"
             ),
-            Self::NoBucket(host) => {
-                write!(f, "`{host}` names no bucket: write `buckets` by hand")
-            }
+            Self::NoBucket(host) => write!(
+                f,
+                "`{host}` names no bucket: name each bucket that ossgate may serve with `--bucket NAME`"
+            ),
         }
     }
 }
 
 impl ProxyPass<'_> {
-    /// Returns the keys of `origin` for `target`. Parts that cannot be imported are reported in `notes`.
+    /// Returns the origins for `target`, each with its hosts. Parts that cannot be imported are reported in
+    /// `notes`.
     ///
     /// # Errors
     ///
-    /// [`OriginError::NotUrl`], [`OriginError::NotOss`] or [`OriginError::NoBucket`] when the target does
-    /// not name a bucket.
-    pub(super) fn origin(
+    /// [`OriginError`] when the target does not lead to a bucket.
+    pub(super) fn origins(
         &self,
-        target: &str,
+        target: &Target,
         notes: &mut Vec<String>,
-    ) -> Result<Vec<String>, OriginError> {
-        let Self {
-            settings,
-            hosts,
-            path,
-            ..
-        } = self;
-        let (scheme, rest) = target
-            .split_once("://")
-            .ok_or_else(|| OriginError::NotUrl(target.to_owned()))?;
-        let (name, uri) = match rest.find('/') {
-            Some(at) => rest.split_at_checked(at).unwrap_or((rest, "")),
-            None => (rest, ""),
-        };
+    ) -> Result<Vec<Origin>, OriginError> {
+        match target {
+            Target::Buckets(patterns, endpoint) => {
+                let oss = classify(endpoint).filter(|host| host.bucket.is_none());
+                let oss = oss.ok_or_else(|| OriginError::NotOss(endpoint.clone()))?;
+                let buckets = self.bucket_list(patterns, endpoint)?;
+                Ok(vec![self.gateway(&buckets, endpoint, &oss, self.hosts)])
+            }
+            Target::Host(name) => {
+                let name = self.resolve(name, notes);
+                let own = name.split(':').next().unwrap_or(&name);
+                let is_own = self.sent == "$proxy_host" || self.sent.eq_ignore_ascii_case(own);
+                let sent = classify(self.sent).filter(|host| host.bucket.is_some());
+                match (classify(&name), sent) {
+                    (Some(host), _) if host.bucket.is_some() => {
+                        Ok(self.one_bucket(&name, &host, is_own, notes))
+                    }
+                    // The Host names the bucket.
+                    (Some(_) | None, Some(host)) => {
+                        if !is_own {
+                            notes.push(format!("`{own}` is not carried over: ossgate connects to the addresses of `{}`", self.sent));
+                        }
+                        Ok(self.one_bucket(self.sent, &host, true, notes))
+                    }
+                    (None, None) => Err(OriginError::NotOss(name.clone())),
+                    (Some(host), None) if self.passes_host() => {
+                        self.bucket_of_host(own, &host, notes)
+                    }
+                    (Some(host), None) => {
+                        let (labels, hosts): (Vec<String>, Vec<String>) = self
+                            .hosts
+                            .iter()
+                            .cloned()
+                            .partition(|host| host.starts_with("*."));
+                        if !labels.is_empty() && hosts.is_empty() {
+                            return Err(OriginError::NoBucket(own.to_owned()));
+                        }
+                        let buckets = self.bucket_list(&[], own)?;
+                        Ok(vec![self.gateway(&buckets, own, &host, &hosts)])
+                    }
+                }
+            }
+        }
+    }
+
+    /// Returns the host that `name` stands for: the first server if it is an `upstream`.
+    fn resolve(&self, name: &str, notes: &mut Vec<String>) -> String {
         let name = match self.upstreams.get(name) {
             None => name.to_owned(),
             Some(servers) => {
                 let first = servers.first().cloned().unwrap_or_default();
-                if servers.len() > 1 {
+                if servers.iter().any(|server| *server != first) {
                     notes.push(format!("of the servers of `{name}`, only `{first}` is carried over: ossgate uses every address of a host name by itself"));
                 }
                 first
             }
         };
         if let Some((_, port)) = name.split_once(':')
-            && port != if scheme == "http" { "80" } else { "443" }
+            && port != if self.scheme == "http" { "80" } else { "443" }
         {
             notes.push(format!(
                 "the port of `{name}` is not carried over: OSS has ports 80 and 443 only"
             ));
         }
-        let host = classify(&name).ok_or_else(|| OriginError::NotOss(name.clone()))?;
-        let bucket = host
-            .bucket
-            .as_deref()
-            .ok_or_else(|| OriginError::NoBucket(name.clone()))?;
-        let mut lines = vec![format!("bucket = {}", quoted(bucket))];
-        let network = match (host.kind, host.is_internal) {
-            (HostKind::Regional, true) => Some("internal"),
-            (HostKind::Regional, false) => Some("public"),
-            (HostKind::DualStack, _) => Some("dualstack"),
+        name
+    }
+
+    /// Whether nginx sends the Host of the client.
+    fn passes_host(&self) -> bool {
+        let variables = ["$host", "$http_host", "$server_name", "$host:$server_port"];
+        variables.contains(&self.sent)
+    }
+
+    fn bucket_list(&self, patterns: &[String], name: &str) -> Result<Vec<String>, OriginError> {
+        match (patterns, self.buckets) {
+            ([], []) => Err(OriginError::NoBucket(name.to_owned())),
+            ([], named) => Ok(named.to_vec()),
+            (patterns, _) => Ok(patterns.to_vec()),
+        }
+    }
+
+    fn gateway(
+        &self,
+        buckets: &[String],
+        endpoint: &str,
+        oss: &OssHost<'_>,
+        hosts: &[String],
+    ) -> Origin {
+        let buckets = list(buckets.iter().map(String::as_str));
+        let mut lines = vec![format!("buckets = {buckets}")];
+        self.add_endpoint(endpoint, oss, &mut lines);
+        Origin {
+            hosts: hosts.to_vec(),
+            lines,
+        }
+    }
+
+    fn add_endpoint(&self, endpoint: &str, oss: &OssHost<'_>, lines: &mut Vec<String>) {
+        let endpoint = endpoint.split(':').next().unwrap_or(endpoint);
+        let endpoint = endpoint.trim_end_matches('.').to_ascii_lowercase();
+        let network = match (oss.kind, oss.is_internal) {
+            (HostKind::Regional | HostKind::ServiceRoot, true) => {
+                Some((Network::Internal, "internal"))
+            }
+            (HostKind::Regional | HostKind::ServiceRoot, false) => {
+                Some((Network::Public, "public"))
+            }
+            (HostKind::DualStack, _) => Some((Network::DualStack, "dualstack")),
             _ => None,
         };
-        match host.region.as_deref().zip(network) {
-            Some((region, network)) => {
+        // Some regions have several endpoints on one network, of which only one has a name in the config.
+        let named = oss.region.as_deref().zip(network).filter(|(id, network)| {
+            region(id).and_then(|region| region.endpoint(network.0)) == Some(&*endpoint)
+        });
+        match named {
+            Some((region, (_, network))) => {
                 lines.push(format!("region = {}", quoted(region)));
                 lines.push(format!("network = {}", quoted(network)));
             }
-            None => {
-                let bare = name.split(':').next().unwrap_or(&name);
-                let endpoint = bare.split_once('.').map_or(bare, |(_, endpoint)| endpoint);
-                lines.push(format!("endpoint = {}", quoted(endpoint)));
-            }
+            None => lines.push(format!("endpoint = {}", quoted(&endpoint))),
         }
-        if scheme == "http" {
+        if self.scheme == "http" {
             lines.push("tls = false".to_owned());
         }
-        let sent = settings.host.as_deref().unwrap_or("$proxy_host");
-        let is_own = |host: &str| {
-            host == "$proxy_host"
-                || host.eq_ignore_ascii_case(name.split(':').next().unwrap_or(&name))
-        };
-        if matches!(sent, "$host" | "$http_host" | "$server_name") {
-            match hosts.iter().find(|host| !host.contains('*')) {
-                Some(host) => {
-                    lines.push(format!("host = {}", quoted(host)));
-                    notes.push(format!("OSS gets the Host `{host}`: it must be bound to the bucket"));
-                }
-                None => notes.push("the client's Host is not passed on: the server has no name that could be bound to the bucket".to_owned()),
+    }
+
+    /// Returns the origins for the host `name`, which names a bucket.
+    fn one_bucket(
+        &self,
+        name: &str,
+        oss: &OssHost<'_>,
+        is_own: bool,
+        notes: &mut Vec<String>,
+    ) -> Vec<Origin> {
+        let bare = name.split(':').next().unwrap_or(name);
+        let endpoint = bare.split_once('.').map_or(bare, |(_, endpoint)| endpoint);
+        let bucket = oss.bucket.as_deref().unwrap_or_default();
+        let mut lines = vec![format!("bucket = {}", quoted(bucket))];
+        self.add_endpoint(endpoint, oss, &mut lines);
+        if !self.passes_host() {
+            if !is_own && !self.sent.contains('$') {
+                lines.push(format!("host = {}", quoted(self.sent)));
+            } else if !is_own {
+                notes.push(
+                    "the variable in the header `host` is not carried over: OSS gets the host of the bucket"
+                        .to_owned(),
+                );
             }
-        } else if !is_own(sent) && !sent.contains('$') {
-            lines.push(format!("host = {}", quoted(sent)));
+            let hosts = self.hosts.to_vec();
+            return vec![Origin { hosts, lines }];
         }
-        if !uri.is_empty() && *path != "/" {
-            lines.push("strip_path = true".to_owned());
-        }
-        // nginx replaces the location's path in the request by the URI of `proxy_pass`, and adds no slash. If
-        // the location's path has no slash at its end, `strip_path` removes it together with the slash that
-        // follows it in the request. In this case `prefix` must end in a slash.
-        let joint = if uri.len() > 1 && !uri.ends_with('/') && !path.ends_with('/') {
-            "/"
-        } else {
-            ""
-        };
-        let prefix = format!("{}{joint}", uri.trim_start_matches('/'));
-        if !prefix.is_empty() {
-            lines.push(format!("prefix = {}", quoted(&prefix)));
-        }
-        if settings.connect.is_some() || settings.read.is_some() {
-            let connect = settings
-                .connect
-                .iter()
-                .map(|time| format!("connect = {}", quoted(time)));
-            let read = settings.read.iter().flat_map(|time| {
-                ["first_byte", "idle"].map(|key| format!("{key} = {}", quoted(time)))
+        let is_bound = |host: &&String| !host.contains('*') && host.parse::<IpAddr>().is_err();
+        let (bound, others): (Vec<&String>, Vec<&String>) = self.hosts.iter().partition(is_bound);
+        let mut origins = Vec::new();
+        for host in bound {
+            notes.push(format!(
+                "OSS gets the Host `{host}`: it must be bound to the bucket"
+            ));
+            let mut lines = lines.clone();
+            lines.push(format!("host = {}", quoted(host)));
+            origins.push(Origin {
+                hosts: vec![host.clone()],
+                lines,
             });
-            let times: Vec<String> = connect.chain(read).collect();
-            lines.push(format!("timeouts = {{ {} }}", times.join(", ")));
         }
-        Ok(lines)
+        if !others.is_empty() || origins.is_empty() {
+            notes.push("the client's Host is not passed on: the server has no name that could be bound to the bucket".to_owned());
+            let hosts = others.into_iter().cloned().collect();
+            origins.push(Origin { hosts, lines });
+        }
+        origins
+    }
+
+    /// Returns the origins of a server that connects to the endpoint `name` and passes on the client's Host,
+    /// which names the bucket.
+    fn bucket_of_host(
+        &self,
+        name: &str,
+        oss: &OssHost<'_>,
+        notes: &mut Vec<String>,
+    ) -> Result<Vec<Origin>, OriginError> {
+        let mut labels = Vec::new();
+        let mut origins = Vec::new();
+        for host in self.hosts {
+            if host.starts_with("*.") {
+                labels.push(host.clone());
+                continue;
+            }
+            let of_oss =
+                classify(host).and_then(|host| host.bucket.map(|bucket| bucket.to_string()));
+            let bucket = match (of_oss, self.buckets) {
+                (Some(bucket), _) => bucket,
+                (None, [bucket]) if !bucket.contains('*') => bucket.clone(),
+                (None, _) => return Err(OriginError::NoBucket(host.clone())),
+            };
+            let mut lines = vec![format!("bucket = {}", quoted(&bucket))];
+            self.add_endpoint(name, oss, &mut lines);
+            if *host != format!("{bucket}.{name}") {
+                lines.push(format!("host = {}", quoted(host)));
+                notes.push(format!(
+                    "OSS gets the Host `{host}`: it must be bound to the bucket"
+                ));
+            }
+            origins.push(Origin {
+                hosts: vec![host.clone()],
+                lines,
+            });
+        }
+        if self.hosts.is_empty() {
+            // Clients send the host of their bucket at OSS, so the endpoints of the region are the suffixes.
+            let region = oss.region.as_deref().and_then(region);
+            let known = region.map(|region| [region.public, region.internal]);
+            let known = known
+                .into_iter()
+                .flatten()
+                .filter(|known| !known.is_empty());
+            labels.extend(known.map(|known| format!("*.{known}")));
+            if labels.is_empty() {
+                labels.push(format!("*.{name}"));
+            }
+            notes.push(format!(
+                "`hosts` is made from the endpoint `{name}`: nginx passes on every Host, and OSS knows only hosts of buckets"
+            ));
+        }
+        if !labels.is_empty() {
+            let buckets = self.bucket_list(&[], name)?;
+            origins.push(self.gateway(&buckets, name, oss, &labels));
+        }
+        Ok(origins)
     }
 }

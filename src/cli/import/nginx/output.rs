@@ -1,129 +1,244 @@
 //! Writes the imported config: listeners, certificates and routes.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeSet, HashMap, HashSet};
 use std::fmt::Write;
+use std::rc::Rc;
 
-use crate::cli::import::toml_text::{list, quoted};
+use crate::cli::import::nginx::listeners::{Listen, Listener, Listeners, Transport};
+use crate::cli::import::nginx::loss::Loss;
+use crate::cli::import::nginx::methods::Methods;
+use crate::cli::import::nginx::notes::Notes;
+use crate::cli::import::nginx::scope::ClearText;
+use crate::cli::import::toml_text::{encoded, list, quoted};
 
 /// One route of the config.
-#[derive(Default)]
+#[derive(Clone, Default)]
 pub(super) struct Route {
     /// The hosts of the route. Empty means every host.
     pub(super) hosts: Vec<String>,
+    /// The path, decoded.
     pub(super) path: String,
+    /// The methods of the route. `None`: all.
+    pub(super) methods: Option<Methods>,
     /// The lines inside the `origin` table.
     pub(super) origin: Vec<String>,
     /// The keys of the `hsts` table, if the route has one.
     pub(super) hsts: Option<String>,
-    /// The keys of the `referer` table, if the route has one.
-    pub(super) referer: Option<String>,
-    /// Whether the nginx server of this route has a listener without TLS.
-    pub(super) is_clear: bool,
+    /// The response to requests without TLS, if an `if` decides it.
+    pub(super) clear_text: Option<ClearText>,
+    /// The keys of the tables `cors`, `referer`, `website` and `preview`, if the route has them.
+    pub(super) policies: Policies,
+    /// The refusals of nginx that the route does not have.
+    pub(super) losses: Vec<Rc<Loss>>,
+    /// The refusals of nginx that the route has as its keys.
+    pub(super) rules: Vec<Rc<Loss>>,
+    /// The listeners of the nginx servers of this route.
+    pub(super) listens: Vec<Listen>,
     /// The position of the directive in the nginx files: `file:line`.
     pub(super) place: String,
 }
 
-/// Whether clients of a listener use TLS.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) enum Transport {
-    Clear,
-    Tls,
+/// The keys of the policies of a route.
+#[derive(Clone, Default, PartialEq, Eq)]
+pub(super) struct Policies {
+    pub(super) cors: Option<String>,
+    pub(super) referer: Option<String>,
+    /// The directive of `referer`, as a loss for the case that the route cannot have it.
+    pub(super) referer_loss: Option<Rc<Loss>>,
+    pub(super) website: Option<String>,
+    pub(super) strips_download: bool,
 }
 
-/// The parts of the config that is written.
+/// Servers that redirect every request to HTTPS.
 #[derive(Default)]
-pub(super) struct Output {
-    /// The listeners, by address.
-    listeners: BTreeMap<String, Transport>,
-    /// Pairs of certificate file and key file.
-    pub(super) certificates: Vec<(String, String)>,
-    pub(super) routes: Vec<Route>,
-    /// The hosts of each server that only redirects to HTTPS.
-    pub(super) redirected: Vec<Vec<String>>,
+pub(super) struct Redirects {
+    hosts: HashSet<String>,
+    /// Whether such a server is for every host.
+    is_for_all: bool,
 }
 
-impl Output {
-    /// Adds a listener. If servers on the same address differ in TLS, the listener uses TLS.
-    pub(super) fn add_listener(&mut self, address: String, transport: Transport) {
-        let known = self.listeners.entry(address).or_insert(transport);
-        if transport == Transport::Tls {
-            *known = transport;
-        }
+impl Redirects {
+    /// Adds a server. No `hosts` means every host.
+    pub(super) fn add(&mut self, hosts: &[String]) {
+        self.is_for_all |= hosts.is_empty();
+        self.hosts.extend(hosts.iter().cloned());
     }
 
-    /// Returns the config as TOML. Routes that cannot be written are reported in `notes`.
-    pub(super) fn write(self, notes: &mut Vec<String>) -> String {
-        let mut config = String::new();
-        for (address, transport) in &self.listeners {
-            let _written = writeln!(config, "[[listener]]\naddress = {}", quoted(address));
-            config.push_str(match transport {
-                Transport::Tls => "tls = true\n\n",
-                Transport::Clear => "\n",
-            });
-        }
-        for (cert, key) in &self.certificates {
-            let _written = writeln!(
-                config,
-                "[[certificate]]\ncert = {}\nkey = {}\n",
-                quoted(cert),
-                quoted(key)
-            );
-        }
-        for route in merge(self.routes, notes) {
-            write_route(&mut config, &route, &self.redirected);
-        }
-        config.trim_end().to_owned() + "\n"
+    /// Whether the route's hosts are redirected. A catch-all redirect server in nginx does not apply to a host
+    /// that has its own plain-HTTP server.
+    fn apply_to(&self, route: &Route, listeners: &Listeners) -> bool {
+        route.hosts.iter().any(|host| self.hosts.contains(host))
+            || (self.is_for_all && is_tls_only(route, listeners))
     }
 }
 
-/// Merges routes with the same hosts and path. They usually come from two nginx servers with the same names,
-/// one with TLS and one without. ossgate serves both with one route.
-fn merge(all: Vec<Route>, notes: &mut Vec<String>) -> Vec<Route> {
+/// Whether nginx serves the route over TLS only.
+pub(super) fn is_tls_only(route: &Route, listeners: &Listeners) -> bool {
+    (route.listens.iter()).all(|listen| listeners.is_tls(&listen.address))
+}
+
+/// Merges routes with the same hosts and path. nginx often has two servers for them, one with TLS and one
+/// without; ossgate has one route for both.
+pub(super) fn merge(all: Vec<Route>, notes: &mut Notes) -> Vec<Route> {
     let mut routes: Vec<Route> = Vec::new();
-    for route in all {
-        let is_same = |known: &&mut Route| known.hosts == route.hosts && known.path == route.path;
-        let Some(known) = routes.iter_mut().find(is_same) else {
-            routes.push(route);
-            continue;
+    let mut places: HashMap<(String, String), usize> = HashMap::new();
+    for mut route in all {
+        route.hosts = distinct(&route.hosts);
+        let path = route.path.trim_end_matches('/').to_owned();
+        // Each combination of host and path belongs to one route.
+        let key = |host: &str| (host.to_ascii_lowercase(), path.clone());
+        let keys: Vec<_> = match route.hosts.as_slice() {
+            [] => vec![key("")],
+            hosts => hosts.iter().map(|host| key(host)).collect(),
         };
-        if known.origin != route.origin {
-            notes.push(format!(
-                "{}: is left out: {} has the same hosts and path with another origin, and the port does not choose between routes",
-                route.place, known.place
-            ));
+        let known: BTreeSet<usize> = keys
+            .iter()
+            .filter_map(|key| places.get(key).copied())
+            .collect();
+        let is_all_known = keys.iter().all(|key| places.contains_key(key));
+        for number in known {
+            let Some(known) = routes.get_mut(number) else {
+                continue;
+            };
+            if known.origin == route.origin && known.path == route.path {
+                join(known, route.clone(), notes);
+            } else {
+                // The known route also serves the requests of this one, without its rules.
+                known.losses.extend(route.losses.iter().cloned());
+                known.losses.extend(route.rules.iter().cloned());
+                notes.push(format!(
+                    "{}: is left out: {} has the same hosts and path with another origin, and the port does not choose between routes",
+                    route.place, known.place
+                ));
+            }
+        }
+        if is_all_known {
             continue;
         }
-        known.is_clear |= route.is_clear;
-        // HSTS is sent over TLS only, so usually only one of the two nginx servers sets it.
-        known.hsts = known.hsts.take().or(route.hsts);
-        if known.referer != route.referer {
-            notes.push(format!(
-                "{}: its Referer rules differ from those of {}, but one set of rules now holds for both: check `referer`",
-                route.place, known.place
-            ));
-            known.referer = known.referer.take().or(route.referer);
+        route.hosts.retain(|host| !places.contains_key(&key(host)));
+        for key in keys {
+            places.entry(key).or_insert(routes.len());
         }
+        routes.push(route);
     }
     routes
 }
 
-fn write_route(config: &mut String, route: &Route, redirected: &[Vec<String>]) {
+fn distinct(hosts: &[String]) -> Vec<String> {
+    let mut seen = HashSet::new();
+    let is_new = |host: &&String| seen.insert(host.to_ascii_lowercase());
+    hosts.iter().filter(is_new).cloned().collect()
+}
+
+/// Adds to `known` what `route` has in addition. The stricter rule counts.
+fn join(known: &mut Route, route: Route, notes: &mut Notes) {
+    known.listens.extend(route.listens);
+    known.losses.extend(route.losses);
+    // HSTS is sent over TLS only, so usually only one of the two nginx servers sets it.
+    known.hsts = known.hsts.take().or(route.hsts);
+    known.clear_text = known.clear_text.max(route.clear_text);
+    if known.methods != route.methods {
+        let both = |left: Methods, right| Some(left.and(right)).filter(|both| !both.is_empty());
+        known.methods = match (known.methods, route.methods) {
+            (Some(left), Some(right)) => both(left, right).or(Some(left)),
+            (left, right) => left.or(right),
+        };
+    }
+    let (old, new) = (&mut known.policies, route.policies);
+    if old.referer != new.referer {
+        notes.push(format!(
+            "{}: its Referer rules differ from those of {}, but one set of rules now holds for both: check `referer`",
+            route.place, known.place
+        ));
+        if old.referer.is_some() && new.referer.is_some() {
+            known.losses.extend(new.referer_loss);
+        } else {
+            old.referer = old.referer.take().or(new.referer);
+        }
+    }
+    old.cors = old.cors.take().or(new.cors);
+    old.website = old.website.take().or(new.website);
+    old.strips_download |= new.strips_download;
+}
+
+/// Returns the config as TOML.
+pub(super) fn write(
+    listeners: &Listeners,
+    certificates: &[(String, String)],
+    routes: &[Route],
+    redirects: &Redirects,
+) -> String {
+    let mut config = String::new();
+    for (address, listener) in listeners.0.iter().filter(|(_, one)| one.is_used) {
+        write_listener(&mut config, address, listener);
+    }
+    for (cert, key) in certificates {
+        let _written = writeln!(
+            config,
+            "[[certificate]]\ncert = {}\nkey = {}\n",
+            quoted(cert),
+            quoted(key)
+        );
+    }
+    for route in routes {
+        write_route(&mut config, route, listeners, redirects);
+    }
+    config.trim_end().to_owned() + "\n"
+}
+
+fn write_listener(config: &mut String, address: &str, listener: &Listener) {
+    let _written = writeln!(config, "[[listener]]\naddress = {}", quoted(address));
+    if listener.transport == Transport::Tls {
+        config.push_str("tls = true\n");
+    }
+    let mut trusted: Vec<&str> = listener.trusted.iter().map(String::as_str).collect();
+    if listener.has_proxy_header {
+        config.push_str("proxy_protocol = \"any\"\n");
+        if listener.trusts_all(address) {
+            trusted = vec!["0.0.0.0/0", "::/0"];
+        }
+    }
+    if !trusted.is_empty() {
+        let _written = writeln!(config, "trusted_proxies = {}", list(trusted));
+    }
+    config.push('\n');
+}
+
+fn write_route(config: &mut String, route: &Route, listeners: &Listeners, redirects: &Redirects) {
+    let mut seen = HashSet::new();
+    for loss in route
+        .losses
+        .iter()
+        .filter(|loss| seen.insert(Rc::clone(loss)))
+    {
+        let _written = writeln!(config, "# NOT CARRIED OVER: {}", loss.line());
+    }
     config.push_str("[[route]]\n");
     if !route.hosts.is_empty() {
         let hosts = list(route.hosts.iter().map(String::as_str));
         let _written = writeln!(config, "hosts = {hosts}");
     }
     if route.path != "/" {
-        let _written = writeln!(config, "path = {}", quoted(&route.path));
+        let _written = writeln!(config, "path = {}", quoted(&encoded(&route.path)));
+    }
+    if let Some(methods) = route.methods {
+        let _written = writeln!(config, "methods = {}", list(methods.names()));
     }
     let _written = writeln!(config, "origin = {{ {} }}", route.origin.join(", "));
-    // In nginx, a redirecting server without names does not apply to a host that has its own server without
-    // TLS.
-    let redirects = redirected.iter().any(|hosts| {
-        let is_named = hosts.iter().any(|host| route.hosts.contains(host));
-        is_named || (hosts.is_empty() && !route.is_clear)
-    });
-    let mode = if redirects { "redirect" } else { "off" };
+    let has_clear = listeners
+        .0
+        .values()
+        .any(|one| one.is_used && one.transport == Transport::Clear);
+    let mode = if route.clear_text == Some(ClearText::Refused) {
+        "require"
+    } else if redirects.apply_to(route, listeners) || route.clear_text.is_some() {
+        "redirect"
+    } else if has_clear && is_tls_only(route, listeners) {
+        // The clear-text listeners are for other routes.
+        "require"
+    } else {
+        "off"
+    };
     match &route.hsts {
         Some(hsts) => {
             let _written = writeln!(
@@ -131,82 +246,23 @@ fn write_route(config: &mut String, route: &Route, redirected: &[Vec<String>]) {
                 "https = {{ mode = \"{mode}\", hsts = {{ {hsts} }} }}"
             );
         }
-        None if redirects => config.push_str("https = { mode = \"redirect\" }\n"),
+        None if mode != "off" => {
+            let _written = writeln!(config, "https = {{ mode = \"{mode}\" }}");
+        }
         None => {}
     }
-    if let Some(referer) = &route.referer {
-        let _written = writeln!(config, "referer = {{ {referer} }}");
+    let policies = &route.policies;
+    for (name, keys) in [
+        ("cors", &policies.cors),
+        ("referer", &policies.referer),
+        ("website", &policies.website),
+    ] {
+        if let Some(keys) = keys {
+            let _written = writeln!(config, "{name} = {{ {keys} }}");
+        }
+    }
+    if policies.strips_download {
+        config.push_str("preview = { strip_force_download = true }\n");
     }
     config.push('\n');
-}
-
-/// Converts an nginx time to a duration of the config. A time without a unit is in seconds.
-pub(super) fn seconds(text: &str) -> String {
-    if text.bytes().all(|byte| byte.is_ascii_digit()) {
-        format!("{text}s")
-    } else {
-        text.to_owned()
-    }
-}
-
-/// Converts a value of `Strict-Transport-Security` to the keys of `hsts`.
-pub(super) fn hsts(value: &str) -> String {
-    let lower = value.to_ascii_lowercase().replace([' ', '\t'], "");
-    let age = lower
-        .split(';')
-        .find_map(|part| part.trim().strip_prefix("max-age="))
-        .unwrap_or("31536000");
-    let age: String = age.chars().filter(char::is_ascii_digit).collect();
-    let mut keys = format!("max_age = \"{age}s\"");
-    for (word, key) in [
-        ("includesubdomains", "include_subdomains"),
-        ("preload", "preload"),
-    ] {
-        if lower.contains(word) {
-            let _written = write!(keys, ", {key} = true");
-        }
-    }
-    keys
-}
-
-/// Converts the arguments of `valid_referers` to the keys of `referer`. Arguments that cannot be imported are
-/// reported in `notes`.
-pub(super) fn referers(words: &[String], hosts: &[String], notes: &mut Vec<String>) -> String {
-    let mut allow = Vec::new();
-    let mut allows_empty = false;
-    let mut add = |name: &str| {
-        if name.ends_with('*') {
-            // `http*://` cannot be used here: together with the `*` at the end, it would also match the name
-            // inside the path of another site's URL.
-            allow.extend(["http", "https"].map(|scheme| format!("{scheme}://{name}")));
-        } else {
-            allow.push(format!("http*://{name}"));
-        }
-    };
-    for word in words {
-        match word.as_str() {
-            "none" => allows_empty = true,
-            "blocked" => notes.push(
-                "`blocked` of `valid_referers` is not carried over: a Referer without a scheme is refused"
-                    .to_owned(),
-            ),
-            "server_names" => hosts.iter().for_each(|host| add(host)),
-            name if name.starts_with('~') => notes.push(format!(
-                "the Referer `{name}` is not carried over: there are no regular expressions"
-            )),
-            name => match name.strip_prefix('.') {
-                Some(name) => {
-                    add(name);
-                    add(&format!("*.{name}"));
-                }
-                None => add(name),
-            },
-        }
-    }
-    if allow.is_empty() {
-        // An empty list would allow every Referer, so the list gets a pattern that matches no real site.
-        allow.push("http://nobody.invalid".to_owned());
-    }
-    let allow = list(allow.iter().map(String::as_str));
-    format!("allow = {allow}, allow_empty = {allows_empty}, strict_host = true")
 }

@@ -1,68 +1,88 @@
-//! Translates nginx servers and locations to listeners, certificates and routes.
+//! Translates nginx servers to listeners, certificates and routes.
 //!
-//! A directive that cannot be imported gets a note with file and line. Directives that ossgate does not need
-//! get no note.
+//! Each directive is imported, needs nothing, gets a note, or is a [`Loss`]: nginx refuses requests by it, and
+//! the config would not.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, HashSet};
+use std::rc::Rc;
 
-use crate::cli::import::nginx::left_out::left_out;
-use crate::cli::import::nginx::map::{Map, targets};
-use crate::cli::import::nginx::names::{ServerNames, listen_address, server_names};
-use crate::cli::import::nginx::origin::{ProxyPass, Settings};
-use crate::cli::import::nginx::output::{Output, Route, Transport, hsts, referers, seconds};
+use crate::cli::import::nginx::enter::Level;
+use crate::cli::import::nginx::listeners::{Listen, Listeners, is_open_to_all};
+use crate::cli::import::nginx::loss::Loss;
+use crate::cli::import::nginx::map::{Map, Maps};
+use crate::cli::import::nginx::names::ServerNames;
+use crate::cli::import::nginx::notes::Notes;
+use crate::cli::import::nginx::output::{Redirects, Route, is_tls_only, merge, write};
+use crate::cli::import::nginx::regions::{Paths, Region, add_losses};
+use crate::cli::import::nginx::scope::{ClearText, End, Scope};
 use crate::cli::import::nginx::syntax::Directive;
 
 /// The state of a translation.
 #[derive(Default)]
-pub(super) struct Translation {
-    /// The name of the file that is being translated.
-    file: String,
-    /// Notes for the operator: directives that were not imported, and settings to check.
-    pub(super) notes: Vec<String>,
+pub(super) struct Translation<'d> {
+    /// The buckets that the operator names.
+    pub(super) buckets: Vec<String>,
+    /// Whether a gateway has no buckets, because the operator names none.
+    pub(super) lacks_buckets: bool,
+    pub(super) notes: Notes,
     /// The servers of each `upstream` block, by its name.
-    upstreams: BTreeMap<String, Vec<String>>,
+    pub(super) upstreams: BTreeMap<String, Vec<String>>,
     /// Each `map` block, by the variable that it sets.
-    maps: BTreeMap<String, Map>,
-    /// The translated parts of the config.
-    pub(super) output: Output,
+    pub(super) maps: Maps,
+    /// The directives of `http`.
+    http: Scope,
+    listeners: Listeners,
+    servers: Vec<(&'d Directive, Vec<Listen>)>,
+    /// The names of all servers, in lower case.
+    pub(super) named: HashSet<String>,
+    certificates: Vec<(String, String)>,
+    redirects: Redirects,
+    pub(super) routes: Vec<Route>,
+    pub(super) regions: Vec<Region>,
 }
 
-impl Translation {
-    fn note(&mut self, directive: &Directive, text: &str) {
-        self.notes
-            .push(format!("{}:{}: {text}", self.file, directive.line));
-    }
+/// A server whose locations are translated.
+pub(super) struct Server<'d> {
+    pub(super) directive: &'d Directive,
+    pub(super) names: ServerNames,
+    /// Whether nginx uses the server for hosts that no server names.
+    pub(super) is_default: bool,
+    pub(super) listens: Vec<Listen>,
+    /// The directives of the server.
+    pub(super) scope: Scope,
+}
 
-    fn note_all(&mut self, directive: &Directive, texts: Vec<String>) {
-        for text in texts {
-            self.note(directive, &text);
+/// The written config, and the losses in it.
+pub(super) struct Written {
+    pub(super) config: String,
+    pub(super) losses: Vec<Rc<Loss>>,
+    pub(super) notes: Vec<String>,
+}
+
+impl<'d> Translation<'d> {
+    /// Creates a translation without files. `buckets` are those that a gateway may serve.
+    pub(super) fn new(buckets: &[String]) -> Self {
+        Self {
+            buckets: buckets.to_vec(),
+            ..Self::default()
         }
     }
 
-    /// Collects the upstreams and maps of a file. This is done for all files before their servers are
-    /// translated, because a definition may come after its use.
-    pub(super) fn add_definitions(&mut self, file: &str, tree: &[Directive]) {
-        file.clone_into(&mut self.file);
-        self.definitions(tree);
-    }
-
-    /// Translates the servers of a file.
-    pub(super) fn add_servers(&mut self, file: &str, tree: &[Directive]) {
-        file.clone_into(&mut self.file);
-        self.servers(tree);
-    }
-
-    fn definitions(&mut self, tree: &[Directive]) {
+    /// Collects the definitions of a file: upstreams, maps, listeners and the directives of `http`. This is done
+    /// for all files before their servers are translated, because a definition may come after its use.
+    pub(super) fn add_definitions(&mut self, tree: &'d [Directive]) {
+        self.http = self
+            .http
+            .enter(tree, Level::Http, &self.maps, &mut self.notes);
         for directive in tree {
             match directive.name() {
-                "http" => self.definitions(&directive.block),
+                "http" => self.add_definitions(&directive.block),
                 "upstream" => {
                     let servers = directive.block.iter().filter(|one| one.name() == "server");
                     let hosts = servers.map(|one| one.first().to_owned()).collect();
                     self.upstreams.insert(directive.first().to_owned(), hosts);
                 }
                 "map" => {
-                    let variable = directive.words.get(2).cloned().unwrap_or_default();
                     let values = directive
                         .block
                         .iter()
@@ -71,240 +91,305 @@ impl Translation {
                         by: directive.first().to_owned(),
                         values: values.collect(),
                     };
+                    let variable = directive.second().trim_start_matches('$').to_owned();
                     self.maps.insert(variable, map);
+                }
+                "server" => {
+                    let number = self.servers.len();
+                    let listens = self.listeners.add(directive, number, &mut self.notes);
+                    self.servers.push((directive, listens));
+                    let names = directive
+                        .block
+                        .iter()
+                        .filter(|one| one.name() == "server_name");
+                    let names = names.flat_map(|one| one.rest());
+                    self.named
+                        .extend(names.map(|name| name.to_ascii_lowercase()));
                 }
                 _ => {}
             }
         }
     }
 
-    fn servers(&mut self, tree: &[Directive]) {
-        for directive in tree {
-            match directive.name() {
-                "http" => self.servers(&directive.block),
-                "server" => self.server(directive),
-                "upstream"
-                | "map"
-                | "events"
-                | "user"
-                | "worker_processes"
-                | "pid"
-                | "worker_rlimit_nofile"
-                | "types" => {}
-                _ => self.leave_out(directive),
-            }
+    /// Translates the servers of all files.
+    pub(super) fn add_servers(&mut self) {
+        let servers = std::mem::take(&mut self.servers);
+        for (number, (server, listens)) in servers.into_iter().enumerate() {
+            self.server(server, number, listens);
         }
     }
 
-    fn leave_out(&mut self, directive: &Directive) {
-        if let Some(text) = left_out(directive) {
-            self.note(directive, &text);
-        }
-    }
-
-    fn server(&mut self, server: &Directive) {
-        let Some(hosts) = self.hosts(server) else {
-            return;
-        };
-        let (mut settings, mut is_redirect) = (Settings::default(), false);
-        let (mut certificate, mut key) = (None, None);
-        let mut listens = server.block.iter().filter(|one| one.name() == "listen");
-        // A server without `listen` listens on port 80.
-        let is_clear = listens.clone().next().is_none()
-            || listens.any(|one| !one.rest().iter().any(|word| word == "ssl"));
-        for directive in &server.block {
-            match directive.name() {
-                "listen" => self.listen(directive),
-                "server_name" => {}
-                "ssl_certificate" => certificate = Some(directive.first().to_owned()),
-                "ssl_certificate_key" => key = Some(directive.first().to_owned()),
-                "return" if is_https_redirect(directive) => is_redirect = true,
-                "location" => {}
-                _ => self.setting(directive, &mut settings, &hosts),
-            }
-        }
-        if let Some(pair) = certificate.zip(key)
-            && !self.output.certificates.contains(&pair)
-        {
-            self.output.certificates.push(pair);
-        }
-        for location in server.block.iter().filter(|one| one.name() == "location") {
-            if let Some(redirect) = location.block.iter().find(|one| is_https_redirect(one)) {
-                if location.rest() == ["/"] {
-                    is_redirect = true;
-                } else {
-                    let text = "a redirect of some paths only is not carried over";
-                    self.note(redirect, text);
-                }
-                continue;
-            }
-            self.location(location, &hosts, is_clear, &settings);
-        }
-        if is_redirect {
-            self.output.redirected.push(hosts);
-        }
-    }
-
-    /// Returns the hosts of a server. Empty means every host; `None` means that the server is not imported.
-    fn hosts(&mut self, server: &Directive) -> Option<Vec<String>> {
-        let mut hosts = Vec::new();
-        let mut is_left_out = false;
-        for directive in server
+    fn server(&mut self, directive: &'d Directive, number: usize, listens: Vec<Listen>) {
+        let mut names = ServerNames::default();
+        for one in directive
             .block
             .iter()
             .filter(|one| one.name() == "server_name")
         {
             let mut notes = Vec::new();
-            match server_names(directive.rest(), &mut notes) {
-                ServerNames::Hosts(found) => hosts.extend(found),
-                ServerNames::NoneImported => is_left_out = true,
-            }
-            self.note_all(directive, notes);
+            names.add(one.rest(), &mut notes);
+            self.notes.add_all(one, &notes);
         }
-        if hosts.is_empty() && is_left_out {
+        if names.lacks_names {
+            let of_names = directive
+                .block
+                .iter()
+                .find(|one| one.name() == "server_name");
+            let refused = "to serve its other servers to names that are not carried over";
+            let remedy = "give the route without `hosts` its hosts";
+            let loss = Loss::new(of_names.unwrap_or(directive), refused, remedy);
+            self.regions.push(Region {
+                hosts: [String::new()].into(),
+                paths: Paths::Any,
+                listens: listens
+                    .iter()
+                    .map(|listen| listen.address.clone())
+                    .collect(),
+                losses: vec![Rc::new(loss)],
+            });
+        }
+        let is_left_out = names.hosts.is_empty() && names.lacks_names;
+        if is_left_out {
             let text = "the server is left out: none of its names is carried over";
-            self.note(server, text);
+            self.notes.add(directive, text);
+        }
+        let is_default_of = |listen: &&Listen| self.listeners.is_default(&listen.address, number);
+        let is_default = listens.iter().any(|listen| is_default_of(&listen));
+        let listens: Vec<Listen> = if names.hosts.is_empty() && !is_left_out {
+            listens.iter().filter(is_default_of).cloned().collect()
+        } else {
+            listens
+        };
+        if listens.is_empty() {
+            let text = "the server is left out: it has no name, and another server is the default";
+            self.notes.add(directive, text);
+            return;
+        }
+        let mut outer = self.http.clone();
+        outer.variables.extend(names.variables.clone());
+        outer.maps.extend(names.maps.iter().cloned());
+        let scope = outer.enter(&directive.block, Level::Server, &self.maps, &mut self.notes);
+        let server = Server {
+            directive,
+            names,
+            is_default,
+            listens,
+            scope,
+        };
+        let rejects = directive
+            .block
+            .iter()
+            .find(|one| one.name() == "ssl_reject_handshake" && one.first() == "on");
+        if let Some(one) = rejects {
+            let refused = "every connection for this server";
+            let loss = Loss::new(one, refused, "give the route other hosts");
+            return self.add_region(&server, Paths::Any, vec![Rc::new(loss)]);
+        }
+        let to_https = &server.scope.phase.to_https;
+        match &server.scope.phase.end {
+            // The usual form of certbot: a redirect for each host, and a refusal for all others.
+            Some(End::Refusal(_)) if !to_https.is_empty() => {
+                self.redirects.add(to_https);
+                self.listeners
+                    .use_for(&server.listens, &server.scope.trusted);
+            }
+            _ if to_https.is_empty() => {}
+            _ => {
+                let text = "a redirect of some hosts only is not carried over";
+                self.notes.add(directive, text);
+            }
+        }
+        match &server.scope.phase.end {
+            Some(End::Refusal(loss)) => {
+                let losses = vec![Rc::clone(loss)];
+                self.add_region(&server, Paths::Any, losses);
+            }
+            Some(End::ToHttps) if is_left_out => {}
+            Some(End::ToHttps) => self.redirect(&server),
+            Some(End::Answer) => {
+                let text = "the server is not carried over: nothing is proxied there";
+                self.notes.add(directive, text);
+            }
+            None if is_left_out => {
+                let before = self.routes.len();
+                self.locations(&server);
+                let routes = self.routes.split_off(before);
+                self.add_other_hosts(&server, &routes);
+            }
+            None => self.serve(&server),
+        }
+    }
+
+    /// Adds a server that redirects every request to HTTPS.
+    pub(super) fn redirect(&mut self, server: &Server<'_>) {
+        self.redirects.add(&server.names.hosts);
+        self.listeners
+            .use_for(&server.listens, &server.scope.trusted);
+    }
+
+    /// Translates the locations of a server.
+    fn serve(&mut self, server: &Server<'d>) {
+        let (before, first_region) = (self.routes.len(), self.regions.len());
+        self.locations(server);
+        let routes = self.routes.get(before..).unwrap_or_default().to_vec();
+        if routes.is_empty() {
+            return;
+        }
+        // The routes may have other hosts than the server: those of a map.
+        let mut hosts: Vec<String> = server.names.hosts.clone();
+        hosts.extend(routes.iter().flat_map(|route| route.hosts.iter().cloned()));
+        if server.names.hosts.is_empty() || server.names.lacks_names {
+            hosts.push(String::new());
+        }
+        let mut seen = HashSet::new();
+        hosts.retain(|host| seen.insert(host.clone()));
+        let hosts: Rc<[String]> = hosts.into();
+        for region in self.regions.iter_mut().skip(first_region) {
+            region.hosts = Rc::clone(&hosts);
+        }
+        if !server.names.hosts.is_empty() && !routes.iter().any(|route| route.path == "/") {
+            let refused = "paths of this server for which no location proxies";
+            let remedy = "add a route with path `/` for the same hosts";
+            let loss = Loss::new(server.directive, refused, remedy);
+            self.add_region(server, Paths::Elsewhere, vec![Rc::new(loss)]);
+        }
+        // A wildcard of nginx stands for several labels as well, and some names may be left out.
+        let has_wildcard = server.names.hosts.iter().any(|host| host.starts_with('*'));
+        if has_wildcard || server.names.lacks_names {
+            self.add_other_hosts(server, &routes);
+        }
+        self.listeners
+            .use_for(&server.listens, &server.scope.trusted);
+        self.certificate(server.directive);
+        if server.is_default && !server.names.hosts.is_empty() {
+            let text = "nginx also serves hosts that no server names here: ossgate refuses them, unless `hosts` is left out";
+            self.notes.add(server.directive, text);
+        }
+    }
+
+    fn certificate(&mut self, server: &Directive) {
+        let value = |name: &str| {
+            let found = server.block.iter().filter(|one| one.name() == name);
+            found.map(|one| one.first().to_owned()).collect::<Vec<_>>()
+        };
+        let pairs = value("ssl_certificate")
+            .into_iter()
+            .zip(value("ssl_certificate_key"));
+        self.certificates.extend(pairs);
+    }
+
+    /// Adds requests of a server that nginx refuses, unless `losses` is empty.
+    pub(super) fn add_region(&mut self, server: &Server<'_>, paths: Paths, losses: Vec<Rc<Loss>>) {
+        if losses.is_empty() {
+            return;
+        }
+        let listens = server.listens.iter().map(|listen| listen.address.clone());
+        let mut hosts = server.names.hosts.clone();
+        if server.names.lacks_names {
+            // Requests for these names reach a route without hosts.
+            hosts.push(String::new());
+        }
+        self.regions.push(Region {
+            hosts: hosts.into(),
+            paths,
+            listens: listens.collect(),
+            losses,
+        });
+    }
+
+    /// Adds what the routes of a server refuse for the hosts of the server that have no route. Their requests reach
+    /// a route without hosts.
+    fn add_other_hosts(&mut self, server: &Server<'_>, routes: &[Route]) {
+        for route in routes {
+            let losses = [route.losses.as_slice(), &route.rules].concat();
+            let before = self.regions.len();
+            self.add_region(server, Paths::Prefix(route.path.clone()), losses);
+            for region in self.regions.iter_mut().skip(before) {
+                region.hosts = [String::new()].into();
+            }
+        }
+    }
+
+    /// Returns the config.
+    pub(super) fn write(mut self) -> Written {
+        let mut routes = merge(std::mem::take(&mut self.routes), &mut self.notes);
+        let listeners = &self.listeners;
+        let used = |address: &str| listeners.0.get(address).is_some_and(|one| one.is_used);
+        add_losses(&self.regions, &mut routes, |region, route| {
+            // A request by a clear-text listener does not reach a route that refuses or redirects it.
+            let is_closed = |address: &str| {
+                !listeners.is_tls(address)
+                    && (is_tls_only(route, listeners)
+                        || route.clear_text == Some(ClearText::Refused))
+            };
+            let mut open = region.listens.iter();
+            open.any(|address| used(address) && !is_closed(address))
+        });
+        for route in &mut routes {
+            if let Some(loss) = self.lost_address(route) {
+                route.losses.push(Rc::new(loss));
+            }
+        }
+        for (address, listener) in &listeners.0 {
+            if listener.trusts_all(address) {
+                self.notes.push(format!(
+                    "`listen {address} proxy_protocol` accepts the PROXY header from every peer, as in nginx: write the addresses of the load balancer in `trusted_proxies`"
+                ));
+            }
+        }
+        let mut seen = HashSet::new();
+        self.certificates.retain(|pair| seen.insert(pair.clone()));
+        let has_tls = listeners
+            .0
+            .iter()
+            .any(|(address, one)| one.is_used && listeners.is_tls(address));
+        if has_tls && self.certificates.is_empty() {
+            self.notes
+                .push("no `ssl_certificate` is in these files: add a [[certificate]]".to_owned());
+        }
+        if !has_tls {
+            self.certificates.clear();
+        }
+        let config = write(listeners, &self.certificates, &routes, &self.redirects);
+        let mut seen = HashSet::new();
+        let losses = routes.iter().flat_map(|route| &route.losses);
+        let losses: Vec<Rc<Loss>> = losses
+            .filter(|loss| seen.insert(Rc::clone(loss)))
+            .cloned()
+            .collect();
+        Written {
+            config,
+            losses,
+            notes: self.notes.into_list(),
+        }
+    }
+
+    /// Returns the loss of a route that nginx serves on certain addresses of the machine only, when ossgate also
+    /// listens on others.
+    fn lost_address(&self, route: &Route) -> Option<Loss> {
+        let first = route.listens.first()?;
+        if route
+            .listens
+            .iter()
+            .any(|listen| is_open_to_all(&listen.address))
+        {
             return None;
         }
-        Some(hosts)
-    }
-
-    fn listen(&mut self, directive: &Directive) {
-        if directive.rest().iter().any(|word| word == "proxy_protocol") {
-            self.note(directive, "`proxy_protocol` is not carried over");
-        }
-        let address = listen_address(directive.first());
-        let transport = if directive.rest().iter().any(|word| word == "ssl") {
-            Transport::Tls
-        } else {
-            Transport::Clear
-        };
-        self.output.add_listener(address, transport);
-    }
-
-    fn setting(&mut self, directive: &Directive, settings: &mut Settings, hosts: &[String]) {
-        match directive.name() {
-            "proxy_set_header" => self.header(directive, settings),
-            "proxy_connect_timeout" => settings.connect = Some(seconds(directive.first())),
-            "proxy_read_timeout" => settings.read = Some(seconds(directive.first())),
-            "add_header"
-                if directive
-                    .first()
-                    .eq_ignore_ascii_case("strict-transport-security") =>
-            {
-                settings.hsts = directive.rest().get(1).map(|value| hsts(value));
-            }
-            "valid_referers" => {
-                let mut notes = Vec::new();
-                settings.referer = Some(referers(directive.rest(), hosts, &mut notes));
-                self.note_all(directive, notes);
-            }
-            "if" if directive
-                .words
-                .iter()
-                .any(|word| word.contains("$invalid_referer")) =>
-            {
-                settings.refuses = directive.block.iter().any(|one| one.name() == "return");
-                if !settings.refuses {
-                    let text = "what is done with an invalid Referer is not carried over: it can be refused only";
-                    self.note(directive, text);
-                }
-            }
-            _ => self.leave_out(directive),
-        }
-    }
-
-    fn header(&mut self, directive: &Directive, settings: &mut Settings) {
-        let value = directive.rest().get(1).map_or("", String::as_str);
-        match directive.first().to_ascii_lowercase().as_str() {
-            "host" => settings.host = Some(value.to_owned()),
-            "connection" => {}
-            name => {
-                if value.contains("$proxy_add_x_forw_for") {
-                    let text = "`$proxy_add_x_forw_for` is a mistake of the recipe: `$proxy_add_x_forwarded_for` is meant";
-                    self.note(directive, text);
-                }
-                let text = format!(
-                    "the header `{name}` is not carried over: OSS gets only the header fields of the client"
-                );
-                self.note(directive, &text);
-            }
-        }
-    }
-
-    fn location(
-        &mut self,
-        location: &Directive,
-        hosts: &[String],
-        is_clear: bool,
-        server: &Settings,
-    ) {
-        let mut settings = server.clone();
-        let mut pass = None;
-        for directive in &location.block {
-            match directive.name() {
-                "proxy_pass" => pass = Some(directive),
-                _ => self.setting(directive, &mut settings, hosts),
-            }
-        }
-        let [path] = location.rest() else {
-            let text = "the location is not carried over: only plain prefixes are";
-            return self.note(location, text);
-        };
-        let Some(pass) = pass else {
-            let text =
-                format!("the location `{path}` is not carried over: nothing is proxied there");
-            return self.note(location, &text);
-        };
-        if path != "/" && !path.ends_with('/') {
-            let text = format!(
-                "`{path}` matches whole path segments: unlike in nginx, `{path}x` is not served"
-            );
-            self.note(location, &text);
-        }
-        if settings.referer.is_some() && !settings.refuses {
-            let text =
-                "`valid_referers` is not carried over: nothing here refuses an invalid Referer";
-            self.note(location, text);
-            settings.referer = None;
-        }
-        let mut notes = Vec::new();
-        let targets = targets(&self.maps, pass.first(), hosts, &mut notes);
-        self.note_all(pass, notes);
-        for (hosts, target) in targets {
-            let proxy_pass = ProxyPass {
-                upstreams: &self.upstreams,
-                settings: &settings,
-                hosts: &hosts,
-                path,
-            };
-            let mut notes = Vec::new();
-            let origin = proxy_pass.origin(&target, &mut notes);
-            self.note_all(pass, notes);
-            match origin {
-                Ok(origin) => self.output.routes.push(Route {
-                    hosts,
-                    path: path.clone(),
-                    origin,
-                    hsts: settings.hsts.clone(),
-                    referer: settings.referer.clone(),
-                    is_clear,
-                    place: format!("{}:{}", self.file, pass.line),
-                }),
-                Err(error) => self.note(pass, &error.to_string()),
-            }
-        }
-    }
-}
-
-/// Whether the directive redirects every request to the same URL with scheme `https`.
-fn is_https_redirect(directive: &Directive) -> bool {
-    directive.name() == "return"
-        && directive.rest().last().is_some_and(|target| {
-            let names = ["$host", "$http_host", "$server_name"];
-            let rest = names
-                .iter()
-                .find_map(|name| target.strip_prefix("https://")?.strip_prefix(name));
-            rest == Some("$request_uri")
+        let own: HashSet<&str> = route
+            .listens
+            .iter()
+            .map(|listen| listen.address.as_str())
+            .collect();
+        let is_tls_only = is_tls_only(route, &self.listeners);
+        let mut others = self.listeners.0.iter().filter(|(address, one)| {
+            let is_closed = is_tls_only && !self.listeners.is_tls(address);
+            one.is_used && !own.contains(address.as_str()) && !is_closed
+        });
+        others.next().map(|_| {
+            let name = format!("listen {}", first.address);
+            let refused = "requests for this server that come by other addresses";
+            let remedy = "run a second ossgate for the other listeners";
+            Loss::named(&first.directive, &name, refused, remedy)
         })
+    }
 }

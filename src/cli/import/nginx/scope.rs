@@ -1,0 +1,177 @@
+//! The directives that are in effect in a block, and what they refuse.
+
+use std::collections::BTreeMap;
+use std::rc::Rc;
+
+use crate::cli::import::nginx::access::{Access, Refused};
+use crate::cli::import::nginx::left_out::{LeftOut, left_out};
+use crate::cli::import::nginx::loss::Loss;
+use crate::cli::import::nginx::map::Maps;
+use crate::cli::import::nginx::mapping::Rewrite;
+use crate::cli::import::nginx::methods::Methods;
+use crate::cli::import::nginx::notes::Notes;
+use crate::cli::import::nginx::syntax::Directive;
+use crate::cli::import::nginx::variables::Variables;
+
+/// What every request gets instead of a response of OSS.
+#[derive(Clone, Debug)]
+pub(super) enum End {
+    /// A refusal.
+    Refusal(Rc<Loss>),
+    /// A redirect to the same URL with `https`.
+    ToHttps,
+    /// Another response of nginx.
+    Answer,
+}
+
+/// The response to requests without TLS.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub(super) enum ClearText {
+    Redirected,
+    Refused,
+}
+
+/// The effect of the directives `if`, `rewrite` and `return`. A location does not inherit it from the location
+/// around it, but those of the server come first for every request.
+#[derive(Clone, Debug, Default)]
+pub(super) struct Phase {
+    pub(super) end: Option<End>,
+    pub(super) methods: Option<Methods>,
+    /// The words of `valid_referers`, if other Referers are refused.
+    pub(super) referer: Option<Rc<Directive>>,
+    pub(super) clear_text: Option<ClearText>,
+    /// The only host that is not refused.
+    pub(super) only_host: Option<(String, Rc<Loss>)>,
+    /// Hosts that are redirected to HTTPS.
+    pub(super) to_https: Vec<String>,
+    /// Hosts that are refused.
+    pub(super) refused_hosts: Vec<(String, Rc<Loss>)>,
+    /// Variables of maps, without `$`. Requests for which they are empty are refused.
+    pub(super) needed: Vec<(String, Rc<Loss>)>,
+    /// Refusals that cannot be imported.
+    pub(super) losses: Vec<Rc<Loss>>,
+    /// Refusals that are imported as keys of a route. They are lost where the route does not apply.
+    pub(super) carried: Vec<Rc<Loss>>,
+    pub(super) rewrites: Vec<Rewrite>,
+    /// Whether a preflight gets its response from nginx.
+    pub(super) has_preflight: bool,
+    /// The `add_header` directives of that response.
+    pub(super) preflight: Vec<(String, String)>,
+}
+
+/// The directives that are in effect in a block.
+#[derive(Clone, Debug, Default)]
+pub(super) struct Scope {
+    pub(super) variables: Variables,
+    /// Hosts from which an `if` captures a bucket.
+    pub(super) captured_hosts: Vec<String>,
+    /// Maps that are made from captures.
+    pub(super) maps: Maps,
+    pub(super) access: Access,
+    /// Refusals that cannot be imported, by their family.
+    pub(super) closings: BTreeMap<&'static str, Vec<Rc<Loss>>>,
+    /// The methods that `limit_except` leaves.
+    pub(super) limited: Option<(Methods, Rc<Loss>)>,
+    pub(super) valid_referers: Option<Rc<Directive>>,
+    /// The value of `Host` that nginx sends.
+    pub(super) host: Option<String>,
+    /// `proxy_connect_timeout`, as a duration of the config.
+    pub(super) connect: Option<String>,
+    /// `proxy_read_timeout`, as a duration of the config.
+    pub(super) read: Option<String>,
+    /// The keys of `hsts`.
+    pub(super) hsts: Option<String>,
+    /// The `add_header` directives: name and value.
+    pub(super) headers: Vec<(String, String, Rc<Directive>)>,
+    /// The names of the `proxy_hide_header` directives, in lower case.
+    pub(super) hidden: Vec<(String, Rc<Directive>)>,
+    /// `error_page` for the status 404.
+    pub(super) error_page: Option<Rc<Directive>>,
+    pub(super) intercepts: bool,
+    pub(super) index: Option<Rc<Directive>>,
+    /// The addresses of `set_real_ip_from`.
+    pub(super) trusted: Vec<String>,
+    pub(super) phase: Phase,
+}
+
+impl Scope {
+    /// Adds a directive that has no key.
+    pub(super) fn leave_out(&mut self, directive: &Directive, notes: &mut Notes) {
+        match left_out(directive) {
+            LeftOut::NotNeeded => {}
+            LeftOut::NotCarried(text) => notes.add(directive, &text),
+            LeftOut::Closing(family @ ("unknown" | "include" | "code"), loss) => {
+                self.closings.entry(family).or_default().push(Rc::new(loss));
+            }
+            LeftOut::Closing(family, loss) => {
+                self.closings.insert(family, vec![Rc::new(loss)]);
+            }
+            LeftOut::Reopening(family) => {
+                self.closings.remove(family);
+            }
+        }
+    }
+
+    /// Makes the phase refuse the requests that `valid_referers` finds invalid.
+    pub(super) fn refuse_invalid_referers(&mut self, carried: Rc<Loss>) {
+        let Some(valid) = &self.valid_referers else {
+            // Without `valid_referers`, nginx finds no Referer invalid.
+            return;
+        };
+        match &self.phase.referer {
+            Some(other) if other.words != valid.words => self.phase.losses.push(carried),
+            _ => {
+                self.phase.referer = Some(Rc::clone(valid));
+                self.phase.carried.push(carried);
+            }
+        }
+    }
+
+    /// Returns the methods that are not refused. `None`: all.
+    pub(super) fn methods(&self) -> Option<Methods> {
+        match (&self.limited, self.phase.methods) {
+            (None, methods) => methods,
+            (Some((limited, _)), None) => Some(*limited),
+            (Some((limited, _)), Some(methods)) => Some(limited.and(methods)),
+        }
+    }
+
+    /// Returns what refuses every request. `None`: some requests are served.
+    pub(super) fn closed(&self) -> Option<Rc<Loss>> {
+        if let Some(End::Refusal(loss)) = &self.phase.end {
+            return Some(Rc::clone(loss));
+        }
+        match self.access.refused() {
+            Refused::Everything(loss) => Some(loss),
+            Refused::Nothing | Refused::Some(_) => None,
+        }
+    }
+
+    /// Returns the refusals that cannot be imported.
+    pub(super) fn losses(&self) -> Vec<Rc<Loss>> {
+        let mut losses: Vec<Rc<Loss>> = match self.access.refused() {
+            Refused::Some(losses) => losses,
+            Refused::Nothing | Refused::Everything(_) => Vec::new(),
+        };
+        losses.extend(self.closings.values().flatten().cloned());
+        losses.extend(self.phase.losses.iter().cloned());
+        losses
+    }
+
+    /// Returns the refusals that a route of the block has as its keys.
+    pub(super) fn carried(&self) -> Vec<Rc<Loss>> {
+        let limited = self.limited.iter().map(|(_, loss)| Rc::clone(loss));
+        let hosts = self.phase.only_host.iter().chain(&self.phase.refused_hosts);
+        let needed = self.phase.needed.iter();
+        let of_hosts = hosts.chain(needed).map(|(_, loss)| Rc::clone(loss));
+        let of_phase = self.phase.carried.iter().cloned();
+        limited.chain(of_phase).chain(of_hosts).collect()
+    }
+}
+
+/// Returns the loss for a `proxy_pass` or a `rewrite` that removes the query.
+pub(super) fn cut_query(directive: &Directive) -> Loss {
+    let refused = "what a query asks for, such as `?acl` or a signature in the URL: OSS does not get the query";
+    let remedy = "let `proxy_pass` keep the query, or set `guard` on the route";
+    Loss::new(directive, refused, remedy)
+}
