@@ -18,6 +18,7 @@ use proptest::prelude::*;
 use proptest::strategy::ValueTree;
 use proptest::test_runner::{Config as RunnerConfig, TestRunner};
 
+use crate::support::daemon::wait_for;
 use crate::support::origin::{RawOrigin, ok};
 use crate::support::proxy::{Proxy, header, status};
 
@@ -219,6 +220,9 @@ async fn the_proxy_treats_each_request_as_explain_reports() {
     let origin = RawOrigin::start(|_| ok("x")).await;
     let text = text(origin.address);
     let proxy = Proxy::start(&text);
+    // A health check is explained as that of a ready node.
+    let state = proxy.state();
+    wait_for("readiness", || state.health.is_ready().then_some(())).await;
     let (router, config) = built(&text);
     let mut runner = TestRunner::new(RunnerConfig::default());
     let (mut sent, mut answered) = (0, 0);
