@@ -32,7 +32,7 @@ const PREFIXES: [&str; 2] = ["x-oss-", "x-amz-"];
 
 /// The only header field of the client with such a prefix that is kept: it selects the rules for a range that is
 /// longer than the object.
-const KEPT: &str = "x-oss-range-behavior";
+const KEPT: HeaderName = HeaderName::from_static("x-oss-range-behavior");
 
 const CONTENT_MD5_FIELD: HeaderName = HeaderName::from_static("content-md5");
 
@@ -112,8 +112,9 @@ fn is_form(request: &ToSign<'_>) -> bool {
 /// `Content-Type` and `Content-MD5`, and a repeated one could be read in two ways.
 pub fn clean(headers: &mut HeaderMap) {
     let is_instruction = |name: &HeaderName| {
+        let is_kept = *name == KEPT;
         let name = name.as_str();
-        name != KEPT
+        !is_kept
             && (PREFIXES.iter().any(|prefix| name.starts_with(prefix)) || name == "security-token")
     };
     // Usually there is none, and then nothing is allocated.

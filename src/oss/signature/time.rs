@@ -84,21 +84,23 @@ pub fn format_time(unix: u64) -> String {
         month_from_march - 9
     };
     let year = year_of_era + era * 400 + u64::from(month <= 2);
-    let number =
-        ((((year * 100 + month) * 100 + day) * 100 + rest / 3600) * 100 + rest % 3600 / 60) * 100
-            + rest % 60;
-    let mut text = String::with_capacity(16);
-    let mut unit = 10_000_000_000_000;
-    for place in 0..14 {
-        if place == 8 {
-            text.push('T');
+    let mut text = *b"00000000T000000Z";
+    let parts = [
+        (0..4, year),
+        (4..6, month),
+        (6..8, day),
+        (9..11, rest / 3600),
+        (11..13, rest % 3600 / 60),
+        (13..15, rest % 60),
+    ];
+    for (place, mut value) in parts {
+        for digit in text.get_mut(place).unwrap_or_default().iter_mut().rev() {
+            *digit = b'0' + u8::try_from(value % 10).unwrap_or_default();
+            value /= 10;
         }
-        let digit = u32::try_from(number / unit % 10).unwrap_or_default();
-        text.push(char::from_digit(digit, 10).unwrap_or_default());
-        unit /= 10;
     }
-    text.push('Z');
-    text
+    // The digits are ASCII, so nothing is replaced.
+    String::from_utf8_lossy(&text).into_owned()
 }
 
 /// Parses a time of RFC 3339, such as `2025-01-02T09:04:05Z`, into seconds since 1970. A fraction of a second is
