@@ -63,6 +63,14 @@ fn referer(patterns: usize) -> String {
     format!("referer = {{ allow = {all:?}, allow_empty = false }}\n")
 }
 
+/// Returns an `allow` list of `count` networks, one of which contains the client.
+fn addresses(count: usize) -> String {
+    let networks =
+        (0..count).map(|number| format!("{}.{}.0.0/24", 203 - number / 256, number % 256));
+    let all: Vec<String> = networks.collect();
+    format!("ip = {{ allow = {all:?}, deny = [\"192.0.2.0/24\"] }}\n")
+}
+
 /// Returns the policies of a row and the Referer of its requests.
 fn row(name: &str) -> Option<(String, String)> {
     let page = "https://www.example.com/page".to_owned();
@@ -70,6 +78,8 @@ fn row(name: &str) -> Option<(String, String)> {
     let hostile = "referer = { allow = [\"*a*a*a*a*a*a*a*b\", \"*a?a?a?a?a?a?b\"] }\n".to_owned();
     Some(match name {
         "none" => (String::new(), page),
+        "ip-10" => (addresses(10), page),
+        "ip-10000" => (addresses(10_000), page),
         "https" => (HTTPS.to_owned(), page),
         "cors" => (CORS.to_owned(), page),
         "guard" => (GUARD.to_owned(), page),
@@ -86,8 +96,10 @@ fn row(name: &str) -> Option<(String, String)> {
     })
 }
 
-const ROWS: [&str; 14] = [
+const ROWS: [&str; 16] = [
     "none",
+    "ip-10",
+    "ip-10000",
     "https",
     "cors",
     "guard",
@@ -219,7 +231,7 @@ fn run(name: &str, count: usize) {
             headers.insert(name, value.parse().unwrap());
         }
         let facts = RequestFacts {
-            client: None,
+            client: Some([203, 7, 0, 7].into()),
             method: http::Method::GET,
             version: http::Version::HTTP_11,
             is_https: true,

@@ -177,7 +177,7 @@ impl Server {
         if !self.is_permitted(request) {
             let mut answer = plain(
                 StatusCode::UNAUTHORIZED,
-                "needs the token of `[admin]` as `Authorization: Bearer TOKEN`\n".to_owned(),
+                "needs the token of `[admin]` as `Authorization: Bearer TOKEN`; the process uses the token that it had at its start, so a changed token needs a restart\n".to_owned(),
             );
             answer
                 .headers_mut()

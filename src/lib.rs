@@ -91,6 +91,7 @@
 //! | Behaviour | Applied by | Decided by |
 //! | --- | --- | --- |
 //! | the common implementation of policies that refuse requests | [`policy::gate`] | |
+//! | refusals by client address | [`policy::ip`] | [`net::ranges`] |
 //! | HSTS | [`policy::hsts`] | |
 //! | header fields of responses | [`policy::headers`] | |
 //! | cross-origin requests, preflights | [`policy::cors`] | [`oss::cors`] |

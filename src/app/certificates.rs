@@ -45,6 +45,13 @@ impl State {
             .retain(|warning| !warning.path.starts_with(&path));
     }
 
+    /// Removes the warnings whose key path `is_old` accepts, and adds `new`.
+    pub(super) fn replace_warnings(&self, is_old: impl Fn(&str) -> bool, new: Vec<ConfigWarning>) {
+        let mut warnings = self.lock_warnings();
+        warnings.retain(|warning| !is_old(&warning.path));
+        warnings.extend(new);
+    }
+
     /// Returns the warnings about the config in use, one line for each.
     pub(super) fn warnings(&self) -> Vec<String> {
         let warnings = self.lock_warnings();

@@ -7,6 +7,8 @@
 //! connections. Keys that a running process cannot change keep their values and are listed in
 //! [`Changed::needs_restart`].
 
+pub mod lists;
+
 use std::collections::{HashMap, HashSet, VecDeque};
 use std::sync::Arc;
 

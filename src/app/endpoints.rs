@@ -2,6 +2,7 @@
 
 use std::collections::BTreeMap;
 use std::net::SocketAddr;
+use std::sync::Arc;
 use std::time::Duration;
 
 use tokio::time::Instant;
@@ -19,6 +20,8 @@ pub(super) struct EndpointState {
     pub(super) age: Option<Duration>,
     /// The reason why the latest resolution failed; `None` after a successful one.
     pub(super) failure: Option<DnsFailure>,
+    /// Why the latest connect failed, if all addresses are avoided.
+    connect_failure: Option<Arc<str>>,
     /// The number of times that the addresses have changed.
     pub(super) changes: u64,
 }
@@ -33,6 +36,17 @@ impl EndpointState {
         self.age = self.age.max(set.age(now));
         self.failure = self.failure.or(set.failure());
         self.changes = self.changes.max(set.changes());
+        self.connect_failure = self.connect_failure.take().or(set.connect_failure());
+    }
+
+    /// Returns why the endpoint cannot be used, or why its addresses cannot be resolved again. `None` if there is
+    /// no problem.
+    pub(super) fn problem(&self) -> Option<String> {
+        let is_avoided =
+            !self.addresses.is_empty() && self.addresses.values().all(|avoided| *avoided);
+        let connect = self.connect_failure.as_deref().filter(|_| is_avoided);
+        let dns = self.failure.map(|failure| failure.to_string());
+        connect.map(str::to_owned).or(dns)
     }
 }
 

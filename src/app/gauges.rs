@@ -107,7 +107,7 @@ impl Collector for Gauges {
         for (name, help, value) in [
             (
                 "config_last_reload_successful",
-                "1: the latest load of the config succeeded",
+                "1: the latest load of the config and of its address lists succeeded",
                 u64::from(reloads.is_good),
             ),
             (

@@ -2,6 +2,7 @@
 
 use std::io;
 use std::net::SocketAddr;
+use std::path::PathBuf;
 use std::sync::Arc;
 use std::thread::JoinHandle;
 use std::time::Duration;
@@ -9,6 +10,7 @@ use std::time::Duration;
 use tokio::sync::mpsc;
 use tokio::time::Instant;
 
+use crate::app::change::lists::RenewedLists;
 use crate::app::change::{Changed, LiveConfig};
 use crate::app::error::StartError;
 use crate::app::state::State;
@@ -115,6 +117,12 @@ impl Running {
     /// whose files cannot be used keeps its previous version. Returns one error per such certificate.
     pub fn renew_certificates(&mut self, indexes: &[usize]) -> Vec<String> {
         self.parts.live.renew_certificates(indexes)
+    }
+
+    /// Reads the files of `ip.file` at `paths` again, and serves their networks from now on. A file that cannot
+    /// be used keeps its previous networks; until it can be used, the config counts as not reloaded.
+    pub fn renew_lists(&mut self, paths: &[PathBuf]) -> RenewedLists {
+        self.parts.live.renew_lists(paths)
     }
 
     /// Returns a duplicate of each listening socket, for another process, with the listener's address in the

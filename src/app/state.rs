@@ -1,5 +1,7 @@
 //! The state that a reload keeps: listeners, endpoints and counters. The admin listener reads this state.
 
+use std::collections::BTreeSet;
+use std::path::{Path, PathBuf};
 use std::sync::atomic::AtomicU64;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::SystemTime;
@@ -39,16 +41,19 @@ pub struct ConfigWarning {
 }
 
 /// The outcomes of config loads.
-#[derive(Clone, Copy, Debug)]
+#[derive(Clone, Debug)]
 pub struct ReloadState {
-    /// Whether the latest config load succeeded.
+    /// Whether the latest config load succeeded, and every file of `ip.file` that has changed since then could be
+    /// used.
     pub is_good: bool,
     /// The time of the latest successful config load, in seconds since 1970.
     pub taken_at: u64,
     /// The number of successful config loads, including the first one.
     pub taken: u64,
-    /// The number of failed config loads.
+    /// The number of failed config loads, and of changed files of `ip.file` that could not be used.
     pub refused: u64,
+    /// Why the latest config load failed; `None` if it succeeded.
+    pub problem: Option<String>,
 }
 
 /// The state of a proxy.
@@ -67,6 +72,8 @@ pub struct State {
     /// The warnings of the config in use.
     pub(super) warnings: Mutex<Vec<ConfigWarning>>,
     pub(super) reloads: Mutex<ReloadState>,
+    /// The files of `ip.file` that could not be used when they were read again.
+    pub(super) broken_lists: Mutex<BTreeSet<PathBuf>>,
     pub(super) requests: Option<Arc<RequestMetrics>>,
     pub(super) lost_lines: Option<Arc<AtomicU64>>,
     pub(super) started: Instant,
@@ -141,20 +148,46 @@ impl State {
     /// Returns the outcomes of config loads.
     #[must_use]
     pub fn reloads(&self) -> ReloadState {
-        *self.reloads.lock().unwrap_or_else(PoisonError::into_inner)
+        let reloads = self.reloads.lock().unwrap_or_else(PoisonError::into_inner);
+        let mut reloads = reloads.clone();
+        reloads.is_good &= self.broken_lists().is_empty();
+        reloads
     }
 
-    /// Counts a failed config load.
-    pub fn note_refused(&self) {
+    fn broken_lists(&self) -> MutexGuard<'_, BTreeSet<PathBuf>> {
+        let lists = self.broken_lists.lock();
+        lists.unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// Records for each path of a file of `ip.file` whether the file could be used when it was read again.
+    pub(super) fn note_lists<'p>(&self, outcomes: impl Iterator<Item = (&'p Path, bool)>) {
+        let mut broken = self.broken_lists();
+        let mut reloads = self.reloads.lock().unwrap_or_else(PoisonError::into_inner);
+        for (path, is_good) in outcomes {
+            if is_good {
+                broken.remove(path);
+            } else {
+                broken.insert(path.to_owned());
+                reloads.refused += 1;
+            }
+        }
+    }
+
+    /// Counts a config load that failed because of `problem`.
+    pub fn note_refused(&self, problem: String) {
         let mut reloads = self.reloads.lock().unwrap_or_else(PoisonError::into_inner);
         reloads.is_good = false;
         reloads.refused += 1;
+        reloads.problem = Some(problem);
     }
 
     /// Counts a successful config load.
     pub(super) fn note_taken(&self) {
+        // The load has read every list.
+        self.broken_lists().clear();
         let mut reloads = self.reloads.lock().unwrap_or_else(PoisonError::into_inner);
         reloads.is_good = true;
+        reloads.problem = None;
         reloads.taken += 1;
         reloads.taken_at = unix_now();
     }
@@ -192,7 +225,7 @@ impl State {
                     "endpoint": label,
                     "addresses": addresses,
                     "age_seconds": one.age.map(|age| age.as_secs()),
-                    "failure": one.failure.map(|failure| failure.to_string()),
+                    "failure": one.problem(),
                 })
             })
             .collect();
@@ -222,6 +255,7 @@ impl State {
                 "good": reloads.is_good,
                 "taken": reloads.taken,
                 "refused": reloads.refused,
+                "problem": reloads.problem,
                 "taken_at": reloads.taken_at,
                 "warnings": self.warnings(),
             },

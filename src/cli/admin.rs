@@ -80,7 +80,7 @@ impl fmt::Display for SendError {
             ),
             Self::NoProcess(error) => write!(
                 f,
-                "no process answers there: {error}; a process that was started with another `admin.address` still listens on that one"
+                "no process answers there: {error}; start one with `ossgate run`. If one runs, it was started with another `admin.address` and still listens there"
             ),
             Self::PassedSocket => {
                 f.write_str("the address of a passed socket is not known here; use curl with its address")

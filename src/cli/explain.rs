@@ -2,6 +2,7 @@
 
 use std::fmt;
 use std::io::{self, Write};
+use std::net::IpAddr;
 use std::path::Path;
 use std::sync::Arc;
 
@@ -31,6 +32,8 @@ pub struct RequestArguments<'a> {
     pub headers: &'a [String],
     /// What happens with the files that the config names.
     pub named_files: NamedFiles,
+    /// The address of the client, behind all trusted proxies; `None` leaves out the decisions about it.
+    pub client: Option<IpAddr>,
 }
 
 /// The reason why the arguments do not describe a request.
@@ -155,6 +158,7 @@ fn parse(arguments: &RequestArguments<'_>) -> Result<RequestToExplain, InvalidAr
     }
     Ok(RequestToExplain {
         is_https: scheme == "https",
+        client: arguments.client,
         head: request,
     })
 }

@@ -12,6 +12,7 @@ pub mod run;
 pub mod show;
 
 use std::io::Write;
+use std::net::IpAddr;
 use std::path::PathBuf;
 
 use clap::parser::ValueSource;
@@ -156,6 +157,9 @@ enum Command {
         /// A header field, `Name: value`. Can be repeated.
         #[arg(short = 'H', long = "header")]
         headers: Vec<String>,
+        /// The address of the client: the one behind all trusted proxies. Header fields do not change it.
+        #[arg(long, value_name = "ADDRESS")]
+        client: Option<IpAddr>,
     },
     /// Write a config from nginx files, or from the settings of a bucket at OSS. Settings that cannot be
     /// imported are listed on standard error.
@@ -290,6 +294,7 @@ pub fn main() -> u8 {
             method,
             headers,
             files,
+            client,
             ..
         }) => {
             let arguments = RequestArguments {
@@ -297,6 +302,7 @@ pub fn main() -> u8 {
                 method: &method,
                 headers: &headers,
                 named_files: files.named_files(),
+                client,
             };
             explain::explain_request(&path, &arguments, &env, &mut out)
         }

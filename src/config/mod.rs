@@ -20,6 +20,7 @@ mod interpolate;
 mod lines;
 pub mod listener;
 mod located;
+pub mod network_list;
 pub mod origin;
 pub mod origin_headers;
 mod pasted;

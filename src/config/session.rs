@@ -8,6 +8,7 @@ use std::sync::Arc;
 use rustls::pki_types::CertificateDer;
 
 use crate::config::interpolate::Env;
+use crate::config::network_list::NetworkList;
 use crate::config::problem::Problem;
 
 /// The trusted CA certificates in one PEM file.
@@ -36,6 +37,8 @@ pub(crate) struct Session<'a> {
     trusted: RefCell<HashMap<PathBuf, TrustedCas>>,
     /// The files that were not looked at, in the order of the config.
     skipped: RefCell<Vec<PathBuf>>,
+    /// The list of each file that an `ip.file` key names; `None` if the file is wrong.
+    network_lists: RefCell<HashMap<PathBuf, Option<Arc<NetworkList>>>>,
 }
 
 impl<'a> Session<'a> {
@@ -48,6 +51,7 @@ impl<'a> Session<'a> {
             problems: RefCell::default(),
             trusted: RefCell::default(),
             skipped: RefCell::default(),
+            network_lists: RefCell::default(),
         }
     }
 
@@ -82,5 +86,21 @@ impl<'a> Session<'a> {
         let mut skipped = self.skipped.take();
         skipped.retain(|path| seen.insert(path.clone()));
         skipped
+    }
+
+    /// Returns the list of networks of the file at `path`. If no earlier call has read the file, it is read with
+    /// `read`. Returns `None` if this or an earlier `read` of the file has failed.
+    pub(crate) fn network_list(
+        &self,
+        path: &Path,
+        read: impl FnOnce() -> Option<NetworkList>,
+    ) -> Option<Arc<NetworkList>> {
+        if let Some(known) = self.network_lists.borrow().get(path) {
+            return known.clone();
+        }
+        let read = read().map(Arc::new);
+        let mut lists = self.network_lists.borrow_mut();
+        lists.insert(path.to_owned(), read.clone());
+        read
     }
 }

@@ -202,6 +202,7 @@ static ROUTE: Spec = spec! {
     "origin": Table(&ORIGIN), Required, "The bucket or buckets, and their endpoint.";
     "sign": Table(&SIGN), Optional, "Which requests are signed with the origin's credentials.";
     "headers": Tables(&HEADERS), Optional, "Header fields to change in responses.";
+    "ip": Table(&IP), Optional, "Which client addresses are served; absent: all.";
     "https": Table(&HTTPS), Optional, "What a request without TLS gets.";
     "cors": Table(&CORS), Optional, "Which pages of other origins may read responses; absent: as OSS answers.";
     "guard": Table(&GUARD), Optional, "Which OSS operations are allowed; absent: all.";
@@ -215,6 +216,12 @@ static HEADERS: Spec = spec! {
     "set": Fields, Optional, "Fields to set; they replace all fields of their name.";
     "add": Fields, Optional, "Fields to add to those of the same name.";
     "remove": Texts, Optional, "Names of fields to remove.";
+};
+
+static IP: Spec = spec! {
+    "allow": Texts, Optional, "Addresses and networks to serve; absent, without `file`: all that are not denied.";
+    "deny": Texts, Optional, "Addresses and networks to refuse, even if they are allowed.";
+    "file": Text, Optional, "File with more of `allow`: a network a line, `#` begins a comment; read again when it changes.";
 };
 
 static HTTPS: Spec = spec! {

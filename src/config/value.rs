@@ -182,11 +182,20 @@ pub fn format_size(size: usize) -> String {
 ///
 /// [`Invalid::Range`] for any other text.
 pub(crate) fn parse_range(text: &str) -> Result<IpNet, Invalid> {
-    let address = || text.parse().map(|address: IpAddr| address.into());
-    text.parse()
-        .or_else(|_| address())
-        .map(canonical)
-        .map_err(|_| Invalid::Range)
+    let (address, bits) = match text.split_once('/') {
+        Some((address, bits)) => (address, Some(bits)),
+        None => (text, None),
+    };
+    // The parser of `IpNet` is not used, because it accepts `010.0.0.0/8`, which other programs read as octal.
+    let address: IpAddr = address.parse().map_err(|_| Invalid::Range)?;
+    let Some(bits) = bits else {
+        return Ok(canonical(address.into()));
+    };
+    let is_number = bits == "0" || bits.starts_with(|first: char| matches!(first, '1'..='9'));
+    let bits = Some(bits).filter(|_| is_number);
+    let bits = bits.and_then(|bits| bits.parse().ok());
+    let range = bits.and_then(|bits| IpNet::new(address, bits).ok());
+    range.map(canonical).ok_or(Invalid::Range)
 }
 
 /// Converts a range of IPv4-mapped IPv6 addresses to the range of the IPv4 addresses, because peer addresses
@@ -247,6 +256,40 @@ mod tests {
         }
         for text in ["", "64", "64KB", "-1KiB", "KiB"] {
             assert!(parse_size(text).is_err(), "{text}");
+        }
+    }
+
+    #[test]
+    fn a_range_is_an_address_with_or_without_the_length_of_its_prefix() {
+        for (text, expected) in [
+            ("10.0.0.0/8", "10.0.0.0/8"),
+            ("10.0.0.1", "10.0.0.1/32"),
+            ("0.0.0.0/0", "0.0.0.0/0"),
+            ("2001:DB8::/32", "2001:db8::/32"),
+            ("::1", "::1/128"),
+            ("::ffff:10.0.0.0/104", "10.0.0.0/8"),
+            ("::ffff:a00:1", "10.0.0.1/32"),
+        ] {
+            assert_eq!(parse_range(text), Ok(expected.parse().unwrap()), "{text}");
+        }
+        for text in [
+            "",
+            "10",
+            "10.0.0",
+            "010.0.0.0/8",
+            "10.0.0.0/08",
+            "10.0.0.0/+8",
+            "10.0.0.0/33",
+            "10.0.0.0/",
+            "10.0.0.0/8/8",
+            " 10.0.0.1",
+            "10.0.0.1 ",
+            "::/129",
+            "[::1]",
+            "fe80::1%lo",
+            "a/8",
+        ] {
+            assert_eq!(parse_range(text), Err(Invalid::Range), "{text}");
         }
     }
 

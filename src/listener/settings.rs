@@ -94,7 +94,7 @@ impl ListenerSettings {
         reason: &dyn fmt::Display,
     ) {
         if let Some(so_far) = self.counters.bad_proxy_header.note(Instant::now()) {
-            tracing::warn!(listener = %self.label, ?peer, %reason, so_far, "connections closed: no usable PROXY header");
+            tracing::warn!(listener = %self.label, peer = peer.map(tracing::field::display), %reason, so_far, "connections closed: no usable PROXY header");
         }
     }
 }

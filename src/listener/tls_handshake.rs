@@ -1,7 +1,6 @@
 //! The TLS handshake of a client connection, and its failures.
 
 use std::io;
-use std::net::SocketAddr;
 use std::sync::Arc;
 
 use bytes::Bytes;
@@ -110,20 +109,23 @@ pub(super) fn note(
         return;
     };
     let (listener, reason, sentence) = (&*settings.label, failure.as_str(), failure.sentence());
-    let (peer, client): (Option<SocketAddr>, _) = (info.peer, info.client);
+    let (peer, client) = (
+        info.peer.map(tracing::field::display),
+        info.client.map(tracing::field::display),
+    );
     let (sni, error) = (
         name.map(tracing::field::display),
         error.map(tracing::field::display),
     );
     match noted.note(Instant::now()) {
         Some(so_far) if failure.is_ours(name.is_some()) => {
-            tracing::warn!(%listener, reason, ?peer, ?client, sni, error, so_far, "tls handshake failed: {sentence}");
+            tracing::warn!(%listener, reason, peer, client, sni, error, so_far, "tls handshake failed: {sentence}");
         }
         Some(so_far) => {
-            tracing::info!(%listener, reason, ?peer, ?client, sni, error, so_far, "tls handshake failed: {sentence}");
+            tracing::info!(%listener, reason, peer, client, sni, error, so_far, "tls handshake failed: {sentence}");
         }
         None => {
-            tracing::debug!(%listener, reason, ?peer, ?client, sni, error, "tls handshake failed: {sentence}");
+            tracing::debug!(%listener, reason, peer, client, sni, error, "tls handshake failed: {sentence}");
         }
     }
 }

@@ -97,7 +97,7 @@ pub enum CertificateFault {
     /// The certificate is valid from this time, if it is known.
     NotYetValid(Option<String>),
     /// Any other reason.
-    Other(CertificateError),
+    Other(String),
 }
 
 impl ConnectError {
@@ -216,8 +216,10 @@ impl TlsFault {
             Self::Closed => "tls_closed",
             Self::Reset => "tls_reset",
             Self::TimedOut => "tls_timeout",
+            Self::Alert(AlertDescription::ProtocolVersion) | Self::Incompatible => {
+                "tls_incompatible"
+            }
             Self::Alert(_) => "tls_alert",
-            Self::Incompatible => "tls_incompatible",
             Self::Other(_) => "tls_failed",
         }
     }
@@ -284,7 +286,7 @@ impl fmt::Display for RejectedCertificate {
             CertificateFault::NotYetValid(Some(from)) => {
                 write!(f, "the certificate is not valid before {from}")
             }
-            CertificateFault::Other(error) => write!(f, "the certificate was rejected: {error}"),
+            CertificateFault::Other(reason) => write!(f, "the certificate was rejected: {reason}"),
         }
     }
 }
@@ -343,6 +345,10 @@ mod tests {
                 tls(rustls::Error::AlertReceived(
                     AlertDescription::ProtocolVersion,
                 )),
+                "tls_incompatible",
+            ),
+            (
+                tls(rustls::Error::AlertReceived(AlertDescription::AccessDenied)),
                 "tls_alert",
             ),
             (tls(rustls::Error::DecryptError), "tls_failed"),

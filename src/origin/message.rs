@@ -1,6 +1,8 @@
 //! The messages of the proxy's error responses: what happened, at which endpoint, the usual cause, what to
 //! change, and whether OSS was reached.
 
+use rustls::AlertDescription;
+
 use crate::origin::connect_error::{
     CertificateFault, ConnectError, ConnectFault, RejectedCertificate, TlsFault,
 };
@@ -29,25 +31,15 @@ impl Error {
                 "{at} {} The request was not sent, and OSS was not reached.",
                 connect_message(error, endpoint)
             ),
-            Self::Reset(_) => {
-                let advice = match endpoint {
-                    Some(endpoint) if !endpoint.tls && endpoint.port == 443 => {
-                        "Port 443 usually expects TLS, and the origin of the route has `tls = false`."
-                    }
-                    _ => {
-                        "Usual causes: the bucket is not at this endpoint, the bucket is restricted for a security \
-                         reason, or a firewall ends connections."
-                    }
-                };
-                format!("{at} closed the connection before it answered. {advice} It may or may not have acted on the request.")
-            }
+            Self::Reset(_) => format!(
+                "{at} closed the connection before it answered. {} It may or may not have acted on the request.",
+                reset_advice(endpoint)
+            ),
             Self::SpeaksTls => format!(
-                "{at} responded with TLS to a request without TLS. Set `tls = true` in the origin of the route, or use \
-                 the port for plain HTTP. OSS did not get the request."
+                "{at} responded with TLS to a request without TLS. {SPEAKS_TLS} OSS did not get the request."
             ),
             Self::BadAnswer(what) => format!(
-                "{at} answered with something that cannot be passed on: {what}. The fault is not the client's. Check \
-                 that host and port are those of OSS."
+                "{at} answered with something that cannot be passed on: {what}. The fault is not the client's. {NOT_OSS}"
             ),
             Self::FirstByteTimeout => format!(
                 "The request was sent and OSS did not answer in time (`timeouts.first_byte` of the route's origin). {at} \
@@ -88,28 +80,53 @@ impl Error {
         }
     }
 
-    /// Returns the usual cause of a failed connect or resolution and how to correct it, for the log. `None` for
-    /// any other error.
+    /// Returns the usual cause of a failure on the way to OSS and how to correct it, for the log. `None` if the
+    /// failure is one of the request.
     #[must_use]
     pub(super) fn advice(&self, endpoint: &EndpointInfo) -> Option<String> {
-        match self {
-            Self::Dns(failure) => Some(dns_advice(*failure, Some(endpoint))),
-            Self::Connect(error) => Some(connect_advice(error, endpoint)),
+        Some(match self {
+            Self::Dns(failure) => dns_advice(*failure, Some(endpoint)),
+            Self::Connect(error) => connect_advice(error, endpoint),
+            Self::Reset(_) => reset_advice(Some(endpoint)).to_owned(),
+            Self::SpeaksTls => SPEAKS_TLS.to_owned(),
+            Self::BadAnswer(_) => NOT_OSS.to_owned(),
+            Self::FirstByteTimeout => {
+                "OSS or the network to it is slow. `timeouts.first_byte` of the route's origin limits the wait.".to_owned()
+            }
+            Self::Gone => "The network to the endpoint broke, or the endpoint moved to another address.".to_owned(),
+            Self::UploadStalled => {
+                "OSS or the network to it is slow. `timeouts.idle` of the route's origin limits the wait.".to_owned()
+            }
+            Self::Busy => "Raise `pool.max_per_address` of the route's origin, or the limit on open files of the \
+                 process."
+                .to_owned(),
             Self::NoSuchBucket
             | Self::NoBucket
-            | Self::Reset(_)
-            | Self::SpeaksTls
-            | Self::BadAnswer(_)
-            | Self::FirstByteTimeout
-            | Self::Gone
-            | Self::UploadStalled
             | Self::ClientBody
-            | Self::Busy
             | Self::SignatureBound
             | Self::SignatureBoundToHost(_)
             | Self::NotSigned(_)
             | Self::NoCredentials(_)
-            | Self::Rewrite(_) => None,
+            | Self::Rewrite(_) => return None,
+        })
+    }
+}
+
+/// The advice if an endpoint speaks TLS and the connection is without TLS.
+const SPEAKS_TLS: &str =
+    "Set `tls = true` in the origin of the route, or use the port for plain HTTP.";
+/// The advice if the responses are not those of OSS.
+const NOT_OSS: &str = "Check that host and port of the endpoint are those of OSS.";
+
+fn reset_advice(endpoint: Option<&EndpointInfo>) -> &'static str {
+    match endpoint {
+        Some(endpoint) if !endpoint.tls => {
+            "If this port expects TLS, set `tls = true` in the origin of the route. Other usual causes: the bucket is not \
+             at this endpoint, the bucket is restricted for a security reason, or a firewall ends connections."
+        }
+        _ => {
+            "Usual causes: the bucket is not at this endpoint, the bucket is restricted for a security reason, or a \
+             firewall ends connections."
         }
     }
 }
@@ -251,6 +268,9 @@ fn tls_advice(fault: &TlsFault, endpoint: &EndpointInfo) -> String {
         TlsFault::NotTls => format!(
             "Port {port} seems to be for plain HTTP: set `tls = false` in the origin of the route, or name the port for TLS."
         ),
+        TlsFault::Alert(AlertDescription::ProtocolVersion) => {
+            "The endpoint has neither TLS 1.2 nor TLS 1.3; OSS has both. Check that host and port are those of OSS.".to_owned()
+        }
         TlsFault::Closed | TlsFault::Reset | TlsFault::Alert(_) => format!(
             "Check that port {port} is for TLS. A firewall or a middlebox that filters TLS by host name also does this; the \
              name sent is `{}`.",

@@ -1,4 +1,4 @@
-//! The common implementation of `guard`, `referer` and `https`: a layer that refuses a request or passes it
+//! The common implementation of `ip`, `guard`, `referer` and `https`: a layer that refuses a request or passes it
 //! on.
 //!
 //! A policy implements [`Gate`]; [`GateService`] is its tower service. The service allocates nothing for a

@@ -20,6 +20,7 @@ pub mod guard;
 pub mod headers;
 pub mod hsts;
 pub mod https;
+pub mod ip;
 pub mod preview;
 pub mod referer;
 pub mod website;

@@ -5,13 +5,18 @@
 
 use std::collections::HashMap;
 use std::fmt;
+use std::path::Path;
 use std::sync::Arc;
 
+use ipnet::IpNet;
+
+use crate::config::network_list::Network;
 use crate::config::policy::{Located, RefererMode, RuleKey};
 use crate::config::{self, Addressing, BucketPattern, Buckets, Config, HostPattern, ListBuckets};
 use crate::http::signing::SignRequests;
 use crate::identity::credentials::Sources;
 use crate::identity::sign::Signer;
+use crate::net::ranges::IpRanges;
 use crate::origin::Origin;
 use crate::origin::exchange::Exchange;
 use crate::origin::exchange::attempt::Deadlines;
@@ -28,6 +33,7 @@ use crate::policy::guard::Guard;
 use crate::policy::headers::Headers;
 use crate::policy::hsts::Hsts;
 use crate::policy::https::Https;
+use crate::policy::ip::{Allow, Ip};
 use crate::policy::preview::{ForcedDownload, Preview};
 use crate::policy::referer::{BucketRoot, Referer, Reports};
 use crate::policy::website::Website;
@@ -116,13 +122,18 @@ pub fn router(
     Ok(Router { table, routes })
 }
 
-/// The compiled rules of `referer` and `headers`. Equal rules are compiled only once: an automaton needs many
-/// times the memory of its list, and often all routes have the same header fields.
+/// The compiled rules of `referer`, `headers` and `ip`. Equal rules are compiled only once: an automaton needs many
+/// times the memory of its list, often all routes have the same header fields, and a thousand routes may name one
+/// file with ten thousand networks.
 #[derive(Debug)]
 pub struct SharedRules<'c> {
     referer: HashMap<RefererKey<'c>, Arc<Rules>>,
     headers: HashMap<Vec<RuleKey<'c>>, Arc<Headers>>,
     reports: &'c Reports,
+    /// The sets of the lists in the config.
+    networks: HashMap<Vec<IpNet>, Arc<IpRanges>>,
+    /// The sets of the files. Within a config, all routes that name a file have the same list of it.
+    files: HashMap<&'c Path, Arc<IpRanges>>,
 }
 
 /// The switches, the list `allow` and the list `deny`.
@@ -136,6 +147,8 @@ impl<'c> SharedRules<'c> {
             referer: HashMap::new(),
             headers: HashMap::new(),
             reports,
+            networks: HashMap::new(),
+            files: HashMap::new(),
         }
     }
 
@@ -167,6 +180,32 @@ impl<'c> SharedRules<'c> {
         self.referer.insert(key, Arc::clone(&rules));
         Ok(rules)
     }
+
+    fn ip(&mut self, ip: &'c config::policy::Ip) -> Ip {
+        let deny = self.networks(&ip.deny);
+        let allow = ip.has_allow().then(|| Allow {
+            written: self.networks(&ip.allow),
+            file: ip.file.as_deref().map(|list| {
+                let set = self.files.entry(&list.path);
+                Arc::clone(set.or_insert_with(|| Arc::new(IpRanges::new(&nets(&list.networks)))))
+            }),
+        });
+        Ip { deny, allow }
+    }
+
+    fn networks(&mut self, list: &[Network]) -> Arc<IpRanges> {
+        let list = nets(list);
+        if let Some(set) = self.networks.get(&list) {
+            return Arc::clone(set);
+        }
+        let set = Arc::new(IpRanges::new(&list));
+        self.networks.insert(list, Arc::clone(&set));
+        set
+    }
+}
+
+fn nets(list: &[Network]) -> Vec<IpNet> {
+    list.iter().map(|network| network.net).collect()
 }
 
 /// Compiles the policies of a route. `shared` has the compiled rules of the other routes.
@@ -212,6 +251,7 @@ pub fn policies<'c>(
     let https = rules.https.as_ref();
     Ok(Policies {
         headers: shared.headers(&rules.headers),
+        ip: rules.ip.as_ref().map(|ip| Arc::new(shared.ip(ip))),
         hsts: https
             .and_then(|https| https.hsts.as_ref())
             .and_then(Hsts::new)

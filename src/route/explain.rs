@@ -2,6 +2,7 @@
 //!
 //! This module calls the same functions as the proxy, in the order of [`stack`](crate::route::stack).
 
+mod address;
 mod explanation;
 mod fields;
 mod judged;
@@ -51,7 +52,11 @@ impl Walk<'_> {
 /// Explains `request` for `router`, which was built from `config`.
 #[must_use]
 pub fn explain(router: &Router, config: &Config, request: &RequestToExplain) -> Explanation {
-    let RequestToExplain { head, is_https } = request;
+    let RequestToExplain {
+        head,
+        is_https,
+        client,
+    } = request;
     let health = health_check(config, head);
     // A health check gets its response before all other checks, because a load balancer need not send a host.
     if let Some((step, true)) = health {
@@ -112,13 +117,15 @@ pub fn explain(router: &Router, config: &Config, request: &RequestToExplain) -> 
         written.map(|written| written.line),
     );
     walk.key(route);
-    walk.response_fields(route, written);
-    let end = walk
-        .cors(route, written)
-        .or_else(|| walk.https(route, authority, payload(head.headers())))
-        .or_else(|| walk.guard(route, written))
-        .or_else(|| walk.referer(route, written))
-        .unwrap_or_else(|| walk.sent(route));
+    let end = walk.ip(route, written, *client).unwrap_or_else(|| {
+        // Above `ip` there is no layer that changes its refusals.
+        walk.response_fields(route, written);
+        walk.cors(route, written)
+            .or_else(|| walk.https(route, authority, payload(head.headers())))
+            .or_else(|| walk.guard(route, written))
+            .or_else(|| walk.referer(route, written))
+            .unwrap_or_else(|| walk.sent(route))
+    });
     Explanation {
         file: written.map(|written| Arc::clone(&written.file)),
         steps: walk.steps,

@@ -23,6 +23,7 @@ use crate::policy::guard::Guard;
 use crate::policy::headers::{Headers, HeadersService};
 use crate::policy::hsts::{Hsts, HstsService};
 use crate::policy::https::Https;
+use crate::policy::ip::Ip;
 use crate::policy::preview::{Preview, PreviewService};
 use crate::policy::referer::Referer;
 use crate::policy::website::{Website, WebsiteService};
@@ -47,6 +48,8 @@ impl std::fmt::Debug for Stack {
 /// `ossgate explain` calls the same policies.
 #[derive(Clone, Debug)]
 pub struct Policies {
+    /// The client addresses that are served.
+    pub ip: Option<Arc<Ip>>,
     /// The policy that adds `Strict-Transport-Security`.
     pub hsts: Option<Arc<Hsts>>,
     /// The header fields that are changed in responses.
@@ -80,6 +83,7 @@ impl Stack {
         S::Future: Send + Unpin,
     {
         let Policies {
+            ip,
             hsts,
             headers,
             cors,
@@ -90,7 +94,10 @@ impl Stack {
             preview,
         } = policies;
         let service = ServiceBuilder::new()
-            // Outermost, so that every response over TLS has the field, including the responses to preflights
+            // Outermost, so that a refused client costs nothing more and learns nothing about the route. Its
+            // refusal is therefore the only response without the header fields of `hsts` and `cors`.
+            .layer_fn(move |inner| GateService::new(ip.clone(), inner))
+            // Above all other policies, so that every other response over TLS has the field, including the responses to preflights
             // and refused requests.
             .layer_fn(move |inner| HstsService::new(hsts.clone(), inner))
             // Above all layers that respond themselves, so that their responses are changed as well.

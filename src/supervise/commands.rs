@@ -36,7 +36,7 @@ pub(super) fn reload(
         Ok(_) => *watched = WatchedFiles::new(files, running.config()),
         Err(error) => {
             watched.note_config_read(files);
-            running.state().note_refused();
+            running.state().note_refused(error.to_string());
             tracing::error!(%error, "config not reloaded, the old one stays in use");
         }
     }

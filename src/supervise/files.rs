@@ -4,6 +4,8 @@
 //! Kubernetes swaps, and changes on a network file system. A change is reported only if the next poll finds
 //! no further change, so that a half-written file is not read.
 
+use std::collections::BTreeMap;
+use std::fs::Metadata;
 use std::os::unix::fs::MetadataExt;
 use std::path::{Path, PathBuf};
 
@@ -14,7 +16,10 @@ use crate::config::{self, Config, Env, Includes};
 type Stamp = Option<(u64, u64, i64, i64, i64, i64)>;
 
 fn stamp(path: &Path) -> Stamp {
-    let found = std::fs::metadata(path).ok()?;
+    std::fs::metadata(path).ok().as_ref().and_then(stamp_of)
+}
+
+fn stamp_of(found: &Metadata) -> Stamp {
     Some((
         found.ino(),
         found.size(),
@@ -34,6 +39,8 @@ struct Group {
     read: Vec<Stamp>,
     /// The state of the files at the previous poll.
     seen: Vec<Stamp>,
+    /// Whether a missing file is a change.
+    reports_missing: bool,
 }
 
 impl Group {
@@ -43,6 +50,19 @@ impl Group {
             files,
             seen: read.clone(),
             read,
+            reports_missing: false,
+        }
+    }
+
+    /// Creates the group of one file that was read in the state `read`. The file may have changed since then. A
+    /// missing file is a change: whoever removes it may believe that its content is no longer in use.
+    fn read_at(file: &Path, read: &Metadata) -> Self {
+        let read = vec![stamp_of(read)];
+        Self {
+            files: vec![file.to_owned()],
+            seen: read.clone(),
+            read,
+            reports_missing: true,
         }
     }
 
@@ -50,7 +70,8 @@ impl Group {
         let now: Vec<Stamp> = self.files.iter().map(|file| stamp(file)).collect();
         let is_still = now == self.seen;
         self.seen.clone_from(&now);
-        let is_changed = is_still && now != self.read && now.iter().all(Option::is_some);
+        let is_readable = self.reports_missing || now.iter().all(Option::is_some);
+        let is_changed = is_still && now != self.read && is_readable;
         if is_changed {
             self.read = now;
         }
@@ -65,6 +86,8 @@ pub(super) struct ChangedFiles {
     pub(super) config: bool,
     /// The indexes, in the config, of the certificates with a changed file.
     pub(super) certificates: Vec<usize>,
+    /// The changed files of `ip.file`.
+    pub(super) lists: Vec<PathBuf>,
 }
 
 /// The main file of the config and the files that it includes.
@@ -117,26 +140,38 @@ impl ConfigFiles {
     }
 }
 
-/// The files of the config and the files that the config names.
+/// The files of the config, and the certificates and address lists that the config names.
 #[derive(Debug)]
 pub(super) struct WatchedFiles {
     /// `None` if the config is not to be loaded again when it changes.
     config: Option<ConfigFiles>,
     /// The files of each certificate, in the order of the config.
     certificates: Vec<Group>,
+    /// The address lists by path. Many routes may name one file.
+    lists: BTreeMap<PathBuf, Group>,
 }
 
 impl WatchedFiles {
-    /// Creates the list for `config`, which was read from `files`. The current state of the other files counts
-    /// as read.
+    /// Creates the list for `config`, which was read from `files`. The current state of each other file counts as
+    /// read, except that of an address list: a list that has changed after `config` was read would otherwise admit
+    /// clients until its next change.
     pub(super) fn new(files: ConfigFiles, config: &Config) -> Self {
         let certificates = config
             .certificates
             .iter()
             .map(|one| Group::new(vec![one.cert.clone(), one.key.clone()]));
+        let ips = config
+            .routes
+            .iter()
+            .filter_map(|route| route.policies.ip.as_ref());
+        let lists = ips.filter_map(|ip| ip.file.as_ref()).map(|list| {
+            let group = Group::read_at(&list.path, &list.metadata);
+            (list.path.clone(), group)
+        });
         Self {
             config: config.server.watch_config.then_some(files),
             certificates: certificates.collect(),
+            lists: lists.collect(),
         }
     }
 
@@ -150,10 +185,14 @@ impl WatchedFiles {
     /// Polls all files and returns those that have changed.
     pub(super) fn poll(&mut self) -> ChangedFiles {
         let certificates = self.certificates.iter_mut().enumerate();
+        let lists = self.lists.iter_mut();
         ChangedFiles {
             config: self.config.as_mut().is_some_and(ConfigFiles::have_changed),
             certificates: certificates
                 .filter_map(|(place, group)| group.has_changed().then_some(place))
+                .collect(),
+            lists: lists
+                .filter_map(|(path, group)| group.has_changed().then(|| path.clone()))
                 .collect(),
         }
     }
@@ -207,5 +246,34 @@ mod tests {
         settles(true, "a removed file");
         std::fs::remove_file(&main).unwrap();
         settles(false, "a missing main file");
+    }
+
+    #[test]
+    fn a_list_that_has_changed_since_the_config_was_read_is_reported() {
+        let dir = tempfile::tempdir().unwrap();
+        let list = dir.path().join("partners.txt");
+        std::fs::write(&list, "10.0.0.1").unwrap();
+        let text = "[[listener]]\naddress = \"127.0.0.1:80\"\n[[route]]\n\
+                    origin = { bucket = \"abc\", region = \"cn-hangzhou\" }\nip = { file = \"partners.txt\" }\n";
+        let read = || {
+            let loaded = config::from_str("t", text, dir.path(), &|_| None);
+            loaded.unwrap().config
+        };
+        let files = || ConfigFiles::new(&list, &|_| None);
+        let mut watched = WatchedFiles::new(files(), &read());
+        assert_eq!(watched.poll().lists, [""; 0].map(PathBuf::from));
+        let config = read();
+        std::fs::write(&list, "10.0.0.1\n10.0.0.2").unwrap();
+        let mut watched = WatchedFiles::new(files(), &config);
+        assert!(
+            watched.poll().lists.is_empty(),
+            "it may still be written to"
+        );
+        assert_eq!(watched.poll().lists, [&*list]);
+        assert!(watched.poll().lists.is_empty());
+        std::fs::remove_file(&list).unwrap();
+        assert!(watched.poll().lists.is_empty(), "it may be replaced");
+        assert_eq!(watched.poll().lists, [&*list]);
+        assert!(watched.poll().lists.is_empty());
     }
 }

@@ -34,6 +34,19 @@ pub(super) fn check(
             warnings::log_expiring(&running.state());
         }
     }
+    if !changed.lists.is_empty() {
+        let renewed = running.renew_lists(&changed.lists);
+        for list in &renewed.lists {
+            let (file, networks) = (list.path.display(), list.networks.len());
+            tracing::info!(%file, networks, "address list reloaded");
+        }
+        for warning in &renewed.warnings {
+            tracing::warn!("{warning}");
+        }
+        for error in &renewed.errors {
+            tracing::error!(%error, "address list not reloaded, the old one stays in use");
+        }
+    }
     if changed.config && running.config().server.watch_config {
         // The outcome is dropped, because `reload` has already logged it.
         drop(commands::reload(running, supervisor, watched));

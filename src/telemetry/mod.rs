@@ -9,6 +9,7 @@
 
 pub mod access_log;
 pub mod dates;
+pub mod event_budget;
 pub mod faults;
 pub mod line;
 pub mod mask;

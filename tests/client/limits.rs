@@ -139,6 +139,23 @@ async fn an_unreadable_request_is_answered_after_the_requests_before_it() {
     assert_eq!(lines[2]["method"], "-", "the method could not be read");
 }
 
+/// The HTTP library answers in the version of the request before.
+#[tokio::test(flavor = "multi_thread")]
+async fn an_unreadable_request_after_one_of_http_1_0_is_answered_by_the_proxy() {
+    let (_origin, proxy) = pair(|_| ok("x")).await;
+    for bad in ["BAD\r\n\r\n", "GET / HTTP/9.9\r\n\r\n"] {
+        let first = "GET /x HTTP/1.0\r\nhost: x\r\nconnection: keep-alive\r\n\r\n";
+        let answer = proxy.text(&format!("{first}{bad}")).await;
+        let second = answer.split("\r\n\r\nx").nth(1).unwrap_or_default();
+        assert!(
+            second.contains("x-ossgate-error: bad_request\r\n"),
+            "{answer}"
+        );
+        assert!(second.contains("x-ossgate-request-id: og-"), "{answer}");
+    }
+    assert_eq!(proxy.stop().len(), 4);
+}
+
 #[tokio::test(flavor = "multi_thread")]
 async fn a_head_that_is_late_is_answered_408() {
     let origin = RawOrigin::start(|_| ok("x")).await;

@@ -34,6 +34,7 @@ fn text(origin: std::net::SocketAddr) -> String {
         "[server]\nworkers = 1\n[[listener]]\naddress = \"127.0.0.1:0\"\ntrusted_proxies = [\"127.0.0.1\"]\nhealth_path = \"/ping\"\n\
          [[route]]\nhosts = [\"img.example.com\"]\n\
          origin = {{ bucket = \"examplebucket\", endpoint = \"{origin}\", host = \"b.oss.test\", tls = false, prefix = \"site/\" }}\n\
+         ip = {{ allow = [\"203.0.113.0/24\", \"2001:db8::/32\"], deny = [\"203.0.113.9\"] }}\n\
          https = {{}}\nwebsite = {{ subdirectories = \"not-found\" }}\n\
          headers = [{{ suffix = [\"/\", \"a.jp%67\"], set = {{ X-Rule = \"1\" }} }}, {{ suffix = [\"a.jpg\"], add = {{ X-Rule = \"2\" }} }}]\n\
          referer = {{ allow = [\"https://*.example.com\", \"http://plain?.cn/a\"], deny = [\"*evil*\"], allow_empty = false }}\n\
@@ -49,7 +50,7 @@ fn text(origin: std::net::SocketAddr) -> String {
          origin = {{ buckets = [\"team-*\"], endpoint = \"{origin}\", tls = false }}\nhttps = {{}}\n\
          [[route]]\n\
          origin = {{ buckets = [\"team-*\"], endpoint = \"{origin}\", tls = false }}\n\
-         https = {{ mode = \"require\" }}\nguard = {{}}\n"
+         ip = {{ deny = [\"203.0.113.9\"] }}\nhttps = {{ mode = \"require\" }}\nguard = {{}}\n"
     )
 }
 
@@ -59,6 +60,7 @@ struct Generated {
     host: &'static str,
     target: String,
     is_https: bool,
+    client: &'static str,
     headers: Vec<(&'static str, &'static str)>,
 }
 
@@ -144,9 +146,17 @@ fn generated() -> impl Strategy<Value = Generated> {
             "?OSSAccessKeyId=a&Signature=b",
         ]),
         prop::bool::weighted(0.85),
+        pick(&[
+            "203.0.113.7",
+            "203.0.113.7",
+            "::ffff:203.0.113.7",
+            "2001:db8::1",
+            "203.0.113.9",
+            "198.51.100.7",
+        ]),
         prop::collection::btree_map(0_u8..6, header, 0..3),
     )
-        .prop_map(|(method, host, path, query, is_https, headers)| {
+        .prop_map(|(method, host, path, query, is_https, client, headers)| {
             let mut headers: Vec<_> = headers.into_values().collect();
             headers.sort_unstable();
             headers.dedup_by_key(|(name, _)| *name);
@@ -155,6 +165,7 @@ fn generated() -> impl Strategy<Value = Generated> {
                 host,
                 target: format!("{path}{query}"),
                 is_https,
+                client,
                 headers,
             }
         })
@@ -175,6 +186,7 @@ fn explained(router: &Router, config: &Config, one: &Generated) -> Explanation {
         &RequestToExplain {
             head: request,
             is_https: one.is_https,
+            client: Some(one.client.parse().unwrap()),
         },
     )
 }
@@ -205,6 +217,7 @@ fn a_path_in_another_spelling_is_shown_with_the_key_that_is_judged() {
             host,
             target: target.to_owned(),
             is_https: true,
+            client: "203.0.113.7",
             headers: Vec::new(),
         };
         let steps = explained(&router, &config, &one).steps;
@@ -233,8 +246,9 @@ async fn the_proxy_treats_each_request_as_explain_reports() {
             (steps.iter()).filter(|step| step.name == "headers" && step.finding.contains("x-rule"));
         let before = origin.received().len();
         let mut lines = format!(
-            "x-forwarded-proto: {}\r\n",
-            if one.is_https { "https" } else { "http" }
+            "x-forwarded-proto: {}\r\nx-forwarded-for: {}\r\n",
+            if one.is_https { "https" } else { "http" },
+            one.client
         );
         let mut closes = "connection: close\r\n";
         for (name, value) in &one.headers {

@@ -328,6 +328,7 @@ fn explain_shows_the_changes_of_response_and_request() {
             method: "GET",
             headers: &headers,
             named_files: ossgate::config::NamedFiles::Read,
+            client: None,
         };
         assert_eq!(
             explain_request(&path, &arguments, &secret, &mut out).unwrap(),

@@ -343,6 +343,7 @@ fn explain_show_and_check_cover_included_files() {
         method: "GET",
         headers: &headers,
         named_files: NamedFiles::Read,
+        client: None,
     };
     explain_request(&path, &arguments, &|_| None, &mut out).unwrap();
     let text = String::from_utf8(out).unwrap();

@@ -1,5 +1,6 @@
 //! The config as an operator sees it: keys, problems, examples, and the commands that read or write configs.
 
+mod addresses;
 mod arguments;
 mod certificates;
 mod commands;

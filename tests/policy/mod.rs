@@ -6,6 +6,8 @@ mod guard;
 mod headers;
 mod headers_everywhere;
 mod https;
+mod ip;
+mod ip_client;
 mod list_buckets;
 mod origin_headers;
 mod preview;

@@ -1,5 +1,6 @@
 //! The process: start, reload, upgrade, drain, exhausted resources, logs, and the admin listener.
 
+mod address_lists;
 mod admin;
 mod certificates;
 mod descriptors;

@@ -12,6 +12,7 @@ pub(crate) mod acting;
 pub(crate) mod black_hole;
 pub(crate) mod cases;
 pub(crate) mod certificates;
+pub(crate) mod client_at;
 pub(crate) mod config;
 pub(crate) mod daemon;
 pub(crate) mod frames;

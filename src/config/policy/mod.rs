@@ -4,6 +4,7 @@ pub mod cors;
 pub mod guard;
 pub mod headers;
 pub mod https;
+pub mod ip;
 pub mod preview;
 pub mod referer;
 pub mod website;
@@ -17,6 +18,7 @@ pub use cors::{Cors, CorsRule, PrivateNetwork};
 pub use guard::{Guard, Preset};
 pub use headers::{HeaderRule, RuleKey};
 pub use https::{Hsts, Https, HttpsMode};
+pub use ip::Ip;
 pub use preview::Preview;
 pub use referer::{Referer, RefererMode};
 pub use website::{Subdirectories, Website};
@@ -27,6 +29,9 @@ pub struct Policies {
     /// `[[route.headers]]`. Default: none.
     #[serde(skip_serializing_if = "Vec::is_empty")]
     pub headers: Vec<HeaderRule>,
+    /// `[route.ip]`.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub ip: Option<Ip>,
     /// `[route.https]`.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub https: Option<Https>,
@@ -53,6 +58,7 @@ impl Policies {
         let cors = present(route, "cors", Cors::read);
         Self {
             headers: HeaderRule::read_all(route, cors.as_ref()),
+            ip: present(route, "ip", Ip::read),
             https: present(route, "https", Https::read),
             cors,
             guard: present(route, "guard", Guard::read),

@@ -41,7 +41,10 @@ pub(super) struct HyperIo {
 /// Returns the status if `buf` is an error response made by hyper. A response of the service has the field
 /// [`respond::REQUEST_ID`]; a response made by hyper does not have this field.
 fn own_answer(buf: &[u8]) -> Option<StatusCode> {
-    let status = buf.strip_prefix(b"HTTP/1.1 ")?.get(..3)?;
+    // hyper answers in the version of the latest request of the connection.
+    let status = (buf.strip_prefix(b"HTTP/1.1 "))
+        .or_else(|| buf.strip_prefix(b"HTTP/1.0 "))?
+        .get(..3)?;
     let is_own = status.starts_with(b"4")
         && buf.ends_with(b"\r\n\r\n")
         && memmem::find(buf, respond::REQUEST_ID.as_str().as_bytes()).is_none();

@@ -14,10 +14,15 @@ use std::time::Duration;
 use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 use tokio::time::Instant;
 
+use crate::telemetry::event_budget::EventBudget;
+
 /// The duration of the first ejection; it doubles with each consecutive failure.
 const EJECT_FIRST: Duration = Duration::from_secs(1);
 /// The maximum duration of an ejection, so that a dead address causes one probe per minute.
 const EJECT_LONGEST: Duration = Duration::from_secs(60);
+
+/// The events about addresses that begin to fail.
+static FAILING: EventBudget = EventBudget::new(200);
 
 /// The event that makes a failed address count as healthy again.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -115,7 +120,9 @@ impl Address {
         self.ejected_until.store(self.millis(now + pause), Relaxed);
         if failures == 0 {
             self.failing_since.store(self.millis(began), Relaxed);
-            tracing::warn!(endpoint = %self.endpoint, address = %self.socket, %why, "address fails, setting it aside");
+            if let Some(left_out) = FAILING.take(now) {
+                tracing::warn!(endpoint = %self.endpoint, address = %self.socket, %why, left_out, "address fails, setting it aside");
+            }
         } else {
             tracing::debug!(endpoint = %self.endpoint, address = %self.socket, %why, "address fails again");
         }

@@ -22,6 +22,10 @@ use crate::origin::endpoint::name_servers::NameServers;
 use crate::origin::error::DnsFailure;
 use crate::origin::weak_map::WeakMap;
 use crate::oss::endpoint::Network;
+use crate::telemetry::event_budget::EventBudget;
+
+/// The events about names that cannot be resolved.
+static UNRESOLVED: EventBudget = EventBudget::new(200);
 
 /// The pause after the first failed resolution; it doubles up to [`RETRY_LONGEST`].
 const RETRY_FIRST: Duration = Duration::from_millis(250);
@@ -173,8 +177,11 @@ async fn refresh(shared: Arc<Resolution>, set: Weak<AddressSet>, rule: AddressRu
             Err(failure) => {
                 failures = failures.saturating_add(1);
                 // With ten thousand names that do not resolve, an event for each attempt would hide all others.
-                if failures.is_power_of_two() {
-                    tracing::warn!(endpoint = %name, %failure, failures, "endpoint not resolved");
+                let budget = failures
+                    .is_power_of_two()
+                    .then(|| UNRESOLVED.take(Instant::now()));
+                if let Some(left_out) = budget.flatten() {
+                    tracing::warn!(endpoint = %name, %failure, failures, left_out, "endpoint not resolved");
                 } else {
                     tracing::debug!(endpoint = %name, %failure, failures, "endpoint not resolved");
                 }

@@ -117,7 +117,7 @@ fn describe(der: &CertificateDer<'_>, reason: &CertificateError) -> Option<Rejec
         CertificateError::NotValidYet | CertificateError::NotValidYetContext { .. } => {
             CertificateFault::NotYetValid(date(&validity.not_before))
         }
-        other => CertificateFault::Other(other.clone()),
+        other => CertificateFault::Other(shown(&other.to_string())),
     };
     Some(RejectedCertificate {
         fault,
@@ -147,8 +147,13 @@ fn names(certificate: &X509Certificate<'_>) -> Vec<String> {
     names.take(RejectedCertificate::NAMES).collect()
 }
 
-/// Returns `text` shortened, and without control characters and backquotes.
+/// Returns `text` shortened. Without control characters and backquotes, and without characters that end a line or
+/// change the direction of the text in some programs.
 fn shown(text: &str) -> String {
-    let harmless = text.chars().filter(|one| !one.is_control() && *one != '`');
+    let is_harmless = |one: &char| {
+        !one.is_control()
+            && !matches!(one, '`' | '\u{2028}'..='\u{202e}' | '\u{2066}'..='\u{2069}' | '\u{fffe}' | '\u{ffff}')
+    };
+    let harmless = text.chars().filter(is_harmless);
     harmless.take(LONGEST_TEXT).collect()
 }

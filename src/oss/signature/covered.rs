@@ -40,12 +40,25 @@ pub fn for_each_listed_field(
             }
         }
         Some(SignedIn::Query) => {
-            for pair in raw_query.unwrap_or_default().split('&') {
-                let (name, value) = pair.split_once('=').unwrap_or((pair, ""));
-                // OSS decodes the names before it compares them.
-                let is = |wanted: &str| percent_decode_str(name).eq(wanted.bytes());
-                if is("x-oss-additional-headers") || is("X-Amz-SignedHeaders") {
-                    split(&percent_decode_str(value).decode_utf8_lossy());
+            let pairs = || {
+                let pairs = raw_query.unwrap_or_default().split('&');
+                pairs.map(|pair| pair.split_once('=').unwrap_or((pair, "")))
+            };
+            // OSS decodes the names before it compares them.
+            let is = |name: &str, wanted: &str| percent_decode_str(name).eq(wanted.bytes());
+            let has = |wanted: &str| pairs().any(|(name, _)| is(name, wanted));
+            // A V1 signature covers no other parameter, so whoever has such a URL can add a list to it.
+            if has("Signature") && has("OSSAccessKeyId") {
+                return;
+            }
+            for (list, signature) in [
+                ("x-oss-additional-headers", "x-oss-signature"),
+                ("X-Amz-SignedHeaders", "X-Amz-Signature"),
+            ] {
+                for (_, names) in pairs().filter(|(name, _)| is(name, list)) {
+                    if has(signature) {
+                        split(&percent_decode_str(names).decode_utf8_lossy());
+                    }
                 }
             }
         }
@@ -125,6 +138,12 @@ mod tests {
             ),
             ("x-oss-signature=0&x-oss-additional-headers", &[""]),
             ("x-oss-signature=0", &[]),
+            // Anybody can add a list to a URL with a V1 signature, and a list of the other kind.
+            (
+                "Signature=1&OSSAccessKeyId=2&x-oss-additional-headers=x&x-oss-signature=3",
+                &[],
+            ),
+            ("x-oss-signature=0&X-Amz-SignedHeaders=x", &[]),
             // Without a signature the lists have no effect.
             ("x-oss-additional-headers=referer", &[]),
             ("X-Amz-SignedHeaders=referer", &[]),

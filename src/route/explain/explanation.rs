@@ -1,5 +1,6 @@
 //! A request to explain, and its explanation.
 
+use std::net::IpAddr;
 use std::sync::Arc;
 
 use crate::http::malformed::Malformed;
@@ -12,6 +13,8 @@ pub struct RequestToExplain {
     pub head: http::Request<()>,
     /// Whether the request comes over TLS.
     pub is_https: bool,
+    /// The address of the client, behind all trusted proxies. With `None`, the decisions about it are left out.
+    pub client: Option<IpAddr>,
 }
 
 /// The decision of one part of the proxy.
