@@ -1,4 +1,4 @@
-//! Counts the instructions per request of the policies of a route, without sockets. The inner service of the
+//! Counts the instructions per request of the policies and of the signer of a route, without sockets. The inner service of the
 //! stack responds immediately.
 //!
 //!     cargo bench --bench stack                  every row, under valgrind (Debian: valgrind)
@@ -25,8 +25,12 @@ use std::task::{Context, Poll, Waker};
 use ossgate::config;
 use ossgate::http::authority::AuthoritySpan;
 use ossgate::http::context::{ConnectionInfo, LineText, RequestContext, RequestFacts, RequestId};
+use ossgate::http::signing::{Admission, SignRequests, ToSign};
 use ossgate::http::{Received, Request, RequestBody, Response};
+use ossgate::identity::credentials::sources;
+use ossgate::identity::sign::Signer;
 use ossgate::origin::Failed;
+use ossgate::oss::signature::Resource;
 use ossgate::policy::referer::Reports;
 use ossgate::route::build::{SharedRules, policies};
 use ossgate::route::stack::Stack;
@@ -86,12 +90,13 @@ fn row(name: &str) -> Option<(String, String)> {
         "headers" => (HEADERS.to_owned(), page),
         "headers-64" => (headers(64), page),
         "website" => ("website = { error = \"404.html\" }\n".to_owned(), page),
+        "sign" | "sign-sts" => (String::new(), page),
         "all" => (format!("{HTTPS}{CORS}{GUARD}{}", referer(20)), page),
         _ => return None,
     })
 }
 
-const ROWS: [&str; 14] = [
+const ROWS: [&str; 16] = [
     "none",
     "ip-10",
     "ip-10000",
@@ -106,19 +111,64 @@ const ROWS: [&str; 14] = [
     "headers-64",
     "website",
     "all",
+    "sign",
+    "sign-sts",
 ];
+
+/// Returns the credentials of a row, as keys of the origin. A token of STS has about 800 characters.
+fn credentials(name: &str) -> String {
+    let token = match name {
+        "sign" => String::new(),
+        "sign-sts" => format!(", security_token = \"{}\"", "CAIS".repeat(200)),
+        _ => return String::new(),
+    };
+    format!(
+        ", credentials = {{ source = \"static\", access_key_id = \"LTAI5tExampleAccessKey0\", \
+         access_key_secret = \"ExampleSecretExampleSecret0000\"{token} }}"
+    )
+}
+
+/// Signs a request as the origin does before it sends the request.
+fn sign(signer: &Signer, request: Request) {
+    let (mut head, _) = request.into_inner().0.into_parts();
+    let path = head.uri.path().to_owned();
+    let resource = Resource {
+        bucket: Some("examplebucket"),
+        key: path.as_bytes().get(1..).unwrap(),
+    };
+    let to_sign = ToSign {
+        method: &head.method,
+        query: head.uri.query(),
+        headers: &head.headers,
+        resource,
+    };
+    assert_eq!(signer.admit(&to_sign), Ok(Admission::Sign));
+    signer.has_key().unwrap();
+    signer.clean(&mut head.headers);
+    signer.sign(&mut head, resource).unwrap();
+}
 
 fn run(name: &str, count: usize) {
     let (rules, referer) = row(name).expect("a row");
+    let credentials = credentials(name);
     let text = format!(
         "[[listener]]\naddress = \"127.0.0.1:80\"\n[[route]]\n\
-         origin = {{ bucket = \"examplebucket\", region = \"cn-hangzhou\" }}\n{rules}"
+         origin = {{ bucket = \"examplebucket\", region = \"cn-hangzhou\"{credentials} }}\n{rules}"
     );
     let loaded = config::from_str("bench", &text, Path::new("/"), &|_| None);
     let config = loaded
         .unwrap_or_else(|problems| panic!("{problems}"))
         .config;
-    let service = tower::service_fn(|_request: Request| {
+    let route = &config.routes[0];
+    let signer = route.sign.as_ref().map(|settings| {
+        let (sources, _runner) = sources(|| 1_764_000_000, 0, config::NamedFiles::Read);
+        let source = sources.get(route.origin.credentials.as_ref().unwrap());
+        Arc::new(Signer::new(settings, source, sources.clock()))
+    });
+    let service = tower::service_fn(move |request: Request| {
+        if let Some(signer) = &signer {
+            sign(signer, request);
+        }
         let mut response = Response::default();
         // The response has as many fields as a response of OSS. The map has spare capacity, because it would
         // grow in any case when the request id is added.

@@ -11,7 +11,8 @@
 //! 4. The request passes the policies of the route in a fixed order ([`route::stack`]). Each policy is a file
 //!    in [`policy`]; the OSS rules that it applies are in [`oss`].
 //! 5. [`origin`] is the innermost service. It rewrites the request for a bucket, chooses an endpoint, takes a
-//!    connection from the pool or opens one to a resolved address, and sends the request.
+//!    connection from the pool or opens one to a resolved address, signs the request if the route has
+//!    credentials ([`identity`]), and sends the request.
 //! 6. The response body owns the upstream connection while the client reads it. When the body ends, the
 //!    connection returns to the pool, and the record goes to [`telemetry::access_log`].
 //!
@@ -29,7 +30,7 @@
 //! | signals, commands, changed files | [`supervise`] |
 //! | builds and runs all parts for a config | [`app`] |
 //! | incoming network, choice of the route | [`listener`], [`route`], [`admin`] |
-//! | policies, outgoing network | [`policy`], [`origin`], [`demo`] |
+//! | policies, access keys and signatures, outgoing network | [`policy`], [`identity`], [`origin`], [`demo`] |
 //! | shared by the layers above | [`http`], [`net`], [`telemetry`], [`health`], [`shutdown`], [`runtime`] |
 //! | the checked config | [`config`] |
 //! | rules and tables of OSS, without I/O and clock | [`oss`] |
@@ -131,6 +132,15 @@
 //! | addresses in use, failed addresses | `origin/endpoint/addresses.rs`, `address_health.rs` |
 //! | readiness of each endpoint, probes | `origin/endpoint/readiness.rs`, `exchange/watch.rs`, `probe.rs` |
 //!
+//! **[`identity`]: in whose name OSS is asked**
+//!
+//! | Behaviour | File |
+//! | --- | --- |
+//! | which requests are signed for clients that did not sign | [`identity::admission`] |
+//! | the signature of a request, the correction of the clock | [`identity::sign`] |
+//! | access keys: sources, refresh, expiry | `identity/credentials/` |
+//! | the interface to the origin, which calls the signer | [`http::signing`], `origin/exchange/signing.rs` |
+//!
 //! **[`config`]: the settings of the operator**
 //!
 //! | Behaviour | File |
@@ -193,6 +203,7 @@ pub mod config;
 pub mod demo;
 pub mod health;
 pub mod http;
+pub mod identity;
 pub mod listener;
 pub mod net;
 pub mod origin;

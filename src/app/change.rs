@@ -64,8 +64,13 @@ impl LiveConfig {
         state: Arc<State>,
         inherited: Inherited,
     ) -> Result<(Self, Vec<WorkerListener>), StartError> {
-        let router = build::router(&config, &state.registry, &state.referer_reports)
-            .map_err(StartError::Route)?;
+        let router = build::router(
+            &config,
+            &state.registry,
+            &state.referer_reports,
+            &state.credentials,
+        )
+        .map_err(StartError::Route)?;
         let table = CertificateTable::new(&config.certificates);
         state.set_certificates(&config.certificates);
         state.routes().clone_from(&router.routes);
@@ -140,8 +145,13 @@ impl LiveConfig {
     ) -> Result<(Changed, Vec<WorkerListener>), StartError> {
         let needs_restart = keep_fixed(&self.config, &mut config);
         let state = Arc::clone(&self.state);
-        let router = build::router(&config, &state.registry, &state.referer_reports)
-            .map_err(StartError::Route)?;
+        let router = build::router(
+            &config,
+            &state.registry,
+            &state.referer_reports,
+            &state.credentials,
+        )
+        .map_err(StartError::Route)?;
         // The current listeners by address. A listener that the new config keeps is removed from this map.
         // Several listeners can have the same address with port 0; these are matched in order.
         let mut free: HashMap<Address, VecDeque<usize>> = HashMap::new();

@@ -1,11 +1,13 @@
-//! The metrics that are read from the state at each scrape: listeners, endpoints, certificates, config loads.
+//! The metrics that are read from the state at each scrape: listeners, endpoints, certificates, access keys,
+//! config loads.
 
 use std::fmt;
 use std::sync::Arc;
 use std::sync::atomic::Ordering::Relaxed;
 
 use crate::app::endpoints::EndpointState;
-use crate::app::state::State;
+use crate::app::state::{State, unix_now};
+use crate::identity::credentials::{Source, SourceState};
 use crate::runtime::resident_memory;
 use crate::telemetry;
 use prometheus_client::collector::Collector;
@@ -159,7 +161,8 @@ impl Collector for Gauges {
         }
         encode_listeners(state, to)?;
         encode_origins(state, to)?;
-        encode_certificates(state, to)
+        encode_certificates(state, to)?;
+        encode_credentials(state, to)
     }
 }
 
@@ -314,4 +317,45 @@ fn encode_certificates(state: &State, to: &mut DescriptorEncoder<'_>) -> Result<
         ),
         &rows,
     )
+}
+
+/// Encodes the expiry, the age and the failed refreshes of the access key of each source.
+fn encode_credentials(state: &State, to: &mut DescriptorEncoder<'_>) -> Result<(), fmt::Error> {
+    use MetricType::{Counter, Gauge};
+    // Two sources have the same label if only their secrets differ, which happens during a reload. The first one
+    // is reported.
+    let mut sources = state.credentials.all();
+    sources.dedup_by(|one, other| one.label() == other.label());
+    let states: Vec<(Arc<Source>, SourceState)> = (sources.into_iter())
+        .map(|source| (Arc::clone(&source), source.state()))
+        .collect();
+    let now = unix_now();
+    type Pick = fn(&SourceState, u64) -> Option<u64>;
+    let metrics: [(&str, &str, MetricType, Pick); 3] = [
+        (
+            "credentials_expiry_timestamp_seconds",
+            "Time at which the access key expires",
+            Gauge,
+            |state, _| state.key.as_ref()?.expires,
+        ),
+        (
+            "credentials_age_seconds",
+            "Time since the source last returned the access key",
+            Gauge,
+            |state, now| Some(now.saturating_sub(state.key.as_ref()?.fetched)),
+        ),
+        (
+            "credentials_refresh_failures",
+            "Failed attempts to get the access key",
+            Counter,
+            |state, _| Some(state.failures),
+        ),
+    ];
+    for (name, help, kind, pick) in metrics {
+        let rows: Vec<(Labels<'_>, u64)> = (states.iter())
+            .filter_map(|(source, state)| Some(([("source", source.label())], pick(state, now)?)))
+            .collect();
+        family(to, (name, help, kind), &rows)?;
+    }
+    Ok(())
 }

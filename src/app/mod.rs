@@ -28,9 +28,10 @@ use crate::app::running::Parts;
 pub use crate::app::running::Running;
 use crate::app::state::{ReloadState, State};
 use crate::app::worker::{Services, Worker};
-use crate::config::Config;
+use crate::config::{Config, NamedFiles};
 use crate::health::Health;
 use crate::http::access::{AccessLayer, Recorder};
+use crate::identity::credentials;
 use crate::listener::WorkerListener;
 use crate::listener::bind::Inherited;
 use crate::listener::tls;
@@ -53,6 +54,7 @@ pub struct App {
     bound: Vec<WorkerListener>,
     workers: usize,
     dns: dns::Runner,
+    credentials: credentials::Runner,
     access: AccessLayer,
     log: Option<(Arc<AccessLog>, Option<access_log::Writer>)>,
 }
@@ -80,6 +82,7 @@ pub fn build_on(
     inherited: Inherited,
 ) -> Result<App, StartError> {
     let (engine, dns) = dns::engine(&config.dns).map_err(StartError::Dns)?;
+    let (sources, credentials) = credentials::sources(state::unix_now, seed, NamedFiles::Read);
     let provider = Arc::new(tls::provider());
     let workers = runtime::worker_count(config.server.workers);
     // Only the admin listener reads the request counters, so they exist only with an admin listener.
@@ -92,6 +95,7 @@ pub fn build_on(
     let state = Arc::new(State {
         health: Arc::new(Health::default()),
         registry: Arc::new(Registry::new(engine, &config.dns, Arc::clone(&provider))),
+        credentials: sources,
         probing: Probing {
             interval: config.server.probe,
             // Parsing cannot fail, because the path was checked when the config was read.
@@ -128,6 +132,7 @@ pub fn build_on(
         bound,
         workers,
         dns,
+        credentials,
         log,
     })
 }
@@ -155,7 +160,12 @@ impl App {
         let (alive, drained) = mpsc::channel::<()>(1);
         let state = self.live.state();
         let mut threads = Vec::with_capacity(self.workers + 1);
-        threads.push(start_control(self.dns, &state, shutdown.clone())?);
+        threads.push(start_control(
+            self.dns,
+            self.credentials,
+            &state,
+            shutdown.clone(),
+        )?);
         let mut listeners = Vec::with_capacity(self.workers);
         for index in 0..self.workers {
             let (sender, receiver) = mpsc::unbounded_channel();
@@ -207,11 +217,11 @@ fn summary(troubles: &[String]) -> String {
     text
 }
 
-/// Starts the control thread, which resolves the names of endpoints and probes the endpoints.
+/// Starts the control thread, which resolves the names of endpoints, refreshes access keys and probes the endpoints.
 fn start_control(
     dns: dns::Runner,
+    credentials: credentials::Runner,
     state: &Arc<State>,
-
     mut shutdown: Shutdown,
 ) -> Result<JoinHandle<()>, StartError> {
     let state = Arc::clone(state);
@@ -229,6 +239,7 @@ fn start_control(
         };
         tokio::select! {
             () = dns.run() => {}
+            () = credentials.run() => {}
             () = watch::watch(|| state.hosts(), state.probing.clone(), report) => {}
             () = shutdown.reached(Phase::Stopping) => {}
         }

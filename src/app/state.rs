@@ -10,6 +10,7 @@ use tokio::time::Instant;
 
 use crate::config::KeyType;
 use crate::health::Health;
+use crate::identity::credentials::Sources;
 use crate::listener::Listening;
 use crate::origin::exchange::watch::{self, Probing};
 use crate::origin::link::host::Host;
@@ -61,6 +62,7 @@ pub struct State {
     /// Whether this node should get traffic.
     pub health: Arc<Health>,
     pub(super) registry: Arc<Registry>,
+    pub(super) credentials: Arc<Sources>,
     pub(super) probing: Probing,
     pub(super) referer_reports: Reports,
     pub(super) listeners: Mutex<Vec<Listening>>,
@@ -79,9 +81,11 @@ pub struct State {
 
 #[expect(
     clippy::disallowed_methods,
-    reason = "the time of a reload, for display only"
+    reason = "the clock of reloads, for display, and of signatures"
 )]
-pub(super) fn unix_now() -> u64 {
+/// Returns the current time, in seconds since 1970.
+#[must_use]
+pub fn unix_now() -> u64 {
     let now = SystemTime::now().duration_since(SystemTime::UNIX_EPOCH);
     now.map_or(0, |now| now.as_secs())
 }
@@ -225,6 +229,21 @@ impl State {
                 })
             })
             .collect();
+        let unix = unix_now();
+        let credentials: Vec<_> = (self.credentials.all().iter())
+            .map(|source| {
+                let state = source.state();
+                let key = state.key.as_ref();
+                serde_json::json!({
+                    "source": source.label(),
+                    "key_id": key.map(|key| &*key.id),
+                    "expires": key.and_then(|key| key.expires),
+                    "valid": key.is_some_and(|key| !key.has_expired(unix)),
+                    "age_seconds": key.map(|key| unix.saturating_sub(key.fetched)),
+                    "failure": state.failure,
+                })
+            })
+            .collect();
         serde_json::json!({
             "version": env!("CARGO_PKG_VERSION"),
             "pid": std::process::id(),
@@ -243,6 +262,7 @@ impl State {
             "listeners": listeners,
             "certificates": self.certificates_status(),
             "endpoints": endpoints,
+            "credentials": credentials,
         })
     }
 }

@@ -7,6 +7,7 @@ use std::io::{self, Write};
 use std::path::{Path, PathBuf};
 
 use clap::ValueEnum;
+use http::Method;
 
 use crate::cli::exit_code::BAD_CONFIG;
 use crate::config::{self, Buckets, Config, Env, NamedFiles, Route};
@@ -126,6 +127,15 @@ fn write_route(route: &Route, out: &mut dyn Write) -> io::Result<()> {
         "  route `{}`: {hosts}, path {} -> {buckets} at {scheme}://{}",
         route.name, route.path, origin.endpoint
     )?;
+    if let (Some(source), Some(sign)) = (&origin.credentials, &route.sign) {
+        let methods: Vec<&str> = sign.anonymous.iter().map(Method::as_str).collect();
+        let methods = if methods.is_empty() {
+            "nothing".to_owned()
+        } else {
+            format!("unsigned {}", methods.join(", "))
+        };
+        writeln!(out, "    signs {methods} with the access key of `{source}`")?;
+    }
     for endpoint in &origin.fallback {
         writeln!(
             out,

@@ -10,9 +10,11 @@ use http::header::{HOST, HeaderName, HeaderValue};
 use http::uri::InvalidUri;
 use http::{Method, Request, Uri};
 
+use crate::app::state::unix_now;
 use crate::cli::exit_code::{BAD_CONFIG, REFUSED, USAGE};
 use crate::cli::tls_step;
 use crate::config::{self, Env, NamedFiles};
+use crate::identity::credentials;
 use crate::listener::tls;
 use crate::origin::endpoint::dns;
 use crate::origin::tiers::registry::Registry;
@@ -110,7 +112,9 @@ pub fn explain_request(
         .map_err(|error| error.to_string())
         .and_then(|(engine, _)| {
             let registry = Registry::new(engine, &config.dns, Arc::new(tls::provider()));
-            build::router(&config, &Arc::new(registry), &Reports::default())
+            // No runner: nothing is sent, not even to the metadata service.
+            let (sources, _runner) = credentials::sources(unix_now, 0, arguments.named_files);
+            build::router(&config, &Arc::new(registry), &Reports::default(), &sources)
                 .map_err(|error| error.to_string())
         });
     let router = match router {

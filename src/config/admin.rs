@@ -1,36 +1,12 @@
 //! `[admin]`: the listener for metrics, health checks and operator commands.
 
-use std::fmt;
 use std::net::{IpAddr, Ipv4Addr, SocketAddr};
 
 use serde::Serialize;
 
 use crate::config::listener::{Address, read_address};
 use crate::config::reader::Reader;
-
-/// A secret. `Debug` and `Serialize` write `***` instead of the secret.
-#[derive(Clone, PartialEq, Eq)]
-pub struct Secret(String);
-
-impl Secret {
-    /// Returns the secret.
-    #[must_use]
-    pub fn reveal(&self) -> &str {
-        &self.0
-    }
-}
-
-impl fmt::Debug for Secret {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str("***")
-    }
-}
-
-impl Serialize for Secret {
-    fn serialize<S: serde::Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
-        serializer.serialize_str("***")
-    }
-}
+use crate::config::secret::Secret;
 
 /// `[admin]`. Without the table there is no admin listener.
 ///
@@ -66,7 +42,7 @@ impl Admin {
                 let message = "needs at least 16 printable ASCII characters, without spaces";
                 reader.error("token", message, Some(hint));
             }
-            Secret(text.value)
+            Secret::new(text.value)
         });
         if let Address::Tcp(address) = &address
             && !is_local(address.ip())

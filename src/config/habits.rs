@@ -72,7 +72,7 @@ const HABITS: [(&[&str], &str); 13] = [
             "ak",
             "sk",
         ],
-        "leave it out: ossgate passes the signatures of clients through and holds no access key",
+        "clients sign with their own access key; for clients that do not sign, write `credentials` in `[route.origin]`, such as `credentials = { source = \"ecs-ram-role\" }`",
     ),
     (
         &["access_log", "error_log", "log_file", "log_level", "logs"],

@@ -12,6 +12,7 @@ use rustls::pki_types::CertificateDer;
 use serde::{Serialize, Serializer};
 
 use crate::config::addressing::{Addressing, Mismatch};
+use crate::config::credentials::CredentialSource;
 use crate::config::endpoint::{Endpoint, EndpointHost, split_port};
 use crate::config::fallback::{self, OriginSettings};
 use crate::config::origin_headers::OriginHeaders;
@@ -101,6 +102,9 @@ pub struct Origin {
     pub timeouts: OriginTimeouts,
     /// Keep-alive connections to OSS.
     pub pool: Pool,
+    /// The source of the access key with which unsigned requests are signed. `None` (the default) means that
+    /// ossgate signs nothing.
+    pub credentials: Option<CredentialSource>,
     /// The header fields that are changed in requests.
     pub headers: OriginHeaders,
 }
@@ -140,6 +144,9 @@ impl Serialize for Origin {
             let tables: Vec<BTreeMap<_, _>> = endpoints.map(BTreeMap::from).collect();
             map.serialize_entry("fallback", &tables)?;
         }
+        if let Some(source) = &self.credentials {
+            map.serialize_entry("credentials", source)?;
+        }
         map.end()
     }
 }
@@ -176,6 +183,9 @@ impl Origin {
         let headers = OriginHeaders::read(reader);
         let (trust, server_name) = read_tls(reader, tls);
         let host = read_host(reader);
+        let has_credentials = reader.has("credentials");
+        let credentials =
+            has_credentials.then(|| CredentialSource::read(&reader.table("credentials")));
         let endpoint = endpoint?;
         let addressing = choose_addressing(reader, &endpoint, addressing, host.as_deref());
         let is_ip = matches!(endpoint.host, EndpointHost::Ip(_));
@@ -208,6 +218,10 @@ impl Origin {
             strip_path,
             timeouts,
             pool,
+            credentials: match credentials {
+                None => None,
+                Some(source) => Some(source?),
+            },
             headers,
         })
     }

@@ -281,5 +281,15 @@ mod tests {
         );
         assert!(!shown.contains("heim") && !shown.contains('x'), "{shown}");
         assert!(shown.ends_with("address = \"a=b\"\n"), "{shown}");
+        let inline = "origin = { bucket = \"b\", credentials = { access_key_id = \"i\", access_key_secret = \"hunter\" } }";
+        let shown = masked(inline);
+        assert!(
+            shown.starts_with("origin = { bucket = \"b\", credentials ="),
+            "{shown}"
+        );
+        assert!(
+            !shown.contains("hunter") && shown.len() == inline.len(),
+            "{shown}"
+        );
     }
 }

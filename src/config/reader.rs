@@ -11,6 +11,7 @@ use std::sync::Arc;
 use toml::Spanned;
 use toml::de::{DeTable, DeValue};
 
+use crate::config::interpolate::Env;
 use crate::config::problem::{Problem, Severity};
 use crate::config::session::Session;
 use crate::config::source::Source;
@@ -110,6 +111,11 @@ impl<'s> Reader<'s> {
     /// Returns the current time, in seconds since 1970.
     pub(crate) fn now(&self) -> i64 {
         self.session.now
+    }
+
+    /// Returns the function that returns the values of environment variables.
+    pub(crate) fn env(&self) -> Env<'s> {
+        self.session.env
     }
 
     /// Returns the line in which `span` begins, from 1.

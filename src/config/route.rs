@@ -14,6 +14,7 @@ use crate::config::pasted;
 use crate::config::pattern::HostPattern;
 use crate::config::policy::{Policies, Preset};
 use crate::config::reader::{Reader, Text};
+use crate::config::sign::Sign;
 use crate::config::value::{Invalid, check_encoded};
 use crate::oss::spelling;
 
@@ -68,6 +69,9 @@ pub struct Route {
     /// The bucket or buckets, and their endpoint.
     #[serde(serialize_with = "serialize_origin")]
     pub origin: Arc<Origin>,
+    /// Which requests are signed. `None` if the origin has no credentials.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub sign: Option<Sign>,
     /// The policies of the route.
     #[serde(flatten)]
     pub policies: Policies,
@@ -168,6 +172,7 @@ impl<'a> RouteCandidate<'a> {
             let hint = "leave it out: with `bucket` every request is for the bucket";
             reader.error("list_buckets", "needs `origin.buckets`", Some(hint));
         }
+        let sign = Sign::read(&reader, &origin);
         let is_named = name.is_some();
         let name = match (name, hosts.first()) {
             (Some(name), _) => name.value,
@@ -188,6 +193,7 @@ impl<'a> RouteCandidate<'a> {
                 methods_line,
                 list_buckets,
                 origin: Arc::new(origin),
+                sign,
                 policies,
             },
             hosts: written,

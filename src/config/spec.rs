@@ -88,6 +88,8 @@ const ACCESS: &[&str] = &["json", "combined", "off"];
 const ADDRESSING: &[&str] = &["virtual-host", "path"];
 const PROXY_PROTOCOLS: &[&str] = &["off", "v1", "v2", "any"];
 const LIST_BUCKETS: &[&str] = &["refuse", "pass"];
+const CREDENTIAL_SOURCES: &[&str] = &["env", "static", "file", "profile", "ecs-ram-role", "chain"];
+const SIGN_VERSIONS: &[&str] = &["v4", "v1"];
 const HTTPS_MODES: &[&str] = &["redirect", "require", "off"];
 const PRESETS: &[&str] = &["full", "data-plane", "read-only"];
 const REFERER_MODES: &[&str] = &["enforce", "report"];
@@ -198,6 +200,7 @@ static ROUTE: Spec = spec! {
     "methods": Texts, Optional, "Methods of the route; absent: all.";
     "list_buckets": OneOf(LIST_BUCKETS), Optional, "What a request that lists the buckets gets; only with `buckets`; default: `refuse`.";
     "origin": Table(&ORIGIN), Required, "The bucket or buckets, and their endpoint.";
+    "sign": Table(&SIGN), Optional, "Which requests are signed with the origin's credentials.";
     "headers": Tables(&HEADERS), Optional, "Header fields to change in responses.";
     "ip": Table(&IP), Optional, "Which client addresses are served; absent: all.";
     "https": Table(&HTTPS), Optional, "What a request without TLS gets.";
@@ -290,7 +293,26 @@ static ORIGIN: Spec = spec! {
     "strip_path": Flag, Default("false"), "Whether the route's path is removed from the key.";
     "timeouts": Table(&ORIGIN_TIMEOUTS), Optional, "Deadlines towards OSS.";
     "pool": Table(&POOL), Optional, "Keep-alive connections to OSS.";
+    "credentials": Table(&CREDENTIALS), Optional, "Access key with which unsigned requests are signed; absent: nothing is signed.";
     "headers": Table(&ORIGIN_HEADERS), Optional, "Header fields to change in requests to OSS.";
+};
+
+static CREDENTIALS: Spec = spec! {
+    "source": OneOf(CREDENTIAL_SOURCES), Required, "Where the access key comes from.";
+    "access_key_id": Text, Optional, "Public part of the key; for `static`.";
+    "access_key_secret": Text, Optional, "Secret part of the key; for `static`.";
+    "security_token": Text, Optional, "Token of a temporary key; for `static`.";
+    "path": Text, Optional, "File with the key; for `file` and `profile`; default of `profile`: `~/.aliyun/config.json`.";
+    "name": Text, Optional, "Name of the profile; for `profile` and `chain`; default: the current one.";
+    "role": Text, Optional, "Name of the RAM role; for `ecs-ram-role` and `chain`; default: the one of the instance.";
+    "metadata": Text, Default("\"http://100.100.100.200\""), "Address of the metadata service; for `ecs-ram-role` and `chain`.";
+    "allow_imdsv1": Flag, Default("false"), "Whether a metadata service that issues no token is asked without one.";
+};
+
+static SIGN: Spec = spec! {
+    "anonymous": Texts, Default("[\"GET\", \"HEAD\"]"), "Methods of the unsigned requests that are signed; others are refused; `[]`: none is signed.";
+    "version": OneOf(SIGN_VERSIONS), Default("\"v4\""), "Version of the signatures.";
+    "region": Text, Optional, "Region of the bucket; default: the region of the endpoint.";
 };
 
 static ORIGIN_HEADERS: Spec = spec! {

@@ -18,6 +18,7 @@ pub mod malformed;
 pub mod message;
 pub mod request_authority;
 pub mod respond;
+pub mod signing;
 
 pub use body::{BodyError, RequestBody, ResponseBody};
 pub use message::{Received, Request, Response};

@@ -11,6 +11,7 @@ use std::{fmt, io};
 
 use http::StatusCode;
 
+use crate::http::signing::{NoCredentials, NotSigned};
 use crate::origin::connect_error::{ConnectError, ConnectFault};
 
 /// Error numbers of errno(3). EMFILE: the process has no free descriptor. ENFILE: the system has no free
@@ -102,6 +103,11 @@ pub enum Error {
     /// `Host`. The hosts are boxed to keep this enum small, because every result of an exchange reserves
     /// space for the enum.
     SignatureBoundToHost(Box<BoundHosts>),
+    /// The client has not signed the request, and the proxy does not sign such requests. Boxed for the same reason
+    /// as [`Error::SignatureBoundToHost`].
+    NotSigned(Box<NotSigned>),
+    /// The proxy has no valid access key to sign the request with.
+    NoCredentials(NoCredentials),
     /// The rewritten request is not valid HTTP.
     Rewrite(http::Error),
 }
@@ -151,6 +157,8 @@ impl Error {
             | Self::Busy
             | Self::SignatureBound
             | Self::SignatureBoundToHost(_)
+            | Self::NotSigned(_)
+            | Self::NoCredentials(_)
             | Self::Rewrite(_) => false,
         }
     }
@@ -160,7 +168,9 @@ impl Error {
     pub fn status(&self) -> StatusCode {
         match self {
             Self::NoSuchBucket => StatusCode::NOT_FOUND,
-            Self::NoBucket | Self::SignatureBoundToHost(_) => StatusCode::FORBIDDEN,
+            Self::NoBucket | Self::SignatureBoundToHost(_) | Self::NotSigned(_) => {
+                StatusCode::FORBIDDEN
+            }
             Self::Connect(error) if error.is_timeout() => StatusCode::GATEWAY_TIMEOUT,
             Self::Dns(_)
             | Self::Connect(_)
@@ -171,7 +181,9 @@ impl Error {
                 StatusCode::GATEWAY_TIMEOUT
             }
             Self::ClientBody | Self::Rewrite(_) => StatusCode::BAD_REQUEST,
-            Self::Busy | Self::SignatureBound => StatusCode::SERVICE_UNAVAILABLE,
+            Self::Busy | Self::SignatureBound | Self::NoCredentials(_) => {
+                StatusCode::SERVICE_UNAVAILABLE
+            }
         }
     }
 
@@ -191,6 +203,8 @@ impl Error {
             Self::Busy => "proxy_busy",
             Self::SignatureBound => "upstream_signature_bound",
             Self::SignatureBoundToHost(_) => "signature_bound_to_host",
+            Self::NotSigned(_) => "sign_refused",
+            Self::NoCredentials(_) => "credentials_unavailable",
             Self::Rewrite(_) => "bad_request",
         }
     }
@@ -214,6 +228,8 @@ impl Error {
             | Self::ClientBody
             | Self::SignatureBound
             | Self::SignatureBoundToHost(_)
+            | Self::NotSigned(_)
+            | Self::NoCredentials(_)
             | Self::Rewrite(_) => return None,
         })
     }
@@ -223,7 +239,7 @@ impl Error {
     pub fn code(&self) -> &'static str {
         match self {
             Self::NoSuchBucket => "NoSuchBucket",
-            Self::NoBucket => "ProxyAccessDenied",
+            Self::NoBucket | Self::NotSigned(_) => "ProxyAccessDenied",
             Self::Dns(DnsFailure::Forbidden) => "UpstreamAddressForbidden",
             Self::Dns(_) => "UpstreamDnsFailure",
             Self::Connect(error) => error.code(),
@@ -234,6 +250,7 @@ impl Error {
             Self::Busy => "ProxyBusy",
             Self::SignatureBound => "UpstreamSignatureBound",
             Self::SignatureBoundToHost(_) => "ProxySignatureBoundToHost",
+            Self::NoCredentials(_) => "ProxyCredentialsUnavailable",
         }
     }
 }
@@ -258,6 +275,10 @@ impl fmt::Display for Error {
                 let BoundHosts { signed, sent } = &**hosts;
                 write!(f, "signature is for the host `{signed}`, not for `{sent}`")
             }
+            Self::NotSigned(why) => write!(f, "request is not signed: {why}"),
+            Self::NoCredentials(missing) => {
+                write!(f, "no access key from the source `{}`", missing.source)
+            }
             Self::Rewrite(error) => write!(f, "request cannot be rewritten: {error}"),
         }
     }
@@ -280,7 +301,9 @@ impl std::error::Error for Error {
             | Self::ClientBody
             | Self::Busy
             | Self::SignatureBound
-            | Self::SignatureBoundToHost(_) => None,
+            | Self::SignatureBoundToHost(_)
+            | Self::NotSigned(_)
+            | Self::NoCredentials(_) => None,
         }
     }
 }

@@ -66,6 +66,16 @@ impl Error {
                  proxy, so that the client signs OSS's own name; with OSS V4, sign without `host` among the additional \
                  headers. OSS was not asked."
             )}
+            Self::NotSigned(why) => format!(
+                "The request is not signed, and the proxy cannot sign it with its own access key: {why}. A client with an \
+                 access key of its own can sign the request. OSS was not asked."
+            ),
+            Self::NoCredentials(missing) => format!(
+                "The proxy has no valid access key to sign the request with (credentials source `{}`). {} The log of the \
+                 proxy has the reason. OSS was not asked.",
+                missing.source,
+                missing.advice()
+            ),
             Self::Rewrite(_) => "The request target cannot be sent to OSS. OSS was not asked.".into(),
         }
     }
@@ -95,6 +105,8 @@ impl Error {
             | Self::ClientBody
             | Self::SignatureBound
             | Self::SignatureBoundToHost(_)
+            | Self::NotSigned(_)
+            | Self::NoCredentials(_)
             | Self::Rewrite(_) => return None,
         })
     }

@@ -13,6 +13,9 @@ use ipnet::IpNet;
 use crate::config::network_list::Network;
 use crate::config::policy::{Located, RefererMode, RuleKey};
 use crate::config::{self, Addressing, BucketPattern, Buckets, Config, HostPattern, ListBuckets};
+use crate::http::signing::SignRequests;
+use crate::identity::credentials::Sources;
+use crate::identity::sign::Signer;
 use crate::net::ranges::IpRanges;
 use crate::origin::Origin;
 use crate::origin::exchange::Exchange;
@@ -75,8 +78,8 @@ impl std::error::Error for BuildError {
     }
 }
 
-/// Builds the router of `config`. Hosts that `registry` already has are used again, and so are the reports that
-/// `reports` has for routes with the same name.
+/// Builds the router of `config`. Hosts that `registry` already has, access keys that `sources` already has, and
+/// the reports that `reports` has for routes with the same name are used again.
 ///
 /// # Errors
 ///
@@ -85,16 +88,19 @@ pub fn router(
     config: &Config,
     registry: &Arc<Registry>,
     reports: &Reports,
+    sources: &Sources,
 ) -> Result<Router, BuildError> {
     let mut table = Table::default();
     let mut routes = Vec::with_capacity(config.routes.len());
     reports.forget_unused();
     let mut shared = SharedRules::new(reports);
     for route in &config.routes {
-        let origin = origin(registry, route).map_err(|error| BuildError::Origin {
-            route: route.name.clone(),
-            error,
-        })?;
+        let signer = signer(sources, route);
+        let origin =
+            origin(registry, route, signer.as_ref()).map_err(|error| BuildError::Origin {
+                route: route.name.clone(),
+                error,
+            })?;
         let policies = policies(route, &mut shared).map_err(|error| BuildError::Policies {
             route: route.name.clone(),
             error,
@@ -104,6 +110,7 @@ pub fn router(
             stack: Stack::new(policies.clone(), origin.clone()),
             origin,
             policies,
+            signer,
         });
         table.insert(&route.hosts, &route.decoded_path(), &built);
         if let Buckets::Many(_) = route.origin.buckets {
@@ -310,8 +317,19 @@ fn service_root(route: &config::Route) -> Vec<u8> {
     path.strip_suffix(b"/").unwrap_or(&path).to_vec()
 }
 
+/// Returns the signer of a route; `None` if its origin has no credentials.
+fn signer(sources: &Sources, route: &config::Route) -> Option<Arc<Signer>> {
+    let (source, sign) = (route.origin.credentials.as_ref()?, route.sign.as_ref()?);
+    let source = sources.get(source);
+    Some(Arc::new(Signer::new(sign, source, sources.clock())))
+}
+
 /// Returns the origin of a route.
-fn origin(registry: &Arc<Registry>, route: &config::Route) -> Result<Origin, RegistryError> {
+fn origin(
+    registry: &Arc<Registry>,
+    route: &config::Route,
+    signer: Option<&Arc<Signer>>,
+) -> Result<Origin, RegistryError> {
     let settings = &route.origin;
     let rewrite = Rewrite {
         buckets: settings.buckets.clone(),
@@ -346,6 +364,7 @@ fn origin(registry: &Arc<Registry>, route: &config::Route) -> Result<Origin, Reg
             Box::new(move |bucket| registry.tiers(&settings, Some(bucket)).ok())
         }
     };
+    let signer = signer.map(|signer| Arc::clone(signer) as Arc<dyn SignRequests>);
     let endpoints = std::iter::once(&settings.endpoint).chain(&settings.fallback);
     let deadlines = Deadlines {
         first_byte: settings.timeouts.first_byte,
@@ -359,6 +378,7 @@ fn origin(registry: &Arc<Registry>, route: &config::Route) -> Result<Origin, Reg
             rewrite,
             BucketTable::new(names, make),
             service,
+            signer,
             FieldChanges::new(&settings.headers),
             deadlines,
         ),

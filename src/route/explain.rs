@@ -20,6 +20,8 @@ use crate::http::framing;
 use crate::http::headers;
 use crate::http::malformed::Malformed;
 use crate::http::message::Target;
+use crate::http::signing::Admission;
+use crate::origin::error::Error;
 use crate::origin::{HeadToSend, Scheme};
 use crate::oss::referer::Verdict;
 use crate::oss::spelling;
@@ -350,14 +352,37 @@ impl Walk<'_> {
         };
         match route.origin.destination(&head) {
             Ok(destination) => {
+                if let Some(end) = self.signed(route, destination.admission) {
+                    return end;
+                }
                 self.step("origin", &destination, None);
                 self.request_fields(route);
                 End::Sent(destination)
             }
             Err(error) => {
-                self.step("origin", error.message(None), None);
+                let name = match error {
+                    Error::NotSigned(_) => "sign",
+                    _ => "origin",
+                };
+                self.step(name, error.message(None), None);
                 End::Answered(error.status().as_u16(), Some(error.kind()))
             }
         }
+    }
+    /// Explains whether the proxy signs the request. Returns the end if it has no key to sign with.
+    fn signed(&mut self, route: &Route, admission: Option<Admission>) -> Option<End> {
+        let signer = route.signer.as_ref()?;
+        match admission? {
+            Admission::Sign => self.step("sign", signer.describe(), None),
+            Admission::Unchanged => {
+                let finding =
+                    "passes unchanged: the client has signed it, or it needs no signature";
+                self.step("sign", finding, None);
+                return None;
+            }
+        }
+        signer
+            .is_without_key()
+            .then_some(End::Answered(503, Some("credentials_unavailable")))
     }
 }

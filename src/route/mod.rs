@@ -27,6 +27,7 @@ use crate::http::headers;
 use crate::http::malformed::Malformed;
 use crate::http::respond::{self, Readiness};
 use crate::http::{Request, Response};
+use crate::identity::sign::Signer;
 use crate::origin::Origin;
 use crate::oss::spelling;
 use crate::route::stack::{Policies, Stack};
@@ -41,6 +42,8 @@ pub struct Route {
     pub policies: Policies,
     /// The OSS service to which the route's requests are sent.
     pub origin: Origin,
+    /// The signer of the route's requests; `None` if its origin has no credentials.
+    pub signer: Option<Arc<Signer>>,
     /// The policies around the origin, as one service.
     pub stack: Stack,
 }

@@ -47,7 +47,7 @@ fn is_default(value: &Value, default: &str) -> bool {
 fn defaults_in_the_description_are_those_in_effect() {
     let files = Files::new();
     let text = "[admin]\n[[listener]]\naddress = \"127.0.0.1:80\"\n[[route]]\n\
-                origin = { bucket = \"examplebucket\", region = \"cn-hangzhou\" }\n\
+                origin = { bucket = \"examplebucket\", region = \"cn-hangzhou\", credentials = { source = \"ecs-ram-role\" } }\n\
                 https = { hsts = {} }\nguard = {}\nreferer = { allow = [\"*\"] }\nwebsite = {}\npreview = {}\n\
                 cors = { rules = [{ origins = [\"*\"], methods = [\"GET\"] }] }\n";
     let config = files.read(text).unwrap().config;

@@ -7,6 +7,7 @@ use std::path::Path;
 use std::sync::Arc;
 
 use ossgate::config::{self, Config};
+use ossgate::identity::credentials;
 use ossgate::listener::tls;
 use ossgate::origin::endpoint::dns;
 use ossgate::origin::tiers::registry::Registry;
@@ -17,10 +18,15 @@ use proptest::prelude::*;
 use proptest::strategy::ValueTree;
 use proptest::test_runner::{Config as RunnerConfig, TestRunner};
 
+use crate::support::daemon::wait_for;
 use crate::support::origin::{RawOrigin, ok};
 use crate::support::proxy::{Proxy, header, status};
 
-const CASES: usize = 300;
+const CASES: usize = 400;
+
+const STATIC: &str =
+    "credentials = { source = \"static\", access_key_id = \"id\", access_key_secret = \"s\" }";
+const KEYLESS: &str = "credentials = { source = \"file\", path = \"/nonexistent/key.json\" }";
 
 /// A config with every rule, on routes by exact host, by wildcard and for every host.
 fn text(origin: std::net::SocketAddr) -> String {
@@ -36,6 +42,10 @@ fn text(origin: std::net::SocketAddr) -> String {
          [[route]]\nhosts = [\"*.gate.cn\"]\npath = \"/api\"\nmethods = [\"GET\", \"PUT\", \"OPTIONS\"]\n\
          origin = {{ buckets = [\"team-*\", \"examplebucket\"], endpoint = \"{origin}\", tls = false, strip_path = true }}\n\
          guard = {{ preset = \"read-only\", allow = [\"GET ?acl\"] }}\n\
+         [[route]]\nhosts = [\"private.cn\"]\nsign = {{ region = \"cn-hangzhou\" }}\nwebsite = {{}}\n\
+         origin = {{ bucket = \"examplebucket\", endpoint = \"{origin}\", host = \"b.oss.test\", tls = false, {STATIC} }}\n\
+         [[route]]\nhosts = [\"keyless.cn\"]\nsign = {{ version = \"v1\" }}\n\
+         origin = {{ buckets = [\"team-*\"], endpoint = \"{origin}\", tls = false, {KEYLESS} }}\n\
          [[route]]\nhosts = [\"*.list.cn\"]\nlist_buckets = \"pass\"\n\
          origin = {{ buckets = [\"team-*\"], endpoint = \"{origin}\", tls = false }}\nhttps = {{}}\n\
          [[route]]\n\
@@ -94,6 +104,8 @@ fn generated() -> impl Strategy<Value = Generated> {
             "img.example.com",
             "203.0.113.7",
             "IMG.example.com",
+            "private.cn",
+            "keyless.cn",
             "team-a.gate.cn",
             "examplebucket.gate.cn",
             "no.gate.cn",
@@ -184,7 +196,9 @@ fn built(text: &str) -> (Router, Config) {
     let config = loaded.unwrap().config;
     let (engine, _) = dns::engine(&config.dns).unwrap();
     let registry = Registry::new(engine, &config.dns, Arc::new(tls::provider()));
-    let router = build::router(&config, &Arc::new(registry), &Reports::default()).unwrap();
+    let (sources, _runner) = credentials::sources(|| 0, 0, config::NamedFiles::Read);
+    let registry = Arc::new(registry);
+    let router = build::router(&config, &registry, &Reports::default(), &sources).unwrap();
     (router, config)
 }
 
@@ -219,6 +233,9 @@ async fn the_proxy_treats_each_request_as_explain_reports() {
     let origin = RawOrigin::start(|_| ok("x")).await;
     let text = text(origin.address);
     let proxy = Proxy::start(&text);
+    // A health check is explained as that of a ready node.
+    let state = proxy.state();
+    wait_for("readiness", || state.health.is_ready().then_some(())).await;
     let (router, config) = built(&text);
     let mut runner = TestRunner::new(RunnerConfig::default());
     let (mut sent, mut answered) = (0, 0);

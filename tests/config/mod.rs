@@ -4,6 +4,7 @@ mod addresses;
 mod arguments;
 mod certificates;
 mod commands;
+mod credentials;
 mod description;
 mod examples;
 mod explain;

@@ -8,6 +8,7 @@ use std::path::Path;
 use std::sync::Arc;
 
 use ossgate::config;
+use ossgate::identity::credentials;
 use ossgate::listener::tls;
 use ossgate::origin::endpoint::dns;
 use ossgate::origin::tiers::registry::Registry;
@@ -153,7 +154,8 @@ fn routes_with_equal_rules_share_them() {
         &config.dns,
         Arc::new(tls::provider()),
     ));
-    let router = build::router(&config, &registry, &Reports::default()).unwrap();
+    let (sources, _runner) = credentials::sources(|| 0, 0, config::NamedFiles::Read);
+    let router = build::router(&config, &registry, &Reports::default(), &sources).unwrap();
     let policy = |index: usize| router.routes[index].policies.headers.as_ref().unwrap();
     assert!(Arc::ptr_eq(policy(0), policy(1)));
     assert!(!Arc::ptr_eq(policy(0), policy(2)));

@@ -22,6 +22,7 @@ pub(crate) mod load;
 pub(crate) mod nginx;
 pub(crate) mod object;
 pub(crate) mod origin;
+pub(crate) mod private;
 pub(crate) mod proxy;
 pub(crate) mod signature;
 mod signature_text;

@@ -78,7 +78,12 @@ impl LiveConfig {
             }
         }
         if is_changed {
-            let router = build::router(config, &self.state.registry, &self.state.referer_reports)?;
+            let router = build::router(
+                config,
+                &self.state.registry,
+                &self.state.referer_reports,
+                &self.state.credentials,
+            )?;
             self.state.routes().clone_from(&router.routes);
             self.router.send_replace(Arc::new(router));
         }

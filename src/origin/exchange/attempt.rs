@@ -71,6 +71,8 @@ impl Failure {
             | Error::Busy
             | Error::SignatureBound
             | Error::SignatureBoundToHost(_)
+            | Error::NotSigned(_)
+            | Error::NoCredentials(_)
             | Error::Rewrite(_) => End::Final,
         }
     }

@@ -3,6 +3,7 @@
 use std::sync::Arc;
 use std::task::Poll;
 
+use bytes::Bytes;
 use http::header::{self, HeaderName};
 use http::uri::PathAndQuery;
 use http::{StatusCode, Version, request};
@@ -31,6 +32,8 @@ const OSS_EC: HeaderName = HeaderName::from_static("x-oss-ec");
 /// A response whose head has arrived.
 pub(super) struct Answered {
     pub(super) answer: http::Response<Incoming>,
+    /// The body of the response, if it has been read; `None` otherwise.
+    pub(super) document: Option<Bytes>,
     pub(super) connection: Connection,
     /// The host that sent the response.
     pub(super) host: Arc<Host>,
@@ -56,6 +59,7 @@ pub(super) fn deliver(
 ) -> Result<Response, Error> {
     let Answered {
         answer,
+        document,
         mut connection,
         host,
         copy,
@@ -100,7 +104,7 @@ pub(super) fn deliver(
     let is_over = body.is_end_stream() && upload.is_none();
     let body = if is_over && is_empty {
         pool::check_in(host.id, connection, now);
-        ResponseBody::Empty
+        document.map_or(ResponseBody::Empty, ResponseBody::Full)
     } else if is_over && let Poll::Ready(Some(Ok(frame))) = early {
         pool::check_in(host.id, connection, now);
         frame
@@ -114,6 +118,7 @@ pub(super) fn deliver(
                 address: &connection.address,
                 context,
                 deadlines,
+                signing: outgoing.signing.as_ref(),
             };
             ResumePlan::new(request, &head, length, &source)
         });

@@ -9,6 +9,7 @@
 //!   long.
 //! - [`repeat`]: the rule that decides whether a request is sent again. Does no I/O.
 //! - `failure_log`: events about requests that got no response.
+//! - `signing`: signatures with the access key of the route's credentials.
 //! - `answer_head`, `deliver`: checks of a response, and its conversion into the response for the client.
 //! - [`watch`], `probe`: reachability checks of the endpoints, for readiness.
 //! - `download`, `resume`, `entity`: the body of a response, and its continuation after a connection error.
@@ -29,16 +30,18 @@ mod probe;
 pub(crate) mod repeat;
 mod resume;
 pub(crate) mod rewrite;
+mod signing;
+mod unanswered;
 pub(crate) mod watch;
 
 use std::sync::Arc;
 
-use http::{HeaderMap, Method};
+use http::{HeaderMap, Method, StatusCode};
 use tokio::time::Instant;
 
 use crate::http::context::RequestContext;
+use crate::http::signing::SignRequests;
 use crate::http::{Received, Response};
-use crate::origin::endpoint_info::EndpointInfo;
 use crate::origin::error::Error;
 use crate::origin::exchange::attempt::{Deadlines, attempt};
 use crate::origin::exchange::deliver::Answered;
@@ -49,7 +52,8 @@ use crate::origin::exchange::locate::Service;
 use crate::origin::exchange::outgoing::Outgoing;
 use crate::origin::exchange::repeat::{Attempted, BodyState, Decision, RequestKind};
 use crate::origin::exchange::rewrite::{Destination, Rewrite};
-use crate::origin::link::host::Host;
+use crate::origin::exchange::signing::Signing;
+pub(crate) use crate::origin::exchange::unanswered::Unanswered;
 use crate::origin::link::reuse::{Acceptable, Age};
 use crate::origin::link::upload::Upload;
 use crate::origin::tiers::buckets::BucketTable;
@@ -81,37 +85,11 @@ pub(crate) struct Exchange {
     buckets: BucketTable,
     /// The settings for ListBuckets, if the route passes ListBuckets on; otherwise `None`.
     service: Option<Service>,
+    /// The signer of the route; `None` if it has no credentials.
+    signer: Option<Arc<dyn SignRequests>>,
     fields: FieldChanges,
     deadlines: Deadlines,
     failures: FailureLog,
-}
-
-/// A request that got no response from OSS.
-#[derive(Debug)]
-pub(crate) struct Unanswered {
-    /// The reason.
-    pub(crate) error: Error,
-    /// The endpoint of the last attempt; `None` if there was no attempt.
-    pub(crate) endpoint: Option<Arc<EndpointInfo>>,
-}
-
-impl Unanswered {
-    /// The failure of an attempt to send a request to `host`.
-    fn at(host: &Host, error: Error) -> Self {
-        Self {
-            error,
-            endpoint: Some(Arc::clone(&host.info)),
-        }
-    }
-}
-
-impl From<Error> for Unanswered {
-    fn from(error: Error) -> Self {
-        Self {
-            error,
-            endpoint: None,
-        }
-    }
 }
 
 impl Exchange {
@@ -121,6 +99,7 @@ impl Exchange {
         rewrite: Rewrite,
         buckets: BucketTable,
         service: Option<Service>,
+        signer: Option<Arc<dyn SignRequests>>,
         fields: FieldChanges,
         deadlines: Deadlines,
     ) -> Self {
@@ -128,6 +107,7 @@ impl Exchange {
             rewrite,
             buckets,
             service,
+            signer,
             fields,
             deadlines,
             failures: FailureLog::default(),
@@ -160,7 +140,8 @@ impl Exchange {
     /// # Errors
     ///
     /// [`Error::NoSuchBucket`] if the bucket is not served, [`Error::NoBucket`] if the request names none,
-    /// [`Error::SignatureBoundToHost`] if its signature is for another host.
+    /// [`Error::SignatureBoundToHost`] if its signature is for another host, [`Error::NotSigned`] if it is not
+    /// signed and the route does not sign it.
     pub(crate) fn destination(&self, request: &HeadToSend<'_>) -> Result<Destination, Error> {
         let located = locate::locate(
             &self.rewrite,
@@ -175,8 +156,21 @@ impl Exchange {
         SignedHost::of(request.headers, query, request.host_text, request.scheme)
             .map_or(Ok(()), |signed| signed.check(tiers))?;
         let host = tiers.first();
+        let bucket = located.bucket.name.as_deref();
+        let admission = match &self.signer {
+            None => None,
+            Some(signer) => {
+                let parts = (request.method, request.headers);
+                let target = split_query(&located.target);
+                let addressing = self.rewrite.addressing;
+                Some(signing::admit(
+                    &**signer, parts, bucket, addressing, target,
+                )?)
+            }
+        };
         Ok(Destination {
-            bucket: located.bucket.name.as_deref().map(str::to_owned),
+            admission,
+            bucket: bucket.map(str::to_owned),
             endpoint: host.endpoint.to_string(),
             host: String::from_utf8_lossy(host.host.as_bytes()).into_owned(),
             target: located.target.into_owned(),
@@ -219,6 +213,10 @@ impl Exchange {
             // the changed fields.
             self.fields.apply(&mut head.headers, query);
         }
+        if let (Some(signer), Some(head)) = (&self.signer, &mut outgoing.head) {
+            let name = outgoing.bucket.name.as_ref();
+            outgoing.signing = Signing::of(signer, head, name, self.rewrite.addressing).await?;
+        }
         let is_empty = |upload: &mut Arc<Upload>| upload.is_announced_empty();
         if let Some(upload) = outgoing.upload.take_if(is_empty) {
             // The client announced the length 0, but the stream has not ended. OSS would take the head alone
@@ -258,6 +256,7 @@ impl Exchange {
         let kind = outgoing.kind;
         let tiers = &outgoing.bucket.tiers;
         let mut attempts = 0_u32;
+        let mut has_learned = false;
         while let Some(mut parts) = head.take() {
             let acceptable = match (attempts, kind) {
                 (0, RequestKind::Read) => Acceptable::Any,
@@ -293,6 +292,12 @@ impl Exchange {
                 Age::Reused => context.start,
                 Age::Fresh => Instant::now(),
             };
+            // After the copy, so that each attempt has only one signature.
+            let signing = outgoing.signing.as_ref();
+            let stamp = match signing {
+                None => None,
+                Some(signing) => Some(signing.sign(&mut parts)?),
+            };
             let request = outgoing.build(parts);
             let upload = outgoing.upload.as_ref();
             let liveness = match kind {
@@ -308,9 +313,29 @@ impl Exchange {
                 now,
             );
             let failure = match exchanged.await {
-                Ok(answer) => {
+                Ok(mut answer) => {
+                    let mut document = None;
+                    if let (Some(signing), Some(stamp)) = (signing, stamp)
+                        && answer.status() == StatusCode::FORBIDDEN
+                        && upload.is_none()
+                    {
+                        // Boxed, because only refused requests need it.
+                        let idle = self.deadlines.idle;
+                        let learned = signing.learns(stamp, &mut answer, &mut connection, idle);
+                        let (is_worth, read) = Box::pin(learned)
+                            .await
+                            .map_err(|error| Unanswered::at(&host, error))?;
+                        document = read;
+                        if is_worth && !has_learned && kind == RequestKind::Read {
+                            has_learned = true;
+                            attempts += 1;
+                            head = copy;
+                            continue;
+                        }
+                    }
                     return Ok(Answered {
                         answer,
+                        document,
                         connection,
                         host,
                         copy: copy.filter(|_| kind == RequestKind::Read),
@@ -334,10 +359,9 @@ impl Exchange {
                 return Err(Unanswered::at(&host, failure.error));
             }
             tracing::debug!(address = %connection.address.socket, error = %failure.error, "sending again");
-            head = failure
-                .unsent
-                .map(|request| request.into_parts().0)
-                .or(copy);
+            // The copy is not signed, so it is preferred.
+            let unsent = failure.unsent.map(|request| request.into_parts().0);
+            head = copy.or(unsent);
             if let Some(upload) = upload {
                 upload.rewind();
             }

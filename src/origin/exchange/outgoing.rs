@@ -16,6 +16,7 @@ use crate::origin::error::Error;
 use crate::origin::exchange::locate::{Service, locate};
 use crate::origin::exchange::repeat::RequestKind;
 use crate::origin::exchange::rewrite::Rewrite;
+use crate::origin::exchange::signing::Signing;
 use crate::origin::link::upload::{Gate, Retention, Upload, UploadBody};
 use crate::origin::tiers::buckets::{Bucket, BucketTable};
 
@@ -29,6 +30,8 @@ pub(super) struct Outgoing {
     pub(crate) upload: Option<Arc<Upload>>,
     /// The bucket of the request.
     pub(crate) bucket: Bucket,
+    /// The signer of the request; `None` if the proxy does not sign it.
+    pub(crate) signing: Option<Signing>,
     /// The path and query as received from the client.
     pub(crate) received: Option<PathAndQuery>,
 }
@@ -124,6 +127,7 @@ pub(super) fn prepare(
         head: Some(head),
         upload: has_body.then(|| Upload::new(body, gate, retention)),
         bucket,
+        signing: None,
         received,
     })
 }

@@ -7,7 +7,7 @@
 //! with the same entity tag, the same total length and exactly the requested range. Otherwise the body ends
 //! with an error, so that it never looks complete. Uploads are not resumed.
 //!
-//! A client's V1 signature does not cover `Range` or `If-Match`. A V4 signature covers them only if it lists
+//! A request that the proxy signs is signed anew. A client's V1 signature does not cover `Range` or `If-Match`. A V4 signature covers them only if it lists
 //! them among its additional headers. With such a V4 signature, or with an expired signature, OSS refuses the
 //! request for the rest and the body ends with an error. The client's other conditional header fields are
 //! sent again unchanged, because their conditions were true for this entity.
@@ -36,6 +36,7 @@ use crate::origin::exchange::answer_head::check_framing;
 use crate::origin::exchange::attempt::{Deadlines, attempt};
 use crate::origin::exchange::entity::{Span, entity, entity_of, is_plain};
 use crate::origin::exchange::liveness::Liveness;
+use crate::origin::exchange::signing::Signing;
 use crate::origin::link::connection::Connection;
 use crate::origin::link::host::Host;
 use crate::origin::link::reuse::Acceptable;
@@ -57,6 +58,8 @@ pub(super) struct ResumePlan {
     address: Arc<Address>,
     context: Arc<RequestContext>,
     deadlines: Deadlines,
+    /// The signer of the request; `None` if the proxy does not sign it.
+    signing: Option<Signing>,
     etag: HeaderValue,
     /// The byte range that is still missing.
     span: Span,
@@ -75,6 +78,7 @@ pub(super) struct DownloadSource<'a> {
     pub(crate) address: &'a Arc<Address>,
     pub(crate) context: &'a Arc<RequestContext>,
     pub(crate) deadlines: Deadlines,
+    pub(super) signing: Option<&'a Signing>,
 }
 
 /// A running request for the rest. It returns the plan, and the rest if OSS sent it.
@@ -131,6 +135,7 @@ impl ResumePlan {
                 first_byte: source.deadlines.first_byte.min(idle),
                 idle,
             },
+            signing: source.signing.cloned(),
             // Copied, because a clone of the header value would keep the whole read buffer of the head in
             // memory.
             etag: HeaderValue::from_bytes(etag.as_bytes()).ok()?,
@@ -212,6 +217,9 @@ impl ResumePlan {
             mut connection,
         } = chosen.map_err(|failed| NoRest::Unreachable(failed.error))?;
         host.put_host(&mut head.headers);
+        if let Some(signing) = &self.signing {
+            signing.sign(&mut head).map_err(NoRest::Unreachable)?;
+        }
         self.tiers.note_tier(tier, &self.context);
         let request = http::Request::from_parts(head, UploadBody::Empty);
         self.host = host;

@@ -10,6 +10,7 @@ use std::borrow::Cow;
 use std::fmt;
 
 use crate::config::{Addressing, BucketPattern, Buckets};
+use crate::http::signing::Admission;
 use crate::origin::error::Error;
 use crate::oss::addressing::{Layout, NamedBucket, is_bucket_name};
 use crate::oss::spelling;
@@ -46,6 +47,8 @@ pub struct Destination {
     pub host: String,
     /// The path and query that are sent to OSS.
     pub target: String,
+    /// Whether the proxy signs the request. `None` if it has no credentials.
+    pub admission: Option<Admission>,
 }
 
 impl fmt::Display for Destination {

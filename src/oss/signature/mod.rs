@@ -29,9 +29,10 @@ pub use covered::for_each_listed_field;
 pub use failure::Failure;
 pub use keys::Keys;
 pub use request::{Resource, Signable};
-pub use v1::{signature as v1_signature, string_to_sign as v1_string_to_sign};
+pub use time::{format_time, read_rfc3339};
+pub use v1::{sign as v1_sign, signature as v1_signature, string_to_sign as v1_string_to_sign};
 pub use v4::{
-    Scope, canonical_request as v4_canonical_request, credential as v4_credential,
+    Scope, SigningKey, canonical_request as v4_canonical_request, credential as v4_credential,
     signature as v4_signature, string_to_sign as v4_string_to_sign,
 };
 pub use verifier::{MAX_SKEW, Verifier};

@@ -1,4 +1,4 @@
-//! The times of a V4 signature, in the form `YYYYMMDDTHHMMSSZ`.
+//! The times of a V4 signature, in the form `YYYYMMDDTHHMMSSZ`, and the expiry times of access keys.
 
 use std::borrow::Cow;
 
@@ -64,6 +64,87 @@ pub(super) fn read_time(text: &str) -> Option<u64> {
     Some((days.checked_sub(719_468)?) * 86_400 + hour * 3600 + minute * 60 + second)
 }
 
+/// Returns the time `unix`, in seconds since 1970, as `YYYYMMDDTHHMMSSZ`. The first eight characters are the
+/// date of the scope. Years after 9999 have no such form; their last second is returned.
+#[must_use]
+pub fn format_time(unix: u64) -> String {
+    let unix = unix.min(253_402_300_799);
+    let (days, rest) = (unix / 86_400, unix % 86_400);
+    // The inverse of `read_time`: eras of 400 years, which begin in March.
+    let days = days + 719_468;
+    let (era, day_of_era) = (days / 146_097, days % 146_097);
+    let year_of_era =
+        (day_of_era - day_of_era / 1460 + day_of_era / 36_524 - day_of_era / 146_096) / 365;
+    let day_of_year = day_of_era - (365 * year_of_era + year_of_era / 4 - year_of_era / 100);
+    let month_from_march = (5 * day_of_year + 2) / 153;
+    let day = day_of_year - (153 * month_from_march + 2) / 5 + 1;
+    let month = if month_from_march < 10 {
+        month_from_march + 3
+    } else {
+        month_from_march - 9
+    };
+    let year = year_of_era + era * 400 + u64::from(month <= 2);
+    let mut text = *b"00000000T000000Z";
+    let parts = [
+        (0..4, year),
+        (4..6, month),
+        (6..8, day),
+        (9..11, rest / 3600),
+        (11..13, rest % 3600 / 60),
+        (13..15, rest % 60),
+    ];
+    for (place, mut value) in parts {
+        for digit in text.get_mut(place).unwrap_or_default().iter_mut().rev() {
+            *digit = b'0' + u8::try_from(value % 10).unwrap_or_default();
+            value /= 10;
+        }
+    }
+    // The digits are ASCII, so nothing is replaced.
+    String::from_utf8_lossy(&text).into_owned()
+}
+
+/// Parses a time of RFC 3339, such as `2025-01-02T09:04:05Z`, into seconds since 1970. A fraction of a second is
+/// ignored, and an offset from UTC is applied. Returns `None` when the text has another form.
+#[must_use]
+pub fn read_rfc3339(text: &str) -> Option<u64> {
+    let (clock, zone) = text.split_at_checked(19)?;
+    let mut basic = String::with_capacity(16);
+    for (place, byte) in clock.bytes().enumerate() {
+        match (place, byte) {
+            (4 | 7, b'-') | (13 | 16, b':') => {}
+            (10, b'T' | b't' | b' ') => basic.push('T'),
+            (0..4 | 5 | 6 | 8 | 9 | 11 | 12 | 14 | 15 | 17 | 18, b'0'..=b'9') => {
+                basic.push(char::from(byte));
+            }
+            _ => return None,
+        }
+    }
+    basic.push('Z');
+    let time = read_time(&basic)?;
+    let zone = match zone.strip_prefix('.') {
+        None => zone,
+        Some(fraction) => {
+            let rest = fraction.trim_start_matches(|digit: char| digit.is_ascii_digit());
+            (rest.len() < fraction.len()).then_some(rest)?
+        }
+    };
+    if zone.eq_ignore_ascii_case("z") {
+        return Some(time);
+    }
+    let (hours, minutes) = zone.get(1..)?.split_once(':')?;
+    let number = |part: &str, most: u64| {
+        let is_number = part.len() == 2 && part.bytes().all(|byte| byte.is_ascii_digit());
+        let value = is_number.then(|| part.parse::<u64>().ok()).flatten()?;
+        (value <= most).then_some(value)
+    };
+    let offset = number(hours, 23)? * 3600 + number(minutes, 59)? * 60;
+    match zone.as_bytes().first() {
+        Some(b'+') => time.checked_sub(offset),
+        Some(b'-') => time.checked_add(offset),
+        _ => None,
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -85,6 +166,41 @@ mod tests {
             "20250102T030405",
         ] {
             assert_eq!(read_time(text), None, "{text}");
+        }
+    }
+
+    #[test]
+    fn a_formatted_time_is_parsed_as_the_same_time() {
+        assert_eq!(format_time(0), "19700101T000000Z");
+        assert_eq!(format_time(1_735_787_045), "20250102T030405Z");
+        assert_eq!(format_time(u64::MAX), "99991231T235959Z");
+        // The step is no multiple of a day, so days, hours, minutes and seconds all vary.
+        for unix in (0..8_000_000_000).step_by(7_654_321) {
+            assert_eq!(read_time(&format_time(unix)), Some(unix), "{unix}");
+        }
+    }
+
+    #[test]
+    fn expiry_times_have_the_form_of_rfc_3339() {
+        for (text, expected) in [
+            ("2025-01-02T03:04:05Z", Some(1_735_787_045)),
+            ("2025-01-02t03:04:05z", Some(1_735_787_045)),
+            ("2025-01-02T03:04:05.678Z", Some(1_735_787_045)),
+            ("2025-01-02T11:04:05+08:00", Some(1_735_787_045)),
+            ("2025-01-01T21:34:05.1-05:30", Some(1_735_787_045)),
+            ("2025-01-02T03:04:05", None),
+            ("2025-01-02T03:04:05.Z", None),
+            ("2025-01-02T03:04Z", None),
+            ("2025-13-02T03:04:05Z", None),
+            ("2025-01-02T03:04:05+0800", None),
+            ("2025-01-02T03:04:05+08:60", None),
+            ("2025-01-02T03:04:05*08:00", None),
+            ("20250102T030405Z", None),
+            ("1970-01-01T00:00:00+01:00", None),
+            ("2025-01-02T03:04:0\u{e9}Z", None),
+            ("", None),
+        ] {
+            assert_eq!(read_rfc3339(text), expected, "{text}");
         }
     }
 

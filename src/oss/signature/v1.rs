@@ -74,11 +74,13 @@ fn append_resource(text: &mut Vec<u8>, request: &Signable<'_>) {
 /// Returns the signature of `text`, base64-encoded.
 #[must_use]
 pub fn signature(keys: &Keys, text: &[u8]) -> String {
-    STANDARD.encode(mac(
-        HMAC_SHA1_FOR_LEGACY_USE_ONLY,
-        keys.access_key_secret.as_bytes(),
-        text,
-    ))
+    sign(&keys.access_key_secret, text)
+}
+
+/// Returns the signature of `text` by the secret of an access key, base64-encoded.
+#[must_use]
+pub fn sign(secret: &str, text: &[u8]) -> String {
+    STANDARD.encode(mac(HMAC_SHA1_FOR_LEGACY_USE_ONLY, secret.as_bytes(), text))
 }
 
 pub(super) fn verify_header<'r>(

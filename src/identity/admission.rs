@@ -1,0 +1,135 @@
+//! Decides which requests are signed for clients that did not sign. Does no I/O.
+//!
+//! A signature gives a request the rights of the bucket's owner. Therefore only reads of one object are signed,
+//! and everything that could turn a read into another operation is refused. Query names are compared decoded and
+//! without case, so no spelling of a name passes that OSS could read as the name itself.
+//!
+//! Some requests need no signature, and are sent as they are: requests that the client has signed, form uploads,
+//! whose signature is in the body, and preflights, which OSS answers without one.
+
+use http::header::{CONTENT_TYPE, DATE, HeaderName};
+use http::{HeaderMap, Method};
+use percent_encoding::percent_decode_str;
+
+use crate::http::signing::{Admission, NotSigned, ToSign};
+use crate::oss::signature::signed_in;
+use crate::oss::subresource::known;
+
+/// The query names that select or change an operation and are nevertheless signed: image processing, and a
+/// version of the object.
+const READS: [&str; 2] = ["x-oss-process", "versionId"];
+
+/// The query names of incomplete signatures. OSS refuses a request with two signatures.
+const OF_SIGNATURES: [&str; 4] = [
+    "Signature",
+    "OSSAccessKeyId",
+    "AWSAccessKeyId",
+    "security-token",
+];
+
+/// The prefixes of the query names and header fields that are instructions to OSS.
+const PREFIXES: [&str; 2] = ["x-oss-", "x-amz-"];
+
+/// The only header field of the client with such a prefix that is kept: it selects the rules for a range that is
+/// longer than the object.
+const KEPT: HeaderName = HeaderName::from_static("x-oss-range-behavior");
+
+const CONTENT_MD5_FIELD: HeaderName = HeaderName::from_static("content-md5");
+
+/// Decides whether a request is signed. `anonymous` are the methods of the requests to sign.
+///
+/// # Errors
+///
+/// [`NotSigned`]; every variant can occur.
+pub fn admit(anonymous: &[Method], request: &ToSign<'_>) -> Result<Admission, NotSigned> {
+    if signed_in(request.headers, request.query).is_some()
+        || *request.method == Method::OPTIONS
+        || is_form(request)
+    {
+        return Ok(Admission::Unchanged);
+    }
+    if !anonymous.contains(request.method) {
+        return Err(NotSigned::Method(request.method.clone()));
+    }
+    // A key of slashes alone is refused as well: no object has such a key, and a server that joins repeated
+    // slashes would read the bucket.
+    if request.resource.bucket.is_none() || request.resource.key.iter().all(|byte| *byte == b'/') {
+        return Err(NotSigned::NoObject);
+    }
+    let pairs = request.query.unwrap_or_default().split('&');
+    pairs
+        .filter(|pair| !pair.is_empty())
+        .try_for_each(check_pair)?;
+    Ok(Admission::Sign)
+}
+
+fn check_pair(pair: &str) -> Result<(), NotSigned> {
+    let (name, value) = pair.split_once('=').unwrap_or((pair, ""));
+    let name = percent_decode_str(name).decode_utf8_lossy();
+    if READS.contains(&&*name) {
+        // `sys/saveas` stores the result of the processing as a new object.
+        let value = percent_decode_str(value)
+            .decode_utf8_lossy()
+            .to_ascii_lowercase();
+        return if value.contains("saveas") {
+            Err(NotSigned::Stores)
+        } else {
+            Ok(())
+        };
+    }
+    let is = |known: &str| known.eq_ignore_ascii_case(name.trim());
+    if PREFIXES
+        .iter()
+        .any(|prefix| has_prefix(name.trim_start(), prefix))
+        || OF_SIGNATURES.iter().any(|known| is(known))
+        || known().any(is)
+    {
+        return Err(NotSigned::Name(name.into_owned()));
+    }
+    Ok(())
+}
+
+fn has_prefix(name: &str, prefix: &str) -> bool {
+    let start = name.get(..prefix.len());
+    start.is_some_and(|start| start.eq_ignore_ascii_case(prefix))
+}
+
+/// Whether the request is an upload by an HTML form, which OSS accepts at the bucket.
+fn is_form(request: &ToSign<'_>) -> bool {
+    let kind = request.headers.get(CONTENT_TYPE);
+    *request.method == Method::POST
+        && request.resource.key.is_empty()
+        && kind.is_some_and(|kind| {
+            let start = kind
+                .as_bytes()
+                .trim_ascii_start()
+                .get(.."multipart/form-data".len());
+            start.is_some_and(|start| start.eq_ignore_ascii_case(b"multipart/form-data"))
+        })
+}
+
+/// Removes the header fields of the client that a signature would cover, except [`KEPT`]. A read has no use for
+/// `Content-Type` and `Content-MD5`, and a repeated one could be read in two ways.
+pub fn clean(headers: &mut HeaderMap) {
+    let is_instruction = |name: &HeaderName| {
+        let is_kept = *name == KEPT;
+        let name = name.as_str();
+        !is_kept
+            && (PREFIXES.iter().any(|prefix| name.starts_with(prefix)) || name == "security-token")
+    };
+    // Usually there is none, and then nothing is allocated.
+    let names: Vec<HeaderName> = headers
+        .keys()
+        .filter(|name| is_instruction(name))
+        .cloned()
+        .collect();
+    for name in names {
+        headers.remove(name);
+    }
+    if headers.get_all(KEPT).iter().nth(1).is_some() {
+        headers.remove(KEPT);
+    }
+    for name in [CONTENT_TYPE, CONTENT_MD5_FIELD, DATE] {
+        headers.remove(name);
+    }
+}

@@ -1,0 +1,214 @@
+//! Signs the requests of a route with credentials, immediately before they are sent.
+//!
+//! A request is admitted once and signed for each attempt, because a signature has a time. A 403 response to a
+//! signed request may be the fault of the proxy's clock or key; [`Signing::learns`] finds out, and the request is
+//! then signed and sent once more.
+
+use std::borrow::Cow;
+use std::future::poll_fn;
+use std::pin::Pin;
+use std::sync::Arc;
+use std::task::{Context, Poll, Waker};
+use std::time::Duration;
+
+use base64::Engine;
+use base64::engine::general_purpose::STANDARD;
+use bytes::{Bytes, BytesMut};
+use http::{HeaderMap, Method, StatusCode, header, request};
+use http_body::Body;
+use hyper::body::Incoming;
+
+use crate::config::Addressing;
+use crate::http::body::poll_data;
+use crate::http::signing::{Admission, Forbidden, SignRequests, Stamp, ToSign};
+use crate::origin::error::Error;
+use crate::origin::link::connection::Connection;
+use crate::oss::signature::Resource;
+use crate::oss::spelling;
+
+/// The maximum size of an error document that is read. Those of OSS have a few KiB.
+const LONGEST_DOCUMENT: u64 = 64 << 10;
+
+/// The signer of a route, with the bucket of one request.
+#[derive(Clone, Debug)]
+pub(super) struct Signing {
+    signer: Arc<dyn SignRequests>,
+    bucket: Arc<str>,
+    addressing: Addressing,
+}
+
+/// Decides whether a request is signed. `bucket` is `None` for a request to the service. `target` is the path
+/// and query that are sent to OSS.
+///
+/// # Errors
+///
+/// [`Error::NotSigned`].
+pub(super) fn admit(
+    signer: &dyn SignRequests,
+    (method, headers): (&Method, &HeaderMap),
+    bucket: Option<&str>,
+    addressing: Addressing,
+    (path, query): (&str, Option<&str>),
+) -> Result<Admission, Error> {
+    let key = bucket.map_or(Cow::Borrowed(&b""[..]), |bucket| {
+        key(path, bucket, addressing)
+    });
+    let request = ToSign {
+        method,
+        query,
+        headers,
+        resource: Resource { bucket, key: &key },
+    };
+    let admitted = signer.admit(&request);
+    admitted.map_err(|why| Error::NotSigned(Box::new(why)))
+}
+
+/// Returns the decoded key in the path that is sent to OSS.
+fn key<'p>(path: &'p str, bucket: &str, addressing: Addressing) -> Cow<'p, [u8]> {
+    let rest = match addressing {
+        Addressing::VirtualHost => path,
+        Addressing::Path => path.get(1 + bucket.len()..).unwrap_or_default(),
+    };
+    spelling::decode(rest.strip_prefix('/').unwrap_or(rest))
+}
+
+impl Signing {
+    /// Admits the request with `head`. Returns `None` for a request that is sent without a signature of the proxy.
+    /// For the first request after a start, it waits until the signer has tried to get a key.
+    ///
+    /// # Errors
+    ///
+    /// [`Error::NotSigned`] and [`Error::NoCredentials`].
+    pub(super) async fn of(
+        signer: &Arc<dyn SignRequests>,
+        head: &mut request::Parts,
+        bucket: Option<&Arc<str>>,
+        addressing: Addressing,
+    ) -> Result<Option<Self>, Error> {
+        let parts = (&head.method, &head.headers);
+        let target = (head.uri.path(), head.uri.query());
+        let admission = admit(
+            &**signer,
+            parts,
+            bucket.map(|name| &**name),
+            addressing,
+            target,
+        )?;
+        let (Admission::Sign, Some(bucket)) = (admission, bucket) else {
+            return Ok(None);
+        };
+        if let Some(first) = signer.first_key() {
+            first.await;
+        }
+        // Checked here as well as for each attempt, so that no connection is opened in vain.
+        signer.has_key().map_err(Error::NoCredentials)?;
+        signer.clean(&mut head.headers);
+        Ok(Some(Self {
+            signer: Arc::clone(signer),
+            bucket: Arc::clone(bucket),
+            addressing,
+        }))
+    }
+
+    /// Signs `head`, which is sent next.
+    ///
+    /// # Errors
+    ///
+    /// [`Error::NoCredentials`].
+    pub(super) fn sign(&self, head: &mut request::Parts) -> Result<Stamp, Error> {
+        // Cloned, because the key borrows from the path while the header fields change. A clone of the target
+        // copies no bytes.
+        let uri = head.uri.clone();
+        let key = key(uri.path(), &self.bucket, self.addressing);
+        let resource = Resource {
+            bucket: Some(&self.bucket),
+            key: &key,
+        };
+        self.signer
+            .sign(head, resource)
+            .map_err(Error::NoCredentials)
+    }
+
+    /// Learns from the response to a signed request. Returns whether the request should be signed and sent again,
+    /// and the body of the response if it has been read.
+    ///
+    /// # Errors
+    ///
+    /// [`Error::BadAnswer`] if the body breaks or stalls.
+    pub(super) async fn learns(
+        &self,
+        stamp: Stamp,
+        answer: &mut http::Response<Incoming>,
+        connection: &mut Connection,
+        idle: Duration,
+    ) -> Result<(bool, Option<Bytes>), Error> {
+        if answer.status() != StatusCode::FORBIDDEN {
+            return Ok((false, None));
+        }
+        let length = answer.body().size_hint().exact();
+        let is_readable = length.is_some_and(|length| (1..=LONGEST_DOCUMENT).contains(&length));
+        let body = if is_readable {
+            let whole = read_whole(answer.body_mut(), connection);
+            let whole = tokio::time::timeout(idle, whole).await.ok().flatten();
+            Some(whole.ok_or(Error::BadAnswer("an error document that breaks off"))?)
+        } else {
+            None
+        };
+        let code = code(answer.headers(), body.as_deref());
+        let refusal = Forbidden {
+            code: &code,
+            date: answer.headers().get(header::DATE),
+        };
+        Ok((self.signer.learn(stamp, refusal).await, body))
+    }
+}
+
+/// Returns the `Code` of an error document: that of the body, or for HEAD that of the header field `x-oss-err`.
+/// Returns an empty text if there is none.
+fn code(headers: &HeaderMap, body: Option<&[u8]>) -> String {
+    let from_header = || {
+        let value = headers.get("x-oss-err")?;
+        STANDARD.decode(value.as_bytes()).ok()
+    };
+    let text = match body {
+        Some(body) => Some(body.to_vec()),
+        None => from_header(),
+    };
+    let text = text.unwrap_or_default();
+    let text = String::from_utf8_lossy(&text);
+    let code = text
+        .split_once("<Code>")
+        .and_then(|(_, rest)| rest.split_once("</Code>"));
+    code.map_or(String::new(), |(code, _)| code.trim().to_owned())
+}
+
+/// Reads `body` to its end, and polls its connection. Returns `None` if the connection breaks.
+async fn read_whole(body: &mut Incoming, connection: &mut Connection) -> Option<Bytes> {
+    let mut read = BytesMut::new();
+    poll_fn(|cx| {
+        // The driver wakes this task, so the channel of the body needs no waker.
+        let mut quiet = Context::from_waker(Waker::noop());
+        let mut driver = connection.driver.turn(cx);
+        // hyper passes on what it has read through a channel. So after each poll of the connection, the body is
+        // polled once more.
+        let mut is_last_look = false;
+        let mut is_over = false;
+        loop {
+            match poll_data(Pin::new(&mut *body), &mut quiet) {
+                Poll::Ready(Some(Ok(frame))) => {
+                    read.extend_from_slice(&frame.into_data().unwrap_or_default());
+                    is_last_look = is_over;
+                }
+                Poll::Ready(Some(Err(_))) => return Poll::Ready(None),
+                Poll::Ready(None) => return Poll::Ready(Some(read.split().freeze())),
+                Poll::Pending if is_over => return Poll::Ready(None),
+                Poll::Pending if is_last_look => return Poll::Pending,
+                Poll::Pending => {
+                    is_over = driver.poll();
+                    is_last_look = true;
+                }
+            }
+        }
+    })
+    .await
+}
