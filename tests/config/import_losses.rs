@@ -15,13 +15,25 @@ use crate::support::import::{PASS, expect_config, expect_stop, import_file, ngin
 #[test]
 fn every_directive_that_refuses_requests_stops_the_import() {
     for (directive, name) in [
-        ("deny 192.0.2.1;", "deny"),
+        ("deny ::ffff:192.0.2.1;", "deny"),
         ("auth_basic \"x\";", "auth_basic"),
         ("auth_basic $realm;", "auth_basic"),
         ("auth_request /auth;", "auth_request"),
         ("auth_jwt \"x\";", "auth_jwt"),
         ("auth_digest x;", "auth_digest"),
         ("satisfy any;", "satisfy"),
+        ("allow 10.0.0.1; deny 10.0.0.0/8;", "allow|deny"),
+        // ossgate does not find the addresses of these clients where nginx finds them.
+        ("set_real_ip_from 192.0.2.1; deny 10.0.0.1;", "deny"),
+        (
+            "set_real_ip_from 192.0.2.1; real_ip_header X-Real-IP; deny 10.0.0.1;",
+            "deny",
+        ),
+        (
+            "set_real_ip_from lb.example.com; real_ip_header X-Forwarded-For; deny 10.0.0.1;",
+            "deny",
+        ),
+        ("satisfy any; deny 10.0.0.1;", "satisfy|deny"),
         ("secure_link $arg_md5;", "secure_link"),
         ("access_by_lua_file a.lua;", "access_by_lua_file"),
         ("rewrite_by_lua 'ngx.exit(403)';", "rewrite_by_lua"),
@@ -119,6 +131,18 @@ fn a_closed_location_beside_an_open_one_stops_the_import() {
         ("location /private { return 404; }", "return 404"),
         ("location ^~ /private/ { deny all; }", "deny"),
         ("location = /private { return 444; }", "return 444"),
+        ("location = /ping { return 200 ok; }", "location"),
+        ("location /old/ { return 301 https://b.cn/; }", "location"),
+        (
+            "location /x { return 301 https://$host$request_uri; }",
+            "location",
+        ),
+        ("location /files/ { root /srv; }", "location"),
+        ("location /status { stub_status; deny all; }", "deny"),
+        (
+            "location /app/ { proxy_pass http://127.0.0.1:8080; }",
+            "location",
+        ),
         ("location =/private { return 444; }", "return 444"),
         ("location = / { return 403; }", "return 403"),
         (
@@ -134,7 +158,7 @@ fn a_closed_location_beside_an_open_one_stops_the_import() {
         ("location /internal/ { internal; alias /srv/; }", "internal"),
         (
             "location /a/ { allow all; location /a/b/ { deny all; } }",
-            "deny",
+            "location|deny",
         ),
         (
             "location /app/ { auth_basic x; proxy_pass http://127.0.0.1:8080; }",
@@ -170,6 +194,11 @@ fn what_nginx_does_not_refuse_stops_nothing() {
     for (directives, part) in [
         ("allow 10.0.0.0/8;", ""),
         ("allow all; deny 10.0.0.1;", ""),
+        (
+            "allow 10.0.0.0/8; deny all;",
+            "ip = { allow = [\"10.0.0.0/8\"] }",
+        ),
+        ("deny 10.0.0.1;", "ip = { deny = [\"10.0.0.1\"] }"),
         ("auth_basic off;", ""),
         ("auth_request off;", ""),
         ("ssl_verify_client optional;", ""),
@@ -227,6 +256,24 @@ fn what_nginx_does_not_refuse_stops_nothing() {
 }
 
 #[test]
+fn addresses_behind_a_proxy_are_those_of_the_proxies_of_the_server() {
+    let trusted = "set_real_ip_from 192.0.2.1; real_ip_header X-Forwarded-For;";
+    let text = format!("server {{ listen 80; {trusted} deny 10.0.0.1; location / {{ {PASS} }} }}");
+    expect_config(&text, "ip = { deny = [\"10.0.0.1\"] }");
+    // The trusted proxies of ossgate are those of a listener.
+    let text = format!("server {{ listen 80; deny 10.0.0.1; location / {{ {trusted} {PASS} }} }}");
+    expect_stop(&text, "deny");
+    let text = format!(
+        "server {{ listen 80; {trusted} location / {{ {PASS} }} }} server {{ listen 80; server_name a.cn; deny 10.0.0.1; location / {{ {PASS} }} }}"
+    );
+    expect_stop(&text, "deny");
+    // nginx compares the address of the load balancer.
+    let text =
+        format!("server {{ listen 80 proxy_protocol; deny 10.0.0.1; location / {{ {PASS} }} }}");
+    expect_stop(&text, "deny");
+}
+
+#[test]
 fn included_files_are_read_as_a_part_of_the_file() {
     let directory = tempfile::tempdir().unwrap();
     let write = |name: &str, text: &str| {
@@ -243,9 +290,9 @@ fn included_files_are_read_as_a_part_of_the_file() {
         "conf.d/site.conf",
         &format!("server {{ listen 80; include snippets/deny.conf; location / {{ {PASS} }} }}"),
     );
-    write("snippets/deny.conf", "\ndeny 192.0.2.1;\n");
+    write("snippets/deny.conf", "\nauth_basic x;\n");
     let deny = format!(
-        "{}:2: `deny`: nginx refuses",
+        "{}:2: `auth_basic`: nginx refuses",
         directory.path().join("snippets/deny.conf").display()
     );
     for path in [&main, &site] {
@@ -262,7 +309,7 @@ fn included_files_are_read_as_a_part_of_the_file() {
     let outcome = import_file(&main, Losses::Stop);
     assert_eq!(outcome.code, 0, "{}", outcome.messages);
     // Several files are one configuration: the rules of `http` are for the servers of all files.
-    let http = write("http.conf", "deny 192.0.2.1;");
+    let http = write("http.conf", "auth_basic x;");
     let (mut out, mut errors) = (Vec::new(), Vec::new());
     let source = Source::Nginx {
         files: &[site, http],

@@ -17,7 +17,11 @@ fn an_inner_block_replaces_or_ends_what_the_outer_one_refuses() {
         (format!("server {{ auth_basic x; location / {{ auth_basic off; {PASS} }} }}"), ""),
         (format!("server {{ auth_basic x; location / {{ auth_basic off; {PASS} location /a/ {{ auth_basic y; {PASS} }} }} }}"), "auth_basic"),
         (format!("server {{ deny all; location / {{ allow all; {PASS} }} }}"), ""),
-        (format!("server {{ deny 1.2.3.4; location / {{ {PASS} }} location /a/ {{ allow all; {PASS} }} }}"), "deny"),
+        (format!("server {{ deny 1.2.3.4; location / {{ {PASS} }} location /a/ {{ allow all; {PASS} }} }}"), ""),
+        (format!("server {{ deny 1.2.3.4; location / {{ deny 1.2.3.5; {PASS} }} }}"), ""),
+        (format!("server {{ location / {{ {PASS} }} location /a {{ deny 1.2.3.4; {PASS} }} }}"), "deny"),
+        (format!("server {{ listen 80; server_name a.cn; location / {{ {PASS} }} }} server {{ listen 80; server_name A.cn b.cn; location /x/ {{ {PASS} }} }}"), ""),
+        (format!("server {{ listen 80; server_name a.cn; location / {{ {PASS} }} }} server {{ listen 80; server_name a.cn; location /x/ {{ {PASS} }} location / {{ return 403; }} }}"), ""),
         (format!("deny 1.2.3.4; server {{ location / {{ allow all; {PASS} }} }}"), ""),
         (format!("server {{ location / {{ return 403; location /a/ {{ {PASS} }} }} }}"), ""),
         (format!("server {{ listen 80 default_server; return 444; }} server {{ listen 80; server_name a.cn; location / {{ {PASS} }} }}"), ""),
@@ -118,7 +122,7 @@ fn a_refusal_is_found_at_the_route_that_would_serve_the_request() {
             format!(
                 "server {{ location / {{ {PASS} }} location /status {{ stub_status; allow 127.0.0.1; deny all; }} }}"
             ),
-            "",
+            "`location`",
         ),
         (
             format!(
@@ -147,7 +151,25 @@ fn a_refusal_is_found_at_the_route_that_would_serve_the_request() {
             format!(
                 "server {{ listen 80; server_name a.cn b.cn; location / {{ {PASS} }} }} server {{ listen 443 ssl; server_name b.cn; ssl_certificate c; ssl_certificate_key k; deny 1.2.3.4; location / {{ {PASS} }} }}"
             ),
-            "deny",
+            "",
+        ),
+        (
+            format!(
+                "server {{ listen 80; server_name a.cn; deny 1.2.3.4; location / {{ {PASS} }} }} server {{ listen 443 ssl; server_name a.cn; ssl_certificate c; ssl_certificate_key k; deny 1.2.3.5; location / {{ {PASS} }} }}"
+            ),
+            "`deny`",
+        ),
+        (
+            format!(
+                "server {{ listen 80; location / {{ {PASS} }} }} server {{ listen 80; server_name a.cn; location / {{ root /srv; }} }}"
+            ),
+            "`location`",
+        ),
+        (
+            format!(
+                "server {{ listen 80; location / {{ {PASS} }} }} server {{ listen 80; server_name a.cn; root /srv; }}"
+            ),
+            "`server`",
         ),
     ] {
         let outcome = nginx(&text, Losses::Stop);

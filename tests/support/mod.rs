@@ -20,6 +20,7 @@ pub(crate) mod import;
 pub(crate) mod kept;
 pub(crate) mod load;
 pub(crate) mod nginx;
+pub(crate) mod nginx_pair;
 pub(crate) mod object;
 pub(crate) mod origin;
 pub(crate) mod private;

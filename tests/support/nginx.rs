@@ -15,12 +15,12 @@ pub(crate) struct Nginx {
 
 impl Nginx {
     /// Starts nginx with `text` inside `http`. `origin` is the address of all `hosts`. Each `listen PORT` becomes
-    /// a socket in a temporary directory.
+    /// a socket in a temporary directory, so the field `x-client` of a request has the address of its client.
     pub(crate) async fn start(text: &str, hosts: &[String], origin: SocketAddr) -> Self {
         let directory = tempfile::tempdir().unwrap();
         let place = directory.path().display().to_string();
         let mut config = format!(
-            "daemon off;\nmaster_process off;\npid {place}/pid;\nerror_log {place}/error.log;\nevents {{}}\nhttp {{\naccess_log off;\n"
+            "daemon off;\nmaster_process off;\npid {place}/pid;\nerror_log {place}/error.log;\nevents {{}}\nhttp {{\naccess_log off;\nset_real_ip_from unix:;\nreal_ip_header x-client;\n"
         );
         for kind in ["client_body", "proxy", "fastcgi", "uwsgi", "scgi"] {
             writeln!(config, "{kind}_temp_path {place}/{kind};").unwrap();

@@ -4,13 +4,14 @@ use std::rc::Rc;
 
 use crate::cli::import::nginx::access::{Access, Refused};
 use crate::cli::import::nginx::branch;
+use crate::cli::import::nginx::changed::Changed;
 use crate::cli::import::nginx::loss::{CLOSED_REMEDY, Loss};
 use crate::cli::import::nginx::map::Maps;
 use crate::cli::import::nginx::mapping::{Query, Rewrite};
 use crate::cli::import::nginx::methods::Methods;
 use crate::cli::import::nginx::notes::Notes;
 use crate::cli::import::nginx::redirect::{is_https_redirect, is_redirecting_rewrite};
-use crate::cli::import::nginx::scope::{End, Scope, cut_query};
+use crate::cli::import::nginx::scope::{End, RealIp, Scope, cut_query};
 use crate::cli::import::nginx::syntax::Directive;
 use crate::cli::import::nginx::units::{hsts, time};
 use crate::cli::import::nginx::variables::Value;
@@ -58,6 +59,18 @@ impl Scope {
         if has("add_header") {
             scope.headers.clear();
             scope.hsts = None;
+        }
+        if has("proxy_set_header") {
+            scope.host = None;
+            scope.request_fields.clear();
+            scope.closings.remove("authorization");
+        }
+        if has("expires") {
+            scope.expires.clear();
+        }
+        if level != Level::Http && has("set_real_ip_from") {
+            scope.trusted.clear();
+            scope.lacks_trusted = false;
         }
         if has("proxy_hide_header") {
             scope.hidden.clear();
@@ -120,14 +133,25 @@ impl Scope {
             "add_header" if first.eq_ignore_ascii_case("strict-transport-security") => {
                 self.hsts = Some(hsts(second));
             }
-            "add_header" => {
-                let header = (
-                    first.to_owned(),
-                    second.to_owned(),
-                    Rc::new(directive.clone()),
-                );
-                self.headers.push(header);
-            }
+            "add_header" => self.headers.push(Changed::added(directive)),
+            "expires" => match Changed::expires(directive) {
+                Some(fields) => self.expires = fields,
+                None => {
+                    let text =
+                        "`expires` is not carried over: its time depends on more than the response";
+                    notes.add(directive, text);
+                }
+            },
+            "more_set_headers" | "more_clear_headers" => match Changed::more(directive) {
+                Some(fields) => self.replaced.extend(fields),
+                None => {
+                    let text = format!(
+                        "`{}` is not carried over: options and patterns are not supported",
+                        directive.name()
+                    );
+                    notes.add(directive, &text);
+                }
+            },
             "proxy_hide_header" => {
                 let name = first.to_ascii_lowercase();
                 self.hidden.push((name, Rc::new(directive.clone())));
@@ -148,11 +172,23 @@ impl Scope {
                 Err(_) => {
                     let text = format!("`{first}` is not carried over: it is no address");
                     notes.add(directive, &text);
+                    self.lacks_trusted = true;
                 }
             },
-            "real_ip_header" if first.eq_ignore_ascii_case("proxy_protocol") => {}
-            "real_ip_header" if first.eq_ignore_ascii_case("x-forwarded-for") => {}
-            _ => self.leave_out(directive, notes),
+            "real_ip_header" if first.eq_ignore_ascii_case("proxy_protocol") => {
+                self.real_ip = RealIp::ProxyHeader;
+            }
+            "real_ip_header" if first.eq_ignore_ascii_case("x-forwarded-for") => {
+                self.real_ip = RealIp::Forwarded;
+            }
+            "real_ip_header" => {
+                self.real_ip = RealIp::Other;
+                self.leave_out(directive, notes);
+            }
+            name => {
+                self.has_body_limit |= name == "client_max_body_size";
+                self.leave_out(directive, notes);
+            }
         }
     }
 
@@ -237,6 +273,12 @@ impl Scope {
                 let remedy = "limit `methods` of the route, or set `guard`";
                 let loss = Loss::named(directive, name, refused, remedy);
                 self.closings.insert("authorization", vec![Rc::new(loss)]);
+            }
+            name if !value.contains('$')
+                && name != "x-real-ip"
+                && !name.starts_with("x-forwarded-") =>
+            {
+                self.request_fields.push(Changed::added(directive));
             }
             name => {
                 if value.contains("$proxy_add_x_forw_for") {

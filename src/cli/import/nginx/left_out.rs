@@ -5,6 +5,7 @@
 
 use crate::cli::import::nginx::loss::Loss;
 use crate::cli::import::nginx::syntax::Directive;
+use crate::cli::import::nginx::tls;
 
 /// The handling of a directive that is not imported.
 #[derive(Debug)]
@@ -197,6 +198,9 @@ pub(super) fn left_out(directive: &Directive) -> LeftOut {
         } else {
             LeftOut::Closing(family, Loss::new(directive, refused, remedy))
         };
+    }
+    if let Some(text) = tls::note(directive) {
+        return LeftOut::NotCarried(text);
     }
     LeftOut::NotCarried(match name {
         "include" => match is_harmless_include(first) {

@@ -1,11 +1,13 @@
 //! Translates nginx locations to routes.
 
 use std::borrow::Cow;
+use std::cell::OnceCell;
 use std::collections::HashMap;
 use std::rc::Rc;
 
 use crate::cli::import::nginx::enter::Level;
 use crate::cli::import::nginx::mapping::{MappingError, Rewrite, mappings};
+use crate::cli::import::nginx::matches::Match;
 use crate::cli::import::nginx::origin::OriginError;
 use crate::cli::import::nginx::path_pattern::PathPattern;
 use crate::cli::import::nginx::proxied::Proxied;
@@ -13,52 +15,10 @@ use crate::cli::import::nginx::regions::Paths;
 use crate::cli::import::nginx::scope::{End, Scope};
 use crate::cli::import::nginx::syntax::Directive;
 use crate::cli::import::nginx::translation::{Server, Translation};
+use crate::cli::import::nginx::unserved::{
+    self, Common, Likeness, has_replaced_capture, is_own_file,
+};
 use crate::cli::import::nginx::variables::Url;
-
-/// The requests that a location is for.
-enum Match {
-    Prefix(String),
-    Exact(String),
-    /// A regular expression, and whether it ignores the case.
-    Regex(String, bool),
-    /// No request of a client.
-    Named,
-}
-
-impl Match {
-    fn parse(words: &[String]) -> Self {
-        let (sign, path) = match words {
-            [sign, path] => (sign.as_str(), path.as_str()),
-            [word] => {
-                let path = word.trim_start_matches(['=', '~', '^', '*']);
-                let sign = word.get(..word.len() - path.len()).unwrap_or_default();
-                // The `^` after `~` belongs to the expression.
-                match sign.strip_prefix('~').filter(|rest| rest.ends_with('^')) {
-                    Some(rest) => (
-                        if rest.starts_with('*') { "~*" } else { "~" },
-                        word.trim_start_matches(['~', '*']),
-                    ),
-                    None => (sign, path),
-                }
-            }
-            _ => ("~", ""),
-        };
-        match sign {
-            _ if path.starts_with('@') => Self::Named,
-            "=" => Self::Exact(path.to_owned()),
-            "~" | "~*" => Self::Regex(path.to_owned(), sign == "~*"),
-            _ => Self::Prefix(path.to_owned()),
-        }
-    }
-
-    fn paths(&self) -> Paths {
-        match self {
-            Self::Prefix(path) => Paths::Prefix(path.clone()),
-            Self::Exact(path) => Paths::Exact(path.clone()),
-            Self::Regex(..) | Self::Named => Paths::Any,
-        }
-    }
-}
 
 /// What the locations of a server need from each other.
 struct Others<'a> {
@@ -68,6 +28,8 @@ struct Others<'a> {
     named: HashMap<&'a str, &'a Directive>,
     /// The prefixes, and whether nginx prefers them to regular expressions.
     prefixes: Vec<(String, bool)>,
+    /// What the prefixes serve, if a location without a route has been found.
+    common: OnceCell<Common>,
 }
 
 impl<'a> Others<'a> {
@@ -85,6 +47,7 @@ impl<'a> Others<'a> {
         });
         Self {
             prefixes: prefixes.collect(),
+            common: OnceCell::new(),
             index: root_index(&server.directive.block, &server.scope),
             named: named.map(|one| (one.first(), one)).collect(),
         }
@@ -100,6 +63,12 @@ impl<'a> Others<'a> {
                 prefix != "/" && prefix.starts_with(path)
             }
         })
+    }
+
+    /// Whether nginx never looks at regular expressions: all requests have a prefix that is preferred.
+    fn hide_expressions(&self) -> bool {
+        self.prefixes.iter().any(|(path, _)| path == "/")
+            && self.prefixes.iter().all(|(_, is_preferred)| *is_preferred)
     }
 
     /// Returns the location together with the named location that its `try_files` leads to.
@@ -174,8 +143,16 @@ impl Translation<'_> {
             } else {
                 let text = "a redirect of some paths only is not carried over";
                 self.notes.add(location, text);
+                let losses = vec![unserved::loss(location, &label, scope)];
+                self.add_region(server, matches.paths(), losses);
             }
             return;
+        }
+        if has_replaced_capture(matches, location, server.directive) {
+            let text = "the location is not carried over: another regular expression may replace the capture that it uses";
+            self.notes.add(location, text);
+            let losses = vec![unserved::loss(location, &label, scope)];
+            return self.add_region(server, matches.paths(), losses);
         }
         let pass = proxy_pass(location, scope);
         let before = self.routes.len();
@@ -220,13 +197,27 @@ impl Translation<'_> {
             }
             return;
         }
-        // nginx responds by itself, so what is refused there is not in a bucket.
-        let is_status = location.block.iter().any(|one| one.name() == "stub_status");
-        let answers = is_status || matches!(scope.phase.end, Some(End::Answer));
-        if !answers {
-            let losses = [scope.losses(), scope.carried()].concat();
-            self.add_region(server, matches.paths(), losses);
+        let is_unreached = matches!(matches, Match::Regex(..)) && others.hide_expressions();
+        if is_unreached
+            || matches!(matches, Match::Named)
+            || is_own_file(matches, location, server.directive)
+        {
+            return;
         }
+        let mut losses = [scope.losses(), scope.carried()].concat();
+        let common = || Common::of(server.directive, &server.scope, &self.maps);
+        let likeness = pass.map_or(Likeness::None, |pass| {
+            others.common.get_or_init(common).likeness(pass, scope)
+        });
+        match likeness {
+            Likeness::Rules => return,
+            Likeness::Objects => {}
+            Likeness::None if losses.is_empty() || answers(location, scope) => {
+                losses = vec![unserved::loss(location, &label, scope)];
+            }
+            Likeness::None => {}
+        }
+        self.add_region(server, matches.paths(), losses);
     }
 
     fn prefix(&mut self, proxied: &Proxied<'_>, path: &str) {
@@ -305,6 +296,13 @@ impl Translation<'_> {
         };
         self.notes.add(proxied.pass, text);
     }
+}
+
+/// Whether nginx responds to every request for the location by itself. What it refuses there is then not in a
+/// bucket.
+fn answers(location: &Directive, scope: &Scope) -> bool {
+    let is_status = location.block.iter().any(|one| one.name() == "stub_status");
+    is_status || matches!(scope.phase.end, Some(End::Answer))
 }
 
 /// Whether a closed location is only for the error document that the routes return as well.

@@ -12,14 +12,17 @@
 
 mod access;
 mod branch;
+mod changed;
 mod condition;
 mod enter;
+mod fields;
 mod left_out;
 mod listeners;
 mod location;
 mod loss;
 mod map;
 mod mapping;
+mod matches;
 mod methods;
 mod names;
 mod notes;
@@ -33,8 +36,10 @@ mod regions;
 mod rules;
 mod scope;
 mod syntax;
+mod tls;
 mod translation;
 mod units;
+mod unserved;
 mod variables;
 
 use std::rc::Rc;

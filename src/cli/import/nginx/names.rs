@@ -1,7 +1,10 @@
 //! The `server_name` and `listen` directives of an nginx server.
 
+use std::collections::HashSet;
+
 use crate::cli::import::nginx::map::Map;
 use crate::cli::import::nginx::pattern::{Piece, alternatives, group, literal};
+use crate::cli::import::nginx::syntax::Directive;
 use crate::cli::import::nginx::variables::{Value, Variables};
 use crate::config::HostPattern;
 
@@ -16,6 +19,54 @@ pub(super) struct ServerNames {
     pub(super) variables: Variables,
     /// Variables that are captured from the host and have one value for each host.
     pub(super) maps: Vec<(String, Map)>,
+}
+
+/// The listeners and names of the servers that were translated, in lower case.
+#[derive(Debug, Default)]
+pub(super) struct TakenNames(HashSet<(String, String)>);
+
+impl TakenNames {
+    /// Removes the names that earlier servers have on all listeners of `server`: nginx ignores them. Returns the
+    /// notes about them.
+    pub(super) fn take_from(
+        &mut self,
+        names: &mut ServerNames,
+        server: &Directive,
+        addresses: &[&str],
+    ) -> Vec<String> {
+        let written = (server.block.iter()).filter(|one| one.name() == "server_name");
+        let mut exact = HashSet::new();
+        for name in written.flat_map(|one| one.rest()) {
+            let name = name.to_ascii_lowercase();
+            if let Some(suffix) = name.strip_prefix('.') {
+                exact.extend([suffix.to_owned(), format!("*.{suffix}")]);
+            } else if !name.starts_with('~') {
+                exact.insert(name);
+            }
+        }
+        let (mut kept, mut notes) = (HashSet::new(), Vec::new());
+        names.hosts.retain(|host| {
+            let name = host.to_ascii_lowercase();
+            if !exact.contains(&name) {
+                return true;
+            }
+            let mut is_free = false;
+            for address in addresses {
+                is_free |= self.0.insert(((*address).to_owned(), name.clone()));
+            }
+            // A server may repeat its own names.
+            let is_kept = is_free || kept.contains(&name);
+            if is_kept {
+                kept.insert(name);
+            } else {
+                notes.push(format!(
+                    "the name `{host}` is left out: an earlier server has it, and nginx ignores it here"
+                ));
+            }
+            is_kept
+        });
+        notes
+    }
 }
 
 impl ServerNames {

@@ -4,7 +4,9 @@ use std::collections::{BTreeSet, HashMap, HashSet};
 use std::fmt::Write;
 use std::rc::Rc;
 
-use crate::cli::import::nginx::listeners::{Listen, Listener, Listeners, Transport};
+use crate::cli::import::nginx::listeners::{
+    Listen, Listener, Listeners, Transport, is_open_to_all,
+};
 use crate::cli::import::nginx::loss::Loss;
 use crate::cli::import::nginx::methods::Methods;
 use crate::cli::import::nginx::notes::Notes;
@@ -22,6 +24,8 @@ pub(super) struct Route {
     pub(super) methods: Option<Methods>,
     /// The lines inside the `origin` table.
     pub(super) origin: Vec<String>,
+    /// The keys of `headers` of the origin, if nginx changes fields of requests.
+    pub(super) request_fields: Option<String>,
     /// The keys of the `hsts` table, if the route has one.
     pub(super) hsts: Option<String>,
     /// The response to requests without TLS, if an `if` decides it.
@@ -42,11 +46,64 @@ pub(super) struct Route {
 #[derive(Clone, Default, PartialEq, Eq)]
 pub(super) struct Policies {
     pub(super) cors: Option<String>,
+    /// The keys of each `[[route.headers]]`.
+    pub(super) headers: Vec<String>,
+    pub(super) ip: Option<Addresses>,
     pub(super) referer: Option<String>,
     /// The directive of `referer`, as a loss for the case that the route cannot have it.
     pub(super) referer_loss: Option<Rc<Loss>>,
     pub(super) website: Option<String>,
     pub(super) strips_download: bool,
+}
+
+/// Which clients a route serves.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(super) struct Addresses {
+    /// The keys of `ip`.
+    pub(super) keys: String,
+    /// The directives, as losses for the case that the route cannot have the table.
+    pub(super) losses: Vec<Rc<Loss>>,
+    /// The proxies whose clients nginx knows. `None` if it finds their addresses in a way that ossgate does not.
+    pub(super) trusted: Option<Vec<String>>,
+    /// Whether the addresses of clients are in a PROXY header.
+    pub(super) has_proxy_header: bool,
+}
+
+impl Addresses {
+    /// Whether a listener takes the addresses of clients from where nginx takes them.
+    fn are_known_at(&self, listener: &Listener) -> bool {
+        let Some(trusted) = &self.trusted else {
+            return false;
+        };
+        let are_same = trusted.len() == listener.trusted.len()
+            && trusted.iter().all(|one| listener.trusted.contains(one));
+        let is_same_header =
+            trusted.is_empty() || self.has_proxy_header == listener.has_proxy_header;
+        let is_any_peer = trusted.is_empty() && listener.has_proxy_header;
+        are_same && is_same_header && !is_any_peer
+    }
+}
+
+/// Returns the losses of a route whose listeners find other addresses of clients than nginx.
+pub(super) fn lost_clients(
+    route: &Route,
+    listeners: &Listeners,
+    redirects: &Redirects,
+) -> Vec<Rc<Loss>> {
+    let Some(ip) = &route.policies.ip else {
+        return Vec::new();
+    };
+    // A listener that refuses or redirects every request needs no address.
+    let is_closed = https_mode(route, listeners, redirects) != "off";
+    let mut open = listeners
+        .0
+        .values()
+        .filter(|one| one.is_used && !(is_closed && one.transport == Transport::Clear));
+    if open.all(|listener| ip.are_known_at(listener)) {
+        Vec::new()
+    } else {
+        ip.losses.clone()
+    }
 }
 
 /// Servers that redirect every request to HTTPS.
@@ -75,6 +132,35 @@ impl Redirects {
 /// Whether nginx serves the route over TLS only.
 pub(super) fn is_tls_only(route: &Route, listeners: &Listeners) -> bool {
     (route.listens.iter()).all(|listen| listeners.is_tls(&listen.address))
+}
+
+/// Returns the loss of a route that nginx serves on certain addresses of the machine only, when ossgate also
+/// listens on others.
+pub(super) fn lost_address(route: &Route, listeners: &Listeners) -> Option<Loss> {
+    let first = route.listens.first()?;
+    if route
+        .listens
+        .iter()
+        .any(|listen| is_open_to_all(&listen.address))
+    {
+        return None;
+    }
+    let own: HashSet<&str> = route
+        .listens
+        .iter()
+        .map(|listen| listen.address.as_str())
+        .collect();
+    let is_tls_only = is_tls_only(route, listeners);
+    let mut others = listeners.0.iter().filter(|(address, one)| {
+        let is_closed = is_tls_only && !listeners.is_tls(address);
+        one.is_used && !own.contains(address.as_str()) && !is_closed
+    });
+    others.next().map(|_| {
+        let name = format!("listen {}", first.address);
+        let refused = "requests for this server that come by other addresses";
+        let remedy = "run a second ossgate for the other listeners";
+        Loss::named(&first.directive, &name, refused, remedy)
+    })
 }
 
 /// Merges routes with the same hosts and path. nginx often has two servers for them, one with TLS and one
@@ -145,6 +231,23 @@ fn join(known: &mut Route, route: Route, notes: &mut Notes) {
         };
     }
     let (old, new) = (&mut known.policies, route.policies);
+    if known.request_fields != route.request_fields || old.headers != new.headers {
+        notes.push(format!(
+            "{}: its header fields differ from those of {}, and those of the latter now hold for both: check `headers`",
+            route.place, known.place
+        ));
+    }
+    if old.ip.as_ref().map(|ip| &ip.keys) != new.ip.as_ref().map(|ip| &ip.keys) {
+        notes.push(format!(
+            "{}: its client addresses differ from those of {}, but one set of rules now holds for both: check `ip`",
+            route.place, known.place
+        ));
+        match (&old.ip, new.ip) {
+            (Some(_), Some(new)) => known.losses.extend(new.losses),
+            (None, new) => old.ip = new,
+            (Some(_), None) => {}
+        }
+    }
     if old.referer != new.referer {
         notes.push(format!(
             "{}: its Referer rules differ from those of {}, but one set of rules now holds for both: check `referer`",
@@ -204,6 +307,28 @@ fn write_listener(config: &mut String, address: &str, listener: &Listener) {
     config.push('\n');
 }
 
+/// Returns the mode of `https` of a route.
+pub(super) fn https_mode(
+    route: &Route,
+    listeners: &Listeners,
+    redirects: &Redirects,
+) -> &'static str {
+    let has_clear = listeners
+        .0
+        .values()
+        .any(|one| one.is_used && one.transport == Transport::Clear);
+    if route.clear_text == Some(ClearText::Refused) {
+        "require"
+    } else if redirects.apply_to(route, listeners) || route.clear_text.is_some() {
+        "redirect"
+    } else if has_clear && is_tls_only(route, listeners) {
+        // The clear-text listeners are for other routes.
+        "require"
+    } else {
+        "off"
+    }
+}
+
 fn write_route(config: &mut String, route: &Route, listeners: &Listeners, redirects: &Redirects) {
     let mut seen = HashSet::new();
     for loss in route
@@ -224,21 +349,10 @@ fn write_route(config: &mut String, route: &Route, listeners: &Listeners, redire
     if let Some(methods) = route.methods {
         let _written = writeln!(config, "methods = {}", list(methods.names()));
     }
-    let _written = writeln!(config, "origin = {{ {} }}", route.origin.join(", "));
-    let has_clear = listeners
-        .0
-        .values()
-        .any(|one| one.is_used && one.transport == Transport::Clear);
-    let mode = if route.clear_text == Some(ClearText::Refused) {
-        "require"
-    } else if redirects.apply_to(route, listeners) || route.clear_text.is_some() {
-        "redirect"
-    } else if has_clear && is_tls_only(route, listeners) {
-        // The clear-text listeners are for other routes.
-        "require"
-    } else {
-        "off"
-    };
+    let mut origin = route.origin.clone();
+    origin.extend((route.request_fields.iter()).map(|fields| format!("headers = {{ {fields} }}")));
+    let _written = writeln!(config, "origin = {{ {} }}", origin.join(", "));
+    let mode = https_mode(route, listeners, redirects);
     match &route.hsts {
         Some(hsts) => {
             let _written = writeln!(
@@ -253,6 +367,7 @@ fn write_route(config: &mut String, route: &Route, listeners: &Listeners, redire
     }
     let policies = &route.policies;
     for (name, keys) in [
+        ("ip", &policies.ip.as_ref().map(|ip| ip.keys.clone())),
         ("cors", &policies.cors),
         ("referer", &policies.referer),
         ("website", &policies.website),
@@ -260,6 +375,12 @@ fn write_route(config: &mut String, route: &Route, listeners: &Listeners, redire
         if let Some(keys) = keys {
             let _written = writeln!(config, "{name} = {{ {keys} }}");
         }
+    }
+    if !policies.headers.is_empty() {
+        let rules: Vec<String> = (policies.headers.iter())
+            .map(|keys| format!("{{ {keys} }}"))
+            .collect();
+        let _written = writeln!(config, "headers = [{}]", rules.join(", "));
     }
     if policies.strips_download {
         config.push_str("preview = { strip_force_download = true }\n");

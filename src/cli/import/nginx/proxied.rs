@@ -2,14 +2,15 @@
 
 use std::rc::Rc;
 
+use crate::cli::import::nginx::fields::{request_fields, response_rules};
 use crate::cli::import::nginx::loss::Loss;
 use crate::cli::import::nginx::map::Hosts;
 use crate::cli::import::nginx::mapping::{Mapping, Query};
 use crate::cli::import::nginx::origin::{OriginError, ProxyPass, Target};
-use crate::cli::import::nginx::output::{Policies, Route};
+use crate::cli::import::nginx::output::{Addresses, Policies, Route};
 use crate::cli::import::nginx::regions::Paths;
-use crate::cli::import::nginx::rules::{cors, referers, report_headers, strips_download, website};
-use crate::cli::import::nginx::scope::{Scope, cut_query};
+use crate::cli::import::nginx::rules::{cors, referers, strips_download, website};
+use crate::cli::import::nginx::scope::{RealIp, Scope, cut_query};
 use crate::cli::import::nginx::syntax::Directive;
 use crate::cli::import::nginx::translation::{Server, Translation};
 use crate::cli::import::nginx::variables::{Part, Url, Value, expand, shown};
@@ -222,7 +223,12 @@ impl Translation<'_> {
                 for mapping in mappings {
                     let route = self.route(proxied, &origin.hosts, &origin.lines, mapping);
                     self.routes.push(Route {
-                        losses: [losses.clone(), refused_hosts(scope, &origin.hosts)].concat(),
+                        losses: [
+                            losses.clone(),
+                            refused_hosts(scope, &origin.hosts),
+                            route.losses.clone(),
+                        ]
+                        .concat(),
                         ..route
                     });
                 }
@@ -244,6 +250,15 @@ impl Translation<'_> {
             scope,
             ..
         } = proxied;
+        let referer = scope.phase.referer.as_ref();
+        let mut losses = Vec::new();
+        if referer.is_some() && mapping.strips && mapping.prefix.is_empty() {
+            // The path becomes the bucket itself, which `referer` does not judge.
+            let name = format!("valid_referers for {}", mapping.path);
+            let refused = "to list the objects of the bucket at this path to pages of other sites";
+            let remedy = "let a bucket policy refuse the list, or put the objects below a prefix";
+            losses.push(Rc::new(Loss::named(pass, &name, refused, remedy)));
+        }
         let mut origin = lines.to_vec();
         if mapping.strips {
             origin.push("strip_path = true".to_owned());
@@ -252,17 +267,25 @@ impl Translation<'_> {
             origin.push(format!("prefix = {}", quoted(&encoded(&mapping.prefix))));
         }
         origin.extend(timeouts(scope));
-        report_headers(scope, &mut self.notes);
-        let referer = scope.phase.referer.as_ref();
+        if !scope.has_body_limit {
+            let text = "without `client_max_body_size`, nginx refuses bodies of more than 1 MiB: only OSS limits the size of uploads now";
+            self.notes.push(text.to_owned());
+        }
+        let cors = cors(scope, &self.maps, &mut self.notes);
+        let headers = response_rules(scope, cors.as_deref(), &mut self.trials, &mut self.notes);
+        let request_fields = request_fields(scope, &mut self.trials, &mut self.notes);
         Route {
             hosts: hosts.to_vec(),
             path: mapping.path.clone(),
             methods: scope.methods(),
             origin,
+            request_fields,
             hsts: scope.hsts.clone(),
             clear_text: scope.phase.clear_text,
             policies: Policies {
-                cors: cors(scope, &self.maps, &mut self.notes),
+                cors,
+                headers,
+                ip: addresses(scope),
                 referer: referer.map(|valid| referers(valid, &server.names.hosts, &mut self.notes)),
                 referer_loss: scope
                     .phase
@@ -273,12 +296,24 @@ impl Translation<'_> {
                 website: website(scope, mapping, &mut self.notes),
                 strips_download: strips_download(scope),
             },
-            losses: Vec::new(),
+            losses,
             rules: scope.carried(),
             listens: server.listens.clone(),
             place: pass.place(),
         }
     }
+}
+
+/// Returns the addresses that a route serves; `None`: all.
+fn addresses(scope: &Scope) -> Option<Addresses> {
+    let is_known = scope.trusted.is_empty() || scope.real_ip != RealIp::Other;
+    let trusted = (is_known && !scope.lacks_trusted).then(|| scope.trusted.clone());
+    Some(Addresses {
+        keys: scope.ip()?,
+        losses: scope.refused_addresses(),
+        trusted,
+        has_proxy_header: scope.real_ip == RealIp::ProxyHeader,
+    })
 }
 
 /// Returns the losses for hosts that an `if` refuses and the route serves.

@@ -1,7 +1,5 @@
 //! Translates directives about responses and Referers to the policies of a route.
 
-use std::rc::Rc;
-
 use crate::cli::import::nginx::map::Maps;
 use crate::cli::import::nginx::mapping::{Mapping, Rewrite};
 use crate::cli::import::nginx::notes::Notes;
@@ -9,32 +7,12 @@ use crate::cli::import::nginx::scope::Scope;
 use crate::cli::import::nginx::syntax::Directive;
 use crate::cli::import::toml_text::{encoded, list, quoted};
 
-/// Reports the header fields of responses that nginx changes and the config does not.
-pub(super) fn report_headers(scope: &Scope, notes: &mut Notes) {
-    for (name, _, directive) in &scope.headers {
-        if !name.to_ascii_lowercase().starts_with("access-control-") {
-            notes.add(
-                directive,
-                &format!("`add_header {name}` is not carried over"),
-            );
-        }
-    }
-    for (name, directive) in &scope.hidden {
-        if !is_of_download(name) {
-            notes.add(
-                directive,
-                &format!("`proxy_hide_header {name}` is not carried over"),
-            );
-        }
-    }
-}
-
 /// Whether nginx hides a header field with which OSS makes browsers download.
 pub(super) fn strips_download(scope: &Scope) -> bool {
     scope.hidden.iter().any(|(name, _)| is_of_download(name))
 }
 
-fn is_of_download(name: &str) -> bool {
+pub(super) fn is_of_download(name: &str) -> bool {
     matches!(name, "x-oss-force-download" | "content-disposition")
 }
 
@@ -158,23 +136,23 @@ fn error_document(directive: &Directive, mapping: &Mapping) -> Option<Vec<String
 /// reported in `notes`.
 pub(super) fn cors(scope: &Scope, maps: &Maps, notes: &mut Notes) -> Option<String> {
     let mut fields: Vec<(String, &str)> = Vec::new();
-    let of_location = scope.headers.iter().map(|(name, value, _)| (name, value));
+    let of_location = scope
+        .headers
+        .iter()
+        .map(|one| (one.name.as_str(), one.value.as_str()));
     let of_preflight = scope
         .phase
         .preflight
         .iter()
-        .map(|(name, value)| (name, value));
+        .map(|(name, value)| (name.as_str(), value.as_str()));
     for (name, value) in of_location.chain(of_preflight) {
         let name = name.to_ascii_lowercase();
         if let Some(name) = name.strip_prefix("access-control-") {
             fields.push((name.to_owned(), value));
         }
     }
-    let first = scope
-        .headers
-        .iter()
-        .find(|(name, ..)| name.to_ascii_lowercase().starts_with("access-control-"));
-    let place: Option<&Rc<Directive>> = first.map(|(.., directive)| directive);
+    let first = scope.headers.iter().find(|one| one.is_of_cors());
+    let place: Option<&Directive> = first.map(|one| &*one.directive);
     let mut note = |text: &str| {
         if let Some(place) = place {
             notes.add(place, text);

@@ -4,6 +4,7 @@ use std::collections::BTreeMap;
 use std::rc::Rc;
 
 use crate::cli::import::nginx::access::{Access, Refused};
+use crate::cli::import::nginx::changed::Changed;
 use crate::cli::import::nginx::left_out::{LeftOut, left_out};
 use crate::cli::import::nginx::loss::Loss;
 use crate::cli::import::nginx::map::Maps;
@@ -22,6 +23,18 @@ pub(super) enum End {
     ToHttps,
     /// Another response of nginx.
     Answer,
+}
+
+/// The place from which nginx takes the address of a client behind a trusted proxy.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub(super) enum RealIp {
+    /// `X-Forwarded-For`.
+    Forwarded,
+    /// The PROXY header.
+    ProxyHeader,
+    /// Another header field. The default of nginx is `X-Real-IP`.
+    #[default]
+    Other,
 }
 
 /// The response to requests without TLS.
@@ -81,16 +94,28 @@ pub(super) struct Scope {
     pub(super) read: Option<String>,
     /// The keys of `hsts`.
     pub(super) hsts: Option<String>,
-    /// The `add_header` directives: name and value.
-    pub(super) headers: Vec<(String, String, Rc<Directive>)>,
+    /// The `add_header` directives.
+    pub(super) headers: Vec<Changed>,
+    /// The fields that `expires` replaces and removes.
+    pub(super) expires: Vec<Changed>,
+    /// The fields that `more_set_headers` and `more_clear_headers` replace and remove.
+    pub(super) replaced: Vec<Changed>,
+    /// The fields of requests to OSS that nginx sets to a fixed value or, without a value, removes.
+    pub(super) request_fields: Vec<Changed>,
     /// The names of the `proxy_hide_header` directives, in lower case.
     pub(super) hidden: Vec<(String, Rc<Directive>)>,
     /// `error_page` for the status 404.
     pub(super) error_page: Option<Rc<Directive>>,
     pub(super) intercepts: bool,
+    /// Whether `client_max_body_size` is written.
+    pub(super) has_body_limit: bool,
     pub(super) index: Option<Rc<Directive>>,
     /// The addresses of `set_real_ip_from`.
     pub(super) trusted: Vec<String>,
+    /// Where nginx finds the address of a client behind these proxies.
+    pub(super) real_ip: RealIp,
+    /// Whether an address of `set_real_ip_from` is not imported.
+    pub(super) lacks_trusted: bool,
     pub(super) phase: Phase,
 }
 
@@ -147,11 +172,28 @@ impl Scope {
         }
     }
 
-    /// Returns the refusals that cannot be imported.
-    pub(super) fn losses(&self) -> Vec<Rc<Loss>> {
-        let mut losses: Vec<Rc<Loss>> = match self.access.refused() {
+    /// Returns the keys of the table `ip`. `None` if no address is refused, if the table cannot refuse the same
+    /// addresses, or if `satisfy` makes another check an alternative to the address.
+    pub(super) fn ip(&self) -> Option<String> {
+        match self.access.refused() {
+            Refused::Some(_) if !self.closings.contains_key("satisfy") => self.access.keys(),
+            _ => None,
+        }
+    }
+
+    /// Returns the rules that refuse some addresses.
+    pub(super) fn refused_addresses(&self) -> Vec<Rc<Loss>> {
+        match self.access.refused() {
             Refused::Some(losses) => losses,
             Refused::Nothing | Refused::Everything(_) => Vec::new(),
+        }
+    }
+
+    /// Returns the refusals that cannot be imported.
+    pub(super) fn losses(&self) -> Vec<Rc<Loss>> {
+        let mut losses = match self.ip() {
+            Some(_) => Vec::new(),
+            None => self.refused_addresses(),
         };
         losses.extend(self.closings.values().flatten().cloned());
         losses.extend(self.phase.losses.iter().cloned());
@@ -165,7 +207,13 @@ impl Scope {
         let needed = self.phase.needed.iter();
         let of_hosts = hosts.chain(needed).map(|(_, loss)| Rc::clone(loss));
         let of_phase = self.phase.carried.iter().cloned();
-        limited.chain(of_phase).chain(of_hosts).collect()
+        let of_addresses = self.ip().map(|_| self.refused_addresses());
+        let of_addresses = of_addresses.into_iter().flatten();
+        limited
+            .chain(of_phase)
+            .chain(of_hosts)
+            .chain(of_addresses)
+            .collect()
     }
 }
 

@@ -7,15 +7,19 @@ use std::collections::{BTreeMap, HashSet};
 use std::rc::Rc;
 
 use crate::cli::import::nginx::enter::Level;
-use crate::cli::import::nginx::listeners::{Listen, Listeners, is_open_to_all};
+use crate::cli::import::nginx::fields::Trials;
+use crate::cli::import::nginx::listeners::{Listen, Listeners};
 use crate::cli::import::nginx::loss::Loss;
 use crate::cli::import::nginx::map::{Map, Maps};
-use crate::cli::import::nginx::names::ServerNames;
+use crate::cli::import::nginx::names::{ServerNames, TakenNames};
 use crate::cli::import::nginx::notes::Notes;
-use crate::cli::import::nginx::output::{Redirects, Route, is_tls_only, merge, write};
+use crate::cli::import::nginx::output::{
+    Redirects, Route, https_mode, is_tls_only, lost_address, lost_clients, merge, write,
+};
 use crate::cli::import::nginx::regions::{Paths, Region, add_losses};
 use crate::cli::import::nginx::scope::{ClearText, End, Scope};
 use crate::cli::import::nginx::syntax::Directive;
+use crate::cli::import::nginx::unserved::CHALLENGES;
 
 /// The state of a translation.
 #[derive(Default)]
@@ -25,6 +29,7 @@ pub(super) struct Translation<'d> {
     /// Whether a gateway has no buckets, because the operator names none.
     pub(super) lacks_buckets: bool,
     pub(super) notes: Notes,
+    pub(super) trials: Trials,
     /// The servers of each `upstream` block, by its name.
     pub(super) upstreams: BTreeMap<String, Vec<String>>,
     /// Each `map` block, by the variable that it sets.
@@ -35,6 +40,7 @@ pub(super) struct Translation<'d> {
     servers: Vec<(&'d Directive, Vec<Listen>)>,
     /// The names of all servers, in lower case.
     pub(super) named: HashSet<String>,
+    taken: TakenNames,
     certificates: Vec<(String, String)>,
     redirects: Redirects,
     pub(super) routes: Vec<Route>,
@@ -98,10 +104,7 @@ impl<'d> Translation<'d> {
                     let number = self.servers.len();
                     let listens = self.listeners.add(directive, number, &mut self.notes);
                     self.servers.push((directive, listens));
-                    let names = directive
-                        .block
-                        .iter()
-                        .filter(|one| one.name() == "server_name");
+                    let names = (directive.block.iter()).filter(|one| one.name() == "server_name");
                     let names = names.flat_map(|one| one.rest());
                     self.named
                         .extend(names.map(|name| name.to_ascii_lowercase()));
@@ -129,6 +132,13 @@ impl<'d> Translation<'d> {
             let mut notes = Vec::new();
             names.add(one.rest(), &mut notes);
             self.notes.add_all(one, &notes);
+        }
+        let had_hosts = !names.hosts.is_empty();
+        let addresses: Vec<&str> = (listens.iter()).map(|one| one.address.as_str()).collect();
+        let left = self.taken.take_from(&mut names, directive, &addresses);
+        self.notes.add_all(directive, &left);
+        if had_hosts && names.hosts.is_empty() {
+            return;
         }
         if names.lacks_names {
             let of_names = directive
@@ -209,6 +219,9 @@ impl<'d> Translation<'d> {
             Some(End::Answer) => {
                 let text = "the server is not carried over: nothing is proxied there";
                 self.notes.add(directive, text);
+                let refused = "to serve objects for this server: it responds by itself";
+                let loss = Loss::new(directive, refused, "give the other routes `hosts`");
+                self.add_region(&server, Paths::Any, vec![Rc::new(loss)]);
             }
             None if is_left_out => {
                 let before = self.routes.len();
@@ -233,7 +246,13 @@ impl<'d> Translation<'d> {
         self.locations(server);
         let routes = self.routes.get(before..).unwrap_or_default().to_vec();
         if routes.is_empty() {
-            return;
+            let root = Paths::Prefix("/".to_owned());
+            if (self.regions.iter().skip(first_region)).any(|one| one.paths == root) {
+                return;
+            }
+            let refused = "to serve objects for this server: nothing is proxied there";
+            let loss = Loss::new(server.directive, refused, "give the other routes `hosts`");
+            return self.add_region(server, Paths::Any, vec![Rc::new(loss)]);
         }
         // The routes may have other hosts than the server: those of a map.
         let mut hosts: Vec<String> = server.names.hosts.clone();
@@ -317,8 +336,10 @@ impl<'d> Translation<'d> {
         let used = |address: &str| listeners.0.get(address).is_some_and(|one| one.is_used);
         add_losses(&self.regions, &mut routes, |region, route| {
             // A request by a clear-text listener does not reach a route that refuses or redirects it.
+            let is_exempt = matches!(&region.paths, Paths::Prefix(path) | Paths::Exact(path) if path.starts_with(CHALLENGES));
             let is_closed = |address: &str| {
-                !listeners.is_tls(address)
+                !is_exempt
+                    && !listeners.is_tls(address)
                     && (is_tls_only(route, listeners)
                         || route.clear_text == Some(ClearText::Refused))
             };
@@ -326,7 +347,10 @@ impl<'d> Translation<'d> {
             open.any(|address| used(address) && !is_closed(address))
         });
         for route in &mut routes {
-            if let Some(loss) = self.lost_address(route) {
+            route
+                .losses
+                .extend(lost_clients(route, listeners, &self.redirects));
+            if let Some(loss) = lost_address(route, &self.listeners) {
                 route.losses.push(Rc::new(loss));
             }
         }
@@ -350,6 +374,15 @@ impl<'d> Translation<'d> {
         if !has_tls {
             self.certificates.clear();
         }
+        if let Some(route) = routes
+            .iter()
+            .find(|route| https_mode(route, listeners, &self.redirects) == "require")
+        {
+            self.notes.push(format!(
+                "{}: `https` refuses requests over clear text, but not for paths below `{CHALLENGES}/`, which certificate authorities read",
+                route.place
+            ));
+        }
         let config = write(listeners, &self.certificates, &routes, &self.redirects);
         let mut seen = HashSet::new();
         let losses = routes.iter().flat_map(|route| &route.losses);
@@ -362,34 +395,5 @@ impl<'d> Translation<'d> {
             losses,
             notes: self.notes.into_list(),
         }
-    }
-
-    /// Returns the loss of a route that nginx serves on certain addresses of the machine only, when ossgate also
-    /// listens on others.
-    fn lost_address(&self, route: &Route) -> Option<Loss> {
-        let first = route.listens.first()?;
-        if route
-            .listens
-            .iter()
-            .any(|listen| is_open_to_all(&listen.address))
-        {
-            return None;
-        }
-        let own: HashSet<&str> = route
-            .listens
-            .iter()
-            .map(|listen| listen.address.as_str())
-            .collect();
-        let is_tls_only = is_tls_only(route, &self.listeners);
-        let mut others = self.listeners.0.iter().filter(|(address, one)| {
-            let is_closed = is_tls_only && !self.listeners.is_tls(address);
-            one.is_used && !own.contains(address.as_str()) && !is_closed
-        });
-        others.next().map(|_| {
-            let name = format!("listen {}", first.address);
-            let refused = "requests for this server that come by other addresses";
-            let remedy = "run a second ossgate for the other listeners";
-            Loss::named(&first.directive, &name, refused, remedy)
-        })
     }
 }

@@ -8,6 +8,20 @@ use crate::config::value::format_duration;
 /// Converts an nginx time, such as `30`, `500ms` or `1m 30s`, to a duration of the config. `None` if it is not
 /// a time or is zero.
 pub(super) fn time(text: &str) -> Option<String> {
+    let limit = Duration::from_secs(86_400);
+    let millis = millis(text).filter(|millis| *millis > 0)?;
+    Some(format_duration(Duration::from_millis(millis).min(limit)))
+}
+
+/// Converts an nginx time to whole seconds. `None` if it is not a time.
+pub(super) fn seconds(text: &str) -> Option<u64> {
+    let is_empty = text.trim().is_empty();
+    millis(text)
+        .filter(|_| !is_empty)
+        .map(|millis| millis / 1000)
+}
+
+fn millis(text: &str) -> Option<u64> {
     let mut rest = text.trim();
     let mut millis: u64 = 0;
     while !rest.is_empty() {
@@ -31,8 +45,7 @@ pub(super) fn time(text: &str) -> Option<String> {
         millis = millis.checked_add(count.parse::<u64>().ok()?.checked_mul(factor)?)?;
         rest = after.trim_start();
     }
-    let limit = Duration::from_secs(86_400);
-    (millis > 0).then(|| format_duration(Duration::from_millis(millis).min(limit)))
+    Some(millis)
 }
 
 /// Converts a value of `Strict-Transport-Security` to the keys of `hsts`.
