@@ -205,6 +205,13 @@ impl Translation<'_> {
             return;
         }
         let mut losses = [scope.losses(), scope.carried()].concat();
+        if losses.is_empty() && is_greeting(location) {
+            let text = format!(
+                "`location {label}` has a text of its own, but ossgate serves the object of the bucket at this path; if it is the health check of a load balancer, set `health_path` on the listener"
+            );
+            self.notes.add(location, &text);
+            return;
+        }
         let common = || Common::of(server.directive, &server.scope, &self.maps);
         let likeness = pass.map_or(Likeness::None, |pass| {
             others.common.get_or_init(common).likeness(pass, scope)
@@ -303,6 +310,15 @@ impl Translation<'_> {
 fn answers(location: &Directive, scope: &Scope) -> bool {
     let is_status = location.block.iter().any(|one| one.name() == "stub_status");
     is_status || matches!(scope.phase.end, Some(End::Answer))
+}
+
+/// Whether nginx responds to every request for the location with a text of its own. Such a location closes nothing:
+/// usually it is a health check.
+fn is_greeting(location: &Directive) -> bool {
+    location.block.iter().any(|one| {
+        let status = one.rest().first().map(String::as_str);
+        one.name() == "return" && matches!(status, Some("200" | "204"))
+    })
 }
 
 /// Whether a closed location is only for the error document that the routes return as well.
