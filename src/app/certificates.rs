@@ -6,6 +6,7 @@ use std::sync::{Arc, MutexGuard, PoisonError};
 use crate::app::state::{CertificateState, ConfigWarning, State, unix_now};
 use crate::config::Certificate;
 use crate::config::certificate::expiry;
+use crate::config::visible::visible;
 use crate::telemetry::dates;
 
 impl CertificateState {
@@ -69,7 +70,11 @@ impl State {
         let now = now();
         let message = |one: &CertificateState| {
             let warning = expiry::warning(one.expires, now)?;
-            Some(format!("`{}` ({}) {warning}", one.name(), one.file))
+            Some(format!(
+                "`{}` ({}) {warning}",
+                one.name(),
+                visible(&one.file)
+            ))
         };
         self.certificates().iter().filter_map(message).collect()
     }

@@ -10,6 +10,7 @@ use clap::ValueEnum;
 use http::Method;
 
 use crate::cli::exit_code::BAD_CONFIG;
+use crate::config::visible::{visible, visible_json};
 use crate::config::{self, Buckets, Config, Env, NamedFiles, Route};
 
 /// The format of the result.
@@ -54,11 +55,12 @@ pub fn check(
                 "files_looked_at": named_files == NamedFiles::Read,
                 "problems": problems.to_json(),
             });
-            writeln!(out, "{result}")?;
+            writeln!(out, "{}", visible_json(&result.to_string()))?;
         }
         Format::Text => {
             write!(out, "{}", problems.render())?;
-            let (name, counts) = (path.display(), problems.counts());
+            let name = path.display().to_string();
+            let (name, counts) = (visible(&name), problems.counts());
             match &config {
                 Some(_) if counts.is_empty() => writeln!(out, "{name}: ok")?,
                 Some(_) => writeln!(out, "{name}: ok, {counts}")?,
@@ -84,7 +86,8 @@ fn write_skipped(skipped: &[PathBuf], out: &mut dyn Write) -> io::Result<()> {
         "  the files that the config names were not looked at (--without-files)"
     )?;
     for path in skipped {
-        writeln!(out, "    not looked at: {}", path.display())?;
+        let path = path.display().to_string();
+        writeln!(out, "    not looked at: {}", visible(&path))?;
     }
     Ok(())
 }
@@ -102,7 +105,8 @@ fn write_included(included: &[String], out: &mut dyn Write) -> io::Result<()> {
 fn write_config(config: &Config, out: &mut dyn Write) -> io::Result<()> {
     for listener in &config.listeners {
         let protocol = if listener.tls { "https" } else { "http" };
-        writeln!(out, "  listens on {} ({protocol})", listener.address)?;
+        let address = listener.address.to_string();
+        writeln!(out, "  listens on {} ({protocol})", visible(&address))?;
     }
     for route in &config.routes {
         write_route(route, out)?;
@@ -122,11 +126,11 @@ fn write_route(route: &Route, out: &mut dyn Write) -> io::Result<()> {
         Buckets::Many(patterns) => format!("buckets {}", listed(patterns)),
     };
     let scheme = if origin.tls { "https" } else { "http" };
-    writeln!(
-        out,
-        "  route `{}`: {hosts}, path {} -> {buckets} at {scheme}://{}",
+    let shown = format!(
+        "route `{}`: {hosts}, path {} -> {buckets} at {scheme}://{}",
         route.name, route.path, origin.endpoint
-    )?;
+    );
+    writeln!(out, "  {}", visible(&shown))?;
     if let (Some(source), Some(sign)) = (&origin.credentials, &route.sign) {
         let methods: Vec<&str> = sign.anonymous.iter().map(Method::as_str).collect();
         let methods = if methods.is_empty() {

@@ -15,8 +15,7 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 use rustls::crypto::aws_lc_rs;
-use rustls::pki_types::pem::{self, PemObject};
-use rustls::pki_types::{CertificateDer, PrivateKeyDer};
+use rustls::pki_types::CertificateDer;
 use rustls::sign::CertifiedKey;
 use serde::Serialize;
 use x509_parser::extensions::GeneralName;
@@ -24,8 +23,9 @@ use x509_parser::public_key::PublicKey;
 
 pub use crate::config::certificate::key_type::KeyType;
 use crate::config::pattern::HostPattern;
-use crate::config::pem::{PemError, read_chain, read_key};
+use crate::config::pem::{PemError, chain_of, key_of, read_chain, read_key};
 use crate::config::reader::Reader;
+use crate::config::visible::visible;
 
 /// `[[certificate]]`: a certificate chain and its private key, which belong together.
 #[derive(Clone, Debug, Serialize)]
@@ -78,8 +78,6 @@ struct Leaf {
 /// The reason why the files of a certificate cannot be used. No error quotes the content of a file.
 #[derive(Debug)]
 pub enum CertificateError {
-    /// The path names a pipe, a directory or a device.
-    NotAFile(PathBuf),
     /// The file cannot be read.
     Unreadable(PathBuf, PemError),
     /// The file contains no X.509 certificate.
@@ -103,18 +101,22 @@ pub enum CertificateError {
 impl fmt::Display for CertificateError {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
-            Self::NotAFile(path) => write!(f, "{} is not a regular file", path.display()),
-            Self::Unreadable(path, error) => write!(f, "{} {error}", path.display()),
-            Self::NoCertificate(path) => write!(f, "{} contains no certificate", path.display()),
+            Self::Unreadable(path, error) => write!(f, "{} {error}", shown(path)),
+            Self::NoCertificate(path) => write!(f, "{} contains no certificate", shown(path)),
             Self::WrongKey { key, cert } => write!(
                 f,
                 "{} does not belong to {}; perhaps only one of the two files is renewed yet",
-                key.display(),
-                cert.display()
+                shown(key),
+                shown(cert)
             ),
-            Self::Unusable { cert, error } => write!(f, "{}: {error}", cert.display()),
+            Self::Unusable { cert, error } => write!(f, "{}: {error}", shown(cert)),
         }
     }
+}
+
+/// Returns a path for a message.
+fn shown(path: &Path) -> String {
+    visible(&path.display().to_string()).into_owned()
 }
 
 impl std::error::Error for CertificateError {
@@ -122,7 +124,7 @@ impl std::error::Error for CertificateError {
         match self {
             Self::Unreadable(_, error) => Some(error),
             Self::Unusable { error, .. } => Some(error),
-            Self::NotAFile(_) | Self::NoCertificate(_) | Self::WrongKey { .. } => None,
+            Self::NoCertificate(_) | Self::WrongKey { .. } => None,
         }
     }
 }
@@ -275,25 +277,17 @@ impl Certificate {
     ///
     /// # Errors
     ///
-    /// - [`CertificateError::NotAFile`] and [`CertificateError::Unreadable`] when a file cannot be read
+    /// - [`CertificateError::Unreadable`] when a file cannot be read
     /// - [`CertificateError::NoCertificate`] when the chain is empty or not X.509
     /// - [`CertificateError::WrongKey`] and [`CertificateError::Unusable`] when rustls does not accept
     ///   the key for the certificate
     pub fn read_again(&self) -> Result<Self, CertificateError> {
         let (cert, key) = (&self.cert, &self.key);
-        for path in [cert, key] {
-            // Opening a pipe would block until another process opens its other end.
-            if std::fs::metadata(path).is_ok_and(|found| !found.is_file()) {
-                return Err(CertificateError::NotAFile(path.clone()));
-            }
-        }
-        let unreadable = |path: &Path, error: pem::Error| {
-            CertificateError::Unreadable(path.to_owned(), error.into())
-        };
-        let chain = CertificateDer::pem_file_iter(cert)
-            .and_then(Iterator::collect::<Result<Vec<_>, pem::Error>>)
-            .map_err(|error| unreadable(cert, error))?;
-        let der = PrivateKeyDer::from_pem_file(key).map_err(|error| unreadable(key, error))?;
+        let unreadable =
+            |path: &Path, error: PemError| CertificateError::Unreadable(path.to_owned(), error);
+        let chain = chain_of(cert).map_err(|error| unreadable(cert, error))?;
+        let der = key_of(key).map_err(|error| unreadable(key, error))?;
+        let der = der.ok_or_else(|| unreadable(key, PemError::Format))?;
         let leaf = chain.first().and_then(describe);
         let leaf = leaf.ok_or_else(|| CertificateError::NoCertificate(cert.clone()))?;
         let certified = CertifiedKey::from_der(chain, der, &aws_lc_rs::default_provider());

@@ -113,7 +113,19 @@ pub(crate) fn read_fields(
                 written: value.written,
             }),
             Err(Refused { reason, hint }) => {
-                reader.error_at(&path, &value, reason, hint.map(str::to_owned));
+                // The message does not quote the value: it can be a secret, such as a token of the origin.
+                let reason = match value.is_known {
+                    true => reason,
+                    false => "cannot be checked: the file in its value was not looked at",
+                };
+                let hint = hint.map(str::to_owned);
+                reader.report(
+                    Severity::Error,
+                    value.span.clone(),
+                    &path,
+                    reason.to_owned(),
+                    hint,
+                );
             }
         }
     }

@@ -10,7 +10,7 @@ use std::path::{Path, PathBuf};
 
 use crate::config::problem::{Problem, Severity};
 use crate::config::reader::{Reader, Text};
-use crate::config::source::{Source, directory_of, read_regular};
+use crate::config::source::{Source, directory_of, read_text};
 
 /// The patterns of `include` in a main file, which name all other files of the config.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
@@ -111,7 +111,7 @@ pub(super) fn read(root: &Reader<'_>, main: Option<&Path>) -> Vec<Source> {
 /// Reads one included file, which gets this number.
 fn read_file(root: &Reader<'_>, pattern: &Text, path: &Path, number: usize) -> Source {
     let name = path.display().to_string();
-    let text = read_regular(path).unwrap_or_else(|error| {
+    let text = read_text(path).unwrap_or_else(|error| {
         let mut hint = error.hint().map(str::to_owned);
         if path.is_dir() {
             hint = Some(format!(

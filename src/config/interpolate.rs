@@ -4,15 +4,15 @@
 //! structure of the document. An error never contains an inserted value.
 
 use std::fmt;
-use std::fs::File;
-use std::io::{self, Read};
+use std::io;
 use std::path::Path;
+
+use crate::config::open;
 
 /// A function that returns the value of an environment variable; `None` when it is not set.
 pub type Env<'a> = &'a dyn Fn(&str) -> Option<String>;
 
-/// The maximum size of an inserted file, in bytes. Files with a token or key are much smaller. Without a
-/// limit, reading `/dev/zero` would not end.
+/// The maximum size of an inserted file, in bytes. Files with a token or key are much smaller.
 const LONGEST_FILE: u64 = 64 << 10;
 
 /// The reason why a string cannot be interpolated.
@@ -110,23 +110,16 @@ fn is_name(name: &str) -> bool {
             .is_some_and(|byte| !byte.is_ascii_digit())
 }
 
-/// Reads a file that a string inserts.
+/// Reads a file that a string inserts: a regular file of at most 64 KiB.
 ///
 /// # Errors
 ///
-/// The OS error, or [`io::ErrorKind::FileTooLarge`] for more than 64 KiB.
+/// The errors of [`open::read`], and [`io::ErrorKind::InvalidData`] if the file is not UTF-8.
 pub(crate) fn read(path: &Path) -> io::Result<String> {
-    let mut content = String::new();
-    let read = File::open(path)?
-        .take(LONGEST_FILE + 1)
-        .read_to_string(&mut content)?;
-    if u64::try_from(read).is_ok_and(|read| read > LONGEST_FILE) {
-        return Err(io::Error::new(
-            io::ErrorKind::FileTooLarge,
-            "longer than 64KiB",
-        ));
-    }
-    Ok(content)
+    String::from_utf8(open::read(path, LONGEST_FILE)?).map_err(|_| {
+        // The error of the standard library contains the content of the file.
+        io::Error::new(io::ErrorKind::InvalidData, "it is not UTF-8 text")
+    })
 }
 
 #[cfg(test)]
@@ -169,7 +162,7 @@ mod tests {
             ),
             (
                 "${file:/dev/zero}",
-                "cannot read `/dev/zero`: longer than 64KiB",
+                "cannot read `/dev/zero`: it is not a regular file",
             ),
         ] {
             let error = interpolate(text, &env, absolute).unwrap_err();

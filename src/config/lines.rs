@@ -1,7 +1,5 @@
 //! The lines of a text, found by byte offset.
 
-use std::ops::Range;
-
 /// The positions of the lines of a text. Reading a large config needs the line numbers of ten thousand
 /// offsets. If the line breaks before each offset were counted, the time would be quadratic in the file size.
 #[derive(Debug)]
@@ -34,11 +32,6 @@ impl Lines {
         let index = line.saturating_sub(1);
         self.starts.get(index).copied().unwrap_or(self.len)
     }
-
-    /// Extends `span` to whole lines, including the line break of the last one.
-    pub(crate) fn around(&self, span: &Range<usize>) -> Range<usize> {
-        self.start(self.line(span.start))..self.start(self.line(span.end) + 1)
-    }
 }
 
 #[cfg(test)]
@@ -47,20 +40,20 @@ mod tests {
 
     #[test]
     fn places_are_found_in_any_text() {
-        for (text, offset, line, around) in [
-            ("", 0, 1, 0..0),
-            ("a", 0, 1, 0..1),
-            ("a\n", 1, 1, 0..2),
-            ("a\n", 2, 2, 2..2),
-            ("a\nbc\n\nd", 3, 2, 2..5),
-            ("a\nbc\n\nd", 5, 3, 5..6),
-            ("a\nbc\n\nd", 6, 4, 6..7),
-            ("a\nbc\n\nd", 99, 4, 6..7),
+        for (text, offset, line, start) in [
+            ("", 0, 1, 0),
+            ("a", 0, 1, 0),
+            ("a\n", 1, 1, 0),
+            ("a\n", 2, 2, 2),
+            ("a\nbc\n\nd", 3, 2, 2),
+            ("a\nbc\n\nd", 5, 3, 5),
+            ("a\nbc\n\nd", 6, 4, 6),
+            ("a\nbc\n\nd", 99, 4, 6),
         ] {
             let lines = Lines::new(text);
             assert_eq!(lines.line(offset), line, "{text:?} {offset}");
-            assert_eq!(lines.around(&(offset..offset)), around, "{text:?} {offset}");
+            assert_eq!(lines.start(line), start, "{text:?} {offset}");
         }
-        assert_eq!(Lines::new("a\nb\nc\nd").around(&(2..5)), 2..6);
+        assert_eq!(Lines::new("a\nb").start(3), 3, "after the last line");
     }
 }

@@ -3,17 +3,19 @@
 use std::fmt;
 use std::fs::File;
 use std::io::{self, Read};
+use std::path::Path;
 
 use rustls::pki_types::pem::{self, PemObject};
 use rustls::pki_types::{CertificateDer, PrivateKeyDer};
 
+use crate::config::open::{self, LARGEST};
 use crate::config::reader::{Reader, Text};
 
 /// The reason why a PEM file cannot be read. `Display` writes only the predicate of a sentence; the caller
 /// writes the path of the file before it.
 #[derive(Debug)]
 pub enum PemError {
-    /// The OS cannot read the file.
+    /// The OS cannot read the file, it is not a regular file, or it is larger than 16 MiB.
     Io(io::Error),
     /// The file is not in PEM format. The parser's own error may quote the file, which may be a private key,
     /// so that error is not kept.
@@ -55,9 +57,7 @@ pub(crate) fn read_chain(
     text: &Text,
 ) -> Option<Vec<CertificateDer<'static>>> {
     let path = reader.base().join(&text.value);
-    let read = CertificateDer::pem_file_iter(path)
-        .and_then(Iterator::collect::<Result<Vec<_>, pem::Error>>);
-    match read {
+    match chain_of(&path) {
         Ok(list) if !list.is_empty() => Some(list),
         Ok(_) => {
             let plain = Diagnosis::new("contains no PEM certificate", None);
@@ -67,7 +67,7 @@ pub(crate) fn read_chain(
             None
         }
         Err(error) => {
-            report_failure(reader, key, text, &error.into());
+            report_failure(reader, key, text, &error);
             None
         }
     }
@@ -81,6 +81,33 @@ fn report_failure(reader: &Reader<'_>, key: &str, text: &Text, error: &PemError)
     match diagnosis {
         Some(diagnosis) => diagnosis.report(reader, key, text),
         None => reader.error_at(key, text, error, hint(reader, text, error)),
+    }
+}
+
+/// Reads all certificates of the PEM file at `path`: a regular file of at most 16 MiB.
+///
+/// # Errors
+///
+/// [`PemError::Io`] and [`PemError::Format`].
+pub(crate) fn chain_of(path: &Path) -> Result<Vec<CertificateDer<'static>>, PemError> {
+    let content = open::read(path, LARGEST).map_err(PemError::Io)?;
+    CertificateDer::pem_slice_iter(&content)
+        .collect::<Result<_, _>>()
+        .map_err(PemError::from)
+}
+
+/// Reads the first private key of the PEM file at `path`: a regular file of at most 16 MiB. Returns `None` if
+/// the file has none.
+///
+/// # Errors
+///
+/// [`PemError::Io`] and [`PemError::Format`].
+pub(crate) fn key_of(path: &Path) -> Result<Option<PrivateKeyDer<'static>>, PemError> {
+    let content = open::read(path, LARGEST).map_err(PemError::Io)?;
+    match PrivateKeyDer::from_pem_slice(&content) {
+        Ok(key) => Ok(Some(key)),
+        Err(pem::Error::NoItemsFound) => Ok(None),
+        Err(error) => Err(error.into()),
     }
 }
 
@@ -112,9 +139,9 @@ fn hint(reader: &Reader<'_>, text: &Text, error: &PemError) -> Option<String> {
 /// Reads the private key of a PEM file. `text`, the value of `key`, is its path. When the file cannot be
 /// used, reports that and returns `None`.
 pub(crate) fn read_key(reader: &Reader<'_>, text: &Text) -> Option<PrivateKeyDer<'static>> {
-    match PrivateKeyDer::from_pem_file(reader.base().join(&text.value)) {
-        Ok(key) => Some(key),
-        Err(pem::Error::NoItemsFound) => {
+    match key_of(&reader.base().join(&text.value)) {
+        Ok(Some(key)) => Some(key),
+        Ok(None) => {
             let plain = Diagnosis::new("contains no PEM private key", None);
             diagnose(reader, "key", text)
                 .unwrap_or(plain)
@@ -122,7 +149,7 @@ pub(crate) fn read_key(reader: &Reader<'_>, text: &Text) -> Option<PrivateKeyDer
             None
         }
         Err(error) => {
-            report_failure(reader, "key", text, &error.into());
+            report_failure(reader, "key", text, &error);
             None
         }
     }

@@ -8,52 +8,13 @@
 use std::fmt;
 use std::ops::Range;
 
-use annotate_snippets::renderer::DecorStyle;
-use annotate_snippets::{AnnotationKind, Level, Renderer, Snippet};
+use crate::config::excerpt::Excerpts;
+pub(crate) use crate::config::mask::suggests_secret;
+use crate::config::source::{Places, Source};
+use crate::config::visible::visible;
 
-use crate::config::source::Source;
-
-/// Returns a copy of `text` that masks the value of each key whose name suggests a secret. Each byte
-/// becomes one `*`, so positions in the text stay the same. A line that is not valid TOML is also masked: the
-/// value may follow `:` or a space.
-fn masked(text: &str) -> String {
-    let mut shown = String::with_capacity(text.len());
-    for line in text.split_inclusive('\n') {
-        // The value of an inline table contains further keys, so the text before each sign is looked at.
-        let mut start = 0;
-        let value = line.match_indices(['=', ':']).find_map(|(sign, _)| {
-            let key = line.get(start..sign).unwrap_or_default();
-            start = sign + 1;
-            suggests_secret(key).then_some(start)
-        });
-        let value = value.or_else(|| after_key(line)).unwrap_or(line.len());
-        let (open, secret) = line.split_at(value);
-        shown.push_str(open);
-        for character in secret.chars() {
-            if character.is_whitespace() {
-                shown.push(character);
-            } else {
-                shown.extend(std::iter::repeat_n('*', character.len_utf8()));
-            }
-        }
-    }
-    shown
-}
-
-/// Returns the place after the key of a line without any sign, such as `token abc`, if the key suggests a secret.
-fn after_key(line: &str) -> Option<usize> {
-    let text = line.trim_start();
-    let end = text.find([' ', '\t', '"', '\''])?;
-    let key = text.get(..end)?;
-    suggests_secret(key).then_some(line.len() - text.len() + end)
-}
-
-/// Whether the name of a key suggests that its value is a secret.
-pub(crate) fn suggests_secret(key: &str) -> bool {
-    const SECRET: [&str; 5] = ["tok", "secret", "password", "access_key", "credential"];
-    let lower = key.to_ascii_lowercase();
-    SECRET.iter().any(|word| lower.contains(word))
-}
+/// The number of problems that [`Problems::render`] shows.
+const SHOWN: usize = 50;
 
 /// How serious a problem is.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -173,15 +134,19 @@ impl Problems {
         format!("{errors}{comma}{warnings}")
     }
 
-    /// Returns the one-line form of `problem`.
+    /// Returns the one-line form of `problem`. Control characters in names and in the message are escaped.
     #[must_use]
     pub fn line(&self, problem: &Problem) -> String {
+        self.line_at(problem, &mut Places::default())
+    }
+
+    fn line_at(&self, problem: &Problem, places: &mut Places) -> String {
         let source = self.source(problem);
-        let name = source.map_or("", |source| &source.name);
+        let name = visible(source.map_or("", |source| &source.name));
         let place = match source.zip(problem.span.as_ref()) {
-            None => name.to_owned(),
+            None => name.into_owned(),
             Some((source, span)) => {
-                let (line, column) = source.place(span.start);
+                let (line, column) = places.place(source, span.start);
                 format!("{name}:{line}:{column}")
             }
         };
@@ -189,46 +154,55 @@ impl Problems {
             Severity::Error => "",
             Severity::Warning => "warning: ",
         };
+        let message = visible(&problem.message);
         if problem.path.is_empty() {
-            format!("{place}: {kind}{}", problem.message)
+            format!("{place}: {kind}{message}")
         } else {
-            format!("{place}: {kind}{}: {}", problem.path, problem.message)
+            format!("{place}: {kind}{}: {message}", visible(&problem.path))
         }
     }
 
-    /// Returns every problem with its source line, a caret under the position, and its hint.
+    /// Returns the problems with their source lines, a caret under each position, and their hints. Shows 50
+    /// problems, errors before warnings, and the number of the others.
     #[must_use]
     pub fn render(&self) -> String {
-        let renderer = Renderer::plain().decor_style(DecorStyle::Ascii);
+        self.render_first(SHOWN)
+    }
+
+    /// Does the same as [`render`](Self::render), but shows `most` problems.
+    #[must_use]
+    pub fn render_first(&self, most: usize) -> String {
+        let mut errors_left = most;
+        let mut warnings_left = most.saturating_sub(self.errors().count());
+        let (mut places, mut excerpts) = (Places::default(), Excerpts::default());
         let mut text = String::new();
+        let mut more = 0_usize;
         for problem in &self.list {
-            text.push_str(&self.line(problem));
+            let left = match problem.severity {
+                Severity::Error => &mut errors_left,
+                Severity::Warning => &mut warnings_left,
+            };
+            if *left == 0 {
+                more += 1;
+                continue;
+            }
+            *left -= 1;
+            text.push_str(&self.line_at(problem, &mut places));
             text.push('\n');
             if let Some((source, span)) = self.source(problem).zip(problem.span.as_ref()) {
-                // The renderer processes all text that it is given, so it is given only the lines to show.
-                let around = source.lines().around(span);
-                let shown = masked(source.text.get(around.clone()).unwrap_or_default());
-                let place = span.start - around.start..span.end - around.start;
-                let snippet = Snippet::source(shown)
-                    .line_start(source.lines().line(span.start))
-                    .annotation(AnnotationKind::Primary.span(place));
-                let level = match problem.severity {
-                    Severity::Error => Level::ERROR,
-                    Severity::Warning => Level::WARNING,
-                };
-                let group = level.primary_title(problem.path.as_str()).element(snippet);
-                // The first line is a title that only repeats the key path, so it is skipped.
-                let rendered = renderer.render(&[group]);
-                for line in rendered.lines().skip(1) {
-                    text.push_str(line);
-                    text.push('\n');
-                }
+                excerpts.push(&mut text, source, span, problem.severity);
             }
             if let Some(hint) = &problem.hint {
                 text.push_str("  hint: ");
-                text.push_str(hint);
+                text.push_str(&visible(hint));
                 text.push('\n');
             }
+        }
+        if more > 0 {
+            let problems = if more == 1 { "problem" } else { "problems" };
+            text.push_str(&format!(
+                "and {more} more {problems}; `ossgate check --format json` prints all\n"
+            ));
         }
         text
     }
@@ -237,11 +211,12 @@ impl Problems {
     /// `hint` and `level`.
     #[must_use]
     pub fn to_json(&self) -> serde_json::Value {
+        let mut places = Places::default();
         let problems = self.list.iter().map(|problem| {
             let source = self.source(problem);
             let place = source
                 .zip(problem.span.as_ref())
-                .map(|(source, span)| source.place(span.start));
+                .map(|(source, span)| places.place(source, span.start));
             serde_json::json!({
                 "file": source.map(|source| &*source.name),
                 "line": place.map(|(line, _)| line),
@@ -263,33 +238,3 @@ impl fmt::Display for Problems {
 }
 
 impl std::error::Error for Problems {}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn a_line_with_a_secret_is_shown_without_it() {
-        let text = "[admin]\ntoken = \"géheim\nTokn = 'x y'\ntoken: x\n token \"x\nc = { access_key_secret = \"x=\", b = 1 }\n\
-                    address = \"a=b\"\n";
-        let shown = masked(text);
-        assert_eq!(shown.len(), text.len());
-        let inline = masked("headers = { set = { X-Token = 'geheim' } }\npath = \"/token\"\n");
-        assert!(
-            !inline.contains("geheim") && inline.ends_with("path = \"/token\"\n"),
-            "{inline}"
-        );
-        assert!(!shown.contains("heim") && !shown.contains('x'), "{shown}");
-        assert!(shown.ends_with("address = \"a=b\"\n"), "{shown}");
-        let inline = "origin = { bucket = \"b\", credentials = { access_key_id = \"i\", access_key_secret = \"hunter\" } }";
-        let shown = masked(inline);
-        assert!(
-            shown.starts_with("origin = { bucket = \"b\", credentials ="),
-            "{shown}"
-        );
-        assert!(
-            !shown.contains("hunter") && shown.len() == inline.len(),
-            "{shown}"
-        );
-    }
-}

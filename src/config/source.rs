@@ -5,6 +5,7 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 use crate::config::lines::Lines;
+use crate::config::open::{self, LARGEST};
 
 /// The text of a config file and its name for messages. A clone shares the text.
 #[derive(Clone)]
@@ -56,11 +57,33 @@ impl Source {
     /// Returns line and column of a byte offset, both from 1.
     #[must_use]
     pub fn place(&self, offset: usize) -> (usize, usize) {
-        let line = self.lines.line(offset);
-        let before = self.text.get(self.lines.start(line)..offset);
+        Places::default().place(self, offset)
+    }
+}
+
+/// Finds the lines and columns of many offsets. A column is counted from the last place in the same line: if it
+/// were counted from the start of the line, the time for a long line with many problems would be quadratic.
+#[derive(Debug, Default)]
+pub(crate) struct Places {
+    /// The file, line, offset and column of the last place.
+    last: Option<(usize, usize, usize, usize)>,
+}
+
+impl Places {
+    /// Returns line and column of `offset` in `source`, both from 1.
+    pub(crate) fn place(&mut self, source: &Source, offset: usize) -> (usize, usize) {
+        let line = source.lines.line(offset);
+        let near = self.last.filter(|(file, last_line, last, _)| {
+            (*file, *last_line) == (source.number, line) && *last <= offset
+        });
+        let start = source.lines.start(line);
+        let (from, known) = near.map_or((start, 1), |(_, _, last, column)| (last, column));
+        let before = source.text.get(from..offset).unwrap_or_default();
         // Editors do not count a byte order mark as a character.
-        let count = |before: &str| before.trim_start_matches('\u{feff}').chars().count();
-        (line, before.map_or(0, count) + 1)
+        let before = before.trim_start_matches('\u{feff}');
+        let column = known + before.chars().count();
+        self.last = Some((source.number, line, offset, column));
+        (line, column)
     }
 }
 
@@ -73,10 +96,8 @@ pub(crate) fn directory_of(path: &Path) -> PathBuf {
 /// The reason why a config file cannot be read as text.
 #[derive(Debug)]
 pub(crate) enum ReadError {
-    /// The OS cannot read the file.
+    /// The OS cannot read the file, the path names a directory, a pipe or a device, or the file is too large.
     Io(std::io::Error),
-    /// The path names a directory, a pipe or a device.
-    NotAFile,
     /// The text is UTF-16.
     Utf16,
     /// The line, counted from 1, has a byte that is not UTF-8.
@@ -87,7 +108,6 @@ impl fmt::Display for ReadError {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
             Self::Io(error) => write!(f, "cannot read the file: {error}"),
-            Self::NotAFile => f.write_str("cannot read the file: it is not a regular file"),
             Self::Utf16 => f.write_str("the file is UTF-16 text, and TOML is UTF-8"),
             Self::NotUtf8(line) => write!(f, "line {line} has a byte that is not UTF-8"),
         }
@@ -98,7 +118,7 @@ impl ReadError {
     /// Returns a hint about the correction; `None` if the message is enough.
     pub(crate) fn hint(&self) -> Option<&'static str> {
         match self {
-            Self::Io(_) | Self::NotAFile => None,
+            Self::Io(_) => None,
             Self::Utf16 | Self::NotUtf8(_) => {
                 Some("save the file as UTF-8; some editors on Windows write GBK or UTF-16")
             }
@@ -106,13 +126,13 @@ impl ReadError {
     }
 }
 
-/// Reads the text of the config file at `path`.
+/// Reads the text of the config file at `path`: a regular file of at most 16 MiB.
 ///
 /// # Errors
 ///
 /// [`ReadError::Io`], [`ReadError::Utf16`] and [`ReadError::NotUtf8`].
 pub(crate) fn read_text(path: &Path) -> Result<String, ReadError> {
-    let bytes = std::fs::read(path).map_err(ReadError::Io)?;
+    let bytes = open::read(path, LARGEST).map_err(ReadError::Io)?;
     if bytes.starts_with(&[0xff, 0xfe]) || bytes.starts_with(&[0xfe, 0xff]) {
         return Err(ReadError::Utf16);
     }
@@ -120,17 +140,4 @@ pub(crate) fn read_text(path: &Path) -> Result<String, ReadError> {
         let (valid, _) = error.as_bytes().split_at(error.utf8_error().valid_up_to());
         ReadError::NotUtf8(memchr::memchr_iter(b'\n', valid).count() + 1)
     })
-}
-
-/// Does the same as [`read_text`], but only for a regular file. Opening a pipe could wait without end.
-///
-/// # Errors
-///
-/// [`ReadError::NotAFile`], and the errors of [`read_text`].
-pub(crate) fn read_regular(path: &Path) -> Result<String, ReadError> {
-    let found = std::fs::metadata(path).map_err(ReadError::Io)?;
-    if !found.is_file() {
-        return Err(ReadError::NotAFile);
-    }
-    read_text(path)
 }

@@ -28,7 +28,10 @@ pub fn log_warnings(warnings: &Problems) -> Vec<ConfigWarning> {
     }
     let more = warnings.iter().count() - logged.len();
     if more > 0 {
-        tracing::warn!(more, "further warnings; `ossgate check` prints all");
+        tracing::warn!(
+            more,
+            "further warnings; `ossgate check --format json` prints all"
+        );
     }
     logged
 }

@@ -144,7 +144,7 @@ async fn of_many_warnings_only_the_first_are_logged() {
         "{events}"
     );
     assert!(
-        events.contains("further warnings; `ossgate check` prints all more=30"),
+        events.contains("further warnings; `ossgate check --format json` prints all more=30"),
         "{events}"
     );
 }

@@ -10,6 +10,8 @@ use std::time::Duration;
 
 use tokio::time::Instant;
 
+use crate::config::visible::visible;
+
 /// The minimum time between two events of a route. An operator who watches the log while changing the rules
 /// sees an event soon, and a busy site adds fewer than 300 lines a day.
 const PAUSE: Duration = Duration::from_secs(300);
@@ -64,7 +66,7 @@ impl ReportedRoute {
     pub(super) fn note(&self, at: Instant) {
         if let Some(requests) = self.count(at) {
             tracing::info!(
-                route = %self.name,
+                route = %visible(&self.name),
                 requests,
                 "the Referer rules would refuse requests; the access log has them with referer_verdict"
             );
