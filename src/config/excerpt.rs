@@ -6,7 +6,6 @@ use annotate_snippets::renderer::DecorStyle;
 use annotate_snippets::{AnnotationKind, Level, Renderer, Snippet};
 
 use crate::config::mask;
-use crate::config::problem::Severity;
 use crate::config::source::Source;
 use crate::config::visible::push_visible;
 
@@ -25,13 +24,7 @@ pub(crate) struct Excerpts {
 
 impl Excerpts {
     /// Appends the lines of `source` that contain `span` to `text`.
-    pub(crate) fn push(
-        &mut self,
-        text: &mut String,
-        source: &Source,
-        span: &Range<usize>,
-        severity: Severity,
-    ) {
+    pub(crate) fn push(&mut self, text: &mut String, source: &Source, span: &Range<usize>) {
         let secrets = self.secrets_of(source);
         let mut shown = Shown::default();
         let lines = source.lines();
@@ -45,12 +38,8 @@ impl Excerpts {
         let snippet = Snippet::source(shown.text)
             .line_start(first)
             .annotation(AnnotationKind::Primary.span(place));
-        let level = match severity {
-            Severity::Error => Level::ERROR,
-            Severity::Warning => Level::WARNING,
-        };
-        // The first line is a title, which is skipped.
-        let group = level.primary_title("").element(snippet);
+        // The first line is a title with the level, which is skipped.
+        let group = Level::ERROR.primary_title("").element(snippet);
         let renderer = Renderer::plain().decor_style(DecorStyle::Ascii);
         for line in renderer.render(&[group]).lines().skip(1) {
             text.push_str(line);
@@ -163,7 +152,7 @@ mod tests {
     fn excerpt(text: &str, span: Range<usize>) -> String {
         let mut shown = String::new();
         let source = Source::new("t.toml", text, Path::new(""));
-        Excerpts::default().push(&mut shown, &source, &span, Severity::Error);
+        Excerpts::default().push(&mut shown, &source, &span);
         shown
     }
 

@@ -190,7 +190,7 @@ impl Problems {
             text.push_str(&self.line_at(problem, &mut places));
             text.push('\n');
             if let Some((source, span)) = self.source(problem).zip(problem.span.as_ref()) {
-                excerpts.push(&mut text, source, span, problem.severity);
+                excerpts.push(&mut text, source, span);
             }
             if let Some(hint) = &problem.hint {
                 text.push_str("  hint: ");

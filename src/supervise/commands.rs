@@ -9,6 +9,10 @@ use crate::supervise::{systemd, warnings};
 use crate::telemetry;
 use crate::telemetry::sink::SharedSink;
 
+/// The number of problems of a config that the log and the response to a command show. The supervision waits
+/// until the text is made, and a config can have a problem in each of ten thousand routes.
+const SHOWN: usize = 20;
+
 /// Reopens the log files.
 pub(super) fn reopen(logs: &[SharedSink]) {
     for log in logs {
@@ -44,7 +48,8 @@ pub(super) fn reload(
 }
 
 fn load_and_change(running: &mut Running, supervisor: &Supervisor) -> Result<String, CommandError> {
-    let loaded = config::load(&supervisor.path, supervisor.env).map_err(CommandError::Config)?;
+    let loaded = config::load(&supervisor.path, supervisor.env)
+        .map_err(|problems| CommandError::Config(problems.render_first(SHOWN)))?;
     let warnings = warnings::log_warnings(&loaded.warnings);
     let level = loaded.config.log.level;
     let changed = running.change(loaded.config).map_err(CommandError::Start)?;

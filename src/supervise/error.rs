@@ -7,13 +7,12 @@ use std::process::ExitStatus;
 use std::time::Duration;
 
 use crate::app::StartError;
-use crate::config::Problems;
 
 /// The error of a command. A failed command changes nothing: the process continues as before.
 #[derive(Debug)]
 pub(super) enum CommandError {
-    /// The config file has problems.
-    Config(Problems),
+    /// The config file has problems. The text shows the first of them, for the log and for the response.
+    Config(String),
     /// The config cannot be served.
     Start(StartError),
     /// The upgrade failed.
@@ -25,7 +24,7 @@ pub(super) enum CommandError {
 impl fmt::Display for CommandError {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
-            Self::Config(problems) => fmt::Display::fmt(problems, f),
+            Self::Config(problems) => f.write_str(problems),
             Self::Start(error) => fmt::Display::fmt(error, f),
             Self::Upgrade(error) => {
                 write!(f, "not upgraded, the old process goes on: {error}")

@@ -51,10 +51,10 @@ fn problems_of_response_fields_are_reported_at_their_place() {
         (fields("\":path\" = \"1\""), "3:22: route[0].headers[0].set.:path: is not the name of a header field"),
         (fields("\"\" = \"1\""), "3:22: route[0].headers[0].set.: is not the name of a header field"),
         (fields("X-A = \"1\", x-a = \"2\""), "3:33: route[0].headers[0].set.x-a: is the same field as `X-A`"),
-        (fields("X-A = \"\""), "3:28: route[0].headers[0].set.X-A: `` is empty"),
-        (fields("X-A = \" a\""), "3:28: route[0].headers[0].set.X-A: ` a` begins or ends with white space"),
-        (fields("X-A = \"a\\nb: c\""), "3:28: route[0].headers[0].set.X-A: `a\\nb: c` has characters that are not allowed: only visible ASCII characters, spaces and tabs are"),
-        (fields("X-A = \"\\u00e9\""), "3:28: route[0].headers[0].set.X-A: `\u{e9}` has characters that are not allowed: only visible ASCII characters, spaces and tabs are"),
+        (fields("X-A = \"\""), "3:28: route[0].headers[0].set.X-A: is empty"),
+        (fields("X-A = \" a\""), "3:28: route[0].headers[0].set.X-A: begins or ends with white space"),
+        (fields("X-A = \"a\\nb: c\""), "3:28: route[0].headers[0].set.X-A: has characters that are not allowed: only visible ASCII characters, spaces and tabs are"),
+        (fields("X-A = \"\\u00e9\""), "3:28: route[0].headers[0].set.X-A: has characters that are not allowed: only visible ASCII characters, spaces and tabs are"),
         (fields("X-A = \"a \\t b\""), ""),
         (fits, ""),
         (many, "3:20: route[0].headers[0].set: has more than 64 fields"),
@@ -185,7 +185,7 @@ fn problems_of_fields_towards_oss_are_reported_at_their_place() {
         (both(63), String::new()),
         (both(64), "5:11: route[0].origin.headers: has more than 64 fields in `set` and `remove`".to_owned()),
         (set("X-A = \"1\", x-a = \"2\""), "5:32: route[0].origin.headers.set.x-a: is the same field as `X-A`".to_owned()),
-        (set("X-A = \"a\\u0000\""), "5:27: route[0].origin.headers.set.X-A: `a\\u{0}` has characters that are not allowed: only visible ASCII characters, spaces and tabs are".to_owned()),
+        (set("X-A = \"a\\u0000\""), "5:27: route[0].origin.headers.set.X-A: has characters that are not allowed: only visible ASCII characters, spaces and tabs are".to_owned()),
         (route("headers = { set = { X-A = \"1\" }, remove = [\"x-a\"] }"), "5:44: route[0].origin.headers.remove: `x-a` is also in `set`".to_owned()),
     ];
     for (name, reason) in [
@@ -310,7 +310,7 @@ fn a_problem_of_a_value_does_not_show_the_secret() {
     assert_eq!(problems.errors().count(), 2);
     let text = format!("{problems} {} {problems:?}", problems.to_json());
     assert!(
-        text.contains("${SECRET}") && !text.contains("Hunter2"),
+        !text.contains("${SECRET}") && !text.contains("Hunter2"),
         "{text}"
     );
 }

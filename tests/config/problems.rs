@@ -1,8 +1,11 @@
 //! Problems in general: all of them at once, with hints, and without secrets.
 //!
-//! Rows: documents that are no config; hints; many problems in one file; strings from the environment and from
-//! files; a secret at every string of the reference. Left out: the problems of single keys (`tables`, `origins`,
+//! Rows: documents that are no config; hints; many problems in one file; files that are pipes or too large;
+//! control characters; strings from the environment and from files; a secret at every string of the reference. Left out: the problems of single keys (`tables`, `origins`,
 //! `policies`).
+
+use ossgate::cli::check::{Format, check};
+use ossgate::config::NamedFiles;
 
 use crate::support::config::{Files, LISTENER, ROUTE, example, expect, expect_rows, lines};
 
@@ -167,4 +170,117 @@ fn a_secret_never_shows_in_a_problem() {
         }
     }
     assert!(refused > 40, "{refused}");
+}
+
+/// Opening a pipe that nobody writes to would wait without end, and the sparse file would fill the memory.
+#[test]
+fn only_regular_files_of_a_limited_size_are_read() {
+    let files = Files::new();
+    let made = std::process::Command::new("mkfifo")
+        .arg(files.path("pipe"))
+        .status();
+    assert!(made.unwrap().success());
+    let sparse = std::fs::File::create(files.path("huge")).unwrap();
+    sparse.set_len(20 << 30).unwrap();
+    let reasons = [
+        (
+            "pipe",
+            "it is not a regular file",
+            "it is not a regular file",
+        ),
+        (
+            "huge",
+            "it is larger than 16 MiB",
+            "it is larger than 64 KiB",
+        ),
+    ];
+    let tls = LISTENER.replace("80\"", "443\"\ntls = true");
+    for (name, reason, inserted) in reasons {
+        let main = ossgate::config::load(&files.path(name), &|_| None).unwrap_err();
+        let expected = format!("cannot read the file: {reason}");
+        assert_eq!(main.iter().next().unwrap().message, expected);
+        for (text, expected) in [
+            (
+                format!("{LISTENER}{ROUTE}name = \"${{file:{name}}}\"\n"),
+                format!("5:8: route[0].name: cannot read `{name}`: {inserted}"),
+            ),
+            (
+                format!("{tls}{ROUTE}[[certificate]]\ncert = \"{name}\"\nkey = \"privkey.pem\"\n"),
+                format!("7:8: certificate[0].cert: `{name}` cannot be read: {reason}"),
+            ),
+            (
+                format!(
+                    "{tls}{ROUTE}[[certificate]]\ncert = \"fullchain.pem\"\nkey = \"{name}\"\n"
+                ),
+                format!("8:7: certificate[0].key: `{name}` cannot be read: {reason}"),
+            ),
+        ] {
+            let problems = lines(&files.read(&text).unwrap_err());
+            let expected = format!("t.toml:{expected}");
+            assert!(problems.contains(&expected), "{problems:?}\n{expected}");
+        }
+        let include = format!("include = [\"{name}\"]\n{LISTENER}{ROUTE}");
+        let problems = files.read(&include).unwrap_err();
+        let expected = format!(
+            "{}: cannot read the file: {reason}",
+            files.path(name).display()
+        );
+        assert_eq!(lines(&problems), [expected]);
+    }
+}
+
+#[test]
+fn errors_are_shown_before_warnings_if_there_are_many() {
+    let files = Files::new();
+    let unused = "[[certificate]]\ncert = \"fullchain.pem\"\nkey = \"privkey.pem\"\n";
+    let keys = |count: usize| -> String { (0..count).map(|key| format!("k{key} = 1\n")).collect() };
+    for (errors, more) in [
+        (49, ""),
+        (50, "and 1 more problem;"),
+        (90, "and 41 more problems;"),
+    ] {
+        // The warning is before the errors in the file.
+        let text = format!("{LISTENER}{unused}{ROUTE}{}", keys(errors));
+        let problems = files.read(&text).unwrap_err();
+        assert_eq!(problems.counts(), format!("{errors} errors, 1 warning"));
+        let shown = problems.render();
+        assert_eq!(shown.matches(": unknown key `").count(), errors.min(50));
+        assert_eq!(shown.contains("warning: "), errors < 50, "{shown}");
+        assert_eq!(shown.contains("more problem"), !more.is_empty());
+        assert!(shown.contains(more), "{shown}");
+        assert_eq!(problems.to_json().as_array().unwrap().len(), errors + 1);
+    }
+}
+
+#[test]
+fn control_characters_of_names_are_escaped() {
+    let files = Files::new();
+    let path = files.path("\u{1b}[2J\u{9b}\u{202e}.toml");
+    let name = "name = \"\\u001b[2J\\n\\u0085\u{2028}\u{202e}\"\n";
+    for (text, expected) in [
+        (
+            format!("{LISTENER}{ROUTE}{name}"),
+            r"route `\u{1b}[2J\n\u{85}\u{2028}\u{202e}`",
+        ),
+        (
+            format!("{LISTENER}{ROUTE}\"\\u001b\u{202e}\" = 1\n"),
+            r"unknown key `\u{1b}\u{202e}`",
+        ),
+        (
+            format!("{LISTENER}{ROUTE}x = 1 # \u{85}\u{202e}\n"),
+            r"5 | x = 1 # \u{85}\u{202e}",
+        ),
+    ] {
+        std::fs::write(&path, text).unwrap();
+        for format in [Format::Text, Format::Json] {
+            let mut out = Vec::new();
+            check(&path, format, NamedFiles::Read, &|_| None, &mut out).unwrap();
+            let out = String::from_utf8(out).unwrap();
+            let raw =
+                |one: char| one != '\n' && one.is_control() || "\u{2028}\u{202e}".contains(one);
+            assert!(!out.contains(raw), "{out:?}");
+            assert!(format == Format::Json || out.contains(expected), "{out}");
+            assert!(format == Format::Text || out.lines().count() == 1, "{out}");
+        }
+    }
 }

@@ -138,7 +138,7 @@ fn a_text_in_another_encoding_is_named() {
     };
     assert_eq!(code, 78);
     assert!(
-        out.starts_with("/: cannot read the file: Is a directory"),
+        out.starts_with("/: cannot read the file: it is not a regular file"),
         "{out}"
     );
 }

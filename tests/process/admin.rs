@@ -330,3 +330,39 @@ async fn a_bucket_name_made_up_by_a_client_does_not_change_readiness() {
         assert!(health.is_ready(), "{:?}", health.troubles());
     }
 }
+
+/// A host that is read from a pipe, which nobody writes to. After that, many problems.
+#[tokio::test]
+async fn a_reload_neither_waits_for_a_pipe_nor_fills_the_log() {
+    let origin = RawOrigin::start(|_| ok("x")).await;
+    let text = config(origin.address, "");
+    let text = text.replacen(
+        "address = \"127.0.0.1:0\"",
+        "address = \"unix:admin.sock\"",
+        1,
+    );
+    let mut daemon = Daemon::start(&text);
+    daemon.event(" listening ").await;
+    let made = std::process::Command::new("mkfifo")
+        .arg(daemon.path("pipe"))
+        .status();
+    assert!(made.unwrap().success());
+    daemon.write(&format!("{text}hosts = [\"${{file:pipe}}\"]\n"));
+    let output = daemon.ask("reload");
+    let why = String::from_utf8_lossy(&output.stderr).into_owned();
+    assert!(
+        why.contains("cannot read `pipe`: it is not a regular file"),
+        "{why}"
+    );
+    let keys: String = (0..30).map(|key| format!("k{key} = 1\n")).collect();
+    daemon.write(&format!("{text}{keys}"));
+    let output = daemon.ask("reload");
+    let why = String::from_utf8_lossy(&output.stderr).into_owned();
+    daemon.event("and 10 more problems").await;
+    for shown in [why, daemon.events()] {
+        assert_eq!(shown.matches(": unknown key `k").count(), 20, "{shown}");
+        assert!(shown.contains("and 10 more problems"), "{shown}");
+    }
+    Daemon::signal("TERM", daemon.child.id());
+    assert_eq!(daemon.ended().await, Some(0));
+}

@@ -1,6 +1,6 @@
 //! Where keys, strings and lists of a TOML text end, and which lines are entries.
 
-use crate::config::mask::suggests_secret;
+use crate::config::mask::names::suggests_secret;
 
 /// Returns the place after the key of a line without any sign, such as `token abc`, if the key suggests a secret.
 pub(super) fn after_key(line: &str) -> Option<usize> {

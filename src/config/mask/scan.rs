@@ -3,7 +3,7 @@
 use std::ops::Range;
 
 use crate::config::mask::ends::{StringEnd, after_key, bracket_end, is_entry, string_end};
-use crate::config::mask::{decoded, suggests_secret};
+use crate::config::mask::names::{decoded, suggests_secret};
 
 /// What a table means for the values in it.
 #[derive(Clone, Copy, Debug, Default)]

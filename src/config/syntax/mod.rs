@@ -328,7 +328,11 @@ fn no_value(message: &str) -> Option<Mistake> {
 
 /// Returns a hint that shows a line as it should be. The value of a secret is not shown.
 fn shown(text: &str, fixed: &str) -> String {
-    if suggests_secret(text) {
+    // The `key` of a certificate is the path of a file.
+    let is_path = text
+        .split_once('=')
+        .is_some_and(|(key, value)| key.trim() == "key" && value.trim().ends_with(".pem\""));
+    if suggests_secret(text) && !is_path {
         "correct the line; its value is not shown here".to_owned()
     } else {
         format!("write `{fixed}`")
