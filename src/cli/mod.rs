@@ -125,7 +125,7 @@ enum Command {
     Upgrade(File),
     /// Print the state of the running process as JSON.
     Status(File),
-    /// Check the config; prints all problems with their positions. The exit code is 0 if the
+    /// Check the config; prints the first 50 problems with their positions, or all as JSON. The exit code is 0 if the
     /// config can be served, perhaps with warnings, and 78 if it cannot.
     Check {
         #[command(flatten)]

@@ -253,7 +253,7 @@ impl<'t> Scanner<'t> {
         }
     }
 
-    /// Whether the value at the position is a string with the name of a file. A key in base64 has no dot.
+    /// Whether the value at the position is the name of a file. A key in base64 has no dot.
     fn is_file_name(&self) -> bool {
         let start = self.at + self.rest().len() - self.rest().trim_start_matches([' ', '\t']).len();
         match string_end(self.text, start) {
@@ -261,7 +261,12 @@ impl<'t> Scanner<'t> {
                 let name = self.text.get(start..end).unwrap_or_default();
                 name.contains('.') && !name.contains("-----")
             }
-            StringEnd::Later(_) | StringEnd::None => false,
+            // A path without quotes, in a text that is not TOML.
+            StringEnd::Later(_) | StringEnd::None => {
+                let line = self.text.get(start..).unwrap_or_default();
+                let line = line.split('\n').next().unwrap_or_default().trim_end();
+                line.ends_with(".pem") && !line.contains(char::is_whitespace)
+            }
         }
     }
 

@@ -87,6 +87,7 @@ fn what_is_not_a_secret_stays_readable() {
         "name = \"\"\"\nplain\ntext\"\"\"",
         "headers = [{ suffix = [\".html\"], remove = [\"cookie\"] }]",
         "[[certificate]]\ncert = \"/etc/c.pem\"\nkey = \"/etc/privkey.pem\"\ndefault = true",
+        "[[certificate]]\nkey = /etc/privkey.pem\ncert = \"x.pem\"",
         "certificate = [{ cert = 'c.pem', key = 'k.pem' }]",
         "author = \"a\"\nmonitor = 1\ntask = 'x'",
         "endpoint = \"http://a:80\"",

@@ -291,7 +291,7 @@ fn unquoted(text: &str) -> Option<Mistake> {
     } else {
         "a string must be in quotes"
     };
-    let hint = if suggests_secret(key) {
+    let hint = if suggests_secret(key) && !is_key_file(text) {
         "put the value in quotes".to_owned()
     } else {
         shown(text, &fixed.line)
@@ -326,13 +326,16 @@ fn no_value(message: &str) -> Option<Mistake> {
     })
 }
 
+/// Whether a line is the `key` of a certificate, which is the path of a file.
+fn is_key_file(text: &str) -> bool {
+    text.split_once('=').is_some_and(|(key, value)| {
+        key.trim() == "key" && value.trim().trim_end_matches('"').ends_with(".pem")
+    })
+}
+
 /// Returns a hint that shows a line as it should be. The value of a secret is not shown.
 fn shown(text: &str, fixed: &str) -> String {
-    // The `key` of a certificate is the path of a file.
-    let is_path = text
-        .split_once('=')
-        .is_some_and(|(key, value)| key.trim() == "key" && value.trim().ends_with(".pem\""));
-    if suggests_secret(text) && !is_path {
+    if suggests_secret(text) && !is_key_file(text) {
         "correct the line; its value is not shown here".to_owned()
     } else {
         format!("write `{fixed}`")
