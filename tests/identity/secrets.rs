@@ -130,7 +130,7 @@ async fn no_secret_is_in_logs_responses_metrics_or_commands() {
 #[test]
 fn no_secret_is_in_debug_texts_problems_or_the_shown_config() {
     let files = Files::new();
-    let route = route("127.0.0.1:80".parse().unwrap(), STATIC);
+    let route = route("127.0.0.1:8080".parse().unwrap(), STATIC);
     let text = format!("{LISTENER}[[route]]\n{route}");
     let loaded = files.read(&text).unwrap();
     assert_clean("debug", &format!("{:?}", loaded.config));
