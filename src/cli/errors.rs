@@ -10,7 +10,7 @@ use crate::cli::exit_code::{FAILED, USAGE};
 
 /// Prints an error of the argument parser, or the help or version that was asked for. Returns the exit code.
 pub(super) fn report(error: &Error) -> u8 {
-    // An error here means that the output is closed, so it could not be reported.
+    // If printing fails, the output is closed, so the failure cannot be reported either.
     let _printed = error.print();
     if let Some(tip) = tip(error) {
         let _written = writeln!(std::io::stderr(), "\n{tip}");
@@ -21,7 +21,7 @@ pub(super) fn report(error: &Error) -> u8 {
     }
 }
 
-/// Returns a tip for a config file in place of a command.
+/// Returns a tip if the path of a config file was given where a command is expected.
 fn tip(error: &Error) -> Option<String> {
     if error.kind() != ErrorKind::InvalidSubcommand {
         return None;

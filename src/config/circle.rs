@@ -1,7 +1,8 @@
-//! Origins whose requests would come back to this proxy.
+//! Finds origins whose requests would come back to this proxy.
 //!
-//! An endpoint that is a listener of the same config is an error. An endpoint with the name of a host that a
-//! route serves is a warning only: name servers that ossgate asks may lead the name to OSS.
+//! It is an error if an endpoint is the address of a listener of the same config. It is only a warning if an
+//! endpoint has the name of a host that a route serves: the name servers that ossgate asks may resolve the
+//! name to addresses of OSS.
 
 use std::collections::HashSet;
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
@@ -66,7 +67,8 @@ fn report(
 const RIGHT: &str = "the endpoint of the bucket is `oss-REGION-internal.aliyuncs.com` or `oss-REGION.aliyuncs.com`, and \
                      a domain that is bound to the bucket goes to `host`";
 
-/// Returns the listener to which a connection to `endpoint` leads, as far as that is known without DNS.
+/// Returns the address of the listener that a connection to `endpoint` reaches. Returns `None` if there is
+/// none, or if `endpoint` is a name: names are not looked up.
 fn listener_at(endpoint: &Endpoint, listening: &HashSet<SocketAddr>) -> Option<SocketAddr> {
     let EndpointHost::Ip(ip) = &endpoint.host else {
         return None;
@@ -81,7 +83,8 @@ fn listener_at(endpoint: &Endpoint, listening: &HashSet<SocketAddr>) -> Option<S
     if listening.contains(&exact) {
         return Some(exact);
     }
-    // Another address may belong to another machine, even if a listener is for all addresses of this one.
+    // Only a loopback address certainly belongs to this machine. Any other address may belong to another
+    // machine, so a listener for all addresses of this machine does not count.
     (ip.is_loopback() && listening.contains(&of_all)).then_some(of_all)
 }
 

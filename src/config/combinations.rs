@@ -1,4 +1,4 @@
-//! Warnings about tables that are valid alone and do not do together what they seem to do.
+//! Warns about tables that are each valid, but together do not have the effect that they seem to have.
 
 use std::collections::BTreeSet;
 
@@ -13,9 +13,10 @@ use crate::config::route::Route;
 use crate::config::server::Family;
 use crate::oss::endpoint::Network;
 
-/// Warns about a listener whose port is the usual one of the other protocol.
+/// Warns about a listener that trusts every client as a proxy, and about a listener on the usual port of the
+/// other protocol: 443 without TLS, or 80 with TLS.
 pub(super) fn check_listener(reader: &Reader<'_>, listener: &Listener) {
-    // Peers on a Unix socket are trusted in any case.
+    // Peers on a Unix socket are always trusted, so such a listener gets no warning.
     let is_for_all = |range: &IpNet| range.prefix_len() == 0;
     if listener.trusted_proxies.iter().any(is_for_all)
         && !matches!(listener.address, Address::Unix(_))
@@ -28,7 +29,7 @@ pub(super) fn check_listener(reader: &Reader<'_>, listener: &Listener) {
     let Address::Tcp(address) = &listener.address else {
         return;
     };
-    // A load balancer that ends TLS may connect to any port.
+    // A listener with trusted proxies is not checked: a load balancer that ends TLS may connect to any port.
     if address.port() == 443 && !listener.tls && listener.trusted_proxies.is_empty() {
         let message = "is the port of HTTPS, and this listener has no TLS";
         let hint = "add `tls = true` and a `[[certificate]]`, or use port 80";
@@ -40,14 +41,15 @@ pub(super) fn check_listener(reader: &Reader<'_>, listener: &Listener) {
     }
 }
 
-/// What the routes must know of the rest of the config.
+/// The parts of the config outside the routes with which routes are compared.
 pub(super) struct Surroundings {
-    /// Whether a request can come over TLS, at a listener or at a trusted proxy before it.
+    /// Whether a request can come over TLS, which ends at a listener or at a trusted proxy before the
+    /// listener.
     has_tls: bool,
     /// The TCP ports of the listeners with TLS.
     tls_ports: BTreeSet<u16>,
-    /// Whether every listener has a port of its own that clients connect to. It has not with port 0, with a socket
-    /// from another process, or behind a trusted proxy.
+    /// Whether every listener has a known TCP port to which clients connect directly. False if a listener has
+    /// port 0, a Unix socket, a socket from another process, or trusted proxies.
     has_own_ports: bool,
     family: Family,
 }
@@ -60,7 +62,7 @@ impl Surroundings {
                 || !matches!(listener.address, Address::Tcp(_))
         };
         Self {
-            // Without a listener, the missing listener is reported.
+            // If there are no listeners at all, only the missing listener is reported.
             has_tls: listeners.is_empty() || listeners.iter().any(receives_tls),
             tls_ports: (listeners.iter())
                 .filter(|listener| listener.tls)
@@ -77,7 +79,8 @@ impl Surroundings {
         }
     }
 
-    /// Warns about a route that needs what no listener or resolver has. `reader` is the table of the route.
+    /// Warns about a route that needs TLS, a port or an address family that the listeners or `[dns]` do not
+    /// have, and about endpoints with the wrong port. `reader` is the table of the route.
     pub(super) fn check_route(&self, reader: &Reader<'_>, route: &Route) {
         if !self.has_tls {
             check_https(reader, route);
@@ -107,7 +110,7 @@ impl Surroundings {
             let hint = format!(
                 "write `port = {first}` in `https`, or `port = {port}` if something before this machine maps it"
             );
-            // With `port`, the file says that the port is meant.
+            // If the table has the key `port`, the port is intended, so there is no warning.
             let table = reader.table_again("https");
             if !table.has("port") {
                 table.warn("mode", message, Some(&hint));
@@ -139,7 +142,7 @@ impl Surroundings {
     }
 }
 
-/// Warns about endpoints of OSS with the port of the other protocol.
+/// Warns about endpoints of OSS with the port of the other protocol: 80 with TLS, or 443 without TLS.
 fn check_port(reader: &Reader<'_>, origin: &Origin) {
     let (port, message, hint) = if origin.tls {
         (

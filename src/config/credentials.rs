@@ -15,8 +15,9 @@ use crate::config::secret::Secret;
 /// The metadata service of ECS.
 const METADATA: SocketAddr = SocketAddr::new(IpAddr::V4(Ipv4Addr::new(100, 100, 100, 200)), 80);
 
-/// The names of the environment variables with an access key: id, secret, security token. The first pair of
-/// names is that of the OSS SDKs, the second that of the other SDKs of Alibaba Cloud.
+/// The names of the environment variables with an access key. Each row has the names for the id, the secret
+/// and the security token. The first row has the names of the OSS SDKs. The second row has the names of the
+/// other SDKs of Alibaba Cloud.
 const VARIABLES: [[&str; 3]; 2] = [
     [
         "OSS_ACCESS_KEY_ID",
@@ -30,7 +31,7 @@ const VARIABLES: [[&str; 3]; 2] = [
     ],
 ];
 
-/// The keys that only some sources have, each with these sources.
+/// The keys that only some sources have. Each key is listed with the sources that have it.
 const KEYS: [(&str, &[Kind]); 8] = [
     ("access_key_id", &[Kind::Static]),
     ("access_key_secret", &[Kind::Static]),
@@ -80,9 +81,10 @@ pub enum CredentialSource {
     Env(AccessKey),
     /// An access key from the config.
     Static(AccessKey),
-    /// A JSON file with the fields of the metadata service. It is read again when it changes.
+    /// A JSON file with the same fields as a response of the metadata service. The file is read again when it
+    /// changes.
     File(PathBuf),
-    /// A profile in a file of the Alibaba Cloud CLI or SDKs. It is read again when it changes.
+    /// A profile in a file of the Alibaba Cloud CLI or SDKs. The file is read again when it changes.
     Profile {
         /// The file: JSON if its name ends in `.json`, otherwise INI.
         path: PathBuf,
@@ -96,7 +98,7 @@ pub enum CredentialSource {
         role: Option<String>,
         /// The address of the metadata service. Default `100.100.100.200:80`.
         metadata: SocketAddr,
-        /// Whether requests without a token may be sent to a metadata service that issues none. Default
+        /// Whether requests without a token may be sent to a metadata service that issues no tokens. Default
         /// false, because such requests can be forged more easily.
         allow_imdsv1: bool,
     },
@@ -118,7 +120,8 @@ impl CredentialSource {
         }
     }
 
-    /// Reads the table. Returns `None` when it is wrong, which is reported.
+    /// Reads the table `[route.origin.credentials]` and reports its problems. Returns `None` if the source
+    /// cannot be read.
     pub(crate) fn read(reader: &Reader<'_>) -> Option<Self> {
         if !reader.has("source") {
             let names: Vec<String> = KINDS.iter().map(|(name, _)| format!("`{name}`")).collect();
@@ -210,11 +213,12 @@ fn read_secret(reader: &Reader<'_>, key: &str) -> Option<Secret> {
     Some(Secret::new(text.value))
 }
 
-/// Whether id and token can be sent in a header field. If not, this is reported at `key`, without their text.
+/// Whether the id and the token of `found` can be sent in header fields. If they cannot, reports an error at
+/// `key` that does not quote them.
 fn is_fit(reader: &Reader<'_>, key: &str, found: &AccessKey) -> bool {
     let is_printable = |text: &str| text.bytes().all(|byte| byte.is_ascii_graphic());
     let token = found.security_token.as_ref().map_or("", Secret::reveal);
-    // The id is a part of a credential whose parts are separated by these characters.
+    // In the `Authorization` field of a V4 signature, a `/` ends the id and a `,` ends the whole credential.
     let is_fit = is_printable(&found.id) && is_printable(token) && !found.id.contains(['/', ',']);
     if !is_fit {
         let message = "has characters that no access key has, such as a blank or a line break";
@@ -223,8 +227,8 @@ fn is_fit(reader: &Reader<'_>, key: &str, found: &AccessKey) -> bool {
     is_fit
 }
 
-/// Reads the key `path`. The file itself is read later. The file counts as not looked at while the config is read
-/// without files.
+/// Reads the key `path`. The file itself is read later. If the config is read without the files that it
+/// names, the file is noted as not looked at.
 fn read_path(reader: &Reader<'_>) -> Option<PathBuf> {
     let path = needed(reader, "path")?;
     reader.skips(&path);

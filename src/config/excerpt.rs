@@ -1,4 +1,4 @@
-//! The source lines under a problem, with a caret under its position.
+//! The source lines of a problem, with carets under the part that is wrong.
 
 use std::ops::Range;
 
@@ -9,8 +9,8 @@ use crate::config::mask;
 use crate::config::source::Source;
 use crate::config::visible::push_visible;
 
-/// The number of bytes that are shown before and after the position in a line. A line can have megabytes, and
-/// the renderer processes all text that it is given.
+/// The number of bytes of a line that are shown before and after the position of the problem. The rest is cut
+/// off, because a line can have megabytes and the renderer processes all text that it is given.
 const AROUND: usize = 100;
 /// The maximum number of lines that are shown of one problem.
 const MOST_LINES: usize = 8;
@@ -18,7 +18,7 @@ const MOST_LINES: usize = 8;
 /// Writes excerpts of files. Secrets in them are masked, and control characters are escaped.
 #[derive(Debug, Default)]
 pub(crate) struct Excerpts {
-    /// The number of the last file, and the places of its secrets.
+    /// The number of the file that was shown last, and the byte ranges of its secrets.
     secrets: Option<(usize, Vec<Range<usize>>)>,
 }
 
@@ -38,7 +38,7 @@ impl Excerpts {
         let snippet = Snippet::source(shown.text)
             .line_start(first)
             .annotation(AnnotationKind::Primary.span(place));
-        // The first line is a title with the level, which is skipped.
+        // The first rendered line is the title with the level. It is skipped.
         let group = Level::ERROR.primary_title("").element(snippet);
         let renderer = Renderer::plain().decor_style(DecorStyle::Ascii);
         for line in renderer.render(&[group]).lines().skip(1) {
@@ -59,7 +59,8 @@ impl Excerpts {
 #[derive(Debug, Default)]
 struct Shown {
     text: String,
-    /// The place of the position in `text`.
+    /// The offset in `text` at which the marked span starts; `end` is the offset at which the span ends. Both
+    /// are `None` until that part of the file is appended.
     start: Option<usize>,
     end: Option<usize>,
 }
@@ -116,7 +117,7 @@ impl Shown {
         }
     }
 
-    /// Notes that the byte `at` of the file is the next in the text.
+    /// Notes that the byte of the file at the offset `at` is the next one to be appended to `text`.
     fn note(&mut self, at: usize, span: &Range<usize>) {
         if at >= span.start && self.start.is_none() {
             self.start = Some(self.text.len());
@@ -126,7 +127,7 @@ impl Shown {
         }
     }
 
-    /// Returns the place of `span` in the text.
+    /// Returns the range that `span`, a range of the file, has in `text`.
     fn place(&self, span: &Range<usize>) -> Range<usize> {
         let start = self.start.unwrap_or(self.text.len());
         let is_empty = span.is_empty();
@@ -135,7 +136,7 @@ impl Shown {
     }
 }
 
-/// Returns the place of the character that contains the byte at `at`.
+/// Returns the offset of the first byte of the character that contains the byte at `at`.
 fn boundary(text: &str, at: usize) -> usize {
     (0..=at)
         .rev()
@@ -156,7 +157,8 @@ mod tests {
         shown
     }
 
-    /// Returns the line of the excerpt of `BAD` in the first line of `text`, and the part that is marked.
+    /// Makes an excerpt for `BAD`, which is in the first line of `text`. Returns the line that is shown, and
+    /// the part of this line that has carets under it.
     fn marked(text: &str) -> (String, String) {
         let start = text.find("BAD").unwrap();
         let shown = excerpt(text, start..start + 3);

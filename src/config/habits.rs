@@ -126,7 +126,7 @@ pub(crate) fn unknown_key(
         return misplaced(name);
     }
     let known: Vec<&str> = spec.keys.iter().map(|key| key.name).collect();
-    // A key of a list of tables inside this table is written one level too high.
+    // If a list of tables inside this table has the key, the key is written one level too high.
     let is_inside =
         |key: &Key| matches!(key.kind, Kind::Tables(inner) if inner.key(name).is_some());
     let inside = spec.keys.iter().any(is_inside).then(|| elsewhere(name));
@@ -137,7 +137,8 @@ pub(crate) fn unknown_key(
     (format!("unknown key `{name}`"), hint)
 }
 
-/// Returns the message and the hint for a key of the main file in an included file.
+/// Returns the message and the hint for a key that is valid only in the main file, and is in an included
+/// file.
 fn misplaced(name: &str) -> (String, Option<String>) {
     if name == "include" {
         let hint = "add the pattern to `include` of the main file";
@@ -151,10 +152,10 @@ fn misplaced(name: &str) -> (String, Option<String>) {
     )
 }
 
-/// Returns the hint for a key of another program.
+/// Returns the hint for `name` if it is a key of another program.
 fn habit(spec: &Spec, name: &str, value: &DeValue<'_>) -> Option<String> {
     let (names, hint) = HABITS.iter().find(|(names, _)| names.contains(&name))?;
-    // In its own table, the value that is written can be shown in the right form.
+    // If the table has the key of ossgate with this meaning, the hint shows the value in the right form.
     if names.contains(&"server_name")
         && spec.key("hosts").is_some()
         && let DeValue::String(text) = value
@@ -175,7 +176,8 @@ fn habit(spec: &Spec, name: &str, value: &DeValue<'_>) -> Option<String> {
     Some((*hint).to_owned())
 }
 
-/// Returns a hint that names the tables that have the key `name`; `None` if there is none.
+/// Returns a hint that says where the key `name` belongs: at the top of the file or in certain tables.
+/// Returns `None` if no table has the key.
 fn elsewhere(name: &str) -> Option<String> {
     let mut headers = Vec::new();
     if ROOT

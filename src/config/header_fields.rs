@@ -12,7 +12,7 @@ use crate::config::reader::{Reader, Text};
 /// The maximum length of a value, in bytes. Many servers and clients limit a header line to 8 KiB.
 const LONGEST: usize = 8 * 1024;
 
-/// The maximum number of fields in one table or list. The header of a response has room for all of them.
+/// The maximum number of fields in one table or list. The header of a response can hold all of them.
 pub const MOST_FIELDS: usize = 64;
 
 /// The fields that belong to one connection (RFC 9110 section 7.6.1).
@@ -33,8 +33,8 @@ const OF_CONNECTION: [&str; 9] = [
 pub struct Field {
     /// The name, in lower case.
     pub name: HeaderName,
-    /// The value after interpolation. It is marked as sensitive if it was interpolated, because it may contain
-    /// a secret then.
+    /// The value after interpolation. An interpolated value may contain a secret, so it is marked as
+    /// sensitive.
     pub value: HeaderValue,
     /// The value as written in the file. It is safe to show, and loading it again gives the same value.
     pub written: String,
@@ -49,7 +49,7 @@ impl fmt::Debug for Field {
     }
 }
 
-/// The reason why a table must not change a field. The text is the predicate of a sentence.
+/// The reason why a table must not change a field. `reason` is the predicate of a sentence about the field.
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct Refused {
     pub(crate) reason: &'static str,
@@ -74,7 +74,8 @@ pub(crate) fn belongs_to_connection(name: &HeaderName) -> bool {
     OF_CONNECTION.contains(&name.as_str())
 }
 
-/// Reads the table `key`. `refuse` is called with the name and the value of each field.
+/// Reads the table `key`. `refuse` is called with the name and the value of each field, and returns the
+/// reason if the table must not have this field.
 pub(crate) fn read_fields(
     reader: &Reader<'_>,
     key: &str,
@@ -139,7 +140,8 @@ fn doubt(name: &HeaderName, written: &str) -> Option<&'static str> {
             "has a `_` in its name: many programs drop such a field, and most names have `-`",
         );
     }
-    // A variable of nginx, such as `$host`. Interpolation takes `${`, and `$${` stands for `${`.
+    // A `$` before a lower-case letter looks like a variable of nginx, such as `$host`. A `${` is different:
+    // it begins an interpolation, and `$${` stands for the text `${`.
     let is_variable = written.match_indices('$').any(|(place, _)| {
         let after = written.get(place + 1..).unwrap_or_default();
         after.starts_with(|first: char| first.is_ascii_lowercase())
@@ -166,7 +168,8 @@ fn field_value(text: &Text) -> Result<HeaderValue, Refused> {
     if value.len() > LONGEST {
         return error("is longer than 8192 bytes", None);
     }
-    // Clients read other characters in different ways, so those are refused although HTTP permits them.
+    // Clients read non-ASCII characters in different ways, so these characters are refused although HTTP
+    // permits them.
     let parsed = HeaderValue::from_str(value)
         .ok()
         .filter(|_| value.is_ascii());
@@ -178,7 +181,8 @@ fn field_value(text: &Text) -> Result<HeaderValue, Refused> {
     Ok(parsed)
 }
 
-/// Reads the list `key` of names. `refuse` is called with each name.
+/// Reads the list `key` of names. `refuse` is called with each name, and returns the reason if the list must
+/// not have this name.
 pub(crate) fn read_names(
     reader: &Reader<'_>,
     key: &str,

@@ -1,8 +1,9 @@
-//! `include`: the further files of a config.
+//! `include`: the other files of a config.
 //!
 //! A pattern is a path in which `*` stands for any characters of one name, and `?` for one character. It is
 //! relative to the directory of the main file. The files of a pattern are ordered by name. As in a shell, a
-//! wildcard at the start of a name does not match a dot. An included file cannot include further files.
+//! wildcard at the start of a name does not match a leading dot. An included file cannot include further
+//! files.
 
 use std::io;
 use std::os::unix::fs::MetadataExt;
@@ -50,8 +51,8 @@ enum ExpandError {
 }
 
 impl ExpandError {
-    /// Returns the predicate of a sentence. The path may contain an interpolated value, which no message shows,
-    /// so it is only part of the text if `shows_path` is true.
+    /// Returns the error as the predicate of a sentence about the pattern. The text contains the path only if
+    /// `shows_path` is true: the path may contain an interpolated value, which no message may show.
     fn reason(&self, shows_path: bool) -> String {
         let (Self::NoDirectory(path) | Self::Unreadable(path, _)) = self;
         let directory = if shows_path {
@@ -68,8 +69,8 @@ impl ExpandError {
     }
 }
 
-/// Reads the files that `include` names. `main` is the path of the main file, if it was read from a file. A
-/// file that cannot be read is reported, and it counts as empty.
+/// Reads the files that `include` names. `main` is the path of the main file; `None` if the config was not
+/// read from a file. A file that cannot be read is reported, and its text counts as empty.
 pub(super) fn read(root: &Reader<'_>, main: Option<&Path>) -> Vec<Source> {
     let main = main.and_then(identity);
     let mut known = std::collections::HashSet::new();
@@ -108,7 +109,8 @@ pub(super) fn read(root: &Reader<'_>, main: Option<&Path>) -> Vec<Source> {
     sources
 }
 
-/// Reads one included file, which gets this number.
+/// Reads the included file at `path`. `number` is its number among the files of the config. `pattern` is the
+/// item of `include` that matches the file.
 fn read_file(root: &Reader<'_>, pattern: &Text, path: &Path, number: usize) -> Source {
     let name = path.display().to_string();
     let text = read_text(path).unwrap_or_else(|error| {
@@ -151,7 +153,7 @@ fn invalid(pattern: &str) -> Option<(&'static str, Option<&'static str>)> {
     ))
 }
 
-/// Returns the numbers by which the OS identifies the file at `path`.
+/// Returns the device and inode numbers, by which the OS identifies the file at `path`.
 fn identity(path: &Path) -> Option<(u64, u64)> {
     let found = std::fs::metadata(path).ok()?;
     Some((found.dev(), found.ino()))
@@ -179,7 +181,8 @@ fn expand(base: &Path, pattern: &str) -> Result<Vec<PathBuf>, ExpandError> {
         for path in &paths {
             match list(path, name) {
                 Ok(matching) => found.extend(matching),
-                // Other directories that match a wildcard need not have the rest of the path.
+                // A directory that an earlier wildcard matched may lack the rest of the path. Such a
+                // directory is skipped.
                 Err(ExpandError::NoDirectory(_)) if !is_first => {}
                 Err(error) => return Err(error),
             }
@@ -220,7 +223,8 @@ fn list(directory: &Path, pattern: &str) -> Result<Vec<PathBuf>, ExpandError> {
 /// Whether `name` matches `pattern`. Takes time proportional to the product of both lengths at most.
 fn matches(pattern: &str, name: &str) -> bool {
     let (mut pattern, mut name) = (pattern.chars(), name.chars());
-    // The pattern after the last `*`, and the part of the name that this `*` does not stand for yet.
+    // The pattern after the last `*`, and the part of the name after the characters that this `*` stands for
+    // so far.
     let mut star = None;
     loop {
         let rest = name.clone();
@@ -232,7 +236,7 @@ fn matches(pattern: &str, name: &str) -> bool {
             (None, None) => return true,
             (Some(wanted), Some(found)) if wanted == '?' || wanted == found => {}
             _ => {
-                // The `*` stands for one more character.
+                // The rest of the name does not match, so the last `*` takes one more character.
                 let Some((after, left)) = &mut star else {
                     return false;
                 };

@@ -1,4 +1,4 @@
-//! All `[[listener]]` tables: reads them, and reports listeners that cannot listen beside each other.
+//! Reads all `[[listener]]` tables, and reports listeners whose addresses exclude each other.
 
 use std::collections::HashMap;
 use std::net::{IpAddr, SocketAddr};
@@ -57,8 +57,9 @@ pub(super) fn read(root: &Reader<'_>, admin: Option<&Admin>) -> Vec<Listener> {
     listeners
 }
 
-/// Whether one of the addresses stands for all addresses of this machine, among them the other address. The
-/// kernel refuses the second of them. IPv4 and IPv6 are separate: `[::]` does not stand for IPv4 addresses.
+/// Whether both addresses have the same port, and one of them stands for all addresses of this machine and so
+/// includes the other one. The kernel permits only one of two such listeners. IPv4 and IPv6 are separate:
+/// `[::]` does not stand for IPv4 addresses.
 fn overlap(one: SocketAddr, other: SocketAddr) -> bool {
     one.port() != 0
         && one.port() == other.port()
@@ -67,16 +68,16 @@ fn overlap(one: SocketAddr, other: SocketAddr) -> bool {
         && (one.ip().is_unspecified() || other.ip().is_unspecified())
 }
 
-/// The listeners by port and address family.
+/// The first listener of each port and address family.
 #[derive(Default)]
 struct Ports<'r, 's> {
     first: HashMap<(u16, bool), (IpAddr, &'r Reader<'s>)>,
-    /// The listeners for all addresses of the machine.
+    /// The first listener that is for all addresses of the machine, by port and address family.
     whole: HashMap<(u16, bool), (IpAddr, &'r Reader<'s>)>,
 }
 
 impl<'r, 's> Ports<'r, 's> {
-    /// Adds a listener, and reports it if it cannot listen beside an earlier one.
+    /// Adds a listener. Reports the listener if its address overlaps with that of an earlier listener.
     fn add(&mut self, address: SocketAddr, reader: &'r Reader<'s>) {
         let key = (address.port(), address.is_ipv4());
         let known = match address.ip().is_unspecified() {

@@ -1,8 +1,8 @@
 //! Finds the secrets in the text of a config file, so that no message shows them.
 //!
-//! A value is taken for a secret if its key or its table suggests one, or if it is the value of a header field.
-//! The text may be invalid TOML, because messages show the lines with errors. Where the end of a value is not
-//! certain, more is masked rather than less.
+//! A value is taken for a secret if its key or its table suggests one, or if it is the value of a header
+//! field. The text may be invalid TOML, because messages show the lines with errors. If the end of a value is
+//! not certain, too much is masked rather than too little.
 
 use std::ops::Range;
 
@@ -15,8 +15,8 @@ mod scan;
 #[cfg(test)]
 mod tests;
 
-/// Returns the byte ranges of the secrets in `text`, in their order. Takes time proportional to the length of
-/// `text`.
+/// Returns the byte ranges of the secrets in `text`, ordered by their start. Takes time proportional to the
+/// length of `text`.
 pub(crate) fn secrets(text: &str) -> Vec<Range<usize>> {
     let mut found = Scanner::new(text).scan();
     found.sort_by_key(|range| range.start);

@@ -131,7 +131,8 @@ pub fn load(path: &Path, env: Env<'_>) -> Result<Loaded, Problems> {
     load_with(path, env, NamedFiles::Read)
 }
 
-/// Does the same as [`load`]; `named_files` is what happens with the files that the config names.
+/// Does the same as [`load`], but `named_files` tells whether the other files that the config names, such as
+/// certificates, are read.
 ///
 /// # Errors
 ///
@@ -176,7 +177,8 @@ pub fn from_str_at(
 ///
 /// # Errors
 ///
-/// [`Problems`] when the file cannot be read or is not TOML, and with every problem of the table.
+/// [`Problems`] when the file cannot be read, with every problem of the table, and with the syntax errors of
+/// the file if they may be why no table is found.
 pub fn load_admin(path: &Path, env: Env<'_>) -> Result<Option<Admin>, Problems> {
     let main = read_main(path)?;
     let (document, errors) = DeTable::parse_recoverable(&main.text);
@@ -187,7 +189,7 @@ pub fn load_admin(path: &Path, env: Env<'_>) -> Result<Option<Admin>, Problems> 
     let admin = Admin::read(&root);
     let mut problems = session.problems.take();
     if admin.is_none() {
-        // The table may be there, after the error.
+        // The `[admin]` table may stand after a syntax error, where the parser did not find it.
         problems.extend(syntax::problems(&main, &errors));
     }
     let problems = Problems::new(main.clone(), &[], problems);
@@ -270,8 +272,8 @@ fn read_all(main: &Source, path: Option<&Path>, session: &Session<'_>) -> Result
         .flat_map(|(file, (_, errors))| syntax::problems(file, errors))
         .collect();
     if !of_syntax.is_empty() {
-        // The tables of the other files are not checked either: a table in a file with syntax errors may be
-        // what they need.
+        // The tables of the other files are not checked either, because they may need a table that is in a
+        // file with syntax errors.
         session.problems.borrow_mut().extend(of_syntax);
         return Err(Problems::new(
             main.clone(),
@@ -338,7 +340,8 @@ fn read(root: &Reader<'_>) -> Option<Config> {
         .filter_map(RouteCandidate::read)
         .collect();
     let is_complete = candidates.len() == route_count;
-    // If a certificate or a route is wrong, the comparison would report more than what is wrong.
+    // A certificate or a route that cannot be read is missing from these lists. If one is missing, correct
+    // tables would be reported too, so nothing is compared.
     if is_complete
         && certificates.len() == certificate_count
         && certificate_count > 0

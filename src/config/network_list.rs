@@ -1,9 +1,9 @@
 //! Networks of client addresses, and the files that list them.
 //!
-//! A file has one address or network per line. A `#` begins a comment. Empty lines, line ends of Windows and a
-//! byte order mark are accepted. Nothing else is: a line that is not understood makes the whole file wrong,
-//! because a list that is read in part would admit or refuse the wrong clients. Messages name the file and the
-//! line, but never quote the line: the path may name a file with secrets by mistake.
+//! A file has one address or network per line. A `#` begins a comment. Empty lines, line ends of Windows and
+//! a byte order mark are accepted. Any other line makes the whole file wrong, because a list that is read in
+//! part would admit or refuse the wrong clients. Messages name the file and the line, but never quote the
+//! line: the path may name a file with secrets by mistake.
 
 use std::fmt;
 use std::fs::{File, Metadata};
@@ -18,15 +18,15 @@ use crate::config::value::{Invalid, parse_range};
 
 /// The maximum size of a file, in bytes: about a million networks.
 const LARGEST: u64 = 16 << 20;
-/// The maximum number of lines that one message names.
+/// The maximum number of lines that one error names, and of warnings about one file.
 const NAMED: usize = 10;
 
-/// A network of client addresses, with the line that has it.
+/// A network of client addresses, with the number of the line that contains it.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Network {
     /// The network. The bits after its prefix are 0. A single address has the longest prefix.
     pub net: IpNet,
-    /// The line in the config or in the file, from 1.
+    /// The number of the line in the config or in the file of networks, from 1.
     pub line: usize,
 }
 
@@ -56,7 +56,8 @@ pub(crate) fn parse_network(text: &str) -> Result<IpNet, Invalid> {
 }
 
 /// Whether `text`, from which `net` was parsed, has bits after its prefix that are not 0, such as
-/// `203.0.113.7/24`. nginx warns of such a network and HAProxy ignores the bits, so it is not an error here.
+/// `203.0.113.7/24`. nginx warns of such a network and HAProxy ignores the bits, so ossgate does not report
+/// an error either.
 pub(crate) fn has_ignored_bits(text: &str, net: &IpNet) -> bool {
     let address = text.split('/').next().unwrap_or(text).parse::<IpAddr>();
     address.is_ok_and(|address| address.to_canonical() != net.network())
@@ -81,10 +82,11 @@ pub struct NetworkList {
     pub path: PathBuf,
     /// The networks, in the order of the file.
     pub networks: Vec<Network>,
-    /// The metadata of the file just before it was read. Another state of the file is a change.
+    /// The metadata of the file just before the file was read. If the metadata differ later, the file has
+    /// changed.
     pub metadata: Metadata,
-    /// What probably does not have the intended effect. Each message begins with the file and the line. There
-    /// are at most ten.
+    /// The warnings about networks that probably do not have the intended effect. Each warning begins with
+    /// the file and the line. There are at most ten.
     pub warnings: Vec<String>,
 }
 
@@ -101,7 +103,7 @@ pub enum ListError {
     Lines {
         /// The file.
         path: PathBuf,
-        /// The first wrong lines, at least one and at most ten; each from 1.
+        /// The numbers of the first wrong lines, counted from 1. There are at least one and at most ten.
         first: Vec<usize>,
         /// The number of the other wrong lines.
         more: usize,

@@ -1,7 +1,7 @@
 //! Reads the files of a config, with a limit on their size and without waiting.
 //!
-//! The running process reads these files at a reload. A pipe whose other end nobody opens, or a device, would
-//! make that reload wait without end, and a huge file would use all memory.
+//! The running process reads these files at a reload. A device, or a pipe whose other end nobody opens, could
+//! make the reload wait forever. A huge file would use all memory.
 
 use std::fs::{File, Metadata, OpenOptions};
 use std::io::{self, Read};
@@ -11,7 +11,8 @@ use std::path::Path;
 /// The maximum size of a config file, of an included file and of a PEM file.
 pub(crate) const LARGEST: u64 = 16 << 20;
 
-/// `O_NONBLOCK`: opening and reading never wait. The standard library has no name for this flag.
+/// `O_NONBLOCK`: with this flag, opening and reading never wait. The standard library has no name for the
+/// flag.
 const NON_BLOCKING: i32 = if cfg!(any(target_os = "linux", target_os = "android")) {
     0o4000
 } else {
@@ -23,7 +24,7 @@ const NON_BLOCKING: i32 = if cfg!(any(target_os = "linux", target_os = "android"
 /// # Errors
 ///
 /// The OS error; [`io::ErrorKind::InvalidInput`] if the path names no regular file; and
-/// [`io::ErrorKind::FileTooLarge`].
+/// [`io::ErrorKind::FileTooLarge`] if the file has more than `most` bytes.
 pub(crate) fn read(path: &Path, most: u64) -> io::Result<Vec<u8>> {
     // Opening some devices has an effect, so a device is not even opened. The path can name another file a
     // moment later, so the open file is checked as well.
@@ -46,12 +47,14 @@ fn check(found: &Metadata, most: u64) -> io::Result<()> {
     Ok(())
 }
 
-/// Reads the rest of `file`. The size that the OS reports is 0 for the files of `/proc`, and a file can grow.
+/// Reads `file`, and fails if it has more than `most` bytes. The size that the OS reports is not enough for
+/// this check: it is 0 for the files of `/proc`, and a file can grow.
 fn read_at_most(file: File, most: u64) -> io::Result<Vec<u8>> {
     let mut content = Vec::new();
     let read = file.take(most + 1).read_to_end(&mut content);
     let read = read.map_err(|error| match error.kind() {
-        // Regular files are always ready. `/proc/kmsg` claims to be one.
+        // A regular file never makes a reader wait. The OS reports `/proc/kmsg` as a regular file, but
+        // reading it can wait.
         io::ErrorKind::WouldBlock => not_a_file(),
         _ => error,
     })?;
@@ -111,7 +114,7 @@ mod tests {
         assert!(made.unwrap().success());
         let error = read(&pipe, 9).unwrap_err();
         assert_eq!(error.to_string(), "it is not a regular file");
-        // Both ends are open and nothing is written, as with `/proc/kmsg`.
+        // Both ends of the pipe are open and nothing is written, so a read would wait, as with `/proc/kmsg`.
         let mut both = OpenOptions::new();
         both.read(true).write(true).custom_flags(NON_BLOCKING);
         let error = read_at_most(both.open(&pipe).unwrap(), 9).unwrap_err();

@@ -37,7 +37,7 @@ impl OriginHeaders {
         self.set.is_empty() && self.remove.is_empty()
     }
 
-    /// Reads the table of an origin. Without the table nothing is changed.
+    /// Reads the table `headers` of an origin. If the origin has no such table, no field is changed.
     pub(crate) fn read(origin: &Reader<'_>) -> Self {
         if !origin.has("headers") {
             return Self::default();
@@ -51,7 +51,7 @@ impl OriginHeaders {
             }
             refused(name, Change::Remove)
         });
-        // The origin has one bit of a number for each field.
+        // For each request, the changes that the signature covers are stored as bits of a 64-bit number.
         if set.len() + remove.len() > MOST_FIELDS {
             let message = format!("has more than {MOST_FIELDS} fields in `set` and `remove`");
             reader.error("", message, None);
@@ -67,7 +67,7 @@ enum Change {
     Remove,
 }
 
-/// Returns the reason why the field `name` cannot be changed in this way. `None` when it can.
+/// Returns the reason why `change` must not be made to the field `name`; `None` if the change is permitted.
 fn refused(name: &HeaderName, change: Change) -> Option<Refused> {
     if belongs_to_connection(name) {
         return Refused::because("belongs to one connection and cannot be changed");

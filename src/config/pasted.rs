@@ -25,7 +25,8 @@ fn parts(text: &str) -> Parts<'_> {
     Parts { scheme, host, path }
 }
 
-/// Returns the lines that stand for a wrong `endpoint`; `None` if they are not known.
+/// Returns a hint with the config lines to write in place of a wrong `endpoint`. Returns `None` if the right
+/// lines are not known.
 pub(super) fn endpoint(text: &str) -> Option<String> {
     let Parts { scheme, host, path } = parts(text);
     let known = endpoint::classify(host)?;
@@ -47,7 +48,8 @@ pub(super) fn endpoint(text: &str) -> Option<String> {
     Some(format!("write {}{end}", lines.join(" and ")))
 }
 
-/// Returns the lines that stand for a wrong `bucket`; `None` if they are not known.
+/// Returns a hint with the config lines to write in place of a wrong `bucket`. Returns `None` if the right
+/// lines are not known.
 pub(super) fn bucket(text: &str) -> Option<String> {
     let names: Vec<&str> = text
         .split([',', ' '])
@@ -64,7 +66,8 @@ pub(super) fn bucket(text: &str) -> Option<String> {
         lines.push(format!("`region = \"{region}\"`"));
     } else {
         let lower = host.to_ascii_lowercase();
-        // Only old buckets have a `_`, and the name of an old bucket would be written as it is.
+        // Only the names of old buckets have a `_`. A user would copy such a name without changing its case,
+        // so a text with `_` and capitals is not taken for a bucket.
         if !is_bucket_name(&lower) || (lower != host && lower.contains('_')) {
             return None;
         }
@@ -76,7 +79,7 @@ pub(super) fn bucket(text: &str) -> Option<String> {
     Some(format!("write {}", lines.join(" and ")))
 }
 
-/// Returns the table that stands for a text in place of the table `origin`.
+/// Returns a hint with the table to write for `origin`, whose value is the string `text` by mistake.
 pub(super) fn origin(text: &str) -> String {
     let Parts { scheme, host, .. } = parts(text);
     let known = endpoint::classify(host);
@@ -99,8 +102,8 @@ pub(super) fn origin(text: &str) -> String {
     format!("write `origin = {{ bucket = {bucket:?}, region = {region:?}{tls} }}`")
 }
 
-/// Returns the hint for an unknown region: the region that `text` probably stands for, and the way to name a
-/// region that this version does not know. `None` if `text` is empty.
+/// Returns the hint for an unknown region: the region that `text` probably means, and how to name a region
+/// that this version does not know. Returns `None` if `text` is empty.
 pub(super) fn unknown_region(text: &str) -> Option<String> {
     let id = text.strip_prefix("oss-").unwrap_or(text);
     let is_part = |part: &str| {
@@ -124,7 +127,8 @@ pub(super) fn unknown_region(text: &str) -> Option<String> {
     })
 }
 
-/// Returns the region that `text` is in another spelling: with a prefix, a suffix or a scheme, or with `_`.
+/// Returns the id of the region that `text` names in another form: as an endpoint or a part of one, with a
+/// scheme, in capitals, or with `_` in place of `-`.
 fn respelled(text: &str) -> Option<String> {
     let host = parts(text).host;
     if let Some(region) = endpoint::classify(host).and_then(|known| known.region)
@@ -137,14 +141,14 @@ fn respelled(text: &str) -> Option<String> {
     endpoint::region(bare).map(|_| bare.to_owned())
 }
 
-/// Returns the part of the name of an endpoint that is the region.
+/// Returns `lower`, the name of an endpoint, without the parts before and after the region.
 fn bare_region(lower: &str) -> &str {
     let bare = lower.strip_prefix("oss-").unwrap_or(lower);
     let bare = bare.strip_suffix(".aliyuncs.com").unwrap_or(bare);
     bare.strip_suffix("-internal").unwrap_or(bare)
 }
 
-/// Returns a hint with the region that `text` probably stands for.
+/// Returns a hint with the region that `text` probably means.
 pub(super) fn region(text: &str) -> Option<String> {
     if let Some(region) = respelled(text) {
         return Some(format!("did you mean `{region}`?"));

@@ -64,7 +64,7 @@ fn address(value: &DeValue<'_>) -> Option<String> {
     port.map(|port| format!("write `address = \"0.0.0.0:{port}\"`"))
 }
 
-/// Returns a whole decimal number.
+/// Returns the value of an integer, in any base. Returns `None` for a negative number or another type.
 fn decimal(value: &DeValue<'_>) -> Option<u64> {
     let whole = |number: &DeInteger<'_>| u64::from_str_radix(number.as_str(), number.radix()).ok();
     match value {

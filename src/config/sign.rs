@@ -21,14 +21,14 @@ pub enum SignVersion {
 /// **Defaults**: unsigned GET and HEAD requests are signed with V4, for the region of the endpoint.
 #[derive(Clone, Debug, Serialize)]
 pub struct Sign {
-    /// The methods of the unsigned requests that are signed: GET and HEAD, one of them, or none. Unsigned
-    /// requests with another method are refused. Default: both.
+    /// The methods of the unsigned requests that ossgate signs: GET and HEAD, one of them, or none. Unsigned
+    /// requests with another method are refused. Default: GET and HEAD.
     #[serde(serialize_with = "serialize_methods")]
     pub anonymous: Vec<Method>,
     /// The version of the signatures. Default V4.
     pub version: SignVersion,
-    /// The region of the bucket. Default: the region of the endpoint. It is empty only for V1, which has no
-    /// region.
+    /// The region of the bucket. Default: the region of the endpoint, or of the first fallback endpoint whose
+    /// region is known. Empty only for V1, whose signatures name no region.
     #[serde(skip_serializing_if = "String::is_empty")]
     pub region: String,
 }

@@ -61,11 +61,12 @@ impl Source {
     }
 }
 
-/// Finds the lines and columns of many offsets. A column is counted from the last place in the same line: if it
-/// were counted from the start of the line, the time for a long line with many problems would be quadratic.
+/// Finds the lines and columns of many offsets. A column is counted from the previous offset if that offset
+/// is in the same line. If each column were counted from the start of the line, the time for a long line with
+/// many problems would be quadratic.
 #[derive(Debug, Default)]
 pub(crate) struct Places {
-    /// The file, line, offset and column of the last place.
+    /// The file, line, offset and column that were found last.
     last: Option<(usize, usize, usize, usize)>,
 }
 
@@ -87,8 +88,8 @@ impl Places {
     }
 }
 
-/// Returns the directory of the file at `path`. For a bare file name this is the empty path, which stands for
-/// the working directory.
+/// Returns the directory of the file at `path`. For a bare file name, the result is the empty path, which
+/// stands for the working directory.
 pub(crate) fn directory_of(path: &Path) -> PathBuf {
     path.parent().unwrap_or(Path::new("")).to_owned()
 }
@@ -100,7 +101,7 @@ pub(crate) enum ReadError {
     Io(std::io::Error),
     /// The text is UTF-16.
     Utf16,
-    /// The line, counted from 1, has a byte that is not UTF-8.
+    /// The line with this number, counted from 1, has a byte that is not UTF-8.
     NotUtf8(usize),
 }
 
@@ -115,7 +116,7 @@ impl fmt::Display for ReadError {
 }
 
 impl ReadError {
-    /// Returns a hint about the correction; `None` if the message is enough.
+    /// Returns a hint that says how to correct the file; `None` if the message is enough.
     pub(crate) fn hint(&self) -> Option<&'static str> {
         match self {
             Self::Io(_) => None,

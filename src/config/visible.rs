@@ -47,7 +47,8 @@ pub(crate) fn visible_json(text: &str) -> Cow<'_, str> {
     let mut shown = String::with_capacity(text.len());
     for character in text.chars() {
         if is_hidden(character) {
-            // All hidden characters have four digits at most. Writing to a string cannot fail.
+            // The code of every hidden character has at most four hexadecimal digits. Writing to a string
+            // cannot fail.
             let _written = write!(shown, "\\u{:04x}", u32::from(character));
         } else {
             shown.push(character);

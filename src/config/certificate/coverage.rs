@@ -1,8 +1,9 @@
 //! Compares the certificates with the hosts of the routes: finds certificates that are never used, and hosts
 //! without a certificate.
 //!
-//! All of this is a warning: a certificate may be meant for a route of tomorrow, and clients of a host may use
-//! HTTP without TLS. Every name is looked up in an index, so the time grows with the number of names.
+//! Each finding is a warning, not an error: a certificate may be meant for a future route, and clients of a
+//! host may use HTTP without TLS. Every name is looked up in a hash table, so the time is proportional to the
+//! number of names.
 
 use std::collections::{HashMap, HashSet};
 use std::net::IpAddr;
@@ -12,11 +13,12 @@ use crate::config::pattern::HostPattern;
 use crate::config::reader::Text;
 use crate::config::route::RouteCandidate;
 
-/// The maximum number of names of a certificate in a message, and of hosts of a route that are reported one by one.
+/// The maximum number of names of a certificate in a message, and of hosts of a route that each get a
+/// warning. The further hosts of the route share one warning.
 const SHOWN: usize = 3;
 
-/// Warns of certificates that are never used, and of hosts without a certificate. At least one listener has
-/// TLS. `has_plain` tells whether there is also a listener without TLS.
+/// Warns of certificates that are never used, and of hosts without a certificate. The caller has checked that
+/// at least one listener has TLS. `has_plain` tells whether there is also a listener without TLS.
 pub(crate) fn check(
     certificates: &[CertificateCandidate<'_>],
     routes: &[RouteCandidate<'_>],
@@ -64,8 +66,8 @@ pub(crate) fn check(
             .filter(|(host, _)| !names.have(host, has_plain) && seen.insert(*host))
             .map(|(_, text)| text)
             .collect();
-        // Not one warning for each host: a route can have thousands of hosts, often all in one line of the file,
-        // and `check` prints this line with each warning.
+        // Only the first hosts get a warning each: a route can have thousands of hosts, often all in one line
+        // of the file, and `ossgate check` prints that line with each warning.
         for (index, text) in missing.iter().take(SHOWN + 1).enumerate() {
             let reason = match missing.len() - 1 - index {
                 more @ 1.. if index == SHOWN => {
@@ -80,8 +82,8 @@ pub(crate) fn check(
     }
 }
 
-/// Warns of the first route that serves requests by IP address, whose clients send no server name. No certificate is
-/// the default.
+/// Warns of the first route that serves requests by IP address. Clients that connect to an IP address send no
+/// server name, so their handshakes need a default certificate. The caller has checked that there is none.
 fn check_nameless(routes: &[RouteCandidate<'_>]) {
     let is_address = |host: &HostPattern| matches!(host, HostPattern::Exact(name) if name.parse::<IpAddr>().is_ok());
     for route in routes {
@@ -100,8 +102,8 @@ fn check_nameless(routes: &[RouteCandidate<'_>]) {
     }
 }
 
-/// Returns the message for a certificate all of whose names belong to earlier certificates. `other` names one of
-/// these.
+/// Returns the message for a certificate that is never used. `other` names an earlier certificate that has
+/// one of its names and the same type of key. `None` means that the certificate has no DNS name at all.
 fn shadowed(certificate: &Certificate, other: Option<String>) -> String {
     let key_type = certificate.key_type;
     match other {
@@ -195,7 +197,7 @@ impl<'a> Hosts<'a> {
         let is_address = |address| self.addresses.contains(address);
         self.are_all
             || certificate.names.iter().any(is_host)
-            // Clients that connect to an address get the default certificate.
+            // Clients that connect to an IP address send no server name, so they get the default certificate.
             || (certificate.is_default && certificate.addresses.iter().any(is_address))
     }
 }
@@ -236,9 +238,10 @@ impl<'a> Names<'a> {
         all
     }
 
-    /// Whether a certificate has the name `host`. For a wildcard host, it is enough that one host of the
-    /// wildcard has a certificate of its own. An address needs a certificate only if all listeners have TLS:
-    /// few certificates have addresses, and clients that connect to one usually do without TLS.
+    /// Whether `host` has all the certificates that it needs. An exact host name needs a certificate that
+    /// covers the name. For a wildcard host, a certificate for one host of the wildcard is enough. An IP
+    /// address needs a certificate only if all listeners have TLS: few certificates have addresses, and
+    /// clients that connect to an IP address usually use no TLS.
     fn have(&self, host: &HostPattern, has_plain: bool) -> bool {
         match host {
             HostPattern::Wildcard(suffix) => {

@@ -1,20 +1,20 @@
 //! The remaining time of a certificate, in words.
 
-/// A certificate that expires within this many days is reported. ACME clients renew 30 days before the end, so
-/// a renewal has failed by then for two weeks.
+/// A certificate that expires within this many days is reported. ACME clients start to renew a certificate 30
+/// days before it expires. If only 14 days are left, the renewal has failed for about two weeks.
 pub const SOON: i64 = 14;
 
 const DAY: i64 = 24 * 60 * 60;
 
-/// Returns the number of whole days from `now` until `expires`, both in seconds since 1970. Negative after that
-/// time.
+/// Returns the number of whole days from `now` until `expires`, both in seconds since 1970. The number is
+/// negative if `expires` is in the past.
 #[must_use]
 pub fn days_left(expires: i64, now: i64) -> i64 {
     expires.saturating_sub(now).div_euclid(DAY)
 }
 
-/// Returns `has expired`, `expires in 3 days` or the like; `None` for a certificate that expires later than in
-/// [`SOON`] days. Both times are in seconds since 1970.
+/// Returns `has expired`, `expires in 3 days` or the like. Returns `None` if at least [`SOON`] whole days are
+/// left. Both times are in seconds since 1970.
 #[must_use]
 pub fn warning(expires: i64, now: i64) -> Option<String> {
     match days_left(expires, now) {

@@ -5,8 +5,9 @@ use std::fmt;
 use rustls::sign::SigningKey;
 use rustls::{SignatureAlgorithm, SignatureScheme};
 
-/// The type of a certificate's key. A client that can verify several types gets the first one in this order:
-/// the most common curves come first, and RSA, whose signatures are the slowest to make, comes last.
+/// The type of a certificate's key. A client that can verify several types gets the certificate whose type is
+/// first in this order. The most common curves come first. RSA comes last, because its signatures take the
+/// longest to make.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub enum KeyType {
     /// ECDSA with the curve P-256.
@@ -34,7 +35,7 @@ impl KeyType {
                 Self::EcdsaP521
             }
             SignatureAlgorithm::ECDSA => Self::EcdsaP256,
-            // rustls loads no keys of other types.
+            // RSA is the only other type of key that rustls loads.
             _ => Self::Rsa,
         }
     }

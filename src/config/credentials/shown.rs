@@ -1,4 +1,5 @@
-//! The texts of a source: its label, and its form in the effective config. Neither contains a secret.
+//! The texts that describe a source of access keys: its label, and its table in the effective config. Neither
+//! text contains a secret.
 
 use std::fmt;
 
@@ -7,7 +8,8 @@ use serde::{Serialize, Serializer};
 use super::CredentialSource;
 
 impl fmt::Display for CredentialSource {
-    /// Writes the kind of the source, and what tells it from others of its kind. Nothing written is secret.
+    /// Writes the kind of the source, and the id, path or name that distinguishes it from other sources of
+    /// this kind. The text contains no secret.
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str(self.kind())?;
         match self {
@@ -32,7 +34,8 @@ impl Serialize for CredentialSource {
         map.serialize_entry("source", self.kind())?;
         let own = [self];
         let parts: &[Self] = match self {
-            // Of a chain, only the last part has settings of its own.
+            // Of the sources in a chain, only the last one, the RAM role, has keys in the written table. The
+            // `name` of the profiles is written once, as a key of the chain.
             Self::Chain(parts) => parts.split_at(parts.len().saturating_sub(1)).1,
             Self::Env(_)
             | Self::Static(_)

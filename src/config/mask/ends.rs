@@ -1,8 +1,10 @@
-//! Where keys, strings and lists of a TOML text end, and which lines are entries.
+//! Finds the ends of keys, strings and lists in a TOML text, and the lines that are entries. An entry is a
+//! table header, or a key with a value.
 
 use crate::config::mask::names::suggests_secret;
 
-/// Returns the place after the key of a line without any sign, such as `token abc`, if the key suggests a secret.
+/// Returns the offset after the key of a line without `=` and `:`, such as `token abc`. Returns `None` if the
+/// key does not suggest a secret.
 pub(super) fn after_key(line: &str) -> Option<usize> {
     let text = line.trim_start_matches(['#', ' ', '\t']);
     let end = text.find([' ', '\t', '"', '\''])?;
@@ -10,8 +12,8 @@ pub(super) fn after_key(line: &str) -> Option<usize> {
     suggests_secret(key).then_some(line.len() - text.len() + end)
 }
 
-/// Whether `line` is a table header, or a key with the begin of a TOML value. A line of base64 that ends in `=`
-/// is not.
+/// Whether `line` is an entry: a table header, or a key with `=` and the beginning of a TOML value. A line of
+/// base64 that ends in `=` is not an entry.
 pub(super) fn is_entry(line: &str) -> bool {
     let line = line.trim();
     let is_name = |name: &str| {
@@ -36,9 +38,9 @@ pub(super) fn is_entry(line: &str) -> bool {
 
 /// The end of a string.
 pub(super) enum StringEnd {
-    /// The string ends in its line, before this place.
+    /// The string ends in the line in which it begins, before this offset.
     SameLine(usize),
-    /// The string has several lines and ends before this place.
+    /// The string has several lines and ends before this offset.
     Later(usize),
     /// The string has no end.
     None,
@@ -61,7 +63,7 @@ pub(super) fn string_end(text: &str, start: usize) -> StringEnd {
             _ if byte != quote => {}
             _ if !is_long => return StringEnd::SameLine(start + at + 1),
             _ if bytes.get(at..).unwrap_or_default().starts_with(&[quote; 3]) => {
-                // The text can end with two quotes of its own.
+                // Up to two quotes directly before the three closing quotes belong to the string.
                 let own = (3..5).take_while(|more| bytes.get(at + more) == Some(&quote));
                 let end = start + at + 3 + own.count();
                 return match has_lines {
@@ -76,7 +78,8 @@ pub(super) fn string_end(text: &str, start: usize) -> StringEnd {
     StringEnd::None
 }
 
-/// Returns the end of the list or the inline table that begins at `start`: the end of `text` if it has none.
+/// Returns the end of the list or the inline table that begins at `start`. If the list or the table is not
+/// closed, returns the end of `text`.
 pub(super) fn bracket_end(text: &str, start: usize) -> usize {
     let bytes = text.as_bytes();
     let (mut at, mut depth) = (start, 0_usize);

@@ -5,19 +5,20 @@ use std::ops::Range;
 use crate::config::mask::ends::{StringEnd, after_key, bracket_end, is_entry, string_end};
 use crate::config::mask::names::{decoded, suggests_secret};
 
-/// What a table means for the values in it.
+/// What is known about the values of a table, from the names in its key path.
 #[derive(Clone, Copy, Debug, Default)]
 struct Scope {
-    /// All values are secrets, because a name in the key path suggests one.
+    /// Whether all values are secrets, because a name in the key path suggests a secret.
     is_secret: bool,
-    /// The table has header fields, whose values can be secrets.
+    /// Whether the table is a `set` or `add`, or is inside one. Its values are header fields, which can be
+    /// secrets.
     has_fields: bool,
-    /// The table is a `[[certificate]]`. Its `key` is the path of a file.
+    /// Whether the table is a `[[certificate]]`, whose `key` is the path of a file.
     is_certificate: bool,
 }
 
 impl Scope {
-    /// Returns the scope of the value of `key` in this scope.
+    /// Returns the scope of the value of `key`, a key of a table that has the scope `self`.
     fn of(self, key: &str) -> Self {
         let key = decoded(key);
         let names = || {
@@ -40,14 +41,14 @@ pub(super) struct Scanner<'t> {
     header: Scope,
     /// The scopes of the open inline tables and lists.
     open: Vec<Scope>,
-    /// The scope of the value that follows, after a key and its sign.
+    /// The scope of the value that follows, after a key and its `=` or `:`.
     value: Option<Scope>,
     /// Whether only white space precedes the position in its line.
     is_line_start: bool,
-    /// A place and the end of its line.
+    /// The offset from which `line_end` searched last, and the end of the line that it found.
     line: (usize, usize),
-    /// Whether a string of several lines without an end was found. The next one is not searched for its end:
-    /// each search reads all of the text.
+    /// Whether a string of several lines without an end was found. The ends of further such strings are then
+    /// not searched, because each search would read all of the remaining text.
     is_unended: bool,
 }
 
@@ -139,8 +140,8 @@ impl<'t> Scanner<'t> {
         self.open.last().copied().unwrap_or(self.header)
     }
 
-    /// Whether the line at the position is a table header. In an open list, only a line that cannot be an
-    /// item of the list is one.
+    /// Whether the line at the position is a table header. In an open list or inline table, a line counts as
+    /// a header only if it has nothing but a bare key in brackets, such as `[route.origin]`.
     fn is_header(&mut self) -> bool {
         let is_bare = |byte: &u8| byte.is_ascii_alphanumeric() || b"_-. \t".contains(byte);
         self.open.is_empty() || {
@@ -159,14 +160,15 @@ impl<'t> Scanner<'t> {
         self.open.clear();
         self.value = None;
         self.header = Scope::default().of(name);
-        // What follows the header is read as usual.
+        // The rest of the line after the header is read as usual.
         self.at += line.len() - line.trim_start_matches('[').len() + name.len();
         while self.byte() == Some(b']') {
             self.at += 1;
         }
     }
 
-    /// Reads a word or a string. If a sign follows, it is a key; otherwise it is a value.
+    /// Reads a word or a string. If `=` or `:` follows, the word is a key, and its value is masked if it is a
+    /// secret. Otherwise the word is a value.
     fn read_key(&mut self, is_line_start: bool, scope: Scope) {
         let start = self.at;
         let Some(end) = self.key_end() else {
@@ -188,7 +190,7 @@ impl<'t> Scanner<'t> {
                     self.value = Some(value);
                 }
             }
-            // A line without a sign, such as `token "x"`.
+            // A line without `=` and `:`, such as `token "x"`.
             Some(other) if is_line_start && !b",]}\n#".contains(&other) && suggests_secret(key) => {
                 let end = self.line_end(self.at);
                 self.mask_from(self.at, end);
@@ -198,8 +200,8 @@ impl<'t> Scanner<'t> {
     }
 
     /// Moves behind a key, which is a list of words and strings with dots between them, and behind the white
-    /// space after the key. Returns the end of the key. Returns `None` for a string that has its own end rules:
-    /// one of several lines, or one without an end.
+    /// space after the key. Returns the end of the key. If a string has several lines, moves behind the
+    /// string and returns `None`. If a string has no end, moves to the end of the line and returns `None`.
     fn key_end(&mut self) -> Option<usize> {
         loop {
             match self.byte() {
@@ -210,7 +212,7 @@ impl<'t> Scanner<'t> {
                         return None;
                     }
                     StringEnd::None => {
-                        // The quotes of this line do not fit together, so its strings are not known.
+                        // A quote of this line has no closing quote, so it is not certain what is a string.
                         let end = self.line_end(self.at);
                         let line = self
                             .text
@@ -231,7 +233,7 @@ impl<'t> Scanner<'t> {
             }
             let end = self.at;
             self.skip_spaces();
-            // In `a . "b"`, the key goes on.
+            // White space around a dot does not end the key, as in `a . "b"`.
             let before = self.text.get(..end).unwrap_or_default();
             let goes_on = self.rest().starts_with('.')
                 || before.ends_with('.') && matches!(self.byte(), Some(b'"' | b'\''));
@@ -241,8 +243,8 @@ impl<'t> Scanner<'t> {
         }
     }
 
-    /// Moves behind a string of several lines that is not a secret. If a line of it looks like a key with a
-    /// secret, perhaps a quote is missing, and the rest of the string is masked.
+    /// Moves behind a string of several lines that is not a secret. If a line of the string looks like a key
+    /// with a secret, a quote may be missing, so the rest of the string is masked.
     fn skip_long_string(&mut self, end: usize) {
         let start = self.at;
         self.at = end;
@@ -253,7 +255,8 @@ impl<'t> Scanner<'t> {
         }
     }
 
-    /// Whether the value at the position is the name of a file. A key in base64 has no dot.
+    /// Whether the value at the position is the name of a file. A name is recognized by its dot, because a
+    /// key in base64 has no dot.
     fn is_file_name(&self) -> bool {
         let start = self.at + self.rest().len() - self.rest().trim_start_matches([' ', '\t']).len();
         match string_end(self.text, start) {
@@ -261,7 +264,7 @@ impl<'t> Scanner<'t> {
                 let name = self.text.get(start..end).unwrap_or_default();
                 name.contains('.') && !name.contains("-----")
             }
-            // A path without quotes, in a text that is not TOML.
+            // The value may be a path without quotes, which is not valid TOML.
             StringEnd::Later(_) | StringEnd::None => {
                 let line = self.text.get(start..).unwrap_or_default();
                 let line = line.split('\n').next().unwrap_or_default().trim_end();
@@ -270,7 +273,7 @@ impl<'t> Scanner<'t> {
         }
     }
 
-    /// Masks the value at the position, and what may belong to it.
+    /// Masks the value at the position, and the text after it that may belong to the value.
     fn mask_value(&mut self) {
         let start = self.at;
         self.skip_spaces();
@@ -297,7 +300,7 @@ impl<'t> Scanner<'t> {
         }
         let line_end = self.line_end(end.unwrap_or(self.at));
         match end {
-            // A value with its end, and no other value after it.
+            // The end of the value is known, and at most a comment follows the value in its line.
             Some(end) if self.is_blank(end, line_end) => {
                 self.found.push(start..line_end);
                 self.at = line_end;
@@ -306,7 +309,8 @@ impl<'t> Scanner<'t> {
         }
     }
 
-    /// Moves to the text after the end of a line, if it is a value: it is not if it has a key of its own.
+    /// Moves from the end of a line to the next text, unless the line of this text is an entry: a table
+    /// header, or a key with a value.
     fn skip_to_value(&mut self) {
         let rest = self.rest();
         let next = self.at + rest.len() - rest.trim_start().len();
@@ -316,13 +320,13 @@ impl<'t> Scanner<'t> {
         }
     }
 
-    /// Whether the text in this range is white space, or a comment.
+    /// Whether the text from `start` to `end` is only white space, or a comment.
     fn is_blank(&self, start: usize, end: usize) -> bool {
         let text = self.text.get(start..end).unwrap_or_default().trim_start();
         text.is_empty() || text.starts_with('#')
     }
 
-    /// Whether the inline table or list ends at `from`, or has another key there.
+    /// Whether the inline table or list ends at `from`, or a comma and another key follow there.
     fn is_next_entry(&mut self, from: usize) -> bool {
         let end = self.line_end(from);
         let line = self.text.get(from..end).unwrap_or_default().trim_start();
@@ -335,8 +339,8 @@ impl<'t> Scanner<'t> {
         }
     }
 
-    /// Masks from `start` to `end`, which is the end of a line or of a string, and the lines after it that are
-    /// neither a header nor a key with a value.
+    /// Masks from `start` to the end of the line that contains `end`, and the lines after that line up to the
+    /// next entry: a table header, or a key with a value.
     fn mask_from(&mut self, start: usize, end: usize) {
         let mut end = self.line_end(end);
         while end < self.text.len() {
@@ -352,7 +356,8 @@ impl<'t> Scanner<'t> {
         self.at = end;
     }
 
-    /// Masks the rest of each line after a name that suggests a secret and a sign, whatever the quotes are.
+    /// Masks the rest of each line after a name that suggests a secret. The name stands before a `=` or `:`,
+    /// or is the first word of the line. Quotes do not count.
     fn by_line(&mut self, range: Range<usize>) {
         let mut line_start = range.start;
         let text = self.text.get(range).unwrap_or_default();

@@ -70,7 +70,7 @@ fn a_secret_is_masked_to_its_end_in_every_form() {
                 !shown.contains('S') && !shown.contains('\u{e9}'),
                 "{text}\n{shown}"
             );
-            // Text that is not ended takes the rest of the file with it.
+            // If the end of a secret is not known, the rest of the file is masked too.
             let is_ended = !text.ends_with("S\nS") && !text.contains("a = \"\"\"x");
             if !after.is_empty() && is_ended {
                 assert!(shown.ends_with(after), "{text}\n{shown}");

@@ -14,18 +14,20 @@ use crate::config::reader::Reader;
 use crate::config::value::check_encoded;
 use crate::oss::spelling;
 
-/// The maximum number of rules of a route. The policy has one bit of a number for each rule.
+/// The maximum number of rules of a route. The policy stores the rules that are for a request as the bits of
+/// a 64-bit number.
 pub const MOST_RULES: usize = 64;
 
-/// One `[[route.headers]]`. The rules of a route are applied in their order. Each rule first removes fields,
-/// then sets fields, then adds fields.
+/// One `[[route.headers]]` table, called a rule. The rules of a route are applied in their order. Each rule
+/// first removes fields, then sets fields, then adds fields.
 #[derive(Clone, Debug, Serialize)]
 pub struct HeaderRule {
     /// The line of the rule in the config file, from 1.
     #[serde(skip)]
     pub line: usize,
-    /// The ends of the paths that the rule is for, percent-encoded. They are compared with the path of the
-    /// client's request, both decoded. Default empty: the rule is for every path.
+    /// The rule is for the requests whose path ends with one of these suffixes. The suffixes are
+    /// percent-encoded. A suffix and the path of the client's request are both decoded before they are
+    /// compared. By default there are no suffixes, and the rule is for every path.
     #[serde(skip_serializing_if = "Vec::is_empty")]
     pub suffix: Vec<String>,
     /// The fields that replace all fields of their name. Default: none.
@@ -34,7 +36,7 @@ pub struct HeaderRule {
         skip_serializing_if = "Vec::is_empty"
     )]
     pub set: Vec<Field>,
-    /// The fields that are added after those of the same name. Default: none.
+    /// The fields that are added after the existing fields of the same name. Default: none.
     #[serde(
         serialize_with = "serialize_fields",
         skip_serializing_if = "Vec::is_empty"
@@ -58,8 +60,8 @@ impl HeaderRule {
         (&self.suffix, &self.set, &self.add, &self.remove)
     }
 
-    /// Reads the rules of a `[[route]]`. `cors` has the cross-origin rules of the same route, whose fields no
-    /// rule may change.
+    /// Reads the rules of a `[[route]]`. `cors` is the table of the same route. If the route has it, no rule
+    /// may change the `Access-Control-` fields, or replace or remove the `Vary` field of `cors`.
     pub(crate) fn read_all(route: &Reader<'_>, cors: Option<&Cors>) -> Vec<Self> {
         let tables = route.tables("headers");
         if let Some(extra) = tables.get(MOST_RULES) {
@@ -137,7 +139,7 @@ enum Change {
     Remove,
 }
 
-/// Returns the reason why no rule may change the field `name` in this way. `None` when a rule may.
+/// Returns the reason why no rule may make `change` to the field `name`; `None` if the change is permitted.
 fn refused(name: &HeaderName, change: Change, cors: Option<&Cors>) -> Option<Refused> {
     if belongs_to_connection(name) {
         return Refused::because("belongs to one connection and cannot be changed");
@@ -187,7 +189,7 @@ fn refused(name: &HeaderName, change: Change, cors: Option<&Cors>) -> Option<Ref
     }
 }
 
-/// Returns the reason why no rule may set the field `name` to `value`. `None` when a rule may.
+/// Returns the reason why no rule may set the field `name` to `value`; `None` if the value is permitted.
 fn refused_value(name: &HeaderName, value: &str) -> Option<Refused> {
     let names_oss = || value.to_ascii_lowercase().contains("aliyunoss");
     if *name == http::header::SERVER && names_oss() {

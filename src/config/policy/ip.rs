@@ -9,18 +9,19 @@ use crate::config::network_list::{
 };
 use crate::config::reader::Reader;
 
-/// `[route.ip]`. `deny` has priority over `allow` and `file`. With `allow` or `file`, clients that they do not
-/// contain are refused.
+/// `[route.ip]`. `deny` has priority over `allow` and `file`. If `allow` or `file` is given, clients outside
+/// the networks of both are refused.
 #[derive(Clone, Debug, Serialize)]
 pub struct Ip {
-    /// The networks that are served. Empty without the key; an empty list needs `file`.
+    /// The networks that are served. The list is empty if the key is absent. An empty list in the config is
+    /// an error, unless there is also a `file`.
     #[serde(skip_serializing_if = "Vec::is_empty")]
     pub allow: Vec<Network>,
     /// The networks that are refused. Default: none.
     #[serde(skip_serializing_if = "Vec::is_empty")]
     pub deny: Vec<Network>,
-    /// The file with more networks that are served; `None` without the key. Routes that name the same file
-    /// share its list.
+    /// The file with more networks that are served; `None` if the key is absent. Routes that name the same
+    /// file share its list.
     #[serde(
         serialize_with = "serialize_path",
         skip_serializing_if = "Option::is_none"
@@ -91,7 +92,8 @@ fn read_list(
     located.collect()
 }
 
-/// Reads the list that `file` names. Reports its problems where the config names it first.
+/// Reads the list of networks in the file that the key `file` names. If several routes name the same file,
+/// its problems are reported only at the first of them.
 fn read_file(reader: &Reader<'_>, allow: &[Network]) -> Option<Arc<NetworkList>> {
     let text = reader.text("file")?;
     if reader.skips(&text) {

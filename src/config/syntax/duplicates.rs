@@ -1,20 +1,22 @@
-//! Keys and tables that are written twice, or in two places that do not fit together.
+//! Describes keys and tables that are written twice, or in two forms that exclude each other, such as inline
+//! and with a header.
 
 use std::collections::{HashMap, HashSet};
 
-/// The lines of a text by the key or the table header that they begin with.
+/// An index of the lines of a text, by the key or the table header with which each line begins.
 pub(super) struct Duplicates<'t> {
     lines: Vec<&'t str>,
-    /// The lines of each header, and the lines of each key below the header in this line. The first line is 1.
+    /// The numbers of the lines with each table header or key, from 1. The first part of the map key is the
+    /// line of the header above a key. This part is 0 for a header, and for a key before the first header.
     places: HashMap<(usize, &'t str), Vec<usize>>,
     /// The line of the header above each line; 0 before the first header.
     headers: Vec<usize>,
-    /// The first header below each name: `[route.guard]` is below `route`. The value is its line.
+    /// The line of the first header below each top-level name: `[route.guard]` is below `route`.
     below: HashMap<&'t str, usize>,
-    /// The header that was described last as a duplicate.
+    /// The line of the header that was described last as a duplicate.
     second: Option<usize>,
-    /// The lines that were reported because they add to an inline table, and the headers that were described
-    /// because they stand before their table.
+    /// The lines that were reported because they add to an inline table, and the lines of headers that were
+    /// described because they stand before the table that they belong to.
     described: HashSet<usize>,
 }
 
@@ -63,7 +65,7 @@ impl<'t> Duplicates<'t> {
         }
     }
 
-    /// Returns a line, without the comment after a header.
+    /// Returns line `number`. If the line is a header, it is returned without the comment after the header.
     fn line(&self, number: usize) -> &'t str {
         let line = self.lines.get(number.wrapping_sub(1)).copied();
         let line = line.unwrap_or_default();
@@ -75,15 +77,16 @@ impl<'t> Duplicates<'t> {
         header.unwrap_or_default()
     }
 
-    /// Returns the last line before `number` that begins with `start` below `header`.
+    /// Returns the last line before line `number` that begins with `start`, a key or a header. `header` is
+    /// the line of the header above a key. It is 0 if `start` is a header, or a key before the first header.
     fn before(&self, header: usize, start: &str, number: usize) -> Option<usize> {
         let places = self.places.get(&(header, start))?;
         let count = places.partition_point(|place| *place < number);
         places.get(count.checked_sub(1)?).copied()
     }
 
-    /// Returns the line of the table at `path` to which a header in line `number` belongs; 0 for the empty path,
-    /// the top of the file.
+    /// Returns the last line before line `number` that is the header of the table at `path`. Returns 0 for
+    /// the empty path, which stands for the top of the file.
     fn table_before(&self, path: &str, number: usize) -> Option<usize> {
         if path.is_empty() {
             return Some(0);
@@ -92,8 +95,8 @@ impl<'t> Duplicates<'t> {
         of_list.max(self.before(0, &format!("[{path}]"), number))
     }
 
-    /// Returns the message and the hint for `key`, which is written in line `number` and before. Returns `None`
-    /// if the key is below a header that was described before.
+    /// Returns the message and the hint for `key`, which is written in line `number` and in an earlier line.
+    /// Returns `None` if the key is below a header that was itself described as a duplicate.
     pub(super) fn describe(&mut self, number: usize, key: &str) -> Option<(String, String)> {
         let (line, header) = (self.line(number), self.header(number));
         if let Some(path) = path_of(line) {
@@ -124,7 +127,7 @@ impl<'t> Duplicates<'t> {
     ) -> Option<(String, String)> {
         let early = self.below.get(path).copied().filter(|it| *it < number);
         if let Some(first) = early.filter(|first| self.table_before(path, *first).is_none()) {
-            // Each further table of the list has the same problem.
+            // Each further table of the list has the same problem, so only the first one is described.
             return self.described.insert(first).then(|| {
                 let early = self.line(first);
                 (
@@ -153,14 +156,14 @@ impl<'t> Duplicates<'t> {
         ))
     }
 
-    /// Whether line `number`, which adds to a table that is written inline, was not reported yet. The parser reports
-    /// a header where it begins, and again where its table ends.
+    /// Notes that line `number` adds to an inline table. Returns whether the line was not noted before: the
+    /// parser reports a header where the header begins, and again where its table ends.
     pub(super) fn is_new(&mut self, number: usize) -> bool {
         self.described.insert(number)
     }
 
-    /// Returns the message and the hint for line `number`, which adds to `key`, a table that is written inline
-    /// before. Returns `None` if the line is written in a way that is not known.
+    /// Returns the message and the hint for line `number`, which adds to the table `key` that an earlier line
+    /// has inline. Returns `None` if `key` and a name inside it are not found in the line.
     pub(super) fn extension(&self, number: usize, key: &str) -> Option<(String, String)> {
         let line = self.line(number);
         let of_header = path_of(line);

@@ -1,7 +1,8 @@
 //! The problems of a text that is not TOML.
 //!
-//! The parser describes what it expected. For mistakes that people often make, the line is shown as it should
-//! be written. A line with several errors of one mistake is reported once. Values of secrets are never shown.
+//! The messages of the parser say what it expected. For mistakes that people often make, the line is shown as
+//! it should be written. If the parser finds several errors in the line of such a mistake, only the mistake
+//! is reported. Values of secrets are never shown.
 
 mod duplicates;
 mod unquoted;
@@ -13,11 +14,12 @@ use crate::config::source::Source;
 use crate::config::spec::{Kind, ROOT, Spec};
 use crate::config::syntax::duplicates::Duplicates;
 
-/// A mistake that is recognized.
+/// A common mistake that is recognized in a line.
 struct Mistake {
     message: String,
     hint: String,
-    /// Whether all further errors of the file are left out, because the file is in another language.
+    /// Whether the mistake is the only problem reported for the file, because the file is in another
+    /// language.
     is_whole_file: bool,
 }
 
@@ -66,7 +68,8 @@ pub(crate) fn problems(source: &Source, errors: &[toml::de::Error]) -> Vec<Probl
                 true => known.extension(number, key),
                 false => known.describe(number, key),
             };
-            // Without a description, a key that is written twice is in a table that is itself reported.
+            // If a key that is written twice has no description, the table that contains the key is reported
+            // instead.
             let is_reported = match is_extension {
                 true => !known.is_new(number),
                 false => described.is_none(),
@@ -103,7 +106,7 @@ fn line(source: &Source, number: usize) -> &str {
         .trim_start_matches('\u{feff}')
 }
 
-/// Returns the range of the text of a line, for the caret.
+/// Returns the range of the text of a line, without white space before and after it. Carets mark this range.
 fn range(source: &Source, number: usize) -> Range<usize> {
     let start = source.lines().start(number);
     let whole = source.text.get(start..source.lines().start(number + 1));
@@ -113,7 +116,8 @@ fn range(source: &Source, number: usize) -> Range<usize> {
     start..start + text.trim_end().len()
 }
 
-/// Returns the mistake in `line`, for which the parser has this message.
+/// Returns the mistake in `line`, for which the parser reports `message`. Returns `None` if the mistake is
+/// not known.
 fn recognize(line: &str, message: &str) -> Option<Mistake> {
     let text = line.trim();
     other_language(text)
@@ -133,7 +137,8 @@ fn recognize(line: &str, message: &str) -> Option<Mistake> {
 const TOML: &str = "`ossgate init --bucket B --region R` prints a config in TOML";
 
 fn other_language(text: &str) -> Option<Mistake> {
-    // Lines of a list of several lines look similar: `{ network = public },`, `a.example.com;`, `0.0.0.0:80`.
+    // The lines of a multi-line list look similar, and must not be taken for another language: `{ network =
+    // public },`, `a.example.com;`, `0.0.0.0:80`.
     if text.contains('=') {
         return None;
     }
@@ -170,7 +175,8 @@ fn comment(text: &str) -> Option<Mistake> {
     ))
 }
 
-/// Recognizes characters that text programs and Chinese keyboards write for those of TOML.
+/// Recognizes characters such as typographic quotes, which word processors and Chinese input methods write in
+/// place of the characters of TOML.
 fn typographic(text: &str) -> Option<Mistake> {
     let plain = |character| match character {
         '\u{201c}' | '\u{201d}' | '\u{201e}' | '\u{ff02}' => Some('"'),
@@ -210,7 +216,7 @@ fn header(text: &str, message: &str) -> Option<Mistake> {
     Some(Mistake::new("the header of the table is not closed", hint))
 }
 
-/// Recognizes a path of Windows, whose `\` begin escapes.
+/// Recognizes a Windows path in double quotes, in which each `\` begins an escape.
 fn escape(text: &str, message: &str) -> Option<Mistake> {
     let is_escape = message.contains("escaped value") || message.contains("unicode");
     let fixed = text.replace('"', "'");
@@ -226,7 +232,7 @@ fn open_string(text: &str, message: &str) -> Option<Mistake> {
         message if message.starts_with("invalid literal string") => '\'',
         _ => return None,
     };
-    // In a list or an inline table, the place of the missing quote is not known.
+    // In a list or an inline table, it is not known where the missing quote belongs.
     let is_plain = !text.contains(['[', '{', '#']) && text.matches(sign).count() == 1;
     is_plain.then(|| {
         let message = format!("the string has no closing `{sign}`");
@@ -234,7 +240,7 @@ fn open_string(text: &str, message: &str) -> Option<Mistake> {
     })
 }
 
-/// Recognizes a sign of another language at the end of a line.
+/// Recognizes a `;` or `,` after a value at the end of a line.
 fn ending(text: &str) -> Option<Mistake> {
     let fixed = text.trim_end_matches([';', ',']);
     let is_value = text.contains('=') && fixed.ends_with(['"', '\'', ']', '}']);
@@ -266,7 +272,7 @@ fn no_equals_sign(text: &str) -> Option<Mistake> {
     let fixed = if value.starts_with(['"', '\'', '[', '{']) || unquoted::is_literal(value) {
         fixed
     } else {
-        // A line of words may be anything, so the key must be one of ossgate.
+        // A line of words may be anything, so the first word must be a key of ossgate.
         unquoted::quote(&fixed)
             .filter(|_| is_known(&ROOT, key))?
             .line
@@ -306,8 +312,8 @@ fn no_comma(message: &str) -> Option<Mistake> {
     })
 }
 
-/// Recognizes a word alone in a line. In a list of several lines, such a word is a string without quotes, and the
-/// parser does not miss a value.
+/// Recognizes a word alone in a line, for which the parser reports a key with no value. In a multi-line list,
+/// such a word is a string without quotes, and the parser reports something else.
 fn bare_word(text: &str, message: &str) -> Option<Mistake> {
     if text.is_empty() || !text.bytes().all(is_key_byte) {
         return None;
@@ -326,14 +332,14 @@ fn no_value(message: &str) -> Option<Mistake> {
     })
 }
 
-/// Whether a line is the `key` of a certificate, which is the path of a file.
+/// Whether a line is the `key` of a certificate, whose value is the path of a file.
 fn is_key_file(text: &str) -> bool {
     text.split_once('=').is_some_and(|(key, value)| {
         key.trim() == "key" && value.trim().trim_end_matches('"').ends_with(".pem")
     })
 }
 
-/// Returns a hint that shows a line as it should be. The value of a secret is not shown.
+/// Returns a hint that shows `fixed`, the line `text` as it should be. The value of a secret is not shown.
 fn shown(text: &str, fixed: &str) -> String {
     if suggests_secret(text) && !is_key_file(text) {
         "correct the line; its value is not shown here".to_owned()

@@ -1,16 +1,17 @@
-//! Strings without quotes: `address = 0.0.0.0:80`.
+//! Corrects lines with strings that lack their quotes, such as `address = 0.0.0.0:80`.
 
 use crate::config::spec::{Kind, ROOT, Spec};
 
-/// A line with the quotes that were missing.
+/// A line to which the missing quotes were added.
 pub(super) struct Quoted {
     pub(super) line: String,
-    /// Whether the only changes are `True` and `False`, which are in lower case in TOML.
+    /// Whether no quotes were added and the only change is the case of words such as `True`: TOML writes
+    /// `true` and `false` in lower case.
     pub(super) is_only_spelled: bool,
 }
 
-/// Puts the strings of `text`, a key and its value, into quotes. Returns `None` if no string lacks them, or if
-/// the strings cannot be told apart.
+/// Puts the strings of `text` into quotes. `text` is a key with its value, or an item of a list. Returns
+/// `None` if no string lacks quotes, or if it is not clear where the strings begin and end.
 pub(super) fn quote(text: &str) -> Option<Quoted> {
     let is_item = text.starts_with('{') || (!text.contains('=') && is_list(text));
     let (key, value) = match is_item {
@@ -27,7 +28,7 @@ pub(super) fn quote(text: &str) -> Option<Quoted> {
         quoted.items(key, value)?;
     } else if !value.starts_with(['"', '\'']) {
         let value = value.split(" #").next().unwrap_or(value).trim_end();
-        // A comma follows a key of an inline table of several lines.
+        // In a multi-line inline table, a comma follows each value.
         let item = value.trim_end_matches(',');
         quoted.item(key, item)?;
         quoted.line.push_str(value.get(item.len()..)?);
@@ -41,13 +42,14 @@ pub(super) fn quote(text: &str) -> Option<Quoted> {
     Some(quoted)
 }
 
-/// Whether a line without `=` has items of a list, and is not a line of words.
+/// Whether `text`, a line without `=`, has items of a list, rather than words of a sentence.
 fn is_list(text: &str) -> bool {
     text.contains(',') || !text.contains([' ', '\t'])
 }
 
 impl Quoted {
-    /// Adds a list or an inline table.
+    /// Appends `value`, a list or an inline table, with quotes around its strings. `key` is the key of the
+    /// value.
     fn items(&mut self, key: &str, value: &str) -> Option<()> {
         let mut key = key.to_owned();
         let mut rest = value;
@@ -83,7 +85,7 @@ impl Quoted {
         Some(())
     }
 
-    /// Adds one value.
+    /// Appends `value`, the value of `key`. A string gets quotes.
     fn item(&mut self, key: &str, value: &str) -> Option<()> {
         let word = value.to_ascii_lowercase();
         let flag = match word.as_str() {
@@ -110,7 +112,7 @@ impl Quoted {
     }
 }
 
-/// Whether some table has a key of this name that is true or false.
+/// Whether some table has a key `name` whose value is `true` or `false`.
 fn is_flag(spec: &Spec, name: &str) -> bool {
     spec.keys.iter().any(|key| match key.kind {
         Kind::Flag => key.name == name,
@@ -119,7 +121,7 @@ fn is_flag(spec: &Spec, name: &str) -> bool {
     })
 }
 
-/// Whether `value` is a number or `true` or `false`, which have no quotes.
+/// Whether `value` is a number, `true` or `false`, which are written without quotes.
 pub(super) fn is_literal(value: &str) -> bool {
     let digits = value.trim_start_matches(['+', '-']);
     let is_number = digits
