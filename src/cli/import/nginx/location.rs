@@ -26,8 +26,8 @@ struct Others<'a> {
     index: Option<String>,
     /// The named locations.
     named: HashMap<&'a str, &'a Directive>,
-    /// The paths of the prefix locations, and whether nginx prefers each to regular expressions, because it has
-    /// `^~`.
+    /// The paths of the prefix locations, and whether each has `^~`. nginx prefers a prefix with `^~` to regular
+    /// expressions.
     prefixes: Vec<(String, bool)>,
     /// What the prefix locations have in common. This is computed for the first location without a route.
     common: OnceCell<Common>,

@@ -25,7 +25,7 @@ pub(super) enum Rewrite {
     Segment,
     /// A request for `/` gets this document.
     RootIndex(String),
-    /// A request for a directory, a path that ends in a slash, gets the document of this name in the directory.
+    /// A request for a path that ends in a slash gets the document of this name in that directory.
     EachIndex(String),
     /// Every request gets this document.
     Fixed(String),

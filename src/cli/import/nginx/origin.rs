@@ -186,7 +186,7 @@ impl ProxyPass<'_> {
             (HostKind::DualStack, _) => Some((Network::DualStack, "dualstack")),
             _ => None,
         };
-        // Some regions have several endpoints on one network, of which only one has a name in the config.
+        // Some regions have several endpoints on one network, but only one of these has a name in the config.
         let named = oss.region.as_deref().zip(network).filter(|(id, network)| {
             region(id).and_then(|region| region.endpoint(network.0)) == Some(&*endpoint)
         });

@@ -164,8 +164,8 @@ pub(super) fn lost_address(route: &Route, listeners: &Listeners) -> Option<Loss>
     })
 }
 
-/// Merges routes with the same hosts and path. nginx often has two servers for them, one with TLS and one
-/// without; ossgate has one route for both.
+/// Merges routes with the same hosts and path. nginx often has two servers for the same hosts, one with TLS and
+/// one without. ossgate has one route for both.
 pub(super) fn merge(all: Vec<Route>, notes: &mut Notes) -> Vec<Route> {
     let mut routes: Vec<Route> = Vec::new();
     let mut places: HashMap<(String, String), usize> = HashMap::new();
