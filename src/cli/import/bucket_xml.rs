@@ -31,7 +31,7 @@ fn did_you_mean(name: &str) -> String {
     format!("; did you mean `{name}`?")
 }
 
-/// Returns the name of a bucket that `text` contains: in another case, in a URL, or before an endpoint.
+/// Returns the name of a bucket that `text` contains: in upper case, in a URL, or before an endpoint.
 fn bucket_in(text: &str) -> Option<String> {
     let lower = text.trim().to_ascii_lowercase();
     let host = lower
@@ -45,7 +45,8 @@ fn bucket_in(text: &str) -> Option<String> {
     is_bucket_name(&name).then_some(name)
 }
 
-/// Returns the region that `text` probably means: its endpoint, its id in another spelling, or a part of it.
+/// Returns the region that `text` probably means. `text` may be its endpoint, its id with `_` or upper case, a
+/// part of the id, or a similar word.
 fn region_in(text: &str) -> Option<&'static str> {
     let lower = text.trim().to_ascii_lowercase().replace('_', "-");
     let lower = lower.strip_suffix(".aliyuncs.com").unwrap_or(&lower);
@@ -69,7 +70,7 @@ fn place_of(id: &str) -> &str {
     id.split_once('-').map_or(id, |(_, place)| place)
 }
 
-/// Imports `files`, pairs of name and text, as the settings of `bucket` in `region`.
+/// Imports `files` as the settings of `bucket` in `region`. `files` are pairs of name and text.
 ///
 /// # Errors
 ///

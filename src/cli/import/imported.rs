@@ -11,7 +11,7 @@ pub struct Imported {
     /// line if it is known: `file:line: text`.
     pub notes: Vec<String>,
     /// Directives by which nginx refuses requests that the config would serve, each as `file:line: text`. The
-    /// config has each as a comment at its route.
+    /// config names each of them in a comment above the route that would serve the requests.
     pub losses: Vec<String>,
 }
 
@@ -46,7 +46,7 @@ pub enum ImportError {
     UnknownDocument {
         /// The name of the file.
         file: String,
-        /// The name of its root element.
+        /// The name of the root element.
         root: String,
     },
     /// Two XML documents are of the same kind.
@@ -55,7 +55,7 @@ pub enum ImportError {
         file: String,
         /// The name of the first file.
         first: String,
-        /// The name of their root element.
+        /// The name of the root element of both documents.
         root: String,
     },
 }

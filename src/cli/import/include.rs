@@ -15,6 +15,7 @@ const MAX_FILES: usize = 10_000;
 pub(super) struct Includes {
     /// The files that the operator names. They are imported once, even if another file includes them.
     named: HashSet<PathBuf>,
+    /// The number of files that may still be included.
     left: usize,
 }
 
@@ -27,9 +28,10 @@ impl Includes {
         }
     }
 
-    /// Returns name and text of each file that `pattern` names in the file `root` or in a file that it includes.
-    /// nginx looks in the directory of its main file, which may be the directory above the one of `root`. `None`
-    /// when a file or its directory cannot be read.
+    /// Returns the name and the text of each file that `pattern` names. `root` is the file that the operator
+    /// names; `pattern` stands in `root` or in a file that `root` includes. nginx looks in the directory of its
+    /// main file, which may be the directory of `root` or the one above, so both are tried. `None` means that a
+    /// file or its directory cannot be read, or that too many files are included.
     pub(super) fn read(&mut self, root: &str, pattern: &str) -> Option<Vec<(String, String)>> {
         let directory = Path::new(root).parent().unwrap_or(Path::new(""));
         let directory = if directory.as_os_str().is_empty() {
@@ -72,8 +74,8 @@ pub(super) fn read(path: &Path) -> io::Result<String> {
     std::fs::read_to_string(path)
 }
 
-/// Returns the files that match `pattern` below `base`, by name. `None` when the file, or the directory of a
-/// pattern with `*` or `?`, cannot be read.
+/// Returns the files below `base` that match `pattern`, sorted by name. `None` means that the file does not
+/// exist, or that the directory of a pattern with `*` or `?` cannot be read.
 fn find(base: &Path, pattern: &str) -> Option<Vec<PathBuf>> {
     let is_glob = |text: &str| text.contains(['*', '?']);
     let pattern = Path::new(pattern);
@@ -122,7 +124,8 @@ fn matching(directory: &Path, pattern: &str) -> io::Result<Vec<PathBuf>> {
 /// Whether `name` matches `pattern`, in which `*` stands for any text and `?` for one byte.
 fn matches(name: &[u8], pattern: &[u8]) -> bool {
     let (mut at, mut in_pattern) = (0, 0);
-    // The position after the last `*`, and the text that it stands for so far.
+    // For the last `*` so far: the position after it in `pattern`, and the position in `name` at which its text
+    // ends.
     let mut star: Option<(usize, usize)> = None;
     while at < name.len() {
         match pattern.get(in_pattern) {

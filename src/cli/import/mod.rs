@@ -1,8 +1,9 @@
 //! `ossgate import`: writes a config from nginx files, or from the settings of a bucket at OSS.
 //!
 //! `ossgate check` accepts the written config, except for certificates that are not on this machine. Settings
-//! that could not be imported are listed on standard error with file and line; nothing is dropped silently. An
-//! import that would serve what nginx refuses writes no config, unless the operator accepts that.
+//! that could not be imported are listed on standard error with file and line; nothing is dropped silently. If
+//! the config would serve requests that nginx refuses, no config is written, unless the operator accepts these
+//! losses.
 
 pub mod bucket_xml;
 mod imported;
@@ -35,7 +36,8 @@ pub enum Source<'a> {
     Nginx {
         /// The files.
         files: &'a [PathBuf],
-        /// The buckets that a gateway may serve, by name or by pattern, if the files name none.
+        /// The buckets that clients may choose, by name or by pattern. They are used if the files name no
+        /// buckets.
         buckets: &'a [String],
         /// What happens with directives that refuse requests and cannot be imported.
         losses: Losses,
@@ -129,8 +131,9 @@ pub fn import(source: &Source<'_>, out: &mut dyn Write, errors: &mut dyn Write) 
     Ok(0)
 }
 
-/// Writes the problems of an imported config to `errors`. Returns whether all of them are about certificate
-/// files. These may be on another machine, so a missing one is not an error of the import.
+/// Writes the problems of an imported config to `errors`. Returns whether all of them are about certificates, or
+/// about other files that cannot be read. Such files may be on another machine, so a missing file is not an error
+/// of the import.
 fn report(problems: &Problems, errors: &mut dyn Write) -> io::Result<bool> {
     let is_about_files = |problem: &Problem| {
         problem.path.starts_with("certificate")

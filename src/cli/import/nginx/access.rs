@@ -9,7 +9,7 @@ use crate::cli::import::nginx::loss::Loss;
 use crate::cli::import::nginx::syntax::Directive;
 use crate::cli::import::toml_text::list;
 
-/// The rules of a block.
+/// The `allow` and `deny` rules of a block.
 #[derive(Clone, Debug, Default)]
 pub(super) struct Access(Vec<Rule>);
 
@@ -17,7 +17,8 @@ pub(super) struct Access(Vec<Rule>);
 struct Rule {
     is_allow: bool,
     is_for_all: bool,
-    /// The network. `None` for `all`, for `unix:` and for a text that is no network.
+    /// The network. `None` for `all`, for `unix:`, for a text that is not a network, and for an IPv4 address in
+    /// the notation of IPv6.
     network: Option<IpNet>,
     loss: Rc<Loss>,
 }
@@ -28,7 +29,7 @@ pub(super) enum Refused {
     Nothing,
     /// Every request.
     Everything(Rc<Loss>),
-    /// The requests of some addresses.
+    /// The requests from some addresses. The losses are those of all rules that can match.
     Some(Vec<Rc<Loss>>),
 }
 
@@ -61,10 +62,12 @@ impl Access {
 
     /// Returns the keys of the table `ip` that refuses the same addresses. `None` if there is no such table.
     ///
-    /// In nginx the first rule decides that matches, but in the table `deny` decides before `allow`. So a `deny`
-    /// can only be written if no earlier `allow` is for some of its addresses.
+    /// In nginx, the first rule that matches decides. In the table, `deny` decides before `allow`. So there is no
+    /// table if a `deny` contains a network of an earlier `allow`. A `deny` inside an earlier `allow` has no
+    /// effect and is left out.
     pub(super) fn keys(&self) -> Option<String> {
-        /// More rules belong into a file of networks. Each `deny` is compared with each `allow`.
+        /// The maximum number of rules. Each `deny` is compared with each `allow`, so a longer list would be
+        /// slow; it belongs in a file of networks.
         const MOST: usize = 2000;
         let counted = self.counted();
         if counted.len() > MOST {
@@ -79,7 +82,7 @@ impl Access {
             if rule.is_allow {
                 allow.push(network);
             } else if allow.iter().any(|one| one.contains(&network)) {
-                // No request gets to this rule.
+                // The earlier `allow` decides for all addresses of this rule.
             } else if allow.iter().any(|one| network.contains(one)) {
                 return None;
             } else {
@@ -87,7 +90,7 @@ impl Access {
             }
         }
         if refuses_others {
-            // Other addresses are refused in any case.
+            // The table refuses all addresses outside `allow`, so it needs no `deny` for them.
             deny.retain(|one| {
                 allow
                     .iter()
@@ -134,8 +137,8 @@ impl Access {
     }
 }
 
-/// Parses the argument of `allow` or `deny`. `None` also for IPv4 addresses in the notation of IPv6: nginx and the
-/// config compare them in different ways.
+/// Parses the argument of `allow` or `deny`. `None` means that it is not an address or a network, or that it is
+/// an IPv4 address in the notation of IPv6. nginx and the config compare such an address in different ways.
 fn network(text: &str) -> Option<IpNet> {
     let network = match text.parse::<IpNet>() {
         Ok(network) => network.trunc(),

@@ -1,4 +1,4 @@
-//! `if`: what it refuses, and what of it can be imported.
+//! Translates `if`: finds the requests that it refuses, and the parts of it that can be imported.
 
 use std::rc::Rc;
 
@@ -22,17 +22,17 @@ enum Effect {
     ToHttps,
     /// The request is redirected elsewhere.
     Redirects,
-    /// The request gets another response of nginx.
+    /// nginx responds with a status from 200 to 299.
     Answers,
-    /// Another object is requested.
+    /// The path is rewritten, so another object is requested.
     Rewrites,
-    /// Nothing but variables change.
+    /// Only variables are set.
     Sets,
-    /// Something else.
+    /// Any other effect.
     Other,
 }
 
-/// What is recommended for conditions without a key.
+/// The recommendation for a condition that no key of the config can express.
 const REMEDY: &str = "let OSS refuse them with a bucket policy, or keep nginx in front of ossgate";
 
 /// Adds an `if` to `scope`. `maps` are the maps of all files.
@@ -119,7 +119,7 @@ fn options() -> Methods {
     Methods::that(|name| name == "OPTIONS")
 }
 
-/// Leaves only `methods` of the methods.
+/// Limits `scope` to `methods`. If no method is left, `scope` refuses every request.
 fn restrict(scope: &mut Scope, methods: Methods, loss: Rc<Loss>) {
     let left = scope.phase.methods.unwrap_or(Methods::ALL).and(methods);
     if left.is_empty() {
@@ -157,7 +157,7 @@ fn effect(block: &[Directive]) -> Effect {
     }
 }
 
-/// Adds the directives of a block that neither ends the request nor only sets variables.
+/// Adds the directives of an `if` whose effect is [`Effect::Other`].
 fn others(scope: &mut Scope, block: &[Directive], notes: &mut Notes) {
     for one in block {
         match one.name() {
@@ -173,7 +173,8 @@ fn others(scope: &mut Scope, block: &[Directive], notes: &mut Notes) {
     }
 }
 
-/// Adds the variables that are set to a part of the host, which `pattern` matches.
+/// Adds the variables that the `if` sets to parts of the host. `pattern` is the regular expression that captures
+/// these parts.
 fn capture(scope: &mut Scope, directive: &Directive, pattern: &str) {
     let mut names = ServerNames::default();
     let is_known = names.add_pattern(pattern);
@@ -194,14 +195,14 @@ fn capture(scope: &mut Scope, directive: &Directive, pattern: &str) {
             }
         }
     }
-    // A variable that the expression names needs no `set`.
+    // A named group of the expression is a variable even without `set`.
     scope.variables.extend(names.variables);
     scope.maps.extend(names.maps);
     scope.captured_hosts = names.hosts;
 }
 
-/// Returns the loss that stands for an `if`. The text with which the variable is compared may be secret, so
-/// only the variable is named.
+/// Returns the loss for an `if`. The value with which the variable is compared may be secret, so only the
+/// variable is named.
 fn loss(directive: &Directive, condition: &Condition, effect: Effect) -> Loss {
     let variable = match condition {
         Condition::Methods(_) | Condition::NotMethods(_) => "$request_method",

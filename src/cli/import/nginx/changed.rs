@@ -1,4 +1,4 @@
-//! Header fields that nginx changes: what one directive says.
+//! Reads the directives with which nginx changes header fields.
 
 use std::rc::Rc;
 
@@ -11,7 +11,7 @@ use crate::cli::import::nginx::units::seconds;
 pub(super) struct Changed {
     pub(super) name: String,
     pub(super) value: String,
-    /// Whether nginx adds the field to those of the same name. Otherwise it replaces them.
+    /// Whether nginx keeps other fields of the same name. Otherwise, this field replaces them.
     pub(super) is_added: bool,
     pub(super) directive: Rc<Directive>,
 }
@@ -27,8 +27,8 @@ impl Changed {
         }
     }
 
-    /// Reads `more_set_headers` and `more_clear_headers`. A field that is cleared has no value. `None` if the
-    /// directive has options: they choose responses by status or type.
+    /// Reads `more_set_headers` and `more_clear_headers`. A field that is cleared gets an empty value. `None`
+    /// means that the directive has a pattern with `*`, or options, which choose responses by status or type.
     pub(super) fn more(directive: &Directive) -> Option<Vec<Self>> {
         let words = directive.rest();
         if words
@@ -51,7 +51,8 @@ impl Changed {
         Some(changed.collect())
     }
 
-    /// Reads `expires`. `None` if it depends on the request or on the time of day.
+    /// Reads `expires`. `None` means that the time is not valid, or that it depends on the request, the object or
+    /// the time of day.
     pub(super) fn expires(directive: &Directive) -> Option<Vec<Self>> {
         const MAX: &str = "max-age=315360000";
         let value = match directive.rest() {
@@ -72,12 +73,12 @@ impl Changed {
             is_added: false,
             directive: Rc::new(directive.clone()),
         };
-        // nginx replaces both fields. `Cache-Control` counts for clients that know it, so the time of `Expires`,
-        // which differs from response to response, is not needed.
+        // nginx sets both fields. A client that knows `Cache-Control` ignores `Expires`. The time in `Expires`
+        // differs from response to response, so this field is only removed.
         Some(vec![field("Cache-Control", &value), field("Expires", "")])
     }
 
-    /// Whether the field is one of CORS, which has a table of its own.
+    /// Whether this is a header field of CORS. Such fields are imported as the table `cors`, not as `headers`.
     pub(super) fn is_of_cors(&self) -> bool {
         self.name
             .to_ascii_lowercase()

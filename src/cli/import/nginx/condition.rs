@@ -21,8 +21,8 @@ pub(super) enum Condition {
     HostMatches(String),
     /// The variable, with its `$`, is empty.
     Empty(String),
-    /// Any other condition. The text is the name of its variable, or its operator. The text with which the
-    /// variable is compared may be secret, so it is not kept.
+    /// Any other condition. The text is the name of its variable, or its operator, such as `-f`. The value with
+    /// which the variable is compared may be secret, so it is not kept.
     Other(String),
 }
 
@@ -75,13 +75,14 @@ impl Condition {
     }
 }
 
-/// Whether `$host` can be equal to `text`: nginx writes it in lower case.
+/// Whether `text` is a fixed text that `$host` can be equal to. nginx converts `$host` to lower case, so a text
+/// with an upper-case letter is never equal to it.
 fn is_host(text: &str) -> bool {
     let is_upper = |byte: u8| byte.is_ascii_uppercase();
     !text.is_empty() && !text.contains('$') && !text.bytes().any(is_upper)
 }
 
-/// Returns the name of a variable or an operator for messages.
+/// Returns `name`, a variable or an operator, for messages. A text that cannot be a name is shown as `...`.
 fn shown(name: &str) -> String {
     let is_name = |byte: u8| byte.is_ascii_alphanumeric() || b"$_!-".contains(&byte);
     if !name.is_empty() && name.bytes().all(is_name) {

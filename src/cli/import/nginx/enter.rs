@@ -1,4 +1,5 @@
-//! Reads the directives of `http`, `server` and `location` blocks. Inner blocks inherit those of outer blocks.
+//! Reads the directives of `http`, `server` and `location` blocks. An inner block inherits the directives of the
+//! block around it.
 
 use std::rc::Rc;
 
@@ -16,7 +17,7 @@ use crate::cli::import::nginx::syntax::Directive;
 use crate::cli::import::nginx::units::{hsts, time};
 use crate::cli::import::nginx::variables::Value;
 
-/// The kind of the block.
+/// The kind of a block.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Level {
     Http,
@@ -24,7 +25,7 @@ pub(super) enum Level {
     Location,
 }
 
-/// Directives that the translation of a server or a location reads by itself.
+/// Directives that [`Scope::enter`] skips, because the translation of servers and locations reads them.
 const READ_ELSEWHERE: [&str; 12] = [
     "http",
     "server",
@@ -41,7 +42,7 @@ const READ_ELSEWHERE: [&str; 12] = [
 ];
 
 impl Scope {
-    /// Returns the directives that are in effect in a block inside this one.
+    /// Returns the directives that are in effect in `block`, which is inside the block of `self`.
     pub(super) fn enter(
         &self,
         block: &[Directive],
@@ -51,8 +52,9 @@ impl Scope {
     ) -> Self {
         let mut scope = self.clone();
         let has = |name: &str| block.iter().any(|one| one.name() == name);
-        // Each of these replaces all directives of the same name in the outer block.
-        // The directives of `http` may be in several files.
+        // In nginx, each directive below replaces all directives of the same name from the outer block. `http`
+        // may be spread over several files, so its `allow`, `deny` and `set_real_ip_from` are collected from all
+        // of them.
         if level != Level::Http && (has("allow") || has("deny")) {
             scope.access = Access::default();
         }
@@ -75,7 +77,7 @@ impl Scope {
         if has("proxy_hide_header") {
             scope.hidden.clear();
         }
-        // An `if` may stand before the directives that it needs.
+        // An `if` may stand before the `valid_referers` that it depends on, so `valid_referers` is read first.
         if let Some(valid) = block.iter().find(|one| one.name() == "valid_referers") {
             scope.valid_referers = Some(Rc::new(valid.clone()));
         }
@@ -160,7 +162,7 @@ impl Scope {
                 self.error_page = Some(Rc::new(directive.clone()));
             }
             "proxy_intercept_errors" => self.intercepts = first == "on",
-            // The files of nginx set `index` for the whole `http` block without a purpose.
+            // Many nginx files set `index` in `http` without a purpose, so only servers and locations count.
             "index" if level != Level::Http => self.index = Some(Rc::new(directive.clone())),
             "index" => {}
             "set_real_ip_from" => match first.parse::<ipnet::IpNet>() {

@@ -1,7 +1,7 @@
-//! Header fields that nginx changes, as the tables `[[route.headers]]` and `[route.origin.headers]`.
+//! Translates header fields that nginx changes to the tables `[[route.headers]]` and `[route.origin.headers]`.
 //!
-//! The config itself decides which fields a table may have: each field is tried in a small config. A field that
-//! is refused there is not imported, and a note has the reason.
+//! The config loader decides which fields a table may have, so each field is tried in a small config. A field
+//! that the loader refuses is not imported, and a note gives the reason.
 
 use std::collections::{HashMap, HashSet};
 use std::path::Path;
@@ -13,12 +13,14 @@ use crate::cli::import::nginx::scope::Scope;
 use crate::cli::import::toml_text::{list, quoted};
 use crate::config;
 
-/// The results of [`Trials::refusal`], by the text of the small config. Many locations set the same fields.
+/// The results of [`Trials::refusal`], by its argument `keys`. They are kept because many locations set the same
+/// fields.
 #[derive(Debug, Default)]
 pub(super) struct Trials(HashMap<String, Option<String>>);
 
 impl Trials {
-    /// Returns the reason why a route cannot have `keys`, which are header fields. `None` if it can.
+    /// Returns the reason why a route cannot have the header fields in `keys`. `None` means that it can have
+    /// them.
     fn refusal(&mut self, keys: &str) -> Option<String> {
         if let Some(known) = self.0.get(keys) {
             return known.clone();
@@ -28,7 +30,7 @@ impl Trials {
         let reason = loaded.err().and_then(|problems| {
             let mut errors = problems.errors();
             let of_fields = errors.find(|one| one.path.contains("headers"));
-            // A message may begin with the value, which may be secret.
+            // A message may begin with the value of the field. The value may be secret, so it is removed.
             of_fields.map(|one| {
                 let rest = one.message.strip_prefix('`');
                 let rest = rest.and_then(|rest| rest.split_once("` "));
@@ -55,7 +57,7 @@ impl Trials {
     }
 }
 
-/// Returns the name of a field as a key.
+/// Returns the name of a header field as a TOML key.
 fn key(name: &str) -> String {
     let is_bare = |byte: u8| byte.is_ascii_alphanumeric() || b"-_".contains(&byte);
     if !name.is_empty() && name.bytes().all(is_bare) {
@@ -65,14 +67,15 @@ fn key(name: &str) -> String {
     }
 }
 
-/// Adds an entry of a table.
+/// Returns an entry of a TOML table.
 fn entry(name: &str, value: &str) -> String {
     format!("{} = {}", key(name), quoted(value))
 }
 
-/// The tables of one `[[route.headers]]`.
+/// The content of one `[[route.headers]]`.
 #[derive(Default)]
 struct Rule {
+    /// The names of the fields in `set` and `add`, in lower case.
     names: HashSet<String>,
     set: Vec<String>,
     add: Vec<String>,
@@ -168,7 +171,7 @@ pub(super) fn response_rules(
             one.note(notes, &format!("the field {reason}"));
             continue;
         }
-        // A table has a name once. A field of the same name needs a rule of its own.
+        // A TOML table has each key once, so a second field of the same name goes into another rule.
         let at = rules
             .iter()
             .position(|rule| !rule.names.contains(&name))
@@ -184,7 +187,7 @@ pub(super) fn response_rules(
             rule.add.push(entry);
         } else {
             rule.set.push(entry);
-            // What replaces a hidden field is not hidden.
+            // This field replaces the one that OSS sends, so further fields of the same name can be added to it.
             hidden.remove(&name);
         }
         let is_for_all = one
@@ -203,8 +206,8 @@ pub(super) fn response_rules(
     rules.iter().filter_map(Rule::keys).collect()
 }
 
-/// Returns the keys of `headers` of an origin; `None` when nginx changes no field. Fields that cannot be imported
-/// are reported in `notes`.
+/// Returns the keys of `headers` of an origin. `None` means that nginx changes no field that can be imported.
+/// Fields that cannot be imported are reported in `notes`.
 pub(super) fn request_fields(
     scope: &Scope,
     trials: &mut Trials,
@@ -212,7 +215,8 @@ pub(super) fn request_fields(
 ) -> Option<String> {
     let (mut set, mut remove) = (Vec::new(), Vec::new());
     let mut seen = HashSet::new();
-    // nginx sends a field once for each directive. The last one counts here.
+    // nginx sends one field for each directive, even if the names are equal. The config sets a name once, so the
+    // last directive counts.
     for one in scope.request_fields.iter().rev() {
         let name = one.name.to_ascii_lowercase();
         let entry = entry(&one.name, &one.value);

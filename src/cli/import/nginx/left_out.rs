@@ -1,7 +1,7 @@
 //! Directives that have no counterpart in a config of ossgate.
 //!
-//! A directive that is in none of the lists is regarded as one that refuses requests. A third-party module may
-//! do that, and the import must not open what nginx closed.
+//! A directive that is in none of the lists counts as one that refuses requests. It may belong to a third-party
+//! module that refuses requests, and the import must not open what nginx closed.
 
 use crate::cli::import::nginx::loss::Loss;
 use crate::cli::import::nginx::syntax::Directive;
@@ -12,11 +12,12 @@ use crate::cli::import::nginx::tls;
 pub(super) enum LeftOut {
     /// ossgate needs no setting for the same behaviour, or the directive has no purpose in ossgate.
     NotNeeded,
-    /// The directive is not carried over, and nothing is refused by it. The text is the note.
+    /// The directive is not carried over, and it refuses no requests. The text is the note.
     NotCarried(String),
-    /// The directive refuses requests. A directive of the same family in an inner block replaces it.
+    /// The directive refuses requests. The text is its family. A later directive of the same family replaces it,
+    /// except in the families `unknown`, `include` and `code`, which keep all directives.
     Closing(&'static str, Loss),
-    /// The directive ends what an outer directive of this family refuses.
+    /// The directive ends the refusals of this family, as `auth_basic off` does.
     Reopening(&'static str),
 }
 
@@ -240,7 +241,7 @@ pub(super) fn left_out(directive: &Directive) -> LeftOut {
     })
 }
 
-/// Returns the family of a directive that refuses requests, what it refuses, and what to do instead.
+/// Returns the family of a directive that refuses requests, the requests that it refuses, and what to do instead.
 fn closing(name: &str, first: &str) -> Option<(&'static str, &'static str, &'static str)> {
     const PASSWORD: &str = "keep the objects private at OSS, and give their users presigned URLs";
     const CODE: &str = "keep the objects private at OSS, or keep nginx in front of ossgate";

@@ -1,4 +1,4 @@
-//! The `listen` directives: listeners, and which server is the default of each.
+//! Translates `listen` directives to listeners, and finds the default server of each listener.
 
 use std::collections::BTreeMap;
 use std::net::SocketAddr;
@@ -25,14 +25,15 @@ pub(super) struct Listener {
     pub(super) trusted: Vec<String>,
     /// The number of the server that nginx uses for hosts that no server names.
     default: usize,
+    /// Whether a `listen` directive marks the default server. Otherwise, the first server is the default.
     has_written_default: bool,
     /// Whether a route or a redirect of the config needs the listener.
     pub(super) is_used: bool,
 }
 
 impl Listener {
-    /// Whether the listener at `address` accepts a PROXY header from every peer: without `set_real_ip_from`, nginx
-    /// does that. Peers on a Unix socket are trusted in any case.
+    /// Whether the listener at `address` has to accept a PROXY header from every peer, as nginx does without
+    /// `set_real_ip_from`. A Unix socket does not need this, because its peers are always trusted.
     pub(super) fn trusts_all(&self, address: &str) -> bool {
         self.is_used
             && self.has_proxy_header
@@ -41,11 +42,11 @@ impl Listener {
     }
 }
 
-/// A `listen` of a server, or the one that nginx assumes.
+/// A `listen` directive of a server, or the listener that nginx assumes if the server has none.
 #[derive(Clone, Debug)]
 pub(super) struct Listen {
     pub(super) address: String,
-    /// The directive. The first one of the server if nginx assumes the listener.
+    /// The `listen` directive. If nginx assumes the listener, this is the `server` directive without its block.
     pub(super) directive: Rc<Directive>,
 }
 
@@ -54,7 +55,8 @@ pub(super) struct Listen {
 pub(super) struct Listeners(pub(super) BTreeMap<String, Listener>);
 
 impl Listeners {
-    /// Adds the listeners of the server with this number. Servers are added in the order of the files.
+    /// Adds the listeners of `server`, and returns its `listen` directives. `number` is the position of the
+    /// server in the order of the files.
     pub(super) fn add(
         &mut self,
         server: &Directive,
@@ -110,7 +112,7 @@ impl Listeners {
         listens
     }
 
-    /// If servers on the same address differ in TLS, the listener uses TLS.
+    /// Adds the listener of one `listen`. If servers on the same address differ in TLS, the listener uses TLS.
     fn add_one(
         &mut self,
         address: &str,
@@ -148,7 +150,7 @@ impl Listeners {
         found.is_some_and(|one| one.transport == Transport::Tls)
     }
 
-    /// Marks the listeners as used, and adds the proxies that the server trusts.
+    /// Marks the listeners of a server as used, and adds the proxies that the server trusts to each of them.
     pub(super) fn use_for(&mut self, listens: &[Listen], trusted: &[String]) {
         for listen in listens {
             if let Some(listener) = self.0.get_mut(&listen.address) {
@@ -163,7 +165,7 @@ impl Listeners {
     }
 }
 
-/// Whether clients reach the address from every network that reaches the host.
+/// Whether the address stands for all addresses of the machine, such as `0.0.0.0:80`.
 pub(super) fn is_open_to_all(address: &str) -> bool {
     address
         .parse::<SocketAddr>()

@@ -20,15 +20,16 @@ use crate::cli::import::nginx::unserved::{
 };
 use crate::cli::import::nginx::variables::Url;
 
-/// What the locations of a server need from each other.
+/// What the translation of a location needs to know about the other locations of the server.
 struct Others<'a> {
     /// The index document that the location `= /` names.
     index: Option<String>,
     /// The named locations.
     named: HashMap<&'a str, &'a Directive>,
-    /// The prefixes, and whether nginx prefers them to regular expressions.
+    /// The paths of the prefix locations, and whether each has `^~`. nginx prefers a prefix with `^~` to regular
+    /// expressions.
     prefixes: Vec<(String, bool)>,
-    /// What the prefixes serve, if a location without a route has been found.
+    /// What the prefix locations have in common. This is computed for the first location without a route.
     common: OnceCell<Common>,
 }
 
@@ -53,8 +54,9 @@ impl<'a> Others<'a> {
         }
     }
 
-    /// Whether the order of nginx is another than that of routes, for a location with a regular expression that
-    /// becomes a route with this path. nginx prefers the expression to longer prefixes, except to those with `^~`.
+    /// Whether nginx and ossgate would choose differently if a location with a regular expression became a route
+    /// with this path. ossgate chooses the longest path. nginx prefers an expression to every prefix, except to
+    /// prefixes with `^~`.
     fn disagree(&self, path: &str) -> bool {
         self.prefixes.iter().any(|(prefix, is_preferred)| {
             if *is_preferred {
@@ -65,13 +67,14 @@ impl<'a> Others<'a> {
         })
     }
 
-    /// Whether nginx never looks at regular expressions: all requests have a prefix that is preferred.
+    /// Whether nginx never tries regular expressions, because every request matches a prefix with `^~`.
     fn hide_expressions(&self) -> bool {
         self.prefixes.iter().any(|(path, _)| path == "/")
             && self.prefixes.iter().all(|(_, is_preferred)| *is_preferred)
     }
 
-    /// Returns the location together with the named location that its `try_files` leads to.
+    /// Returns the location. If its `try_files` leads to a named location, the directives of that location are
+    /// appended.
     fn joined<'l>(&self, location: &'l Directive) -> Cow<'l, Directive> {
         let files = location.block.iter().find(|one| one.name() == "try_files");
         let name = files.and_then(|files| files.rest().last());
@@ -173,7 +176,7 @@ impl Translation<'_> {
                 match matches {
                     Match::Prefix(path) => self.prefix(&proxied, path),
                     Match::Exact(path) if path == "/" && self.root(&proxied) => return,
-                    // Paths of routes are compared with case.
+                    // Routes compare paths with case, so an expression that ignores case cannot become a route.
                     Match::Regex(pattern, false) => self.pattern(&proxied, pattern, others),
                     Match::Exact(_) | Match::Regex(_, true) | Match::Named => {
                         let text = "the location is not carried over: only plain prefixes are";
@@ -237,7 +240,8 @@ impl Translation<'_> {
         }
     }
 
-    /// Translates a location with a regular expression, if it is a list of the first segments of paths.
+    /// Translates a location with a regular expression of the form of [`PathPattern`]. Any other form gets a
+    /// note.
     fn pattern(&mut self, proxied: &Proxied<'_>, pattern: &str, others: &Others<'_>) {
         let known = PathPattern::parse(pattern);
         let url = self.url(proxied);
@@ -259,7 +263,8 @@ impl Translation<'_> {
             };
             let mut scope = proxied.scope.clone();
             scope.variables.extend(route.variables);
-            // The host of `proxy_set_header` may contain the capture as well.
+            // `proxy_set_header Host` may contain the captures as well, so they are among the variables of this
+            // scope.
             let proxied = Proxied {
                 scope: &scope,
                 ..*proxied
@@ -268,7 +273,7 @@ impl Translation<'_> {
         }
     }
 
-    /// Reports the location `= /`, if it only names the index document. Returns whether it does.
+    /// Returns whether the location `= /` only names the index document. If it does, a note is added.
     fn root(&mut self, proxied: &Proxied<'_>) -> bool {
         let document = root_index(&proxied.server.directive.block, &proxied.server.scope);
         let has_rules = !proxied.scope.losses().is_empty() || !proxied.scope.carried().is_empty();
@@ -305,15 +310,15 @@ impl Translation<'_> {
     }
 }
 
-/// Whether nginx responds to every request for the location by itself. What it refuses there is then not in a
-/// bucket.
+/// Whether nginx responds to every request for the location by itself. The refusals of such a location protect
+/// these responses, not objects of a bucket.
 fn answers(location: &Directive, scope: &Scope) -> bool {
     let is_status = location.block.iter().any(|one| one.name() == "stub_status");
     is_status || matches!(scope.phase.end, Some(End::Answer))
 }
 
-/// Whether nginx responds to every request for the location with a text of its own. Such a location closes nothing:
-/// usually it is a health check.
+/// Whether nginx responds to every request for the location with a text of its own, by `return 200` or `return
+/// 204`. Such a location protects no objects: usually it is a health check.
 fn is_greeting(location: &Directive) -> bool {
     location.block.iter().any(|one| {
         let status = one.rest().first().map(String::as_str);
@@ -321,7 +326,8 @@ fn is_greeting(location: &Directive) -> bool {
     })
 }
 
-/// Whether a closed location is only for the error document that the routes return as well.
+/// Whether the location is only for the document of `error_page`. The routes return this document as well, so
+/// nothing is lost if nginx refuses direct requests for it.
 fn is_error_document(matches: &Match, scope: &Scope) -> bool {
     let document = scope
         .error_page
@@ -348,7 +354,7 @@ fn root_index(block: &[Directive], scope: &Scope) -> Option<String> {
     is_name.then(|| name.to_owned())
 }
 
-/// Returns the `proxy_pass` of a location. `None` if requests get another response.
+/// Returns the `proxy_pass` of a location. `None` means that nginx responds to its requests in another way.
 fn proxy_pass<'l>(location: &'l Directive, scope: &Scope) -> Option<&'l Directive> {
     let pass = location.block.iter().find(|one| one.name() == "proxy_pass");
     pass.filter(|_| scope.phase.end.is_none())

@@ -4,7 +4,7 @@ use std::fmt;
 
 use crate::cli::import::nginx::syntax::Directive;
 
-/// What is recommended for paths that are refused to everybody.
+/// The recommendation for paths that nginx refuses to every client.
 pub(super) const CLOSED_REMEDY: &str =
     "keep such objects in another bucket, or deny them with a bucket policy";
 
@@ -22,12 +22,12 @@ pub(super) struct Loss {
 }
 
 impl Loss {
-    /// Creates a loss that is named by the directive's name alone.
+    /// Creates a loss that is shown with the name of the directive.
     pub(super) fn new(directive: &Directive, refused: &str, remedy: &'static str) -> Self {
         Self::named(directive, directive.name(), refused, remedy)
     }
 
-    /// Creates a loss with another name.
+    /// Creates a loss that is shown as `name`, for example with an argument of the directive.
     pub(super) fn named(
         directive: &Directive,
         name: &str,
@@ -42,7 +42,7 @@ impl Loss {
         }
     }
 
-    /// Returns the loss for a location all of whose requests are refused.
+    /// Returns this loss for a location for which nginx refuses every request.
     pub(super) fn of_location(&self, location: &str) -> Self {
         Self {
             refused: format!("every request for `location {location}`"),
@@ -51,8 +51,8 @@ impl Loss {
         }
     }
 
-    /// Returns the loss as one line. Control characters of file names and directives are escaped, so a line
-    /// break cannot end the comment that contains this text.
+    /// Returns the loss as one line. Control characters of file names and directives are escaped. So a line break
+    /// in them cannot end the comment that contains the line.
     pub(super) fn line(&self) -> String {
         let mut line = String::new();
         for character in self.to_string().chars() {

@@ -14,10 +14,10 @@ pub(super) struct Map {
 /// The maps by the variables that they set, without `$`.
 pub(super) type Maps = BTreeMap<String, Map>;
 
-/// The hosts of a server, and whether nginx uses it for all other hosts as well.
+/// The hosts of a server, and whether nginx uses the server for all other hosts as well.
 #[derive(Clone, Copy, Debug)]
 pub(super) struct Hosts<'a> {
-    /// Empty means every host.
+    /// The hosts. An empty list means every host.
     pub(super) names: &'a [String],
     pub(super) is_default: bool,
 }
@@ -50,8 +50,8 @@ impl Map {
         default.is_none_or(|(_, value)| value.is_empty())
     }
 
-    /// Returns the values, each with the hosts that it is for. Entries that cannot be imported are reported in
-    /// `notes`. `name` is the variable that the map sets.
+    /// Returns the values of the map, each with its hosts. An empty list of hosts means every other host. Entries
+    /// that cannot be imported are reported in `notes`. `name` is the variable that the map sets.
     pub(super) fn by_host(
         &self,
         name: &str,
@@ -83,7 +83,7 @@ impl Map {
                 notes.push(format!("`{key}` of the map is not carried over"));
                 continue;
             }
-            // Without `hostnames`, nginx compares the whole text.
+            // Without `hostnames`, nginx compares the key with the whole host, so a wildcard matches nothing.
             if !has_hostnames && key.starts_with(['.', '*']) {
                 notes.push(format!(
                     "`{key}` of the map matches no host without `hostnames`"

@@ -1,30 +1,31 @@
-//! The keys that the paths of a location stand for: the effect of `rewrite` and of the URI of `proxy_pass`.
+//! Translates the paths of a location to keys of objects. `rewrite` and the URI of `proxy_pass` decide about the
+//! keys.
 
 use crate::cli::import::nginx::pattern::{group, literal};
 use crate::cli::import::nginx::syntax::Directive;
 use crate::cli::import::nginx::variables::Url;
 
-/// The path of a route, and what becomes of it.
+/// The path of a route, and how keys are made from the paths of requests.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(super) struct Mapping {
     /// The path of the route, decoded.
     pub(super) path: String,
-    /// Whether the path is removed.
+    /// Whether the path of the route is removed from the path of the request (`strip_path`).
     pub(super) strips: bool,
-    /// The text before each key, decoded.
+    /// The text that is put before each key (`prefix`), decoded.
     pub(super) prefix: String,
 }
 
 /// A `rewrite ... break`.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(super) enum Rewrite {
-    /// Paths that begin with `from` get `to` instead, which does not begin with a slash.
+    /// The text `from` at the beginning of a path is replaced by `to`. `to` does not begin with a slash.
     Front { from: String, to: String },
     /// The first segment of the path is removed.
     Segment,
-    /// The root gets this document.
+    /// A request for `/` gets this document.
     RootIndex(String),
-    /// Every directory gets this document.
+    /// A request for a path that ends in a slash gets the document of this name in that directory.
     EachIndex(String),
     /// Every request gets this document.
     Fixed(String),
@@ -37,17 +38,17 @@ pub(super) enum Query {
     Cut,
 }
 
-/// The reason why the URI of `proxy_pass` cannot be imported.
+/// The reason why the paths of a location cannot be translated to keys.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum MappingError {
-    /// The URI does not depend on the path of the request.
+    /// The URI of `proxy_pass` or a rewrite drops the path of the request.
     Fixed,
-    /// The URI has variables of an unknown form.
+    /// The URI of `proxy_pass` or a rewrite is of an unknown form.
     Unknown,
 }
 
 impl Rewrite {
-    /// Parses a `rewrite` with the flag `break`. `None` if the form is not known.
+    /// Parses a `rewrite` with the flag `break`. `None` means that the form of the directive is not known.
     pub(super) fn parse(directive: &Directive) -> Option<(Self, Query)> {
         let [pattern, replacement, flag] = directive.rest() else {
             return None;
@@ -119,7 +120,8 @@ impl Rewrite {
 ///
 /// # Errors
 ///
-/// [`MappingError`] when the URI of `proxy_pass` is of an unknown form.
+/// [`MappingError`] when the URI of `proxy_pass` or a rewrite drops the path of the request or is of an unknown
+/// form.
 pub(super) fn mappings(
     path: &str,
     rewrites: &[Rewrite],
@@ -128,7 +130,7 @@ pub(super) fn mappings(
     let (unchanged, query, is_original) = unchanged(path, url)?;
     let mut all = vec![unchanged];
     for rewrite in rewrites {
-        // `$request_uri` is the URI before the rewrite.
+        // `$request_uri` is the URI before the rewrites, so the rewrites have no effect.
         if is_original {
             break;
         }
@@ -185,7 +187,7 @@ fn as_is(path: &str) -> Mapping {
     }
 }
 
-/// Returns the mapping without a rewrite, and whether it is the same with one.
+/// Returns the mapping for a location without rewrites, and whether rewrites cannot change it.
 fn unchanged(path: &str, url: &Url) -> Result<(Mapping, Query, bool), MappingError> {
     let uri = url.uri.as_str();
     if uri.is_empty() {
@@ -195,9 +197,9 @@ fn unchanged(path: &str, url: &Url) -> Result<(Mapping, Query, bool), MappingErr
         if url.has_variables || uri.contains('?') {
             return Err(MappingError::Fixed);
         }
-        // nginx replaces the location's path by the URI of `proxy_pass`, without adding a slash. For a
-        // location without a trailing slash, `strip_path` also removes the slash after it, so `prefix` must
-        // contain this slash.
+        // nginx replaces the location's path by the URI of `proxy_pass`, without adding a slash. If the path has
+        // no trailing slash, `strip_path` also removes the slash that follows it, so `prefix` must end in a
+        // slash.
         let joint = if uri.len() > 1 && !uri.ends_with('/') && !path.ends_with('/') {
             "/"
         } else {

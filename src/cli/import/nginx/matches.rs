@@ -1,4 +1,4 @@
-//! The requests that a location is for.
+//! Parses the arguments of `location`: the requests that the location is for.
 
 use crate::cli::import::nginx::regions::Paths;
 
@@ -8,7 +8,7 @@ pub(super) enum Match {
     Exact(String),
     /// A regular expression, and whether it ignores the case.
     Regex(String, bool),
-    /// No request of a client.
+    /// A named location, such as `@name`. Other directives lead to it, but no request of a client.
     Named,
 }
 
@@ -19,7 +19,7 @@ impl Match {
             [word] => {
                 let path = word.trim_start_matches(['=', '~', '^', '*']);
                 let sign = word.get(..word.len() - path.len()).unwrap_or_default();
-                // The `^` after `~` belongs to the expression.
+                // In `~^/a`, the `^` belongs to the expression, not to the sign.
                 match sign.strip_prefix('~').filter(|rest| rest.ends_with('^')) {
                     Some(rest) => (
                         if rest.starts_with('*') { "~*" } else { "~" },

@@ -26,8 +26,8 @@ impl Methods {
         Self::that(|name| has(name) || (name == "HEAD" && has("GET")))
     }
 
-    /// Returns the methods that match the regular expression `pattern`. `None` if it is more than a list of
-    /// method names, with or without anchors and one group.
+    /// Returns the methods that match the regular expression `pattern`. `None` means that it is not just a list
+    /// of method names. The list may have anchors, and one group around it.
     pub(super) fn matching(pattern: &str, ignores_case: bool) -> Option<Self> {
         let anchored = |text: &str| {
             let begins = text.starts_with('^');

@@ -5,10 +5,10 @@
 //!
 //! # Decision
 //!
-//! nginx files refuse requests in ways that a config of ossgate does not have. The config must not serve what
+//! nginx files refuse requests in ways that a config of ossgate cannot express. The config must not serve what
 //! nginx refused, so each such directive is a [`Loss`](loss::Loss), and the operator decides whether a config
-//! with losses is written. A directive that is not known counts as a loss as well: a false alarm costs a look
-//! into the file, but a missed one opens it.
+//! with losses is written. A directive that is not known counts as a loss as well. A false alarm only costs the
+//! operator a look into the file, but a missed refusal opens what nginx closed.
 
 mod access;
 mod branch;
@@ -52,10 +52,11 @@ use translation::Translation;
 const DEPTH: usize = 8;
 
 /// Reads the files that an `include` names. The arguments are the name of the file that the operator names, and
-/// the argument of `include`. Returns pairs of name and text; `None` when a file cannot be read.
+/// the argument of `include`. Returns pairs of name and text. `None` means that a file cannot be read.
 pub type Include<'i> = dyn FnMut(&str, &str) -> Option<Vec<(String, String)>> + 'i;
 
-/// Imports `files`, pairs of name and text, like [`import_with`] without buckets. No included file is read.
+/// Imports `files` like [`import_with`], without buckets and without included files. `files` are pairs of name
+/// and text.
 ///
 /// # Errors
 ///
@@ -64,8 +65,8 @@ pub fn import(files: &[(String, String)]) -> Result<Imported, ImportError> {
     import_with(files, &[], &mut |_, _| None)
 }
 
-/// Imports `files`, pairs of name and text. `buckets` are the buckets that a gateway may serve, by name or by
-/// pattern, if the files let the client choose the bucket.
+/// Imports `files`, pairs of name and text. `buckets` are the buckets that clients may choose, by name or by
+/// pattern, if the files let the client choose the bucket. `include` reads included files.
 ///
 /// # Errors
 ///
@@ -102,8 +103,8 @@ pub fn import_with(
     })
 }
 
-/// Parses the file `name`. Each `include` is replaced by the content of its files. One that cannot be read
-/// stays.
+/// Parses the file `name`. Each `include` is replaced by the content of its files. An `include` whose files
+/// cannot be read stays in the tree.
 fn parse(
     root: &str,
     name: &str,

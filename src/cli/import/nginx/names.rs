@@ -21,13 +21,13 @@ pub(super) struct ServerNames {
     pub(super) maps: Vec<(String, Map)>,
 }
 
-/// The listeners and names of the servers that were translated, in lower case.
+/// Pairs of listener address and server name, in lower case, of the servers that were translated so far.
 #[derive(Debug, Default)]
 pub(super) struct TakenNames(HashSet<(String, String)>);
 
 impl TakenNames {
-    /// Removes the names that earlier servers have on all listeners of `server`: nginx ignores them. Returns the
-    /// notes about them.
+    /// Removes from `names` each name that earlier servers have on all `addresses`, the listeners of `server`:
+    /// nginx ignores such a name. Returns the notes about the removed names.
     pub(super) fn take_from(
         &mut self,
         names: &mut ServerNames,
@@ -97,8 +97,8 @@ impl ServerNames {
         }
     }
 
-    /// Adds the hosts of the regular expression `pattern`, and what it captures. Returns whether the
-    /// expression is of a known form: alternatives, or any label, before a fixed suffix.
+    /// Adds the hosts of the regular expression `pattern`, and the variables that it captures. Returns whether
+    /// the expression is of a known form: a fixed host, or alternatives or any label before a fixed suffix.
     pub(super) fn add_pattern(&mut self, pattern: &str) -> bool {
         let inside = pattern
             .strip_prefix('^')
@@ -119,7 +119,7 @@ impl ServerNames {
         else {
             return false;
         };
-        // A group without a name is `$1`.
+        // `$1` stands for the group, even if the group has a name.
         let names = [group.name, group.captures.then_some("1")];
         let names = names.into_iter().flatten().map(str::to_owned);
         let texts: Option<Vec<String>> = pieces
@@ -153,7 +153,8 @@ impl ServerNames {
             return false;
         }
         let patterns = label_patterns(&pieces);
-        // Without a capture, the expression has to match each label, as the host pattern does.
+        // The host pattern `*.suffix` matches every label. Without a capture, nothing else limits the label, so
+        // the expression must match every label as well.
         if !group.captures && !patterns.is_empty() {
             return false;
         }
@@ -165,7 +166,7 @@ impl ServerNames {
     }
 }
 
-/// Returns the patterns of bucket names for pieces. Empty means any name.
+/// Returns the patterns of bucket names for alternatives. An empty list means any name.
 pub(super) fn label_patterns(pieces: &[Piece]) -> Vec<String> {
     let mut patterns = Vec::new();
     for piece in pieces {

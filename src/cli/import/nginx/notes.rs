@@ -24,7 +24,7 @@ impl Notes {
         }
     }
 
-    /// Adds a note that begins with its place.
+    /// Adds the note `note` as it is, unless the same note was added before.
     pub(super) fn push(&mut self, note: String) {
         if self.seen.insert(note.clone()) {
             self.list.push(note);

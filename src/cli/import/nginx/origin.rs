@@ -12,8 +12,8 @@ use crate::oss::endpoint::{HostKind, Network, OssHost, classify, region};
 pub(super) enum Target {
     /// A host, which may name a bucket.
     Host(String),
-    /// The host before the endpoint names the bucket, or the path does. The patterns are those of the buckets;
-    /// empty: any bucket.
+    /// The patterns of bucket names, and the endpoint. The request names the bucket in its host or its path. An
+    /// empty list of patterns means any bucket.
     Buckets(Vec<String>, String),
 }
 
@@ -93,7 +93,7 @@ impl ProxyPass<'_> {
                     (Some(host), _) if host.bucket.is_some() => {
                         Ok(self.one_bucket(&name, &host, is_own, notes))
                     }
-                    // The Host names the bucket.
+                    // The `Host` that nginx sends names the bucket.
                     (Some(_) | None, Some(host)) => {
                         if !is_own {
                             notes.push(format!("`{own}` is not carried over: ossgate connects to the addresses of `{}`", self.sent));
@@ -121,7 +121,7 @@ impl ProxyPass<'_> {
         }
     }
 
-    /// Returns the host that `name` stands for: the first server if it is an `upstream`.
+    /// Returns the host that `name` stands for. If `name` is an `upstream` block, this is its first server.
     fn resolve(&self, name: &str, notes: &mut Vec<String>) -> String {
         let name = match self.upstreams.get(name) {
             None => name.to_owned(),
@@ -186,7 +186,7 @@ impl ProxyPass<'_> {
             (HostKind::DualStack, _) => Some((Network::DualStack, "dualstack")),
             _ => None,
         };
-        // Some regions have several endpoints on one network, of which only one has a name in the config.
+        // Some regions have several endpoints on one network, but only one of these has a name in the config.
         let named = oss.region.as_deref().zip(network).filter(|(id, network)| {
             region(id).and_then(|region| region.endpoint(network.0)) == Some(&*endpoint)
         });
@@ -285,7 +285,8 @@ impl ProxyPass<'_> {
             });
         }
         if self.hosts.is_empty() {
-            // Clients send the host of their bucket at OSS, so the endpoints of the region are the suffixes.
+            // Clients send the host of a bucket at OSS, so each endpoint of the region becomes the suffix of a
+            // host pattern.
             let region = oss.region.as_deref().and_then(region);
             let known = region.map(|region| [region.public, region.internal]);
             let known = known

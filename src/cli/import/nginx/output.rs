@@ -20,7 +20,7 @@ pub(super) struct Route {
     pub(super) hosts: Vec<String>,
     /// The path, decoded.
     pub(super) path: String,
-    /// The methods of the route. `None`: all.
+    /// The methods of the route. `None` means all methods.
     pub(super) methods: Option<Methods>,
     /// The lines inside the `origin` table.
     pub(super) origin: Vec<String>,
@@ -30,11 +30,11 @@ pub(super) struct Route {
     pub(super) hsts: Option<String>,
     /// The response to requests without TLS, if an `if` decides it.
     pub(super) clear_text: Option<ClearText>,
-    /// The keys of the tables `cors`, `referer`, `website` and `preview`, if the route has them.
+    /// The policies of the route, such as `cors` and `referer`.
     pub(super) policies: Policies,
-    /// The refusals of nginx that the route does not have.
+    /// The refusals of nginx that the route does not express.
     pub(super) losses: Vec<Rc<Loss>>,
-    /// The refusals of nginx that the route has as its keys.
+    /// The refusals of nginx that the route expresses by its keys.
     pub(super) rules: Vec<Rc<Loss>>,
     /// The listeners of the nginx servers of this route.
     pub(super) listens: Vec<Listen>,
@@ -50,7 +50,7 @@ pub(super) struct Policies {
     pub(super) headers: Vec<String>,
     pub(super) ip: Option<Addresses>,
     pub(super) referer: Option<String>,
-    /// The directive of `referer`, as a loss for the case that the route cannot have it.
+    /// The loss to report if the route cannot have the table `referer`.
     pub(super) referer_loss: Option<Rc<Loss>>,
     pub(super) website: Option<String>,
     pub(super) strips_download: bool,
@@ -61,16 +61,17 @@ pub(super) struct Policies {
 pub(super) struct Addresses {
     /// The keys of `ip`.
     pub(super) keys: String,
-    /// The directives, as losses for the case that the route cannot have the table.
+    /// The losses to report if the route cannot have the table `ip`.
     pub(super) losses: Vec<Rc<Loss>>,
-    /// The proxies whose clients nginx knows. `None` if it finds their addresses in a way that ossgate does not.
+    /// The proxies that nginx trusts. `None` means that ossgate cannot find the addresses of clients as nginx
+    /// does.
     pub(super) trusted: Option<Vec<String>>,
     /// Whether the addresses of clients are in a PROXY header.
     pub(super) has_proxy_header: bool,
 }
 
 impl Addresses {
-    /// Whether a listener takes the addresses of clients from where nginx takes them.
+    /// Whether ossgate finds the same addresses of clients at `listener` as nginx.
     fn are_known_at(&self, listener: &Listener) -> bool {
         let Some(trusted) = &self.trusted else {
             return false;
@@ -84,7 +85,7 @@ impl Addresses {
     }
 }
 
-/// Returns the losses of a route whose listeners find other addresses of clients than nginx.
+/// Returns the losses of the table `ip`, if ossgate finds other addresses of clients than nginx at some listener.
 pub(super) fn lost_clients(
     route: &Route,
     listeners: &Listeners,
@@ -93,7 +94,7 @@ pub(super) fn lost_clients(
     let Some(ip) = &route.policies.ip else {
         return Vec::new();
     };
-    // A listener that refuses or redirects every request needs no address.
+    // A listener that refuses or redirects every request does not use the addresses of clients.
     let is_closed = https_mode(route, listeners, redirects) != "off";
     let mut open = listeners
         .0
@@ -110,7 +111,7 @@ pub(super) fn lost_clients(
 #[derive(Default)]
 pub(super) struct Redirects {
     hosts: HashSet<String>,
-    /// Whether such a server is for every host.
+    /// Whether one of these servers is for every host.
     is_for_all: bool,
 }
 
@@ -134,8 +135,8 @@ pub(super) fn is_tls_only(route: &Route, listeners: &Listeners) -> bool {
     (route.listens.iter()).all(|listen| listeners.is_tls(&listen.address))
 }
 
-/// Returns the loss of a route that nginx serves on certain addresses of the machine only, when ossgate also
-/// listens on others.
+/// Returns the loss of a route that nginx serves only on certain addresses of the machine, if ossgate also
+/// listens on other addresses.
 pub(super) fn lost_address(route: &Route, listeners: &Listeners) -> Option<Loss> {
     let first = route.listens.first()?;
     if route
@@ -163,8 +164,8 @@ pub(super) fn lost_address(route: &Route, listeners: &Listeners) -> Option<Loss>
     })
 }
 
-/// Merges routes with the same hosts and path. nginx often has two servers for them, one with TLS and one
-/// without; ossgate has one route for both.
+/// Merges routes with the same hosts and path. nginx often has two servers for the same hosts, one with TLS and
+/// one without. ossgate has one route for both.
 pub(super) fn merge(all: Vec<Route>, notes: &mut Notes) -> Vec<Route> {
     let mut routes: Vec<Route> = Vec::new();
     let mut places: HashMap<(String, String), usize> = HashMap::new();
@@ -189,7 +190,7 @@ pub(super) fn merge(all: Vec<Route>, notes: &mut Notes) -> Vec<Route> {
             if known.origin == route.origin && known.path == route.path {
                 join(known, route.clone(), notes);
             } else {
-                // The known route also serves the requests of this one, without its rules.
+                // `known` will also serve the requests of `route`, but without the rules of `route`.
                 known.losses.extend(route.losses.iter().cloned());
                 known.losses.extend(route.rules.iter().cloned());
                 notes.push(format!(
@@ -216,7 +217,10 @@ fn distinct(hosts: &[String]) -> Vec<String> {
     hosts.iter().filter(is_new).cloned().collect()
 }
 
-/// Adds to `known` what `route` has in addition. The stricter rule counts.
+/// Merges `route` into `known`, which has the same path and origin. The header fields are those of `known`.
+/// Another rule that only one of the routes has then holds for both. If both limit the methods, the common
+/// methods remain, if there are any. If their rules for addresses or Referers differ, those of `known` hold, and
+/// those of `route` become losses.
 fn join(known: &mut Route, route: Route, notes: &mut Notes) {
     known.listens.extend(route.listens);
     known.losses.extend(route.losses);
@@ -322,7 +326,7 @@ pub(super) fn https_mode(
     } else if redirects.apply_to(route, listeners) || route.clear_text.is_some() {
         "redirect"
     } else if has_clear && is_tls_only(route, listeners) {
-        // The clear-text listeners are for other routes.
+        // The clear-text listeners are for other routes, so this route refuses requests over clear text.
         "require"
     } else {
         "off"

@@ -5,19 +5,23 @@ use crate::cli::import::nginx::names::label_patterns;
 use crate::cli::import::nginx::pattern::{Piece, alternatives, group};
 use crate::cli::import::nginx::variables::{Part, Url, Value, Variables};
 
-/// The form `^/(bucket)/(key)$` of a regular expression. The parts after the first group are optional.
+/// A regular expression of the form `^/(bucket)/(key)$` or `^/(bucket)(/key)$`. The group of the key and the `$`
+/// may be missing, but not the slash.
 #[derive(Debug)]
 pub(super) struct PathPattern<'p> {
-    /// The names of the first capture.
+    /// The names of the capture of the bucket: `1`, and the name of the group. An empty list means that the
+    /// bucket is not captured.
     bucket: Vec<&'p str>,
+    /// The alternatives of the group of the bucket.
     pieces: Vec<Piece>,
-    /// The names of the capture of the key. Empty: the key is not captured.
+    /// The names of the capture of the key: `2`, and the name of the group. An empty list means that the key is
+    /// not captured.
     key: Vec<&'p str>,
     /// Whether the capture of the key begins with the slash.
     key_has_slash: bool,
 }
 
-/// What one alternative stands for.
+/// The route for one alternative of the group of the bucket.
 #[derive(Debug, PartialEq, Eq)]
 pub(super) struct PathRoute {
     /// The host of `proxy_pass`, with the bucket.
@@ -29,7 +33,7 @@ pub(super) struct PathRoute {
 }
 
 impl<'p> PathPattern<'p> {
-    /// Parses the expression of a location. `None` if it is of another form.
+    /// Parses the expression of a location. `None` means that the expression is of another form.
     pub(super) fn parse(pattern: &'p str) -> Option<Self> {
         let first = group(pattern.strip_prefix("^/")?)?;
         let pieces = alternatives(first.inside)?;
@@ -65,7 +69,8 @@ impl<'p> PathPattern<'p> {
         })
     }
 
-    /// Returns the routes for the alternatives. `None` if `proxy_pass` or a rewrite is of an unknown form.
+    /// Returns the routes for the alternatives. `None` means that `proxy_pass` or a rewrite is of an unknown
+    /// form.
     pub(super) fn routes(&self, url: &Url, rewrites: &[Rewrite]) -> Option<Vec<PathRoute>> {
         let (mut keeps_path, query) = self.key_of(&url.uri)?;
         match rewrites {
@@ -86,7 +91,8 @@ impl<'p> PathPattern<'p> {
             .collect();
         let is_bucket = |part: &Part| matches!(part, Part::Variable(name) if self.bucket.contains(&name.as_str()));
         let Some(texts) = texts else {
-            // A request names the bucket, so the path without it is the key.
+            // The bucket is not a fixed text: the first segment of a request names it, and the rest of the path
+            // is the key.
             let patterns = label_patterns(&self.pieces);
             if keeps_path || url.host.iter().filter(|part| is_bucket(part)).count() != 1 {
                 return None;
@@ -136,7 +142,8 @@ impl<'p> PathPattern<'p> {
         Some(routes.collect())
     }
 
-    /// Returns whether the URI keeps the whole path, and whether it keeps the query.
+    /// Returns whether the URI keeps the whole path, and whether it keeps the query. `None` means an unknown
+    /// form.
     fn key_of(&self, uri: &str) -> Option<(bool, Query)> {
         let (path, query) = match uri {
             "" | "$request_uri" | "$uri$is_args$args" | "$uri?$args" => {
@@ -161,7 +168,7 @@ impl<'p> PathPattern<'p> {
     }
 }
 
-/// Whether the host or the URI contains a capture without a name.
+/// Whether the host or the URI may contain a numbered capture, such as `$1`.
 fn names_capture(url: &Url) -> bool {
     let is_number =
         |part: &Part| matches!(part, Part::Variable(name) if name.parse::<u8>().is_ok());

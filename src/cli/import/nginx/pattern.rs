@@ -1,6 +1,6 @@
 //! The few forms of regular expressions that can be expressed as hosts, paths and bucket patterns.
 //!
-//! Everything else is `None`, so that nothing is guessed.
+//! For every other form, the functions return `None`, so that nothing is guessed.
 
 /// A group of a regular expression.
 #[derive(Debug, PartialEq, Eq)]
@@ -20,7 +20,8 @@ pub(super) struct Group<'p> {
 pub(super) enum Piece {
     /// This text only.
     Text(String),
-    /// Any text of at least one character between these two.
+    /// Any text that begins with the first string, ends with the second, and has at least one character between
+    /// them.
     Any(String, String),
 }
 
@@ -51,8 +52,8 @@ pub(super) fn group(pattern: &str) -> Option<Group<'_>> {
     })
 }
 
-/// Returns the text that matches `pattern`, if it is only one text. A dot without a backslash counts as a dot:
-/// the pattern matches more, but no more than this text is carried over.
+/// Returns `pattern` as a plain text, if it has no operator other than the dot. A dot without a backslash is read
+/// as a dot: the expression matches more texts, but only this one is imported.
 pub(super) fn literal(pattern: &str) -> Option<String> {
     let mut text = String::new();
     let mut characters = pattern.chars();
@@ -67,7 +68,8 @@ pub(super) fn literal(pattern: &str) -> Option<String> {
     Some(text)
 }
 
-/// Returns the alternatives of the inside of a group.
+/// Returns the alternatives of `inside`, the expression in a group. `None` means that one of them is of an
+/// unknown form.
 pub(super) fn alternatives(inside: &str) -> Option<Vec<Piece>> {
     inside.split('|').map(piece).collect()
 }

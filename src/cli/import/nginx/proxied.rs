@@ -1,4 +1,4 @@
-//! Makes routes from locations that proxy.
+//! Makes routes from locations with `proxy_pass`.
 
 use std::rc::Rc;
 
@@ -16,24 +16,25 @@ use crate::cli::import::nginx::translation::{Server, Translation};
 use crate::cli::import::nginx::variables::{Part, Url, Value, expand, shown};
 use crate::cli::import::toml_text::{encoded, quoted};
 
-/// A location that proxies.
+/// A location with `proxy_pass`.
 pub(super) struct Proxied<'a> {
     pub(super) server: &'a Server<'a>,
     pub(super) directive: &'a Directive,
+    /// The `proxy_pass` directive.
     pub(super) pass: &'a Directive,
     pub(super) scope: &'a Scope,
 }
 
-/// A target of a location with its hosts.
+/// One target of a location, and the hosts whose requests go to it.
 struct Choice {
     hosts: Vec<String>,
     target: Target,
-    /// The value of `Host` that nginx sends.
+    /// The value of `Host` that nginx sends to the target.
     sent: String,
 }
 
 impl Translation<'_> {
-    /// Returns the targets of a location, each with its hosts.
+    /// Returns the targets of a location, each with the hosts whose requests go to it.
     fn choices(&mut self, proxied: &Proxied<'_>, url: &Url) -> Vec<Choice> {
         let Proxied {
             server,
@@ -83,7 +84,7 @@ impl Translation<'_> {
         if let Some(map) = scope.maps.get(name).or_else(|| self.maps.get(name)) {
             let mut notes = Vec::new();
             let targets = map.by_host(name, hosts, &mut notes);
-            // A host that another server names does not reach this server.
+            // A request for a host that another server names does not reach this server.
             let of_server = targets.into_iter().filter_map(|(mut hosts, value)| {
                 let is_for_all = hosts.is_empty();
                 hosts.retain(|host| self.reaches(server, host));
@@ -143,7 +144,7 @@ impl Translation<'_> {
         server.is_default || server.names.hosts.iter().any(has_name)
     }
 
-    /// Returns the targets of a location that connects to the host of the request.
+    /// Returns the targets of a location with `proxy_pass` to `$host`. Each host of the server is a target.
     fn choices_by_host(&mut self, proxied: &Proxied<'_>, names: &[String]) -> Vec<Choice> {
         if names.is_empty() {
             let text =
@@ -175,7 +176,7 @@ impl Translation<'_> {
             losses.push(Rc::new(cut_query(pass)));
         }
         for (name, loss) in &scope.phase.needed {
-            // Hosts without an entry have no route if the same map chooses the target.
+            // If the same map also chooses the target, a host without an entry has no route, so nothing is lost.
             if !url.host.contains(&Part::Variable(name.clone())) {
                 losses.push(Rc::clone(loss));
             }
@@ -185,7 +186,7 @@ impl Translation<'_> {
             &scope.phase.only_host,
         ) && mappings.iter().any(|mapping| mapping.path != "/")
         {
-            // Other hosts may have a route for a path above this one.
+            // Requests for other hosts may reach a route with a shorter path.
             losses.push(Rc::clone(loss));
         }
         let is_mapped = url.host.iter().any(|part| {
@@ -236,7 +237,8 @@ impl Translation<'_> {
         }
     }
 
-    /// Returns the route of a location without its losses.
+    /// Returns the route for one mapping of a location. It has only the losses of this mapping; the caller adds
+    /// the others.
     fn route(
         &mut self,
         proxied: &Proxied<'_>,
@@ -253,7 +255,7 @@ impl Translation<'_> {
         let referer = scope.phase.referer.as_ref();
         let mut losses = Vec::new();
         if referer.is_some() && mapping.strips && mapping.prefix.is_empty() {
-            // The path becomes the bucket itself, which `referer` does not judge.
+            // A request for this path is for the bucket itself, and `referer` does not check such requests.
             let name = format!("valid_referers for {}", mapping.path);
             let refused = "to list the objects of the bucket at this path to pages of other sites";
             let remedy = "let a bucket policy refuse the list, or put the objects below a prefix";
@@ -304,7 +306,7 @@ impl Translation<'_> {
     }
 }
 
-/// Returns the addresses that a route serves; `None`: all.
+/// Returns which client addresses a route serves. `None` means that the route has no table `ip`.
 fn addresses(scope: &Scope) -> Option<Addresses> {
     let is_known = scope.trusted.is_empty() || scope.real_ip != RealIp::Other;
     let trusted = (is_known && !scope.lacks_trusted).then(|| scope.trusted.clone());
@@ -316,7 +318,7 @@ fn addresses(scope: &Scope) -> Option<Addresses> {
     })
 }
 
-/// Returns the losses for hosts that an `if` refuses and the route serves.
+/// Returns the losses for those hosts of the route that an `if` refuses.
 fn refused_hosts(scope: &Scope, hosts: &[String]) -> Vec<Rc<Loss>> {
     let serves = |host: &str| {
         hosts.is_empty()

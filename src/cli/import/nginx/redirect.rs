@@ -1,4 +1,4 @@
-//! Redirects.
+//! Recognizes redirects.
 
 use crate::cli::import::nginx::syntax::Directive;
 
@@ -11,7 +11,8 @@ pub(super) fn is_redirecting_rewrite(directive: &Directive) -> bool {
             .any(|start| directive.second().starts_with(start))
 }
 
-/// Whether the directive redirects every request to the same URL with scheme `https`.
+/// Whether the directive redirects every request to the same path and query with scheme `https`, on the same host
+/// or on a fixed one.
 pub(super) fn is_https_redirect(directive: &Directive) -> bool {
     let names = ["$host", "$http_host", "$server_name"];
     let after_host = |target: &str| {
@@ -20,7 +21,7 @@ pub(super) fn is_https_redirect(directive: &Directive) -> bool {
             .iter()
             .find_map(|name| rest.strip_prefix(name).map(str::to_owned))
             .or_else(|| {
-                // A fixed host.
+                // The host may also be a fixed text.
                 let at = rest.find(['$', '/'])?;
                 rest.get(at..).map(str::to_owned)
             })

@@ -11,20 +11,21 @@ use crate::cli::import::nginx::output::Route;
 pub(super) enum Paths {
     /// Paths that begin with this text.
     Prefix(String),
-    /// Paths that begin with this text and are not served by the route with this path.
+    /// Paths that begin with this text, unless the route whose path is this text serves them. For example, the
+    /// route `/img` does not serve `/imgx`.
     Beside(String),
     /// This path.
     Exact(String),
-    /// Paths of any form: all, or those that match a regular expression.
+    /// Paths of any form: all paths, or the paths that match a regular expression.
     Any,
-    /// Paths that have no route of the same host.
+    /// Paths for which the host has no route of its own.
     Elsewhere,
 }
 
-/// Requests that nginx refuses, or of which it refuses some.
+/// A set of requests of which nginx refuses some or all.
 #[derive(Debug)]
 pub(super) struct Region {
-    /// The hosts. Empty: every host that no other server names.
+    /// The hosts. An empty list, or an empty text in the list, means every host that no other server names.
     pub(super) hosts: Rc<[String]>,
     pub(super) paths: Paths,
     /// The listeners of the server.
@@ -33,8 +34,8 @@ pub(super) struct Region {
     pub(super) losses: Vec<Rc<Loss>>,
 }
 
-/// Adds to each route the losses of the regions that it would serve. `is_open` tells whether requests by one of
-/// these listeners would reach the route.
+/// Adds to each route the losses of the regions that it would serve. `is_open` returns whether requests of a
+/// region reach a route through one of the listeners of the region.
 pub(super) fn add_losses(
     regions: &[Region],
     routes: &mut [Route],
@@ -65,7 +66,8 @@ pub(super) fn add_losses(
                     Paths::Any | Paths::Elsewhere => shortest.get(&key).copied(),
                     Paths::Prefix(path) => {
                         let routes = by_host.get(&key)?;
-                        // Routes of the same host that are inside the region are locations of nginx.
+                        // A route of the same host inside the region comes from an inner location, which has
+                        // rules of its own.
                         let inside = || first_inside(routes, path).filter(|_| key != host);
                         find(routes, path, None).or_else(inside)
                     }
@@ -88,7 +90,7 @@ pub(super) fn add_losses(
     }
 }
 
-/// Returns the keys of hosts. The key of "every host" is the empty text.
+/// Returns the keys under which the routes of `hosts` are stored. The key for "every host" is the empty text.
 fn keys(hosts: &[String]) -> Vec<String> {
     if hosts.is_empty() {
         return vec![String::new()];
@@ -96,7 +98,8 @@ fn keys(hosts: &[String]) -> Vec<String> {
     hosts.iter().map(|host| host.to_ascii_lowercase()).collect()
 }
 
-/// Returns the keys of the routes that serve `host`, in the order in which they are searched.
+/// Returns the keys of the routes that can serve `host`. The most specific key is first, as in the search for a
+/// route.
 fn broader(host: &str) -> Vec<String> {
     let mut keys = vec![host.to_owned()];
     if !host.starts_with('*')
@@ -110,8 +113,8 @@ fn broader(host: &str) -> Vec<String> {
     keys
 }
 
-/// Returns the route with the longest path that contains `path`, whole segments only. The path `except` is left
-/// out.
+/// Returns the route with the longest path that is a prefix of `path` in whole segments. A route with the path
+/// `except` is skipped.
 fn find(routes: &BTreeMap<String, usize>, path: &str, except: Option<&str>) -> Option<usize> {
     let ends = path.match_indices('/').map(|(at, _)| at);
     let mut ends: Vec<usize> = ends.flat_map(|at| [at, at + 1]).collect();

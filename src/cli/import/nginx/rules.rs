@@ -7,7 +7,7 @@ use crate::cli::import::nginx::scope::Scope;
 use crate::cli::import::nginx::syntax::Directive;
 use crate::cli::import::toml_text::{encoded, list, quoted};
 
-/// Whether nginx hides a header field with which OSS makes browsers download.
+/// Whether nginx hides a header field by which OSS makes browsers download objects instead of showing them.
 pub(super) fn strips_download(scope: &Scope) -> bool {
     scope.hidden.iter().any(|(name, _)| is_of_download(name))
 }
@@ -23,7 +23,7 @@ pub(super) fn referers(valid: &Directive, hosts: &[String], notes: &mut Notes) -
     let mut allows_empty = false;
     let mut add = |name: &str| {
         if name.ends_with('*') {
-            // Not `http*://`, because then the name could also match inside the path of another site's URL.
+            // With `http*://`, a name that ends in `*` could also match inside the path of another site's URL.
             allow.extend(["http", "https"].map(|scheme| format!("{scheme}://{name}")));
         } else {
             allow.push(format!("http*://{name}"));
@@ -64,7 +64,7 @@ pub(super) fn referers(valid: &Directive, hosts: &[String], notes: &mut Notes) -
     format!("allow = {allow}, allow_empty = {allows_empty}, strict_host = true")
 }
 
-/// Returns the keys of `website`; `None` when nginx has no index and no error document.
+/// Returns the keys of `website`. `None` means that nginx has no index document and no error document to import.
 pub(super) fn website(scope: &Scope, mapping: &Mapping, notes: &mut Notes) -> Option<String> {
     let mut keys = Vec::new();
     let mut index = None;
@@ -110,7 +110,7 @@ pub(super) fn website(scope: &Scope, mapping: &Mapping, notes: &mut Notes) -> Op
     (!keys.is_empty()).then(|| keys.join(", "))
 }
 
-/// Returns the keys of `website` for an `error_page` for 404.
+/// Returns the keys of `website` for an `error_page` for 404. `None` means that the directive cannot be imported.
 fn error_document(directive: &Directive, mapping: &Mapping) -> Option<Vec<String>> {
     let (target, before) = directive.rest().split_last()?;
     let path = target.strip_prefix('/')?;
@@ -132,8 +132,8 @@ fn error_document(directive: &Directive, mapping: &Mapping) -> Option<Vec<String
     Some(keys)
 }
 
-/// Returns the keys of `cors`; `None` when nginx permits no other origin. Parts that cannot be imported are
-/// reported in `notes`.
+/// Returns the keys of `cors`. `None` means that nginx permits no cross-origin requests. Parts that cannot be
+/// imported are reported in `notes`.
 pub(super) fn cors(scope: &Scope, maps: &Maps, notes: &mut Notes) -> Option<String> {
     let mut fields: Vec<(String, &str)> = Vec::new();
     let of_location = scope

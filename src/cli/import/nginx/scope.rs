@@ -1,4 +1,4 @@
-//! The directives that are in effect in a block, and what they refuse.
+//! The directives that are in effect in a block, and the requests that they refuse.
 
 use std::collections::BTreeMap;
 use std::rc::Rc;
@@ -14,7 +14,7 @@ use crate::cli::import::nginx::notes::Notes;
 use crate::cli::import::nginx::syntax::Directive;
 use crate::cli::import::nginx::variables::Variables;
 
-/// What every request gets instead of a response of OSS.
+/// The response that nginx itself gives to every request, so that no request reaches OSS.
 #[derive(Clone, Debug)]
 pub(super) enum End {
     /// A refusal.
@@ -44,13 +44,14 @@ pub(super) enum ClearText {
     Refused,
 }
 
-/// The effect of the directives `if`, `rewrite` and `return`. A location does not inherit it from the location
-/// around it, but those of the server come first for every request.
+/// The effect of the directives `if`, `rewrite` and `return`. A location inherits this effect from its server,
+/// but not from a location around it: the directives of the server apply to every request, before those of the
+/// location.
 #[derive(Clone, Debug, Default)]
 pub(super) struct Phase {
     pub(super) end: Option<End>,
     pub(super) methods: Option<Methods>,
-    /// The words of `valid_referers`, if other Referers are refused.
+    /// The `valid_referers` directive, if requests with another Referer are refused.
     pub(super) referer: Option<Rc<Directive>>,
     pub(super) clear_text: Option<ClearText>,
     /// The only host that is not refused.
@@ -59,16 +60,16 @@ pub(super) struct Phase {
     pub(super) to_https: Vec<String>,
     /// Hosts that are refused.
     pub(super) refused_hosts: Vec<(String, Rc<Loss>)>,
-    /// Variables of maps, without `$`. Requests for which they are empty are refused.
+    /// Variables that a map sets, without `$`. A request is refused if one of them is empty.
     pub(super) needed: Vec<(String, Rc<Loss>)>,
     /// Refusals that cannot be imported.
     pub(super) losses: Vec<Rc<Loss>>,
-    /// Refusals that are imported as keys of a route. They are lost where the route does not apply.
+    /// Refusals that are imported as keys of a route. They are lost for requests that another route serves.
     pub(super) carried: Vec<Rc<Loss>>,
     pub(super) rewrites: Vec<Rewrite>,
     /// Whether a preflight gets its response from nginx.
     pub(super) has_preflight: bool,
-    /// The `add_header` directives of that response.
+    /// The names and values of the `add_header` directives for the response to a preflight.
     pub(super) preflight: Vec<(String, String)>,
 }
 
@@ -78,12 +79,12 @@ pub(super) struct Scope {
     pub(super) variables: Variables,
     /// Hosts from which an `if` captures a bucket.
     pub(super) captured_hosts: Vec<String>,
-    /// Maps that are made from captures.
+    /// Maps that the import makes from captures of the host.
     pub(super) maps: Maps,
     pub(super) access: Access,
-    /// Refusals that cannot be imported, by their family.
+    /// Refusals that cannot be imported, by the family of [`LeftOut::Closing`].
     pub(super) closings: BTreeMap<&'static str, Vec<Rc<Loss>>>,
-    /// The methods that `limit_except` leaves.
+    /// The methods that `limit_except` permits.
     pub(super) limited: Option<(Methods, Rc<Loss>)>,
     pub(super) valid_referers: Option<Rc<Directive>>,
     /// The value of `Host` that nginx sends.
@@ -112,7 +113,7 @@ pub(super) struct Scope {
     pub(super) index: Option<Rc<Directive>>,
     /// The addresses of `set_real_ip_from`.
     pub(super) trusted: Vec<String>,
-    /// Where nginx finds the address of a client behind these proxies.
+    /// Where nginx finds the address of a client behind a trusted proxy.
     pub(super) real_ip: RealIp,
     /// Whether an address of `set_real_ip_from` is not imported.
     pub(super) lacks_trusted: bool,
@@ -120,7 +121,7 @@ pub(super) struct Scope {
 }
 
 impl Scope {
-    /// Adds a directive that has no key.
+    /// Adds a directive that has no counterpart in the config.
     pub(super) fn leave_out(&mut self, directive: &Directive, notes: &mut Notes) {
         match left_out(directive) {
             LeftOut::NotNeeded => {}
@@ -152,7 +153,7 @@ impl Scope {
         }
     }
 
-    /// Returns the methods that are not refused. `None`: all.
+    /// Returns the methods that are not refused. `None` means all methods.
     pub(super) fn methods(&self) -> Option<Methods> {
         match (&self.limited, self.phase.methods) {
             (None, methods) => methods,
@@ -161,7 +162,7 @@ impl Scope {
         }
     }
 
-    /// Returns what refuses every request. `None`: some requests are served.
+    /// Returns the loss of the directive that refuses every request. `None` means that some requests are served.
     pub(super) fn closed(&self) -> Option<Rc<Loss>> {
         if let Some(End::Refusal(loss)) = &self.phase.end {
             return Some(Rc::clone(loss));
@@ -181,7 +182,7 @@ impl Scope {
         }
     }
 
-    /// Returns the rules that refuse some addresses.
+    /// Returns the losses of the `allow` and `deny` rules, if they refuse some addresses but not all.
     pub(super) fn refused_addresses(&self) -> Vec<Rc<Loss>> {
         match self.access.refused() {
             Refused::Some(losses) => losses,
@@ -200,7 +201,7 @@ impl Scope {
         losses
     }
 
-    /// Returns the refusals that a route of the block has as its keys.
+    /// Returns the refusals that a route of the block expresses, by its keys or its hosts.
     pub(super) fn carried(&self) -> Vec<Rc<Loss>> {
         let limited = self.limited.iter().map(|(_, loss)| Rc::clone(loss));
         let hosts = self.phase.only_host.iter().chain(&self.phase.refused_hosts);

@@ -95,7 +95,7 @@ impl Parser<'_> {
         let mut block = Vec::new();
         let mut current = Directive::default();
         loop {
-            // A quoted word may contain line breaks, so its line is taken before it is read.
+            // A quoted word may contain line breaks, so the line is taken before the word is read.
             self.skip();
             let line = self.line;
             let token = self.token()?;

@@ -1,4 +1,4 @@
-//! `ssl_protocols` and `ssl_ciphers`, where nginx accepts less than ossgate.
+//! Finds `ssl_protocols` and `ssl_ciphers` directives that accept less than ossgate.
 
 use crate::cli::import::nginx::syntax::Directive;
 
@@ -31,7 +31,7 @@ pub(super) fn note(directive: &Directive) -> Option<String> {
                 .flat_map(|word| word.split([':', ',']))
                 .collect();
             let has = |name: &str| names.contains(&name);
-            // These words stand for all suites, or for all that are strong.
+            // Each of these words stands for all cipher suites, or for all strong ones.
             if ["ALL", "DEFAULT", "HIGH"].into_iter().any(has) {
                 return None;
             }

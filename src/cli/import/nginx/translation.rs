@@ -1,7 +1,7 @@
 //! Translates nginx servers to listeners, certificates and routes.
 //!
-//! Each directive is imported, needs nothing, gets a note, or is a [`Loss`]: nginx refuses requests by it, and
-//! the config would not.
+//! Each directive is imported, is not needed, gets a note, or becomes a [`Loss`]. A loss is a directive by which
+//! nginx refuses requests that the config would serve.
 
 use std::collections::{BTreeMap, HashSet};
 use std::rc::Rc;
@@ -26,7 +26,7 @@ use crate::cli::import::nginx::unserved::CHALLENGES;
 pub(super) struct Translation<'d> {
     /// The buckets that the operator names.
     pub(super) buckets: Vec<String>,
-    /// Whether a gateway has no buckets, because the operator names none.
+    /// Whether a location lets the client choose the bucket, but the operator names no buckets.
     pub(super) lacks_buckets: bool,
     pub(super) notes: Notes,
     pub(super) trials: Trials,
@@ -58,7 +58,7 @@ pub(super) struct Server<'d> {
     pub(super) scope: Scope,
 }
 
-/// The written config, and the losses in it.
+/// The written config, with its losses and the notes.
 pub(super) struct Written {
     pub(super) config: String,
     pub(super) losses: Vec<Rc<Loss>>,
@@ -66,7 +66,7 @@ pub(super) struct Written {
 }
 
 impl<'d> Translation<'d> {
-    /// Creates a translation without files. `buckets` are those that a gateway may serve.
+    /// Creates a translation without files. `buckets` are the buckets that clients may choose.
     pub(super) fn new(buckets: &[String]) -> Self {
         Self {
             buckets: buckets.to_vec(),
@@ -254,7 +254,8 @@ impl<'d> Translation<'d> {
             let loss = Loss::new(server.directive, refused, "give the other routes `hosts`");
             return self.add_region(server, Paths::Any, vec![Rc::new(loss)]);
         }
-        // The routes may have other hosts than the server: those of a map.
+        // If a map chooses the target, the routes have the hosts of the map, which may differ from those of the
+        // server.
         let mut hosts: Vec<String> = server.names.hosts.clone();
         hosts.extend(routes.iter().flat_map(|route| route.hosts.iter().cloned()));
         if server.names.hosts.is_empty() || server.names.lacks_names {
@@ -272,7 +273,8 @@ impl<'d> Translation<'d> {
             let loss = Loss::new(server.directive, refused, remedy);
             self.add_region(server, Paths::Elsewhere, vec![Rc::new(loss)]);
         }
-        // A wildcard of nginx stands for several labels as well, and some names may be left out.
+        // A wildcard of nginx also stands for several labels, and some names may not be imported. Requests for
+        // these hosts reach no route of the server.
         let has_wildcard = server.names.hosts.iter().any(|host| host.starts_with('*'));
         if has_wildcard || server.names.lacks_names {
             self.add_other_hosts(server, &routes);
@@ -297,7 +299,7 @@ impl<'d> Translation<'d> {
         self.certificates.extend(pairs);
     }
 
-    /// Adds requests of a server that nginx refuses, unless `losses` is empty.
+    /// Adds a region: requests of a server of which nginx refuses some or all. Does nothing if `losses` is empty.
     pub(super) fn add_region(&mut self, server: &Server<'_>, paths: Paths, losses: Vec<Rc<Loss>>) {
         if losses.is_empty() {
             return;
@@ -305,7 +307,7 @@ impl<'d> Translation<'d> {
         let listens = server.listens.iter().map(|listen| listen.address.clone());
         let mut hosts = server.names.hosts.clone();
         if server.names.lacks_names {
-            // Requests for these names reach a route without hosts.
+            // Requests for the names that are not imported reach a route without hosts.
             hosts.push(String::new());
         }
         self.regions.push(Region {
@@ -316,8 +318,8 @@ impl<'d> Translation<'d> {
         });
     }
 
-    /// Adds what the routes of a server refuse for the hosts of the server that have no route. Their requests reach
-    /// a route without hosts.
+    /// Adds regions for the hosts of a server that have no route. Requests for these hosts reach a route without
+    /// `hosts`, which does not have the refusals of the server's routes.
     fn add_other_hosts(&mut self, server: &Server<'_>, routes: &[Route]) {
         for route in routes {
             let losses = [route.losses.as_slice(), &route.rules].concat();
@@ -335,7 +337,7 @@ impl<'d> Translation<'d> {
         let listeners = &self.listeners;
         let used = |address: &str| listeners.0.get(address).is_some_and(|one| one.is_used);
         add_losses(&self.regions, &mut routes, |region, route| {
-            // A request by a clear-text listener does not reach a route that refuses or redirects it.
+            // A request over clear text does not reach a route that refuses or redirects it.
             let is_exempt = matches!(&region.paths, Paths::Prefix(path) | Paths::Exact(path) if path.starts_with(CHALLENGES));
             let is_closed = |address: &str| {
                 !is_exempt

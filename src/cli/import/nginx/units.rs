@@ -5,15 +5,15 @@ use std::time::Duration;
 
 use crate::config::value::format_duration;
 
-/// Converts an nginx time, such as `30`, `500ms` or `1m 30s`, to a duration of the config. `None` if it is not
-/// a time or is zero.
+/// Converts an nginx time, such as `30`, `500ms` or `1m 30s`, to a duration of the config. A time of more than
+/// one day becomes one day. `None` means that the text is not a time, or that the time is zero.
 pub(super) fn time(text: &str) -> Option<String> {
     let limit = Duration::from_secs(86_400);
     let millis = millis(text).filter(|millis| *millis > 0)?;
     Some(format_duration(Duration::from_millis(millis).min(limit)))
 }
 
-/// Converts an nginx time to whole seconds. `None` if it is not a time.
+/// Converts an nginx time to whole seconds. `None` means that the text is not a time.
 pub(super) fn seconds(text: &str) -> Option<u64> {
     let is_empty = text.trim().is_empty();
     millis(text)
@@ -48,7 +48,8 @@ fn millis(text: &str) -> Option<u64> {
     Some(millis)
 }
 
-/// Converts a value of `Strict-Transport-Security` to the keys of `hsts`.
+/// Converts a value of `Strict-Transport-Security` to the keys of `hsts`. Without a valid `max-age`, the age is
+/// one year.
 pub(super) fn hsts(value: &str) -> String {
     let lower = value.to_ascii_lowercase().replace([' ', '\t'], "");
     let age = lower

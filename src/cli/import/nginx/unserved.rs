@@ -1,7 +1,7 @@
-//! Locations for which nginx does not send the objects of a route: it responds by itself, or proxies elsewhere.
+//! Locations that have no route, for example because nginx responds by itself there, or proxies elsewhere.
 //!
-//! Without a route of its own, the path of such a location belongs to a shorter route, which serves the objects of
-//! the bucket there. That is a loss, unless the location serves the same objects as all other locations.
+//! The path of such a location belongs to a route with a shorter path, which serves the objects of the bucket
+//! there. That is a loss, unless the location serves the same objects as all other locations.
 
 use std::rc::Rc;
 
@@ -14,7 +14,7 @@ use crate::cli::import::nginx::scope::Scope;
 use crate::cli::import::nginx::syntax::Directive;
 use crate::cli::import::nginx::variables::{Part, Url};
 
-/// The front of the paths at which certificate authorities look for proofs.
+/// The prefix of the paths at which certificate authorities look for proofs.
 pub(super) const CHALLENGES: &str = "/.well-known/acme-challenge";
 
 const REMEDY: &str = "keep such objects in another bucket, or remove the location from the file if the bucket has none at its path";
@@ -30,8 +30,8 @@ pub(super) fn loss(location: &Directive, label: &str, scope: &Scope) -> Rc<Loss>
     Rc::new(Loss::new(location, &refused, REMEDY))
 }
 
-/// Whether nginx responds with its own file to a request that it makes itself for an error, or that a certificate
-/// authority makes. The bucket has no secret at such a path.
+/// Whether the location is for a file of nginx: an error document, or a proof for a certificate authority. The
+/// bucket has no secret at such a path.
 pub(super) fn is_own_file(matches: &Match, location: &Directive, server: &Directive) -> bool {
     if location.block.iter().any(|one| one.name() == "proxy_pass") {
         return false;
@@ -46,7 +46,7 @@ pub(super) fn is_own_file(matches: &Match, location: &Directive, server: &Direct
     }
 }
 
-/// Whether the location uses a numbered capture that a later regular expression may have replaced.
+/// Whether the location uses a numbered capture, such as `$1`, that a later regular expression may have replaced.
 pub(super) fn has_replaced_capture(
     matches: &Match,
     location: &Directive,
@@ -92,8 +92,8 @@ fn has_pattern_condition(directive: &Directive) -> bool {
     directive.name() == "if" && directive.rest().iter().any(is_operator)
 }
 
-/// The objects that a location serves: the host of OSS, and the value of `Host`. Their keys are the paths of the
-/// requests.
+/// The objects that a location serves, given by the host of `proxy_pass` and by the value of `Host`. The keys of
+/// the objects are the paths of the requests.
 type Target = (Vec<Part>, Option<String>);
 
 fn target(pass: &Directive, scope: &Scope) -> Option<Target> {
@@ -103,12 +103,13 @@ fn target(pass: &Directive, scope: &Scope) -> Option<Target> {
     is_plain.then(|| (url.host, scope.host.clone()))
 }
 
-/// What the prefixes of a server have in common.
+/// What the prefix locations of a server have in common.
 #[derive(Debug, Default)]
 pub(super) struct Common {
-    /// What all of them serve. `None`: they differ, or there are none.
+    /// The objects that all prefix locations serve. `None` means that the objects differ or are not known, or
+    /// that there are no such locations.
     target: Option<Target>,
-    /// What the prefix `/` refuses.
+    /// The refusals of the location `/`. `None` means that no location `/` proxies.
     refused: Option<Vec<Rc<Loss>>>,
 }
 
@@ -120,7 +121,7 @@ impl Common {
             let Match::Prefix(path) = Match::parse(location.rest()) else {
                 continue;
             };
-            // The notes of the location are made where it is translated.
+            // These notes are dropped: the translation of the location makes them again.
             let mut notes = Notes::default();
             let scope = around.enter(&location.block, Level::Location, maps, &mut notes);
             let pass = location.block.iter().find(|one| one.name() == "proxy_pass");
@@ -137,7 +138,7 @@ impl Common {
         common
     }
 
-    /// Compares the prefixes with a location that has no route.
+    /// Compares a location that has no route with the prefix locations.
     pub(super) fn likeness(&self, pass: &Directive, scope: &Scope) -> Likeness {
         let own = target(pass, scope);
         if own.is_none() || own != self.target {
@@ -152,13 +153,13 @@ impl Common {
     }
 }
 
-/// What a location has in common with the prefixes of its server.
+/// What a location has in common with the prefix locations of its server.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Likeness {
-    /// Other objects.
+    /// The location serves other objects.
     None,
-    /// The same objects.
+    /// The location serves the same objects.
     Objects,
-    /// The same objects, and the rules of the prefix `/`.
+    /// The location serves the same objects, and refuses the same requests as the location `/`.
     Rules,
 }

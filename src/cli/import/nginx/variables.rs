@@ -7,8 +7,8 @@ use std::collections::HashMap;
 pub(super) enum Value {
     /// The text of a `set`, which may contain further variables.
     Text(String),
-    /// The first label of the host, which names a bucket. The texts are patterns of the bucket names. Empty:
-    /// any bucket.
+    /// The name of a bucket, from the first label of the host or the first segment of the path. The texts are
+    /// patterns for the name. An empty list means any bucket.
     Label(Vec<String>),
     /// The value depends on the request in a way that cannot be expressed.
     Unknown,
@@ -25,11 +25,11 @@ pub(super) enum Part {
     Variable(String),
 }
 
-/// The maximum nesting of variables in the values of others. nginx has no limit, but a variable may contain
-/// itself.
+/// The maximum nesting of variables in the values of other variables. nginx has no such limit, but here a
+/// variable may contain itself.
 const DEPTH: usize = 8;
 
-/// Returns the parts of `text`. Variables that have a text are replaced by it.
+/// Returns the parts of `text`. A variable whose value is a text is replaced by that text.
 pub(super) fn expand(text: &str, variables: &Variables) -> Vec<Part> {
     let mut parts = Vec::new();
     add(text, variables, DEPTH, &mut parts);
@@ -45,7 +45,8 @@ fn add(text: &str, variables: &Variables, depth: usize, parts: &mut Vec<Part>) {
         rest = after;
         match variables.get(name) {
             _ if name.is_empty() => push(parts, "$"),
-            // Variables that contain others several times could make a text of any size.
+            // Variables that contain others several times could make the text grow to any size, so its length is
+            // limited.
             Some(Value::Text(value)) if depth > 0 && is_short(parts) => {
                 add(value, variables, depth - 1, parts);
             }
@@ -55,7 +56,7 @@ fn add(text: &str, variables: &Variables, depth: usize, parts: &mut Vec<Part>) {
     push(parts, rest);
 }
 
-/// Whether parts are not longer than any sensible URL.
+/// Whether `parts` are no longer than any sensible URL.
 fn is_short(parts: &[Part]) -> bool {
     let is_long = |part: &Part| matches!(part, Part::Text(text) if text.len() > 4096);
     parts.len() < 64 && !parts.last().is_some_and(is_long)
@@ -109,13 +110,13 @@ pub(super) struct Url {
     pub(super) host: Vec<Part>,
     /// The path and query, with variables as `$name`.
     pub(super) uri: String,
-    /// Whether the argument of `proxy_pass` has a variable. nginx then does not replace the path of the
-    /// location.
+    /// Whether the argument of `proxy_pass` has a variable. If it has one, nginx does not replace the path of the
+    /// location by the URI.
     pub(super) has_variables: bool,
 }
 
 impl Url {
-    /// Parses the argument of `proxy_pass`. `None` if it is not a URL.
+    /// Parses the argument of `proxy_pass`. `None` means that it is not a URL.
     pub(super) fn parse(text: &str, variables: &Variables) -> Option<Self> {
         /// Variables that are never a part of a host.
         const OF_URI: [&str; 7] = [
@@ -131,7 +132,7 @@ impl Url {
         let whole = shown(&parts);
         let (scheme, _) = whole.split_once("://")?;
         let scheme = match scheme {
-            // OSS has HTTPS everywhere.
+            // All endpoints of OSS support HTTPS.
             "$scheme" => "https",
             scheme @ ("http" | "https") => scheme,
             _ => return None,
