@@ -1,5 +1,5 @@
-//! The certificates in use and the warnings about the config. `ossgate status`, the metrics and the daily
-//! report of expiring certificates show them.
+//! The certificates in use and the warnings about the config. `ossgate status` shows both. The metrics and the
+//! daily report of expiring certificates contain only the certificates.
 
 use std::collections::BTreeMap;
 use std::sync::{Arc, MutexGuard, PoisonError};

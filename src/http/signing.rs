@@ -83,7 +83,7 @@ pub struct ToSign<'a> {
     pub query: Option<&'a str>,
     /// The header fields of the client.
     pub headers: &'a HeaderMap,
-    /// The bucket and the decoded key that OSS reads.
+    /// The bucket and the decoded key, as OSS reads them from the request.
     pub resource: Resource<'a>,
 }
 

@@ -99,7 +99,8 @@ fn end(
     }
 }
 
-/// Counts a failed handshake, and logs it if no failure of the same kind was logged lately.
+/// Counts a failed handshake. Logs it as a warning or as information if no failure of the same kind was logged in
+/// the last minute, otherwise only at debug level.
 pub(super) fn note(
     settings: &ListenerSettings,
     info: &ConnectionInfo,

@@ -80,7 +80,8 @@ impl std::error::Error for RejectedCertificate {}
 /// Why a certificate was rejected.
 #[derive(Clone, Debug)]
 pub enum CertificateFault {
-    /// The certificate is signed with its own key, and is not trusted.
+    /// The certificate is self-signed: its issuer is its own subject. Either it is not trusted, or it is the
+    /// certificate of a CA.
     SelfSigned {
         /// Whether the certificate is marked as the certificate of a CA. Such a certificate is never
         /// accepted for a server, even if it is trusted.

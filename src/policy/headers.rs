@@ -30,7 +30,7 @@ const CONTENT: [HeaderName; 4] = [
     header::CONTENT_ENCODING,
     header::CONTENT_LANGUAGE,
 ];
-/// The fields that tell caches how long they may keep a response, in the form of `Cache-Control`.
+/// The fields that tell caches how long they may keep a response. Their values have the form of `Cache-Control`.
 const LIFETIME: [HeaderName; 3] = [
     header::CACHE_CONTROL,
     HeaderName::from_static("cdn-cache-control"),
@@ -105,7 +105,7 @@ impl Headers {
         }
     }
 
-    /// Returns the rules that are for a request with the path `path`, as the client wrote it.
+    /// Returns the rules that are for a request with the path `path`. The path is not decoded.
     #[must_use]
     pub fn matching(&self, path: &str) -> Matching {
         let is_for = |rule: &Rule| {

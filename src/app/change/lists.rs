@@ -60,8 +60,8 @@ impl LiveConfig {
         }
     }
 
-    /// Puts the lists that could be read into `config`. If one of them has other networks than before, builds the
-    /// routes of `config` and serves them. Otherwise, as after an edit of a comment, the routes stay as they are.
+    /// Puts the lists that could be read into `config`. If the networks of a list have changed, builds the routes of
+    /// `config` and serves them. If only comments in the files have changed, the routes stay as they are.
     fn serve_lists(&self, config: &mut Config, read: &Lists<'_>) -> Result<(), BuildError> {
         let mut is_changed = false;
         let mut compared = HashSet::new();

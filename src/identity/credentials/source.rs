@@ -26,8 +26,8 @@ const FILE_POLL: Duration = Duration::from_secs(1);
 const UNLIMITED: Duration = Duration::from_secs(24 * 3600);
 /// The minimum time between two attempts that are made because a request asks for another key.
 const ASK_SPACING: Duration = Duration::from_secs(5);
-/// The maximum time that a request waits for an attempt. Usually an attempt takes some milliseconds, and at
-/// most six seconds (three requests to the metadata service).
+/// The maximum time that a request waits for an attempt. An attempt usually takes some milliseconds. It takes
+/// at most six seconds, for three requests to the metadata service.
 const LONGEST_WAIT: Duration = Duration::from_secs(4);
 
 /// An access key in use.
@@ -79,7 +79,7 @@ pub struct SourceState {
     failures_in_row: u32,
 }
 
-/// A source of access keys, shared by all routes with this source.
+/// A source of access keys. All routes whose config describes the same source share one value.
 #[derive(Debug)]
 pub struct Source {
     config: CredentialSource,

@@ -23,7 +23,7 @@ pub struct FieldChange<'a> {
     pub name: &'a HeaderName,
     /// The new value; `None` if the field is removed. A value that may contain a secret is marked as sensitive.
     pub value: Option<&'a HeaderValue>,
-    /// Whether the client's signature covers the field, which is therefore not changed.
+    /// Whether the client's signature covers the field. If so, the field is not changed.
     pub is_signed: bool,
 }
 

@@ -92,7 +92,8 @@ impl ServerCertVerifier for Verifier {
     }
 }
 
-/// Describes a certificate that was rejected for `reason`. Returns `None` if it is not X.509.
+/// Describes a certificate that was rejected for `reason`. Returns `None` if the certificate is not
+/// X.509.
 fn describe(der: &CertificateDer<'_>, reason: &CertificateError) -> Option<RejectedCertificate> {
     let (_, certificate) = x509_parser::parse_x509_certificate(der).ok()?;
     let is_self_signed = certificate.subject().as_raw() == certificate.issuer().as_raw();
