@@ -1,4 +1,5 @@
-//! The certificates in use and the warnings about the config, for status, metrics and the daily check of expiry.
+//! The certificates in use and the warnings about the config. `ossgate status` shows both. The metrics and the
+//! daily report of expiring certificates contain only the certificates.
 
 use std::collections::BTreeMap;
 use std::sync::{Arc, MutexGuard, PoisonError};
@@ -81,8 +82,8 @@ impl State {
 
     /// Returns the time at which each certificate expires, in seconds since 1970, by the name of the certificate.
     pub(super) fn certificate_expiries(&self) -> BTreeMap<String, i64> {
-        // Two certificates can have the same name, for example with different types of key. The earlier expiry
-        // is reported.
+        // Two certificates can have the same name, for example with different types of key. Then the earlier of
+        // their expiries is reported.
         let mut first: BTreeMap<String, i64> = BTreeMap::new();
         for one in &*self.certificates() {
             let expires = first.entry(one.name().to_owned()).or_insert(one.expires);

@@ -1,7 +1,7 @@
 //! The interface between the origin, which sends requests, and [`identity`](crate::identity), which signs them.
 //!
 //! The origin calls a [`SignRequests`] last, after it has rewritten a request. So the signature covers exactly
-//! the bytes that are sent, and each further attempt is signed anew.
+//! the bytes that are sent. Each attempt to send the request gets a new signature.
 
 use std::fmt;
 use std::future::Future;
@@ -25,12 +25,13 @@ pub enum Admission {
 pub enum NotSigned {
     /// Requests with this method are not signed.
     Method(Method),
-    /// The request is for the bucket or for the service, not for an object. Signed, it would list objects or
-    /// buckets.
+    /// The request is for the bucket or for the service, not for an object. If it were signed, it would list
+    /// objects or buckets.
     NoObject,
-    /// The request has this query name, decoded, which selects an operation or is a part of a signature.
+    /// The query has a name that selects an operation or is a part of a signature. The value is the decoded
+    /// name.
     Name(String),
-    /// The value of `x-oss-process` would store an object.
+    /// The value of `x-oss-process` tells OSS to store an object.
     Stores,
 }
 
@@ -82,14 +83,14 @@ pub struct ToSign<'a> {
     pub query: Option<&'a str>,
     /// The header fields of the client.
     pub headers: &'a HeaderMap,
-    /// The bucket and the decoded key that OSS reads.
+    /// The bucket and the decoded key, as OSS reads them from the request.
     pub resource: Resource<'a>,
 }
 
-/// Identifies the key and the clock with which a request was signed.
+/// Identifies the key and the clock correction with which a request was signed.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Stamp {
-    /// The number of the access key among those of its source.
+    /// The number of the access key among the keys that its source has returned.
     pub key: u64,
     /// The correction of the clock, in seconds.
     pub offset: i64,
@@ -104,7 +105,7 @@ pub struct Forbidden<'a> {
     pub date: Option<&'a HeaderValue>,
 }
 
-/// A future without a result. It is boxed, because only rare requests wait for one.
+/// A boxed future. The allocation does not matter, because few requests wait for such a future.
 pub type Wait<'a, T> = Pin<Box<dyn Future<Output = T> + Send + 'a>>;
 
 /// Signs the requests of one route.
@@ -116,11 +117,12 @@ pub trait SignRequests: Send + Sync + fmt::Debug {
     /// [`NotSigned`]; every variant can occur.
     fn admit(&self, request: &ToSign<'_>) -> Result<Admission, NotSigned>;
 
-    /// Removes the header fields that the signature would turn into instructions of the bucket's owner.
+    /// Removes the header fields of the client that OSS would take for instructions of the bucket's owner if
+    /// they were signed.
     fn clean(&self, headers: &mut HeaderMap);
 
-    /// Returns a future that ends with the first attempt to get an access key, or after a few seconds. Returns
-    /// `None` when the first attempt has ended, which is the usual case.
+    /// Returns a future that ends when the first attempt to get an access key has ended, or after a few seconds.
+    /// Returns `None` if the first attempt has already ended, which is the usual case.
     fn first_key(&self) -> Option<Wait<'_, ()>>;
 
     /// Whether there is a valid access key.
@@ -130,8 +132,8 @@ pub trait SignRequests: Send + Sync + fmt::Debug {
     /// [`NoCredentials`] when there is none.
     fn has_key(&self) -> Result<(), NoCredentials>;
 
-    /// Signs `head`, which is sent next. A signature of an earlier attempt is replaced. `resource` is the bucket
-    /// and the decoded key of `head`.
+    /// Signs `head` immediately before it is sent. A signature of an earlier attempt is replaced. `resource` is
+    /// the bucket and the decoded key in the target of `head`.
     ///
     /// # Errors
     ///
@@ -142,7 +144,7 @@ pub trait SignRequests: Send + Sync + fmt::Debug {
         resource: Resource<'_>,
     ) -> Result<Stamp, NoCredentials>;
 
-    /// Learns from a refusal of OSS. The future returns whether another signature, with another key or another
-    /// time, may succeed. Dropping the future changes nothing.
+    /// Learns from a 403 response of OSS whether the key or the clock was wrong. The future returns whether a
+    /// new signature, with another key or another time, may succeed. The future may be dropped at any time.
     fn learn<'a>(&'a self, stamp: Stamp, refusal: Forbidden<'a>) -> Wait<'a, bool>;
 }

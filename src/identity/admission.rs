@@ -1,11 +1,11 @@
 //! Decides which requests are signed for clients that did not sign. Does no I/O.
 //!
 //! A signature gives a request the rights of the bucket's owner. Therefore only reads of one object are signed,
-//! and everything that could turn a read into another operation is refused. Query names are compared decoded and
-//! without case, so no spelling of a name passes that OSS could read as the name itself.
+//! and everything that could turn a read into another operation is refused. Refused query names are compared
+//! after percent-decoding and without case, because OSS may recognize a name in each of these forms.
 //!
-//! Some requests need no signature, and are sent as they are: requests that the client has signed, form uploads,
-//! whose signature is in the body, and preflights, which OSS answers without one.
+//! Three kinds of requests are sent as they are: requests that the client has signed, form uploads, whose
+//! signature is in the body, and preflights, which OSS accepts without a signature.
 
 use http::header::{CONTENT_TYPE, DATE, HeaderName};
 use http::{HeaderMap, Method};
@@ -15,11 +15,13 @@ use crate::http::signing::{Admission, NotSigned, ToSign};
 use crate::oss::signature::signed_in;
 use crate::oss::subresource::known;
 
-/// The query names that select or change an operation and are nevertheless signed: image processing, and a
-/// version of the object.
+/// The query names that change a read and are nevertheless permitted in a signed request. They select image
+/// processing and a version of the object.
 const READS: [&str; 2] = ["x-oss-process", "versionId"];
 
-/// The query names of incomplete signatures. OSS refuses a request with two signatures.
+/// The query names that are a part of a client's signature. If a request has only some of these names, it
+/// counts as unsigned. Such a request is not signed for the client, because OSS refuses a request with two
+/// signatures, even if one of them is incomplete.
 const OF_SIGNATURES: [&str; 4] = [
     "Signature",
     "OSSAccessKeyId",
@@ -30,13 +32,14 @@ const OF_SIGNATURES: [&str; 4] = [
 /// The prefixes of the query names and header fields that are instructions to OSS.
 const PREFIXES: [&str; 2] = ["x-oss-", "x-amz-"];
 
-/// The only header field of the client with such a prefix that is kept: it selects the rules for a range that is
-/// longer than the object.
+/// The only header field of the client that is kept although it has one of the [`PREFIXES`]. It selects the
+/// rules for a range that is longer than the object.
 const KEPT: HeaderName = HeaderName::from_static("x-oss-range-behavior");
 
 const CONTENT_MD5_FIELD: HeaderName = HeaderName::from_static("content-md5");
 
-/// Decides whether a request is signed. `anonymous` are the methods of the requests to sign.
+/// Decides whether a request is signed. `anonymous` contains the methods of the unsigned requests that the proxy
+/// signs.
 ///
 /// # Errors
 ///
@@ -51,8 +54,8 @@ pub fn admit(anonymous: &[Method], request: &ToSign<'_>) -> Result<Admission, No
     if !anonymous.contains(request.method) {
         return Err(NotSigned::Method(request.method.clone()));
     }
-    // A key of slashes alone is refused as well: no object has such a key, and a server that joins repeated
-    // slashes would read the bucket.
+    // A key that consists of slashes is refused like an empty key: no object has such a key, and a server that
+    // joins repeated slashes would take the request for one of the bucket.
     if request.resource.bucket.is_none() || request.resource.key.iter().all(|byte| *byte == b'/') {
         return Err(NotSigned::NoObject);
     }
@@ -108,8 +111,9 @@ fn is_form(request: &ToSign<'_>) -> bool {
         })
 }
 
-/// Removes the header fields of the client that a signature would cover, except [`KEPT`]. A read has no use for
-/// `Content-Type` and `Content-MD5`, and a repeated one could be read in two ways.
+/// Removes the header fields of the client that a signature would cover. Only [`KEPT`] stays, unless it is
+/// repeated. A read needs neither `Content-Type` nor `Content-MD5`, and it is not clear which value of a
+/// repeated field OSS reads.
 pub fn clean(headers: &mut HeaderMap) {
     let is_instruction = |name: &HeaderName| {
         let is_kept = *name == KEPT;
@@ -117,7 +121,7 @@ pub fn clean(headers: &mut HeaderMap) {
         !is_kept
             && (PREFIXES.iter().any(|prefix| name.starts_with(prefix)) || name == "security-token")
     };
-    // Usually there is none, and then nothing is allocated.
+    // Usually no field is removed; an empty vector allocates nothing.
     let names: Vec<HeaderName> = headers
         .keys()
         .filter(|name| is_instruction(name))

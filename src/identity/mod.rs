@@ -1,4 +1,4 @@
-//! In whose name OSS is asked: the access keys of the operator, and the signatures made with them.
+//! The access keys of the operator, and the signatures that the proxy makes with them.
 //!
 //! | Module | Responsibility |
 //! | --- | --- |
@@ -6,7 +6,8 @@
 //! | [`admission`] | which requests are signed |
 //! | [`sign`] | the signature of one request |
 //!
-//! The origin does not use this module. It gets a signer through [`http::signing`](crate::http::signing).
+//! The origin does not import this module. It uses a signer through the trait in
+//! [`http::signing`](crate::http::signing).
 
 pub mod admission;
 pub mod credentials;

@@ -1,7 +1,7 @@
 //! The signer of one route: signs requests with the access key of the route's source.
 //!
-//! Routes share the key of an equal source, but no signer: neither a signature nor a correction of the clock
-//! passes from one route to another.
+//! Routes with equal sources share the access key, but each route has its own signer. So no signature and no
+//! correction of the clock is shared between routes.
 
 use std::borrow::Cow;
 use std::sync::atomic::{AtomicI64, Ordering::Relaxed};
@@ -29,7 +29,7 @@ const TOKEN: HeaderName = HeaderName::from_static("x-oss-security-token");
 /// The product of a V4 scope.
 const PRODUCT: &str = "oss";
 
-/// The V4 signing key of one day. Its derivation costs more than a signature, so it is kept.
+/// The V4 signing key of one day. It is kept, because its derivation costs more than a signature.
 #[derive(Debug)]
 struct DayKey {
     /// The number of the access key.
@@ -46,7 +46,7 @@ pub struct Signer {
     anonymous: Vec<Method>,
     version: SignVersion,
     region: String,
-    /// The correction of this machine's clock, in seconds, as OSS has shown it.
+    /// The number of seconds that is added to this machine's clock, learned from the `Date` of a 403 response.
     offset: AtomicI64,
     day: RwLock<Option<Arc<DayKey>>>,
     clock: Clock,
@@ -87,15 +87,16 @@ impl Signer {
         )
     }
 
-    /// Whether requests are answered 503 now, because the source has no valid key. For `explain`, which does not
-    /// wait for a first key.
+    /// Whether requests get a 503 response now, because the source has no valid key. Returns false while the
+    /// first attempt to get a key has not ended. Used by `explain`, which does not wait for this attempt.
     #[must_use]
     pub fn is_without_key(&self) -> bool {
         !self.source.is_starting() && self.source.key().is_none()
     }
 
     fn day_key(&self, key: &Key, date: &str) -> Arc<DayKey> {
-        // Uncontended except for the first request of a day, and far cheaper than the signature itself.
+        // Only the first request of a day or with a new key writes, so the lock is almost never contended.
+        // Reading it costs far less than the signature.
         let kept = self
             .day
             .read()
@@ -156,7 +157,8 @@ impl Signer {
     }
 }
 
-/// Signs with V1. `Date` carries the time, because V1 reads it in the same way with and without `x-oss-date`.
+/// Signs with V1. The time is in `Date`, because V1 reads `Date` in the same way whether or not the request
+/// also has `x-oss-date`.
 fn sign_v1(
     head: &mut request::Parts,
     resource: Resource<'_>,
@@ -241,8 +243,8 @@ impl Signer {
         }
     }
 
-    /// Learns the correction of the clock from the `Date` of a response. Returns whether it differs from the
-    /// correction of `stamp`.
+    /// Learns the correction of the clock from the `Date` of a response. Returns whether the new correction
+    /// differs from the correction in `stamp` by more than a minute.
     fn learn_time(&self, stamp: Stamp, date: Option<&HeaderValue>) -> bool {
         let text = date.map(|date| String::from_utf8_lossy(date.as_bytes()));
         let date = text
@@ -254,7 +256,7 @@ impl Signer {
         let ours = i64::try_from((self.clock)()).unwrap_or(i64::MAX);
         let theirs = i64::try_from(theirs.as_secs()).unwrap_or(i64::MAX);
         let offset = theirs.saturating_sub(ours);
-        // A difference below a minute cannot be the reason of the refusal.
+        // A difference of a minute or less cannot be why OSS refused the request.
         let is_other = offset.abs_diff(stamp.offset) > 60;
         if is_other && self.offset.swap(offset, Relaxed) == stamp.offset {
             tracing::warn!(

@@ -1,9 +1,9 @@
 //! The choice of the certificate for a client, by server name and type of key.
 //!
-//! A server name is looked up exactly, then with its first label replaced by a wildcard (one label only,
-//! as in certificates). Without a match the default certificate is used; without a default the handshake
-//! fails. If a name has certificates with different types of key, the client gets the first type, in the order
-//! of [`KeyType`], whose signatures it can verify.
+//! A server name is looked up exactly, then with its first label replaced by a wildcard (one label only, as in
+//! certificates). If no certificate matches, the default certificate is used. If there is no default, the
+//! handshake fails. If a name has certificates with different types of key, the client gets the first type, in
+//! the order of [`KeyType`], whose signatures the client can verify.
 
 use std::collections::{HashMap, HashSet};
 use std::sync::Arc;
@@ -40,7 +40,7 @@ impl Entry {
 struct Choice(Vec<Arc<Entry>>);
 
 impl Choice {
-    /// Adds `entry`, unless there is one with the same type of key.
+    /// Adds `entry`, unless there is already an entry with the same type of key.
     fn add(&mut self, entry: &Arc<Entry>) {
         let place = self
             .0
@@ -60,8 +60,9 @@ pub struct CertificateTable {
 }
 
 impl CertificateTable {
-    /// Creates the table of `certificates`. When several have the same name and type of key, the first one is
-    /// used. A certificate with the same names as the default, and another type of key, is also a default.
+    /// Creates the table of `certificates`. If several certificates have the same name and type of key, the
+    /// first is used. A certificate with the same names as the default but another type of key is also a
+    /// default.
     #[must_use]
     pub fn new(certificates: &[Certificate]) -> Self {
         let mut table = Self::default();
@@ -99,7 +100,7 @@ impl CertificateTable {
         table
     }
 
-    /// Returns the certificates for `name`: those with the exact name, and those with a wildcard. If there are
+    /// Returns the certificates with the exact name `name`, then those with a matching wildcard. If there are
     /// none, returns the default certificates.
     fn candidates(&self, name: Option<&str>) -> impl Iterator<Item = &Arc<Entry>> + Clone {
         const NONE: &[Arc<Entry>] = &[];
@@ -117,7 +118,7 @@ impl CertificateTable {
 
     /// Returns the certificate for `name`, which is in lower case, and a client that can verify signatures of
     /// `schemes`. `None` stands for a client without SNI. If the client can verify no certificate for `name`,
-    /// returns the first one, with which the handshake fails.
+    /// returns the first certificate, with which the handshake fails.
     #[must_use]
     pub fn choose(
         &self,
@@ -126,7 +127,7 @@ impl CertificateTable {
     ) -> Option<Arc<CertifiedKey>> {
         let mut candidates = self.candidates(name);
         let first = candidates.next()?;
-        // In the usual case there is only one certificate. Then rustls alone compares the signatures.
+        // Usually there is only one certificate, and `schemes` is not needed: rustls compares them itself.
         let chosen = match candidates.clone().next() {
             None => first,
             Some(_) if first.can_sign(schemes) => first,
@@ -144,12 +145,14 @@ impl CertificateTable {
         self.candidates(name).next().is_some()
     }
 
-    /// Whether a connection with the server name `sni` may carry requests for `host`, both in lower case: a
-    /// certificate for `sni` is also a certificate for `host`, or has the name `host`.
+    /// Whether a connection with the server name `sni` may carry requests for `host`. This is so if a
+    /// certificate that is used for `sni` is also used for `host` or contains the name `host`. Both names are
+    /// in lower case.
     #[must_use]
     pub fn is_one_certificate(&self, sni: &str, host: &str) -> bool {
         let mut chosen = self.candidates(Some(sni)).peekable();
-        // If there is none, the certificates have changed since the handshake.
+        // The handshake had a certificate for `sni`. If there is none now, the certificates have changed since
+        // then, and the request is accepted.
         chosen.peek().is_none()
             || chosen.any(|one| {
                 let mut others = self.candidates(Some(host));

@@ -1,7 +1,7 @@
 //! The protocol of a connection, guessed from its first bytes.
 //!
-//! A client may send the bytes one by one, so every guess is made from what has arrived. The guess selects the
-//! response and the words of the log; it never makes a request acceptable.
+//! A client may send its bytes one by one, so the guess uses only the bytes that have arrived. The guess selects
+//! the error response and the text of the log. It never causes a request to be accepted.
 
 use crate::listener::proxy_protocol;
 
@@ -10,22 +10,23 @@ use crate::listener::proxy_protocol;
 pub(super) enum FirstBytes {
     /// A TLS record with a handshake message (RFC 8446 section 5.1).
     Tls,
-    /// A ClientHello of SSL 2.0 (RFC 5246 appendix E.2). Such a client knows no version that is supported here.
+    /// A ClientHello of SSL 2.0 (RFC 5246 appendix E.2). A client that sends it supports none of the TLS
+    /// versions of the proxy.
     Ssl2,
     /// A request of HTTP/1, or the preface of HTTP/2.
     Http,
     /// A PROXY header.
     ProxyHeader,
-    /// None of these.
+    /// None of the protocols above.
     Other,
 }
 
 impl FirstBytes {
-    /// Guesses from `bytes`, which has at least one byte.
+    /// Guesses the protocol from `bytes`, which has at least one byte.
     pub(super) fn of(bytes: &[u8]) -> Self {
         match bytes {
             [0x16] | [0x16, 0x03, ..] => Self::Tls,
-            // The length, whose first bit is set, and the type `client_hello`.
+            // Two bytes of length, whose first bit is set, and then the message type `client_hello`.
             [0x80..=0xff, _, 0x01, ..] => Self::Ssl2,
             _ if proxy_protocol::begins_like_header(bytes) => Self::ProxyHeader,
             _ if is_http(bytes) => Self::Http,
@@ -47,7 +48,7 @@ fn is_http(bytes: &[u8]) -> bool {
         None => (line, false),
     };
     let mut words = line.splitn(2, |byte| *byte == b' ');
-    // Only the characters that registered methods consist of, so that most other text is not taken for HTTP.
+    // Only the characters of registered methods are accepted, so that most other text is not taken for HTTP.
     let is_method = |method: &[u8]| {
         (1..=24).contains(&method.len())
             && method

@@ -23,7 +23,8 @@ impl Noted {
         self.count.load(Relaxed)
     }
 
-    /// Counts a failure at the time `now`. Returns the number of failures so far if this one should be logged.
+    /// Counts a failure at the time `now`. Returns the number of failures so far if the failure should be
+    /// logged, otherwise `None`.
     pub(super) fn note(&self, now: Instant) -> Option<u64> {
         let so_far = self.count.fetch_add(1, Relaxed) + 1;
         let mut logged = self.logged.lock().unwrap_or_else(PoisonError::into_inner);

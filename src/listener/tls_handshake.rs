@@ -35,7 +35,7 @@ pub(super) async fn accept(
     info: &ConnectionInfo,
 ) -> Accepted {
     let deadline = Instant::now() + settings.timeouts.tls_handshake;
-    // The ClientHello is read separately, because its server name belongs in the log if the handshake fails.
+    // The ClientHello is read first, so that its server name is known for the log if the handshake fails later.
     let mut hello = LazyConfigAcceptor::new(Acceptor::default(), TlsSocket::new(socket));
     let outcome = timeout_at(deadline, &mut hello).await;
     let started = match outcome {
@@ -64,7 +64,8 @@ pub(super) async fn accept(
     }
 }
 
-/// Ends a handshake that failed with `error`. An HTTP request is passed on for a response.
+/// Ends a handshake that failed with `error`. If the client sent an HTTP request, returns the socket, so that
+/// the caller can send a response.
 fn end(
     io: Option<TlsSocket>,
     error: &io::Error,
@@ -74,17 +75,18 @@ fn end(
     info: &ConnectionInfo,
 ) -> Accepted {
     let first = io.as_ref().and_then(TlsSocket::first);
-    // The lookup is needed for one kind of error only, but costs little.
+    // Only one kind of error needs this lookup, but the lookup costs little.
     let has_certificate = tls.certificates.has(name);
     let failure = match TlsFailure::of(error, first, has_certificate) {
-        // A client that opens connections in advance may also send no byte. It is not told apart here.
+        // A client that opens connections in advance may send no byte until the timeout. It is counted like any
+        // other client that is too slow.
         None | Some(TlsFailure::Closed) if error.kind() == io::ErrorKind::TimedOut => {
             Some(TlsFailure::Timeout)
         }
         failure => failure,
     };
     if let Some(failure) = failure {
-        // The error of an HTTP request only says that it is one.
+        // For an HTTP request, the error would only repeat that the bytes are not TLS.
         let error = (failure != TlsFailure::PlainHttp).then_some(error);
         note(settings, info, failure, error, name);
     }
@@ -97,7 +99,8 @@ fn end(
     }
 }
 
-/// Counts a failed handshake, and logs it if no failure of the same kind was logged lately.
+/// Counts a failed handshake. Logs it as a warning or as information if no failure of the same kind was logged in
+/// the last minute, otherwise only at debug level.
 pub(super) fn note(
     settings: &ListenerSettings,
     info: &ConnectionInfo,

@@ -1,7 +1,8 @@
 //! The outcomes of TLS handshakes: why they fail, their counters, and their log entries.
 //!
-//! A connection that ends before its first byte is no handshake: load balancers check a port in this way,
-//! every few seconds. It is neither counted here nor logged; the counter of accepted connections has it.
+//! A connection that the client closes before its first byte is not counted as a handshake and not logged,
+//! because load balancers check a port in this way every few seconds. The counter of accepted connections
+//! includes it.
 
 use std::error::Error;
 use std::io;
@@ -17,29 +18,30 @@ use crate::listener::noted::Noted;
 pub(super) enum TlsFailure {
     /// The handshake was not complete within the listener's `tls_handshake` timeout.
     Timeout,
-    /// The client closed the connection within the handshake.
+    /// The client closed the connection during the handshake.
     Closed,
     /// The client sent an HTTP request without TLS.
     PlainHttp,
     /// The peer sent a PROXY header, which the listener does not expect.
     ProxyHeader,
-    /// The bytes of the client are no TLS.
+    /// The first bytes of the client are not TLS.
     NotTls,
     /// The client supports neither TLS 1.2 nor 1.3.
     NoCommonVersion,
-    /// The client supports no cipher suite, key exchange or signature that the proxy and the certificate have.
+    /// The client supports no cipher suite, no key exchange or no signature scheme that the proxy can use with
+    /// its certificate.
     NoCommonCipher,
     /// The client offers neither `h2` nor `http/1.1` by ALPN.
     NoCommonAlpn,
-    /// No certificate has the server name, and there is no default.
+    /// No certificate has the server name of the client, and there is no default certificate.
     NoCertificateForName,
     /// The client rejected the certificate.
     CertificateRejected,
-    /// The client ended the handshake with another alert.
+    /// The client ended the handshake with an alert that no other variant stands for.
     OtherAlert,
     /// The client broke the TLS protocol.
     BadMessage,
-    /// The proxy could not continue.
+    /// The proxy could not continue, because of an error of its own.
     Internal,
     /// The client began TLS on a listener without TLS.
     TlsOnPlainPort,
@@ -64,9 +66,9 @@ impl TlsFailure {
         Self::TlsOnPlainPort,
     ];
 
-    /// Returns the reason for `error`, which ended a handshake. `first` is what the first bytes of the client
-    /// look like, `None` if none came. `has_certificate` tells whether there is a certificate for the server
-    /// name. Returns `None` for a connection that ended before its first byte.
+    /// Returns the reason for `error`, which ended a handshake. `first` is the protocol that the first bytes of
+    /// the client look like. If the client sent no byte, `first` is `None`, and `None` is returned.
+    /// `has_certificate` tells whether there is a certificate for the server name.
     pub(super) fn of(
         error: &io::Error,
         first: Option<FirstBytes>,
@@ -88,8 +90,8 @@ impl TlsFailure {
         match error {
             rustls::Error::AlertReceived(alert) => Self::of_alert(*alert),
             rustls::Error::PeerIncompatible(why) => match why {
-                // rustls looks for this extension before the version, and only clients of TLS 1.1 and older
-                // leave it out.
+                // rustls looks for the extension `signature_algorithms` before it compares versions. Only
+                // clients of TLS 1.1 and older omit this extension.
                 PeerIncompatible::SignatureAlgorithmsExtensionRequired
                 | PeerIncompatible::ServerDoesNotSupportTls12Or13
                 | PeerIncompatible::ServerTlsVersionIsDisabledByOurConfig
@@ -99,8 +101,8 @@ impl TlsFailure {
                 _ => Self::NoCommonCipher,
             },
             rustls::Error::NoApplicationProtocol => Self::NoCommonAlpn,
-            // rustls has no variants of their own for a missing certificate, and for a key that can make none of
-            // the client's signatures of TLS 1.2.
+            // rustls returns `General` in two cases: there is no certificate, or the key of the certificate
+            // supports none of the signature schemes that a client of TLS 1.2 accepts.
             rustls::Error::General(_) if !has_certificate => Self::NoCertificateForName,
             rustls::Error::General(_) => Self::NoCommonCipher,
             rustls::Error::InappropriateMessage { .. }
@@ -123,11 +125,11 @@ impl TlsFailure {
             | AlertDescription::UnknownCA
             | AlertDescription::BadCertificateStatusResponse
             | AlertDescription::BadCertificateHashValue
-            // The signature of a CA in the chain is wrong. The same alert stands for a wrong signature of the
-            // proxy, which cannot happen.
+            // The client sends `DecryptError` if the signature of a CA in the chain is wrong. The alert would
+            // also mean that a signature of the proxy is wrong, which cannot happen.
             | AlertDescription::DecryptError => Self::CertificateRejected,
             AlertDescription::ProtocolVersion => Self::NoCommonVersion,
-            // The client closes in an orderly way, or its user has stopped waiting.
+            // The client closes the connection in an orderly way, or its user has cancelled the request.
             AlertDescription::CloseNotify | AlertDescription::UserCanceled => Self::Closed,
             _ => Self::OtherAlert,
         }
@@ -179,8 +181,9 @@ impl TlsFailure {
         }
     }
 
-    /// Whether an operator can usually remove the cause. The other failures are also caused by scanners and by
-    /// networks that fail. `has_name` tells whether the client sent a server name, which most scanners do not.
+    /// Whether the operator of the proxy can usually remove the cause. Returns false for the failures that
+    /// scanners and broken networks often cause. `has_name` tells whether the client sent a server name; most
+    /// scanners send none.
     pub(super) fn is_ours(self, has_name: bool) -> bool {
         match self {
             Self::NoCertificateForName => has_name,
@@ -220,7 +223,8 @@ impl TlsOutcomes {
         self.failed.get(failure as usize)
     }
 
-    /// Returns the counts by result. On a listener without TLS, only one result is possible.
+    /// Returns the counts by result. A listener without TLS has only the result `tls_on_plain_port`, and a
+    /// listener with TLS has all the others.
     pub(super) fn all(&self, has_tls: bool) -> Vec<(&'static str, u64)> {
         let completed = ("completed", self.completed.load(Relaxed));
         let failed = TlsFailure::ALL.into_iter().zip(&self.failed);

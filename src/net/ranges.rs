@@ -12,8 +12,8 @@ use ipnet::IpNet;
 /// binary search in a sorted array. A lookup among 10,000 ranges takes twice the instructions of a lookup among 10.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct IpRanges {
-    /// The first and the last address of each range, without overlaps. The entry at index 0 is unused.
-    /// Empty without ranges.
+    /// The search tree of the IPv4 ranges: the first and the last address of each range. The ranges do not
+    /// overlap. The entry at index 0 is unused. If there are no ranges, the array is empty.
     v4: Box<[(u32, u32)]>,
     v6: Box<[(u128, u128)]>,
 }
@@ -62,7 +62,7 @@ fn merged<T: Copy + Ord>(mut ranges: Vec<(T, T)>) -> Vec<(T, T)> {
     merged
 }
 
-/// Makes the search tree of sorted ranges.
+/// Returns the search tree of `sorted`, which are ranges in ascending order without overlaps.
 fn tree<T: Copy + Default>(sorted: Vec<(T, T)>) -> Box<[(T, T)]> {
     if sorted.is_empty() {
         return Box::default();
@@ -72,7 +72,8 @@ fn tree<T: Copy + Default>(sorted: Vec<(T, T)>) -> Box<[(T, T)]> {
     tree.into()
 }
 
-/// Fills the subtree at `node` with the next ranges of `sorted`. The recursion is as deep as the tree.
+/// Fills the subtree whose root is at the index `node` with the next ranges of `sorted`, in ascending order: the
+/// first child, `node`, the second child. The depth of the recursion is the height of the tree.
 fn fill<T: Copy>(tree: &mut [(T, T)], node: usize, sorted: &mut impl Iterator<Item = (T, T)>) {
     if node >= tree.len() {
         return;
@@ -89,9 +90,10 @@ fn is_in<T: Copy + Ord>(tree: &[(T, T)], address: T) -> bool {
     while let Some((first, _)) = tree.get(node) {
         node = 2 * node + usize::from(*first <= address);
     }
-    // The last range that begins at or before `address` is the node where the search last went to the second
-    // child. Each step appended a bit to `node`, 1 for the second child, so the number of that node is what is left
-    // of `node` without its last 1 and the zeros after it. Nothing is left if the search never went there.
+    // Only the last range that begins at or before `address` can contain it. This range is at the node where
+    // the search last went to a second child. Each step appended a bit to `node`: 1 for a second child, 0 for a
+    // first child. So the index of this node is `node` without its last 1 and the zeros after it. The index is
+    // 0 if the search never went to a second child; then no range begins at or before `address`.
     let last_second = node >> (node.trailing_zeros() + 1);
     let range = tree.get(last_second).filter(|_| last_second > 0);
     range.is_some_and(|(_, last)| address <= *last)

@@ -1,6 +1,6 @@
 //! Why no connection to an upstream address could be established.
 //!
-//! Each fault has a cause: one word that is the same in the access log, in the event and in the metric.
+//! Each fault has a cause: one word, which the access log, the log events and the metrics use alike.
 
 use std::fmt;
 use std::io;
@@ -16,7 +16,7 @@ pub struct ConnectError {
     pub fault: ConnectFault,
     /// The address that was connected to.
     pub address: SocketAddr,
-    /// The time that the TLS handshake took until it failed; zero if there was none.
+    /// The time from the start of the TLS handshake until it failed; zero if no handshake was started.
     pub tls: Duration,
 }
 
@@ -50,14 +50,14 @@ pub enum TlsFault {
     TimedOut,
     /// The endpoint ended the handshake with this alert.
     Alert(AlertDescription),
-    /// Both sides have no TLS version or cipher suite in common.
+    /// The proxy and the endpoint have no TLS version or no cipher suite in common.
     Incompatible,
     /// Any other failure.
     Other(io::Error),
 }
 
-/// A certificate that was rejected, with the fields that explain the reason. Its texts are shortened, and
-/// contain no control characters, because another machine may have made them up.
+/// A certificate that was rejected, with the fields that explain the reason. The texts are shortened and
+/// contain no control characters, because a machine that is not OSS may have sent any text.
 #[derive(Clone, Debug)]
 pub struct RejectedCertificate {
     /// Why the certificate was rejected.
@@ -80,7 +80,8 @@ impl std::error::Error for RejectedCertificate {}
 /// Why a certificate was rejected.
 #[derive(Clone, Debug)]
 pub enum CertificateFault {
-    /// The certificate is signed with its own key, and is not trusted.
+    /// The certificate is self-signed: its issuer is its own subject. Either it is not trusted, or it is the
+    /// certificate of a CA.
     SelfSigned {
         /// Whether the certificate is marked as the certificate of a CA. Such a certificate is never
         /// accepted for a server, even if it is trusted.
@@ -88,13 +89,14 @@ pub enum CertificateFault {
     },
     /// No trusted CA has issued the certificate.
     UnknownIssuer,
-    /// A trusted CA has the name of the issuer, but another key. This happens when a CA was made anew.
+    /// A trusted CA has the name of the issuer, but another key. This happens when a CA was created again with
+    /// the same name.
     OtherIssuerKey,
-    /// The certificate is for other names.
+    /// The certificate does not contain the name of the endpoint.
     WrongName,
-    /// The certificate has expired, at this time if it is known.
+    /// The certificate has expired. The value is the time of expiry, if it is known.
     Expired(Option<String>),
-    /// The certificate is valid from this time, if it is known.
+    /// The certificate is not valid yet. The value is the time from which it is valid, if this time is known.
     NotYetValid(Option<String>),
     /// Any other reason.
     Other(String),
@@ -156,7 +158,7 @@ impl ConnectFault {
         }
     }
 
-    /// Returns the cause.
+    /// Returns the cause: the word for the access log, the log events and the metrics.
     #[must_use]
     pub fn cause(&self) -> &'static str {
         match self {

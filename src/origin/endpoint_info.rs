@@ -7,15 +7,17 @@ use crate::oss::endpoint::Network;
 /// An endpoint, as error messages describe it.
 #[derive(Clone, Debug)]
 pub struct EndpointInfo {
-    /// The host name that is resolved, with the bucket if it is part of the name; or the literal address.
+    /// The host name that is resolved, or the literal IP address. If the bucket is a part of the host name, it
+    /// is included.
     pub name: Box<str>,
     /// The TCP port.
     pub port: u16,
     /// Whether connections to the endpoint use TLS.
     pub tls: bool,
-    /// The name that the endpoint's certificate must have; the same as `name` unless the config sets another.
+    /// The name that the endpoint's certificate must contain. It is the same as `name`, unless the config sets
+    /// another name.
     pub tls_name: Box<str>,
-    /// The network of the endpoint; `None` if it is not a known endpoint of OSS.
+    /// The network of the endpoint; `None` if the endpoint is not a known endpoint of OSS.
     pub network: Option<Network>,
     /// The region of the endpoint, if it is known.
     pub region: Option<Box<str>>,

@@ -1,5 +1,5 @@
-//! The messages of the proxy's error responses: what happened, at which endpoint, the usual cause, what to
-//! change, and whether OSS was reached.
+//! The messages of the proxy's error responses. A message says what happened, at which endpoint, what usually
+//! causes it, what to change, and whether OSS was reached.
 
 use rustls::AlertDescription;
 
@@ -80,8 +80,9 @@ impl Error {
         }
     }
 
-    /// Returns the usual cause of a failure on the way to OSS and how to correct it, for the log. `None` if the
-    /// failure is one of the request.
+    /// Returns the usual cause of a failure to get a response from OSS, and how to correct it, for the log.
+    /// Returns `None` if the request was not sent to OSS because of the request itself or a missing access key,
+    /// or if the client sent an incomplete body.
     #[must_use]
     pub(super) fn advice(&self, endpoint: &EndpointInfo) -> Option<String> {
         Some(match self {
@@ -112,10 +113,10 @@ impl Error {
     }
 }
 
-/// The advice if an endpoint speaks TLS and the connection is without TLS.
+/// The advice if the endpoint responds with TLS to a connection without TLS.
 const SPEAKS_TLS: &str =
     "Set `tls = true` in the origin of the route, or use the port for plain HTTP.";
-/// The advice if the responses are not those of OSS.
+/// The advice if the response does not look like a response of OSS.
 const NOT_OSS: &str = "Check that host and port of the endpoint are those of OSS.";
 
 fn reset_advice(endpoint: Option<&EndpointInfo>) -> &'static str {
@@ -154,7 +155,7 @@ fn dns_advice(failure: DnsFailure, endpoint: Option<&EndpointInfo>) -> String {
     text.to_owned()
 }
 
-/// Returns what happened and the advice, as the continuation of a sentence that begins with the endpoint.
+/// Returns what happened, followed by the advice. The text continues a sentence whose subject is the endpoint.
 fn connect_message(error: &ConnectError, endpoint: Option<&EndpointInfo>) -> String {
     let what = match &error.fault {
         ConnectFault::Refused => "refused the proxy's TCP connection.".to_owned(),

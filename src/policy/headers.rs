@@ -1,12 +1,12 @@
 //! Changes the header fields of responses.
 //!
-//! The layer is above all policies that refuse requests, so their responses and the proxy's own errors are
-//! also changed. The path of the client's request selects the rules, even when `website` requests another
-//! object.
+//! The layer is above all policies that refuse requests, except `ip`. So the refusals of these policies and the
+//! proxy's own error responses are also changed. The path of the client's request selects the rules, even when
+//! the policy `website` requests another object.
 //!
-//! Fields about an object are only set and added when the response contains or confirms the object; see
-//! [`is_about_object`]. With `Cache-Control: max-age=31536000` on a 404 or 503 response, clients would not
-//! request the object again for a year.
+//! Fields about an object (see [`is_about_object`]) are only set or added if the response contains the object,
+//! confirms a copy of it, or redirects permanently. With `Cache-Control: max-age=31536000` on a 404 or 503
+//! response, clients would not request the object again for a year.
 
 use std::convert::Infallible;
 use std::future::Future;
@@ -30,14 +30,14 @@ const CONTENT: [HeaderName; 4] = [
     header::CONTENT_ENCODING,
     header::CONTENT_LANGUAGE,
 ];
-/// The fields that tell caches how long they may keep a response, in the form of `Cache-Control`.
+/// The fields that tell caches how long they may keep a response. Their values have the form of `Cache-Control`.
 const LIFETIME: [HeaderName; 3] = [
     header::CACHE_CONTROL,
     HeaderName::from_static("cdn-cache-control"),
     HeaderName::from_static("surrogate-control"),
 ];
 
-/// The compiled rules. Values are shared and not copied when a response gets them.
+/// The compiled rules. A value that is put into a response is shared with the rule and not copied.
 #[derive(Debug)]
 pub struct Headers {
     rules: Box<[Rule]>,
@@ -45,7 +45,7 @@ pub struct Headers {
 
 #[derive(Debug)]
 struct Rule {
-    /// Decoded. Empty when the rule is for every path.
+    /// The decoded suffixes of the paths that the rule is for. Empty if the rule is for every path.
     suffixes: Box<[Box<[u8]>]>,
     remove: Box<[HeaderName]>,
     set: Box<[NewField]>,
@@ -59,7 +59,7 @@ struct NewField {
     is_about_object: bool,
 }
 
-/// The rules that are for a request: bit `n` stands for rule `n`. A route has at most 64 rules.
+/// The rules of a route that are for one request. Bit `n` stands for rule `n`; a route has at most 64 rules.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Matching(u64);
 
@@ -105,7 +105,7 @@ impl Headers {
         }
     }
 
-    /// Returns the rules that are for a request with the path `path`, as the client wrote it.
+    /// Returns the rules that are for a request with the path `path`. The path is not decoded.
     #[must_use]
     pub fn matching(&self, path: &str) -> Matching {
         let is_for = |rule: &Rule| {
@@ -122,7 +122,8 @@ impl Headers {
         Matching(bits.fold(0, |all, bit| all | bit))
     }
 
-    /// Applies the rules `matching` to a response. `object` says whether fields about the object are changed.
+    /// Applies the rules `matching` to a response. `object` says whether fields about the object are set
+    /// and added. Fields are removed in any case.
     fn apply(&self, matching: Matching, object: ObjectFields, headers: &mut HeaderMap) {
         for (index, rule) in self.rules.iter().enumerate() {
             if !matching.contains(index) {
@@ -151,11 +152,13 @@ enum ObjectFields {
 }
 
 impl ObjectFields {
-    /// Decides for the response to a GET or HEAD request. The statuses are those with which the object is sent
-    /// (200, 206), a copy of it is confirmed (304), or it has moved permanently (301, 308).
+    /// Decides for the response to a GET or HEAD request. Returns `Change` if the status means that the object
+    /// is sent (200, 206), that the client's copy of the object is valid (304), or that the object has moved
+    /// permanently (301, 308).
     fn of(response: &Response) -> Self {
         match response.status() {
-            // The error document of a website may have the status 200. Its content is not that of the object.
+            // The error document of a website may be sent with the status 200, but it is not the requested
+            // object.
             _ if response.extensions().get::<StandIn>().is_some() => Self::Keep,
             StatusCode::OK
             | StatusCode::PARTIAL_CONTENT
@@ -180,7 +183,7 @@ pub fn is_about_object(name: &HeaderName, value: &HeaderValue) -> bool {
     CONTENT.contains(name) || (LIFETIME.contains(name) && gives_lifetime(value))
 }
 
-/// Whether a value of `Cache-Control` allows caches to reuse a response without asking.
+/// Whether a value of `Cache-Control` allows caches to reuse a response without a new request to the server.
 fn gives_lifetime(value: &[u8]) -> bool {
     let directives = || value.split(|byte| *byte == b',').map(<[u8]>::trim_ascii);
     let prevents = |directive: &[u8]| {
@@ -235,7 +238,8 @@ where
 
     fn call(&mut self, request: Request) -> Self::Future {
         let changes = self.policy.as_ref().and_then(|policy| {
-            // Decided now, because the request is consumed and a lower layer may replace its path.
+            // The rules are selected now, because the inner service consumes the request and may replace its
+            // path.
             let matching = policy.matching(request.uri().path());
             (!matching.is_empty()).then(|| Changes {
                 policy: Arc::clone(policy),

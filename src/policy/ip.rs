@@ -1,7 +1,7 @@
 //! Refuses clients by their address.
 //!
-//! The address is that of the client behind all trusted proxies. The refusal has no header fields of other
-//! policies: a client that may not come in learns nothing about the route.
+//! If a request came through trusted proxies, the address is that of the client behind them. Other policies add
+//! no header fields to the refusal, so a refused client learns nothing about the route.
 
 use std::net::IpAddr;
 use std::sync::Arc;
@@ -13,17 +13,18 @@ use crate::http::respond::Reason;
 use crate::net::ranges::IpRanges;
 use crate::policy::gate::{Gate, Refusal};
 
-/// The networks that are refused and served. Routes with equal lists share the sets.
+/// The networks of the clients that are refused, and of those that are served. Routes with equal lists share the
+/// sets.
 #[derive(Debug)]
 pub struct Ip {
     /// The clients that are refused, even if `allow` contains them.
     pub deny: Arc<IpRanges>,
-    /// The clients that are served. `None` means all except `deny`.
+    /// The clients that are served. `None` means that all clients are served that are not in `deny`.
     pub allow: Option<Allow>,
 }
 
-/// The clients that are served. The set of a file is apart from the set of the config, because many routes may
-/// name one file and have different networks beside it.
+/// The clients that are served. The networks of a file are a separate set, because routes that share a file may
+/// have different networks in the config.
 #[derive(Debug)]
 pub struct Allow {
     /// The networks in the config.
@@ -41,14 +42,14 @@ pub enum Verdict {
     Denied,
     /// The client is refused, because there is an `allow` list that does not contain its address.
     NotAllowed,
-    /// The client is refused, because there is an `allow` list and its address is not known. The list promises
-    /// that only its addresses come in.
+    /// The client is refused, because its address is not known and there is an `allow` list, so only addresses
+    /// in this list may be served.
     Unknown,
 }
 
 impl Ip {
-    /// Returns the decision about the client at this address. `None` is a client whose address is not known, as
-    /// on a unix socket. Such a client cannot be in `deny`.
+    /// Returns the decision about the client at this address. `None` means that the address is not known, for
+    /// example on a unix socket. A client without a known address is never refused because of `deny`.
     #[must_use]
     pub fn decide(&self, client: Option<IpAddr>) -> Verdict {
         let Some(client) = client else {
@@ -81,8 +82,8 @@ impl Gate for Ip {
         if verdict == Verdict::Served {
             return None;
         }
-        // The client knows its own address, and whoever helps it needs the address that was judged: behind a
-        // load balancer or NAT it is often not the address that the client expects.
+        // The message contains the address that was checked. Behind a load balancer or NAT, this is often not
+        // the address that the client expects. The address is no secret from the client.
         let subject = client.map_or_else(
             || "The address of the client is not known, and".to_owned(),
             |client| format!("The client address {} is", client.to_canonical()),

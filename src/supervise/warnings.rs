@@ -1,4 +1,4 @@
-//! Logs the warnings of a config, and once a day the certificates that expire soon.
+//! Logs the warnings about a config. Once a day, also logs the certificates that have expired or expire soon.
 
 use std::time::Duration;
 
@@ -13,7 +13,8 @@ const LOGGED: usize = 20;
 /// The time between two reports about certificates that expire soon.
 const DAY: Duration = Duration::from_secs(24 * 60 * 60);
 
-/// Logs the first warnings of a config and the number of the others. Returns the warnings that were logged.
+/// Logs the first 20 warnings of a config and the number of the remaining ones. Returns the warnings that
+/// were logged.
 pub fn log_warnings(warnings: &Problems) -> Vec<ConfigWarning> {
     let logged: Vec<ConfigWarning> = warnings
         .iter()
@@ -58,12 +59,13 @@ pub(super) struct ExpiryWatch {
 }
 
 impl ExpiryWatch {
-    /// Begins at `now`. The first report is a day later, because the warnings of the config have just been logged.
+    /// Creates the watch. The first report is due a day after `now`, because the warnings about the config,
+    /// which include these certificates, have just been logged.
     pub(super) fn new(now: Instant) -> Self {
         Self { next: now + DAY }
     }
 
-    /// Whether a report is due at `now`. If it is, the next one is due a day later.
+    /// Whether a report is due at `now`. If so, the next report is due a day after `now`.
     pub(super) fn is_due(&mut self, now: Instant) -> bool {
         let is_due = now >= self.next;
         if is_due {

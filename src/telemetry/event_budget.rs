@@ -1,7 +1,7 @@
-//! Limits how often an event is logged that clients can cause with every request.
+//! Limits how many events of one kind are logged, for events that clients can cause with every request.
 //!
-//! With a bucket pattern, clients choose the names that are resolved and connected to. Each such name may cause an
-//! event, so thousands of made-up names would hide all other events.
+//! If a route serves all buckets that match a pattern, clients choose the host names that the proxy resolves and
+//! connects to. Each name may cause an event, so thousands of invented names would hide all other events.
 
 use std::sync::{Mutex, PoisonError};
 use std::time::Duration;
@@ -11,7 +11,7 @@ use tokio::time::Instant;
 /// The length of the period to which the limit applies.
 const PERIOD: Duration = Duration::from_secs(60);
 
-/// The events of one kind that may still be logged.
+/// The number of events of one kind that may be logged in a minute, and the number that were logged.
 #[derive(Debug)]
 pub struct EventBudget {
     limit: u32,
@@ -36,8 +36,8 @@ impl EventBudget {
         }
     }
 
-    /// Whether an event may be logged now. If so, returns the number of events that were left out since the last
-    /// one that was logged.
+    /// Returns `None` if the event must not be logged. Otherwise returns the number of events that were not
+    /// logged since the last logged event.
     pub fn take(&self, now: Instant) -> Option<u64> {
         let mut state = self.state.lock().unwrap_or_else(PoisonError::into_inner);
         let current = state.get_or_insert(State {

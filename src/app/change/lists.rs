@@ -1,7 +1,7 @@
 //! Reads files with networks (`ip.file`) again while the proxy serves.
 //!
-//! Only the lists of the config in use are replaced. Other edits of the config file wait for a reload, because
-//! nobody has asked for them yet.
+//! Only the contents of these files are replaced in the config in use. Edits of the config file itself take
+//! effect at the next reload.
 
 use std::collections::{BTreeMap, HashSet};
 use std::path::{Path, PathBuf};
@@ -29,13 +29,13 @@ pub struct RenewedLists {
     pub lists: Vec<Arc<NetworkList>>,
     /// The warnings about these lists.
     pub warnings: Vec<String>,
-    /// One error for each list that cannot be used. Its previous version stays in use.
+    /// One error for each list that cannot be used. The previous version of such a list stays in use.
     pub errors: Vec<String>,
 }
 
 impl LiveConfig {
-    /// Reads the lists at `paths` again, and replaces them in all routes at once. A list that cannot be used
-    /// keeps its previous version; until it can be used, the config counts as not reloaded.
+    /// Reads the lists at `paths` again, and replaces them in all routes at once. If a list cannot be used, its
+    /// previous version stays in use, and the config counts as not reloaded until the list can be used.
     pub(in crate::app) fn renew_lists(&mut self, paths: &[PathBuf]) -> RenewedLists {
         let read = |path: &PathBuf| match NetworkList::read(path) {
             Ok(list) => Ok(Arc::new(list)),
@@ -60,8 +60,8 @@ impl LiveConfig {
         }
     }
 
-    /// Puts the lists that could be read into `config`. If one of them has other networks than before, builds the
-    /// routes of `config` and serves them. Otherwise, as after an edit of a comment, the routes stay as they are.
+    /// Puts the lists that could be read into `config`. If the networks of a list have changed, builds the routes of
+    /// `config` and serves them. If only comments in the files have changed, the routes stay as they are.
     fn serve_lists(&self, config: &mut Config, read: &Lists<'_>) -> Result<(), BuildError> {
         let mut is_changed = false;
         let mut compared = HashSet::new();
@@ -70,7 +70,7 @@ impl LiveConfig {
             if let Some(file) = file
                 && let Some(Ok(list)) = read.get(&*file.path)
             {
-                // All routes that name a file have the same list of it.
+                // All routes that name this file have the same list, so one comparison is enough.
                 if compared.insert(&*list.path) {
                     is_changed |= !nets(file).eq(nets(list));
                 }
@@ -90,8 +90,8 @@ impl LiveConfig {
         Ok(())
     }
 
-    /// Records which lists are in use, and replaces the warnings about the previous ones. Returns the warnings
-    /// about the new lists. Many routes may name one file, so each warning is given once.
+    /// Records which lists could be used, and replaces the warnings about the previous lists. Returns the
+    /// warnings about the new lists. Each warning occurs once, even if many routes name the same file.
     fn note_lists(&self, read: &Lists<'_>) -> Vec<String> {
         let (mut keys, mut lines, mut shown) = (HashSet::new(), Vec::new(), Vec::new());
         let (mut named, mut empty) = (HashSet::new(), HashSet::new());

@@ -1,4 +1,5 @@
-//! The JSON form of a temporary access key, as in the metadata service of ECS. A file may have the same form.
+//! The JSON document with a temporary access key that the metadata service of ECS returns. A file of the source
+//! `file` contains the same document.
 
 use serde::Deserialize;
 
@@ -22,7 +23,7 @@ struct Document {
 ///
 /// [`FetchError::Json`], [`FetchError::NotSuccess`], [`FetchError::Missing`], [`FetchError::Invalid`].
 pub(super) fn parse(text: &[u8]) -> Result<Fetched, FetchError> {
-    // The message of serde may contain a value, so only the position is kept.
+    // The message of serde may contain a value of the document, so only the position of the error is kept.
     let found: Document = serde_json::from_slice(text)
         .map_err(|error| FetchError::Json(error.line(), error.column()))?;
     let has_token = found.security_token.is_some();

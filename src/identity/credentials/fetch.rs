@@ -45,8 +45,8 @@ async fn fetch_one(source: &CredentialSource) -> Result<Fetched, FetchError> {
     local(source)
 }
 
-/// Returns the access key of a source that needs no connection. A chain is read up to its first part that
-/// needs one.
+/// Returns the access key of a source that needs no connection. For a chain, returns the key of its first part
+/// that has a key and needs no connection.
 pub(super) fn local(source: &CredentialSource) -> Result<Fetched, FetchError> {
     match source {
         CredentialSource::Env(key) | CredentialSource::Static(key) => Ok(Fetched {

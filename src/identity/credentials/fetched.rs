@@ -6,14 +6,15 @@ use std::path::PathBuf;
 
 use crate::config::{AccessKey, Secret};
 
-/// The maximum size of a file or a response with an access key, in bytes. They are much smaller.
+/// The maximum size of a file or a response with an access key, in bytes. Real files and responses are much
+/// smaller.
 pub(super) const MOST_BYTES: usize = 64 << 10;
 
 /// An access key with its expiry.
 #[derive(Debug)]
 pub(super) struct Fetched {
     pub(super) key: AccessKey,
-    /// The time at which the key expires, in seconds since 1970. `None` if it does not expire.
+    /// The time at which the key expires, in seconds since 1970. `None` if the source has given no expiry.
     pub(super) expires: Option<u64>,
 }
 
@@ -24,9 +25,9 @@ pub(super) enum FetchError {
     Read(PathBuf, io::Error),
     /// The file or the response is longer than [`MOST_BYTES`].
     TooLong,
-    /// The text is not valid JSON, or a value has another type. The numbers are line and column.
+    /// The text is not valid JSON, or a value has a wrong type. The numbers are the line and the column.
     Json(usize, usize),
-    /// The line with this number of an INI file is no section, key or comment.
+    /// The line with this number of an INI file is neither a section nor a key nor a comment.
     Ini(usize),
     /// A field is absent or empty.
     Missing(&'static str),
@@ -36,7 +37,7 @@ pub(super) enum FetchError {
     NotSuccess,
     /// The file has no profile with this name.
     NoProfile(String),
-    /// The profile has another mode or type than those that ossgate supports.
+    /// The profile has a mode or a type that ossgate does not support.
     Unsupported {
         /// `mode` or `type`.
         field: &'static str,
@@ -51,7 +52,7 @@ pub(super) enum FetchError {
     NoRole,
     /// The metadata service responded with this status.
     Status(u16),
-    /// No part of a chain has a key. The text has the reason of each part.
+    /// No part of a chain has returned a key. The text contains the reason for each part.
     Chain(String),
 }
 
@@ -95,7 +96,8 @@ impl fmt::Display for FetchError {
 ///
 /// # Errors
 ///
-/// [`FetchError::Missing`] and [`FetchError::Invalid`], with one of `names`: those of id, secret and token.
+/// [`FetchError::Missing`] and [`FetchError::Invalid`], with one of `names`. These are the names of the fields
+/// with id, secret and token, in this order.
 pub(super) fn access_key(
     names: [&'static str; 3],
     id: Option<String>,
@@ -103,14 +105,14 @@ pub(super) fn access_key(
     token: Option<String>,
 ) -> Result<AccessKey, FetchError> {
     let [id_name, secret_name, token_name] = names;
-    // The secret is wrapped first, so that it is overwritten if another field is missing.
+    // The secret is wrapped first. So its memory is overwritten even if this function returns an error.
     let secret = secret.filter(|secret| !secret.is_empty()).map(Secret::new);
     let token = token.filter(|token| !token.is_empty()).map(Secret::new);
     let id = id
         .filter(|id| !id.is_empty())
         .ok_or(FetchError::Missing(id_name))?;
     let is_printable = |text: &str| text.bytes().all(|byte| byte.is_ascii_graphic());
-    // The id is a part of a credential whose parts are separated by these characters.
+    // In `Authorization`, `/` and `,` separate the id from what follows it.
     if !is_printable(&id) || id.contains(['/', ',']) {
         return Err(FetchError::Invalid(id_name));
     }

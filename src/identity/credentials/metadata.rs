@@ -1,8 +1,9 @@
 //! The access key of the RAM role of an ECS instance, from the metadata service.
 //!
-//! The service first issues a token, which every other request must carry (the hardened mode). A page that makes
-//! this machine send a request cannot send the PUT for a token, so the token protects the key. If the service
-//! issues no token, a request without one is sent only if the config permits it.
+//! The service first issues a token, which every other request must carry (the hardened mode). An attacker who
+//! can make a program on this machine send a GET request usually cannot make it send the PUT request for a
+//! token, so the token protects the key. If the service issues no token, the key is requested without a token
+//! only if `allow_imdsv1` is set.
 
 use std::net::SocketAddr;
 use std::time::Duration;
@@ -18,10 +19,11 @@ use super::document;
 use super::fetched::{FetchError, Fetched, MOST_BYTES};
 use crate::config::credentials::is_role;
 
-/// The maximum time for a connect, and for a request with its response. The SDKs of Alibaba Cloud have the same
-/// limits.
+/// The maximum time for a connect, and also for a request with its response. The SDKs of Alibaba Cloud have the
+/// same limits.
 const TIMEOUT: Duration = Duration::from_secs(1);
-/// The lifetime of a token, in seconds: the longest that the service permits. A token is used for one key only.
+/// The lifetime of a token, in seconds. It is the longest that the service permits. Each fetch of a key
+/// requests a new token.
 const TOKEN_LIFETIME: &str = "21600";
 
 const TOKEN_PATH: &str = "/latest/api/token";
@@ -29,12 +31,13 @@ const KEYS_PATH: &str = "/latest/meta-data/ram/security-credentials/";
 
 type Answer = (StatusCode, Zeroizing<Vec<u8>>);
 
-/// Returns the access key of `role`, or of the attached role.
+/// Returns the access key of `role`. If `role` is `None`, returns the key of the role that is attached to the
+/// instance.
 ///
 /// # Errors
 ///
 /// [`FetchError::Unreachable`], [`FetchError::NoToken`], [`FetchError::NoRole`], [`FetchError::Status`], and the
-/// errors of a document.
+/// errors of [`document::parse`].
 pub(super) async fn fetch(
     service: SocketAddr,
     role: Option<&str>,
@@ -125,7 +128,7 @@ async fn exchange(
         })?;
         Ok((head.status, Zeroizing::new(body.to_bytes().to_vec())))
     };
-    // The connection is polled beside the request, so it needs no task of its own.
+    // The connection is polled in the same task as the request, so no task is spawned for it.
     tokio::pin!(connection, received);
     tokio::select! {
         answer = &mut received => answer,

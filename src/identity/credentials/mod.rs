@@ -1,14 +1,14 @@
-//! The access keys of the operator, one [`Source`] for each distinct source in the config.
+//! The access keys of the operator. Each distinct source in the config has one [`Source`].
 //!
 //! | Module | Responsibility |
 //! | --- | --- |
 //! | [`registry`] | the sources in use; equal sources are created once |
-//! | [`source`] | the key in use of one source |
+//! | [`source`] | the key that one source currently has |
 //! | [`schedule`] | when a key is refreshed |
 //! | `fetch`, `fetched` | one attempt to get a key, and its outcome |
-//! | `document`, `profile`, `metadata` | the forms and the places of keys |
+//! | `document`, `profile`, `metadata` | the JSON documents, the profiles and the metadata service with keys |
 //!
-//! Keys in the config and in the environment are complete when the config is read, so they are not fetched.
+//! Keys in the config and in the environment are read with the config, so they are not fetched later.
 
 mod document;
 mod fetch;

@@ -29,7 +29,8 @@ struct CliProfile {
 ///
 /// # Errors
 ///
-/// [`FetchError`], for a text of another form, an absent profile, an unsupported mode, and missing fields.
+/// [`FetchError`], for a malformed text, an absent profile, an unsupported mode or type, and fields that are
+/// missing or invalid.
 pub(super) fn parse(path: &Path, text: &[u8], name: Option<&str>) -> Result<Fetched, FetchError> {
     let key = if path.extension().is_some_and(|ending| ending == "json") {
         json(text, name)
@@ -43,7 +44,7 @@ pub(super) fn parse(path: &Path, text: &[u8], name: Option<&str>) -> Result<Fetc
 }
 
 fn json(text: &[u8], name: Option<&str>) -> Result<crate::config::AccessKey, FetchError> {
-    // The message of serde may contain a value, so only the position is kept.
+    // The message of serde may contain a value of the file, so only the position of the error is kept.
     let config: CliConfig = serde_json::from_slice(text)
         .map_err(|error| FetchError::Json(error.line(), error.column()))?;
     let name = name.or(config.current.as_deref()).unwrap_or("default");

@@ -23,7 +23,7 @@ pub struct Sources {
 #[derive(Default)]
 struct Known {
     sources: HashMap<CredentialSource, Weak<Source>>,
-    /// The number of entries at which entries of dropped sources are removed.
+    /// When `sources` has this number of entries, the entries of dropped sources are removed.
     most: usize,
 }
 
@@ -41,8 +41,8 @@ pub struct Runner {
 }
 
 /// Creates an empty registry and its runner. `random` should differ between processes, so that they refresh
-/// their keys at different times. Without its runner a registry only has keys that need no connection, and with
-/// [`NamedFiles::Skip`] none of files.
+/// their keys at different times. If the runner does not run, the registry only has keys that need no
+/// connection. With [`NamedFiles::Skip`], sources that name files then have no key either.
 #[must_use]
 pub fn sources(clock: Clock, random: u64, files: NamedFiles) -> (Arc<Sources>, Runner) {
     let (sender, tasks) = mpsc::unbounded_channel();
@@ -66,7 +66,8 @@ impl Sources {
         self.clock
     }
 
-    /// Returns the source that `config` describes. It lives until its last user drops it.
+    /// Returns the source that `config` describes, and creates it if necessary. The source lives until its last
+    /// user drops it.
     #[must_use]
     pub fn get(&self, config: &CredentialSource) -> Arc<Source> {
         let mut known = self.known();
@@ -82,7 +83,7 @@ impl Sources {
             .sources
             .insert(config.clone(), Arc::downgrade(&source));
         if source.changes() {
-            // Sending fails only without a runner.
+            // Sending fails only if the runner has been dropped. Then keys are not refreshed.
             drop(self.tasks.send(Arc::downgrade(&source)));
         }
         source
@@ -92,7 +93,7 @@ impl Sources {
     #[must_use]
     pub fn all(&self) -> Vec<Arc<Source>> {
         let mut known = self.known();
-        // An entry contains the access key of its source, so entries of dropped sources are removed.
+        // The config in an entry may contain an access key, so the entries of dropped sources are removed.
         known.sources.retain(|_, source| source.strong_count() > 0);
         let mut all: Vec<Arc<Source>> = known.sources.values().filter_map(Weak::upgrade).collect();
         all.sort_by(|one, other| one.label().cmp(other.label()));

@@ -2,18 +2,21 @@
 
 use std::time::Duration;
 
-/// How long before its expiry a key is refreshed. The SDKs of Alibaba Cloud have the same lead.
+/// The time from the refresh of a key to its expiry, in seconds. The SDKs of Alibaba Cloud use the same value.
 const LEAD: u64 = 15 * 60;
-/// The maximum by which a refresh is moved forward, so that many nodes do not ask at the same time.
+/// The maximum number of seconds by which a refresh is made earlier, so that many proxies do not refresh their
+/// keys at the same time.
 const JITTER: u64 = 60;
-/// The pause after the first failed attempt; it doubles with each further one, up to [`RETRY_LONGEST`].
+/// The pause after the first failed attempt. The pause doubles with each further failure, up to
+/// [`RETRY_LONGEST`].
 const RETRY_FIRST: Duration = Duration::from_secs(1);
 const RETRY_LONGEST: Duration = Duration::from_secs(60);
-/// The shortest pause between two attempts, also in the last second of a key.
+/// The shortest pause between two attempts, even in the last second before a key expires.
 const SHORTEST: Duration = Duration::from_millis(200);
 
-/// Returns the time until the refresh of a key that expires in `remaining` seconds. A key with a lifetime of
-/// less than twice the lead is refreshed after half of its time. `random` spreads the refreshes.
+/// Returns the time until the refresh of a key that expires in `remaining` seconds. If `remaining` is less than
+/// twice `LEAD` (30 minutes), the key is refreshed after half of this time. `random` spreads the refreshes of several
+/// proxies.
 #[must_use]
 pub fn until_refresh(remaining: u64, random: u64) -> Duration {
     if remaining < 2 * LEAD {
@@ -22,9 +25,9 @@ pub fn until_refresh(remaining: u64, random: u64) -> Duration {
     Duration::from_secs(remaining - LEAD - random % (JITTER + 1))
 }
 
-/// Returns the pause after the failed attempt with this number, from 1. `remaining` is the time in seconds until
-/// the key in use expires; `None` if there is no key, or it does not expire. Attempts become more frequent
-/// towards the expiry.
+/// Returns the pause after a failed attempt. `failures` is the number of failed attempts in a row, at least 1.
+/// `remaining` is the time in seconds until the key expires; `None` means that there is no key or that it does
+/// not expire. Shortly before the expiry, the pauses become shorter.
 #[must_use]
 pub fn until_retry(failures: u32, remaining: Option<u64>) -> Duration {
     let doubled = RETRY_FIRST.saturating_mul(
@@ -34,7 +37,7 @@ pub fn until_retry(failures: u32, remaining: Option<u64>) -> Duration {
     );
     let pause = doubled.min(RETRY_LONGEST);
     match remaining {
-        // An expired key cannot be kept, so its expiry does not hurry.
+        // `Some(0)` means that the key has expired. More frequent attempts can no longer prevent that.
         None | Some(0) => pause,
         Some(remaining) => pause
             .min(Duration::from_millis(remaining * 250))

@@ -1,7 +1,8 @@
-//! The access key in use of one source, and its refresh.
+//! The access key that one source currently has, and its refresh.
 //!
-//! Only the refresh task of a source fetches its key, so there is one attempt at a time. Requests read the key in
-//! use. A key stays in use until it is replaced or expires, however many attempts fail.
+//! Only the refresh task of a source fetches keys after the start, so there is one attempt at a time. Requests
+//! read the key in use. A key stays in use until it is replaced or expires, even if attempts to refresh it
+//! fail.
 
 use std::fs::Metadata;
 use std::os::unix::fs::MetadataExt;
@@ -21,18 +22,19 @@ use crate::identity::Clock;
 
 /// How often the files of a source are checked for changes.
 const FILE_POLL: Duration = Duration::from_secs(1);
-/// The time after which a key without an expiry is fetched again, in case a change of its file went unnoticed.
+/// The time after which a key without an expiry is fetched again, in case a change of the key was not noticed.
 const UNLIMITED: Duration = Duration::from_secs(24 * 3600);
-/// The minimum time between two attempts that requests ask for.
+/// The minimum time between two attempts that are made because a request asks for another key.
 const ASK_SPACING: Duration = Duration::from_secs(5);
-/// The maximum time that a request waits for an attempt. An attempt takes at most six seconds, usually some
-/// milliseconds.
+/// The maximum time that a request waits for an attempt. An attempt usually takes some milliseconds. It takes
+/// at most six seconds, for three requests to the metadata service.
 const LONGEST_WAIT: Duration = Duration::from_secs(4);
 
 /// An access key in use.
 #[derive(Debug)]
 pub struct Key {
-    /// The number of the key among those of its source. Another id, secret or token makes another number.
+    /// The number of the key among the keys that its source has returned. When the source returns a key with
+    /// another id, secret or token, that key gets the next number.
     pub number: u64,
     /// The public part.
     pub id: String,
@@ -40,7 +42,7 @@ pub struct Key {
     pub secret: Secret,
     /// The security token, as a header value, because each request sends it. `None` for a permanent key.
     pub token: Option<HeaderValue>,
-    /// The time at which the key expires, in seconds since 1970. `None` if it does not expire.
+    /// The time at which the key expires, in seconds since 1970. `None` if the source has given no expiry.
     pub expires: Option<u64>,
     /// The time at which the source last returned the key, in seconds since 1970.
     pub fetched: u64,
@@ -65,7 +67,7 @@ impl Key {
 /// The state of a source.
 #[derive(Clone, Debug, Default)]
 pub struct SourceState {
-    /// The latest key; it may have expired. `None` if there was never one.
+    /// The latest key; it may have expired. `None` if the source has never returned a key.
     pub key: Option<Arc<Key>>,
     /// The number of attempts that have ended.
     pub attempts: u64,
@@ -77,15 +79,15 @@ pub struct SourceState {
     failures_in_row: u32,
 }
 
-/// A source of access keys, shared by all routes with this source.
+/// A source of access keys. All routes whose config describes the same source share one value.
 #[derive(Debug)]
 pub struct Source {
     config: CredentialSource,
     label: String,
     state: watch::Sender<SourceState>,
-    /// Wakes the refresh task: a request asks for an attempt, or the source has been dropped.
+    /// Wakes the refresh task when a request asks for an attempt, and when the source is dropped.
     wake: Arc<Notify>,
-    /// The time at which a request last asked for an attempt, and the number of attempts at that time.
+    /// The time at which a request last asked for an attempt, and the number of attempts that had ended by then.
     asked: Mutex<Option<(Instant, u64)>>,
     clock: Clock,
 }
@@ -98,7 +100,8 @@ impl Drop for Source {
 }
 
 impl Source {
-    /// Creates the source. A key that needs no connection is read at once.
+    /// Creates the source. Reads a key that needs no connection at once, unless `files` forbids reading its
+    /// files.
     pub(super) fn new(config: &CredentialSource, clock: Clock, files: NamedFiles) -> Self {
         let source = Self {
             config: config.clone(),
@@ -136,14 +139,14 @@ impl Source {
         self.state.borrow().clone()
     }
 
-    /// Returns the key in use; `None` if there is none or the latest one has expired.
+    /// Returns the key in use; `None` if there is no key or the latest key has expired.
     #[must_use]
     pub fn key(&self) -> Option<Arc<Key>> {
         let key = self.state.borrow().key.as_ref().map(Arc::clone);
         key.filter(|key| !key.has_expired((self.clock)()))
     }
 
-    /// Whether an attempt can return another key than the one in use.
+    /// Whether a new attempt can return another key than the key in use.
     pub(super) fn changes(&self) -> bool {
         !matches!(
             self.config,
@@ -161,14 +164,15 @@ impl Source {
     pub async fn started(&self) {
         let mut state = self.state.subscribe();
         let started = state.wait_for(|state| state.attempts > 0);
-        // If the time is over, the caller finds no key.
+        // If the time is over first, the caller finds no key.
         drop(tokio::time::timeout(LONGEST_WAIT, started).await);
     }
 
-    /// Asks for another key than the one with the number `used`, and waits for it. Returns whether there is one.
+    /// Asks for another key than the key with the number `used`, and waits for an attempt to get it. Returns
+    /// whether the source has another key then.
     ///
-    /// All requests that ask at the same time wait for one attempt. After an attempt that returned no other key,
-    /// no further attempt is asked for during some seconds.
+    /// All requests that ask at the same time wait for one attempt. Requests cause at most one attempt in five
+    /// seconds.
     pub async fn renewed(&self, used: u64) -> bool {
         let mut state = self.state.subscribe();
         let is_other =
@@ -244,7 +248,7 @@ impl Source {
 
     fn note_failure(&self, state: &mut SourceState, error: &FetchError, now: u64) {
         let text = error.to_string();
-        // The attempts of one outage are reported once, unless their reason changes.
+        // Failures in a row with the same reason are logged once.
         if state.failure.as_ref() != Some(&text) {
             let expires_in = remaining(state, now);
             tracing::warn!(
@@ -259,7 +263,7 @@ impl Source {
         state.failures_in_row = state.failures_in_row.saturating_add(1);
     }
 
-    /// Returns the time until the next attempt. `random` spreads the refreshes of several processes.
+    /// Returns the time until the next attempt. `random` spreads the refreshes of several proxies.
     fn pause(&self, random: u64) -> Duration {
         let state = self.state.borrow();
         let remaining = remaining(&state, (self.clock)());
@@ -289,7 +293,8 @@ impl Source {
     }
 }
 
-/// Returns the time until the latest key expires, in seconds; `None` if there is no key or it does not expire.
+/// Returns the time until the latest key expires, in seconds; `None` if there is no key or the key does not
+/// expire.
 fn remaining(state: &SourceState, now: u64) -> Option<u64> {
     let expires = state.key.as_ref().and_then(|key| key.expires);
     expires.map(|expires| expires.saturating_sub(now))
@@ -319,7 +324,7 @@ pub(super) async fn keep(source: Weak<Source>, random: u64) {
                 return;
             };
             let files = source.files();
-            // Taken before the files are read, so that a later change is noticed.
+            // The stamps are taken before the files are read, so that a change after this is noticed.
             let read = stamps(&files);
             let outcome = fetch(&source.config).await;
             source.note(outcome);
@@ -333,8 +338,8 @@ pub(super) async fn keep(source: Weak<Source>, random: u64) {
     }
 }
 
-/// Waits until a file has changed since it had the stamps `read`, and has then not changed for one interval, so
-/// that a half-written file is not read. Without files it waits for ever.
+/// Waits until a file no longer has its stamp in `read` and then has not changed for one [`FILE_POLL`], so that
+/// a half-written file is not read. If `files` is empty, never returns.
 async fn changed(files: &[PathBuf], read: Vec<Stamp>) {
     if files.is_empty() {
         return std::future::pending().await;

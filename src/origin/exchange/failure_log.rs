@@ -1,8 +1,9 @@
-//! Logs requests of one route that fail on the way to OSS.
+//! Logs the requests of one route that get no response from OSS.
 //!
-//! While an endpoint is down, every request fails. Only the first failure is logged, then one a minute, and
-//! one when the cause changes. Each event carries the number of failures since the event before it. The access
-//! log has a line for every request.
+//! While an endpoint is down, every request fails. Therefore only the first failure is logged at once, and then
+//! one failure a minute. If the cause changes, the next event may follow after five seconds. Each event
+//! contains the number of failures that were not logged since the previous event. The access log has a line for
+//! every request.
 
 use std::sync::{Mutex, PoisonError};
 use std::time::Duration;
@@ -15,14 +16,14 @@ use crate::origin::error::Error;
 
 /// The minimum time between two events with the same cause.
 const EVERY: Duration = Duration::from_secs(60);
-/// The minimum time between two events with different causes. Two addresses of an endpoint may fail in two
-/// ways, so that the cause changes with every request.
+/// The minimum time between two events with different causes. It is not zero, because two addresses of an
+/// endpoint may fail for different causes, and then the cause can change with every request.
 const AT_LEAST: Duration = Duration::from_secs(5);
 
-/// The failures of a route that were not logged yet.
+/// The state of the log of one route: its last event, and the failures that were not logged since then.
 #[derive(Debug, Default)]
 pub(super) struct FailureLog {
-    // Locked only by requests that fail.
+    // Only requests that fail take this lock.
     state: Mutex<State>,
 }
 
@@ -30,12 +31,13 @@ pub(super) struct FailureLog {
 struct State {
     /// The cause and the time of the last event.
     last: Option<(&'static str, Instant)>,
-    /// The number of failures since the last event.
+    /// The number of failures that were not logged since the last event.
     unlogged: u64,
 }
 
 impl State {
-    /// Counts a failure. Returns the number of failures since the last event if this one must be logged.
+    /// Counts a failure. If the failure must be logged, returns the number of failures that were not logged
+    /// since the last event; otherwise returns `None`.
     fn count(&mut self, cause: &'static str, now: Instant) -> Option<u64> {
         let is_due = self.last.is_none_or(|(before, at)| {
             let pause = if before == cause { EVERY } else { AT_LEAST };
@@ -51,8 +53,8 @@ impl State {
 }
 
 impl FailureLog {
-    /// Logs the failure of a request, unless it is too soon after the last event. Ignores failures that the
-    /// way to OSS has not caused.
+    /// Logs the failure of a request, unless the last event is too recent. Ignores errors for which
+    /// [`Error::cause`] returns `None`, for example a request for an unknown bucket.
     pub(super) fn note(&self, error: &Error, endpoint: &EndpointInfo, context: &RequestContext) {
         let Some(cause) = error.cause() else { return };
         let mut state = self.state.lock().unwrap_or_else(PoisonError::into_inner);

@@ -1,34 +1,34 @@
 //! Changes the header fields of requests to OSS as `[route.origin.headers]` says.
 //!
-//! A field that the client's signature covers is sent as the client sent it, because OSS would refuse the
-//! request otherwise. The config refuses fields that every signature covers; here are those that the client has
-//! chosen.
+//! A field that the client's signature covers is sent as the client sent it, because OSS would otherwise refuse
+//! the request. Some fields are covered by every signature; the config does not accept changes of these. This
+//! file checks the further fields, which the client chooses and lists in its signature.
 
 use http::{HeaderMap, HeaderName, HeaderValue};
 
 use crate::config::OriginHeaders;
 use crate::oss::signature::for_each_listed_field;
 
-/// The changes of an origin, at most 64.
+/// The changes of header fields that an origin makes, at most 64.
 #[derive(Debug)]
 pub(crate) struct FieldChanges {
     /// Sorted by name. No name occurs twice.
     changes: Box<[(HeaderName, Option<HeaderValue>)]>,
 }
 
-/// One change for a request.
+/// One change of a header field, for one request.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct FieldChange<'a> {
     /// The name of the field.
     pub name: &'a HeaderName,
-    /// The new value; `None` when the field is removed. It is marked as sensitive if it may contain a secret.
+    /// The new value; `None` if the field is removed. A value that may contain a secret is marked as sensitive.
     pub value: Option<&'a HeaderValue>,
-    /// Whether the client's signature covers the field, which is therefore not changed.
+    /// Whether the client's signature covers the field. If so, the field is not changed.
     pub is_signed: bool,
 }
 
 impl FieldChanges {
-    /// Combines the settings of an origin.
+    /// Combines the fields to set and to remove into one sorted list.
     #[must_use]
     pub(crate) fn new(settings: &OriginHeaders) -> Self {
         let set =
@@ -41,7 +41,8 @@ impl FieldChanges {
         }
     }
 
-    /// Returns the changes for a request with these header fields and this query.
+    /// Returns all changes, and for each whether the signature of a request with these header fields and this
+    /// query covers the field.
     pub(crate) fn of_request<'s>(
         &'s self,
         headers: &HeaderMap,
@@ -70,8 +71,8 @@ impl FieldChanges {
         }
     }
 
-    /// Returns the changes whose fields the signature of a request covers: bit `n` stands for change `n`. A
-    /// binary search is used, because a client can list thousands of names.
+    /// Returns which changes concern a field that the signature of a request covers; bit `n` stands for change
+    /// `n`. Each listed name is looked up by binary search, because a client can list thousands of names.
     fn signed(&self, headers: &HeaderMap, raw_query: Option<&str>) -> u64 {
         let mut signed = 0;
         for_each_listed_field(headers, raw_query, |listed| {

@@ -1,8 +1,8 @@
 //! Signs the requests of a route with credentials, immediately before they are sent.
 //!
-//! A request is admitted once and signed for each attempt, because a signature has a time. A 403 response to a
-//! signed request may be the fault of the proxy's clock or key; [`Signing::learns`] finds out, and the request is
-//! then signed and sent once more.
+//! Whether a request is signed is decided once. The signature is made for each attempt, because it contains the
+//! time. If a signed request gets a 403 response, the clock or the key of the proxy may be wrong.
+//! [`Signing::learns`] finds this out, and the request is then signed and sent once more.
 
 use std::borrow::Cow;
 use std::future::poll_fn;
@@ -26,7 +26,7 @@ use crate::origin::link::connection::Connection;
 use crate::oss::signature::Resource;
 use crate::oss::spelling;
 
-/// The maximum size of an error document that is read. Those of OSS have a few KiB.
+/// The maximum size of an error document that is read, in bytes. The error documents of OSS have a few KiB.
 const LONGEST_DOCUMENT: u64 = 64 << 10;
 
 /// The signer of a route, with the bucket of one request.
@@ -73,8 +73,8 @@ fn key<'p>(path: &'p str, bucket: &str, addressing: Addressing) -> Cow<'p, [u8]>
 }
 
 impl Signing {
-    /// Admits the request with `head`. Returns `None` for a request that is sent without a signature of the proxy.
-    /// For the first request after a start, it waits until the signer has tried to get a key.
+    /// Decides whether the request with `head` is signed. Returns `None` if the request is sent without a
+    /// signature of the proxy. If the signer has not yet tried to get a key, waits for its first attempt.
     ///
     /// # Errors
     ///
@@ -100,7 +100,7 @@ impl Signing {
         if let Some(first) = signer.first_key() {
             first.await;
         }
-        // Checked here as well as for each attempt, so that no connection is opened in vain.
+        // `sign` also fails without a key. The key is checked here too, so that no connection is opened in vain.
         signer.has_key().map_err(Error::NoCredentials)?;
         signer.clean(&mut head.headers);
         Ok(Some(Self {
@@ -110,14 +110,14 @@ impl Signing {
         }))
     }
 
-    /// Signs `head`, which is sent next.
+    /// Signs `head` immediately before it is sent.
     ///
     /// # Errors
     ///
     /// [`Error::NoCredentials`].
     pub(super) fn sign(&self, head: &mut request::Parts) -> Result<Stamp, Error> {
-        // Cloned, because the key borrows from the path while the header fields change. A clone of the target
-        // copies no bytes.
+        // The target is cloned, because the key borrows from its path while the header fields of `head` change.
+        // The clone copies no bytes.
         let uri = head.uri.clone();
         let key = key(uri.path(), &self.bucket, self.addressing);
         let resource = Resource {
@@ -129,12 +129,12 @@ impl Signing {
             .map_err(Error::NoCredentials)
     }
 
-    /// Learns from the response to a signed request. Returns whether the request should be signed and sent again,
-    /// and the body of the response if it has been read.
+    /// Learns from a 403 response to a signed request whether the key or the clock was wrong. Returns whether
+    /// the request should be signed and sent again, and the body of the response if this function has read it.
     ///
     /// # Errors
     ///
-    /// [`Error::BadAnswer`] if the body breaks or stalls.
+    /// [`Error::BadAnswer`] if the body breaks off or does not arrive within `idle`.
     pub(super) async fn learns(
         &self,
         stamp: Stamp,
@@ -163,8 +163,8 @@ impl Signing {
     }
 }
 
-/// Returns the `Code` of an error document: that of the body, or for HEAD that of the header field `x-oss-err`.
-/// Returns an empty text if there is none.
+/// Returns the `Code` of an error document. Without a body, for example after HEAD, the document is in the
+/// header field `x-oss-err`. If there is no `Code`, returns an empty text.
 fn code(headers: &HeaderMap, body: Option<&[u8]>) -> String {
     let from_header = || {
         let value = headers.get("x-oss-err")?;
@@ -182,15 +182,15 @@ fn code(headers: &HeaderMap, body: Option<&[u8]>) -> String {
     code.map_or(String::new(), |(code, _)| code.trim().to_owned())
 }
 
-/// Reads `body` to its end, and polls its connection. Returns `None` if the connection breaks.
+/// Reads `body` to its end, and polls its connection meanwhile. Returns `None` if the connection breaks.
 async fn read_whole(body: &mut Incoming, connection: &mut Connection) -> Option<Bytes> {
     let mut read = BytesMut::new();
     poll_fn(|cx| {
         // The driver wakes this task, so the channel of the body needs no waker.
         let mut quiet = Context::from_waker(Waker::noop());
         let mut driver = connection.driver.turn(cx);
-        // hyper passes on what it has read through a channel. So after each poll of the connection, the body is
-        // polled once more.
+        // When the connection is polled, hyper puts the bytes that it reads into a channel, from which the body
+        // takes them. So after each poll of the connection, the body is polled once more.
         let mut is_last_look = false;
         let mut is_over = false;
         loop {

@@ -16,7 +16,7 @@ pub(crate) struct Unanswered {
 }
 
 impl Unanswered {
-    /// The failure of an attempt to send a request to `host`.
+    /// Creates the value for an attempt to send a request to `host` that failed with `error`.
     pub(super) fn at(host: &Host, error: Error) -> Self {
         Self {
             error,

@@ -1,8 +1,8 @@
 //! Verifies the certificate of an endpoint, and explains why one is rejected.
 //!
-//! The decision is that of rustls. When rustls rejects a certificate, its error says too little for an
-//! operator: for example, it does not tell a self-signed certificate from one of an unknown CA. The error
-//! returned here contains a [`RejectedCertificate`].
+//! rustls decides. When rustls rejects a certificate, its error says too little for an operator: for example,
+//! it is the same for a self-signed certificate and for a certificate of an unknown CA. Therefore the error is
+//! replaced by an error that contains a [`RejectedCertificate`].
 
 use std::sync::Arc;
 
@@ -18,7 +18,7 @@ use x509_parser::time::ASN1Time;
 
 use crate::origin::connect_error::{CertificateFault, RejectedCertificate};
 
-/// The maximum number of characters of a text from a certificate.
+/// The maximum number of characters of a text that is copied from a certificate.
 const LONGEST_TEXT: usize = 120;
 
 /// The verifier of rustls, with errors that contain a [`RejectedCertificate`].
@@ -92,7 +92,8 @@ impl ServerCertVerifier for Verifier {
     }
 }
 
-/// Describes a certificate that was rejected for `reason`. Returns `None` if it is not X.509.
+/// Describes a certificate that was rejected for `reason`. Returns `None` if the certificate is not
+/// X.509.
 fn describe(der: &CertificateDer<'_>, reason: &CertificateError) -> Option<RejectedCertificate> {
     let (_, certificate) = x509_parser::parse_x509_certificate(der).ok()?;
     let is_self_signed = certificate.subject().as_raw() == certificate.issuer().as_raw();
@@ -102,7 +103,7 @@ fn describe(der: &CertificateDer<'_>, reason: &CertificateError) -> Option<Rejec
         CertificateError::UnknownIssuer | CertificateError::BadSignature if is_self_signed => {
             CertificateFault::SelfSigned { is_ca }
         }
-        // This is how rustls reports that the certificate of a CA is used for a server.
+        // rustls reports `Other` when a server uses the certificate of a CA as its own.
         CertificateError::Other(_) if is_self_signed && is_ca => {
             CertificateFault::SelfSigned { is_ca }
         }
@@ -147,8 +148,8 @@ fn names(certificate: &X509Certificate<'_>) -> Vec<String> {
     names.take(RejectedCertificate::NAMES).collect()
 }
 
-/// Returns `text` shortened. Without control characters and backquotes, and without characters that end a line or
-/// change the direction of the text in some programs.
+/// Returns `text` without control characters and backquotes, and shortened. Characters that end a line or
+/// change the direction of the text in some programs are also removed.
 fn shown(text: &str) -> String {
     let is_harmless = |one: &char| {
         !one.is_control()

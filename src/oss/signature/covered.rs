@@ -1,8 +1,8 @@
-//! The header fields that a client's signature covers in addition to those that every signature of its kind
-//! covers.
+//! The header fields that a client has chosen for its signature. Every signature also covers some fixed fields,
+//! which depend on its version.
 //!
-//! The client chooses these fields and names them in the signature: `AdditionalHeaders` of OSS V2 and V4, and
-//! `SignedHeaders` of S3 V4. OSS V1 and S3 V2 have no such list. Signatures are not verified here.
+//! The client lists the chosen fields in `AdditionalHeaders` (OSS V2 and V4) or `SignedHeaders` (S3 V4). OSS V1
+//! and S3 V2 have no such list. Signatures are not verified here.
 
 use http::HeaderMap;
 use http::header::AUTHORIZATION;
@@ -10,8 +10,9 @@ use percent_encoding::percent_decode_str;
 
 use super::claim::{SignedIn, signed_in};
 
-/// Calls `each` with the name of every header field that the signature in the header or in the query of a
-/// request lists, in any letter case. Names may be invalid and may be repeated. An unsigned request has none.
+/// Calls `each` with every field name that the signature of a request lists. The signature is in the header or
+/// in the query. A name may have any letter case, may be invalid and may be repeated. An unsigned request lists
+/// no names.
 pub fn for_each_listed_field(
     headers: &HeaderMap,
     raw_query: Option<&str>,
@@ -47,7 +48,8 @@ pub fn for_each_listed_field(
             // OSS decodes the names before it compares them.
             let is = |name: &str, wanted: &str| percent_decode_str(name).eq(wanted.bytes());
             let has = |wanted: &str| pairs().any(|(name, _)| is(name, wanted));
-            // A V1 signature covers no other parameter, so whoever has such a URL can add a list to it.
+            // A V1 signature does not cover the parameters with these lists. So anybody who has such a URL
+            // could add a list; it is ignored.
             if has("Signature") && has("OSSAccessKeyId") {
                 return;
             }
@@ -138,7 +140,8 @@ mod tests {
             ),
             ("x-oss-signature=0&x-oss-additional-headers", &[""]),
             ("x-oss-signature=0", &[]),
-            // Anybody can add a list to a URL with a V1 signature, and a list of the other kind.
+            // A list is ignored beside a V1 signature, because anybody can add it to the URL. A list is also
+            // ignored if it belongs to another kind of signature.
             (
                 "Signature=1&OSSAccessKeyId=2&x-oss-additional-headers=x&x-oss-signature=3",
                 &[],
@@ -150,7 +153,7 @@ mod tests {
         ] {
             assert_eq!(listed(&[], Some(query)), expected, "{query}");
         }
-        // OSS reads the signature in the header.
+        // If the header has a signature, OSS does not read the signature in the query.
         let query = "x-oss-signature=0&x-oss-additional-headers=referer";
         assert_eq!(listed(&["OSS a:b"], Some(query)), [""; 0]);
     }

@@ -1,7 +1,8 @@
 //! The log events of the mode `report`: how many requests of a route would have been refused.
 //!
-//! The access log and the metrics have every such request. An event for each of them would fill the log, so
-//! each route logs at most one event in five minutes, with the number of requests since its previous event.
+//! The access log and the metrics include every such request. One event for each request would fill the log, so
+//! each route logs at most one event in five minutes, with the number of these requests since its previous
+//! event.
 
 use std::collections::HashMap;
 use std::sync::atomic::{AtomicU64, Ordering::Relaxed};
@@ -16,8 +17,8 @@ use crate::config::visible::visible;
 /// sees an event soon, and a busy site adds fewer than 300 lines a day.
 const PAUSE: Duration = Duration::from_secs(300);
 
-/// The reports of all routes in the mode `report`, by the name of the route. A reload keeps them, so a config
-/// that is often loaded again does not cause more events.
+/// The reports of all routes in the mode `report`, by the name of the route. They stay the same after a reload
+/// of the config, so frequent reloads do not cause more events.
 #[derive(Debug, Default)]
 pub struct Reports {
     routes: Mutex<HashMap<Arc<str>, Weak<ReportedRoute>>>,
@@ -49,13 +50,13 @@ impl Reports {
     }
 }
 
-/// The reports of one route. All workers share it.
+/// The reports of one route. All workers share this value.
 #[derive(Debug)]
 pub struct ReportedRoute {
     name: Arc<str>,
-    /// The number of requests since the previous event.
+    /// The number of counted requests since the previous event.
     unlogged: AtomicU64,
-    /// The time of the first request.
+    /// The time of the first counted request.
     first: OnceLock<Instant>,
     /// The time at which the next event may be logged, in milliseconds after `first`.
     due: AtomicU64,
@@ -73,7 +74,7 @@ impl ReportedRoute {
         }
     }
 
-    /// Counts a request. Returns the number of requests for the event if one is due.
+    /// Counts a request. If an event is due, returns the number of requests since the previous event.
     fn count(&self, at: Instant) -> Option<u64> {
         self.unlogged.fetch_add(1, Relaxed);
         let first = *self.first.get_or_init(|| at);

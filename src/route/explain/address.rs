@@ -9,7 +9,8 @@ use crate::policy::ip::Verdict;
 use crate::route::Route;
 
 impl Walk<'_> {
-    /// Explains the decision about the client. Without an address of the client, nothing is decided.
+    /// Explains the decision about the client. If `client` is `None`, only explains that the decision depends
+    /// on the address. Returns `End` if the client is refused.
     pub(super) fn ip(
         &mut self,
         route: &Route,

@@ -1,4 +1,4 @@
-//! Describes the changes of header fields, in responses and in requests to OSS.
+//! Explains how header fields are changed, in responses and in requests to OSS.
 
 use http::HeaderValue;
 
@@ -28,7 +28,7 @@ impl Walk<'_> {
         }
     }
 
-    /// Explains which header fields of the request are changed for OSS.
+    /// Explains which header fields are changed in the request that is sent to OSS.
     pub(super) fn request_fields(&mut self, route: &Route) {
         let (_, query) = split_query(self.target);
         let changes = route.origin.field_changes(self.headers, query);
