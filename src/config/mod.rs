@@ -25,7 +25,7 @@ mod listeners;
 mod located;
 mod mask;
 pub mod network_list;
-mod open;
+pub(crate) mod open;
 pub mod origin;
 pub mod origin_headers;
 mod pasted;

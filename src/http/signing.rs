@@ -31,8 +31,10 @@ pub enum NotSigned {
     /// The query has a name that selects an operation or is a part of a signature. The value is the decoded
     /// name.
     Name(String),
-    /// The value of `x-oss-process` tells OSS to store an object.
-    Stores,
+    /// The value of `x-oss-process` does more than convert the object, or reads another object.
+    Process,
+    /// With V1, the signature for a key with `?` is also valid for a sub-resource.
+    Ambiguous,
 }
 
 impl fmt::Display for NotSigned {
@@ -43,7 +45,10 @@ impl fmt::Display for NotSigned {
                 "it signs only requests for objects, and this request is for the bucket: it would list the objects",
             ),
             Self::Name(name) => write!(f, "it signs no request with `?{name}`"),
-            Self::Stores => f.write_str("it signs no `x-oss-process` that stores an object"),
+            Self::Process => f.write_str(
+                "it signs only `x-oss-process` with `image/`, `style/` and `video/snapshot`, and without other objects",
+            ),
+            Self::Ambiguous => f.write_str("it signs no key that contains `?` with V1"),
         }
     }
 }

@@ -15,9 +15,12 @@ use crate::http::signing::{Admission, NotSigned, ToSign};
 use crate::oss::signature::signed_in;
 use crate::oss::subresource::known;
 
-/// The query names that change a read and are nevertheless permitted in a signed request. They select image
-/// processing and a version of the object.
-const READS: [&str; 2] = ["x-oss-process", "versionId"];
+/// The query name of image processing, which is signed with some values.
+const PROCESS: &str = "x-oss-process";
+
+/// The operations of `x-oss-process` that only convert the object, by their beginnings. Other operations may store
+/// objects, or return URLs that are signed with the key of the proxy.
+const CONVERSIONS: [&str; 3] = ["image/", "style/", "video/snapshot,"];
 
 /// The query names that are a part of a client's signature. If a request has only some of these names, it
 /// counts as unsigned. Such a request is not signed for the client, because OSS refuses a request with two
@@ -69,16 +72,13 @@ pub fn admit(anonymous: &[Method], request: &ToSign<'_>) -> Result<Admission, No
 fn check_pair(pair: &str) -> Result<(), NotSigned> {
     let (name, value) = pair.split_once('=').unwrap_or((pair, ""));
     let name = percent_decode_str(name).decode_utf8_lossy();
-    if READS.contains(&&*name) {
-        // `sys/saveas` stores the result of the processing as a new object.
-        let value = percent_decode_str(value)
-            .decode_utf8_lossy()
-            .to_ascii_lowercase();
-        return if value.contains("saveas") {
-            Err(NotSigned::Stores)
-        } else {
-            Ok(())
-        };
+    if *name == *PROCESS {
+        return check_process(value);
+    }
+    // Every name that OSS documents consists of these characters. OSS may read another name in a way of its own.
+    let is_plain = |byte: u8| byte.is_ascii_alphanumeric() || b"._~-".contains(&byte);
+    if !name.bytes().all(is_plain) {
+        return Err(NotSigned::Name(name.into_owned()));
     }
     let is = |known: &str| known.eq_ignore_ascii_case(name.trim());
     if PREFIXES
@@ -90,6 +90,23 @@ fn check_pair(pair: &str) -> Result<(), NotSigned> {
         return Err(NotSigned::Name(name.into_owned()));
     }
     Ok(())
+}
+
+/// Checks the value of [`PROCESS`]: each of its operations only converts the object.
+fn check_process(value: &str) -> Result<(), NotSigned> {
+    let value = percent_decode_str(value)
+        .decode_utf8_lossy()
+        .to_ascii_lowercase();
+    let converts = |operation: &str| {
+        let is_known = CONVERSIONS.iter().any(|known| operation.starts_with(known));
+        // The parameter `image_` of a watermark names another object of the bucket.
+        is_known && !operation.contains(",image_") && !operation.contains("saveas")
+    };
+    if value.split('|').all(converts) {
+        Ok(())
+    } else {
+        Err(NotSigned::Process)
+    }
 }
 
 fn has_prefix(name: &str, prefix: &str) -> bool {

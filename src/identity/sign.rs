@@ -179,7 +179,13 @@ fn sign_v1(
 
 impl SignRequests for Signer {
     fn admit(&self, request: &ToSign<'_>) -> Result<Admission, NotSigned> {
-        admission::admit(&self.anonymous, request)
+        let admission = admission::admit(&self.anonymous, request)?;
+        // V1 signs the key as it is decoded, so a `?` in the key looks like the start of a sub-resource.
+        let is_ambiguous = self.version == SignVersion::V1 && request.resource.key.contains(&b'?');
+        if admission == Admission::Sign && is_ambiguous {
+            return Err(NotSigned::Ambiguous);
+        }
+        Ok(admission)
     }
 
     fn clean(&self, headers: &mut HeaderMap) {

@@ -108,6 +108,9 @@ pub enum Error {
     NotSigned(Box<NotSigned>),
     /// The proxy has no valid access key to sign the request with.
     NoCredentials(NoCredentials),
+    /// OSS has refused the signature that the proxy made with its own key. The payload is the `Code` of the
+    /// response; it can be empty.
+    OwnSignature(Box<str>),
     /// The rewritten request is not valid HTTP.
     Rewrite(http::Error),
 }
@@ -159,6 +162,7 @@ impl Error {
             | Self::SignatureBoundToHost(_)
             | Self::NotSigned(_)
             | Self::NoCredentials(_)
+            | Self::OwnSignature(_)
             | Self::Rewrite(_) => false,
         }
     }
@@ -176,7 +180,8 @@ impl Error {
             | Self::Connect(_)
             | Self::Reset(_)
             | Self::SpeaksTls
-            | Self::BadAnswer(_) => StatusCode::BAD_GATEWAY,
+            | Self::BadAnswer(_)
+            | Self::OwnSignature(_) => StatusCode::BAD_GATEWAY,
             Self::FirstByteTimeout | Self::Gone | Self::UploadStalled => {
                 StatusCode::GATEWAY_TIMEOUT
             }
@@ -205,6 +210,7 @@ impl Error {
             Self::SignatureBoundToHost(_) => "signature_bound_to_host",
             Self::NotSigned(_) => "sign_refused",
             Self::NoCredentials(_) => "credentials_unavailable",
+            Self::OwnSignature(_) => "own_signature_refused",
             Self::Rewrite(_) => "bad_request",
         }
     }
@@ -223,6 +229,7 @@ impl Error {
             Self::Gone => "gone",
             Self::UploadStalled => "upload_stalled",
             Self::Busy => "busy",
+            Self::OwnSignature(_) => "own_signature_refused",
             Self::NoSuchBucket
             | Self::NoBucket
             | Self::ClientBody
@@ -251,6 +258,7 @@ impl Error {
             Self::SignatureBound => "UpstreamSignatureBound",
             Self::SignatureBoundToHost(_) => "ProxySignatureBoundToHost",
             Self::NoCredentials(_) => "ProxyCredentialsUnavailable",
+            Self::OwnSignature(_) => "ProxySignatureRefused",
         }
     }
 }
@@ -276,6 +284,7 @@ impl fmt::Display for Error {
                 write!(f, "signature is for the host `{signed}`, not for `{sent}`")
             }
             Self::NotSigned(why) => write!(f, "request is not signed: {why}"),
+            Self::OwnSignature(code) => write!(f, "OSS refused the proxy's signature: {code}"),
             Self::NoCredentials(missing) => {
                 write!(f, "no access key from the source `{}`", missing.source)
             }
@@ -303,7 +312,8 @@ impl std::error::Error for Error {
             | Self::SignatureBound
             | Self::SignatureBoundToHost(_)
             | Self::NotSigned(_)
-            | Self::NoCredentials(_) => None,
+            | Self::NoCredentials(_)
+            | Self::OwnSignature(_) => None,
         }
     }
 }

@@ -71,10 +71,13 @@ impl Error {
                  access key of its own can sign the request. OSS was not asked."
             ),
             Self::NoCredentials(missing) => format!(
-                "The proxy has no valid access key to sign the request with (credentials source `{}`). {} The log of the \
+                "The proxy has no valid access key to sign the request with (credentials source `{}`). The log of the \
                  proxy has the reason. OSS was not asked.",
-                missing.source,
-                missing.advice()
+                missing.source
+            ),
+            Self::OwnSignature(code) => format!(
+                "{at} refused the signature that the proxy made with its own access key ({code}). The fault is the \
+                 proxy's or its operator's, not the client's. OSS did nothing."
             ),
             Self::Rewrite(_) => "The request target cannot be sent to OSS. OSS was not asked.".into(),
         }
@@ -98,6 +101,10 @@ impl Error {
             Self::UploadStalled => {
                 "OSS or the network to it is slow. `timeouts.idle` of the route's origin limits the wait.".to_owned()
             }
+            Self::NoCredentials(missing) => missing.advice().to_owned(),
+            Self::OwnSignature(_) => "Check the access key of the route's `credentials`, its rights, `sign.region`, and the \
+                 clock of the proxy's machine."
+                .to_owned(),
             Self::Busy => "Raise `pool.max_per_address` of the route's origin, or the limit on open files of the \
                  process."
                 .to_owned(),
@@ -107,7 +114,6 @@ impl Error {
             | Self::SignatureBound
             | Self::SignatureBoundToHost(_)
             | Self::NotSigned(_)
-            | Self::NoCredentials(_)
             | Self::Rewrite(_) => return None,
         })
     }

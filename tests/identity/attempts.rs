@@ -108,7 +108,7 @@ fn forbidden(date: &str, framing: &str, body: &str) -> Vec<u8> {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_refusal_that_another_signature_cannot_change_passes_whole() {
+async fn a_refusal_passes_whole_unless_oss_refused_the_signature_itself() {
     let long = DENIED.repeat(2000);
     let half = &long[..long.len() / 2];
     let length = |body: &str| format!("content-length: {}", body.len());
@@ -128,6 +128,16 @@ async fn a_refusal_that_another_signature_cannot_change_passes_whole() {
             1,
         ),
         ("no body", forbidden(date, &length(""), ""), "", 1),
+        (
+            "of the signature by its number",
+            forbidden(
+                date,
+                &format!("x-oss-ec: 0002-00000201\r\n{}", length(&long)),
+                &long,
+            ),
+            "",
+            1,
+        ),
         (
             "longer than what is read",
             forbidden(date, &length(&long), &long),
@@ -150,6 +160,20 @@ async fn a_refusal_that_another_signature_cannot_change_passes_whole() {
         let origin = RawOrigin::start(move |_| Reply::Bytes(text.clone())).await;
         let proxy = Proxy::start(&one_route(&route(origin.address, STATIC)));
         let answer = proxy.text(&request("GET", "/k", "")).await;
+        if matches!(
+            name,
+            "no date" | "skewed" | "of the signature by its number"
+        ) {
+            // The document of OSS may contain the security token of the proxy.
+            assert_eq!(status(&answer), 502, "{name}: {answer}");
+            assert!(
+                answer.contains("<Code>ProxySignatureRefused</Code>"),
+                "{name}: {answer}"
+            );
+            assert!(!answer.contains("AccessDenied"), "{name}: {answer}");
+            assert_eq!(origin.received().len(), requests, "{name}");
+            continue;
+        }
         assert_eq!(status(&answer), 403, "{name}: {answer}");
         assert_eq!(header(&answer, "x-oss-request-id"), ["r"], "{name}");
         assert!(answer.ends_with(end), "{name}: {answer}");
@@ -188,7 +212,7 @@ async fn a_request_is_signed_again_only_once() {
     .await;
     let proxy = Proxy::start(&one_route(&route(origin.address, STATIC)));
     let answer = proxy.text(&request("GET", "/k", "")).await;
-    assert_eq!(status(&answer), 403, "{answer}");
+    assert_eq!(status(&answer), 502, "{answer}");
     assert_eq!(origin.received().len(), 2);
 }
 

@@ -1,12 +1,13 @@
 //! One attempt to get an access key, from any source.
 
+use std::io;
 use std::path::Path;
 
 use zeroize::Zeroizing;
 
 use super::fetched::{FetchError, Fetched, MOST_BYTES};
 use super::{document, metadata, profile};
-use crate::config::CredentialSource;
+use crate::config::{CredentialSource, open};
 
 /// Returns the access key of `source`.
 ///
@@ -68,16 +69,10 @@ pub(super) fn local(source: &CredentialSource) -> Result<Fetched, FetchError> {
 }
 
 fn read(path: &Path) -> Result<Zeroizing<Vec<u8>>, FetchError> {
-    use std::io::Read;
-    let unreadable = |error| FetchError::Read(path.to_owned(), error);
-    let mut content = Zeroizing::new(Vec::new());
-    let file = std::fs::File::open(path).map_err(unreadable)?;
     let limit = u64::try_from(MOST_BYTES).unwrap_or(u64::MAX);
-    file.take(limit + 1)
-        .read_to_end(&mut content)
-        .map_err(unreadable)?;
-    if content.len() > MOST_BYTES {
-        return Err(FetchError::TooLong);
+    match open::read(path, limit) {
+        Ok(content) => Ok(Zeroizing::new(content)),
+        Err(error) if error.kind() == io::ErrorKind::FileTooLarge => Err(FetchError::TooLong),
+        Err(error) => Err(FetchError::Read(path.to_owned(), error)),
     }
-    Ok(content)
 }

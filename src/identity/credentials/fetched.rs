@@ -52,6 +52,8 @@ pub(super) enum FetchError {
     NoRole,
     /// The metadata service responded with this status.
     Status(u16),
+    /// The key has expired already, by the clock of this machine.
+    Expired,
     /// No part of a chain has returned a key. The text contains the reason for each part.
     Chain(String),
 }
@@ -61,6 +63,9 @@ impl fmt::Display for FetchError {
         match self {
             Self::Read(path, error) => write!(f, "cannot read {}: {error}", path.display()),
             Self::TooLong => f.write_str("the text is longer than 64 KiB"),
+            Self::Expired => f.write_str(
+                "the key has expired already; if the source is right, the clock of this machine is ahead",
+            ),
             Self::Json(line, column) => {
                 write!(
                     f,

@@ -73,6 +73,7 @@ impl Failure {
             | Error::SignatureBoundToHost(_)
             | Error::NotSigned(_)
             | Error::NoCredentials(_)
+            | Error::OwnSignature(_)
             | Error::Rewrite(_) => End::Final,
         }
     }

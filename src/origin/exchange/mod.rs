@@ -322,11 +322,17 @@ impl Exchange {
                         // Boxed, because only refused requests need it.
                         let idle = self.deadlines.idle;
                         let learned = signing.learns(stamp, &mut answer, &mut connection, idle);
-                        let (is_worth, read) = Box::pin(learned)
+                        let learned = Box::pin(learned)
                             .await
                             .map_err(|error| Unanswered::at(&host, error))?;
-                        document = read;
-                        if is_worth && !has_learned && kind == RequestKind::Read {
+                        document = learned.body;
+                        let is_again = learned.is_again && !has_learned;
+                        if let Some(code) = learned.own_fault
+                            && !(is_again && kind == RequestKind::Read)
+                        {
+                            return Err(Unanswered::at(&host, Error::OwnSignature(code)));
+                        }
+                        if is_again && kind == RequestKind::Read {
                             has_learned = true;
                             attempts += 1;
                             head = copy;

@@ -129,8 +129,7 @@ impl Signing {
             .map_err(Error::NoCredentials)
     }
 
-    /// Learns from a 403 response to a signed request whether the key or the clock was wrong. Returns whether
-    /// the request should be signed and sent again, and the body of the response if this function has read it.
+    /// Learns from a 403 response to a signed request whether the key or the clock was wrong.
     ///
     /// # Errors
     ///
@@ -141,9 +140,9 @@ impl Signing {
         answer: &mut http::Response<Incoming>,
         connection: &mut Connection,
         idle: Duration,
-    ) -> Result<(bool, Option<Bytes>), Error> {
+    ) -> Result<Learned, Error> {
         if answer.status() != StatusCode::FORBIDDEN {
-            return Ok((false, None));
+            return Ok(Learned::default());
         }
         let length = answer.body().size_hint().exact();
         let is_readable = length.is_some_and(|length| (1..=LONGEST_DOCUMENT).contains(&length));
@@ -159,8 +158,41 @@ impl Signing {
             code: &code,
             date: answer.headers().get(header::DATE),
         };
-        Ok((self.signer.learn(stamp, refusal).await, body))
+        let is_again = self.signer.learn(stamp, refusal).await;
+        // OSS numbers the errors of signatures with 0002.
+        let ec = answer.headers().get("x-oss-ec");
+        let is_of_signature = OF_SIGNATURES.contains(&code.as_str())
+            || ec.is_some_and(|ec| ec.as_bytes().starts_with(b"0002-"));
+        Ok(Learned {
+            is_again,
+            body,
+            own_fault: is_of_signature.then(|| {
+                let harmless = code.chars().filter(char::is_ascii_alphanumeric);
+                harmless.take(64).collect()
+            }),
+        })
     }
+}
+
+/// The codes with which OSS refuses the signature, the key or the clock of a request.
+const OF_SIGNATURES: [&str; 5] = [
+    "SignatureDoesNotMatch",
+    "InvalidAccessKeyId",
+    "InvalidSecurityToken",
+    "SecurityTokenExpired",
+    "RequestTimeTooSkewed",
+];
+
+/// What a 403 response to a signed request says.
+#[derive(Debug, Default)]
+pub(super) struct Learned {
+    /// Whether the request should be signed and sent again.
+    pub(super) is_again: bool,
+    /// The body of the response, if it has been read.
+    pub(super) body: Option<Bytes>,
+    /// The `Code` of the response, if OSS has refused the signature itself. The error document of such a response
+    /// can contain the proxy's security token, so no client may get it.
+    pub(super) own_fault: Option<Box<str>>,
 }
 
 /// Returns the `Code` of an error document. Without a body, for example after HEAD, the document is in the

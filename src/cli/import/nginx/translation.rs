@@ -254,8 +254,7 @@ impl<'d> Translation<'d> {
             let loss = Loss::new(server.directive, refused, "give the other routes `hosts`");
             return self.add_region(server, Paths::Any, vec![Rc::new(loss)]);
         }
-        // If a map chooses the target, the routes have the hosts of the map, which may differ from those of the
-        // server.
+        // If a map chooses the target, the routes have the hosts of the map.
         let mut hosts: Vec<String> = server.names.hosts.clone();
         hosts.extend(routes.iter().flat_map(|route| route.hosts.iter().cloned()));
         if server.names.hosts.is_empty() || server.names.lacks_names {
