@@ -149,7 +149,7 @@
 //! | further files by `include` | `config/include.rs` |
 //! | a text that is not TOML | `config/syntax/` |
 //! | hints for keys and values as other programs write them | `config/habits.rs`, `rewrite.rs`, `pasted.rs` |
-//! | tables that do not fit together: listeners, origins that lead back, other warnings | `config/listeners.rs`, `circle.rs`, `combinations.rs` |
+//! | tables that do not fit together: overlapping listeners, origins whose requests would come back to this proxy, other combinations | `config/listeners.rs`, `circle.rs`, `combinations.rs` |
 //! | one TOML table: keys, defaults, checks | `config/TABLE.rs`, `config/policy/TABLE.rs` |
 //! | certificates that are never used or expire soon, hosts without one | `config/certificate/` |
 //! | durations, sizes, host patterns | [`config::value`] |

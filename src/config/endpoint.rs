@@ -113,7 +113,8 @@ fn from_region(
         Some(region) => region,
         None => read_region(reader)?,
     };
-    // If `network` is written but has no value here, it is invalid, and this has already been reported.
+    // If the file has `network` but the variable has no value, the value in the file is invalid. That has
+    // already been reported.
     if network.is_none() && reader.has("network") {
         return None;
     }

@@ -178,7 +178,7 @@ const LOOKED_AT: u64 = 64 << 10;
 fn diagnose(reader: &Reader<'_>, key: &str, text: &Text) -> Option<Diagnosis> {
     let path = reader.base().join(&text.value);
     let mut content = Vec::new();
-    // The hint may not show an interpolated value.
+    // A hint must not show the value of a variable.
     let file = if text.is_literal() {
         &*text.value
     } else {

@@ -95,8 +95,8 @@ impl Signer {
     }
 
     fn day_key(&self, key: &Key, date: &str) -> Arc<DayKey> {
-        // Only the first request of a day or with a new key writes, so the lock is almost never contended.
-        // Reading it costs far less than the signature.
+        // The write lock is taken only for the first request of a day and for the first request with a new key,
+        // so the lock is almost never contended. Taking the read lock costs far less than the signature.
         let kept = self
             .day
             .read()

@@ -58,7 +58,7 @@ impl ClientIo {
     }
 
     /// Puts bytes back, so that they are read again before the bytes of the socket. Even an empty `Bytes`
-    /// keeps the whole buffer from which it was cut alive, so empty `bytes` are dropped.
+    /// keeps alive the whole buffer that it was cut from, so empty `bytes` are dropped.
     pub fn put_back(&mut self, bytes: Bytes) {
         if self.prefix.is_empty() {
             self.prefix = bytes;

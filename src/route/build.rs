@@ -78,8 +78,8 @@ impl std::error::Error for BuildError {
     }
 }
 
-/// Builds the router of `config`. Hosts that `registry` already has, access keys that `sources` already has, and
-/// the reports that `reports` has for routes with the same name are used again.
+/// Builds the router of `config`. Hosts in `registry` and access keys in `sources` are used again. A route also uses
+/// the reports in `reports` that belong to an earlier route with its name.
 ///
 /// # Errors
 ///

@@ -16,7 +16,7 @@ pub struct Table<T> {
     exact: HashMap<Box<str>, Paths<T>>,
     wildcard: HashMap<Box<str>, Paths<T>>,
     every: Paths<T>,
-    /// The routes for requests that name no bucket. These are the routes with several buckets, by the
+    /// The routes for requests that name no bucket. These are the routes with several buckets. The keys are the
     /// suffixes of their wildcard hosts.
     services: HashMap<Box<str>, Vec<ServiceRoute<T>>>,
 }

@@ -66,7 +66,7 @@ impl Referer {
         };
         let (allow, deny) = (list("allow"), list("deny"));
         let is_open = |text: &&Text| is_open(&text.value) && doubt(&text.value).is_none();
-        // A file that has the key says which of the two is meant.
+        // If the file has `strict_host`, the operator has decided whether such hosts may match.
         if !reader.has("strict_host")
             && let Some(first) = allow.iter().find(is_open)
         {

@@ -1,4 +1,4 @@
-//! When an access key is refreshed. Does no I/O and reads no clock.
+//! Decides when an access key is refreshed. Does no I/O and reads no clock.
 
 use std::time::Duration;
 

@@ -60,8 +60,8 @@ pub(super) enum AfterPark {
 /// Waits until a parked connection has bytes to read, until `limit` has passed, or until its client must
 /// reconnect.
 pub(super) async fn wait(io: &ClientIo, limit: Duration, shutdown: &mut Shutdown) -> AfterPark {
-    // If clients were told to reconnect before this call, this function does not wait: the client had time
-    // for its last request (`LAST_REQUEST`) before the connection was parked.
+    // If the shutdown had already asked clients to reconnect when this function is called, the function does
+    // not wait. This client had time for a last request (`LAST_REQUEST`) before its connection was parked.
     let is_readable = !shutdown.is_leaving() && {
         let must_leave = async {
             if shutdown.idle_must_leave().await == LeaveRequest::AfterAnswer {

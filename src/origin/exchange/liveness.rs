@@ -49,7 +49,8 @@ pub(super) enum Liveness<'a> {
 }
 
 impl<'a> Liveness<'a> {
-    /// Selects the whole host if another host of the bucket can replace it, otherwise only the address.
+    /// Selects what is checked: the whole host if another host of the bucket can replace it, otherwise only the
+    /// address.
     pub(super) fn of(tiers: &'a Tiers, tier: usize) -> Self {
         if tiers.has_alternatives() {
             Self::Host { tiers, tier }

@@ -1,4 +1,4 @@
-//! Times and `Strict-Transport-Security` of nginx in the notation of the config.
+//! Converts times and `Strict-Transport-Security` values of nginx to the notation of the config.
 
 use std::fmt::Write;
 use std::time::Duration;
