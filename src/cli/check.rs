@@ -22,7 +22,7 @@ pub enum Format {
     Json,
 }
 
-/// Checks the config at `path` and writes the result to `out`. `named_files` is what happens with the files
+/// Checks the config at `path` and writes the result to `out`. `named_files` says what happens with the files
 /// that the config names. Returns the exit code: 0 if there is no error, even if there are warnings.
 ///
 /// # Errors

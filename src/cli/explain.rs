@@ -112,7 +112,7 @@ pub fn explain_request(
         .map_err(|error| error.to_string())
         .and_then(|(engine, _)| {
             let registry = Registry::new(engine, &config.dns, Arc::new(tls::provider()));
-            // No runner: nothing is sent, not even to the metadata service.
+            // The runner is not used, so nothing is sent, not even to the metadata service.
             let (sources, _runner) = credentials::sources(unix_now, 0, arguments.named_files);
             build::router(&config, &Arc::new(registry), &Reports::default(), &sources)
                 .map_err(|error| error.to_string())
@@ -127,7 +127,7 @@ pub fn explain_request(
     let url = arguments.url.unwrap_or_default();
     writeln!(out, "{} {url}", arguments.method)?;
     if asked.is_https {
-        // The client connects to the host of the URL, whatever its field `Host` is.
+        // The client connects to the host of the URL, even if the request has another host in its field `Host`.
         let uri: Option<Uri> = url.parse().ok();
         let host = uri.as_ref().and_then(Uri::host).unwrap_or_default();
         let tls = tls_step::explain(&config, host, arguments.named_files);

@@ -44,7 +44,7 @@ pub fn run(path: &Path) -> u8 {
     let _last_events = telemetry::init(config.log.level, events.clone());
     telemetry::faults::watch();
     let logged = supervise::log_warnings(&warnings);
-    // Dropped here to free memory: the warnings contain the whole text of the file.
+    // The warnings contain the whole text of the file. They are dropped here to free this memory.
     drop(warnings);
     tracing::info!(
         version = env!("CARGO_PKG_VERSION"),

@@ -54,8 +54,8 @@ pub(super) fn explain(config: &Config, host: &str, named_files: NamedFiles) -> T
     let address: Option<IpAddr> = name.parse().ok();
     let server_name = address.is_none().then_some(name.as_str());
     let table = CertificateTable::new(&config.certificates);
-    // The signature schemes of the client are not known. For an empty list, the table chooses the certificate
-    // with the preferred type of key.
+    // The signature schemes of the client are not known, so the list of them is empty. Then the table chooses
+    // the certificate with the preferred type of key.
     let chosen = table.choose(server_name, &[]);
     let certificate = chosen.and_then(|chosen| {
         let mut all = config.certificates.iter();

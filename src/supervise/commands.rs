@@ -9,8 +9,8 @@ use crate::supervise::{systemd, warnings};
 use crate::telemetry;
 use crate::telemetry::sink::SharedSink;
 
-/// The number of problems of a config that the log and the response to a command show. The supervision waits
-/// until the text is made, and a config can have a problem in each of ten thousand routes.
+/// The number of problems of a config that the log and the response to a command show. The number is limited,
+/// because the supervision waits until the text is made, and each of ten thousand routes can have a problem.
 const SHOWN: usize = 20;
 
 /// Reopens the log files.

@@ -152,9 +152,9 @@ pub(super) struct WatchedFiles {
 }
 
 impl WatchedFiles {
-    /// Creates the list for `config`, which was read from `files`. The current state of each other file counts as
-    /// read, except that of an address list: a list that has changed after `config` was read would otherwise admit
-    /// clients until its next change.
+    /// Creates the list for `config`, which was read from `files`. For a certificate, the current state counts as
+    /// read. For an address list, the state in which it was loaded counts as read. So a change since
+    /// then is noticed, and clients that the changed list excludes do not stay admitted.
     pub(super) fn new(files: ConfigFiles, config: &Config) -> Self {
         let certificates = config
             .certificates

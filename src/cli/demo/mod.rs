@@ -76,7 +76,8 @@ async fn try_all(world: &World, out: &mut dyn Write) -> Result<bool, DemoError> 
 }
 
 async fn serve(world: &World, out: &mut dyn Write) -> Result<bool, DemoError> {
-    // A program that reads the text may end the demo at once.
+    // The handler is installed before the text is printed, because a program that reads the text may send
+    // SIGTERM at once.
     let mut terminate = tokio::signal::unix::signal(tokio::signal::unix::SignalKind::terminate())?;
     write!(out, "{}", welcome(world))?;
     out.flush()?;

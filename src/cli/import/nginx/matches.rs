@@ -8,7 +8,7 @@ pub(super) enum Match {
     Exact(String),
     /// A regular expression, and whether it ignores the case.
     Regex(String, bool),
-    /// A named location, such as `@name`. Other directives lead to it, but no request of a client.
+    /// A named location, such as `@name`. Other directives lead to it; no request of a client matches it.
     Named,
 }
 

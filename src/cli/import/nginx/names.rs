@@ -26,8 +26,8 @@ pub(super) struct ServerNames {
 pub(super) struct TakenNames(HashSet<(String, String)>);
 
 impl TakenNames {
-    /// Removes from `names` each name that earlier servers have on all `addresses`, the listeners of `server`:
-    /// nginx ignores such a name. Returns the notes about the removed names.
+    /// Removes from `names` each name that nginx ignores, because earlier servers have the same name on all
+    /// `addresses`. These are the listeners of `server`. Returns the notes about the removed names.
     pub(super) fn take_from(
         &mut self,
         names: &mut ServerNames,
@@ -98,7 +98,7 @@ impl ServerNames {
     }
 
     /// Adds the hosts of the regular expression `pattern`, and the variables that it captures. Returns whether
-    /// the expression is of a known form: a fixed host, or alternatives or any label before a fixed suffix.
+    /// the expression is of a known form: a fixed host, or a fixed suffix after alternatives or after any label.
     pub(super) fn add_pattern(&mut self, pattern: &str) -> bool {
         let inside = pattern
             .strip_prefix('^')
@@ -153,8 +153,8 @@ impl ServerNames {
             return false;
         }
         let patterns = label_patterns(&pieces);
-        // The host pattern `*.suffix` matches every label. Without a capture, nothing else limits the label, so
-        // the expression must match every label as well.
+        // The host pattern `*.suffix` matches every label. If the group captures, the patterns of bucket names
+        // limit the label. Otherwise nothing limits it, so the expression must match every label as well.
         if !group.captures && !patterns.is_empty() {
             return false;
         }

@@ -218,9 +218,9 @@ fn distinct(hosts: &[String]) -> Vec<String> {
 }
 
 /// Merges `route` into `known`, which has the same path and origin. The header fields are those of `known`.
-/// Another rule that only one of the routes has then holds for both. If both limit the methods, the common
-/// methods remain, if there are any. If their rules for addresses or Referers differ, those of `known` hold, and
-/// those of `route` become losses.
+/// If only one of the routes has some other rule, the rule holds for both from then on. If both limit the methods,
+/// the common methods remain, if there are any. If their rules for addresses or Referers differ, those of `known`
+/// hold, and those of `route` become losses.
 fn join(known: &mut Route, route: Route, notes: &mut Notes) {
     known.listens.extend(route.listens);
     known.losses.extend(route.losses);

@@ -255,7 +255,8 @@ impl Translation<'_> {
         let referer = scope.phase.referer.as_ref();
         let mut losses = Vec::new();
         if referer.is_some() && mapping.strips && mapping.prefix.is_empty() {
-            // A request for this path is for the bucket itself, and `referer` does not check such requests.
+            // A request for exactly the path of the route is for the bucket itself, and `referer` does not check
+            // such requests.
             let name = format!("valid_referers for {}", mapping.path);
             let refused = "to list the objects of the bucket at this path to pages of other sites";
             let remedy = "let a bucket policy refuse the list, or put the objects below a prefix";

@@ -197,7 +197,7 @@ impl<'d> Translation<'d> {
         }
         let to_https = &server.scope.phase.to_https;
         match &server.scope.phase.end {
-            // The usual form of certbot: a redirect for each host, and a refusal for all others.
+            // certbot usually writes such a server: a redirect for each host, and a refusal for all others.
             Some(End::Refusal(_)) if !to_https.is_empty() => {
                 self.redirects.add(to_https);
                 self.listeners
@@ -272,8 +272,8 @@ impl<'d> Translation<'d> {
             let loss = Loss::new(server.directive, refused, remedy);
             self.add_region(server, Paths::Elsewhere, vec![Rc::new(loss)]);
         }
-        // A wildcard of nginx also stands for several labels, and some names may not be imported. Requests for
-        // these hosts reach no route of the server.
+        // A wildcard of nginx also stands for several labels, and some names may be missing from the config. So
+        // nginx uses the server for more hosts, and requests for them reach no route of the server.
         let has_wildcard = server.names.hosts.iter().any(|host| host.starts_with('*'));
         if has_wildcard || server.names.lacks_names {
             self.add_other_hosts(server, &routes);
@@ -336,7 +336,7 @@ impl<'d> Translation<'d> {
         let listeners = &self.listeners;
         let used = |address: &str| listeners.0.get(address).is_some_and(|one| one.is_used);
         add_losses(&self.regions, &mut routes, |region, route| {
-            // A request over clear text does not reach a route that refuses or redirects it.
+            // A route that refuses or redirects clear text serves it only for the paths of `CHALLENGES`.
             let is_exempt = matches!(&region.paths, Paths::Prefix(path) | Paths::Exact(path) if path.starts_with(CHALLENGES));
             let is_closed = |address: &str| {
                 !is_exempt

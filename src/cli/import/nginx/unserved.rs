@@ -1,7 +1,7 @@
-//! Locations that have no route, for example because nginx responds by itself there, or proxies elsewhere.
+//! Locations that have no route, for example because nginx responds by itself or proxies to another server.
 //!
-//! The path of such a location belongs to a route with a shorter path, which serves the objects of the bucket
-//! there. That is a loss, unless the location serves the same objects as all other locations.
+//! The path of such a location belongs to a route with a shorter path, which serves the objects of the bucket at
+//! this path. So the location is a loss, unless it serves the same objects as all other locations.
 
 use std::rc::Rc;
 

@@ -25,8 +25,8 @@ pub(super) enum Part {
     Variable(String),
 }
 
-/// The maximum nesting of variables in the values of other variables. nginx has no such limit, but here a
-/// variable may contain itself.
+/// The maximum nesting of variables in the values of other variables. nginx expands a value when it is set, so it
+/// needs no such limit. The import expands a value when it is used, so a variable may contain itself.
 const DEPTH: usize = 8;
 
 /// Returns the parts of `text`. A variable whose value is a text is replaced by that text.
