@@ -46,7 +46,7 @@ impl Admin {
         });
         if let Address::Tcp(address) = &address
             && !is_local(address.ip())
-            // A token that cannot be read is reported as such.
+            // A `token` that cannot be read has its own error, so it does not count as missing.
             && !reader.has("token")
         {
             let hint = "set `token`, or use 127.0.0.1 or a Unix socket";

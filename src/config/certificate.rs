@@ -35,8 +35,8 @@ pub struct Certificate {
     /// The PEM file with the private key. Required.
     pub key: PathBuf,
     /// Whether the certificate is used for clients that send no host name, or a host name that no
-    /// certificate has. Default: true if all certificates have the same names and differ in the types of their
-    /// keys, so also for the only certificate; otherwise false.
+    /// certificate has. Default: true if there is only one certificate, or if all certificates have the same
+    /// names and differ in the types of their keys; otherwise false.
     #[serde(rename = "default")]
     pub is_default: bool,
     /// The DNS names of the certificate, in lower case. Names that no client can ask for are left out.
@@ -346,7 +346,7 @@ fn describe(der: &CertificateDer<'_>) -> Option<Leaf> {
     })
 }
 
-/// Returns the address of 4 or 16 bytes.
+/// Returns the IP address that consists of `bytes`; `None` if there are neither 4 nor 16 bytes.
 fn address(bytes: &[u8]) -> Option<IpAddr> {
     let v4 = <[u8; 4]>::try_from(bytes).map(IpAddr::from);
     v4.or_else(|_| <[u8; 16]>::try_from(bytes).map(IpAddr::from))

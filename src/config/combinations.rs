@@ -41,7 +41,7 @@ pub(super) fn check_listener(reader: &Reader<'_>, listener: &Listener) {
     }
 }
 
-/// The parts of the config outside the routes with which routes are compared.
+/// The facts about the listeners and `[dns]` with which each route is compared.
 pub(super) struct Surroundings {
     /// Whether a request can come over TLS, which ends at a listener or at a trusted proxy before the
     /// listener.

@@ -113,8 +113,8 @@ fn from_region(
         Some(region) => region,
         None => read_region(reader)?,
     };
-    // If the file has `network` but the variable has no value, the value in the file is invalid. That has
-    // already been reported.
+    // If the file has the key but the variable `network` is `None`, the value of the key is invalid, which
+    // has already been reported.
     if network.is_none() && reader.has("network") {
         return None;
     }

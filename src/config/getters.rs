@@ -74,8 +74,8 @@ impl<'s> Reader<'s> {
             .collect()
     }
 
-    /// Returns the names and strings of the table `key`, which may have keys of any name. An empty list when
-    /// it is absent. Entries with a wrong value are left out.
+    /// Returns the names and strings of the table `key`, which may have keys of any name. Returns an empty list
+    /// when the table is absent. Entries with a wrong value are left out.
     pub(crate) fn entries(&self, key: &str) -> Vec<(Text, Text)> {
         let Some(value) = self.find(key) else {
             return Vec::new();

@@ -117,7 +117,7 @@ fn is_name(name: &str) -> bool {
 /// The errors of [`open::read`], and [`io::ErrorKind::InvalidData`] if the file is not UTF-8.
 pub(crate) fn read(path: &Path) -> io::Result<String> {
     String::from_utf8(open::read(path, LONGEST_FILE)?).map_err(|_| {
-        // The error of the standard library contains the content of the file.
+        // The error of the standard library contains the content of the file, so it is replaced.
         io::Error::new(io::ErrorKind::InvalidData, "it is not UTF-8 text")
     })
 }

@@ -213,7 +213,7 @@ pub(crate) fn read_address(reader: &Reader<'_>) -> Option<Address> {
         return Some(Address::Unix(path));
     }
     if let Some(name) = text.value.strip_prefix("fd:") {
-        // This is the rule for `FileDescriptorName=` in systemd.socket(5).
+        // systemd.socket(5) has the same rule for `FileDescriptorName=`, except that it permits spaces.
         let is_name = (1..=255).contains(&name.len())
             && name
                 .bytes()

@@ -177,8 +177,8 @@ pub fn from_str_at(
 ///
 /// # Errors
 ///
-/// [`Problems`] when the file cannot be read, with every problem of the table, and with the syntax errors of
-/// the file if they may be why no table is found.
+/// [`Problems`] with one problem when the file cannot be read, otherwise with every problem of the table. If
+/// no table is read, the syntax errors of the file are added, because they may be the reason.
 pub fn load_admin(path: &Path, env: Env<'_>) -> Result<Option<Admin>, Problems> {
     let main = read_main(path)?;
     let (document, errors) = DeTable::parse_recoverable(&main.text);

@@ -51,7 +51,8 @@ impl OriginHeaders {
             }
             refused(name, Change::Remove)
         });
-        // For each request, the changes that the signature covers are stored as bits of a 64-bit number.
+        // For each request, the changes that the signature covers are stored as bits of a 64-bit number, so at
+        // most 64 changes are allowed.
         if set.len() + remove.len() > MOST_FIELDS {
             let message = format!("has more than {MOST_FIELDS} fields in `set` and `remove`");
             reader.error("", message, None);

@@ -212,7 +212,7 @@ fn diagnose(reader: &Reader<'_>, key: &str, text: &Text) -> Option<Diagnosis> {
             swapped(),
         ));
     }
-    // In DER, both are a sequence whose length takes two bytes or three.
+    // In DER, a certificate and most keys are a sequence whose length takes two or three bytes.
     let is_der = matches!(content.get(..2), Some([0x30, 0x81 | 0x82]));
     is_der.then(|| {
         let command = if is_key { "pkey" } else { "x509" };

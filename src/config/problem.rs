@@ -56,7 +56,7 @@ pub struct Problem {
 /// All problems of one config.
 #[derive(Clone, Debug)]
 pub struct Problems {
-    /// The main file. The files of the other problems follow, in the order of their numbers.
+    /// The main file, and after it the included files that have problems, in the order of their numbers.
     sources: Vec<Source>,
     list: Vec<Problem>,
 }

@@ -244,7 +244,7 @@ impl<'s> Reader<'s> {
 
     /// Returns the value of `key`.
     pub(super) fn find(&self, key: &str) -> Option<&'s Spanned<DeValue<'s>>> {
-        // The included files have fewer keys than the main file.
+        // The spec of a whole file may lack `key`: included files have fewer keys than the main file.
         debug_assert!(
             key.is_empty() || self.path.is_empty() || self.spec.key(key).is_some(),
             "{key}"
@@ -255,7 +255,7 @@ impl<'s> Reader<'s> {
             .map(|(_, value)| value)
     }
 
-    /// Returns the reader of the first file that has `key`: this one if no file has it.
+    /// Returns the reader of the first file that has `key`; `self` if no file has it.
     fn holder(&self, key: &str) -> &Self {
         if self.find(key).is_some() {
             return self;

@@ -112,8 +112,8 @@ pub fn parse_duration(text: &str) -> Result<Duration, Invalid> {
         .parse::<u64>()
         .ok()
         .and_then(|count| count.checked_mul(millis))
-        // The limit of 100 years is longer than any useful value. Adding 100 years to a clock cannot
-        // overflow.
+        // The limit is 100 years: longer than any useful value, but short enough that adding it to a clock
+        // cannot overflow.
         .filter(|millis| *millis <= 3_153_600_000_000)
         .map(Duration::from_millis)
         .ok_or(Invalid::Duration)

@@ -13,8 +13,8 @@ use crate::config::pattern::HostPattern;
 use crate::config::reader::Text;
 use crate::config::route::RouteCandidate;
 
-/// The maximum number of names of a certificate in a message, and of hosts of a route that each get a
-/// warning. The further hosts of the route share one warning.
+/// The maximum number of names of one certificate that a message lists. Also the maximum number of hosts of
+/// one route that get a warning each; the further hosts of the route share one warning.
 const SHOWN: usize = 3;
 
 /// Warns of certificates that are never used, and of hosts without a certificate. The caller has checked that
