@@ -178,7 +178,7 @@ async fn bind_both(address: SocketAddr) -> io::Result<(UdpSocket, TcpListener)> 
 async fn serve_udp(socket: UdpSocket, state: Arc<DnsState>) {
     let mut buffer = [0_u8; 4096];
     loop {
-        // An error here concerns an earlier reply that could not be delivered. The server continues.
+        // An error of `recv_from` concerns an earlier reply that could not be delivered. The server continues.
         let Ok((length, peer)) = socket.recv_from(&mut buffer).await else {
             tokio::task::yield_now().await;
             continue;

@@ -167,8 +167,8 @@ impl Activity {
         self.open_bodies.load(Relaxed) > 0
     }
 
-    /// Whether an open request body does not wait for the client, so bytes that hyper has received may
-    /// still have to be read from it. HTTP/2 only.
+    /// Whether any open request body is not waiting for the client. hyper may have received bytes of such a
+    /// body that have not been read yet. HTTP/2 only.
     #[must_use]
     pub fn has_untaken_body(&self) -> bool {
         self.open_bodies.load(Relaxed) > self.waiting_bodies.load(Relaxed)

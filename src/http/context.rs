@@ -275,7 +275,8 @@ pub struct Outcome {
 }
 
 impl Outcome {
-    /// Records that the stop of the proxy has ended the request, if it ended before its end.
+    /// If the client is recorded as the reason why the request was aborted, records the stop of the proxy as the
+    /// reason instead. Called for requests that end while the proxy stops.
     pub fn blame_stop(&mut self) {
         if let Some(AbortReason::ClientGone | AbortReason::UploadIncomplete) = self.aborted {
             self.aborted = Some(AbortReason::ProxyStopped);

@@ -23,8 +23,8 @@ use crate::http::message::Target;
 /// # Errors
 ///
 /// The [`Malformed`] attached by the listener. Otherwise the first of these that applies: `BadMethod`,
-/// `BadTarget`, `BadTransferEncoding`, `BadLength`, `BadFieldName` and `BadFieldValue` (these three for
-/// HTTP/2 only), `RepeatedField`, `BadExpectation`, and the errors of [`Target::authority`].
+/// `BadTarget`, `BadTransferEncoding`, for HTTP/2 only also `BadLength`, `BadFieldName` and
+/// `BadFieldValue`, then `RepeatedField`, `BadExpectation`, and the errors of [`Target::authority`].
 pub fn check<'r, B>(
     request: &http::Request<B>,
     target: &Target<'r>,

@@ -49,9 +49,9 @@ pub enum Malformed {
     RepeatedField(SingleField),
     /// The certificate of the TLS connection does not cover the requested host.
     Misdirected,
-    /// HTTP without TLS on a listener with TLS.
+    /// The client speaks HTTP without TLS on a listener with TLS.
     PlainHttp,
-    /// TLS on a listener without TLS.
+    /// The client speaks TLS on a listener without TLS.
     TlsOnPlainPort,
 }
 

@@ -15,11 +15,12 @@ use crate::http::signing::{Admission, NotSigned, ToSign};
 use crate::oss::signature::signed_in;
 use crate::oss::subresource::known;
 
-/// The query name of image processing, which is signed with some values.
+/// The query name of image processing. A request with this name is signed only if [`check_process`] accepts
+/// the value.
 const PROCESS: &str = "x-oss-process";
 
-/// The operations of `x-oss-process` that only convert the object, by their beginnings. Other operations may store
-/// objects, or return URLs that are signed with the key of the proxy.
+/// The beginnings of those operations of `x-oss-process` that only convert the object. Other operations may
+/// store objects, or return URLs that are signed with the key of the proxy.
 const CONVERSIONS: [&str; 3] = ["image/", "style/", "video/snapshot,"];
 
 /// The query names that are a part of a client's signature. If a request has only some of these names, it
@@ -58,7 +59,7 @@ pub fn admit(anonymous: &[Method], request: &ToSign<'_>) -> Result<Admission, No
         return Err(NotSigned::Method(request.method.clone()));
     }
     // A key that consists of slashes is refused like an empty key: no object has such a key, and a server that
-    // joins repeated slashes would take the request for one of the bucket.
+    // joins repeated slashes would read the request as a request for the bucket.
     if request.resource.bucket.is_none() || request.resource.key.iter().all(|byte| *byte == b'/') {
         return Err(NotSigned::NoObject);
     }
@@ -75,7 +76,8 @@ fn check_pair(pair: &str) -> Result<(), NotSigned> {
     if *name == *PROCESS {
         return check_process(value);
     }
-    // Every name that OSS documents consists of these characters. OSS may read another name in a way of its own.
+    // Every name that OSS documents consists of these characters. It is unknown how OSS reads a name with other
+    // characters.
     let is_plain = |byte: u8| byte.is_ascii_alphanumeric() || b"._~-".contains(&byte);
     if !name.bytes().all(is_plain) {
         return Err(NotSigned::Name(name.into_owned()));
@@ -92,7 +94,7 @@ fn check_pair(pair: &str) -> Result<(), NotSigned> {
     Ok(())
 }
 
-/// Checks the value of [`PROCESS`]: each of its operations only converts the object.
+/// Checks that every operation in `value`, the value of [`PROCESS`], only converts the object.
 fn check_process(value: &str) -> Result<(), NotSigned> {
     let value = percent_decode_str(value)
         .decode_utf8_lossy()

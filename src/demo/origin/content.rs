@@ -1,8 +1,9 @@
 //! The bytes of objects. They are kept in memory, generated while they are sent, or dropped after their
 //! length and digests were computed.
 //!
-//! A generated object repeats one fixed block, whose length is a prime below 1 MiB. Therefore the bytes at
-//! equal offsets in two parts of an object differ, and a test detects swapped parts.
+//! A generated object repeats one fixed block, whose length is a prime below 1 MiB. The usual part sizes are
+//! not multiples of this prime, so two parts of an object have different bytes, and a test detects swapped
+//! parts.
 
 use std::sync::LazyLock;
 

@@ -75,8 +75,8 @@ pub(super) fn hex(bytes: &[u8]) -> String {
     })
 }
 
-/// Checks that the request has a body, `Content-Length` or `Transfer-Encoding`. An HTTP/1.1 request without
-/// these two fields has no body, but OSS requires one of them even then.
+/// Checks that the request has a body, `Content-Length` or `Transfer-Encoding`. In HTTP/1.1, a request
+/// without a body may omit both fields, but OSS requires one of them.
 ///
 /// # Errors
 ///

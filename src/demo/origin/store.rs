@@ -104,8 +104,8 @@ impl Bucket {
             kind: Kind::Multipart,
             content: Content::Generated,
             length,
-            // Computing the MD5 of a large object would take seconds. An ETag that ends in a part count need
-            // not be an MD5.
+            // Computing the MD5 of a large object would take seconds. So the ETag has the form of a multipart
+            // upload, with a part count at the end: such an ETag need not be an MD5.
             etag: format!("{length:032X}-1"),
             md5: None,
             crc: generated_crc(length),

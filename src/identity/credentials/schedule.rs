@@ -15,8 +15,8 @@ const RETRY_LONGEST: Duration = Duration::from_secs(60);
 const SHORTEST: Duration = Duration::from_millis(200);
 
 /// Returns the time until the refresh of a key that expires in `remaining` seconds. If `remaining` is less than
-/// twice `LEAD` (30 minutes), the key is refreshed after half of this time. `random` spreads the refreshes of several
-/// proxies.
+/// 30 minutes (twice `LEAD`), the key is refreshed after half of `remaining`. Otherwise `random` spreads the
+/// refreshes of several proxies.
 #[must_use]
 pub fn until_refresh(remaining: u64, random: u64) -> Duration {
     if remaining < 2 * LEAD {

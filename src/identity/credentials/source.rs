@@ -210,8 +210,8 @@ impl Source {
         self.state.send_modify(|state| {
             state.attempts += 1;
             match outcome {
-                // The clock of this machine may be ahead, or the source may be late. Without the pause after a
-                // failure, the source would be asked without end.
+                // The clock of this machine may be ahead, or the source may be late. An expired key counts as
+                // a failure, because without the pause after a failure the source would be asked without end.
                 Ok(fetched) if fetched.expires.is_some_and(|expires| expires <= now) => {
                     self.note_failure(state, &FetchError::Expired, now);
                 }
