@@ -1,9 +1,9 @@
 //! The steps before the first request of a connection: the PROXY header, the TLS handshake, and on connections
 //! without TLS the detection of the protocol. Each step has its own deadline.
 //!
-//! A client that sends plain HTTP to a listener with TLS gets a response in plain HTTP. So does a client that
-//! begins TLS on a listener without TLS: most TLS clients cannot show the response, but they report that the server
-//! does not speak TLS, which is the cause. A TLS alert would not tell them that.
+//! A client that sends plain HTTP to a listener with TLS gets a response in plain HTTP. So does a client
+//! that begins TLS on a listener without TLS: most TLS clients cannot show the response, but they report
+//! that the server does not speak TLS, which is the cause. A TLS alert would not tell them that.
 
 use std::net::SocketAddr;
 use std::sync::Arc;

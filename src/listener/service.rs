@@ -163,7 +163,8 @@ where
         }
         let Ok(mut response) = ready!(Pin::new(&mut this.inner).poll(cx));
         // A `Connection: close` field makes hyper close the connection after this response. hyper's
-        // graceful shutdown would also close a connection whose first request has not arrived yet.
+        // graceful shutdown is not used for HTTP/1.1, because it would also close a connection whose first
+        // request has not arrived yet.
         let is_http1 = this.stream.is_none();
         let is_last = this.in_flight.as_ref().is_some_and(|InFlight(activity)| {
             // If the request body has not been read to its end, hyper closes the connection after the

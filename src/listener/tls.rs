@@ -1,7 +1,7 @@
 //! TLS towards clients: protocols, cipher suites and the current certificates.
 //!
-//! [`CertificateTable`] chooses the certificate. rustls supports only key exchanges with forward secrecy, so a client needs TLS 1.2 with ECDHE
-//! or TLS 1.3.
+//! [`CertificateTable`] chooses the certificate. rustls supports only key exchanges with forward secrecy, so a
+//! client needs TLS 1.2 with ECDHE or TLS 1.3.
 
 use std::sync::{Arc, PoisonError, RwLock};
 

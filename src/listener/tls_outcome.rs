@@ -125,8 +125,8 @@ impl TlsFailure {
             | AlertDescription::UnknownCA
             | AlertDescription::BadCertificateStatusResponse
             | AlertDescription::BadCertificateHashValue
-            // The client sends `DecryptError` if the signature of a CA in the chain is wrong. The alert would
-            // also mean that a signature of the proxy is wrong, which cannot happen.
+            // The client sends `DecryptError` if the signature of a CA in the chain is wrong. The alert can
+            // also stand for a wrong signature of the proxy, but the proxy does not make wrong signatures.
             | AlertDescription::DecryptError => Self::CertificateRejected,
             AlertDescription::ProtocolVersion => Self::NoCommonVersion,
             // The client closes the connection in an orderly way, or its user has cancelled the request.

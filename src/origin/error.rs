@@ -125,7 +125,8 @@ pub struct BoundHosts {
 }
 
 impl Error {
-    /// Creates the error of a connect to `address` that failed with `fault`, after `tls` of a TLS handshake.
+    /// Creates the error of a connect to `address` that failed with `fault`. `tls` is the time from
+    /// the start of the TLS handshake until it failed; zero if no handshake was started.
     pub(super) fn connect(fault: ConnectFault, address: SocketAddr, tls: Duration) -> Self {
         Self::Connect(Box::new(ConnectError {
             fault,

@@ -122,8 +122,8 @@ where
             }
         }
         if !parts.read_buf.is_empty() {
-            // `input_framing` has already parsed these bytes, and they will be read again. So it cannot
-            // follow the framing any further.
+            // `input_framing` has already parsed these bytes, and they will be read again. So
+            // `input_framing` cannot follow the framing any further.
             activity.input_framing.lose();
         }
         io.put_back(parts.read_buf);

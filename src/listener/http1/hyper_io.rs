@@ -72,8 +72,9 @@ impl HyperIo {
     /// be held back.
     #[inline]
     fn holds_back(&mut self, buf: &[u8]) -> bool {
-        // The last bytes of an object may look like an error response. They are written when the response body
-        // has ended, and thus when no request is in flight.
+        // The last bytes of an object may look like an error response of hyper. They may be written after the
+        // response body has ended, when no request is in flight any more. So `is_service_writing` stays
+        // true until hyper flushes.
         self.is_service_writing |= self.client.activity().in_flight() > 0;
         if self.is_service_writing || self.held.is_some() {
             return false;
@@ -130,7 +131,7 @@ impl AsyncWrite for HyperIo {
         {
             return Poll::Ready(Ok(buf.len()));
         }
-        // hyper writes its own response in one piece.
+        // hyper writes its own response in one piece, so several pieces belong to a response of the service.
         this.is_service_writing |= bufs.len() > 1;
         Pin::new(&mut this.client).poll_write_vectored(cx, bufs)
     }

@@ -19,9 +19,9 @@ const MOST: i64 = 4 * 1024 * 1024;
 /// The maximum number of bytes added to the budget between two ticks for request bodies that were
 /// abandoned while their bytes were in transit.
 const ABANDONED: i64 = 4 * 1024 * 1024;
-/// The number of bytes by which the budget may be exceeded while a request body is open. Bytes of the body
-/// may have been read from the socket and not passed on yet: at most the connection's window, plus the
-/// frame headers.
+/// The number of bytes by which the budget may be exceeded while a request body is open. The excess is
+/// allowed because bytes of the body may have been read from the socket and not passed on yet: at most the
+/// connection's window, plus the frame headers.
 const BUFFERED: i64 = 3 * 1024 * 1024;
 
 /// The budget of one connection, in bytes.

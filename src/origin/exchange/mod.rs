@@ -209,8 +209,8 @@ impl Exchange {
             let (query, host) = (head.uri.query(), context.text.host());
             SignedHost::of(&head.headers, query, host, Scheme::of(context))
                 .map_or(Ok(()), |signed| signed.check(&outgoing.bucket.tiers))?;
-            // Before the first attempt, so that every attempt and every request for the rest of a download has
-            // the changed fields.
+            // The fields are changed before the first attempt, so that every attempt and every request for the
+            // rest of a download has the changes.
             self.fields.apply(&mut head.headers, query);
         }
         if let (Some(signer), Some(head)) = (&self.signer, &mut outgoing.head) {
@@ -292,7 +292,7 @@ impl Exchange {
                 Age::Reused => context.start,
                 Age::Fresh => Instant::now(),
             };
-            // After the copy, so that each attempt has only one signature.
+            // The head is signed after it was copied, so that the copy for the next attempt has no signature yet.
             let signing = outgoing.signing.as_ref();
             let stamp = match signing {
                 None => None,
@@ -365,7 +365,7 @@ impl Exchange {
                 return Err(Unanswered::at(&host, failure.error));
             }
             tracing::debug!(address = %connection.address.socket, error = %failure.error, "sending again");
-            // The copy is not signed, so it is preferred.
+            // The copy is preferred to the unsent request, because the proxy has not signed the copy.
             let unsent = failure.unsent.map(|request| request.into_parts().0);
             head = copy.or(unsent);
             if let Some(upload) = upload {

@@ -7,10 +7,11 @@
 //! with the same entity tag, the same total length and exactly the requested range. Otherwise the body ends
 //! with an error, so that it never looks complete. Uploads are not resumed.
 //!
-//! A request that the proxy signs is signed anew. A client's V1 signature does not cover `Range` or `If-Match`. A V4 signature covers them only if it lists
-//! them among its additional headers. With such a V4 signature, or with an expired signature, OSS refuses the
-//! request for the rest and the body ends with an error. The client's other conditional header fields are
-//! sent again unchanged, because their conditions were true for this entity.
+//! A request that the proxy signs is signed anew. A client's V1 signature does not cover `Range` or
+//! `If-Match`. A V4 signature covers them only if it lists them among its additional headers. With such
+//! a V4 signature, or with an expired signature, OSS refuses the request for the rest and the body ends
+//! with an error. The client's other conditional header fields are sent again unchanged, because their
+//! conditions were true for this entity.
 //!
 //! # Cost
 //!

@@ -159,7 +159,7 @@ impl Signing {
             date: answer.headers().get(header::DATE),
         };
         let is_again = self.signer.learn(stamp, refusal).await;
-        // OSS numbers the errors of signatures with 0002.
+        // `x-oss-ec` contains the number of the error. The numbers of signature errors begin with `0002-`.
         let ec = answer.headers().get("x-oss-ec");
         let is_of_signature = OF_SIGNATURES.contains(&code.as_str())
             || ec.is_some_and(|ec| ec.as_bytes().starts_with(b"0002-"));

@@ -1,4 +1,5 @@
-//! Monitors whether the endpoints are reachable, and probes them if the requests of clients do not show it.
+//! Monitors whether the endpoints are reachable. An endpoint is probed if the requests of clients do not show
+//! whether it is reachable.
 //!
 //! A host is probed while it is unreachable, when requests report that it may be unreachable, and every
 //! `interval` if one is set. All its addresses are probed at the same time, so that an address that drops all

@@ -223,7 +223,7 @@ pub(crate) fn follow(id: u64, set: &AddressSet) {
     });
 }
 
-/// Returns a connection to the pool after a complete exchange. Instead, the connection is closed if it cannot
+/// Returns a connection to the pool after a complete exchange. The connection is closed instead if it cannot
 /// be used again, if its address has left the set, or if the maximum number of idle connections is reached.
 pub(crate) fn check_in(id: u64, mut connection: Connection, now: Instant) {
     connection.permit = None;

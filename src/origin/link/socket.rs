@@ -123,8 +123,8 @@ impl AsyncRead for UpstreamSocket {
         if this.state.checks_kernel.load(Relaxed) {
             this.state.checks_kernel.store(false, Relaxed);
             if this.is_readable_now() {
-                // On an idle connection there must be nothing to read. EOF is reported, so that hyper closes
-                // the connection.
+                // On an idle connection there must be nothing to read. The peer has closed it or
+                // has sent bytes, so EOF is reported, and hyper closes the connection.
                 return Poll::Ready(Ok(()));
             }
         }

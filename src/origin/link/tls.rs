@@ -136,8 +136,8 @@ pub(crate) fn client_config(
         .with_safe_default_protocol_versions()
         .map_err(TlsError::Protocol)?
         .dangerous()
-        // Not less strict than without a verifier of its own: this one decides like rustls, and only explains
-        // its decision.
+        // This verifier is as strict as the default one: it decides like rustls, and only explains why it
+        // rejects a certificate.
         .with_custom_certificate_verifier(Arc::new(Verifier::new(verifier)))
         .with_no_client_auth();
     config.resumption = Resumption::in_memory_sessions(SESSIONS);

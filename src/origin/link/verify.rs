@@ -1,8 +1,8 @@
 //! Verifies the certificate of an endpoint, and explains why one is rejected.
 //!
-//! rustls decides. When rustls rejects a certificate, its error says too little for an operator: for example,
-//! it is the same for a self-signed certificate and for a certificate of an unknown CA. Therefore the error is
-//! replaced by an error that contains a [`RejectedCertificate`].
+//! rustls decides whether a certificate is accepted. When rustls rejects one, its error says too little
+//! for an operator: for example, it is the same for a self-signed certificate and for a certificate of
+//! an unknown CA. Therefore the error is replaced by an error that contains a [`RejectedCertificate`].
 
 use std::sync::Arc;
 

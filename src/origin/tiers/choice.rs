@@ -4,11 +4,12 @@
 //! If the connect of a request fails, the request uses the next tier at once, because nothing of the request
 //! was sent. If connects to the tier in use have been failing for a while, requests start with the next tier.
 //!
-//! A signature of the client may cover the host or name a region ([`Bound`]). Such a request is sent only to
-//! tiers with this host and this region. The first tier with this host is tried regardless of its region.
-//! While none of the permitted tiers is reachable, the request fails with [`Error::SignatureBound`]. Before
-//! this module runs, [`SignedHost::check`](crate::origin::tiers::signed_host) has checked that at least one
-//! tier has the host.
+//! A signature of the client may cover the host or name a region ([`Bound`]). Such a request is sent
+//! only to tiers with this host and this region. As an exception, the first tier with this host is tried
+//! whatever its region. While none of the permitted tiers is reachable, the request fails with
+//! [`Error::SignatureBound`]. Before this module runs,
+//! [`SignedHost::check`](crate::origin::tiers::signed_host) has checked that at least one tier has the
+//! host.
 
 use std::sync::Arc;
 
