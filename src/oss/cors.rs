@@ -1,6 +1,6 @@
 //! Decides which cross-origin requests the CORS rules of a bucket allow.
 //!
-//! It follows the OSS documentation of PutBucketCors and OptionObject. The first rule whose origin,
+//! This module follows the OSS documentation of PutBucketCors and OptionObject. The first rule whose origin,
 //! method and headers all match decides; later rules are ignored. Origins must match as a whole and are
 //! case-sensitive; header names are not case-sensitive.
 

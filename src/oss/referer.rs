@@ -98,8 +98,8 @@ struct List {
     /// For each pattern of `globs`: its index in the configured list, and whether it ends inside the host.
     places: Vec<(usize, bool)>,
     /// With `strict_host`: the patterns that have a path, each cut after the slash before the path. They are
-    /// compared with the host of the Referer alone. A `*` of the whole pattern could match beyond the host,
-    /// into the path of another site's URL.
+    /// compared with the host of the Referer alone, because a `*` of the whole pattern could match beyond
+    /// the host, into the path of another site's URL.
     cut: GlobList,
     /// For each pattern of `cut`: its index in the configured list, and its path. The path is `None` if it
     /// matches everything.

@@ -1,6 +1,6 @@
 //! Decides which requests are for a website, and returns the keys of its index documents.
 //!
-//! It follows the OSS documentation of PutBucketWebsite and of static website hosting. A website serves
+//! This module follows the OSS documentation of PutBucketWebsite and of static website hosting. A website serves
 //! only anonymous GET and HEAD requests for objects. A signed request, or a request with a sub-resource,
 //! is for the bucket itself.
 

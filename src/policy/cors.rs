@@ -203,7 +203,7 @@ impl Cors {
 }
 
 /// Returns the value of a field that browsers send once. Returns `None` when there is no value or more than
-/// one. A rule that allows one of several values must not allow the request.
+/// one, because a rule that allows only one of several values must not allow the request.
 fn sole<'r>(headers: &'r HeaderMap, name: &HeaderName) -> Option<&'r HeaderValue> {
     let mut values = headers.get_all(name).iter();
     values.next().filter(|_| values.next().is_none())

@@ -1,7 +1,8 @@
-//! Adds `Strict-Transport-Security` to every response over TLS (RFC 6797).
+//! Adds `Strict-Transport-Security` to the responses over TLS (RFC 6797).
 //!
-//! The field must not be sent without TLS (RFC 6797 section 7.2). The layer is above every other policy,
-//! so that refusals and preflights also carry the field.
+//! The field must not be sent without TLS (RFC 6797 section 7.2). The layer is above every other policy
+//! except `ip`, so that the refusals of all other policies and the responses to preflights also carry the
+//! field.
 
 use std::convert::Infallible;
 use std::future::Future;

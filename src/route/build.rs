@@ -78,8 +78,8 @@ impl std::error::Error for BuildError {
     }
 }
 
-/// Builds the router of `config`. Hosts in `registry` and access keys in `sources` are used again. A route also uses
-/// the reports in `reports` that belong to an earlier route with its name.
+/// Builds the router of `config`. Hosts in `registry` and access keys in `sources` are used again. So are the
+/// reports in `reports`, for a route that has the same name as before.
 ///
 /// # Errors
 ///
@@ -130,9 +130,9 @@ pub struct SharedRules<'c> {
     referer: HashMap<RefererKey<'c>, Arc<Rules>>,
     headers: HashMap<Vec<RuleKey<'c>>, Arc<Headers>>,
     reports: &'c Reports,
-    /// The sets of the lists in the config.
+    /// The compiled lists of the config, keyed by their networks.
     networks: HashMap<Vec<IpNet>, Arc<IpRanges>>,
-    /// The sets of the files. Within a config, all routes that name a file have the same list of it.
+    /// The compiled lists from files, keyed by path. A config has the same list for all routes that name a file.
     files: HashMap<&'c Path, Arc<IpRanges>>,
 }
 

@@ -118,7 +118,7 @@ pub fn explain(router: &Router, config: &Config, request: &RequestToExplain) -> 
     );
     walk.key(route);
     let end = walk.ip(route, written, *client).unwrap_or_else(|| {
-        // Above `ip` there is no layer that changes its refusals.
+        // Only explained if `ip` has not refused the request: no layer changes the refusals of `ip`.
         walk.response_fields(route, written);
         walk.cors(route, written)
             .or_else(|| walk.https(route, written, authority, payload(head.headers())))
@@ -369,7 +369,7 @@ impl Walk<'_> {
             }
         }
     }
-    /// Explains whether the proxy signs the request. Returns the end if it has no key to sign with.
+    /// Explains whether the proxy signs the request. Returns the outcome if the proxy must sign but has no key.
     fn signed(&mut self, route: &Route, admission: Option<Admission>) -> Option<End> {
         let signer = route.signer.as_ref()?;
         match admission? {

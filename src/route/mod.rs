@@ -51,7 +51,7 @@ pub struct Route {
 /// All routes of one config.
 #[derive(Debug)]
 pub struct Router {
-    /// Routes by host and path.
+    /// Finds the route for a host and a path.
     pub table: Table<Arc<Route>>,
     /// The same routes, in the order of the config.
     pub routes: Vec<Arc<Route>>,
@@ -81,7 +81,8 @@ impl RouterService {
     }
 
     /// Returns the response to a request without TLS on a listener with TLS, to a health check, or to a request
-    /// that is turned away. `None` for all other requests.
+    /// that is refused because the connection limit is exceeded or memory is short. Returns `None` for all other
+    /// requests.
     fn answer_before_routing(&self, request: &Request) -> Option<Response> {
         let connection = &request.context().connection;
         // This comes before the health check: a check without TLS must not find the node good, because it

@@ -5,10 +5,10 @@
 
 use std::collections::HashMap;
 
-/// Values by path prefix.
+/// Values, each of which belongs to a path prefix.
 #[derive(Debug)]
 pub(crate) struct Paths<T> {
-    /// The values by prefix. The slash at the end of a prefix is removed, so `/img` and `/img/` share an
+    /// The values, keyed by prefix. The slash at the end of a prefix is removed, so `/img` and `/img/` share an
     /// entry.
     entries: HashMap<Box<[u8]>, Entry<T>>,
     /// The different lengths of the prefixes, longest first. If a segment of the path ends at one of these

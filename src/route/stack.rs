@@ -97,8 +97,8 @@ impl Stack {
             // Outermost, so that a refused client costs nothing more and learns nothing about the route. Its
             // refusal is therefore the only response without the header fields of `hsts` and `cors`.
             .layer_fn(move |inner| GateService::new(ip.clone(), inner))
-            // Above all other policies, so that every other response over TLS has the field, including the responses to preflights
-            // and refused requests.
+            // Above all policies except `ip`, so that every response over TLS that is not a refusal of `ip`
+            // has the field, including the responses to preflights and the refusals of other policies.
             .layer_fn(move |inner| HstsService::new(hsts.clone(), inner))
             // Above all layers that respond themselves, so that their responses are changed as well.
             .layer_fn(move |inner| HeadersService::new(headers.clone(), inner))
@@ -113,8 +113,8 @@ impl Stack {
             .layer_fn(move |inner| GateService::new(guard.clone(), inner))
             // Above `website`, so that a refused request causes no lookup.
             .layer_fn(move |inner| GateService::new(referer.clone(), inner))
-            // Replaces the path of a directory by the key of its index document, and a 404 response by the
-            // error document.
+            // Replaces the path of a directory with the key of its index document, and a 404 response with
+            // the error document.
             .layer_fn(move |inner| WebsiteService::new(website.clone(), inner))
             // Below `website`, so that this layer handles the response to each lookup.
             .layer_fn(move |inner| PreviewService::new(Arc::clone(&preview), inner))

@@ -10,7 +10,7 @@ use std::collections::HashMap;
 use crate::config::{HostPattern, ListBuckets};
 use crate::route::paths::Paths;
 
-/// The routes of a config by host and path.
+/// The routes of a config, which are found by host and path.
 #[derive(Debug)]
 pub struct Table<T> {
     exact: HashMap<Box<str>, Paths<T>>,

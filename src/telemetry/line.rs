@@ -61,7 +61,8 @@ pub fn append_json(line: &mut Vec<u8>, context: &RequestContext, unix_millis: u6
             .as_bytes(),
     );
     json.text("http", version(context.version).as_bytes());
-    // The router refuses a host with userinfo. The user name and password must not be logged.
+    // The router refuses a host with userinfo, but the request is logged. The user name and password must
+    // not be, so only the text after the last `@` is written.
     let mut host = context.text.host().rsplit(|byte| *byte == b'@');
     json.text("host", host.next().unwrap_or_default());
     json.text("method", context.method.as_str().as_bytes());

@@ -119,7 +119,7 @@ impl PerRoute {
 /// The counters of one worker.
 #[derive(Debug, Default)]
 struct Counts {
-    /// The counters by route name. Requests without a route are counted under the empty name.
+    /// The counters, keyed by route name. Requests without a route are counted under the empty name.
     routes: BTreeMap<Arc<str>, PerRoute>,
     refusals: BTreeMap<&'static str, u64>,
     gauges: WorkerGauges,

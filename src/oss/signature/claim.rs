@@ -49,9 +49,8 @@ pub fn signed_in(headers: &HeaderMap, raw_query: Option<&str>) -> Option<SignedI
         .then_some(SignedIn::Query)
 }
 
-/// Whether `Authorization` has a signature. If there are several fields, each must have one, because it is
-/// not documented which of them OSS reads. A request must not be exempt from a rule because of a signature
-/// that OSS ignores.
+/// Whether `Authorization` has a signature. If there are several fields, each must have one: it is not
+/// documented which of them OSS reads, and a signature that OSS ignores must not exempt a request from a rule.
 #[must_use]
 pub fn is_signed_in_header(headers: &HeaderMap) -> bool {
     let mut fields = headers.get_all(AUTHORIZATION).iter().peekable();

@@ -48,8 +48,8 @@ pub fn for_each_listed_field(
             // OSS decodes the names before it compares them.
             let is = |name: &str, wanted: &str| percent_decode_str(name).eq(wanted.bytes());
             let has = |wanted: &str| pairs().any(|(name, _)| is(name, wanted));
-            // A V1 signature does not cover the parameters with these lists. So anybody who has such a URL
-            // could add a list; it is ignored.
+            // A V1 signature does not cover the parameters with these lists. So anybody who has a URL with a
+            // V1 signature could add a list, and therefore lists in such a URL are ignored.
             if has("Signature") && has("OSSAccessKeyId") {
                 return;
             }

@@ -17,8 +17,8 @@ use crate::config::visible::visible;
 /// sees an event soon, and a busy site adds fewer than 300 lines a day.
 const PAUSE: Duration = Duration::from_secs(300);
 
-/// The reports of all routes in the mode `report`, by the name of the route. They stay the same after a reload
-/// of the config, so frequent reloads do not cause more events.
+/// The reports of all routes in the mode `report`, keyed by the name of the route. They are kept when the
+/// config is reloaded, so frequent reloads do not cause more events.
 #[derive(Debug, Default)]
 pub struct Reports {
     routes: Mutex<HashMap<Arc<str>, Weak<ReportedRoute>>>,

@@ -153,7 +153,8 @@ pub(super) fn is_missing(response: &Response) -> bool {
 /// Returns a 302 redirect to the directory with a slash at its end. The query is kept.
 fn redirect(page: &Page<'_>, original: &Request) -> Response {
     let mut location = page.with_key(&format!("{}/", page.key));
-    // A browser reads a host name after `//` or `/\`. If the location begins so, the full URL is written.
+    // If a location begins with `//` or `/\`, a browser reads the text after it as a host name. So the full
+    // URL is written in this case.
     if location.starts_with("//") || location.starts_with("/\\") {
         let scheme = if original.context().is_https {
             "https"
