@@ -132,7 +132,7 @@ pub struct SharedRules<'c> {
     reports: &'c Reports,
     /// The compiled lists of the config, keyed by their networks.
     networks: HashMap<Vec<IpNet>, Arc<IpRanges>>,
-    /// The compiled lists from files, keyed by path. A config has the same list for all routes that name a file.
+    /// The compiled lists from files, keyed by path. All routes that name the same file have one list.
     files: HashMap<&'c Path, Arc<IpRanges>>,
 }
 

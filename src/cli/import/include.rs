@@ -124,8 +124,8 @@ fn matching(directory: &Path, pattern: &str) -> io::Result<Vec<PathBuf>> {
 /// Whether `name` matches `pattern`, in which `*` stands for any text and `?` for one byte.
 fn matches(name: &[u8], pattern: &[u8]) -> bool {
     let (mut at, mut in_pattern) = (0, 0);
-    // For the last `*` so far: the position after it in `pattern`, and the position in `name` at which its text
-    // ends.
+    // The state of the last `*` so far: the position after the `*` in `pattern`, and the position in `name` at which
+    // the text that the `*` matches ends.
     let mut star: Option<(usize, usize)> = None;
     while at < name.len() {
         match pattern.get(in_pattern) {

@@ -137,7 +137,7 @@ fn recognize(line: &str, message: &str) -> Option<Mistake> {
 const TOML: &str = "`ossgate init --bucket B --region R` prints a config in TOML";
 
 fn other_language(text: &str) -> Option<Mistake> {
-    // The lines of a multi-line list look similar, and must not be taken for another language: `{ network =
+    // Some lines of a multi-line TOML list look like another language, but must not be taken for one: `{ network =
     // public },`, `a.example.com;`, `0.0.0.0:80`.
     if text.contains('=') {
         return None;

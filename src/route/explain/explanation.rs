@@ -53,8 +53,8 @@ impl End {
 /// The explanation of a request: its final outcome, and the steps that led to it.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Explanation {
-    /// The name of the config file that contains the route, for the lines of the steps; `None` when no route
-    /// serves the request.
+    /// The name of the config file that contains the route. The lines of the steps are lines of this file. `None`
+    /// when no route serves the request.
     pub file: Option<Arc<str>>,
     /// The steps, in the order of the proxy.
     pub steps: Vec<Step>,

@@ -157,7 +157,8 @@ fn effect(block: &[Directive]) -> Effect {
     }
 }
 
-/// Adds the directives of an `if` whose effect is [`Effect::Other`].
+/// Adds to `scope` the content of an `if` with the effect [`Effect::Other`]: the variables that it sets become
+/// unknown, and other directives are left out, with a note where one is needed.
 fn others(scope: &mut Scope, block: &[Directive], notes: &mut Notes) {
     for one in block {
         match one.name() {

@@ -1,7 +1,8 @@
 //! Locations that have no route, for example because nginx responds by itself or proxies to another server.
 //!
-//! The path of such a location belongs to a route with a shorter path, which serves the objects of the bucket at
-//! this path. So the location is a loss, unless it serves the same objects as all other locations.
+//! In the config, a route with a shorter path serves the objects of the bucket at the path of such a location,
+//! although nginx did not. This is reported as a loss. It is no loss if the location proxies to the same objects as
+//! all other prefix locations of the server.
 
 use std::rc::Rc;
 
