@@ -4,48 +4,9 @@
 //! Each imported config can be served, and all that is not imported is reported. Left out: directives that refuse
 //! requests (`import_losses`), and the usual forms of other directives (`import_forms`).
 
-use std::path::{Path, PathBuf};
+use ossgate::cli::import::{Losses, Source};
 
-use ossgate::cli::import::{Losses, Source, import};
-use ossgate::config::{self, Config};
-
-struct Outcome {
-    code: u8,
-    text: String,
-    notes: String,
-}
-
-impl Outcome {
-    /// Loads the written config. Certificates are not read.
-    fn config(&self) -> Config {
-        let loaded = config::from_str("imported", &self.text, Path::new("/"), &|_| None);
-        loaded
-            .unwrap_or_else(|problems| panic!("{problems}\n{}", self.text))
-            .config
-    }
-}
-
-fn outcome(source: &Source<'_>) -> Outcome {
-    let (mut out, mut errors) = (Vec::new(), Vec::new());
-    let code = import(source, &mut out, &mut errors).unwrap();
-    Outcome {
-        code,
-        text: String::from_utf8(out).unwrap(),
-        notes: String::from_utf8(errors).unwrap(),
-    }
-}
-
-fn files(directory: &Path, texts: &[&str]) -> Vec<PathBuf> {
-    texts
-        .iter()
-        .enumerate()
-        .map(|(number, text)| {
-            let path = directory.join(format!("{number}.conf"));
-            std::fs::write(&path, text).unwrap();
-            path
-        })
-        .collect()
-}
+use crate::support::imported::{Outcome, files, outcome};
 
 fn nginx(text: &str) -> Outcome {
     import_with(text, Losses::Stop)

@@ -3,48 +3,9 @@
 //! Rows: the three documents of a bucket; documents and arguments that make no usable config; hostile and foreign
 //! files. Left out: what the rules do (`policy/`).
 
-use std::path::{Path, PathBuf};
+use ossgate::cli::import::{Losses, Source};
 
-use ossgate::cli::import::{Losses, Source, import};
-use ossgate::config::{self, Config};
-
-struct Outcome {
-    code: u8,
-    text: String,
-    notes: String,
-}
-
-impl Outcome {
-    /// Loads the written config. Certificates are not read.
-    fn config(&self) -> Config {
-        let loaded = config::from_str("imported", &self.text, Path::new("/"), &|_| None);
-        loaded
-            .unwrap_or_else(|problems| panic!("{problems}\n{}", self.text))
-            .config
-    }
-}
-
-fn outcome(source: &Source<'_>) -> Outcome {
-    let (mut out, mut errors) = (Vec::new(), Vec::new());
-    let code = import(source, &mut out, &mut errors).unwrap();
-    Outcome {
-        code,
-        text: String::from_utf8(out).unwrap(),
-        notes: String::from_utf8(errors).unwrap(),
-    }
-}
-
-fn files(directory: &Path, texts: &[&str]) -> Vec<PathBuf> {
-    texts
-        .iter()
-        .enumerate()
-        .map(|(number, text)| {
-            let path = directory.join(format!("{number}.conf"));
-            std::fs::write(&path, text).unwrap();
-            path
-        })
-        .collect()
-}
+use crate::support::imported::{Outcome, files, outcome};
 
 fn xml(texts: &[&str]) -> Outcome {
     let directory = tempfile::tempdir().unwrap();
@@ -84,7 +45,7 @@ fn the_configurations_of_a_bucket_become_its_rules() {
     let website = policies.website.unwrap();
     assert_eq!(
         website.subdirectories,
-        config::policy::Subdirectories::Index
+        ossgate::config::policy::Subdirectories::Index
     );
     assert_eq!(website.error.unwrap(), "%E7%9B%AE%E5%BD%95/404.html");
     assert!(

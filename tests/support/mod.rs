@@ -17,6 +17,7 @@ pub(crate) mod config;
 pub(crate) mod daemon;
 pub(crate) mod frames;
 pub(crate) mod import;
+pub(crate) mod imported;
 pub(crate) mod kept;
 pub(crate) mod load;
 pub(crate) mod nginx;

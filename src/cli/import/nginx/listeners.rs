@@ -46,7 +46,8 @@ impl Listener {
 #[derive(Clone, Debug)]
 pub(super) struct Listen {
     pub(super) address: String,
-    /// The `listen` directive. If nginx assumes the listener, this is the `server` directive without its block.
+    /// The `listen` directive. If a server has none, nginx listens on port 80; then this is the `server` directive,
+    /// without its block.
     pub(super) directive: Rc<Directive>,
 }
 
