@@ -101,7 +101,6 @@ impl Error {
             Self::UploadStalled => {
                 "OSS or the network to it is slow. `timeouts.idle` of the route's origin limits the wait.".to_owned()
             }
-            Self::NoCredentials(missing) => missing.advice().to_owned(),
             Self::OwnSignature(_) => "Check the access key of the route's `credentials`, its rights, `sign.region`, and the \
                  clock of the proxy's machine."
                 .to_owned(),
@@ -114,6 +113,7 @@ impl Error {
             | Self::SignatureBound
             | Self::SignatureBoundToHost(_)
             | Self::NotSigned(_)
+            | Self::NoCredentials(_)
             | Self::Rewrite(_) => return None,
         })
     }

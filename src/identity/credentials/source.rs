@@ -18,6 +18,7 @@ use super::fetch::{fetch, local};
 use super::fetched::{FetchError, Fetched};
 use super::schedule::{until_refresh, until_retry};
 use crate::config::{AccessKey, CredentialSource, NamedFiles, Secret};
+use crate::http::signing::NoCredentials;
 use crate::identity::Clock;
 
 /// How often the files of a source are checked for changes.
@@ -260,6 +261,10 @@ impl Source {
                 source = self.label,
                 error = text,
                 expires_in,
+                advice = NoCredentials {
+                    source: self.kind()
+                }
+                .advice(),
                 "access key not refreshed"
             );
         }
